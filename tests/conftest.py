@@ -1,0 +1,29 @@
+"""Fixtures that every test may use: where real data and the originals' numbers lie, if they do."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def _folder(variable: str, default: str) -> Path:
+    path = Path(os.environ.get(variable, PROJECT.parent / "shared" / default))
+    if not path.is_dir():
+        pytest.skip(f"no folder {path}; set {variable} to run this test")
+    return path
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """Folder of real samples (`VOL3D_TEST_DATA`, by default `../shared/data`)."""
+    return _folder("VOL3D_TEST_DATA", "data")
+
+
+@pytest.fixture(scope="session")
+def oracle_root() -> Path:
+    """Folder of the original implementations' numbers (`VOL3D_TEST_ORACLE`, by default `../shared/oracle`)."""
+    return _folder("VOL3D_TEST_ORACLE", "oracle")
