@@ -1,0 +1,66 @@
+"""What there is, by name, without importing any of it: `vol3d models` and `--help` stay instant.
+
+An entry names a module and an attribute; `load` imports it on demand. This is the only place where the foundation
+knows the names of `medical` and `pointcloud`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from vol3d.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A name in the catalogue.
+
+    Args:
+        target: `module:attribute` that holds the settings class.
+        task: the task that runs it.
+        summary: one line for the reader.
+    """
+
+    target: str
+    task: str
+    summary: str
+
+
+TASKS = {"segmentation": "medical.task:SegmentationTask"}
+
+MODELS = {
+    "unetr": Entry("medical.models.unetr:UnetrSettings", "segmentation", "UNETR (WACV 2022), any patch, width and depth"),
+    "unet": Entry("medical.models.baselines:UnetSettings", "segmentation", "3D U-Net (MONAI)"),
+    "attention_unet": Entry("medical.models.baselines:AttentionUnetSettings", "segmentation", "Attention U-Net (MONAI)"),
+    "dynunet": Entry("medical.models.baselines:DynUnetSettings", "segmentation", "nnU-Net's network (MONAI DynUNet)"),
+    "swin_unetr": Entry("medical.models.baselines:SwinUnetrSettings", "segmentation", "Swin UNETR (MONAI)"),
+    "segresnet": Entry("medical.models.baselines:SegResNetSettings", "segmentation", "SegResNet (MONAI)"),
+}
+
+DATASETS = {
+    "msd": Entry("medical.datasets.msd:MsdSettings", "segmentation", "Medical Segmentation Decathlon, any task"),
+    "btcv": Entry("medical.datasets.btcv:BtcvSettings", "segmentation", "BTCV abdomen (Synapse), 13 organs"),
+    "folder": Entry("medical.datasets.folder:FolderSettings", "segmentation", "own volumes: a folder and a small JSON"),
+}
+
+
+def load(target: str) -> Any:
+    """The object behind `module:attribute`."""
+    module, attribute = target.split(":")
+    return getattr(import_module(module), attribute)
+
+
+def find(name: str, table: dict[str, Entry], kind: str) -> Entry:
+    """The entry called `name`.
+
+    Raises:
+        UsageError: no such name; the message proposes the nearest one.
+    """
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(name, table, n=1)
+    hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(table)}."
+    raise UsageError(f"no {kind} called '{name}'", do=hint)

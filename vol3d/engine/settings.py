@@ -1,0 +1,50 @@
+"""Settings that every run has, whatever the problem: optimiser, schedule, loop, where to write."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    """Base of every configuration: frozen, unknown keys refused, no NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class OptimSettings(Settings):
+    """AdamW (decoupled weight decay; none on norms, biases and position embeddings) or SGD with Nesterov momentum."""
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    lr: float = Field(1e-4, gt=0, description="peak learning rate")
+    weight_decay: float = Field(1e-5, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    momentum: float = Field(0.99, ge=0, lt=1, description="SGD only")
+    schedule: Literal["warmup_cosine", "one_cycle", "poly", "constant"] = "warmup_cosine"
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps with a rising rate")
+    final: float = Field(0.0, ge=0, le=1, description="last rate as a share of the peak")
+    clip: float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")
+
+
+class TrainSettings(Settings):
+    """The loop. One epoch shows every training sample once."""
+
+    epochs: int = Field(100, ge=1)
+    batch: int = Field(2, ge=1, description="samples per step and process")
+    accumulate: int = Field(1, ge=1, description="batches summed into one optimiser step")
+    amp: Literal["off", "bf16", "fp16"] = "off"
+    ema: float | None = Field(None, gt=0, lt=1, description="decay of the averaged weights that are evaluated and kept")
+    channels_last: bool = Field(False, description="channels-last memory format, faster for convolutions on CPU")
+    seed: int = Field(0, ge=0)
+    workers: int = Field(0, ge=0, description="data-loader processes")
+    evaluate_every: int = Field(10, ge=1, description="epochs between evaluations; the last epoch is always evaluated")
+    save_every_s: float = Field(300.0, gt=0, description="seconds between saves of the resume point")
+    shard: bool = Field(False, description="shard weights and optimiser over the processes (fully_shard) instead of DDP")
+
+
+class RunSettings(Settings):
+    """Base of a task's configuration; a task adds `model`, `data` and whatever else it has."""
+
+    optim: OptimSettings = OptimSettings()
+    train: TrainSettings = TrainSettings()

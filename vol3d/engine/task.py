@@ -1,0 +1,116 @@
+"""What the engine, the command line and the report know of a problem: the one contract of detectors and segmenters.
+
+A task joins a model, a data set and a metric. It is built from a validated configuration and holds no training state.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vol3d.engine.settings import RunSettings
+
+Progress = Callable[[int, int, str], None]
+"""Called as `progress(done, total, name_of_the_case)`."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's data: tensors (or lists of tensors) for the model, and the names of the cases they came from."""
+
+    inputs: Any
+    targets: Any
+    ids: tuple[str, ...]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on `device`."""
+        return Batch(_to(self.inputs, device), _to(self.targets, device), self.ids)
+
+
+def _to(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, dict):
+        return {key: _to(item, device) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_to(item, device) for item in value)
+    return value
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model scored on a data set.
+
+    Args:
+        score: the one number that ranks checkpoints, higher is better.
+        score_name: what it is, `mean_dice`.
+        summary: JSON-ready totals, printed by `vol3d evaluate --json`.
+        rows: one JSON-ready dict per case and class, written as CSV.
+        pictures: title -> PNG bytes for the report (best, median, worst case ...).
+    """
+
+    score: float
+    score_name: str
+    summary: dict[str, Any]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    pictures: dict[str, bytes] = field(default_factory=dict)
+
+
+class Samples(ABC):
+    """A training set whose item is a function of (seed, epoch, index) and of nothing else."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of samples in an epoch."""
+
+    @abstractmethod
+    def sample(self, index: int, rng: np.random.Generator) -> Any:
+        """Item `index`, augmented with draws from `rng` only."""
+
+    @abstractmethod
+    def collate(self, samples: Sequence[Any]) -> Batch:
+        """Items of one step as one batch."""
+
+
+class Task(ABC):
+    """A problem that can be trained, evaluated and applied to files."""
+
+    settings: RunSettings
+
+    @property
+    @abstractmethod
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of the model's outputs."""
+
+    @abstractmethod
+    def model(self) -> nn.Module:
+        """A freshly initialised model: `forward(inputs) -> prediction`, `loss(prediction, targets) -> dict of terms`.
+
+        The engine sums the terms; what they are called is what the log shows.
+        """
+
+    @abstractmethod
+    def samples(self) -> Samples:
+        """The training split."""
+
+    @abstractmethod
+    def evaluate(self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False) -> Evaluation:
+        """Scores `model` on the validation split; `pictures` adds those of the report."""
+
+    @abstractmethod
+    def find_inputs(self, paths: Sequence[Path]) -> list[Path]:
+        """Files and folders of a person -> what `predict` takes, one entry per scan."""
+
+    @abstractmethod
+    def predict(self, models: Sequence[nn.Module], source: Path, out: Path, device: torch.device) -> dict[str, Any]:
+        """Predicts one scan, writes the results into the folder `out` and returns a JSON-ready line for the table.
+
+        Several models are an ensemble, averaged before the decision.
+        """

@@ -1,0 +1,102 @@
+"""A medical volume: voxels and the place where they stand, as one object that keeps both true.
+
+World coordinates are RAS millimetres (x to the patient's right, y to the front, z to the head) whatever the file said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Where voxels stand.
+
+    Args:
+        shape: number of voxels along i, j, k.
+        affine: (4, 4) float64, voxel index (i, j, k, 1) -> RAS mm of the voxel's centre.
+        sform_code, qform_code: NIfTI codes of the file it came from (1 = scanner, 2 = aligned), written back as they were.
+        qform: the file's second affine where it differs from `affine`, else None.
+    """
+
+    shape: tuple[int, int, int]
+    affine: np.ndarray
+    sform_code: int = 1
+    qform_code: int = 1
+    qform: np.ndarray | None = None
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Edge lengths of a voxel along i, j, k."""
+        lengths = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(lengths[0]), float(lengths[1]), float(lengths[2])
+
+    @property
+    def voxel_volume_ml(self) -> float:
+        """Volume of one voxel in millilitres (1 ml = 1000 mm3)."""
+        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
+
+    def same_place(self, other: Grid, tolerance_mm: float = 1e-3) -> bool:
+        """True if both have the same shape and no corner of one is farther than `tolerance_mm` from the other's."""
+        if self.shape != other.shape:
+            return False
+        corners = np.array(np.meshgrid(*[[0, n - 1] for n in self.shape], [1], indexing="ij"), dtype=float).reshape(4, -1)
+        return bool(np.abs((self.affine - other.affine) @ corners).max() <= tolerance_mm)
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """Voxels on a grid.
+
+    Args:
+        array: (channels, i, j, k); images float32, labels an integer type with one channel.
+        grid: where the voxels stand; `grid.shape == array.shape[1:]`.
+        source: the file, folder or archive it was read from.
+    """
+
+    array: np.ndarray
+    grid: Grid
+    source: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.array.ndim != 4 or self.array.shape[1:] != self.grid.shape:
+            raise ValueError(f"array must be (channels, *{self.grid.shape}), got {self.array.shape}")
+
+    @property
+    def affine(self) -> np.ndarray:
+        """(4, 4) float64, voxel index -> RAS mm."""
+        return self.grid.affine
+
+    def with_array(self, array: np.ndarray) -> Volume:
+        """Other voxels (channels, i, j, k) on the same grid."""
+        return replace(self, array=array)
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """One class index per voxel, on the grid of the image that it was made for.
+
+    Args:
+        labels: (i, j, k) unsigned integers; 0 is background.
+        grid: where the voxels stand.
+        class_names: `class_names[label]`, background first.
+        source: the image that was segmented.
+    """
+
+    labels: np.ndarray
+    grid: Grid
+    class_names: tuple[str, ...]
+    source: Path | None = None
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def volumes_ml(self) -> dict[str, float]:
+        """Millilitres of each class but the background."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(self.class_names))
+        return {
+            name: float(counts[index]) * self.grid.voxel_volume_ml
+            for index, name in enumerate(self.class_names)
+            if index > 0
+        }
