@@ -1,0 +1,218 @@
+"""Files that appear whole or not at all, strict JSON, hashes and the lock of a run's folder.
+
+Everything that the package writes goes through `atomic`: a temporary file beside the target, flushed to the disk, then
+renamed over it. A process killed at any moment leaves the old file or the new one, and at worst a hidden temporary that
+`sweep` removes. Faults of the disk are told as one `Vol3dError` that names the file and the way out.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+from vol3d.errors import DataError, Vol3dError
+
+if os.name == "nt":
+    import msvcrt
+else:
+    import fcntl
+
+TEMPORARY = ".vol3d-tmp-"
+LOCK = ".vol3d-lock"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_held: set[Path] = set()
+
+
+@contextmanager
+def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary path to write to; it becomes `path` when the block ends well and vanishes when it does not.
+
+    The temporary lies in the same folder and ends in the same suffixes, since writers choose the format by them.
+
+    Raises:
+        Vol3dError: the folder is missing or read-only, the disk is full, the target is a folder.
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise Vol3dError("no such folder", where=target.parent, do="Create it first.")
+    suffixes = "".join(target.suffixes[-2:])[-32:]
+    temporary = target.parent / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}{suffixes}"
+    try:
+        yield temporary
+        _flush(temporary)
+        temporary.replace(target)
+        _flush_folder(target.parent)
+    except Vol3dError:
+        raise
+    except Exception as error:
+        explain(error, target)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def explain(error: Exception, path: Path) -> NoReturn:
+    """Raises what went wrong while writing `path` in the reader's words; `error` itself if the disk is not to blame."""
+    number = next(filter(None, map(_number, _chain(error))), None)
+    if number in _FULL or (number is None and _is_full(path.parent)):
+        do = "Free some space or choose another folder; nothing was left behind."
+        raise Vol3dError("the disk is full, the file was not written", where=path, do=do) from error
+    if number in _REFUSED:
+        raise Vol3dError("no permission to write here", where=path, do="Choose another folder.") from error
+    if number is not None:
+        raise Vol3dError(f"cannot write the file ({os.strerror(number)})", where=path) from error
+    raise error
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _number(error: BaseException) -> int | None:
+    if isinstance(error, OSError):
+        return error.errno
+    told = re.search(r"\(os error (\d+)\)", str(error))  # how safetensors passes it on
+    return int(told[1]) if told else None
+
+
+def _is_full(folder: Path) -> bool:
+    # torch.save to a path hides the operating system's error number when a write fails.
+    return shutil.disk_usage(folder).free < 1 << 16
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name == "nt":  # a folder cannot be opened there, and the rename is journalled
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Writes `content` atomically."""
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        file.write(content)
+
+
+def write_text(path: str | os.PathLike[str], content: str) -> None:
+    """Writes `content` atomically as UTF-8 with `\\n` line ends."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Writes `value` atomically as indented JSON; NaN and infinity are no JSON and raise `ValueError`."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | os.PathLike[str], max_bytes: int = 64 << 20) -> Any:
+    """The value in a JSON file that is not trusted.
+
+    Raises:
+        DataError: missing, larger than `max_bytes`, not UTF-8, not JSON, nested too deeply, or with NaN or infinity.
+    """
+    source = Path(path)
+    try:
+        size = source.stat().st_size
+        if size > max_bytes:
+            raise DataError("the JSON file is too large", where=source, got=f"{size} bytes", wanted=f"<= {max_bytes}")
+        text = source.read_text(encoding="utf-8-sig")
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except OSError as error:
+        raise DataError(f"cannot read the file ({error.strerror})", where=source) from error
+    except json.JSONDecodeError as error:
+        raise DataError(f"not JSON: {error.msg}", where=f"{source}:{error.lineno}") from error
+    except UnicodeDecodeError as error:
+        raise DataError("not JSON: the text is not UTF-8", where=source) from error
+    except RecursionError as error:
+        raise DataError("the JSON is nested too deeply", where=source) from error
+    except ValueError as error:
+        raise DataError(f"not JSON: {error}", where=source) from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number in JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is outside the range of a number")
+    return value
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Hexadecimal SHA-256 of a file, read in pieces of 1 MiB."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+@contextmanager
+def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Holds `folder` for this process; freed by the operating system however the process ends.
+
+    The lock belongs to the process and not to the open file, so that data-loader workers that outlive a killed parent
+    for some seconds do not keep it.
+
+    Raises:
+        Vol3dError: another run works in the folder, or it cannot be written.
+    """
+    path = (Path(folder) / LOCK).resolve()
+    busy = Vol3dError("another run is working in this folder", where=folder, do="Wait for it or choose another folder.")
+    if path in _held:
+        raise busy
+    try:
+        file = path.open("a+b")
+    except OSError as error:
+        explain(error, path)
+    with file:
+        try:
+            _claim(file)
+        except OSError as error:
+            if error.errno in {errno.EACCES, errno.EAGAIN, errno.EDEADLK}:
+                raise busy from error
+            explain(error, path)
+        _held.add(path)
+        try:
+            yield
+        finally:
+            _held.discard(path)
+
+
+def _claim(file: IO[bytes]) -> None:
+    if os.name == "nt":
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+    else:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def sweep(folder: str | os.PathLike[str]) -> None:
+    """Removes temporaries that a killed process left in `folder`; call it only where no other process writes."""
+    for leftover in Path(folder).glob(f"{TEMPORARY}*"):
+        leftover.unlink(missing_ok=True)
