@@ -32,9 +32,9 @@ class Entry:
 TASKS = {"segmentation": "medical.task:SegmentationTask"}
 
 MODELS = {
-    "unetr": Entry("medical.models.unetr:UnetrSettings", "segmentation", "UNETR (WACV 2022), any patch, width and depth"),
+    "unetr": Entry("medical.models.unetr:UnetrSettings", "segmentation", "UNETR (WACV 2022), any patch and width"),
     "unet": Entry("medical.models.baselines:UnetSettings", "segmentation", "3D U-Net (MONAI)"),
-    "attention_unet": Entry("medical.models.baselines:AttentionUnetSettings", "segmentation", "Attention U-Net (MONAI)"),
+    "attention_unet": Entry("medical.models.baselines:AttentionUnetSettings", "segmentation", "Attention U-Net"),
     "dynunet": Entry("medical.models.baselines:DynUnetSettings", "segmentation", "nnU-Net's network (MONAI DynUNet)"),
     "swin_unetr": Entry("medical.models.baselines:SwinUnetrSettings", "segmentation", "Swin UNETR (MONAI)"),
     "segresnet": Entry("medical.models.baselines:SegResNetSettings", "segmentation", "SegResNet (MONAI)"),

@@ -40,7 +40,7 @@ class TrainSettings(Settings):
     workers: int = Field(0, ge=0, description="data-loader processes")
     evaluate_every: int = Field(10, ge=1, description="epochs between evaluations; the last epoch is always evaluated")
     save_every_s: float = Field(300.0, gt=0, description="seconds between saves of the resume point")
-    shard: bool = Field(False, description="shard weights and optimiser over the processes (fully_shard) instead of DDP")
+    shard: bool = Field(False, description="shard weights and optimiser over the processes (fully_shard), not DDP")
 
 
 class RunSettings(Settings):

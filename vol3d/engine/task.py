@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -80,9 +80,16 @@ class Samples(ABC):
 
 
 class Task(ABC):
-    """A problem that can be trained, evaluated and applied to files."""
+    """A problem that can be trained, evaluated and applied to files.
 
-    settings: RunSettings
+    `name` is its key in the catalogue, `settings_type` what its configuration is validated as.
+    """
+
+    name: ClassVar[str]
+    settings_type: ClassVar[type[RunSettings]]
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
 
     @property
     @abstractmethod
@@ -101,7 +108,9 @@ class Task(ABC):
         """The training split."""
 
     @abstractmethod
-    def evaluate(self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False) -> Evaluation:
+    def evaluate(
+        self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
+    ) -> Evaluation:
         """Scores `model` on the validation split; `pictures` adds those of the report."""
 
     @abstractmethod
