@@ -1,0 +1,1 @@
+"""Looking at scans and results: pictures that need no display."""

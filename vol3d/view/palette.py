@@ -1,0 +1,27 @@
+"""Colours of pictures: safe for the common kinds of colour blindness (Okabe and Ito 2008; Tol 2021, 'muted')."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+GROUND, INK, MUTED = "#101418", "#f2f4f6", "#a9b2bb"
+
+# Few classes: the first mask in cool colours and the second in warm ones, so that they differ at a glance.
+_COOL = ("#56b4e9", "#00c48f", "#4d7fff")
+_WARM = ("#e69f00", "#f0e442", "#e07bb0")
+# Many classes: one colour each, and the masks differ by their line.
+_MANY = (
+    *("#88ccee", "#e69f00", "#44aa99", "#cc6677", "#ddcc77", "#b58ae0", "#7bc043"),
+    *("#f28ca9", "#4d9de0", "#c9b18c", "#00c48f", "#e4572e", "#b0bec5", "#f0e442"),
+)
+
+
+def class_colours(masks: Sequence[str], classes: int) -> dict[tuple[str, int], str]:
+    """(mask's name, label from 1 to `classes`) -> `#rrggbb`."""
+    few = classes <= len(_COOL) and len(masks) <= 2
+    tables = (_COOL, _WARM) if few else (_MANY,) * max(len(masks), 1)
+    return {
+        (name, label): table[(label - 1) % len(table)]
+        for name, table in zip(masks, tables, strict=False)
+        for label in range(1, classes + 1)
+    }

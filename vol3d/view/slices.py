@@ -1,0 +1,268 @@
+"""Three planes of a volume with the outlines of its masks, as one PNG, made without a display or a copy of the volume.
+
+Pictures follow the radiological convention (the patient's right is on the left of the picture) and say so.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from vol3d.errors import UsageError
+from vol3d.view.palette import GROUND, INK, MUTED, class_colours
+
+_WIDTH_INCH, _DPI, _COLUMNS = 10.0, 110, 5
+_PERCENTILES = (2.0, 99.5)
+# Dash pattern (offset, on and off in points) and width of the first, second and third mask's outlines.
+_Dashes = tuple[float, tuple[float, ...]] | Literal["-", ":"]
+_STYLES: tuple[tuple[_Dashes, float], ...] = (("-", 2.0), ((0.0, (3.0, 1.6)), 1.5), (":", 1.8))
+# Name; axis across the page, axis up the page; letters left, right, top, bottom. All axes are RAS.
+_PLANES = (
+    ("axial", 0, 1, "RLAP"),
+    ("coronal", 0, 2, "RLSI"),
+    ("sagittal", 1, 2, "APSI"),
+)
+_OPPOSITE = {"R": "L", "L": "R", "A": "P", "P": "A", "S": "I", "I": "S"}
+
+
+def slice_picture(
+    image: np.ndarray,
+    spacing_mm: Sequence[float],
+    masks: Mapping[str, np.ndarray],
+    class_names: Sequence[str],
+    title: str,
+    orientation: str = "RAS",
+) -> bytes:
+    """A PNG of the axial, coronal and sagittal plane through the middle of the foreground, all at one scale.
+
+    Args:
+        image: (i, j, k) voxels of any real type; non-finite ones are shown black.
+        spacing_mm: edge lengths of a voxel along i, j, k.
+        masks: name -> (i, j, k) integer labels; the first is drawn solid, the second dashed, the third dotted.
+            The planes go through the first of them that has any foreground, else through the middle of the image.
+        class_names: `class_names[label]`, background first.
+        title: one line above the planes.
+        orientation: where i, j, k point to, `RAS` for right, anterior, superior.
+
+    Raises:
+        UsageError: image, masks, spacing or orientation do not fit together.
+    """
+    _check(image, spacing_mm, masks, orientation)
+    image, order = _to_ras(image, orientation)
+    masks = {name: _to_ras(mask, orientation)[0] for name, mask in masks.items()}
+    spacing = tuple(float(spacing_mm[axis]) for axis in order)
+    centre, box = _middle(image.shape, masks)
+    planes = [_cut(image, masks, spacing, centre, box, *plane) for plane in _PLANES]
+    low, high = _window(planes)
+    labels = sorted(
+        {int(label) for plane in planes for mask in plane.masks.values() for label in np.unique(mask)} - {0}
+    )
+    colours = class_colours(tuple(masks), max([len(class_names) - 1, *labels]))
+    entries = _legend_entries(masks, labels, class_names, colours)
+    figure, axes = _layout(planes, title, -(-len(entries) // _COLUMNS))
+    for ax, plane in zip(axes, planes, strict=True):
+        _draw(ax, plane, low, high, colours)
+    _scale_bar(axes[0], planes[0])
+    _legend(figure, entries)
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """One cut, rows from bottom to top and columns from left to right of the picture; sizes in mm."""
+
+    name: str
+    letters: str
+    where: str
+    pixels: np.ndarray
+    masks: dict[str, np.ndarray]
+    size_mm: tuple[float, float]
+    focus: np.ndarray
+
+
+def _check(image: np.ndarray, spacing_mm: Sequence[float], masks: Mapping[str, np.ndarray], orientation: str) -> None:
+    if image.ndim != 3 or 0 in image.shape:
+        raise UsageError("cannot draw this image", got=f"shape {image.shape}", wanted="(i, j, k), none of them 0")
+    for name, mask in masks.items():
+        if mask.shape != image.shape:
+            raise UsageError(f"mask '{name}' is not on the image's grid", got=mask.shape, wanted=image.shape)
+    if len(spacing_mm) != 3 or not all(np.isfinite(value) and value > 0 for value in spacing_mm):
+        raise UsageError("spacing_mm must be three positive lengths", got=tuple(spacing_mm))
+    axes = {frozenset((letter, _OPPOSITE.get(letter, ""))) for letter in orientation}
+    if len(orientation) != 3 or len(axes) != 3 or not set(orientation) <= set(_OPPOSITE):
+        raise UsageError("orientation must name three axes", got=repr(orientation), wanted="like 'RAS' or 'LPI'")
+
+
+def _to_ras(array: np.ndarray, orientation: str) -> tuple[np.ndarray, tuple[int, ...]]:
+    """A view with axes right, anterior, superior, and which axis of `array` each of them was."""
+    order = tuple(
+        next(axis for axis, letter in enumerate(orientation) if letter in (wanted, _OPPOSITE[wanted]))
+        for wanted in "RAS"
+    )
+    flips = tuple(slice(None, None, 1 if orientation[axis] in "RAS" else -1) for axis in order)
+    return array.transpose(order)[flips], order
+
+
+def _middle(shape: tuple[int, ...], masks: Mapping[str, np.ndarray]) -> tuple[list[int], list[slice]]:
+    """The plane of each axis that halves the foreground, so that none of them misses it, and the foreground's box."""
+    for mask in masks.values():
+        counts = [np.zeros(n, dtype=np.int64) for n in shape]
+        for i in range(shape[0]):  # plane by plane: a mask of the whole volume would double the memory
+            plane = mask[i] != 0
+            counts[0][i] = np.count_nonzero(plane)
+            counts[1] += np.count_nonzero(plane, axis=1)
+            counts[2] += np.count_nonzero(plane, axis=0)
+        if counts[0].any():
+            centre = [int(np.searchsorted(np.cumsum(c), c.sum() / 2)) for c in counts]
+            ends = [np.flatnonzero(c)[[0, -1]] for c in counts]
+            return centre, [slice(int(first), int(last) + 1) for first, last in ends]
+    return [n // 2 for n in shape], [slice(0, n) for n in shape]
+
+
+def _cut(
+    image: np.ndarray,
+    masks: Mapping[str, np.ndarray],
+    spacing: tuple[float, ...],
+    centre: list[int],
+    box: list[slice],
+    name: str,
+    across: int,
+    up: int,
+    letters: str,
+) -> _Plane:
+    normal = 3 - across - up
+    step = -1  # right and anterior stand on the left of the picture
+
+    def cut(array: np.ndarray) -> np.ndarray:
+        return np.take(array, centre[normal], axis=normal).T[:, ::step]  # (up, across)
+
+    pixels = np.nan_to_num(cut(image).astype(np.float32), nan=np.nan, posinf=np.nan, neginf=np.nan)
+    margins = [max(4, (box[axis].stop - box[axis].start) // 2) for axis in (up, across)]
+    near = [
+        slice(max(0, box[axis].start - m), box[axis].stop + m) for axis, m in zip((up, across), margins, strict=True)
+    ]
+    return _Plane(
+        name=name,
+        letters=letters,
+        where=f"{name}, slice {centre[normal] + 1} of {image.shape[normal]}",
+        pixels=pixels,
+        masks={key: cut(mask) for key, mask in masks.items()},
+        size_mm=(image.shape[across] * spacing[across], image.shape[up] * spacing[up]),
+        focus=pixels[:, ::step][near[0], near[1]],
+    )
+
+
+def _window(planes: Sequence[_Plane]) -> tuple[float, float]:
+    """Grey levels from black to white: percentiles around the foreground, where air does not drown tissue."""
+    values = np.concatenate([plane.focus[np.isfinite(plane.focus)] for plane in planes])
+    if values.size == 0:
+        return 0.0, 1.0
+    low, high = (float(value) for value in np.percentile(values, _PERCENTILES))
+    return (low, high) if high > low else (low - 0.5, low + 0.5)
+
+
+def _layout(planes: Sequence[_Plane], title: str, legend_rows: int) -> tuple[Figure, list[Axes]]:
+    """A figure whose panels share one scale, so that a millimetre is a millimetre in all of them."""
+    gap, head, foot = 0.3, 0.42, 0.3 + 0.22 * legend_rows
+    usable = _WIDTH_INCH - gap * (len(planes) + 1)
+    tallest = max(plane.size_mm[1] for plane in planes)
+    scale = min(usable / sum(plane.size_mm[0] for plane in planes), 6.0 / tallest)
+    height = scale * tallest
+    total = head + 0.3 + height + foot
+    figure = Figure(figsize=(_WIDTH_INCH, total), dpi=_DPI, facecolor=GROUND)
+    left = (_WIDTH_INCH - scale * sum(plane.size_mm[0] for plane in planes) - gap * (len(planes) - 1)) / 2
+    axes = []
+    for plane in planes:
+        width, tall = scale * plane.size_mm[0], scale * plane.size_mm[1]
+        bottom = foot + (height - tall) / 2
+        axes.append(figure.add_axes((left / _WIDTH_INCH, bottom / total, width / _WIDTH_INCH, tall / total)))
+        left += width + gap
+    start = gap / _WIDTH_INCH
+    figure.text(start, 1 - 0.2 / total, title, color=INK, fontsize=12, weight="bold", va="center", parse_math=False)
+    note = "radiological convention: the patient's right is on the left"
+    figure.text(1 - start, 1 - 0.2 / total, note, color=MUTED, fontsize=8.5, va="center", ha="right")
+    return figure, axes
+
+
+def _draw(ax: Axes, plane: _Plane, low: float, high: float, colours: Mapping[tuple[str, int], str]) -> None:
+    width, height = plane.size_mm
+    pixels = np.nan_to_num(plane.pixels, nan=low)
+    ax.imshow(pixels, cmap="gray", vmin=low, vmax=high, origin="lower", extent=(0, width, 0, height), aspect="auto")
+    rows, columns = plane.pixels.shape
+    # One empty voxel around, so that an outline closes at the border and a plane one voxel wide has one.
+    x = (np.arange(-1, columns + 1) + 0.5) * width / columns
+    y = (np.arange(-1, rows + 1) + 0.5) * height / rows
+    for (name, mask), (style, line) in zip(plane.masks.items(), _STYLES, strict=False):
+        for label in np.unique(mask[mask != 0]):
+            inside = np.pad(mask == label, 1).astype(np.float32)
+            colour = colours[name, int(label)]
+            ax.contour(x, y, inside, levels=[0.5], colors=[colour], linewidths=line, linestyles=[style])
+    ax.set(xlim=(0, width), ylim=(0, height), xticks=[], yticks=[])
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    ax.set_title(plane.where, color=MUTED, fontsize=8.5, pad=4)
+    box = {"boxstyle": "round,pad=0.15", "facecolor": GROUND, "edgecolor": "none", "alpha": 0.55}
+    edges = (((0, 0.5), (10, 0)), ((1, 0.5), (-10, 0)), ((0.5, 1), (0, -10)), ((0.5, 0), (0, 10)))
+    for letter, (edge, inwards) in zip(plane.letters, edges, strict=True):
+        text = ax.annotate(letter, edge, inwards, "axes fraction", "offset points", ha="center", va="center")
+        text.set(color=INK, fontsize=9, bbox=box)
+
+
+def _scale_bar(ax: Axes, plane: _Plane) -> None:
+    """A bar of a round length, about a quarter of the plane's width."""
+    width, height = plane.size_mm
+    decade = 10.0 ** np.floor(np.log10(width / 4))
+    length = max(decade * step for step in (1, 2, 5) if decade * step <= width / 4)
+    x, y = 0.06 * width, 0.05 * height
+    ax.plot([x, x + length], [y, y], color=INK, linewidth=2, solid_capstyle="butt")
+    ax.text(x, y + 0.02 * height, f"{length:g} mm", color=INK, fontsize=8, va="bottom")
+
+
+def _legend_entries(
+    masks: Mapping[str, np.ndarray],
+    labels: Sequence[int],
+    class_names: Sequence[str],
+    colours: Mapping[tuple[str, int], str],
+) -> list[Line2D]:
+    """One line per mask and class; where the masks share the colours, one per class and one per mask."""
+    names = {label: class_names[label] if label < len(class_names) else f"label {label}" for label in labels}
+    lines = [(mask, style, width) for mask, (style, width) in zip(masks, _STYLES, strict=False)]
+    if not labels:
+        return []
+    if len(lines) == 1 or colours[lines[0][0], labels[0]] != colours[lines[1][0], labels[0]]:
+        return [
+            Line2D([], [], color=colours[mask, label], linestyle=style, linewidth=width, label=f"{mask}: {name}")
+            for mask, style, width in lines
+            for label, name in names.items()
+        ]
+    classes = [Line2D([], [], color=colours[lines[0][0], label], linewidth=4, label=names[label]) for label in labels]
+    return classes + [
+        Line2D([], [], color=INK, linestyle=style, linewidth=width, label=mask) for mask, style, width in lines
+    ]
+
+
+def _legend(figure: Figure, entries: Sequence[Line2D]) -> None:
+    if not entries:
+        return
+    legend = figure.legend(
+        handles=entries,
+        loc="lower center",
+        ncols=min(len(entries), _COLUMNS),
+        frameon=False,
+        labelcolor=INK,
+        fontsize=9,
+        handlelength=2.6,
+        columnspacing=1.6,
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
