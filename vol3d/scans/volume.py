@@ -19,7 +19,8 @@ class Grid:
         shape: number of voxels along i, j, k.
         affine: (4, 4) float64, voxel index (i, j, k, 1) -> RAS mm of the voxel's centre.
         sform_code, qform_code: NIfTI codes of the file it came from (1 = scanner, 2 = aligned), written back as they were.
-        qform: the file's second affine where it differs from `affine`, else None.
+        qform: (10,) the ten numbers of a NIfTI file's qform (pixdim 0-3, quatern b c d, qoffset x y z), kept because a
+            quaternion made again from a matrix can differ in its last bits; None where there was no such file.
     """
 
     shape: tuple[int, int, int]
@@ -43,7 +44,9 @@ class Grid:
         """True if both have the same shape and no corner of one is farther than `tolerance_mm` from the other's."""
         if self.shape != other.shape:
             return False
-        corners = np.array(np.meshgrid(*[[0, n - 1] for n in self.shape], [1], indexing="ij"), dtype=float).reshape(4, -1)
+        corners = np.array(np.meshgrid(*[[0, n - 1] for n in self.shape], [1], indexing="ij"), dtype=float).reshape(
+            4, -1
+        )
         return bool(np.abs((self.affine - other.affine) @ corners).max() <= tolerance_mm)
 
 
@@ -55,11 +58,13 @@ class Volume:
         array: (channels, i, j, k); images float32, labels an integer type with one channel.
         grid: where the voxels stand; `grid.shape == array.shape[1:]`.
         source: the file, folder or archive it was read from.
+        notes: what a reader had to assume or put right, one sentence each, for the user to see.
     """
 
     array: np.ndarray
     grid: Grid
     source: Path | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.array.ndim != 4 or self.array.shape[1:] != self.grid.shape:

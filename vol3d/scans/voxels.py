@@ -1,0 +1,118 @@
+"""Stored numbers to voxels, slab by slab: scale, check and narrow without a second full-size copy."""
+
+from __future__ import annotations
+
+import math
+import os
+from os import PathLike
+
+import numpy as np
+
+from vol3d.errors import DataError
+
+SLAB_BYTES = 1 << 24  # stored bytes that one step works on; its float64 copy stays under 150 MB
+
+
+def empty(shape: tuple[int, ...], dtype: np.dtype, where: str | PathLike[str]) -> np.ndarray:
+    """Room for the voxels. Raises DataError where the machine has less memory than that, before any is taken."""
+    need = dtype.itemsize * math.prod(shape)
+    if hasattr(os, "sysconf") and need > (have := os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")):
+        raise DataError(
+            "the volume does not fit into this machine's memory",
+            where=where,
+            got=f"{' x '.join(map(str, shape))} voxels, {need / 2**30:.0f} GiB",
+            wanted=f"less than {have / 2**30:.0f} GiB",
+            do="crop or resample it elsewhere, or check its header",
+        )
+    return np.empty(shape, dtype)
+
+
+def image_slab(
+    raw: np.ndarray,
+    slope: float,
+    intercept: float,
+    where: str | PathLike[str],
+    first_k: int = 0,
+    fill_nonfinite: float | None = None,
+) -> np.ndarray:
+    """`raw * slope + intercept` as float32.
+
+    Args:
+        raw: (i, j, k) numbers as stored.
+        first_k: index of the slab's first slice in the volume, for messages.
+        fill_nonfinite: what replaces NaN and infinite voxels.
+
+    Raises:
+        DataError: a voxel is NaN or infinite, or too large for float32, and `fill_nonfinite` is None.
+    """
+    values = raw
+    if (slope, intercept) != (1.0, 0.0):
+        values = raw.astype(np.float64) * slope + intercept
+    with np.errstate(over="ignore", invalid="ignore"):
+        voxels = values.astype(np.float32)
+    if raw.dtype.kind in "iu" and abs(slope) < 1e28:
+        return voxels
+    finite = np.isfinite(voxels)
+    if finite.all():
+        return voxels
+    if fill_nonfinite is None:
+        i, j, k = (int(axis[0]) for axis in np.nonzero(~finite))
+        raise DataError(
+            "a voxel is not a finite float32 number",
+            where=where,
+            got=f"{values[i, j, k]} at voxel ({i}, {j}, {first_k + k})",
+            wanted="finite numbers",
+            do="repair the file, or read it with fill_nonfinite=0",
+        )
+    voxels[~finite] = fill_nonfinite
+    return voxels
+
+
+def label_slab(
+    raw: np.ndarray, slope: float, intercept: float, where: str | PathLike[str], first_k: int = 0
+) -> np.ndarray:
+    """`raw * slope + intercept` as int32, which must be whole numbers from 0.
+
+    A slope in a file is float32, so with one (say 1/255) values within its rounding of a whole number are accepted.
+
+    Raises:
+        DataError: a label is negative, fractional, not finite or beyond int32; the message names value and voxel.
+    """
+    if raw.dtype.kind in "iu" and (slope, intercept) == (1.0, 0.0):
+        if raw.size and (int(raw.min()) < 0 or int(raw.max()) > np.iinfo(np.int32).max):
+            bad = (raw < 0) | (raw > np.iinfo(np.int32).max)
+            raise _wrong_label(raw, bad, where, first_k)
+        return raw.astype(np.int32)
+    values = raw.astype(np.float64) * slope + intercept
+    with np.errstate(invalid="ignore"):
+        nearest = np.rint(values)
+        tolerance = 0.0 if (slope, intercept) == (1.0, 0.0) else 1e-5 * np.maximum(1.0, np.abs(values))
+        good = (np.abs(values - nearest) <= tolerance) & (nearest >= 0) & (nearest <= np.iinfo(np.int32).max)
+    if not good.all():
+        raise _wrong_label(values, ~good, where, first_k)
+    return nearest.astype(np.int32)
+
+
+def narrowest(labels: np.ndarray) -> np.ndarray:
+    """The same labels as uint8, uint16 or int32, whichever is the first to hold them."""
+    highest = int(labels.max()) if labels.size else 0
+    for dtype in (np.uint8, np.uint16):
+        if highest <= np.iinfo(dtype).max:
+            return labels.astype(dtype)
+    return labels
+
+
+def slab_depth(slice_bytes: int) -> int:
+    """How many slices of `slice_bytes` make one slab; at least one."""
+    return max(1, SLAB_BYTES // max(1, slice_bytes))
+
+
+def _wrong_label(values: np.ndarray, bad: np.ndarray, where: str | PathLike[str], first_k: int) -> DataError:
+    i, j, k = (int(axis[0]) for axis in np.nonzero(bad))
+    return DataError(
+        "a label is not a whole number from 0",
+        where=where,
+        got=f"{values[i, j, k]} at voxel ({i}, {j}, {first_k + k})",
+        wanted="0, 1, 2, ...",
+        do="a label image must not be interpolated or normalised; export it again, or check that it is not the scan",
+    )
