@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from vol3d.engine.settings import RunSettings
+from vol3d.errors import UsageError
 
 Progress = Callable[[int, int, str], None]
 """Called as `progress(done, total, name_of_the_case)`."""
@@ -74,6 +75,10 @@ class Samples(ABC):
     def sample(self, index: int, rng: np.random.Generator) -> Any:
         """Item `index`, augmented with draws from `rng` only."""
 
+    def name(self, index: int) -> str:
+        """What item `index` is called in messages."""
+        return f"sample {index}"
+
     @abstractmethod
     def collate(self, samples: Sequence[Any]) -> Batch:
         """Items of one step as one batch."""
@@ -88,8 +93,17 @@ class Task(ABC):
     name: ClassVar[str]
     settings_type: ClassVar[type[RunSettings]]
 
-    def __init__(self, settings: Any) -> None:
+    def __init__(self, settings: Any, facts: dict[str, Any] | None = None) -> None:
         self.settings = settings
+        self.stored_facts = facts
+
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """What the model needs to know of the data set, JSON-ready: class names, channels.
+
+        It travels in checkpoints and comes back as the constructor's `facts`; a task that has `stored_facts` builds its
+        model and predicts without the data set.
+        """
 
     @property
     @abstractmethod
@@ -112,6 +126,10 @@ class Task(ABC):
         self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
     ) -> Evaluation:
         """Scores `model` on the validation split; `pictures` adds those of the report."""
+
+    def overfit(self, n: int) -> Task:
+        """The same problem with its first `n` training cases, unaugmented, as both training and validation split."""
+        raise UsageError(f"{self.name} cannot be trained on a few samples only")
 
     @abstractmethod
     def find_inputs(self, paths: Sequence[Path]) -> list[Path]:
