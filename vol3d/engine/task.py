@@ -93,17 +93,15 @@ class Task(ABC):
     name: ClassVar[str]
     settings_type: ClassVar[type[RunSettings]]
 
-    def __init__(self, settings: Any, facts: dict[str, Any] | None = None) -> None:
+    def __init__(self, settings: Any) -> None:
         self.settings = settings
-        self.stored_facts = facts
 
-    @abstractmethod
-    def facts(self) -> dict[str, Any]:
-        """What the model needs to know of the data set, JSON-ready: class names, channels.
+    def resolved(self) -> RunSettings:
+        """The settings that travel in checkpoints: with what the data set decided (class names, channels) filled in.
 
-        It travels in checkpoints and comes back as the constructor's `facts`; a task that has `stored_facts` builds its
-        model and predicts without the data set.
+        A task built from these makes its model and predicts without the data set.
         """
+        return self.settings
 
     @property
     @abstractmethod
