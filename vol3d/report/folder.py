@@ -1,0 +1,111 @@
+"""What a run's folder holds, read without trust: a part that is missing or damaged is noted and left out."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vol3d.errors import Vol3dError
+from vol3d.files import read_json
+
+MAX_PICTURES = 24
+MAX_PICTURE_BYTES = 8 << 20
+_PNG = b"\x89PNG\r\n\x1a\n"
+_ORDER = ("best", "median", "worst")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The parts of a run that a report shows.
+
+    Args:
+        name: the folder's name.
+        metrics: column of `metrics.csv` -> its values in the file's order, NaN where there is none.
+        evaluation: `evaluation.json`.
+        cases: rows of `cases.csv` as text.
+        pictures: caption -> PNG, the best, median and worst first.
+        config: `config.yaml` as text.
+        checkpoint: `config.json`, what the weights say about themselves.
+        faults: what could not be read, one sentence each.
+    """
+
+    name: str
+    metrics: dict[str, list[float]] = field(default_factory=dict)
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    cases: list[dict[str, str]] = field(default_factory=list)
+    pictures: dict[str, bytes] = field(default_factory=dict)
+    config: str = ""
+    checkpoint: dict[str, Any] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+
+def read_folder(folder: Path) -> RunFolder:
+    """Reads whatever of a finished or running run is there."""
+    faults: list[str] = []
+    rows: list[dict[str, str]] = _try(_rows, folder / "metrics.csv", [], faults)
+    return RunFolder(
+        name=folder.resolve().name,
+        metrics={name: [number(row.get(name)) for row in rows] for name in (rows[0] if rows else ())},
+        evaluation=_try(_mapping, folder / "evaluation.json", {}, faults),
+        cases=_try(_rows, folder / "cases.csv", [], faults),
+        pictures=_pictures(folder / "pictures", faults),
+        config=_try(lambda path: path.read_text("utf-8"), folder / "config.yaml", "", faults),
+        checkpoint=_try(_mapping, folder / "config.json", {}, faults),
+        faults=faults,
+    )
+
+
+def number(value: Any) -> float:
+    """A float, NaN for whatever is none (text, empty, null, truth values)."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return math.nan
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return math.nan
+
+
+def _try(read: Callable[[Path], T], path: Path, default: T, faults: list[str]) -> T:
+    if not path.is_file():
+        return default
+    try:
+        return read(path)
+    except (Vol3dError, OSError, ValueError, csv.Error) as error:
+        faults.append(f"{path.name} could not be read: {str(error).removeprefix(f'{path}: ')}")
+        return default
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise ValueError(f"expected an object, got {type(content).__name__}")
+    return content
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file, restkey="", restval="")
+        return [{key: value for key, value in row.items() if key and isinstance(value, str)} for row in reader]
+
+
+def _pictures(folder: Path, faults: list[str]) -> dict[str, bytes]:
+    files = sorted(folder.glob("*.png"), key=lambda path: (_rank(path.stem), path.name))
+    pictures = {}
+    for path in files[:MAX_PICTURES]:
+        content = _try(lambda path: path.read_bytes()[: MAX_PICTURE_BYTES + 1], path, b"", faults)
+        if content.startswith(_PNG) and len(content) <= MAX_PICTURE_BYTES:
+            pictures[path.stem] = content
+        elif content:
+            faults.append(f"{path.name} is not a PNG of at most {MAX_PICTURE_BYTES >> 20} MB")
+    if len(files) > MAX_PICTURES:
+        faults.append(f"{len(files) - MAX_PICTURES} more pictures are in the folder {folder.name}")
+    return pictures
+
+
+def _rank(stem: str) -> int:
+    return next((rank for rank, word in enumerate(_ORDER) if word in stem.lower()), len(_ORDER))

@@ -1,0 +1,227 @@
+"""The report's parts, each from what the run's folder holds to HTML; a part without content is an empty text."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from vol3d.report.environment import versions
+from vol3d.report.folder import RunFolder, number
+from vol3d.report.svg import box_plot, line_chart
+
+_TITLES = {
+    "dice": "Dice",
+    "mean_dice": "mean Dice",
+    "hd95_mm": "HD95 (mm)",
+    "mean_hd95_mm": "mean HD95 (mm)",
+    "volume_ml": "volume (ml)",
+    "lr": "learning rate",
+    "ap": "AP",
+    "map": "mean AP",
+}
+# Columns of metrics.csv that count or time the run rather than describe it.
+_CLOCKS = ("step", "epoch", "time", "second", "memory", "speed", "eta", "per_s", "wall", "batch", "samples")
+_PLOTTED = ("dice", "hd95_mm")
+
+
+def title_of(key: str) -> str:
+    """`hd95_mm` -> `HD95 (mm)`."""
+    return _TITLES.get(key.lower(), key.replace("_", " "))
+
+
+def format_number(value: float) -> str:
+    """Four significant places at most, a dash for what is not finite."""
+    if not math.isfinite(value):
+        return "–"
+    if value == int(value) and abs(value) < 1e9:
+        return str(int(value))
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 1e5 else f"{value:.4g}"
+
+
+def headline(run: RunFolder) -> str:
+    """The score with its confidence interval, and the conditions under which it was measured."""
+    summary = run.evaluation
+    name = _score_name(summary)
+    if name is None:
+        return ""
+    score = number(summary.get(name, summary.get("score")))
+    text = f"{score:.4f}" if math.isfinite(score) else "–"
+    parts = [f'<div class="score"><b>{text}</b><span>{escape(title_of(name))}</span></div>']
+    interval = _interval(summary, name)
+    if interval:
+        parts.append(f'<p class="interval">confidence interval {interval[0]:.4f} to {interval[1]:.4f}</p>')
+    facts = {key: value for key, value in _scalars(summary) if key not in {name, "score", "score_name"}}
+    return f'<section class="head">{"".join(parts)}{_facts(facts)}</section>'
+
+
+def curves(run: RunFolder) -> str:
+    """Loss terms, score and learning rate over the course of the training."""
+    columns = run.metrics
+    axis = next((name for name in ("step", "epoch") if name in columns), None)
+    steps = columns[axis] if axis else [float(i) for i in range(len(next(iter(columns.values()), ())))]
+    rest = [name for name in columns if name != axis and not any(clock in name.lower() for clock in _CLOCKS)]
+    losses = [name for name in rest if "loss" in name.lower()]
+    rates = [name for name in rest if name.lower() in {"lr", "learning_rate"} or name.lower().startswith("lr/")]
+    scores = [name for name in rest if name not in losses and name not in rates]
+    charts = []
+    for label, names in (("loss", losses), ("score", scores), ("learning rate", rates)):
+        series = {name: (steps, columns[name]) for name in names}
+        if label == "score":  # scores stand in few rows; between them the line goes on
+            series = {name: _present(*values) for name, values in series.items()}
+        if chart := line_chart(series, axis or "row", label):
+            charts.append(f"<figure><figcaption>{_caption(label, names)}</figcaption>{chart}</figure>")
+    return _section("Training", f'<div class="charts curves">{"".join(charts)}</div>') if charts else ""
+
+
+def classes(run: RunFolder) -> str:
+    """One row per class, and box plots of the cases behind it."""
+    table: dict[str, dict[str, Any]] = next((v for v in run.evaluation.values() if _is_table(v)), {})
+    columns = list(dict.fromkeys(key for row in table.values() for key, value in row.items() if not _is_deep(value)))
+    rows = [[name, *(row.get(column) for column in columns)] for name, row in table.items()]
+    boxes = "".join(_boxes(run.cases))
+    parts = [_table(["class", *columns], rows)] if rows else []
+    parts += [f'<div class="charts">{boxes}</div>'] if boxes else []
+    return _section("Classes", "".join(parts)) if parts else ""
+
+
+def pictures(run: RunFolder) -> str:
+    """The pictures with their captions."""
+    figures = []
+    for name, png in run.pictures.items():
+        caption = escape(name.replace("_", " ").replace("-", " ", 1), quote=True)
+        data = base64.b64encode(png).decode()
+        figures.append(
+            f'<figure><img alt="{caption}" loading="lazy" src="data:image/png;base64,{data}"/>'
+            f"<figcaption>{caption}</figcaption></figure>"
+        )
+    return _section("Pictures", f'<div class="pictures">{"".join(figures)}</div>') if figures else ""
+
+
+def cases(run: RunFolder) -> str:
+    """Every case and class; the page's script sorts and filters it."""
+    if not run.cases:
+        return ""
+    columns = list(run.cases[0])
+    rows = [[row.get(column, "") for column in columns] for row in run.cases]
+    tools = '<input type="search" class="filter" placeholder="filter" aria-label="filter the cases" hidden/>'
+    return _section("Cases", f'{tools}<div class="scroll">{_table(columns, rows, "sortable")}</div>')
+
+
+def settings(run: RunFolder) -> str:
+    """The resolved configuration, folded away."""
+    if not run.config.strip():
+        return ""
+    return _section(
+        "Configuration", f"<details><summary>config.yaml</summary><pre>{escape(run.config)}</pre></details>"
+    )
+
+
+def environment(run: RunFolder) -> str:
+    """Versions that the weights were made with, and those that wrote the report."""
+    parts = []
+    made = run.checkpoint.get("versions")
+    if isinstance(made, dict) and made:
+        parts.append(f"<h3>weights</h3>{_facts(made)}")
+    facts = {key: value for key, value in run.checkpoint.items() if key == "sha256" or key == "format"}
+    parts.append(f"<h3>this report</h3>{_facts(versions() | facts)}")
+    return _section("Environment", f"<details><summary>versions</summary>{''.join(parts)}</details>")
+
+
+def faults(run: RunFolder) -> str:
+    """What could not be read."""
+    if not run.faults:
+        return ""
+    items = "".join(f"<li>{escape(fault)}</li>" for fault in run.faults)
+    return f'<aside class="faults"><b>Not everything could be read</b><ul>{items}</ul></aside>'
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>{body}</section>"
+
+
+def _caption(label: str, names: Sequence[str]) -> str:
+    return escape(title_of(names[0]) if len(names) == 1 else label)
+
+
+def _score_name(summary: Mapping[str, Any]) -> str | None:
+    named = summary.get("score_name")
+    if isinstance(named, str) and (named in summary or "score" in summary):
+        return named
+    return next((key for key, value in _scalars(summary) if key == "score" or key.startswith("mean_")), None)
+
+
+def _interval(summary: Mapping[str, Any], name: str) -> tuple[float, float] | None:
+    for key, value in summary.items():
+        pair = value if isinstance(value, (list, tuple)) else ()
+        if len(pair) == 2 and ("interval" in key or "ci" in key.split("_")) and (name in key or "mean" not in key):
+            low, high = number(pair[0]), number(pair[1])
+            if math.isfinite(low) and math.isfinite(high):
+                return low, high
+    return None
+
+
+def _scalars(summary: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [
+        (key, value)
+        for key, value in summary.items()
+        if not isinstance(value, (dict, list, tuple)) and value is not None
+    ]
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and all(isinstance(row, dict) for row in value.values())
+
+
+def _is_deep(value: Any) -> bool:
+    return isinstance(value, (dict, list, tuple))
+
+
+def _present(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
+    kept = [(a, b) for a, b in zip(x, y, strict=False) if math.isfinite(b)]
+    return [a for a, _ in kept], [b for _, b in kept]
+
+
+def _boxes(rows: Iterable[Mapping[str, str]]) -> list[str]:
+    charts = []
+    rows = list(rows)
+    for column in _PLOTTED:
+        groups: dict[str, dict[str, float]] = {}
+        for row in rows:
+            groups.setdefault(row.get("class", "all"), {})[row.get("case", "")] = number(row.get(column))
+        if chart := box_plot(groups, title_of(column)):
+            charts.append(f"<figure><figcaption>{escape(title_of(column))} of each case</figcaption>{chart}</figure>")
+    return charts
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    items = "".join(f"<div><dt>{escape(title_of(str(k)))}</dt><dd>{_cell(v)}</dd></div>" for k, v in facts.items())
+    return f'<dl class="facts">{items}</dl>' if items else ""
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], css: str = "") -> str:
+    numeric = [all(_is_number(row[i]) for row in rows) for i in range(len(columns))]
+    styles = [' class="n"' if flag else "" for flag in numeric]
+    head = "".join(f'<th scope="col"{s}>{escape(title_of(c))}</th>' for c, s in zip(columns, styles, strict=True))
+    body = "".join(
+        f"<tr>{''.join(f'<td{s}>{_cell(value)}</td>' for value, s in zip(row, styles, strict=True))}</tr>"
+        for row in rows
+    )
+    return f'<table class="{css}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or value == "" or math.isfinite(number(value)) or str(value).lower() in {"nan", "inf", "none"}
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value == "" or str(value).lower() in {"nan", "none", "null"}:
+        return "–"
+    parsed = number(value)
+    if isinstance(value, float) or (isinstance(value, str) and "." in value and math.isfinite(parsed)):
+        return format_number(parsed)
+    return escape(str(value))

@@ -1,0 +1,167 @@
+"""Small charts as inline SVG. Colours are CSS classes (`s0` to `s7`), so that they follow the page's light or dark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+
+import numpy as np
+
+SERIES = 8
+_CURVE_WIDTH, _BOX_WIDTH = 400, 540
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 40
+_POINTS = 240
+
+
+def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
+    """Round numbers from `low` to `high`, about `wanted` of them."""
+    span = high - low
+    if not math.isfinite(span) or span <= 0:
+        return [low]
+    raw = span / wanted
+    decade = 10.0 ** math.floor(math.log10(raw))
+    step = next(decade * factor for factor in (1, 2, 2.5, 5, 10) if decade * factor >= raw * 0.999)
+    first = math.ceil(low / step - 1e-9)
+    return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def line_chart(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x_label: str, y_label: str) -> str:
+    """Lines of (x, y) values; a line breaks where a value is not finite. Empty text if nothing can be drawn.
+
+    A series of more than 240 points is drawn as the means of 240 stretches.
+    """
+    lines = {name: _finite(*values) for name, values in series.items()}
+    lines = {name: pieces for name, pieces in lines.items() if pieces}
+    if not lines:
+        return ""
+    every = np.concatenate([piece for pieces in lines.values() for piece in pieces])
+    x_low, y_low = every.min(axis=0)
+    x_high, y_high = every.max(axis=0)
+    margin = 0.05 * (y_high - y_low) or 0.5 * abs(y_low) or 1.0
+    y_low, y_high = y_low - margin if y_low < 0 or y_low > margin else 0.0, y_high + margin
+    x_high = x_high if x_high > x_low else x_low + 1
+    height = 250
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        right = _LEFT + (x - x_low) / (x_high - x_low) * (_CURVE_WIDTH - _LEFT - _RIGHT)
+        return right, _TOP + (y_high - y) / (y_high - y_low) * (height - _TOP - _BOTTOM)
+
+    parts = []
+    for y in ticks(y_low, y_high):
+        _, at = place(x_low, y)
+        parts.append(
+            f'<path class="grid" d="M{_LEFT} {at:.1f}H{_CURVE_WIDTH - _RIGHT}"/>{_text(_LEFT - 8, at + 4, y, "end")}'
+        )
+    parts += [_text(place(x, y_low)[0], height - _BOTTOM + 18, x, "middle") for x in ticks(x_low, x_high, 4)]
+    for index, (name, pieces) in enumerate(lines.items()):
+        for piece in pieces:
+            points = [place(x, y) for x, y in piece]
+            parts.append(_polyline(points, f"line s{index % SERIES}", f"{name}: last {piece[-1, 1]:.5g}"))
+    parts.append(_text((_LEFT + _CURVE_WIDTH - _RIGHT) / 2, height - 4, x_label, "middle"))
+    return _frame(parts, _CURVE_WIDTH, height, y_label) + _legend(list(lines))
+
+
+def box_plot(groups: Mapping[str, Mapping[str, float]], label: str) -> str:
+    """Horizontal box plots, one row per group, each case a dot that names itself; empty text if there is no number.
+
+    Args:
+        groups: name of a group -> name of a case -> value; values that are not finite are left out.
+        label: the axis, with its unit.
+
+    The box spans the quartiles, the bar is the median, the whiskers end at the last case within 1.5 box lengths.
+    """
+    finite = {name: {case: v for case, v in cases.items() if math.isfinite(v)} for name, cases in groups.items()}
+    values = [value for cases in finite.values() for value in cases.values()]
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    margin = 0.04 * (high - low) or 0.5 * abs(low) or 1.0
+    low, high = low - margin if low < 0 or low > margin else 0.0, high + margin
+    left = min(170, 24 + 7 * max(len(name) for name in finite))
+    row = 46
+    height = _TOP + row * len(finite) + _BOTTOM
+
+    def place(value: float) -> float:
+        return left + (value - low) / (high - low) * (_BOX_WIDTH - left - _RIGHT)
+
+    bottom = height - _BOTTOM
+    parts = []
+    for value in ticks(low, high, 6):
+        parts.append(f'<path class="grid" d="M{place(value):.1f} {_TOP}V{bottom}"/>')
+        parts.append(_text(place(value), bottom + 18, value, "middle"))
+    for index, (name, cases) in enumerate(finite.items()):
+        middle = _TOP + row * (index + 0.5)
+        parts.append(_text(left - 10, middle + 4, name if len(name) < 22 else f"{name[:20]}…", "end"))
+        if cases:
+            ends = [place(value) for value in _five(list(cases.values()))]
+            parts.append(f'<g class="s{index % SERIES}">{_box(ends, middle)}{_dots(cases, middle, place)}</g>')
+    parts.append(_text((left + _BOX_WIDTH - _RIGHT) / 2, height - 4, label, "middle"))
+    return _frame(parts, _BOX_WIDTH, height, label)
+
+
+def _finite(x: Sequence[float], y: Sequence[float]) -> list[np.ndarray]:
+    """Stretches (n, 2) of points between values that are not finite, thinned out."""
+    points = np.array([x, y], dtype=float).T.reshape(-1, 2)
+    good = np.isfinite(points).all(axis=1)
+    cuts = np.flatnonzero(np.diff(good.astype(int))) + 1
+    pieces = [piece for piece in np.split(points, cuts) if piece.size and np.isfinite(piece).all()]
+    return [_thin(piece) for piece in pieces]
+
+
+def _thin(piece: np.ndarray) -> np.ndarray:
+    if len(piece) <= _POINTS:
+        return piece
+    return np.array([part.mean(axis=0) for part in np.array_split(piece, _POINTS)])
+
+
+def _five(values: list[float]) -> list[float]:
+    """Lower whisker, first quartile, median, third quartile, upper whisker."""
+    first, median, third = np.percentile(values, [25, 50, 75])
+    reach = 1.5 * (third - first)
+    inside = [value for value in values if first - reach <= value <= third + reach]
+    return [min(inside), float(first), float(median), float(third), max(inside)]
+
+
+def _box(ends: list[float], middle: float) -> str:
+    low, first, median, third, high = ends
+    return (
+        f'<path class="whisker" d="M{low:.1f} {middle}H{first:.1f}M{third:.1f} {middle}H{high:.1f}"/>'
+        f'<rect class="box" x="{first:.1f}" y="{middle - 11}" width="{max(third - first, 1):.1f}" height="22" rx="3"/>'
+        f'<path class="median" d="M{median:.1f} {middle - 11}v22"/>'
+    )
+
+
+def _dots(cases: Mapping[str, float], middle: float, place: Callable[[float], float]) -> str:
+    dots = []
+    for index, (case, value) in enumerate(cases.items()):
+        offset = ((index * 0.6180339887) % 1.0 - 0.5) * 24  # golden ratio: spread evenly, the same every time
+        title = escape(f"{case}: {value:.4g}")
+        x = place(value)
+        dots.append(f'<circle cx="{x:.1f}" cy="{middle + offset:.1f}" r="2.6"><title>{title}</title></circle>')
+    return "".join(dots)
+
+
+def _polyline(points: Sequence[tuple[float, float]], css: str, title: str) -> str:
+    if len(points) == 1:
+        (x, y) = points[0]
+        return f'<circle class="{css} dot" cx="{x:.1f}" cy="{y:.1f}" r="3.5"><title>{escape(title)}</title></circle>'
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return f'<polyline class="{css}" points="{path}"><title>{escape(title)}</title></polyline>'
+
+
+def _text(x: float, y: float, content: float | str, anchor: str) -> str:
+    text = content if isinstance(content, str) else f"{content:.6g}"
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _frame(parts: Sequence[str], width: float, height: float, label: str) -> str:
+    name = escape(label, quote=True)
+    return f'<svg role="img" aria-label="{name}" viewBox="0 0 {width:g} {height:g}">{"".join(parts)}</svg>'
+
+
+def _legend(names: Sequence[str]) -> str:
+    if len(names) < 2:
+        return ""
+    items = "".join(f'<span class="s{i % SERIES}"><i></i>{escape(name)}</span>' for i, name in enumerate(names))
+    return f'<div class="legend">{items}</div>'
