@@ -1,0 +1,199 @@
+"""One scan and trained networks -> one label per voxel of the scan's own grid, in bounded memory.
+
+Logits are averaged over networks and mirrored views, and stitched (`medical.window`). Each finished plane of the
+network's grid becomes probabilities, these are interpolated linearly to the scan's grid, and the decision is taken
+there, plane by plane: classes x volume exists on neither grid.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import combinations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from medical.align import AxisMap, axis_maps
+from medical.classes import Classes
+from medical.preprocess import PreprocessSettings, prepare
+from medical.window import Predict, Slab, WindowSettings, stream
+from vol3d.scans.volume import Grid, Segmentation, Volume
+
+_log = logging.getLogger(__name__)
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def segment(
+    models: Sequence[nn.Module],
+    volume: Volume,
+    preprocess: PreprocessSettings,
+    window: WindowSettings,
+    classes: Classes,
+    device: torch.device,
+    progress: Callable[[int, int], None] | None = None,
+) -> Segmentation:
+    """Labels of `volume` on its own grid.
+
+    Memory: the scan, the prepared scan, uint8 labels, one window's activations and outputs x one slab of windows. If
+    CUDA runs out of memory the scan is started again with one window at a time, then on the CPU; a warning says so.
+
+    Args:
+        models: networks `(batch, channels, *window.size) -> logits (batch, classes.outputs, *window.size)`; several are
+            an ensemble, averaged before the decision. They come back on their device and in their mode.
+        progress: called as `progress(done, total)` in windows.
+
+    Raises:
+        DataError: voxels that are not finite.
+        ValueError: no model, or one whose outputs do not fit `classes`.
+    """
+    if not models:
+        raise ValueError("models must hold at least one network, got none")
+    ready = prepare(volume, preprocess)
+    attempts = [(device, window)]
+    if device.type == "cuda":
+        single = window.model_copy(update={"batch": 1})
+        attempts += [(device, single)] * (window.batch > 1) + [(torch.device("cpu"), single)]
+    notes: dict[str, str] = {}
+    for where, how in attempts[:-1]:
+        try:
+            return _segment(models, volume, ready, how, classes, where, progress, notes)
+        except torch.cuda.OutOfMemoryError:
+            notes["memory"] = f"{where} had too little memory for {how.batch} windows of {how.size}"
+        torch.cuda.empty_cache()  # outside the handler: the exception kept the tensors of its frames alive
+        _log.warning("%s: %s; trying with less", volume.source or "scan", notes["memory"])
+    where, how = attempts[-1]
+    return _segment(models, volume, ready, how, classes, where, progress, notes)
+
+
+def _segment(
+    models: Sequence[nn.Module],
+    volume: Volume,
+    ready: Volume,
+    window: WindowSettings,
+    classes: Classes,
+    device: torch.device,
+    progress: Callable[[int, int], None] | None,
+    notes: dict[str, str],
+) -> Segmentation:
+    with _inference(models, device), torch.inference_mode():
+        predict = average(models, window, classes.outputs)
+        slabs = stream(predict, torch.from_numpy(ready.array), window, device, progress)
+        labels = decide(slabs, ready.grid, volume.grid, classes)
+    return Segmentation(labels, volume.grid, classes.names, volume.source, notes)
+
+
+def average(models: Sequence[nn.Module], window: WindowSettings, outputs: int) -> Predict:
+    """Mean logits of all models and all flips of `window.mirror_axes`, float32."""
+    axes = [axis + 2 for axis in window.mirror_axes]
+    flips = [flip for count in range(len(axes) + 1) for flip in combinations(axes, count)]
+
+    def predict(windows: Tensor) -> Tensor:
+        total: Tensor | None = None
+        amp = _DTYPES.get(window.amp)
+        with torch.autocast(windows.device.type, dtype=amp, enabled=amp is not None):
+            for model in models:
+                for flip in flips:
+                    logits = model(windows.flip(flip) if flip else windows).float()
+                    logits = logits.flip(flip) if flip else logits
+                    total = logits if total is None else total.add_(logits)
+        assert total is not None
+        if total.shape[1] != outputs or total.shape[2:] != windows.shape[2:]:
+            wanted = (windows.shape[0], outputs, *windows.shape[2:])
+            raise ValueError(f"the network's output must be {wanted}, got {tuple(total.shape)}")
+        return total.div_(len(models) * len(flips)) if len(models) * len(flips) > 1 else total
+
+    return predict
+
+
+@contextmanager
+def _inference(models: Sequence[nn.Module], device: torch.device) -> Iterator[None]:
+    """Puts models on `device` and into evaluation mode, and back afterwards."""
+    before = [(model.training, next((p.device for p in model.parameters()), device)) for model in models]
+    try:
+        for model in models:
+            model.eval().to(device)
+        yield
+    finally:
+        for model, (training, home) in zip(models, before, strict=True):
+            model.train(training).to(home)
+
+
+def decide(slabs: Iterator[Slab], ready: Grid, grid: Grid, classes: Classes) -> np.ndarray:
+    """Logits of the prepared grid, slab by slab -> uint8 labels (i, j, k) of the scan's grid.
+
+    Probabilities are interpolated linearly; up to one prepared voxel beyond its outermost centres the outermost is
+    taken (where rounding to another spacing ends), background beyond (what was cropped).
+    """
+    labels = np.zeros(grid.shape, dtype=np.uint8)
+    maps = axis_maps(ready, grid)
+    before: Tensor | None = None
+    for slab in slabs:
+        along = next(axis for axis in range(3) if maps[axis].source == slab.axis)
+        across = [axis for axis in range(3) if axis != along]
+        lines = [_Line(maps[axis], ready.shape[maps[axis].source], grid.shape[axis]) for axis in range(3)]
+        turned = maps[across[0]].source > maps[across[1]].source
+        for index in range(slab.start, slab.stop):
+            plane = _probabilities(slab.scores.select(slab.axis + 1, index - slab.start), classes)
+            plane = plane.transpose(0, 1) if turned else plane  # (a, b, outputs), a and b in the scan's order
+            for target in lines[along].between(index):
+                share = lines[along].share(target)
+                mixed = plane if before is None or share == 1 else torch.lerp(before, plane, share)
+                fine = lines[across[1]].resample(lines[across[0]].resample(mixed, 0), 1)
+                where = [lines[axis].span if axis != along else target for axis in range(3)]
+                labels[where[0], where[1], where[2]] = _label(fine, classes).cpu().numpy()
+            before = plane
+    return labels
+
+
+def _probabilities(logits: Tensor, classes: Classes) -> Tensor:
+    """(outputs, a, b) -> (a, b, outputs), contiguous, so that interpolation moves whole voxels."""
+    logits = logits.permute(1, 2, 0).contiguous()
+    return logits.softmax(dim=-1) if classes.regions is None else logits.sigmoid()
+
+
+def _label(probabilities: Tensor, classes: Classes) -> Tensor:
+    """(a, b, outputs) -> (a, b) uint8."""
+    if classes.regions is None:
+        return probabilities.argmax(dim=-1).to(torch.uint8)
+    labels = torch.zeros(probabilities.shape[:2], dtype=torch.uint8, device=probabilities.device)
+    for output, label in enumerate(classes.written_labels):
+        labels[probabilities[..., output] > 0.5] = label
+    return labels
+
+
+class _Line:
+    """Linear interpolation along one axis from `length` samples to those of `count` targets that lie within reach."""
+
+    def __init__(self, axis: AxisMap, length: int, count: int) -> None:
+        position = axis.coordinates(count)
+        within = np.flatnonzero((position >= -1.0) & (position <= length))
+        first = int(within[0]) if len(within) else 0
+        self.span = slice(first, first + len(within))  # a linear map: what is within reach is one run
+        position = np.clip(position[self.span], 0, length - 1)
+        position = np.where(np.abs(position - np.rint(position)) < 1e-4, np.rint(position), position)
+        lower = np.clip(np.ceil(position) - 1, 0, None)
+        self.upper = np.minimum(lower + 1, length - 1).astype(np.int64)
+        self.lower = lower.astype(np.int64)
+        self.weights = (position - lower).astype(np.float32)
+        self.same = np.array_equal(position, np.arange(length))
+
+    def between(self, index: int) -> list[int]:
+        """Targets whose upper neighbour is sample `index`."""
+        return [self.span.start + int(t) for t in np.flatnonzero(self.upper == index)]
+
+    def share(self, target: int) -> float:
+        """Weight of the upper neighbour."""
+        return float(self.weights[target - self.span.start])
+
+    def resample(self, plane: Tensor, dim: int) -> Tensor:
+        """`plane` at the targets along `dim`."""
+        if self.same:
+            return plane
+        device = plane.device
+        low = plane.index_select(dim, torch.from_numpy(self.lower).to(device))
+        high = plane.index_select(dim, torch.from_numpy(self.upper).to(device))
+        weights = torch.from_numpy(self.weights).to(device)
+        return torch.lerp(low, high, weights[:, None, None] if dim == 0 else weights[:, None])
