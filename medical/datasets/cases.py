@@ -1,0 +1,163 @@
+"""What a data set is to the rest of the package: named cases, split, with the faults that listing them showed.
+
+Listing reads JSON and folder entries only; a volume is opened by who needs it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from vol3d.errors import DataError
+
+
+@dataclass(frozen=True)
+class Case:
+    """One patient's scan.
+
+    Args:
+        name: unique in its data set; names the files written for it.
+        images: one file or DICOM folder with all channels, or one per channel in the order of the channel names.
+        label: its segmentation, or None for a case without.
+    """
+
+    name: str
+    images: tuple[Path, ...]
+    label: Path | None = None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something wrong with a data set.
+
+    Args:
+        case: the case, or the data set's name where no single case is to blame.
+        severity: `error` makes training or evaluation wrong or impossible, `warning` wants a look.
+        what: the fault with the values found.
+        do: what the reader can do.
+    """
+
+    case: str
+    severity: Literal["error", "warning"]
+    what: str
+    do: str
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.case}: {self.what}. {self.do}"
+
+
+@dataclass(frozen=True)
+class DataSplit:
+    """The cases of a data set as one run uses them.
+
+    Args:
+        name: the data set's name.
+        class_names: `class_names[label]`, background first.
+        channel_names: in the order of the image's channels.
+        train, validation: cases with labels; the two share none.
+        test: cases to predict only, without labels.
+        listing: faults found without opening a volume; `check` reports them with its own.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    channel_names: tuple[str, ...]
+    train: tuple[Case, ...]
+    validation: tuple[Case, ...]
+    test: tuple[Case, ...] = ()
+    listing: tuple[Fault, ...] = ()
+
+    @property
+    def labelled(self) -> tuple[Case, ...]:
+        """Training and validation cases: what to evaluate on where a model has seen none of them."""
+        return self.train + self.validation
+
+    def require(self) -> DataSplit:
+        """The split itself, if nothing that a run needs is missing.
+
+        Raises:
+            DataError: listing showed an error, such as an image without its label.
+        """
+        errors = [fault for fault in self.listing if fault.severity == "error"]
+        if errors:
+            what = f"{errors[0].case}: {errors[0].what}"
+            more = f" (and {len(errors) - 1} more faults)" if len(errors) > 1 else ""
+            raise DataError(
+                what + more, where=self.name, do=f"{errors[0].do} `vol3d data check` lists every fault of a data set."
+            )
+        return self
+
+
+def stem(path: Path) -> str:
+    """File name without its format: `a.b.nii.gz` -> `a.b`; a folder's name as it is."""
+    if path.is_dir():
+        return path.name
+    return path.name[:-7] if path.name.lower().endswith(".nii.gz") else path.stem
+
+
+def visible(folder: Path) -> list[Path]:
+    """Entries of a folder by name, without hidden ones (`._case.nii.gz` of archives made on a Mac); [] if missing."""
+    if not folder.is_dir():
+        return []
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def missing_files(cases: Iterable[Case]) -> list[Fault]:
+    """One error for each listed file that is not there."""
+    return [
+        Fault(
+            case.name,
+            "error",
+            f"the {part} {path} does not exist",
+            "Copy it from the original data set, or remove the case from the JSON.",
+        )
+        for case in cases
+        for part, paths in (("image", case.images), ("label", (case.label,) if case.label else ()))
+        for path in paths
+        if not path.exists()
+    ]
+
+
+def unlisted_files(cases: Iterable[Case], folders: Iterable[Path]) -> list[Fault]:
+    """One warning for each scan in `folders` that no case uses."""
+    used = {path for case in cases for path in (*case.images, case.label) if path is not None}
+    return [
+        Fault(
+            stem(path), "warning", f"{path} is in the folder but no case uses it", "Add it to the JSON or move it away."
+        )
+        for folder in folders
+        for path in visible(folder)
+        if path not in used and not any(path in one.parents for one in used)
+    ]
+
+
+def named_once(cases: Sequence[Case], where: Path) -> None:
+    """Raises DataError if a name is given to two cases, or is no file name."""
+    twice = [name for name, count in Counter(case.name for case in cases).items() if count > 1]
+    if twice:
+        raise DataError("two cases have the same name", where=where, got=listed(twice), do="Name each case once.")
+    odd = [case.name for case in cases if not case.name or case.name.startswith(".") or set(case.name) & set("/\\:\0")]
+    if odd:
+        raise DataError("a case's name must be a file name", where=where, got=listed(odd))
+
+
+def some_labelled(cases: Sequence[Case], where: Path) -> None:
+    """Raises DataError if there is no labelled case."""
+    if not any(case.label for case in cases):
+        raise DataError(
+            "the data set has nothing in it",
+            where=where,
+            got=f"{len(cases)} cases, none of them with a label",
+            wanted="at least one image with its label",
+            do="Check that the download is complete and that this is its folder.",
+        )
+
+
+def listed(names: Iterable[object], most: int = 5) -> str:
+    """`a, b, c, d, e and 3 more`."""
+    known = [str(name) for name in names]
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return ", ".join(known[:most]) + more

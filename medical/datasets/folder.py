@@ -1,0 +1,199 @@
+"""Own data: a folder with images, labels and a small `dataset.json`.
+
+    {
+      "classes": ["background", "liver", "tumour"],
+      "channels": ["CT"],
+      "name": "my livers",
+      "images": "images",
+      "labels": "labels",
+      "cases": [{"name": "a", "images": ["a/t1.mha", "a/t2.mha"], "label": "a/seg.nrrd"}, ...],
+      "split": {"train": ["a", "b"], "validation": ["c"], "test": ["d"]}
+    }
+
+Only `classes` is required; `classes[label]` is a label's name. The defaults: one channel called `image`, the folder's
+name, the sub-folders `images` and `labels` with cases found by name instead of `cases`, and nnU-Net's folds instead of
+`split`. An image or label is any file that `vol3d.scans` reads, an image also a folder with one DICOM series.
+Cases are found by name: the label `labels/NAME.*` belongs to
+
+- `images/NAME.*`, one file with all channels, or `images/NAME/`, a DICOM series, where there is one channel;
+- `images/NAME/CHANNEL.*` or `images/NAME_CHANNEL.*`, one file or DICOM folder per channel, where there are several (so
+  nnU-Net's `imagesTr/NAME_0000.nii.gz` is read with `"channels": ["0000", "0001"]` and `"images": "imagesTr"`); failing
+  that, `images/NAME.*`, one file with all of them.
+
+Cases without a label are the test cases. Paths are relative to the JSON.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from medical.datasets.cases import (
+    Case,
+    DataSplit,
+    Fault,
+    listed,
+    missing_files,
+    named_once,
+    some_labelled,
+    stem,
+    unlisted_files,
+    visible,
+)
+from medical.datasets.folds import DatasetSettings, choose
+from vol3d.engine.settings import Settings
+from vol3d.errors import DataError
+from vol3d.files import read_json
+
+
+class CaseEntry(Settings):
+    """One case of the JSON."""
+
+    name: str
+    images: tuple[str, ...] = Field(min_length=1)
+    label: str | None = None
+
+
+class SplitEntry(Settings):
+    """Names of the cases that train, validate, or are predicted only."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...] = ()
+
+
+class Document(Settings):
+    """The JSON of a folder; the module's docstring explains it."""
+
+    classes: tuple[str, ...] = Field(min_length=2)
+    channels: tuple[str, ...] = Field(("image",), min_length=1)
+    name: str | None = None
+    images: str = "images"
+    labels: str = "labels"
+    cases: tuple[CaseEntry, ...] | None = None
+    split: SplitEntry | None = None
+
+
+class FolderSettings(DatasetSettings):
+    """Own data; `root` is the folder with `dataset.json`."""
+
+    name: Literal["folder"] = "folder"
+
+    def split(self) -> DataSplit:
+        """See `DatasetSettings.split`."""
+        path = self.root / "dataset.json"
+        document = read_document(path)
+        if document.cases is None:
+            cases, faults = _found(document, self.root)
+        else:
+            cases = tuple(_entry(entry, self.root) for entry in document.cases)
+            faults = missing_files(cases) + unlisted_files(
+                cases, (self.root / document.images, self.root / document.labels)
+            )
+        named_once(cases, path)
+        some_labelled(cases, path)
+        labelled = tuple(case for case in cases if case.label is not None)
+        published = None
+        if document.split is not None:
+            faults += _check_split(document.split, cases, path)
+            published = document.split.train, document.split.validation
+            labelled = tuple(case for case in labelled if case.name not in set(document.split.test))
+        train, validation = choose(self, labelled, self.root, published)
+        test = tuple(case for case in cases if case not in labelled)
+        name = document.name or self.root.resolve().name
+        return DataSplit(name, document.classes, document.channels, train, validation, test, tuple(faults))
+
+
+def read_document(path: Path) -> Document:
+    """The folder's JSON.
+
+    Raises:
+        DataError: it is missing, or a key is missing, unknown or of a wrong type.
+    """
+    value = read_json(path)
+    if isinstance(value, dict) and "training" in value:
+        raise DataError("this JSON is the Decathlon's", where=path, do="Use the data set 'msd' instead of 'folder'.")
+    try:
+        document = Document.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        wanted = f"keys {', '.join(Document.model_fields)}"
+        raise DataError(f"{place}: {first['msg']}", where=path, got=str(first["input"])[:80], wanted=wanted) from error
+    for key, names in (("classes", document.classes), ("channels", document.channels)):
+        if len(set(names)) != len(names):
+            raise DataError(f"'{key}' has a name twice", where=path, got=", ".join(names))
+    return document
+
+
+def _entry(entry: CaseEntry, root: Path) -> Case:
+    label = root / entry.label if entry.label else None
+    return Case(entry.name, tuple(root / image for image in entry.images), label)
+
+
+def _check_split(split: SplitEntry, cases: tuple[Case, ...], path: Path) -> list[Fault]:
+    """Refuses names that are unknown, unlabelled or in two parts; tells of cases in none."""
+    parts = [*split.train, *split.validation, *split.test]
+    known = {case.name: case for case in cases}
+    unknown = [name for name in parts if name not in known]
+    unlabelled = [name for name in (*split.train, *split.validation) if name in known and known[name].label is None]
+    twice = sorted({name for name in parts if parts.count(name) > 1})
+    for names, what in ((unknown, "are no case"), (unlabelled, "have no label"), (twice, "are listed twice")):
+        if names:
+            raise DataError(f"names in 'split' {what}", where=path, got=listed(names), do="Correct the split.")
+    if not split.train or not split.validation:
+        raise DataError("'split' leaves nothing to train on or to validate with", where=path)
+    do = "Add it to the split, or leave it out on purpose."
+    return [
+        Fault(name, "warning", "has a label but is in no part of the split", do)
+        for name in known
+        if name not in parts and known[name].label is not None
+    ]
+
+
+def _found(document: Document, root: Path) -> tuple[tuple[Case, ...], list[Fault]]:
+    """Cases by the names of their files, and what could not be paired."""
+    images, labels = root / document.images, root / document.labels
+    for folder in (images, labels):
+        if not folder.is_dir():
+            raise DataError("no such folder", where=folder, do="Name it in dataset.json, or list the cases there.")
+    cases, faults = [], []
+    label_of = {stem(path): path for path in visible(labels)}
+    for name, channels in sorted(_images(images, document.channels).items()):
+        absent = [channel for channel in document.channels if channel not in channels]
+        if len(channels) == 1 and "" in channels:
+            cases.append(Case(name, (channels[""],), label_of.get(name)))
+        elif absent:
+            what = f"no image for the channels {listed(absent)}"
+            faults.append(Fault(name, "error", what, f"Add them to {images} or remove the case."))
+        else:
+            cases.append(Case(name, tuple(channels[c] for c in document.channels), label_of.get(name)))
+    seen = {case.name for case in cases} | {fault.case for fault in faults}
+    faults += [
+        Fault(name, "error", f"the label {path} has no image", f"Add {images / name}.* or remove the label.")
+        for name, path in label_of.items()
+        if name not in seen
+    ]
+    if document.split is None:
+        do = f"Add {labels}/NAME.* if it is meant for training; without it the case is only predicted."
+        faults += [Fault(case.name, "warning", "has no label", do) for case in cases if case.label is None]
+    return tuple(cases), faults
+
+
+def _images(folder: Path, channels: tuple[str, ...]) -> dict[str, dict[str, Path]]:
+    """Case -> channel -> image; the channel is `""` where one file or DICOM folder has all of them."""
+    found: dict[str, dict[str, Path]] = defaultdict(dict)
+    for path in visible(folder):
+        name = stem(path)
+        inside = {stem(part): part for part in visible(path)}
+        suffix = next((channel for channel in channels if name.endswith(f"_{channel}")), None)
+        if any(channel in inside for channel in channels):
+            found[name].update({channel: inside[channel] for channel in channels if channel in inside})
+        elif suffix is not None:
+            found[name[: -len(suffix) - 1]][suffix] = path
+        else:
+            found[name][""] = path
+    return found
