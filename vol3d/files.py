@@ -49,7 +49,10 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     suffixes = "".join(target.suffixes[-2:])[-32:]
     temporary = target.parent / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}{suffixes}"
     try:
+        with temporary.open("xb") as file:
+            mode = os.fstat(file.fileno()).st_mode
         yield temporary
+        temporary.chmod(mode)  # safetensors makes its files private
         _flush(temporary)
         temporary.replace(target)
         _flush_folder(target.parent)

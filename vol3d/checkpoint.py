@@ -1,0 +1,240 @@
+"""Weights on the disk: one safe reader, strict loading, and checkpoints that say what they are.
+
+A checkpoint is one safetensors file. Its metadata carry the format number, the task with its resolved settings, class
+names, versions, score and a SHA-256 over all of that and the tensors, so that a flipped bit is noticed (safetensors and
+torch load it in silence). `config.json` beside it is a copy for readers.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import math
+import pickle
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import safetensors
+import torch
+from pydantic import ValidationError
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+import vol3d
+from vol3d import catalog, files
+from vol3d.engine.task import Evaluation, Task
+from vol3d.errors import CheckpointError, UsageError
+
+FORMAT = 1
+WEIGHTS, CONFIG = "best.safetensors", "config.json"
+_KEY = "vol3d"
+_LISTED = 8
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model, or an ensemble, ready to predict.
+
+    Args:
+        task: built from the first checkpoint's settings; it predicts without the data set.
+        models: in evaluation mode, on the device.
+        info: per model, what its checkpoint says about itself.
+    """
+
+    task: Task
+    models: list[nn.Module]
+    info: list[dict[str, Any]]
+
+
+def shipped() -> dict[str, Path]:
+    """Name -> weights of every model that comes with the package."""
+    root = Path(__file__).resolve().parent.parent
+    found = [file for area in ("medical", "pointcloud") for file in sorted(root.glob(f"{area}/shipped/*/{WEIGHTS}"))]
+    return {file.parent.name: file for file in found}
+
+
+def resolve(where: str | Path) -> list[Path]:
+    """The weights files that a person means: a shipped model's name, a run's folder, a folder of folds, or a file.
+
+    Raises:
+        UsageError: none of these; proposes the nearest shipped name.
+    """
+    path = Path(where).expanduser()
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        found = [path / WEIGHTS] if (path / WEIGHTS).is_file() else sorted(path.glob(f"fold*/{WEIGHTS}"))
+        if found:
+            return found
+        raise UsageError(f"the folder has no {WEIGHTS} and no fold*/{WEIGHTS}", where=path, do="Give a run's folder.")
+    names = shipped()
+    if str(where) in names:
+        return [names[str(where)]]
+    near = difflib.get_close_matches(str(where), names, n=1)
+    hint = f"Did you mean '{near[0]}'?" if near else f"Shipped models: {', '.join(names) or 'none'}."
+    raise UsageError("no such checkpoint: neither a shipped model nor a file or folder", where=where, do=hint)
+
+
+def load(where: str | Path, device: str | torch.device | None = None) -> Loaded:
+    """The model or the ensemble behind `where` (see `resolve`).
+
+    Args:
+        device: None is the CPU.
+
+    Raises:
+        UsageError: `where` is nothing that could be loaded.
+        CheckpointError: damaged, from a later release, or of models that do not belong together.
+    """
+    paths = resolve(where)
+    loaded = [_load_one(path, device) for path in paths]
+    task, _, first = loaded[0]
+    for path, (_, _, info) in zip(paths, loaded, strict=True):
+        if (info["task"], info["class_names"]) != (first["task"], first["class_names"]):
+            got, wanted = info["class_names"], first["class_names"]
+            raise CheckpointError("the models of an ensemble have other classes", where=path, got=got, wanted=wanted)
+    return Loaded(task, [model for _, model, _ in loaded], [info for _, _, info in loaded])
+
+
+def _load_one(path: Path, device: str | torch.device | None) -> tuple[Task, nn.Module, dict[str, Any]]:
+    tensors, info = read_checkpoint(path)
+    if info["task"] not in catalog.TASKS:
+        raise CheckpointError("unknown task", where=path, got=info["task"], wanted=", ".join(catalog.TASKS))
+    task_type = catalog.load(catalog.TASKS[info["task"]])
+    try:
+        settings = task_type.settings_type.model_validate_json(json.dumps(info["settings"]), strict=True)
+    except ValidationError as error:
+        raise CheckpointError(f"its settings do not fit this release: {error}", where=path) from error
+    task = task_type(settings)
+    if list(task.class_names) != info["class_names"]:
+        raise CheckpointError("other classes", where=path, got=info["class_names"], wanted=list(task.class_names))
+    model = task.model()
+    load_strictly(model, tensors, path)
+    return task, model.to(device or "cpu").eval(), info
+
+
+def save_best(folder: str | Path, model: nn.Module, task: Task, evaluation: Evaluation, step: int) -> None:
+    """Writes the model and what it is to `best.safetensors`, and the latter once more to `config.json`."""
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    info = describe(task) | {
+        "step": step,
+        "score": float(evaluation.score) if math.isfinite(evaluation.score) else None,
+        "score_name": evaluation.score_name,
+    }
+    write_checkpoint(Path(folder) / WEIGHTS, state, info)
+
+
+def describe(task: Task) -> dict[str, Any]:
+    """What every file of weights says: format, task, resolved settings, class names, versions."""
+    return {
+        "format": FORMAT,
+        "task": task.name,
+        "settings": task.resolved().model_dump(mode="json"),
+        "class_names": list(task.class_names),
+        "versions": {"vol3d": vol3d.__version__, "torch": str(torch.__version__), "python": platform.python_version()},
+    }
+
+
+def write_checkpoint(path: Path, tensors: dict[str, Tensor], info: dict[str, Any]) -> None:
+    """Writes tensors and info as one safetensors file, and the info to `config.json` beside it."""
+    info = {**info, "sha256": _fingerprint(tensors, info)}
+    with files.atomic(path) as temporary:
+        save_file(tensors, temporary, metadata={_KEY: json.dumps(info, allow_nan=False)})
+    files.write_json(path.parent / CONFIG, info)
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and info of a file that `write_checkpoint` wrote.
+
+    Raises:
+        CheckpointError: cut, changed, from a later release, or bare weights without info.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+    except (OSError, safetensors.SafetensorError) as error:
+        _unreadable(path, error)
+    if _KEY not in metadata:
+        do = "`vol3d.load_released` reads weights of other projects."
+        raise CheckpointError("not a vol3d checkpoint: the file does not say what it is", where=path, do=do)
+    try:
+        info = json.loads(metadata[_KEY])
+        stated, number = info.pop("sha256"), info["format"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError("damaged: what it says about itself cannot be read", where=path) from error
+    if number != FORMAT:
+        raise CheckpointError("format of another release", where=path, got=number, wanted=FORMAT, do="Update vol3d.")
+    if stated != _fingerprint(tensors, info):
+        do = "Copy or train it again."
+        raise CheckpointError("damaged: the SHA-256 differs from the one it was saved with", where=path, do=do)
+    return tensors, {**info, "sha256": stated}
+
+
+def _fingerprint(tensors: dict[str, Tensor], info: dict[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(info, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def read_weights(path: str | Path, allow: Sequence[type] = ()) -> Any:
+    """What a weights file holds: name -> tensor for safetensors, whatever was saved for `.pt`, `.pth`, `.ckpt`.
+
+    No code of the file is run: pickles may hold tensors, plain values and the types in `allow`.
+
+    Raises:
+        CheckpointError: missing, damaged, or a pickle that asks for anything else.
+    """
+    source = Path(path)
+    try:
+        if source.suffix == ".safetensors":
+            with safetensors.safe_open(source, framework="pt") as file:
+                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+        with torch.serialization.safe_globals(list(allow)):
+            return torch.load(source, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        do = "Weights are tensors and plain values; do not load this file with other tools either."
+        what = "refused: the file asks for code to be run, or is no file of weights"
+        raise CheckpointError(what, where=source, do=do) from error
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, safetensors.SafetensorError) as error:
+        _unreadable(source, error)
+
+
+def _unreadable(path: Path, error: Exception) -> NoReturn:
+    if isinstance(error, FileNotFoundError):
+        raise CheckpointError("no such file", where=path) from error
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    raise CheckpointError(f"damaged or no file of weights ({text})", where=path) from error
+
+
+def load_strictly(model: nn.Module, tensors: dict[str, Tensor], where: str | Path) -> None:
+    """Loads all tensors into all of the model's.
+
+    Raises:
+        CheckpointError: names the missing and unexpected keys and the differing shapes.
+    """
+    own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    faults = {
+        "missing": [name for name in own if name not in tensors],
+        "unexpected": [name for name in tensors if name not in own],
+        "other shape": [
+            f"{name} {tuple(tensor.shape)} for {own[name]}"
+            for name, tensor in tensors.items()
+            if name in own and tuple(tensor.shape) != own[name]
+        ],
+    }
+    told = [f"{len(names)} {kind}: {_some(names)}" for kind, names in faults.items() if names]
+    if told:
+        raise CheckpointError("weights of another model; " + "; ".join(told), where=where)
+    model.load_state_dict(tensors)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more

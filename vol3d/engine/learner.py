@@ -1,0 +1,189 @@
+"""Model, optimiser, averages and scaler, and what one optimiser step does with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from vol3d.engine import sharding
+from vol3d.engine.distributed import Processes
+from vol3d.engine.ema import Ema, full_state, whole
+from vol3d.engine.optim import make_optimizer
+from vol3d.engine.schedule import learning_rate
+from vol3d.engine.settings import RunSettings
+from vol3d.engine.task import Batch, Task
+
+_AMP = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """One optimiser step of this process.
+
+    Args:
+        terms: name -> term of the loss, weighted so that the mean over the processes is the mean over the samples.
+        grad_norm: norm of the whole gradient before clipping.
+        rate: the learning rate.
+        ids: names of the cases.
+    """
+
+    terms: dict[str, float]
+    grad_norm: float
+    rate: float
+    ids: tuple[str, ...]
+
+    @property
+    def loss(self) -> float:
+        """Sum of the terms."""
+        return math.fsum(self.terms.values()) if self.is_finite else math.nan
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all terms are numbers."""
+        return all(map(math.isfinite, self.terms.values()))
+
+
+class Objective(nn.Module):
+    """Batch -> terms of the loss. The forward pass runs in low precision if asked, the loss in float32."""
+
+    def __init__(self, model: nn.Module, device: torch.device, amp: str, channels_last: bool) -> None:
+        super().__init__()
+        self.model, self.device, self.dtype, self.channels_last = model, device, _AMP[amp], channels_last
+
+    def forward(self, inputs: Any, targets: Any) -> dict[str, Tensor]:
+        if self.channels_last:
+            inputs = _apply(inputs, _channels_last)
+        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None):
+            prediction = self.model(inputs)
+        return self.model.loss(_apply(prediction, _float32), targets)  # type: ignore[operator]
+
+
+class Learner:
+    """Everything that an optimiser step changes."""
+
+    def __init__(self, task: Task, group: Processes, weights: dict[str, Tensor] | None = None) -> None:
+        self.settings: RunSettings = task.settings
+        self.group = group
+        train = self.settings.train
+        torch.manual_seed(train.seed)
+        self.model = fresh_model(task, group.device, weights)
+        self.is_sharded = train.shard and group.count > 1
+        if self.is_sharded:
+            sharding.shard(self.model, group)
+        self.objective: nn.Module = Objective(self.model, group.device, train.amp, train.channels_last)
+        if group.count > 1 and not self.is_sharded:
+            self.objective = DistributedDataParallel(self.objective)
+        self.optimizer = make_optimizer(self.model, self.settings.optim)
+        self.scaler = torch.amp.GradScaler(group.device.type, enabled=train.amp == "fp16")
+        self.ema = Ema(self.model, train.ema) if train.ema is not None else None
+        self.model.train()
+
+    def step(self, batches: Iterable[tuple[Batch, float]], step: int, total: int) -> StepResult:
+        """Computes the clipped gradient of step `step` (0-based) of `total`; `apply` then uses it."""
+        rate = learning_rate(step, total, self.settings.optim)
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = rate
+        torch.manual_seed(_seed(self.settings.train.seed, step, self.group.rank))
+        summed: dict[str, Tensor] = {}
+        ids: list[str] = []
+        for i, (batch, weight) in enumerate(batches, 1):
+            ids += batch.ids
+            batch = batch.to(self.group.device)
+            with self._without_sync(i < self.settings.train.accumulate):
+                terms = self.objective(batch.inputs, batch.targets)
+                self.scaler.scale(torch.stack([*terms.values()]).sum() * weight).backward()
+            for name, term in terms.items():
+                summed[name] = summed.get(name, 0) + term.detach().float() * weight
+        values = torch.stack([*summed.values()]).tolist()
+        self.scaler.unscale_(self.optimizer)
+        clip = self.settings.optim.clip or math.inf
+        norm = float(whole(nn.utils.clip_grad_norm_(self.model.parameters(), clip)))
+        return StepResult(dict(zip(summed, values, strict=True)), norm, rate, tuple(ids))
+
+    def apply(self, step: int) -> None:
+        """Moves the weights along the gradient of `step`, and the averages after them."""
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.ema:
+            self.ema.update(self.model, step)
+
+    def _without_sync(self, more_to_come: bool) -> AbstractContextManager[Any]:
+        if self.is_sharded:
+            self.model.set_requires_gradient_sync(not more_to_come)  # type: ignore[operator]
+        if more_to_come and isinstance(self.objective, DistributedDataParallel):
+            return self.objective.no_sync()
+        return nullcontext()
+
+    def best_weights(self) -> dict[str, Tensor]:
+        """Weights to evaluate, whole and on the CPU; all processes must call it together."""
+        return full_state(self.model, self.ema.averages if self.ema else None)
+
+    def state(self) -> dict[str, Any]:
+        """Everything of it for the resume point; all processes must call it together."""
+        sharded = self.is_sharded
+        optimizer = sharding.optimizer_state(self.model, self.optimizer) if sharded else self.optimizer.state_dict()
+        return {
+            "model": full_state(self.model),
+            "optimizer": optimizer,
+            "ema": {name: whole(value) for name, value in self.ema.averages.items()} if self.ema else None,
+            "scaler": self.scaler.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes over optimiser, averages and scaler; the weights came with the constructor."""
+        if self.is_sharded:
+            sharding.load_optimizer_state(self.model, self.optimizer, state["optimizer"])
+        else:
+            self.optimizer.load_state_dict(state["optimizer"])
+        if self.ema:
+            for name, average in self.ema.averages.items():
+                average.copy_(sharding.like(state["ema"][name], average))
+        self.scaler.load_state_dict(state["scaler"])
+
+
+def fresh_model(task: Task, device: torch.device, weights: dict[str, Tensor] | None = None) -> nn.Module:
+    """The task's model on the device in the memory format of its settings, with `weights` if there are any."""
+    model = task.model()
+    if weights is not None:
+        model.load_state_dict(weights)
+    model = model.to(device)
+    if task.settings.train.channels_last:
+        _to_channels_last(model)
+    return model
+
+
+def _to_channels_last(model: nn.Module) -> None:
+    for parameter in model.parameters():
+        parameter.data = _channels_last(parameter.data)
+
+
+def _channels_last(tensor: Tensor) -> Tensor:
+    return tensor.contiguous(memory_format=torch.channels_last_3d) if tensor.ndim == 5 else tensor
+
+
+def _float32(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in {torch.bfloat16, torch.float16} else tensor
+
+
+def _apply(value: Any, function: Any) -> Any:
+    """`function` of all tensors in a nest of lists, tuples and dicts."""
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, dict):
+        return {key: _apply(item, function) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_apply(item, function) for item in value)
+    return value
+
+
+def _seed(seed: int, step: int, rank: int) -> int:
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)

@@ -1,0 +1,237 @@
+"""The training loop: steps, evaluations, saves; the same call goes on where a stopped run was."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+from torch import nn
+
+from vol3d import checkpoint, files
+from vol3d.config import dump
+from vol3d.engine import results, resume
+from vol3d.engine.distributed import Processes, processes
+from vol3d.engine.learner import Learner, StepResult, fresh_model
+from vol3d.engine.log import Log
+from vol3d.engine.order import Loader, Plan
+from vol3d.engine.stop import Stopped, StopRequest
+from vol3d.engine.task import Evaluation, Task
+from vol3d.errors import UsageError, Vol3dError
+
+ROWS = 1000
+"""About how many rows `metrics.csv` gets in a run."""
+
+
+def train(
+    task: Task,
+    out: str | Path,
+    *,
+    device: str | torch.device | None = None,
+    overfit: int | None = None,
+) -> Evaluation:
+    """Trains `task` in the folder `out`, or goes on with the run that stopped there, and evaluates its best weights.
+
+    Started by `torchrun` or `srun`, the processes train together. A run that has ended returns its evaluation again.
+
+    Args:
+        device: None takes CUDA where there is some.
+        overfit: train and evaluate on this many training cases, to see that the model can learn at all.
+
+    Raises:
+        Stopped: SIGTERM, SIGUSR1 or Ctrl-C; the state is saved.
+        Vol3dError: the data, the settings, the folder or the numbers are at fault.
+    """
+    folder = Path(out)
+    if overfit is not None:
+        task = task.overfit(overfit)
+    with processes(device) as group, ExitStack() as stack:
+        if group.is_main:
+            _open(folder, stack)
+        group.wait()
+        point = resume.read(folder) or resume.Point()
+        run = _Run(task, folder, group, point, overfit)
+        evaluation = None if point.step < run.total else results.read(folder)
+        if evaluation is None:
+            evaluation = run.work(stack)
+        elif group.is_main:
+            print(f"{folder}: this run has ended, {evaluation.score_name} {evaluation.score:.4f}; nothing to do")
+        return evaluation
+
+
+def _open(folder: Path, stack: ExitStack) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        files.explain(error, folder)
+    stack.enter_context(files.lock(folder))
+    files.sweep(folder)
+
+
+class _Run:
+    """A run in its folder, from a resume point to the end."""
+
+    def __init__(self, task: Task, folder: Path, group: Processes, point: resume.Point, overfit: int | None) -> None:
+        self.task, self.folder, self.group, self.point = task, folder, group, point
+        self.settings = task.settings.train
+        self.samples = task.samples()
+        if not len(self.samples):
+            raise UsageError("the training split is empty", where="data")
+        s = self.settings
+        self.plan = Plan(len(self.samples), s.batch, s.accumulate, group.count, s.seed)
+        self.total = s.epochs * self.plan.steps
+        same = {"processes": group.count, "training samples": len(self.samples), "overfit": overfit}
+        about = checkpoint.describe(task)
+        about["run"] = {**about.pop("settings"), **same, "class_names": about["class_names"]}
+        if point.about:
+            resume.check_same_run(point.about["run"], about["run"], folder)
+        point.about = about
+        self.row_every = max(1, self.total // ROWS)
+        self.saved_at = time.monotonic()
+
+    def work(self, stack: ExitStack) -> Evaluation:
+        """Trains to the end and evaluates the best weights."""
+        state = self.point.state
+        self.learner = Learner(self.task, self.group, state.get("model"))
+        if state:
+            self.learner.restore(state)
+        self.point.state = {}  # not needed twice
+        start = self.point.step
+        self.loader = Loader(self.samples, self.plan, self.group.rank, start, self.total, self.settings.workers)
+        self.log = stack.enter_context(Log(self.folder, start, self.total)) if self.group.is_main else None
+        if self.group.is_main:
+            files.write_text(self.folder / "config.yaml", dump(self.task.resolved()))
+        self.last: Evaluation | None = None
+        self.stop = stack.enter_context(StopRequest())
+        self._train()
+        return self._finish()
+
+    def _train(self) -> None:
+        while True:
+            if self._evaluation_is_due():
+                self._evaluate()
+                self._save()
+            if self.point.step == self.total:
+                return
+            result = self.learner.step(self.loader.step(self.point.step), self.point.step, self.total)
+            stop, save = self._agree(result)
+            self.learner.apply(self.point.step)
+            self.point.step += 1
+            self._tell(result)
+            if save or stop:
+                self._save()
+            if stop:
+                self._leave()
+
+    def _agree(self, result: StepResult) -> tuple[bool, bool]:
+        """Whether to stop and whether to save, the same in all processes; stops all if a loss is not finite."""
+        # A norm that is not finite is the scaler's business if there is one: it skips the step.
+        scaled = self.learner.scaler.is_enabled()
+        fault = not result.is_finite or not (scaled or torch.isfinite(torch.tensor(result.grad_norm)))
+        save = self.group.is_main and time.monotonic() - self.saved_at > self.settings.save_every_s
+        flags = [float(fault), float(self.stop.asked is not None), float(save), *result.terms.values()]
+        faults, stops, saves, *terms = self.group.sum(flags)
+        if fault:
+            what = "the loss is not finite" if not result.is_finite else "the gradient is not finite"
+            where = f"step {self.point.step}, cases {', '.join(result.ids)}"
+            do = "Look at these cases; a lower optim.lr, a longer optim.warmup or train.amp=off may help."
+            raise Vol3dError(what, where=where, got=result.terms, do=do)
+        if faults:
+            raise Vol3dError("another process met a loss that is not finite", where=f"step {self.point.step}")
+        sums = self.point.sums
+        for name, value in zip(result.terms, terms, strict=True):
+            sums[name] = sums.get(name, 0.0) + value / self.group.count
+        return stops > 0, saves > 0
+
+    def _tell(self, result: StepResult) -> None:
+        step, sums = self.point.step, self.point.sums
+        if self.log:
+            self.log.screen.step(step, result.loss, result.rate)
+        if step % self.row_every and step != self.total:
+            return
+        means = {name: value / ((step - 1) % self.row_every + 1) for name, value in sums.items()}
+        self.point.sums = {}
+        if self.log:
+            numbers = {"lr": result.rate, "loss": sum(means.values()), **means, "grad_norm": result.grad_norm}
+            self.log.numbers(step, -(-step // self.plan.steps), numbers)
+
+    def _evaluation_is_due(self) -> bool:
+        epoch, rest = divmod(self.point.step, self.plan.steps)
+        if rest or not epoch or self.point.evaluated == self.point.step:
+            return False
+        return epoch % self.settings.evaluate_every == 0 or self.point.step == self.total
+
+    def _evaluate(self) -> None:
+        """Scores the present weights and keeps them if they are the best; a stop meanwhile saves and leaves."""
+        weights = self.learner.best_weights()
+        done = True
+        if self.log:
+            model = fresh_model(self.task, self.group.device, weights).eval()
+            try:
+                self._keep(model, self._score(model, self.log, pictures=self.point.step == self.total), self.log)
+            except _Interrupted:
+                done = False
+        if not self.group.share(done):
+            self._save()
+            self._leave()
+        self.point.evaluated = self.point.step
+
+    def _score(self, model: nn.Module, log: Log, pictures: bool) -> Evaluation:
+        torch.manual_seed(self.settings.seed)
+        with log.screen.cases("evaluate") as show:
+
+            def progress(done: int, total: int, name: str) -> None:
+                if self.stop.asked is not None:
+                    raise _Interrupted
+                show(done, total, name)
+
+            return self.task.evaluate(model, self.group.device, progress, pictures)
+
+    def _keep(self, model: nn.Module, evaluation: Evaluation, log: Log) -> None:
+        point, score = self.point, float(evaluation.score)
+        better = point.best is None or math.isnan(point.best) or score > point.best
+        if better:
+            point.best, point.best_step = score, point.step
+            checkpoint.save_best(self.folder, model, self.task, evaluation, point.step)
+            self.last = evaluation
+        log.numbers(point.step, point.step // self.plan.steps, {evaluation.score_name: score})
+        note = "  (best so far, kept)" if better else f"  (best {point.best:.4f} at step {point.best_step})"
+        log.screen.say(f"step {point.step}/{self.total}  {evaluation.score_name} {score:.4f}{note}")
+
+    def _save(self) -> None:
+        state = self.learner.state()
+        if self.group.is_main:
+            resume.save(self.folder, replace(self.point, state=state))
+        self.saved_at = time.monotonic()
+
+    def _leave(self) -> NoReturn:
+        """Ends a run that was asked to stop and has saved; the processes agree on the exit code through process 0's."""
+        do = "The same command goes on from there."
+        code = self.group.share(self.stop.exit_code)
+        raise Stopped(f"stopped and saved at step {self.point.step} of {self.total}", exit_code=code, do=do)
+
+    def _finish(self) -> Evaluation:
+        """Evaluates the best weights with pictures, and writes what a finished run's folder holds."""
+        evaluation = None
+        interrupted = False
+        if self.log:
+            evaluation = self.last if self.point.best_step == self.total else None
+            try:
+                if evaluation is None:
+                    weights, _ = checkpoint.read_checkpoint(self.folder / checkpoint.WEIGHTS)
+                    model = fresh_model(self.task, self.group.device, weights).eval()
+                    evaluation = self._score(model, self.log, pictures=True)
+                results.write(self.folder, evaluation, self.point.best_step)
+            except _Interrupted:
+                interrupted = True
+        if self.group.share(interrupted):
+            self._leave()
+        return self.group.share(evaluation)
+
+
+class _Interrupted(Exception):
+    """Raised through an evaluation to leave it."""

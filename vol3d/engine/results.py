@@ -1,0 +1,79 @@
+"""What a finished run leaves beside its weights: `evaluation.json`, `cases.csv`, pictures and the report."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from vol3d import files
+from vol3d.engine.task import Evaluation
+from vol3d.errors import DataError
+
+EVALUATION, CASES, PICTURES = "evaluation.json", "cases.csv", "pictures"
+
+
+def write(folder: Path, evaluation: Evaluation, step: int) -> None:
+    """Writes an evaluation's files and the report; `evaluation.json` says that the run has ended."""
+    from vol3d.report import write_report  # the report reads this package's files, so not at the top
+
+    rows = [_plain(row) for row in evaluation.rows]
+    files.write_text(folder / CASES, table(rows))
+    write_pictures(folder / PICTURES, evaluation.pictures)
+    files.write_json(
+        folder / EVALUATION,
+        {
+            "score_name": evaluation.score_name,
+            "score": _plain(evaluation.score),
+            "step": step,
+            "summary": _plain(evaluation.summary),
+            "rows": rows,
+        },
+    )
+    write_report(folder)
+
+
+def read(folder: Path) -> Evaluation | None:
+    """The evaluation of a finished run, without its pictures; None if the run has not ended."""
+    path = folder / EVALUATION
+    if not path.is_file():
+        return None
+    content = files.read_json(path)
+    try:
+        score = math.nan if content["score"] is None else float(content["score"])
+        return Evaluation(score, content["score_name"], content["summary"], content["rows"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError("no evaluation of this package", where=path, do="Move it away to evaluate again.") from error
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Rows as CSV; columns in the order in which they first appear."""
+    text = io.StringIO()
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def write_pictures(folder: Path, pictures: dict[str, bytes]) -> None:
+    """Writes `title.png` files; those of an earlier evaluation go."""
+    if not pictures:
+        return
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.png"):
+        old.unlink()
+    for title, content in pictures.items():
+        files.write_bytes(folder / (re.sub(r"[^\w ,.()+-]", "_", title)[:120] + ".png"), content)
+
+
+def _plain(value: Any) -> Any:
+    """The value with null for NaN and infinity, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

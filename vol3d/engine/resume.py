@@ -1,0 +1,113 @@
+"""`last.pt`, the point from which a run goes on: written whole with its own SHA-256, read without trust."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vol3d import files
+from vol3d.checkpoint import read_weights
+from vol3d.errors import CheckpointError, UsageError
+
+LAST = "last.pt"
+FORMAT = 1
+# What may change between a stop and its resume: it decides where and how fast the run works, not what it learns.
+HARMLESS = {"train.workers", "train.save_every_s", "train.evaluate_every", "data.root"}
+_MARK = b"\nvol3d-sha256:"
+_TRAILER = len(_MARK) + 64
+
+
+@dataclass
+class Point:
+    """Where a run stands.
+
+    Args:
+        step: optimiser steps done.
+        evaluated: the step of the last evaluation, -1 before the first.
+        best: highest score so far, None before the first evaluation.
+        best_step: the step that reached it.
+        sums: numbers of the log row under way, added up.
+        state: weights, optimiser, averages and scaler.
+        about: what the file says about itself; `about["run"]` must not change between a stop and its resume.
+    """
+
+    step: int = 0
+    evaluated: int = -1
+    best: float | None = None
+    best_step: int = -1
+    sums: dict[str, float] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def save(folder: Path, point: Point) -> None:
+    """Writes `last.pt`: a torch archive, and its SHA-256 in a trailer that torch does not see."""
+    path = folder / LAST
+    with files.atomic(path) as temporary:
+        with temporary.open("wb") as file:
+            # To an open file, since torch hides a full disk when it opens the file itself.
+            torch.save({"resume_format": FORMAT, **vars(point)}, file)
+        digest = files.sha256(temporary)
+        with temporary.open("ab") as file:
+            file.write(_MARK + digest.encode())
+
+
+def read(folder: Path) -> Point | None:
+    """The point in `folder`, or None where no run has saved yet.
+
+    Raises:
+        CheckpointError: damaged, or of another release.
+    """
+    path = folder / LAST
+    if not path.exists():
+        return None
+    do = "Move it away to start again from the first step, or put back a copy."
+    if not _is_whole(path):
+        raise CheckpointError("damaged: the SHA-256 at its end is missing or differs", where=path, do=do)
+    content = read_weights(path)
+    if not isinstance(content, dict) or content.pop("resume_format", None) != FORMAT:
+        raise CheckpointError("saved by another release", where=path, do=do)
+    return Point(**content)
+
+
+def _is_whole(path: Path) -> bool:
+    size = path.stat().st_size - _TRAILER
+    if size < 0:
+        return False
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while size:
+            piece = file.read(min(size, 1 << 20))
+            if not piece:
+                return False
+            digest.update(piece)
+            size -= len(piece)
+        return file.read() == _MARK + digest.hexdigest().encode()
+
+
+def check_same_run(stored: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
+    """Refuses to go on with other settings.
+
+    Raises:
+        UsageError: names every key that differs, with both values.
+    """
+    before, after = _flat(stored), _flat(now)
+    missing = "not set"
+    differing = [
+        f"{key}: {before.get(key, missing)} -> {after.get(key, missing)}"
+        for key in dict.fromkeys([*before, *after])
+        if before.get(key, missing) != after.get(key, missing) and key not in HARMLESS
+    ]
+    if differing:
+        do = "Give the old settings to go on, or another folder for a new run."
+        raise UsageError(f"the run in it has other settings ({'; '.join(differing)})", where=folder, do=do)
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict) and value:
+        return {k: v for key, item in value.items() for k, v in _flat(item, f"{prefix}{key}.").items()}
+    return {prefix.removesuffix("."): value}

@@ -1,0 +1,66 @@
+"""Asking a run to stop: signals set a flag, the loop saves at the next step's end and leaves."""
+
+from __future__ import annotations
+
+import signal
+import time
+from types import FrameType, TracebackType
+from typing import Any
+
+from vol3d.errors import Vol3dError
+
+ECHO_S = 1.0
+_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGINT") if hasattr(signal, name)]
+
+
+class Stopped(Vol3dError):
+    """The run was asked to stop and has saved: no fault. A signal of a scheduler leaves with 0, Ctrl-C with 130."""
+
+    def __init__(self, what: str, *, exit_code: int = 0, do: str | None = None) -> None:
+        super().__init__(what, do=do)
+        self.exit_code = exit_code
+
+
+class StopRequest:
+    """While entered, SIGTERM, SIGUSR1 and a first Ctrl-C only set `asked`; a second Ctrl-C quits at once.
+
+    torchrun passes a Ctrl-C on to its processes, which the terminal has told already: a repeat within a second is the
+    same one.
+    """
+
+    def __init__(self) -> None:
+        self.asked: signal.Signals | None = None
+        self._since = 0.0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        try:
+            for number in _SIGNALS:
+                self._before[number] = signal.signal(number, self._note)
+        except ValueError:  # not in the main thread: nobody can press Ctrl-C there
+            self._before.clear()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @property
+    def exit_code(self) -> int:
+        """What the process should leave with."""
+        return 130 if self.asked == signal.SIGINT else 0
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if number == signal.SIGINT and self.asked == signal.SIGINT and now - self._since > ECHO_S:
+            raise KeyboardInterrupt
+        if self.asked is None:
+            self.asked, self._since = signal.Signals(number), now
+
+
+def ignore_in_worker(worker: int) -> None:
+    """For data-loader workers: they end with their parent, not with the terminal's Ctrl-C."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
