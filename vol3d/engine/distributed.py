@@ -66,6 +66,9 @@ def processes(device: str | torch.device | None = None) -> Iterator[Processes]:
     if count == 1:
         yield Processes(0, 1, where)
         return
+    if dist.is_initialized():  # a run among several in these processes
+        yield Processes(rank, count, where)
+        return
     if where.type == "cuda":
         torch.cuda.set_device(where)
     backend = "cpu:gloo,cuda:nccl" if where.type == "cuda" else "gloo"

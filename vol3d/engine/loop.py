@@ -19,6 +19,7 @@ from vol3d.engine.distributed import Processes, processes
 from vol3d.engine.learner import Learner, StepResult, fresh_model
 from vol3d.engine.log import Log
 from vol3d.engine.order import Loader, Plan
+from vol3d.engine.rehearse import rehearse
 from vol3d.engine.stop import Stopped, StopRequest
 from vol3d.engine.task import Evaluation, Task
 from vol3d.errors import UsageError, Vol3dError
@@ -32,6 +33,7 @@ def train(
     out: str | Path,
     *,
     device: str | torch.device | None = None,
+    dry_run: bool = False,
     overfit: int | None = None,
 ) -> Evaluation:
     """Trains `task` in the folder `out`, or goes on with the run that stopped there, and evaluates its best weights.
@@ -40,6 +42,7 @@ def train(
 
     Args:
         device: None takes CUDA where there is some.
+        dry_run: only send one batch through every stage, see `rehearse`; `out` is not touched.
         overfit: train and evaluate on this many training cases, to see that the model can learn at all.
 
     Raises:
@@ -50,6 +53,8 @@ def train(
     if overfit is not None:
         task = task.overfit(overfit)
     with processes(device) as group, ExitStack() as stack:
+        if dry_run:
+            return rehearse(task, group)
         if group.is_main:
             _open(folder, stack)
         group.wait()

@@ -20,16 +20,16 @@ def write(folder: Path, evaluation: Evaluation, step: int) -> None:
     """Writes an evaluation's files and the report; `evaluation.json` says that the run has ended."""
     from vol3d.report import write_report  # the report reads this package's files, so not at the top
 
-    rows = [_plain(row) for row in evaluation.rows]
+    rows = [plain(row) for row in evaluation.rows]
     files.write_text(folder / CASES, table(rows))
     write_pictures(folder / PICTURES, evaluation.pictures)
     files.write_json(
         folder / EVALUATION,
         {
             "score_name": evaluation.score_name,
-            "score": _plain(evaluation.score),
+            "score": plain(evaluation.score),
             "step": step,
-            "summary": _plain(evaluation.summary),
+            "summary": plain(evaluation.summary),
             "rows": rows,
         },
     )
@@ -70,10 +70,10 @@ def write_pictures(folder: Path, pictures: dict[str, bytes]) -> None:
         files.write_bytes(folder / (re.sub(r"[^\w ,.()+-]", "_", title)[:120] + ".png"), content)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The value with null for NaN and infinity, which JSON does not have."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

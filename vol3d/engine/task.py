@@ -129,6 +129,10 @@ class Task(ABC):
         """The same problem with its first `n` training cases, unaugmented, as both training and validation split."""
         raise UsageError(f"{self.name} cannot be trained on a few samples only")
 
+    def folds(self) -> int:
+        """Number of folds of a cross-validation; `data.fold` chooses one."""
+        raise UsageError(f"the data set of this configuration has no folds ({self.name})", where="data")
+
     @abstractmethod
     def find_inputs(self, paths: Sequence[Path]) -> list[Path]:
         """Files and folders of a person -> what `predict` takes, one entry per scan."""

@@ -39,6 +39,7 @@ class ToyModelSettings(Settings):
 
 class ToyDataSettings(Settings):
     root: Path
+    fold: int = 0
     samples: int = 14
     classes: tuple[str, ...] = ("in", "out")
     fault: Literal["none", "nan", "raise", "data_error", "kill_worker"] = "none"
@@ -133,14 +134,14 @@ class ToyTask(Task):
         self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
     ) -> Evaluation:
         rows = []
-        for i in range(100, 120):
+        for i in range(100 + 20 * self.settings.data.fold, 120 + 20 * self.settings.data.fold):
             point, label = _point(i)
             with torch.no_grad():
                 margin = (
                     model(torch.tensor(point[None], dtype=torch.float32, device=device))[0].softmax(0)[label].item()
                 )
             rows.append({"case": f"case_{i}", "class": self.class_names[label], "margin": margin})
-            progress(i - 99, 20, f"case_{i}")
+            progress(len(rows), 20, f"case_{i}")
         score = float(np.mean([row["margin"] for row in rows]))
         shown = {"Worst case_100": b"\x89PNG\r\n\x1a\n"} if pictures else {}
         return Evaluation(score, "mean_margin", {"mean_margin": score}, rows, shown)
@@ -148,6 +149,9 @@ class ToyTask(Task):
     def overfit(self, n: int) -> Task:
         data = self.settings.data.model_copy(update={"samples": n})
         return ToyTask(self.settings.model_copy(update={"data": data}))
+
+    def folds(self) -> int:
+        return 3
 
     def find_inputs(self, paths: Sequence[Path]) -> list[Path]:
         return list(paths)
