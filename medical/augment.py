@@ -1,0 +1,172 @@
+"""Random windows of a training volume, distorted: a function of the draws of one generator and of nothing else.
+
+The distortions are MONAI's; what is here is their order, their ranges (nnU-Net's unless a field says otherwise) and the
+seeding. MONAI's random transforms hold a state of their own, so each call seeds them anew.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.transforms import (
+    Compose,
+    RandAdjustContrast,
+    RandAffine,
+    RandFlip,
+    RandGaussianNoise,
+    RandGaussianSmooth,
+    RandRotate90,
+    RandScaleIntensity,
+    RandShiftIntensity,
+    RandSimulateLowResolution,
+    Transform,
+)
+from pydantic import Field
+from torch import Tensor
+
+from vol3d.engine.settings import Settings
+
+Triple = tuple[float, float, float]
+
+
+class CropSettings(Settings):
+    """Where windows are cut from a training volume."""
+
+    foreground: float = Field(0.5, ge=0, le=1, description="share of windows centred on a foreground voxel")
+    balance: Literal["classes", "voxels"] = Field("classes", description="draw the centre's class first, or any voxel")
+    per_volume: int = Field(1, ge=1, description="windows of a volume in each epoch")
+
+
+class AugmentSettings(Settings):
+    """Distortions, each with its probability; a recipe switches on what it names."""
+
+    flip: Triple = Field((0.0, 0.0, 0.0), description="probability of mirroring along each axis")
+    rotate90: float = Field(0.0, ge=0, le=1, description="quarter turns in the plane of the first two axes")
+    affine: float = Field(0.0, ge=0, le=1, description="probability of rotation, scale and shift together")
+    rotate_deg: Triple = Field((15.0, 15.0, 15.0), description="largest angle about each axis")
+    scale: tuple[float, float] = Field((0.85, 1.2), description="smallest and largest magnification")
+    shift_voxels: Triple = Field((0.0, 0.0, 0.0), description="largest displacement along each axis")
+    noise: float = Field(0.0, ge=0, le=1, description="Gaussian noise of standard deviation 0.1 or less")
+    blur: float = Field(0.0, ge=0, le=1, description="Gaussian blur, sigma 0.5 to 1 voxel")
+    low_resolution: float = Field(0.0, ge=0, le=1, description="down- and upsampling, zoom 0.5 to 1")
+    gamma: float = Field(0.0, ge=0, le=1, description="contrast x^g over the window's range, g from 0.7 to 1.5")
+    scale_intensity: float = Field(0.0, ge=0, le=1, description="probability of scaling intensities by 1 +- scale_by")
+    scale_by: float = Field(0.1, ge=0)
+    shift_intensity: float = Field(0.0, ge=0, le=1, description="probability of adding a constant within +- shift_by")
+    shift_by: float = Field(0.1, ge=0)
+
+
+class Augment:
+    """Cuts a window and distorts it.
+
+    Args:
+        settings: the distortions.
+        crop: where to cut.
+        window: (i, j, k) voxels of the result.
+    """
+
+    def __init__(self, settings: AugmentSettings, crop: CropSettings, window: tuple[int, int, int]) -> None:
+        self.crop, self.window = crop, window
+        self.cut_size = _reach(settings, window) if settings.affine else window
+        self.move_image = _spatial(settings, window, "bilinear")
+        self.move_label = _spatial(settings, window, "nearest")
+        self.shade = _intensity(settings)
+
+    def __call__(self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """(c, i, j, k) floats and (1, i, j, k) labels of any size -> the same of the window's size (label int64)."""
+        centre = self._centre(label[0], rng)
+        image, label = (cut(array, centre, self.cut_size) for array in (image, label))
+        space, shade = (int(seed) for seed in rng.integers(2**31, size=2))
+        # The same seed moves image and label alike: the draws do not depend on the content.
+        moved = self.move_image.set_random_state(space)(torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)))
+        moved_label = self.move_label.set_random_state(space)(torch.from_numpy(label.astype(np.float32)))
+        shaded = self.shade.set_random_state(shade)(moved)
+        return _plain(shaded).float(), _plain(moved_label).long()
+
+    def _centre(self, label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Centre voxel of the window, such that the window leaves the volume only where the volume is smaller."""
+        shape, half = np.array(label.shape), np.array(self.window) // 2
+        centre = rng.integers(shape)
+        if rng.random() < self.crop.foreground:
+            centre = _foreground_voxel(label, self.crop.balance, rng, otherwise=centre)
+        last = shape - (np.array(self.window) - half)
+        return np.where(last >= half, np.clip(centre, half, np.maximum(last, half)), shape // 2)
+
+
+def cut(array: np.ndarray, centre: np.ndarray, size: tuple[int, int, int]) -> np.ndarray:
+    """The window of `size` voxels around voxel `centre` of (c, i, j, k), zeros where it leaves the array."""
+    start = np.asarray(centre) - np.array(size) // 2
+    stop = start + size
+    inside = (slice(None), *(slice(max(a, 0), max(b, 0)) for a, b in zip(start, stop, strict=True)))
+    part = array[inside]
+    before = np.maximum(-start, 0)
+    after = np.array(size) - before - part.shape[1:]
+    return np.pad(part, [(0, 0), *zip(before, after, strict=True)])
+
+
+def _plain(x: Tensor) -> Tensor:
+    """Without MONAI's metadata, which would follow the tensor through the network."""
+    return x.as_tensor().contiguous() if isinstance(x, MetaTensor) else x.contiguous()
+
+
+def _foreground_voxel(label: np.ndarray, balance: str, rng: np.random.Generator, otherwise: np.ndarray) -> np.ndarray:
+    """A random voxel of a random class (`classes`) or of all foreground (`voxels`); `otherwise` if there is none."""
+    flat = label.ravel()
+    mask = flat > 0
+    if balance == "classes":
+        present = np.flatnonzero(np.bincount(flat.astype(np.int64))[1:]) + 1
+        if len(present):
+            mask = flat == present[rng.integers(len(present))]
+    voxels = np.flatnonzero(mask)
+    if not len(voxels):
+        return otherwise
+    return np.array(np.unravel_index(voxels[rng.integers(len(voxels))], label.shape))
+
+
+def _reach(settings: AugmentSettings, window: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Size of the cut that a turned, shrunk and shifted window can see."""
+    size = np.array(window, dtype=float)
+    for axis, angle in enumerate(np.deg2rad(settings.rotate_deg)):
+        turn = np.eye(3)
+        other = [a for a in range(3) if a != axis]
+        turn[np.ix_(other, other)] = [[np.cos(angle), np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        size = turn @ size
+    size = np.ceil(size / settings.scale[0] + 2 * np.array(settings.shift_voxels)).astype(int)
+    # An even surplus keeps the window's centre on the cut's centre.
+    size += (size - window) % 2
+    return int(size[0]), int(size[1]), int(size[2])
+
+
+def _spatial(settings: AugmentSettings, window: tuple[int, int, int], mode: str) -> Compose:
+    angles = np.deg2rad(settings.rotate_deg)
+    # MONAI scales the sampling grid: a factor of 2 there shows the object at half its size.
+    factors = (1 / settings.scale[1] - 1, 1 / settings.scale[0] - 1)
+    steps: list[Transform] = [
+        RandAffine(
+            prob=settings.affine,
+            rotate_range=[(-angle, angle) for angle in angles],
+            scale_range=[factors] * 3,
+            translate_range=[(-shift, shift) for shift in settings.shift_voxels],
+            spatial_size=window,
+            mode=mode,
+            padding_mode="zeros",
+        )
+    ]
+    steps += [RandFlip(chance, spatial_axis=axis) for axis, chance in enumerate(settings.flip)]
+    return Compose([*steps, RandRotate90(settings.rotate90, max_k=3, spatial_axes=(0, 1))])
+
+
+def _intensity(settings: AugmentSettings) -> Compose:
+    return Compose(
+        [
+            RandGaussianNoise(settings.noise, std=0.1),
+            RandGaussianSmooth((0.5, 1.0), (0.5, 1.0), (0.5, 1.0), prob=settings.blur),
+            RandSimulateLowResolution(settings.low_resolution, zoom_range=(0.5, 1.0)),
+            RandAdjustContrast(settings.gamma, gamma=(0.7, 1.5)),
+            RandScaleIntensity(settings.scale_by, settings.scale_intensity),
+            RandShiftIntensity(settings.shift_by, prob=settings.shift_intensity),
+        ]
+    )
