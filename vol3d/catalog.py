@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from vol3d.errors import UsageError
@@ -45,6 +46,15 @@ DATASETS = {
     "btcv": Entry("medical.datasets.btcv:BtcvSettings", "segmentation", "BTCV abdomen (Synapse), 13 organs"),
     "folder": Entry("medical.datasets.folder:FolderSettings", "segmentation", "own volumes: a folder and a small JSON"),
 }
+
+
+def shipped() -> dict[str, Path]:
+    """Name -> folder of every model whose weights come with the package."""
+    root = Path(__file__).resolve().parents[1]
+    found = [
+        file for area in ("medical", "pointcloud") for file in sorted(root.glob(f"{area}/shipped/*/*.safetensors"))
+    ]
+    return {file.parent.name: file.parent for file in found}
 
 
 def load(target: str) -> Any:

@@ -9,13 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vol3d.engine.settings import RunSettings
+from vol3d.engine.settings import RunSettings, Settings
 from vol3d.errors import UsageError
 
 Progress = Callable[[int, int, str], None]
@@ -133,9 +133,22 @@ class Task(ABC):
         """Number of folds of a cross-validation; `data.fold` chooses one."""
         raise UsageError(f"the data set of this configuration has no folds ({self.name})", where="data")
 
+    def on(self, data: Settings, part: Literal["validation", "train", "all"] = "validation") -> Task:
+        """The same problem, ready to predict and to `evaluate` on `part` of another data set.
+
+        Args:
+            data: the settings of a data set, as under `data` in a configuration.
+            part: which labelled cases become the validation split.
+        """
+        raise UsageError(f"{self.name} cannot be evaluated on another data set")
+
     @abstractmethod
     def find_inputs(self, paths: Sequence[Path]) -> list[Path]:
         """Files and folders of a person -> what `predict` takes, one entry per scan."""
+
+    def result_path(self, source: Path, out: Path) -> Path:
+        """The main file that `predict` writes for `source` into `out`; where it exists, the scan is done."""
+        return out / f"{source.name.split('.')[0]}.json"
 
     @abstractmethod
     def predict(self, models: Sequence[nn.Module], source: Path, out: Path, device: torch.device) -> dict[str, Any]:
