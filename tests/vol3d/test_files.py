@@ -1,0 +1,218 @@
+"""Files appear whole or not at all; JSON is strict; a folder has one owner."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vol3d import files
+from vol3d.errors import DataError, Vol3dError
+
+
+def leftovers(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_atomic_writes_the_whole_file_with_its_suffixes(tmp_path: Path) -> None:
+    with files.atomic(tmp_path / "scan.nii.gz") as temporary:
+        assert temporary.name.endswith(".nii.gz") and temporary.parent == tmp_path
+        temporary.write_bytes(b"new")
+    assert (tmp_path / "scan.nii.gz").read_bytes() == b"new"
+    assert leftovers(tmp_path) == ["scan.nii.gz"]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(ZeroDivisionError), files.atomic(target) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert target.read_text() == "old" and leftovers(tmp_path) == ["a.txt"]
+
+
+def test_the_mode_is_that_of_any_new_file(tmp_path: Path) -> None:
+    with files.atomic(tmp_path / "a") as temporary:
+        temporary.unlink()
+        temporary.touch(mode=0o600)
+    (tmp_path / "b").touch()
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+@pytest.mark.parametrize("name", ["ü ß 漢.json", "with space.txt", "x" * 250, "a.b.c.d.nii.gz"])
+def test_odd_names(tmp_path: Path, name: str) -> None:
+    files.write_text(tmp_path / name, "x")
+    assert leftovers(tmp_path) == [name]
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.ENOSPC, "disk is full"),
+        (errno.EDQUOT, "disk is full"),
+        (errno.EROFS, "no permission"),
+        (errno.EIO, "cannot"),
+    ],
+)
+def test_faults_of_the_disk_are_told(tmp_path: Path, number: int, says: str) -> None:
+    with pytest.raises(Vol3dError, match=says) as caught, files.atomic(tmp_path / "mask.nii.gz") as temporary:
+        temporary.write_bytes(b"half")
+        raise OSError(number, os.strerror(number))
+    assert "mask.nii.gz" in str(caught.value) and leftovers(tmp_path) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_folder_that_cannot_be_written_or_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(Vol3dError, match=r"/proc/x\.txt"):
+        files.write_text("/proc/x.txt", "x")
+    with pytest.raises(Vol3dError, match="no such folder"):
+        files.write_text(tmp_path / "missing" / "x.txt", "x")
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(Vol3dError, match="taken"):
+        files.write_text(tmp_path / "taken", "x")
+    assert leftovers(tmp_path) == ["taken"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_full_disk_in_torch_and_safetensors(tmp_path: Path) -> None:
+    import resource
+
+    import torch
+    from safetensors.torch import save_file
+
+    def write() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+        tensors = {"a": torch.zeros(100_000)}
+        with pytest.raises(Vol3dError, match="disk is full"), files.atomic(tmp_path / "a.safetensors") as temporary:
+            save_file(tensors, temporary)
+        with (
+            pytest.raises(Vol3dError, match="disk is full"),
+            files.atomic(tmp_path / "a.pt") as temporary,
+            temporary.open("wb") as file,
+        ):
+            torch.save(tensors, file)
+
+    assert in_a_child(write) == 0 and leftovers(tmp_path) == []
+
+
+def in_a_child(work: object) -> int:
+    """Exit status of a forked process that runs `work`."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()  # type: ignore[operator]
+        except BaseException as error:
+            print(repr(error), file=sys.stderr)
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(pid, 0)[1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_while_writing_leaves_the_old_or_the_new_file(tmp_path: Path) -> None:
+    target = tmp_path / "big.bin"
+    contents = {bytes([digit]) * 300_000 for digit in range(10)}
+    files.write_bytes(target, min(contents))
+    for delay in range(40):
+        pid = os.fork()
+        if pid == 0:
+            while True:
+                for content in contents:
+                    files.write_bytes(target, content)
+        time.sleep(0.002 + 0.0005 * delay)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        assert target.read_bytes() in contents
+    files.sweep(tmp_path)
+    assert leftovers(tmp_path) == ["big.bin"]
+
+
+def test_json_there_and_back(tmp_path: Path) -> None:
+    value = {"a": [1, 2.5, None, True, "ü"], "b": {}}
+    files.write_json(tmp_path / "a.json", value)
+    assert files.read_json(tmp_path / "a.json") == value
+    (tmp_path / "bom.json").write_bytes(b"\xef\xbb\xbf[1]")
+    assert files.read_json(tmp_path / "bom.json") == [1]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"", "not JSON"),
+        (b'{"a": NaN}', "NaN"),
+        (b"[-Infinity]", "Infinity"),
+        (b"[1e999]", "outside"),
+        (b"[" * 200_000, "nested"),
+        (b'{"a": 1,\n"b": }', r"a\.json:2"),
+        (b"\xff\xfe\x00", "UTF-8"),
+    ],
+)
+def test_bad_json(tmp_path: Path, text: bytes, says: str) -> None:
+    (tmp_path / "a.json").write_bytes(text)
+    with pytest.raises(DataError, match=says) as caught:
+        files.read_json(tmp_path / "a.json")
+    assert "a.json" in str(caught.value)
+
+
+def test_json_too_large_or_missing(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps("x" * 100))
+    with pytest.raises(DataError, match="too large"):
+        files.read_json(tmp_path / "a.json", max_bytes=50)
+    with pytest.raises(DataError, match="cannot read"):
+        files.read_json(tmp_path / "none.json")
+    with pytest.raises(ValueError, match="JSON compliant"):
+        files.write_json(tmp_path / "nan.json", float("nan"))
+
+
+def test_sha256(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 10_000
+    (tmp_path / "a").write_bytes(content)
+    assert files.sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_folder_has_one_owner(tmp_path: Path) -> None:
+    with files.lock(tmp_path):
+        with pytest.raises(Vol3dError, match="another run"), files.lock(tmp_path):
+            pass
+        if hasattr(os, "fork"):
+            assert in_a_child(lambda: _expect_busy(tmp_path)) == 0
+    with files.lock(tmp_path):
+        pass
+    with pytest.raises(Vol3dError, match="missing"), files.lock(tmp_path / "missing"):
+        pass
+
+
+def _expect_busy(folder: Path) -> None:
+    files._held.clear()  # a process of its own would have none
+    with pytest.raises(Vol3dError, match="another run"), files.lock(folder):
+        pass
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_killed_owner_frees_the_folder_though_its_children_live(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        with files.lock(tmp_path):
+            child = os.fork()
+            if child == 0:
+                time.sleep(30)
+                os._exit(0)
+            os.write(writing, str(child).encode())
+            time.sleep(30)
+    child = int(os.read(reading, 20))
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    try:
+        with files.lock(tmp_path):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
