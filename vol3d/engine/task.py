@@ -123,7 +123,10 @@ class Task(ABC):
     def evaluate(
         self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
     ) -> Evaluation:
-        """Scores `model` on the validation split; `pictures` adds those of the report."""
+        """Scores `model` on the validation split; `pictures` adds those of the report.
+
+        An `nn.ModuleList` is an ensemble, averaged before the decision.
+        """
 
     def overfit(self, n: int) -> Task:
         """The same problem with its first `n` training cases, unaugmented, as both training and validation split."""
