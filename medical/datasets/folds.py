@@ -35,6 +35,10 @@ class DatasetSettings(Settings):
         "nnU-Net's splits_final.json; a relative path is looked for here and in the data set's folder",
     )
 
+    def fold_count(self) -> int:
+        """Number of folds of a cross-validation."""
+        return self.folds if isinstance(self.folds, int) else len(read_json(_find(self.folds, self.root)))
+
     @abstractmethod
     def split(self) -> DataSplit:
         """The cases. Opens no volume, so that it is instant and works on a damaged data set too.

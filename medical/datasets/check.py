@@ -1,0 +1,204 @@
+"""Every fault of a data set in one run: what listing showed, what each case shows, what only all of them show."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import nibabel
+import numpy as np
+
+from medical.datasets.cases import Case, DataSplit, Fault, listed
+from medical.datasets.pairs import channel_complaint, grid_complaint, label_complaint, label_counts, read_image
+from medical.datasets.parallel import Progress, over_cases
+from vol3d.errors import DataError
+from vol3d.scans.gzipped import open_checked
+from vol3d.scans.nifti_header import read_header
+from vol3d.scans.read import read_labels
+from vol3d.scans.volume import Volume
+
+WILD = 3.0  # a spacing this many times above or below the median deserves a look (nnU-Net's anisotropy threshold)
+
+
+@dataclass
+class Findings:
+    """What one case's files showed; small enough to come back from another process."""
+
+    case: Case
+    faults: list[Fault] = field(default_factory=list)
+    image_hash: str | None = None
+    label_hash: str | None = None
+    spacing_mm: tuple[float, ...] | None = None
+    occurring: frozenset[int] = frozenset()
+
+    def add(self, severity: Literal["error", "warning"], what: str, do: str) -> None:
+        """One more fault."""
+        self.faults.append(Fault(self.case.name, severity, what, do))
+
+
+def check(split: DataSplit, workers: int | None = None, progress: Progress | None = None) -> list[Fault]:
+    """All faults of a data set, errors first, then by case; empty for a clean one. Never stops at the first.
+
+    Args:
+        workers: processes; 0 works in this one, None takes one per core.
+        progress: called after each case.
+
+    Raises:
+        Vol3dError: a worker process was killed.
+    """
+    cases = list({case: None for case in (*split.train, *split.validation, *split.test) if _all_exist(case)})
+    inspect = partial(inspect_case, class_names=split.class_names, channel_names=split.channel_names)
+    findings = over_cases(inspect, cases, workers, progress)
+    faults = [*split.listing, *(fault for found in findings for fault in found.faults)]
+    faults += [*_leaks(split), *_twins(split, findings), *_wild_spacings(findings), *_absent_classes(split, findings)]
+    return sorted(faults, key=lambda fault: (fault.severity, fault.case))
+
+
+def inspect_case(case: Case, class_names: Sequence[str], channel_names: Sequence[str]) -> Findings:
+    """The faults of one case's files; raises nothing."""
+    found = Findings(case)
+    try:
+        image = _image(case, found)
+        if image is not None:
+            _judge_image(image, channel_names, found)
+        if case.label is not None:
+            _judge_label(case.label, image, class_names, found)
+    except MemoryError:
+        found.add("error", "the volume does not fit into memory", "Use fewer workers, or crop or resample the case.")
+    except Exception as error:  # a reader's own bug must not hide the faults of all other cases
+        what = f"reading failed: {type(error).__name__}: {error}"
+        found.add("error", what, "Convert the file to NIfTI, and report this with the file.")
+    return found
+
+
+def _all_exist(case: Case) -> bool:
+    """Missing files are known from the listing."""
+    return all(path.exists() for path in (*case.images, case.label) if path is not None)
+
+
+def _image(case: Case, found: Findings) -> Volume | None:
+    """The image; one with NaN is read all the same, after the complaint, for the sake of its other faults."""
+    try:
+        return read_image(case.images)
+    except DataError as error:
+        _unreadable(error, found)
+    try:
+        return read_image(case.images, fill_nonfinite=0.0)
+    except DataError:
+        return None
+
+
+def _unreadable(error: DataError, found: Findings) -> None:
+    facts = [f"{word} {value}" for word, value in (("got", error.got), ("wanted", error.wanted)) if value is not None]
+    what = "; ".join([f"{error.where}: {error.what}" if error.where else error.what, ", ".join(facts)]).rstrip("; ")
+    found.add("error", what, error.do or "Copy or export the file again.")
+
+
+def _judge_image(image: Volume, channel_names: Sequence[str], found: Findings) -> None:
+    wrong = channel_complaint(image, channel_names)
+    if wrong:
+        found.add("error", *wrong)
+    for number, channel in enumerate(image.array):
+        if channel.size and channel.min() == channel.max():
+            name = channel_names[number] if number < len(channel_names) else str(number)
+            found.add("error", f"channel {name} is constant, {channel.flat[0]:g} everywhere", "Export the image again.")
+    for note in image.notes:
+        found.add("warning", note, "Look at the case beside its label in a viewer.")
+    found.image_hash = _hash(image.array)
+    order = nibabel.io_orientation(image.affine)[:, 0].argsort()
+    found.spacing_mm = tuple(image.grid.spacing_mm[axis] for axis in order)
+
+
+def _judge_label(path: Path, image: Volume | None, class_names: Sequence[str], found: Findings) -> None:
+    try:
+        label = read_labels(path)
+    except DataError as error:
+        return _unreadable(error, found)
+    wrong = grid_complaint(image.grid, label.grid, "label") if image is not None else None
+    for complaint in (wrong, label_complaint(label.array[0], class_names)):
+        if complaint:
+            found.add("error", *complaint)
+    stored = _storage(path)
+    if stored:
+        do = "Nothing: the values are whole. Store labels as integers with slope 1 for tools that are less careful."
+        found.add("warning", f"the label is stored {stored}", do)
+    found.occurring = frozenset(label_counts(label.array[0]))
+    if found.occurring <= {0}:
+        found.add("warning", "the label has no foreground", "Leave the case out if a structure should be there.")
+    else:
+        found.label_hash = _hash(label.array)
+
+
+def _storage(path: Path) -> str:
+    """How a NIfTI label is stored if not as plain integers."""
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        return ""
+    with open_checked(path) as stream:
+        header = read_header(stream, path)
+    kinds = [f"as {header.dtype.name}"] if header.dtype.kind == "f" else []
+    if (header.slope, header.intercept) != (1.0, 0.0):
+        kinds.append(f"with slope {header.slope:g} and intercept {header.intercept:g}")
+    return " ".join(kinds)
+
+
+def _hash(array: np.ndarray) -> str:
+    """Of the voxels, not of the file: a copy compressed anew is still a copy."""
+    digest = hashlib.blake2b(repr(array.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _leaks(split: DataSplit) -> Iterator[Fault]:
+    """Cases that both train and validate."""
+    do = "Keep the case in one part only: a score on training cases says nothing."
+    files = {path for case in split.train for path in case.images}
+    for case in split.validation:
+        if case.name in {other.name for other in split.train} or files & set(case.images):
+            yield Fault(case.name, "error", "the case is both in training and in validation", do)
+
+
+def _twins(split: DataSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
+    """Different cases with the same voxels."""
+    part = {case.name: part for part in ("train", "validation", "test") for case in getattr(split, part)}
+    for kind in ("image", "label"):
+        groups = defaultdict(list)
+        for found in findings:
+            groups[getattr(found, f"{kind}_hash")].append(found.case.name)
+        for value, names in groups.items():
+            if value is None or len(names) < 2:
+                continue
+            leak = kind == "image" and len({part[name] for name in names}) > 1
+            what = f"the same {kind} as {listed(names[1:])}"
+            do = "Keep one of them." if kind == "image" else "Check that each image has its own label."
+            if leak:
+                what += f", in {' and '.join(sorted({part[name] for name in names}))}"
+            yield Fault(names[0], "error" if leak else "warning", what, do)
+
+
+def _wild_spacings(findings: Sequence[Findings]) -> Iterator[Fault]:
+    known = [(found.case.name, np.array(found.spacing_mm)) for found in findings if found.spacing_mm is not None]
+    if len(known) < 3:
+        return
+    median = np.median([spacing for _, spacing in known], axis=0)
+    for name, spacing in known:
+        if max((spacing / median).max(), (median / spacing).max()) > WILD:
+            what = f"spacing {_mm(spacing)} mm (right, front, head), where the median is {_mm(median)}"
+            yield Fault(name, "warning", what, "Check the header; a wrong unit or slice distance looks like this.")
+
+
+def _absent_classes(split: DataSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
+    train = {case.name for case in split.train}
+    occurring = {value for found in findings for value in found.occurring if found.case.name in train}
+    for value, name in enumerate(split.class_names):
+        if value > 0 and value not in occurring and train:
+            what = f"the class {value} ({name}) occurs in no training case"
+            yield Fault(split.name, "warning", what, "Check the labels' numbers, or remove the class.")
+
+
+def _mm(spacing: np.ndarray) -> str:
+    return " x ".join(f"{length:.3g}" for length in spacing)

@@ -1,0 +1,109 @@
+"""An image with its label, read and believed only if they belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from medical.datasets.cases import Case, listed
+from vol3d.errors import DataError
+from vol3d.scans.read import read_labels, read_volume
+from vol3d.scans.volume import Grid, Volume
+
+TOLERANCE = 0.05  # of a voxel: what headers of one scan differ by after tools have rounded them
+Complaint = tuple[str, str]
+"""What is wrong, and what to do."""
+
+
+def read_image(paths: Sequence[Path], *, fill_nonfinite: float | None = None) -> Volume:
+    """The channels (c, i, j, k) of a case, from one file or folder with all of them or from one each.
+
+    Raises:
+        DataError: the reader's, or files whose grids differ.
+    """
+    first, *others = (read_volume(path, fill_nonfinite=fill_nonfinite) for path in paths)
+    for path, other in zip(paths[1:], others, strict=True):
+        wrong = grid_complaint(first.grid, other.grid, "channel")
+        if wrong:
+            raise DataError(wrong[0], where=path, do=wrong[1])
+    return first.with_array(np.concatenate([first.array, *(other.array for other in others)])) if others else first
+
+
+def read_pair(case: Case, class_names: Sequence[str], channel_names: Sequence[str]) -> tuple[Volume, Volume]:
+    """Image (c, i, j, k) float32 and label (1, i, j, k), uint8 where 256 classes suffice.
+
+    Raises:
+        DataError: the reader's; no label; another number of channels; different grids; a label that is no class.
+    """
+    if case.label is None:
+        raise DataError("the case has no label", where=case.name)
+    image, label = read_image(case.images), read_labels(case.label)
+    for wrong in (
+        channel_complaint(image, channel_names),
+        grid_complaint(image.grid, label.grid, "label"),
+        label_complaint(label.array[0], class_names),
+    ):
+        if wrong:
+            raise DataError(wrong[0], where=f"{case.name} ({case.label})", do=wrong[1])
+    return image, label
+
+
+def channel_complaint(image: Volume, channel_names: Sequence[str]) -> Complaint | None:
+    """Not as many channels as there are names."""
+    if len(image.array) == len(channel_names):
+        return None
+    what = f"the image has {len(image.array)} channels, the data set {len(channel_names)} ({', '.join(channel_names)})"
+    return what, "Name each channel in the data set's JSON, or replace the image."
+
+
+def grid_complaint(image: Grid, other: Grid, kind: str) -> Complaint | None:
+    """`other`, a label or a channel, does not stand where the image stands; both grids are printed."""
+    if image.shape != other.shape:
+        what = f"image and {kind} have different shapes, {image.shape} and {other.shape}"
+        do = f"Resample the {kind} to the image's grid, or find the image that it belongs to."
+    elif not image.same_place(other, TOLERANCE * min(image.spacing_mm)):
+        what = f"image and {kind} have different affines"
+        do = f"If the {kind} belongs to this image voxel by voxel, copy the image's affine to it; else resample it."
+    else:
+        return None
+    return f"{what}: image {_printed(image.affine)}, {kind} {_printed(other.affine)}", do
+
+
+def label_complaint(labels: np.ndarray, class_names: Sequence[str]) -> Complaint | None:
+    """Values of (i, j, k) beyond the class list: each with its count and first voxel."""
+    if not labels.size or int(labels.max()) < len(class_names):
+        return None
+    counts = label_counts(labels)
+    beyond = [
+        f"{value} in {count} voxels, first at {_first(labels == value)}"
+        for value, count in counts.items()
+        if value >= len(class_names)
+    ]
+    what = f"label values outside the {len(class_names)} classes: {listed(beyond)}"
+    if len(counts) == len(class_names):
+        mapping = ", ".join(f"{value} -> {index}" for index, value in enumerate(counts) if value != index)
+        return what, f"Renumber the label; as many values occur as there are classes, so perhaps {mapping}."
+    return what, f"Renumber the label to 0..{len(class_names) - 1}, or name the missing classes in the JSON."
+
+
+def label_counts(labels: np.ndarray) -> dict[int, int]:
+    """Voxels of each value that occurs in (i, j, k), by value; values are not negative."""
+    if not labels.size or int(labels.max()) >= 1 << 16:  # a table of all values would be too long
+        values, counts = np.unique(labels, return_counts=True)
+        return dict(zip(values.tolist(), counts.tolist(), strict=True))
+    length = int(labels.max()) + 1
+    table = np.zeros(length, dtype=np.int64)
+    for plane in labels:  # bincount makes an int64 copy
+        table += np.bincount(plane.ravel(), minlength=length)
+    return {value: int(count) for value, count in enumerate(table) if count}
+
+
+def _first(mask: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unravel_index(int(mask.argmax()), mask.shape))
+
+
+def _printed(affine: np.ndarray) -> str:
+    """The affine's upper three rows on one line."""
+    return "[" + "; ".join(" ".join(f"{value:g}" for value in row) for row in np.round(affine[:3], 4) + 0.0) + "]"

@@ -1,0 +1,78 @@
+"""One function over many cases, in processes that start afresh: the same on Linux, macOS and Windows."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from medical.datasets.cases import Case, listed
+from vol3d.errors import Vol3dError
+
+Result = TypeVar("Result")
+Progress = Callable[[int, int, str], None]
+"""Called as `progress(done, total, name_of_the_case)`."""
+
+
+def over_cases(
+    function: Callable[[Case], Result],
+    cases: Sequence[Case],
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> list[Result]:
+    """`[function(case) for case in cases]`.
+
+    Args:
+        function: can be pickled: a function of a module, or `functools.partial` of one.
+        workers: processes; 0 works in this one; None takes one per core, and none for a single case.
+        progress: called after each case, in the order in which they end.
+
+    Raises:
+        Vol3dError: a process was killed, most often for want of memory.
+        Exception: whatever `function` raises; the remaining cases are not begun.
+    """
+    if workers is None:
+        workers = min(_cores(), len(cases)) if len(cases) > 1 else 0
+    if workers <= 0:
+        return [_told(function(case), number, cases, progress) for number, case in enumerate(cases)]
+    # A forked child inherits locks that another thread holds, and CUDA does not survive a fork.
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        futures = [pool.submit(function, case) for case in cases]
+        _follow(dict(zip(futures, cases, strict=True)), progress)
+        return [future.result() for future in futures]
+    except BrokenProcessPool as error:
+        begun = [case.name for future, case in zip(futures, cases, strict=True) if not _ended(future)]
+        raise Vol3dError(
+            "a worker process was killed",
+            where=f"one of the cases {listed(begun[: workers + 1])}",
+            do="It most likely ran out of memory: use fewer workers, or 0 to see the case's own error.",
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _told(result: Result, number: int, cases: Sequence[Case], progress: Progress | None) -> Result:
+    if progress:
+        progress(number + 1, len(cases), cases[number].name)
+    return result
+
+
+def _follow(cases: dict[Future[Any], Case], progress: Progress | None) -> None:
+    """Waits for all; raises what the first failing one raises."""
+    ended: Iterable[Future[Any]] = as_completed(cases)
+    for done, future in enumerate(ended, 1):
+        future.result()
+        if progress:
+            progress(done, len(cases), cases[future].name)
+
+
+def _ended(future: Future[Any]) -> bool:
+    return future.done() and future.exception() is None

@@ -1,0 +1,155 @@
+"""A data set as arrays on the network's grid, memory-mapped in training: made once, in parallel, resumable.
+
+    OUT/prepared.json            format, settings, class and channel names, the cases and their grids
+    OUT/cases/NAME.image.npy     float32 (channels, i, j, k)
+    OUT/cases/NAME.label.npy     uint8 (1, i, j, k)
+    OUT/cases/NAME.json          the hash of what the two were made from, and their grid
+
+All labelled cases are prepared, so that every fold can be trained from one folder. The originals are only read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medical.datasets.cases import Case, DataSplit, listed
+from medical.datasets.pairs import read_pair
+from medical.datasets.parallel import Progress, over_cases
+from medical.datasets.prepared import FORMAT, INDEX, Prepared, array_paths, load_prepared, plain, refuse_other
+from medical.preprocess import PreprocessSettings, prepare_labels
+from medical.preprocess import prepare as prepare_image
+from vol3d.errors import DataError, UsageError, Vol3dError
+from vol3d.files import atomic, lock, read_json, sha256, sweep, write_json
+from vol3d.scans.gzipped import open_checked
+from vol3d.scans.nifti_header import read_header
+
+
+def prepare(
+    split: DataSplit,
+    preprocess: PreprocessSettings,
+    out: Path,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Prepares all labelled cases of `split` into the folder `out`; cases already there and unchanged are kept.
+
+    Args:
+        workers: processes; 0 works in this one, None takes one per core.
+        progress: called after each case.
+
+    Raises:
+        DataError: a case has a fault; the others are prepared before it is told, and the index is not written.
+        UsageError: `out` holds a data set prepared in another way, or originals.
+        Vol3dError: another process works in `out`, it cannot be written, the disk has too little room.
+    """
+    cases = split.require().labelled
+    out = Path(out)
+    if any(out.resolve() in (path.resolve(), path.resolve().parent) for case in cases for path in case.images):
+        raise UsageError("the originals lie in this folder", where=out, do="Choose another folder.")
+    _make(out / "cases")
+    with lock(out):
+        sweep(out)
+        sweep(out / "cases")
+        index = _index(split, preprocess)
+        if (out / INDEX).exists():
+            refuse_other(read_json(out / INDEX), index, out)
+        _refuse_full(cases, preprocess, out)
+        work = partial(prepare_case, names=(split.class_names, split.channel_names), preprocess=preprocess, out=out)
+        made = over_cases(work, cases, workers, progress)
+        failed = [f"{case.name}: {one['fault']}" for case, one in zip(cases, made, strict=True) if "fault" in one]
+        if failed:
+            what = f"{len(failed)} of {len(cases)} cases cannot be prepared"
+            do = "Repair or remove them and run the same command again; the other cases are kept."
+            raise DataError(what, where=split.name, got=listed(failed, 3), do=do)
+        grids = {case.name: one["grid"] for case, one in zip(cases, made, strict=True)}
+        write_json(out / INDEX, index | {"cases": grids})
+    return load_prepared(out)
+
+
+def prepare_case(
+    case: Case, names: tuple[Sequence[str], Sequence[str]], preprocess: PreprocessSettings, out: Path
+) -> dict[str, Any]:
+    """Writes one case, unless it is there. Returns its `grid`, or its `fault` where the data are to blame."""
+    if case.label is None:
+        raise ValueError(f"{case.name} has no label")
+    image_path, label_path = array_paths(out, case.name)
+    record = out / "cases" / f"{case.name}.json"
+    try:
+        key = _key(case, names, preprocess)
+        if record.exists() and image_path.exists() and label_path.exists():
+            done = read_json(record)
+            if done.get("key") == key:
+                return {"grid": done["grid"]}
+        image, label = read_pair(case, *names)
+        ready = prepare_image(image, preprocess)
+        labels = prepare_labels(label, ready.grid)
+    except DataError as error:
+        return {"fault": str(error)}
+    record.unlink(missing_ok=True)  # a record beside arrays of another time would vouch for them
+    for path, array in ((image_path, ready.array), (label_path, labels.array.astype(np.uint8))):
+        with atomic(path) as temporary, temporary.open("wb") as file:
+            np.save(file, array)
+    grid = {"shape": list(ready.grid.shape), "affine": ready.grid.affine.tolist()}
+    write_json(record, {"key": key, "grid": grid})
+    return {"grid": grid}
+
+
+def _key(case: Case, names: tuple[Sequence[str], Sequence[str]], preprocess: PreprocessSettings) -> str:
+    """Hash of all that a prepared case depends on: the files' content, the settings, the names."""
+    paths = [path for path in (*case.images, case.label) if path is not None]
+    files = [
+        file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path]) if not file.is_dir()
+    ]
+    hashes = [sha256(file) for file in files]
+    parts = [FORMAT, plain(preprocess), [list(one) for one in names], hashes]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _index(split: DataSplit, preprocess: PreprocessSettings) -> dict[str, Any]:
+    names = {"class_names": list(split.class_names), "channel_names": list(split.channel_names)}
+    return {"format": FORMAT, "name": split.name, **names, "preprocess": plain(preprocess)}
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Vol3dError(
+            "cannot make the folder", where=folder, got=error.strerror, do="Choose another one."
+        ) from error
+
+
+def _refuse_full(cases: Sequence[Case], preprocess: PreprocessSettings, out: Path) -> None:
+    """Raises Vol3dError if the disk has too little room for the cases that are not there yet."""
+    todo = [case for case in cases if not (out / "cases" / f"{case.name}.json").exists()]
+    need, free = sum(_bytes(case, preprocess) for case in todo), shutil.disk_usage(out).free
+    if need > free:
+        got, wanted = f"{free / 2**30:.1f} GiB free", f"about {need / 2**30:.1f} GiB"
+        raise Vol3dError("too little room on the disk", where=out, got=got, wanted=wanted, do="Choose another disk.")
+
+
+def _bytes(case: Case, preprocess: PreprocessSettings) -> int:
+    """Size of a prepared case, from headers: float32 channels and uint8 labels, before any crop."""
+    total = 0
+    for path in case.images:
+        if not path.name.lower().endswith((".nii", ".nii.gz")):
+            # Other formats mostly hold int16; compressed ones need more than this, which the write itself will tell.
+            total += 2 * sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]))
+            continue
+        try:
+            with open_checked(path) as stream:
+                header = read_header(stream, path)
+        except DataError:  # told with the case itself
+            continue
+        grown = math.prod(header.grid.spacing_mm) / math.prod(preprocess.spacing_mm or header.grid.spacing_mm)
+        total += int(math.prod(header.grid.shape) * grown * (4 * header.channels + 1))
+    return total

@@ -1,0 +1,127 @@
+"""A prepared data set, memory-mapped: what `prepare` wrote, believed only if it is what the run wants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medical.datasets.cases import DataSplit, listed
+from medical.preprocess import PreprocessSettings
+from vol3d.errors import DataError, UsageError
+from vol3d.files import read_json
+from vol3d.scans.volume import Grid
+
+FORMAT = 1
+INDEX = "prepared.json"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A folder of prepared cases.
+
+    Args:
+        folder: where it lies.
+        settings: what the cases were prepared with.
+        class_names, channel_names: of the data set.
+        grids: case -> where its prepared voxels stand.
+    """
+
+    folder: Path
+    settings: PreprocessSettings
+    class_names: tuple[str, ...]
+    channel_names: tuple[str, ...]
+    grids: dict[str, Grid]
+
+    def read(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Image (c, i, j, k) float32 and label (1, i, j, k) uint8 of a case, mapped from disk, read-only.
+
+        Raises:
+            UsageError: the case is not in the folder.
+            DataError: its files are missing or damaged.
+        """
+        if name not in self.grids:
+            do = "Run `vol3d data prepare` again on the data set as it is now."
+            raise UsageError("the case is not prepared", where=self.folder, got=name, do=do)
+        image, label = (_mapped(path) for path in array_paths(self.folder, name))
+        if image.shape[1:] != self.grids[name].shape or label.shape[1:] != image.shape[1:]:
+            raise DataError("a prepared case is damaged", where=self.folder, got=name, do="Prepare it again.")
+        return image, label
+
+
+def load_prepared(out: Path, preprocess: PreprocessSettings | None = None, split: DataSplit | None = None) -> Prepared:
+    """The prepared data set in `out`.
+
+    Args:
+        preprocess: settings that it must have been prepared with.
+        split: its classes, channels and labelled cases must be those of the folder.
+
+    Raises:
+        DataError: no complete prepared data set.
+        UsageError: prepared with other settings, names or cases; the message lists the keys that differ.
+    """
+    out = Path(out)
+    if not (out / INDEX).is_file():
+        do = "Run `vol3d data prepare` first, to its end."
+        raise DataError("no prepared data set", where=out, wanted=INDEX, do=do)
+    found = read_json(out / INDEX)
+    try:
+        if found["format"] != FORMAT:
+            do = "Prepare the data set again into another folder, or use the release that made it."
+            raise DataError("prepared by another release", where=out, got=found["format"], wanted=FORMAT, do=do)
+        settings = PreprocessSettings.model_validate(found["preprocess"])
+        names = tuple(found["class_names"]), tuple(found["channel_names"])
+        grids = {name: Grid(tuple(one["shape"]), np.array(one["affine"])) for name, one in found["cases"].items()}
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError("the index of the prepared data set is damaged", where=out / INDEX, got=error) from error
+    wanted = {} if preprocess is None else {"preprocess": plain(preprocess)}
+    if split is not None:
+        wanted |= {"class_names": list(split.class_names), "channel_names": list(split.channel_names)}
+    refuse_other(found, wanted, out)
+    missing = [case.name for case in (split.labelled if split else ()) if case.name not in grids]
+    if missing:
+        do = "Run `vol3d data prepare` again on the data set as it is now."
+        raise UsageError(f"{len(missing)} cases are not prepared", where=out, got=listed(missing), do=do)
+    return Prepared(out, settings, *names, grids)
+
+
+def refuse_other(found: dict[str, Any], wanted: dict[str, Any], out: Path) -> None:
+    """Raises UsageError with the keys in which the folder differs from what is wanted."""
+    have, want = _flat({key: found.get(key) for key in wanted}), _flat(wanted)
+    keys = [key for key in sorted(have.keys() | want.keys()) if have.get(key) != want.get(key)]
+    if keys:
+        raise UsageError(
+            f"the folder was prepared with another {', '.join(keys)}",
+            where=out,
+            got=", ".join(f"{key} {have.get(key)}" for key in keys),
+            wanted=", ".join(f"{key} {want.get(key)}" for key in keys),
+            do="Choose another folder, or prepare it anew after deleting this one.",
+        )
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`{"a": {"b": 1}}` -> `{"a.b": 1}`."""
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        flat |= _flat(item, f"{prefix}{key}.") if isinstance(item, dict) else {prefix + key: item}
+    return flat
+
+
+def array_paths(out: Path, name: str) -> tuple[Path, Path]:
+    """Where a case's image and label lie."""
+    return out / "cases" / f"{name}.image.npy", out / "cases" / f"{name}.label.npy"
+
+
+def plain(preprocess: PreprocessSettings) -> Any:
+    """Settings as JSON."""
+    return preprocess.model_dump(mode="json")
+
+
+def _mapped(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        do = "Run `vol3d data prepare` again."
+        raise DataError("a prepared array is missing or damaged", where=path, got=error, do=do) from error
