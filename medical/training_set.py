@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +12,12 @@ from torch import Tensor
 
 from medical.augment import Augment
 from medical.classes import Classes
+from medical.datasets.cases import Case
+from medical.datasets.pairs import read_pair
+from medical.datasets.prepared import Prepared
+from medical.preprocess import PreprocessSettings, prepare, prepare_labels
 from vol3d.engine.task import Batch, Samples
+from vol3d.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +38,52 @@ class Window:
     name: str
 
 
+def prepare_in_memory(
+    cases: Sequence[Case], class_names: Sequence[str], channel_names: Sequence[str], preprocess: PreprocessSettings
+) -> Callable[[str], PreparedCase]:
+    """Reads and prepares all cases now, and returns what looks them up by name.
+
+    Raises:
+        DataError: a case cannot be read, or all of them need more than half of the memory that is free.
+    """
+    ready: dict[str, PreparedCase] = {}
+    room, used = free_memory() // 2, 0
+    for case in cases:
+        ready[case.name] = prepared = prepare_case(case, class_names, channel_names, preprocess)
+        used += prepared.image.nbytes + prepared.label.nbytes
+        if used > room:
+            raise DataError(
+                "the prepared volumes do not fit into memory",
+                got=f"{used >> 20} MiB after {len(ready)} of {len(cases)} cases",
+                wanted=f"at most {room >> 20} MiB, half of what is free",
+                do="Run `vol3d data prepare` once and set `prepared` to the folder that it wrote.",
+            )
+    return ready.__getitem__
+
+
+def map_prepared(prepared: Prepared) -> Callable[[str], PreparedCase]:
+    """Looks up cases in a folder of `vol3d data prepare`; only what a window needs is read from disk."""
+    return lambda name: PreparedCase(name, *prepared.read(name))
+
+
+def prepare_case(
+    case: Case, class_names: Sequence[str], channel_names: Sequence[str], preprocess: PreprocessSettings
+) -> PreparedCase:
+    """Reads a case and brings image and label to the network's grid."""
+    image, label = read_pair(case, class_names, channel_names)
+    prepared = prepare(image, preprocess)
+    return PreparedCase(case.name, prepared.array, prepare_labels(label, prepared.grid).array)
+
+
+def free_memory() -> int:
+    """Bytes of main memory that a process may still take, as the operating system estimates."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):  # not Linux
+        return 8 << 30
+
+
 class WindowSamples(Samples):
     """`per_volume` windows of each case in an epoch.
 
@@ -50,9 +102,13 @@ class WindowSamples(Samples):
     def __len__(self) -> int:
         return len(self.names) * self.augment.crop.per_volume
 
+    def name(self, index: int) -> str:
+        """The case that sample `index` is cut from."""
+        return self.names[index % len(self.names)]
+
     def sample(self, index: int, rng: np.random.Generator) -> Window:
         """A window of case `index` (modulo the number of cases), drawn with `rng`."""
-        case = self.read(self.names[index % len(self.names)])
+        case = self.read(self.name(index))
         image, label = self.augment(case.image, case.label, rng)
         if self.classes.regions is not None:
             label = torch.from_numpy(self.classes.one_hot(label[0].numpy()))

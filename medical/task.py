@@ -1,0 +1,200 @@
+"""Segmentation as a task: data set -> windows -> network -> masks on each scan's own grid -> scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import nn
+
+from medical.augment import Augment, AugmentSettings, CropSettings
+from medical.classes import Classes
+from medical.datasets.btcv import BtcvSettings
+from medical.datasets.cases import DataSplit
+from medical.datasets.folder import FolderSettings
+from medical.datasets.folds import DatasetSettings
+from medical.datasets.msd import MsdSettings
+from medical.datasets.pairs import channel_complaint, read_pair
+from medical.datasets.prepared import load_prepared
+from medical.datasets.regions import tumour_regions
+from medical.evaluate import ScoredCase, evaluate_cases
+from medical.losses import LossSettings
+from medical.models.baselines import (
+    AttentionUnetSettings,
+    DynUnetSettings,
+    SegResNetSettings,
+    SwinUnetrSettings,
+    UnetSettings,
+)
+from medical.models.unetr import UnetrSettings
+from medical.preprocess import PreprocessSettings
+from medical.segment import segment
+from medical.segmenter import Segmenter
+from medical.training_set import WindowSamples, map_prepared, prepare_in_memory
+from medical.window import WindowSettings
+from vol3d.engine.settings import RunSettings, Settings
+from vol3d.engine.task import Evaluation, Progress, Samples, Task
+from vol3d.errors import CheckpointError, DataError, UsageError
+from vol3d.scans import find_scans, read_volume, scan_stem, write_segmentation
+from vol3d.scans.volume import Segmentation, Volume
+
+Model = UnetrSettings | UnetSettings | AttentionUnetSettings | DynUnetSettings | SwinUnetrSettings | SegResNetSettings
+
+
+class SegmentationSettings(RunSettings):
+    """Everything about a run; a recipe in `configs/` is one of these."""
+
+    model: Annotated[Model, Field(discriminator="name")]
+    data: Annotated[MsdSettings | BtcvSettings | FolderSettings, Field(discriminator="name")]
+    prepared: Path | None = Field(None, description="folder of `vol3d data prepare`; null: prepare in memory")
+    preprocess: PreprocessSettings = PreprocessSettings()
+    window: WindowSettings = WindowSettings()
+    crop: CropSettings = CropSettings()
+    augment: AugmentSettings = AugmentSettings()
+    loss: LossSettings = LossSettings()
+    regions: Literal["brain_tumour"] | dict[str, tuple[str, ...]] | None = Field(
+        None, description="overlapping regions to predict instead of classes; brain_tumour: WT, TC, ET by label name"
+    )
+    class_names: tuple[str, ...] | None = Field(None, description="background first; null: as the data set names them")
+    channel_names: tuple[str, ...] | None = Field(None, description="null: as the data set names them")
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> SegmentationSettings:
+        if self.loss.dice == self.loss.cross_entropy == 0:
+            raise ValueError("loss.dice and loss.cross_entropy are both 0: nothing would be learnt")
+        return self
+
+
+class SegmentationTask(Task):
+    """Segmentation of volumes."""
+
+    name: ClassVar[str] = "segmentation"
+    settings_type: ClassVar[type[RunSettings]] = SegmentationSettings
+    settings: SegmentationSettings
+
+    @cached_property
+    def split(self) -> DataSplit:
+        """The data set's cases; lists files, opens no volume."""
+        return self.settings.data.split()
+
+    @cached_property
+    def classes(self) -> Classes:
+        """What the network's outputs stand for."""
+        names, regions = self.settings.class_names or self.split.class_names, self.settings.regions
+        return Classes(names, tumour_regions(names) if regions == "brain_tumour" else regions)
+
+    @cached_property
+    def channel_names(self) -> tuple[str, ...]:
+        """Names of the image's channels."""
+        return self.settings.channel_names or self.split.channel_names
+
+    def resolved(self) -> SegmentationSettings:
+        """With the names of classes, regions and channels filled in."""
+        known = {
+            "class_names": self.classes.names,
+            "regions": self.classes.regions,
+            "channel_names": self.channel_names,
+        }
+        return self.settings.model_copy(update=known)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Background first; the number of a class is its label."""
+        return self.classes.names
+
+    def model(self) -> Segmenter:
+        """The network with fresh weights, and its loss."""
+        settings = self.settings
+        network = settings.model.build(len(self.channel_names), self.classes.outputs, settings.window.size)
+        return Segmenter(network, settings.loss, self.classes.regions is not None)
+
+    def samples(self) -> Samples:
+        """Windows of the training cases, prepared in memory or mapped from disk."""
+        settings, cases = self.settings, self.split.require().train
+        if settings.prepared is None:
+            read = prepare_in_memory(cases, self.class_names, self.channel_names, settings.preprocess)
+        else:
+            read = map_prepared(load_prepared(settings.prepared, settings.preprocess, self.split))
+        augment = Augment(settings.augment, settings.crop, settings.window.size)
+        return WindowSamples([case.name for case in cases], read, augment, self.classes)
+
+    def evaluate(
+        self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
+    ) -> Evaluation:
+        """Dice, HD95 and volumes on the validation cases, each whole and on its own grid."""
+        models = list(model) if isinstance(model, nn.ModuleList) else [model]
+        cases = self.split.require().validation
+
+        def segmented() -> Iterator[ScoredCase]:
+            for done, case in enumerate(cases):
+                progress(done, len(cases), case.name)
+                image, truth = read_pair(case, self.class_names, self.channel_names)
+                yield ScoredCase(case.name, image, truth, self.segment(models, image, device))
+
+        return evaluate_cases(segmented(), self.classes, pictures=pictures)
+
+    def segment(self, models: Sequence[nn.Module], image: Volume, device: torch.device) -> Segmentation:
+        """Labels of one scan on its own grid."""
+        settings = self.settings
+        return segment(models, image, settings.preprocess, settings.window, self.classes, device)
+
+    def overfit(self, n: int) -> SegmentationTask:
+        """The first `n` training cases, without distortions, to train and to validate on."""
+        task = SegmentationTask(self.settings.model_copy(update={"augment": AugmentSettings()}))
+        split = self.split.require()
+        task.split = replace(split, train=split.train[:n], validation=split.train[:n])
+        return task
+
+    def folds(self) -> int:
+        """Number of folds of the data set's cross-validation."""
+        return self.settings.data.fold_count()
+
+    def on(self, data: Settings, part: Literal["validation", "train", "all"] = "validation") -> SegmentationTask:
+        """The same problem with the cases of another data set, whose classes must be these.
+
+        Raises:
+            CheckpointError: the data set has other classes.
+        """
+        if not isinstance(data, DatasetSettings):
+            raise UsageError("no data set of volumes", where="data", got=type(data).__name__)
+        task = SegmentationTask(self.resolved().model_copy(update={"data": data, "prepared": None}))
+        split = data.split()
+        if tuple(split.class_names) != self.class_names:
+            raise CheckpointError(
+                "the model was trained for other classes",
+                where=split.name,
+                got=", ".join(split.class_names),
+                wanted=", ".join(self.class_names),
+                do="Evaluate on a data set with the model's classes, in their order.",
+            )
+        chosen = {"validation": split.validation, "train": split.train, "all": split.labelled}[part]
+        task.split = replace(split, validation=chosen)
+        return task
+
+    def find_inputs(self, paths: Sequence[Path]) -> list[Path]:
+        """Files, DICOM folders and archives, one entry a scan."""
+        return find_scans(paths)
+
+    def result_path(self, source: Path, out: Path) -> Path:
+        """`scan.nrrd` -> `out/scan.nii.gz`; a DICOM series is named after its folder."""
+        return out / f"{scan_stem(source)}.nii.gz"
+
+    def predict(self, models: Sequence[nn.Module], source: Path, out: Path, device: torch.device) -> dict[str, Any]:
+        """Writes the mask of one scan on the scan's own grid; returns the millilitres of each class.
+
+        Raises:
+            DataError: the scan cannot be read or has another number of channels than the model.
+        """
+        image = read_volume(source)
+        complaint = channel_complaint(image, self.channel_names)
+        if complaint:
+            raise DataError(complaint[0], where=source, do="This model needs all of its channels in one file.")
+        segmentation = self.segment(models, image, device)
+        path = self.result_path(source, out)
+        write_segmentation(path, segmentation)
+        return {"output": str(path), "volumes_ml": segmentation.volumes_ml(), **segmentation.notes}

@@ -1,0 +1,32 @@
+"""The project's own checks, in the order of their speed: lint, format, types, tests. Any argument goes to pytest."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def main(arguments: list[str]) -> int:
+    """Runs all checks and returns the first exit code that is not zero."""
+    # One thread a test process: two processes with two threads each are slower on two cores.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    checks = [
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["mypy"],
+        ["pytest", "-n", str(min(8, os.cpu_count() or 1)), "--durations=15", *arguments],
+    ]
+    for check in checks:
+        print("+", *check, flush=True)
+        code = subprocess.run([sys.executable, "-m", *check], cwd=PROJECT, env=environment).returncode
+        if code:
+            return code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
