@@ -9,14 +9,15 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
-from vol3d.scans.grid import crop, reorient, resample
 
 from medical.align import axis_maps, take_nearest
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
+from vol3d.scans.grid import crop, orientation, reorient, resample
 from vol3d.scans.volume import Grid, Volume
 
 Index = tuple[int, int, int]
+Spacing = tuple[float, float, float]
 _OPPOSITES = {"R": "L", "L": "R", "A": "P", "P": "A", "S": "I", "I": "S"}
 
 
@@ -74,15 +75,16 @@ class PreprocessSettings(Settings):
 def prepare(volume: Volume, settings: PreprocessSettings) -> Volume:
     """An image as the network sees it: float32 (channels, i, j, k); `volume` itself is left as it is.
 
-    The order is that of the published recipes: orient, resample (linear), scale, crop. At most two copies of the
-    larger of both volumes are alive at a time.
+    Oriented, resampled (linear), scaled and cropped, in this order; `spacing_mm` is along the axes of `orientation`.
+    Beside `volume` at most two copies of the result are alive at a time.
 
     Raises:
         DataError: voxels that are not finite.
     """
-    ready = reorient(volume, settings.orientation)
-    if settings.spacing_mm is not None:
-        ready = resample(ready, settings.spacing_mm, order=1)
+    ready = volume
+    if settings.spacing_mm is not None:  # before turning the axes, which copies: what comes out is usually smaller
+        ready = resample(ready, _own_order(settings.spacing_mm, settings.orientation, volume.affine), order=1)
+    ready = reorient(ready, settings.orientation)
     array = ready.array
     if array.dtype != np.float32 or np.may_share_memory(array, volume.array) or not array.flags.c_contiguous:
         array = np.array(array, dtype=np.float32, order="C")
@@ -127,6 +129,15 @@ def foreground_box(array: np.ndarray, above: float | None) -> tuple[Index, Index
         start.append(int(used[0]))
         stop.append(int(used[-1]) + 1)
     return (start[0], start[1], start[2]), (stop[0], stop[1], stop[2])
+
+
+def _own_order(spacing_mm: Spacing, code: str, affine: np.ndarray) -> Spacing:
+    """Spacing along the axes of `code` -> along those of the affine."""
+    of = {
+        axis: spacing for letter, spacing in zip(code, spacing_mm, strict=True) for axis in (letter, _OPPOSITES[letter])
+    }
+    i, j, k = orientation(affine)
+    return of[i], of[j], of[k]
 
 
 def _threshold(intensity: ZScore | Window | Unscaled) -> float | None:

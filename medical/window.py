@@ -85,8 +85,7 @@ def window_starts(length: int, size: int, overlap: float, placement: Literal["ev
         step = max(int(size * (1 - overlap)), 1)
         count = math.ceil((length - size) / step) + 1
         return [min(index * step, length - size) for index in range(count)]
-    step = max(size * (1 - overlap), 1.0)
-    count = math.ceil((length - size) / step) + 1
+    count = math.ceil((length - size) / max(size * (1 - overlap), 1.0)) + 1
     return [round(index * (length - size) / (count - 1)) for index in range(count)]
 
 

@@ -1,0 +1,149 @@
+"""Segmentations against their truth, case by case: one table, its means with their uncertainty, and pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import nibabel as nib
+import numpy as np
+
+from medical.classes import Classes
+from medical.metrics import ClassScore, bootstrap_interval, mean_of_means, score_case
+from vol3d.engine.task import Evaluation
+from vol3d.errors import DataError
+from vol3d.scans.volume import Segmentation, Volume
+from vol3d.view.slices import slice_picture
+
+CONVENTIONS = (
+    "a class absent from truth and prediction is not counted; one missed or found where there is none counts with"
+    " Dice 0 and HD95 = the image's diagonal"
+)
+
+
+class ScoredCase(NamedTuple):
+    """A case ready to be scored; all three on the image's grid."""
+
+    name: str
+    image: Volume
+    truth: Volume
+    prediction: Segmentation
+
+
+def evaluate_cases(
+    cases: Iterable[ScoredCase], classes: Classes, conditions: Mapping[str, str] | None = None, pictures: bool = False
+) -> Evaluation:
+    """Scores cases as they come; only one is held at a time.
+
+    The score is the mean over foreground classes (regions, where the classes have them) of the mean over cases of
+    Dice. `conditions` (split, post-processing ...) are copied into the summary. With `pictures` the best, the median
+    and the worst case are shown.
+
+    Raises:
+        DataError: a truth on another grid than its image or with labels outside the class list, or no case at all.
+    """
+    table: dict[str, dict[str, ClassScore]] = {}
+    drawn: dict[str, bytes] = {}
+    for case in cases:
+        check_truth(case, classes)
+        scores = score_case(case.prediction.labels, case.truth.array[0], case.image.grid, classes.scored)
+        table[case.name] = scores
+        if pictures:
+            drawn[case.name] = _picture(case, classes, _mean_dice(scores))
+    if not table:
+        raise DataError("there is no case to evaluate", do="Check that the split has labelled validation cases.")
+    summary = {**_summary(table, tuple(classes.scored)), "conventions": CONVENTIONS, **(conditions or {})}
+    rows = [
+        {"case": name, "class": scored, **asdict(score)}
+        for name, scores in table.items()
+        for scored, score in scores.items()
+    ]
+    return Evaluation(summary["mean_dice"], "mean_dice", summary, rows, _chosen(table, drawn))
+
+
+def check_truth(case: ScoredCase, classes: Classes) -> None:
+    """Refuses a truth that does not fit its image or its classes."""
+    if not case.truth.grid.same_place(case.image.grid, tolerance_mm=0.1):
+        raise DataError(
+            f"truth and image of case '{case.name}' are on different grids",
+            where=case.truth.source,
+            got=f"{case.truth.grid.shape} with affine {case.truth.affine.round(3).tolist()}",
+            wanted=f"{case.image.grid.shape} with affine {case.image.affine.round(3).tolist()}",
+            do="Resample the label to its image; `vol3d data check` lists all such cases.",
+        )
+    low, high = int(case.truth.array.min()), int(case.truth.array.max())
+    if low < 0 or high >= len(classes.names):
+        raise DataError(
+            f"label outside the classes in case '{case.name}'",
+            where=case.truth.source,
+            got=low if low < 0 else high,
+            wanted=f"0 to {len(classes.names) - 1}",
+        )
+
+
+def _summary(table: Mapping[str, Mapping[str, ClassScore]], names: tuple[str, ...]) -> dict[str, Any]:
+    dice = np.array([[scores[name].dice for name in names] for scores in table.values()])
+    hd95 = np.array([[scores[name].hd95_mm for name in names] for scores in table.values()])
+    per_class = {
+        name: _class_summary(dice[:, column], hd95[:, column], [scores[name] for scores in table.values()])
+        for column, name in enumerate(names)
+    }
+    return {
+        "mean_dice": mean_of_means(dice),
+        "mean_dice_interval": list(bootstrap_interval(dice)),
+        "mean_hd95_mm": mean_of_means(hd95),
+        "mean_hd95_mm_interval": list(bootstrap_interval(hd95)),
+        "cases": len(table),
+        "missed": sum(row["missed"] for row in per_class.values()),
+        "false_alarms": sum(row["false_alarms"] for row in per_class.values()),
+        "classes": per_class,
+    }
+
+
+def _class_summary(dice: np.ndarray, hd95: np.ndarray, scores: list[ClassScore]) -> dict[str, Any]:
+    outcomes = [score.outcome for score in scores]
+    return {
+        "dice": mean_of_means(dice[:, None]),
+        "dice_std": _deviation(dice),
+        "dice_interval": list(bootstrap_interval(dice)),
+        "hd95_mm": mean_of_means(hd95[:, None]),
+        "hd95_mm_std": _deviation(hd95),
+        "hd95_mm_interval": list(bootstrap_interval(hd95)),
+        "counted": len(outcomes) - outcomes.count("absent"),
+        "missed": outcomes.count("missed"),
+        "false_alarms": outcomes.count("false_alarm"),
+    }
+
+
+def _deviation(values: np.ndarray) -> float:
+    """Sample standard deviation of what is counted; NaN with fewer than two values."""
+    counted = values[np.isfinite(values)]
+    return float(counted.std(ddof=1)) if len(counted) > 1 else math.nan
+
+
+def _mean_dice(scores: Mapping[str, ClassScore]) -> float:
+    return mean_of_means(np.array([[score.dice for score in scores.values()]]))
+
+
+def _picture(case: ScoredCase, classes: Classes, dice: float) -> bytes:
+    return slice_picture(
+        case.image.array[0],
+        case.image.grid.spacing_mm,
+        {"truth": case.truth.array[0], "prediction": case.prediction.labels},
+        classes.names,
+        f"{case.name}, mean Dice {dice:.3f}",
+        "".join(nib.aff2axcodes(case.image.affine)),
+    )
+
+
+def _chosen(table: Mapping[str, Mapping[str, ClassScore]], drawn: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Title -> picture of the best, median and worst case by mean Dice over the classes counted in it."""
+    order = sorted((_mean_dice(table[name]), name) for name in drawn if math.isfinite(_mean_dice(table[name])))
+    if not order:
+        return {}
+    ranks = {"best": len(order) - 1, "worst": 0, "median": len(order) // 2}
+    first = {rank: title for title, rank in reversed(ranks.items())}  # one case alone is the best one
+    titles = ((title, order[rank]) for rank, title in first.items())
+    return {f"{title} case {name}, mean Dice {dice:.3f}": drawn[name] for title, (dice, name) in titles}
