@@ -1,0 +1,85 @@
+"""Which points lie in which boxes; a point on a face counts as inside."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64
+from numba import njit
+from torch import Tensor
+
+from vol3d.errors import DataError
+from vol3d.geometry.boxes import YAW, check_boxes
+from vol3d.geometry.overlap_kernels import COS, RADIUS, SIN, as_rows
+from vol3d.parallel import parallel_for
+
+_CHUNK = 1 << 24  # point-box pairs that torch looks at together: 64 MB per intermediate result in float32
+
+
+def points_in_boxes(points: Float[Tensor, "n columns"], boxes: Float[Tensor, "m _"]) -> Bool[Tensor, "m n"]:
+    """For every box, which points lie inside it.
+
+    Args:
+        points: x y z in metres, further columns are not looked at.
+        boxes: in the frame of the points.
+
+    Raises:
+        DataError: not points, not boxes, or on two devices.
+    """
+    _check(points, boxes)
+    if points.device.type == "cpu":
+        inside = np.zeros((len(boxes), len(points)), dtype=np.bool_)
+        xyz = np.ascontiguousarray(points.detach()[:, :3].double().numpy())
+        parallel_for(_mark_rows, len(boxes), as_rows(boxes), xyz, inside, grain=1 + 65536 // max(len(points), 1))
+        return torch.from_numpy(inside)
+    step = max(1, _CHUNK // max(len(points), 1))
+    parts = [_inside(points, boxes[i : i + step]) for i in range(0, len(boxes), step)]
+    return torch.cat(parts) if parts else torch.zeros(0, len(points), dtype=torch.bool, device=points.device)
+
+
+def count_points_in_boxes(points: Float[Tensor, "n columns"], boxes: Float[Tensor, "m _"]) -> Int64[Tensor, " m"]:
+    """How many points each box holds; a point in two boxes counts in both."""
+    return points_in_boxes(points, boxes).sum(dim=1)
+
+
+def box_of_points(points: Float[Tensor, "n columns"], boxes: Float[Tensor, "m _"]) -> Int64[Tensor, " n"]:
+    """Index of the first box that holds each point, -1 for a point in none."""
+    inside = points_in_boxes(points, boxes)
+    if len(boxes) == 0:
+        return torch.full((len(points),), -1, dtype=torch.int64, device=points.device)
+    return torch.where(inside.any(0), inside.to(torch.uint8).argmax(0), -1)
+
+
+def _check(points: Tensor, boxes: Tensor) -> None:
+    check_boxes(boxes)
+    if boxes.ndim != 2:
+        raise DataError("not a table of boxes", where="boxes", got=tuple(boxes.shape), wanted="(m, 7 or 9)")
+    if points.ndim != 2 or points.shape[1] < 3 or not points.is_floating_point():
+        got = f"{tuple(points.shape)} {points.dtype}"
+        raise DataError("not a table of points", where="points", got=got, wanted="(n, 3 or more) floating point")
+    if points.device != boxes.device:
+        raise DataError("points and boxes on two devices", where="boxes", got=boxes.device, wanted=points.device)
+
+
+def _inside(points: Tensor, boxes: Tensor) -> Tensor:
+    """(m, n) by torch, on any device, in the precision of the boxes."""
+    away = points[None, :, :3].to(boxes.dtype) - boxes[:, None, :3]
+    cos, sin = boxes[:, None, YAW].cos(), boxes[:, None, YAW].sin()
+    along = (away[..., 0] * cos + away[..., 1] * sin).abs()
+    across = (away[..., 1] * cos - away[..., 0] * sin).abs()
+    half = 0.5 * boxes[:, None, 3:6]
+    return (along <= half[..., 0]) & (across <= half[..., 1]) & (away[..., 2].abs() <= half[..., 2])
+
+
+@njit(nogil=True, cache=True)
+def _mark_rows(start, stop, boxes, points, inside):
+    for row in range(start, stop):
+        box = boxes[row]
+        for i in range(points.shape[0]):
+            east, north = points[i, 0] - box[0], points[i, 1] - box[1]
+            # The margin keeps rounding from deciding: the exact test follows.
+            if abs(east) > box[RADIUS] * 1.000001 or abs(points[i, 2] - box[2]) > 0.5 * box[5]:
+                continue
+            along = abs(east * box[COS] + north * box[SIN])
+            across = abs(north * box[COS] - east * box[SIN])
+            inside[row, i] = along <= 0.5 * box[3] and across <= 0.5 * box[4]
