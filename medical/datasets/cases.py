@@ -13,6 +13,8 @@ from typing import Literal
 
 from vol3d.errors import DataError
 
+UNUSED = "unused "  # a label number without a class is called so, then the number
+
 
 @dataclass(frozen=True)
 class Case:

@@ -13,7 +13,7 @@ from typing import Literal
 import nibabel
 import numpy as np
 
-from medical.datasets.cases import Case, DataSplit, Fault, listed
+from medical.datasets.cases import UNUSED, Case, DataSplit, Fault, listed
 from medical.datasets.pairs import channel_complaint, grid_complaint, label_complaint, label_counts, read_image
 from medical.datasets.parallel import Progress, over_cases
 from vol3d.errors import DataError
@@ -195,7 +195,7 @@ def _absent_classes(split: DataSplit, findings: Sequence[Findings]) -> Iterator[
     train = {case.name for case in split.train}
     occurring = {value for found in findings for value in found.occurring if found.case.name in train}
     for value, name in enumerate(split.class_names):
-        if value > 0 and value not in occurring and train:
+        if value > 0 and value not in occurring and train and not name.startswith(UNUSED):
             what = f"the class {value} ({name}) occurs in no training case"
             yield Fault(split.name, "warning", what, "Check the labels' numbers, or remove the class.")
 

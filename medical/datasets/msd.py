@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medical.datasets.cases import (
+    UNUSED,
     Case,
     DataSplit,
     Fault,
@@ -141,7 +142,7 @@ def class_names(labels: Any, path: Path) -> tuple[str, ...]:
     if last >= min(MOST_LABELS, 2 * len(names)):
         do = "Number the labels from 0 without gaps, in the label files too."
         raise DataError("label numbers leave large gaps", where=path, got=sorted(names), wanted=wanted, do=do)
-    return tuple(names.get(number, f"unused {number}") for number in range(last + 1))
+    return tuple(names.get(number, f"{UNUSED}{number}") for number in range(last + 1))
 
 
 def _channel_names(document: dict[str, Any]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from medical.datasets.cases import UNUSED
 from vol3d.errors import UsageError
 
 EDEMA, CORE, ENHANCING = "edema", "non-enhancing core", "enhancing tumour"
@@ -31,7 +32,7 @@ def tumour_regions(class_names: Sequence[str]) -> dict[str, tuple[str, ...]]:
     Raises:
         UsageError: a class that is no part of a tumour, or a part that no class stands for.
     """
-    parts = {name: tumour_part(name) for name in class_names[1:]}
+    parts = {name: tumour_part(name) for name in class_names[1:] if not name.startswith(UNUSED)}
     absent = [part for part in (EDEMA, CORE, ENHANCING) if part not in parts.values()]
     unknown = [name for name, part in parts.items() if part is None]
     if absent or unknown:
