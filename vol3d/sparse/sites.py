@@ -1,0 +1,106 @@
+"""Active positions of a sparse tensor, and the kernel maps between them.
+
+Positions are kept sorted by (batch, z, y, x). Results then cannot depend on the order in which the points came, rows
+that are close in space are mostly close in memory, and a kernel map is a walk along sorted keys.
+
+A set of positions owns what was built from it: its submanifold maps, and where it came from (`origin`), which an
+inverse convolution follows back. It finds the sets that were made from it only as long as somebody uses them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+import torch
+from torch import Tensor
+
+from vol3d.errors import DataError
+from vol3d.sparse import backend as backend_choice
+from vol3d.sparse.geometry import Geometry, Packing, Triple
+from vol3d.sparse.kernel_map import KernelMap
+
+MOST_KEYS = 2**62
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The positions that others were made from, through which window, and the map from the former to the latter."""
+
+    sites: Sites
+    window: Geometry
+    map: KernelMap
+
+
+class Sites:
+    """Sorted, unique active positions.
+
+    Args:
+        coordinates: int32 [n, 4], batch z y x, sorted and unique, inside the shape; not checked.
+        spatial_shape: number of positions along z, y, x.
+        batch_size: number of samples, some of them possibly empty.
+        origin: what they were made from, if from others.
+    """
+
+    def __init__(self, coordinates: Tensor, spatial_shape: Triple, batch_size: int, origin: Origin | None = None):
+        self.coordinates = coordinates
+        self.spatial_shape = spatial_shape
+        self.batch_size = batch_size
+        self.origin = origin
+        self._submanifold: dict[Geometry, KernelMap] = {}
+        self._made: WeakValueDictionary[tuple[Geometry, Triple, bool], Sites] = WeakValueDictionary()
+
+    def __len__(self) -> int:
+        return self.coordinates.shape[0]
+
+    def to(self, device: torch.device) -> Sites:
+        """The same positions on another device, without maps; itself if they are there already."""
+        if self.coordinates.device == device:
+            return self
+        return Sites(self.coordinates.to(device), self.spatial_shape, self.batch_size)
+
+    def submanifold_map(self, window: Geometry) -> KernelMap:
+        """Map from these positions to themselves."""
+        if window not in self._submanifold:
+            neighbours = self._neighbours(self, window)
+            symmetric = all(k % 2 for k in window.kernel)
+            self._submanifold[window] = KernelMap(neighbours, len(self), symmetric)
+        return self._submanifold[window]
+
+    def coarser(self, window: Geometry) -> Sites:
+        """Every position whose window holds one of these; its `origin.map` leads from here to there."""
+        shape = window.coarse_shape(self.spatial_shape)
+        if (made := self._made.get((window, shape, False))) is None:
+            packing = self._packing(shape, Packing(shape))
+            keys = backend_choice.for_maps(self.coordinates.device).coarse_keys(self.coordinates, window, shape)
+            made = Sites(packing.positions(keys), shape, self.batch_size)
+            made.origin = Origin(self, window, KernelMap(self._neighbours(made, window), len(self)))
+            self._made[window, shape, False] = made
+        return made
+
+    def finer(self, window: Geometry, shape: Triple) -> Sites:
+        """Every position that lies in the window of one of these (transposed convolution)."""
+        if (made := self._made.get((window, shape, True))) is None:
+            packing = self._packing(shape, Packing(shape))
+            keys = backend_choice.for_maps(self.coordinates.device).fine_keys(self.coordinates, window, shape)
+            made = Sites(packing.positions(keys), shape, self.batch_size)
+            back = KernelMap(made._neighbours(self, window), len(made))
+            made.origin = Origin(self, window, back.transposed())
+            self._made[window, shape, True] = made
+        return made
+
+    def _neighbours(self, coarse: Sites, window: Geometry) -> Tensor:
+        """int32 [taps, coarse rows]: the row here that each tap of each coarse window reads, or -1."""
+        around = Packing.around(self.spatial_shape, coarse.spatial_shape, window)
+        packing = self._packing(self.spatial_shape, around)
+        dz, dy, dx = window.dilation
+        steps = (packing.steps[0] * dz, packing.steps[1] * dy, packing.steps[2] * dx)
+        first = packing.first_taps(coarse.coordinates, window.stride)
+        keys = packing.keys(self.coordinates)
+        return backend_choice.for_maps(self.coordinates.device).neighbours(first, keys, window.kernel, steps)
+
+    def _packing(self, shape: Triple, packing: Packing) -> Packing:
+        if self.batch_size * packing.cells >= MOST_KEYS:
+            got = f"{self.batch_size} x {shape}"
+            raise DataError("the grid has too many positions", where="spatial_shape", got=got, wanted="< 2**62")
+        return packing

@@ -1,0 +1,128 @@
+"""Sparse convolution in plain torch: any device, any floating type, and the reference for the others.
+
+Gather, multiply, add, one tap after another. On the CPU every sum runs in a fixed order.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vol3d.sparse.geometry import Geometry, Triple
+from vol3d.sparse.kernel_map import KernelMap
+
+NAME = "torch"
+
+
+def unavailable() -> str | None:
+    """Always there."""
+    return None
+
+
+def unfit(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Fits every device and type."""
+    return None
+
+
+def convolve(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
+    """[outputs, c_out]: sum over taps of `features[neighbour] @ weight[tap]`.
+
+    Args:
+        features: [inputs, c_in].
+        weight: [taps, c_in, c_out], same type and device.
+        kernel_map: from input to output rows.
+    """
+    out = torch.zeros(kernel_map.outputs, weight.shape[2], dtype=_wide(features), device=features.device)
+    for tap, (inputs, outputs) in enumerate(kernel_map.derived("pairs", pairs)):
+        if len(inputs):
+            # An output row occurs once per tap: nothing is added twice at the same time, so the order is fixed.
+            out.index_add_(0, outputs, torch.mm(features.index_select(0, inputs), weight[tap]).to(out.dtype))
+    return out.to(features.dtype)
+
+
+def weight_gradient(features: Tensor, grad: Tensor, kernel_map: KernelMap) -> Tensor:
+    """[taps, c_in, c_out]: for each tap the sum over pairs of `features[input] x grad[output]`.
+
+    Args:
+        features: [inputs, c_in].
+        grad: [outputs, c_out], same type and device.
+        kernel_map: from input to output rows.
+    """
+    out = features.new_zeros(kernel_map.taps, features.shape[1], grad.shape[1])
+    for tap, (inputs, outputs) in enumerate(kernel_map.derived("pairs", pairs)):
+        if len(inputs):
+            out[tap] = features.index_select(0, inputs).t() @ grad.index_select(0, outputs)
+    return out
+
+
+def pairs(kernel_map: KernelMap) -> list[tuple[Tensor, Tensor]]:
+    """For each tap the input and output rows that it joins, int64, in ascending output order."""
+    joined = []
+    for row in kernel_map.neighbours:
+        outputs = (row >= 0).nonzero().squeeze(1)
+        joined.append((row[outputs].to(torch.int64), outputs))
+    return joined
+
+
+def _wide(features: Tensor) -> torch.dtype:
+    return torch.float32 if features.dtype in (torch.float16, torch.bfloat16) else features.dtype
+
+
+def argsort(keys: Tensor) -> Tensor:
+    """int64 [n]: the stable order of int64 keys [n], none negative."""
+    return torch.sort(keys, stable=True).indices
+
+
+def neighbours(first: Tensor, keys: Tensor, kernel: Triple, steps: Triple) -> Tensor:
+    """int32 [taps, m]: row of `keys` that equals `first + tap offset`, -1 where none does.
+
+    Args:
+        first: int64 [m] ascending, keys of the first tap of each window.
+        keys: int64 [n] ascending and unique.
+        kernel: taps per axis.
+        steps: key difference between taps along each axis.
+    """
+    taps = kernel[0] * kernel[1] * kernel[2]
+    table = torch.full((taps, len(first)), -1, dtype=torch.int32, device=first.device)
+    if len(keys) == 0 or len(first) == 0:
+        return table
+    for tap in range(taps):
+        z, rest = divmod(tap, kernel[1] * kernel[2])
+        y, x = divmod(rest, kernel[2])
+        wanted = first + (z * steps[0] + y * steps[1] + x * steps[2])
+        found = torch.searchsorted(keys, wanted).clamp_(max=len(keys) - 1)
+        table[tap] = torch.where(keys[found] == wanted, found, -1)
+    return table
+
+
+def coarse_keys(fine: Tensor, window: Geometry, shape: Triple) -> Tensor:
+    """int64 [n] ascending, unique: keys in `Packing(shape)` of the windows that hold a fine position int32 [m, 4]."""
+    return _reached(fine, window, shape, down=True)
+
+
+def fine_keys(coarse: Tensor, window: Geometry, shape: Triple) -> Tensor:
+    """int64 [n] ascending, unique: keys in `Packing(shape)` of the taps of windows at int32 [m, 4]."""
+    return _reached(coarse, window, shape, down=False)
+
+
+def _reached(coordinates: Tensor, window: Geometry, shape: Triple, down: bool) -> Tensor:
+    nowhere = torch.iinfo(torch.int64).max
+    batch, *axes = coordinates.to(torch.int64).unbind(1)
+    grid = torch.cartesian_prod(*(torch.arange(k) for k in window.kernel)).reshape(-1, 3).tolist()
+    found = []
+    for taps in grid:
+        key, inside = batch, torch.ones_like(batch, dtype=torch.bool)
+        for i, axis in enumerate(axes):
+            offset = taps[i] * window.dilation[i] - window.padding[i]
+            if down:
+                at = axis - offset
+                inside &= (at >= 0) & (at % window.stride[i] == 0)
+                at = torch.div(at, window.stride[i], rounding_mode="floor")
+            else:
+                at = axis * window.stride[i] + offset
+                inside &= at >= 0
+            inside &= at < shape[i]
+            key = key * shape[i] + at
+        found.append(torch.where(inside, key, nowhere))
+    keys = torch.unique(torch.cat(found))
+    return keys[:-1] if len(keys) and bool(keys[-1] == nowhere) else keys
