@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vol3d.engine.task import Task
 
 MAX_BYTES = 1 << 20
+MAX_DEPTH = 20
 Key = tuple[str | int, ...]
 SettingsType = TypeVar("SettingsType", bound=BaseModel)
 
@@ -128,7 +129,11 @@ def _parse(text: str, source: str, places: dict[Key, str], path: Key, line: bool
         return f"{source}:{mark.line + 1}" if line and mark is not None else source
 
     try:
+        depth = 0
         for event in yaml.parse(text, _Loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise UsageError("nested too deeply", where=where(event.start_mark), wanted=f"<= {MAX_DEPTH} levels")
             if isinstance(event, yaml.AliasEvent):
                 raise UsageError(f"aliases (*{event.anchor}) are not supported", where=where(event.start_mark))
         node = yaml.compose(text, _Loader)
@@ -137,8 +142,6 @@ def _parse(text: str, source: str, places: dict[Key, str], path: Key, line: bool
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise UsageError(f"not valid YAML: {problem}", where=where(mark)) from error
-    except RecursionError as error:
-        raise UsageError("the YAML is nested too deeply", where=source) from error
 
 
 def _value(node: yaml.Node, path: Key, places: dict[Key, str], where: Any) -> Any:
