@@ -56,6 +56,11 @@ def shipped() -> dict[str, Path]:
     ]
     return {file.parent.name: file.parent for file in found}
 
+RELEASED = {
+    "unetr": Entry("medical.models.released:load_unetr", "segmentation", "UNETR in MONAI's layouts, 0.7 to now"),
+}
+"""Readers of released weights: `target(path, settings) -> model`."""
+
 
 def load(target: str) -> Any:
     """The object behind `module:attribute`."""
