@@ -34,7 +34,7 @@ def check_affine(affine: np.ndarray, where: str | PathLike[str]) -> list[str]:
             "the affine is singular: two voxel axes point the same way",
             where=where,
             got=np.array2string(affine[:3, :3], separator=", "),
-            do="the header is damaged; export the scan again",
+            do="The header is damaged; export the scan again.",
         )
     skew = float(np.abs(directions.T @ directions - np.eye(3)).max())
     return [f"the voxel axes are not at right angles (cosine {skew:.4f})"] if skew > 1e-3 else []

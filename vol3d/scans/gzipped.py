@@ -26,7 +26,7 @@ def open_checked(path: Path) -> Iterator[Stream]:
     try:
         size = path.stat().st_size
         if size == 0:
-            raise DataError("the file is empty", where=path, do="copy or download it again")
+            raise DataError("the file is empty", where=path, do="Copy or download it again.")
         with path.open("rb") as plain:
             packed = plain.read(2) == b"\x1f\x8b"
             plain.seek(0)
@@ -37,7 +37,7 @@ def open_checked(path: Path) -> Iterator[Stream]:
                     yield Stream(cast(BufferedIOBase, unpacked), path, size * MOST_PER_BYTE)
     except (EOFError, gzip.BadGzipFile, zlib.error) as fault:
         raise DataError(
-            "the compressed file is damaged or cut", where=path, got=str(fault), do="copy or download it again"
+            "the compressed file is damaged or cut", where=path, got=str(fault), do="Copy or download it again."
         ) from fault
     except OSError as fault:
         raise DataError("cannot read the file", where=path, got=fault.strerror or str(fault)) from fault
@@ -68,7 +68,7 @@ class Stream:
                     "the file is cut",
                     where=self._path,
                     got=f"{have} of the next {count} bytes",
-                    do="copy or download it again",
+                    do="Copy or download it again.",
                 )
             have += step
         return block
@@ -82,5 +82,5 @@ class Stream:
                 raise DataError(
                     "the file goes on after the voxels that its header describes",
                     where=self._path,
-                    do="the header is damaged or the file is not what its name says",
+                    do="The header is damaged or the file is not what its name says.",
                 )

@@ -50,8 +50,8 @@ def read_header(stream: Stream, path: Path) -> Header:
     """Read and check the header, without reading a voxel.
 
     Raises:
-        DataError: not NIfTI, a pair of files, a complex, colour or unknown type, not 3D or 4D, more voxels than the file
-            can hold, or a geometry that places nothing.
+        DataError: not NIfTI, a pair of files, a complex, colour or unknown type, not 3D or 4D, more voxels than the
+            file can hold, or a geometry that places nothing.
     """
     header, taken = _parse(stream, path)
     dtype = _dtype(header, path)
@@ -64,7 +64,7 @@ def read_header(stream: Stream, path: Path) -> Header:
             where=path,
             got=f"{channels} x {' x '.join(map(str, shape))} voxels of {dtype.name}, {size} bytes",
             wanted=f"at most {stream.most} bytes",
-            do="the file is cut or its header is damaged; copy or download it again",
+            do="The file is cut or its header is damaged; copy or download it again.",
         )
     slope, intercept = _scaling(header, path)
     grid, notes = _grid(header, shape, path)
@@ -79,7 +79,7 @@ def _parse(stream: Stream, path: Path) -> tuple[Any, int]:
         "not a NIfTI file",
         where=path,
         wanted="a header of 348 (NIfTI-1) or 540 bytes (NIfTI-2)",
-        do="check that the file is what its name says",
+        do="Check that the file is what its name says.",
     )
     if stream.most < 348:
         raise wrong
@@ -99,7 +99,7 @@ def _parse(stream: Stream, path: Path) -> tuple[Any, int]:
         single, pair = b"n+2\0", b"ni2\0"
     if magic == pair:
         raise DataError(
-            "a .hdr/.img pair", where=path, wanted="one .nii or .nii.gz file", do="convert the pair to .nii"
+            "a .hdr/.img pair", where=path, wanted="one .nii or .nii.gz file", do="Convert the pair to .nii."
         )
     if magic != single:
         raise wrong
@@ -109,18 +109,13 @@ def _parse(stream: Stream, path: Path) -> tuple[Any, int]:
 def _dtype(header: Any, path: Path) -> np.dtype:
     code = int(header["datatype"])
     name = str(header._data_type_codes.label[code]) if code in header._data_type_codes.code else f"code {code}"
-    if (
-        name in ("RGB", "RGBA")
-        or name.startswith("complex")
-        or name in ("binary", "unknown")
-        or name.startswith("code")
-    ):
+    if name.startswith(("RGB", "complex", "binary", "unknown", "code")):
         raise DataError(
             "the voxels are not plain numbers",
             where=path,
             got=f"NIfTI type {name}",
             wanted="integers or floats",
-            do="export one real channel",
+            do="Export one real channel.",
         )
     dtype = np.dtype(header._data_type_codes.dtype[code]).newbyteorder(header.endianness)
     return dtype
@@ -176,9 +171,7 @@ def _grid(header: Any, shape: tuple[int, int, int], path: Path) -> tuple[Grid, l
     else:
         _check_spacing(header, path)
         affine = header.get_base_affine()
-        notes.append(
-            "the file says nothing about position or orientation; its spacing and a left-handed grid were assumed"
-        )
+        notes.append("no position or orientation in the file (both codes 0): spacing alone was used, i leftwards")
     notes += check_affine(affine, path)
     unit = UNITS_MM.get(int(header["xyzt_units"]) & 7)
     if unit is None:

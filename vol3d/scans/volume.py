@@ -18,7 +18,7 @@ class Grid:
     Args:
         shape: number of voxels along i, j, k.
         affine: (4, 4) float64, voxel index (i, j, k, 1) -> RAS mm of the voxel's centre.
-        sform_code, qform_code: NIfTI codes of the file it came from (1 = scanner, 2 = aligned), written back as they were.
+        sform_code, qform_code: NIfTI codes of the file (1 = scanner, 2 = aligned), written back as they were.
         qform: (10,) the ten numbers of a NIfTI file's qform (pixdim 0-3, quatern b c d, qoffset x y z), kept because a
             quaternion made again from a matrix can differ in its last bits; None where there was no such file.
     """

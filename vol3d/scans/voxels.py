@@ -22,7 +22,7 @@ def empty(shape: tuple[int, ...], dtype: np.dtype, where: str | PathLike[str]) -
             where=where,
             got=f"{' x '.join(map(str, shape))} voxels, {need / 2**30:.0f} GiB",
             wanted=f"less than {have / 2**30:.0f} GiB",
-            do="crop or resample it elsewhere, or check its header",
+            do="Crop or resample it elsewhere, or check its header.",
         )
     return np.empty(shape, dtype)
 
@@ -62,7 +62,7 @@ def image_slab(
             where=where,
             got=f"{values[i, j, k]} at voxel ({i}, {j}, {first_k + k})",
             wanted="finite numbers",
-            do="repair the file, or read it with fill_nonfinite=0",
+            do="Repair the file, or read it with fill_nonfinite=0.",
         )
     voxels[~finite] = fill_nonfinite
     return voxels
@@ -114,5 +114,5 @@ def _wrong_label(values: np.ndarray, bad: np.ndarray, where: str | PathLike[str]
         where=where,
         got=f"{values[i, j, k]} at voxel ({i}, {j}, {first_k + k})",
         wanted="0, 1, 2, ...",
-        do="a label image must not be interpolated or normalised; export it again, or check that it is not the scan",
+        do="A label image must not be interpolated or normalised; export it again, or check that it is not the scan.",
     )

@@ -1,0 +1,109 @@
+"""Volumes and segmentations to files, on the grid that they were read from, to the bit."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from vol3d.errors import DataError, UsageError
+from vol3d.files import atomic
+from vol3d.scans.volume import Grid, Segmentation, Volume
+from vol3d.scans.voxels import slab_depth
+
+MM = 2  # xyzt_units
+LEVEL = 4  # of gzip: masks shrink as well as at 9, in a fraction of the time
+WRITTEN = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+
+
+def write_nifti(path: str | Path, volume: Volume) -> None:
+    """Write `.nii` or `.nii.gz`, whole or not at all; several channels become the fourth axis.
+
+    The affine, both codes and the qform's numbers are those of the file that the volume's grid came from, to the bit;
+    slope is 1, intercept 0, the unit mm. NIfTI-2 is written where a side exceeds 32767.
+
+    Raises:
+        UsageError: another suffix; `path` is the file that the volume was read from.
+        DataError: voxels of a type that NIfTI lacks.
+        Vol3dError: the folder is missing or read-only, or the disk is full.
+    """
+    path = Path(path)
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        raise UsageError("not a NIfTI name", where=path, wanted="a name that ends in .nii or .nii.gz")
+    refuse_overwrite(path, volume.source)
+    array = volume.array.astype(np.uint8) if volume.array.dtype == bool else volume.array
+    if array.dtype.name not in WRITTEN:
+        raise DataError("a type that is not written", where=path, got=array.dtype, wanted=", ".join(WRITTEN))
+    header = _header(array, volume.grid)
+    with atomic(path) as temporary, temporary.open("wb") as plain:
+        if path.name.lower().endswith(".gz"):
+            # No name and no time inside, so that equal volumes make equal files.
+            with gzip.GzipFile(filename="", mode="wb", fileobj=plain, compresslevel=LEVEL, mtime=0) as packed:
+                _write_body(packed, header, array)
+        else:
+            _write_body(plain, header, array)
+
+
+def write_segmentation(path: str | Path, segmentation: Segmentation) -> None:
+    """Write a mask: NIfTI (uint8 or uint16), or DICOM-SEG for a name in `.dcm` where the source is a DICOM series.
+
+    Raises:
+        UsageError: another suffix, the output is the input, or DICOM-SEG of something that was not DICOM.
+        Vol3dError: the extra for DICOM-SEG is not installed; the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".dcm":
+        from vol3d.scans.dicom_seg import write_dicom_seg
+
+        write_dicom_seg(path, segmentation)
+        return
+    highest = int(segmentation.labels.max()) if segmentation.labels.size else 0
+    if highest > np.iinfo(np.uint16).max or segmentation.labels.dtype.kind not in "iub":
+        raise DataError(
+            "labels that a mask cannot hold", where=path, got=f"{segmentation.labels.dtype}, up to {highest}",
+            wanted="whole numbers up to 65535",
+        )  # fmt: skip
+    labels = segmentation.labels.astype(np.uint8 if highest <= 255 else np.uint16, copy=False)
+    write_nifti(path, Volume(labels[None], segmentation.grid, segmentation.source))
+
+
+def refuse_overwrite(path: Path, source: Path | None) -> None:
+    """Raises UsageError if writing `path` would replace the scan itself."""
+    if source is not None and path.exists() and source.exists() and path.samefile(source):
+        raise UsageError("the output would overwrite the input", where=path, do="Choose another name.")
+
+
+def _header(array: np.ndarray, grid: Grid) -> Any:
+    import nibabel
+
+    header = nibabel.Nifti2Header() if max(array.shape) > 32767 else nibabel.Nifti1Header()
+    header.set_data_dtype(array.dtype.newbyteorder("<"))
+    header.set_data_shape(grid.shape if len(array) == 1 else (*grid.shape, len(array)))
+    header.set_slope_inter(1, 0)
+    sform_code, qform_code = grid.sform_code, grid.qform_code
+    if grid.qform is not None:
+        header["pixdim"][:4] = grid.qform[:4]
+        for name, value in zip(("quatern_b", "quatern_c", "quatern_d"), grid.qform[4:7], strict=True):
+            header[name] = value
+        for name, value in zip(("qoffset_x", "qoffset_y", "qoffset_z"), grid.qform[7:], strict=True):
+            header[name] = value
+        header["qform_code"] = qform_code
+    else:
+        header.set_qform(grid.affine, code=qform_code, strip_shears=True)
+    header.set_sform(grid.affine, code=sform_code)
+    if sform_code <= 0 and not np.allclose(header.get_best_affine(), grid.affine, rtol=0, atol=1e-4):
+        header["sform_code"] = qform_code or MM  # what the spacing or a quaternion cannot say, the sform does
+    header["xyzt_units"] = MM
+    header["vox_offset"] = header["sizeof_hdr"] + 4
+    return header
+
+
+def _write_body(file: IO[bytes] | gzip.GzipFile, header: Any, array: np.ndarray) -> None:
+    file.write(header.binaryblock + bytes(4))  # four zeros: no extensions
+    stored = array.dtype.newbyteorder("<")
+    depth = slab_depth(array.shape[1] * array.shape[2] * array.dtype.itemsize)
+    for channel in array:
+        for k in range(0, array.shape[3], depth):
+            file.write(channel[:, :, k : k + depth].astype(stored, copy=False).tobytes(order="F"))
