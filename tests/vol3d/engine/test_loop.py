@@ -1,0 +1,188 @@
+"""What a run does and leaves, and how it ends on bad numbers and bad folders."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.vol3d.engine.toy import ToyModel, toy
+from vol3d import checkpoint, files
+from vol3d.engine import resume
+from vol3d.engine.loop import train
+from vol3d.engine.repeat import train_folds, train_seeds
+from vol3d.errors import UsageError, Vol3dError
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def test_a_finished_run_has_its_files(tmp_path: Path) -> None:
+    run = tmp_path / "a" / "run"
+    evaluation = train(toy(tmp_path), run, device="cpu")
+    names = {path.name for path in run.iterdir() if not path.name.startswith(".")}
+    assert names == {
+        *("config.yaml", "metrics.csv", "events", "last.pt", "best.safetensors", "config.json"),
+        *("evaluation.json", "cases.csv", "pictures", "report.html"),
+    }
+    assert json.loads((run / "evaluation.json").read_text())["score"] == evaluation.score
+    assert len((run / "cases.csv").read_text().splitlines()) == 21
+    assert (run / "pictures" / "Worst case_100.png").read_bytes() == evaluation.pictures["Worst case_100"]
+    assert list((run / "events").iterdir())
+    rows = list(csv.DictReader((run / "metrics.csv").open()))
+    assert [row["step"] for row in rows if row["loss"]] == [str(step) for step in range(1, 21)]
+    assert [row["step"] for row in rows if row["mean_margin"]] == ["10", "20"]
+    loaded = checkpoint.load(run)
+    assert loaded.info[0]["score"] == evaluation.score
+    assert loaded.task.evaluate(loaded.models[0], torch.device("cpu"), lambda *given: None).score == evaluation.score
+
+
+def test_a_long_run_has_about_a_thousand_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vol3d.engine import loop
+
+    train(toy(tmp_path), tmp_path / "all", device="cpu")
+    monkeypatch.setattr(loop, "ROWS", 5)
+    train(toy(tmp_path), tmp_path / "few", device="cpu")
+    every = [float(r["loss"]) for r in csv.DictReader((tmp_path / "all" / "metrics.csv").open()) if r["loss"]]
+    means = [float(r["loss"]) for r in csv.DictReader((tmp_path / "few" / "metrics.csv").open()) if r["loss"]]
+    assert means == pytest.approx([sum(every[i : i + 4]) / 4 for i in range(0, 20, 4)], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train.amp=bf16", "train.channels_last=true"],
+        ["train.amp=fp16"],
+        ["train.accumulate=2", "train.ema=null"],
+        ["optim.name=sgd", "optim.schedule=poly", "optim.clip=null"],
+        ["train.shard=true"],
+    ],
+)
+def test_settings_train_and_resume_bit_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    from tests.vol3d.engine.test_resume import assert_equal, at_step
+
+    train(toy(tmp_path, *words), tmp_path / "whole", device="cpu")
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        at_step(patch, 5, lambda: 1 // 0)  # type: ignore[arg-type, return-value]
+        train(toy(tmp_path, *words, "train.save_every_s=1e-6"), tmp_path / "run", device="cpu")
+    train(toy(tmp_path, *words), tmp_path / "run", device="cpu")
+    assert_equal(tmp_path / "run", tmp_path / "whole")
+
+
+def test_accumulated_batches_equal_one_large_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.nn.functional, "dropout", lambda x, p, training: x)
+    # The size of the logits counts each sample alike, as does the mean of the cross entropy.
+    train(toy(tmp_path, "train.batch=6"), tmp_path / "large", device="cpu")
+    train(toy(tmp_path, "train.batch=2", "train.accumulate=3"), tmp_path / "small", device="cpu")
+    one, other = resume.read(tmp_path / "large"), resume.read(tmp_path / "small")
+    assert one and other and one.step == other.step
+    for name, value in one.state["model"].items():
+        torch.testing.assert_close(value, other.state["model"][name], atol=1e-5, rtol=1e-4)
+
+
+def test_a_loss_that_is_not_finite_names_step_and_cases(tmp_path: Path) -> None:
+    task = toy(tmp_path, "data.fault=nan", "train.save_every_s=1e-6")
+    with pytest.raises(Vol3dError, match=r"^step \d, cases .*case_05.*: the loss is not finite; got .*cross_entropy"):
+        train(task, tmp_path / "run", device="cpu")
+    point = resume.read(tmp_path / "run")  # saved before the bad step, and still sound
+    assert point is None or all(torch.isfinite(value).all() for value in point.state["model"].values())
+
+
+def test_an_overflow_of_half_precision_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    loss = ToyModel.loss
+
+    def overflows_twice(self, prediction, targets):  # type: ignore[no-untyped-def]
+        calls.append(1)
+        if len(calls) <= 2:
+            prediction = prediction + (prediction - prediction.detach()) * 1e37
+        return loss(self, prediction, targets)
+
+    monkeypatch.setattr(ToyModel, "loss", overflows_twice)
+    train(toy(tmp_path, "train.amp=fp16"), tmp_path / "run", device="cpu")
+    point = resume.read(tmp_path / "run")
+    assert point and point.step == 20 and point.state["scaler"]["scale"] < 65536
+    assert all(torch.isfinite(value).all() for value in point.state["model"].values())
+
+
+def test_a_gradient_that_is_not_finite_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # sqrt(0): finite, with an infinite slope
+    monkeypatch.setattr(ToyModel, "loss", lambda self, p, t: {"root": (p - p.detach()).abs().sum().sqrt()})
+    with pytest.raises(Vol3dError, match=r"step 0, cases .*: the gradient is not finite"):
+        train(toy(tmp_path), tmp_path / "run", device="cpu")
+
+
+def test_two_runs_in_one_folder(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with files.lock(tmp_path / "run"), pytest.raises(Vol3dError, match="another run is working in this folder"):
+        train(toy(tmp_path), tmp_path / "run", device="cpu")
+    train(toy(tmp_path), tmp_path / "run", device="cpu")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    with pytest.raises(Vol3dError, match="/proc/run"):
+        train(toy(tmp_path), "/proc/run", device="cpu")
+    (tmp_path / "file").touch()
+    with pytest.raises(Vol3dError, match="file"):
+        train(toy(tmp_path), tmp_path / "file", device="cpu")
+
+
+def test_an_unknown_device(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such device"):
+        train(toy(tmp_path), tmp_path / "run", device="gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(UsageError, match="no CUDA device"):
+            train(toy(tmp_path), tmp_path / "run", device="cuda")
+
+
+def test_leftovers_of_a_killed_run_are_swept(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / f"{files.TEMPORARY}123-ab.pt").touch()
+    train(toy(tmp_path), tmp_path / "run", device="cpu")
+    assert not list((tmp_path / "run").glob(f"{files.TEMPORARY}*"))
+
+
+def test_dry_run_touches_nothing_and_tells_the_size(tmp_path: Path) -> None:
+    evaluation = train(toy(tmp_path), tmp_path / "run", device="cpu", dry_run=True)
+    assert not (tmp_path / "run").exists()
+    summary = evaluation.summary
+    assert (summary["training_samples"], summary["steps"], summary["evaluated_cases"]) == (14, 20, 20)
+    assert summary["parameters"] == sum(p.numel() for p in toy(tmp_path).model().parameters())
+    assert summary["seconds_per_step"] > 0 and summary["mb_peak"] > 0
+    json.dumps(summary, allow_nan=False)
+    with pytest.raises(Vol3dError, match="not finite"):
+        train(toy(tmp_path, "data.fault=nan", "data.samples=6", "train.batch=6"), tmp_path / "x", dry_run=True)
+
+
+def test_overfit_trains_on_a_few(tmp_path: Path) -> None:
+    train(toy(tmp_path), tmp_path / "run", device="cpu", overfit=4)
+    point = resume.read(tmp_path / "run")
+    assert point and point.about["run"]["training samples"] == 4
+
+
+def test_seeds_report_their_spread(tmp_path: Path) -> None:
+    toy(tmp_path)
+    spread = train_seeds(tmp_path / "toy.yaml", ["train.epochs=1", "train.seed=5"], tmp_path / "out", 3, device="cpu")
+    assert list(spread.scores) == ["seed5", "seed6", "seed7"] and len(set(spread.scores.values())) == 3
+    assert spread.minimum <= spread.mean <= spread.maximum and spread.deviation
+    stored = json.loads((tmp_path / "out" / "seeds.json").read_text())
+    assert stored["mean"] == spread.mean
+    assert train_seeds(tmp_path / "toy.yaml", ["train.epochs=1", "train.seed=5"], tmp_path / "out", 3) == spread
+    with pytest.raises(UsageError, match="too few seeds"):
+        train_seeds(tmp_path / "toy.yaml", [], tmp_path / "out", 0)
+
+
+def test_folds_make_an_ensemble(tmp_path: Path) -> None:
+    toy(tmp_path)
+    spread = train_folds(tmp_path / "toy.yaml", ["train.epochs=1"], tmp_path / "out", device="cpu")
+    assert "3 runs" in str(spread)
+    assert len(checkpoint.load(tmp_path / "out").models) == 3
+    rows = list(csv.DictReader((tmp_path / "out" / "cases.csv").open()))
+    assert len({row["case"] for row in rows}) == 60
