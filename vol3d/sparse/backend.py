@@ -12,14 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from typing import NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor
 
 from vol3d.errors import UsageError
 from vol3d.sparse.geometry import Geometry, Triple
-from vol3d.sparse.kernel_map import KernelMap
+
+if TYPE_CHECKING:
+    from vol3d.sparse.kernel_map import KernelMap
 
 NAMES = ("triton", "spconv", "numba", "torch")  # in order of preference
 VARIABLE = "VOL3D_SPARSE_BACKEND"
@@ -45,6 +47,8 @@ class MapBuilder(Protocol):
     def argsort(self, keys: Tensor) -> Tensor: ...
 
     def neighbours(self, first: Tensor, keys: Tensor, kernel: Triple, steps: Triple) -> Tensor: ...
+
+    def reversed_neighbours(self, neighbours: Tensor, inputs: int) -> Tensor: ...
 
     def coarse_keys(self, fine: Tensor, window: Geometry, shape: Triple) -> Tensor: ...
 

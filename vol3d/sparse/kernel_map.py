@@ -8,6 +8,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from vol3d.sparse import backend as backend_choice
+
 Derived = TypeVar("Derived")
 
 
@@ -63,7 +65,11 @@ class KernelMap:
         if table is None:
             other = self._tables.neighbours[1 - self._side]
             assert other is not None, "a map is made with one table"
-            table = other.flip(0) if self.symmetric else _reversed(other, self.outputs)
+            table = (
+                other.flip(0)
+                if self.symmetric
+                else backend_choice.for_maps(other.device).reversed_neighbours(other, self.outputs)
+            )
             self._tables.neighbours[self._side] = table
         return table
 
@@ -79,13 +85,3 @@ class KernelMap:
         if key not in self._tables.derived:
             self._tables.derived[key] = build(self)
         return self._tables.derived[key]  # type: ignore[return-value]
-
-
-def _reversed(neighbours: Tensor, inputs: int) -> Tensor:
-    """int32 [taps, inputs]: the output row that reads an input row through a tap, -1 if none. At most one does."""
-    taps, outputs = neighbours.shape
-    table = neighbours.new_full((taps, inputs + 1), -1)
-    rows = torch.arange(outputs, dtype=torch.int32, device=neighbours.device).expand(taps, outputs)
-    # Missing neighbours are written to a column of their own: no boolean mask, so no wait for the device.
-    table.scatter_(1, torch.where(neighbours < 0, inputs, neighbours).to(torch.int64), rows)
-    return table[:, :inputs].contiguous()

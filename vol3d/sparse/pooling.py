@@ -48,8 +48,8 @@ class SparseAvgPool3d(_SparsePool3d):
 
 def max_pool(features: Tensor, kernel_map: KernelMap) -> Tensor:
     """[outputs, c] of [inputs, c]: per channel the largest value that any tap reads; each output reads at least one."""
-    if features.shape[0] == 0:
-        return features.new_zeros(kernel_map.outputs, features.shape[1])
+    if kernel_map.outputs == 0:
+        return features[:0]
     values = features.detach()
     best = values.new_full((kernel_map.outputs, values.shape[1]), -torch.inf)
     winner = torch.zeros(best.shape, dtype=torch.int64, device=best.device)
@@ -66,12 +66,13 @@ def max_pool(features: Tensor, kernel_map: KernelMap) -> Tensor:
 
 def mean_pool(features: Tensor, kernel_map: KernelMap) -> Tensor:
     """[outputs, c] of [inputs, c]: mean over the taps that read a row; sums in fp32 at least."""
+    if kernel_map.outputs == 0:
+        return features[:0]
     wide = features if features.dtype == torch.float64 else features.to(torch.float32)
     total = wide.new_zeros(kernel_map.outputs, features.shape[1])
     count = wide.new_zeros(kernel_map.outputs, 1)
-    if features.shape[0]:
-        for row in kernel_map.neighbours:
-            read, rows = (row >= 0)[:, None], row.clamp(min=0).to(torch.int64)
-            total = total + torch.where(read, wide.index_select(0, rows), 0)
-            count = count + read
+    for row in kernel_map.neighbours:
+        read, rows = (row >= 0)[:, None], row.clamp(min=0).to(torch.int64)
+        total = total + torch.where(read, wide.index_select(0, rows), 0)
+        count = count + read
     return (total / count.clamp(min=1)).to(features.dtype)

@@ -95,6 +95,16 @@ def neighbours(first: Tensor, keys: Tensor, kernel: Triple, steps: Triple) -> Te
     return table
 
 
+def reversed_neighbours(neighbours: Tensor, inputs: int) -> Tensor:
+    """int32 [taps, inputs]: the output row that reads an input row through a tap, -1 if none. At most one does."""
+    taps, outputs = neighbours.shape
+    table = neighbours.new_full((taps, inputs + 1), -1)
+    rows = torch.arange(outputs, dtype=torch.int32, device=neighbours.device).expand(taps, outputs)
+    # Missing neighbours are written to a column of their own: no boolean mask, so no wait for the device.
+    table.scatter_(1, torch.where(neighbours < 0, inputs, neighbours).to(torch.int64), rows)
+    return table[:, :inputs].contiguous()
+
+
 def coarse_keys(fine: Tensor, window: Geometry, shape: Triple) -> Tensor:
     """int64 [n] ascending, unique: keys in `Packing(shape)` of the windows that hold a fine position int32 [m, 4]."""
     return _reached(fine, window, shape, down=True)

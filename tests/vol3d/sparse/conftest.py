@@ -9,7 +9,7 @@ import pytest
 from vol3d.sparse import use_backend
 
 
-@pytest.fixture(params=["torch"])
+@pytest.fixture(params=["numba", "torch"])
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
     with use_backend(request.param):
         yield request.param

@@ -1,0 +1,171 @@
+"""Sparse convolution on the CPU: fused gather and matrix product in compiled range kernels on the package's threads.
+
+fp16 and bf16 features are computed in fp32. Results are repeatable to the bit and independent of the number of threads.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vol3d.parallel import parallel_for
+from vol3d.sparse import numba_kernels as kernels
+from vol3d.sparse import numba_maps as maps
+from vol3d.sparse import torch_backend
+from vol3d.sparse.geometry import Geometry, Triple
+from vol3d.sparse.kernel_map import KernelMap
+
+NAME = "numba"
+TILE_ROWS = 256
+MARKED_CELLS = 2**30  # up to this many cells (128 MiB of bits) a grid is marked, above it keys are sorted
+
+
+class KernelPairs(NamedTuple):
+    """A kernel map as lists: pairs of tile t and tap k are at `bounds[t * taps + k]` up to the next bound.
+
+    inputs, outputs: int32 [pairs], row numbers; bounds: int64 [tiles * taps + 1]; a tile is `TILE_ROWS` outputs.
+    """
+
+    inputs: np.ndarray
+    outputs: np.ndarray
+    bounds: np.ndarray
+    tiles: int
+
+
+def unavailable() -> str | None:
+    """Importing this module imported numba."""
+    return None
+
+
+def unfit(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Why features of this device and type cannot be computed, None if they can."""
+    if device.type != "cpu":
+        return f"for the CPU, not {device.type}"
+    if dtype not in (torch.float32, torch.float16, torch.bfloat16):
+        return f"for float32, float16 and bfloat16, not {dtype}"
+    return None
+
+
+def convolve(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
+    """See `torch_backend.convolve`."""
+    pairs = kernel_map.derived("tiles", list_pairs)
+    channels = weight.shape[2]
+    panels = _panels(_padded(weight.detach().float()))
+    rows = features.detach().float().contiguous()
+    out = torch.empty(kernel_map.outputs, _multiple(channels), dtype=torch.float32)
+    parallel_for(
+        kernels.convolve_tiles,
+        pairs.tiles,
+        rows.numpy(),
+        panels.numpy(),
+        pairs.inputs,
+        pairs.outputs,
+        pairs.bounds,
+        out.numpy(),
+        TILE_ROWS,
+    )
+    return out[:, :channels].to(features.dtype).contiguous()
+
+
+def weight_gradient(features: Tensor, grad: Tensor, kernel_map: KernelMap) -> Tensor:
+    """See `torch_backend.weight_gradient`."""
+    pairs = kernel_map.derived("tiles", list_pairs)
+    rows = features.detach().float().contiguous()
+    gradients = _padded(grad.detach().float()).contiguous()
+    c_in, c_out = rows.shape[1], gradients.shape[1]
+    height = kernels.TILE.rows[min(c_out // kernels.LANES, 4) - 1][0]
+    out = torch.zeros(kernel_map.taps, c_in, c_out, dtype=torch.float32)
+    parallel_for(
+        kernels.weight_gradient_blocks,
+        kernel_map.taps * -(-c_in // height),
+        rows.numpy(),
+        gradients.numpy(),
+        pairs.inputs,
+        pairs.outputs,
+        pairs.bounds,
+        out.numpy(),
+        height,
+    )
+    return out[:, :, : grad.shape[1]].to(features.dtype).contiguous()
+
+
+def list_pairs(kernel_map: KernelMap) -> KernelPairs:
+    """The map as lists of pairs, by tile and tap, in ascending output order."""
+    table = kernel_map.neighbours.numpy()
+    taps, outputs = table.shape
+    tiles = -(-outputs // TILE_ROWS)
+    counts = np.empty((tiles, taps), np.int64)
+    parallel_for(kernels.count_pairs, tiles, table, TILE_ROWS, counts)
+    bounds = np.zeros(tiles * taps + 1, np.int64)
+    np.cumsum(counts.ravel(), out=bounds[1:])
+    inputs, rows = np.empty(bounds[-1], np.int32), np.empty(bounds[-1], np.int32)
+    parallel_for(kernels.list_pairs, tiles, table, TILE_ROWS, bounds, inputs, rows)
+    return KernelPairs(inputs, rows, bounds, tiles)
+
+
+def _multiple(channels: int) -> int:
+    return -(-channels // kernels.LANES) * kernels.LANES
+
+
+def _padded(tensor: Tensor) -> Tensor:
+    """Zeros appended until the channels fill whole vectors."""
+    extra = _multiple(tensor.shape[-1]) - tensor.shape[-1]
+    return torch.nn.functional.pad(tensor, (0, extra)) if extra else tensor
+
+
+def _panels(weight: Tensor) -> Tensor:
+    """[taps, c_in * c_out]: the columns cut into blocks that the kernels read from first to last."""
+    taps, c_in, c_out = weight.shape
+    whole = c_out // kernels.COLUMNS * kernels.COLUMNS
+    blocks = weight[:, :, :whole].reshape(taps, c_in, -1, kernels.COLUMNS).transpose(1, 2).reshape(taps, -1)
+    return torch.cat([blocks, weight[:, :, whole:].reshape(taps, -1)], 1)
+
+
+def argsort(keys: Tensor) -> Tensor:
+    """See `torch_backend.argsort`."""
+    bits = int(keys.max()).bit_length() if len(keys) else 0
+    return torch.from_numpy(maps.radix_argsort(keys.contiguous().numpy(), bits))
+
+
+def neighbours(first: Tensor, keys: Tensor, kernel: Triple, steps: Triple) -> Tensor:
+    """See `torch_backend.neighbours`."""
+    table = torch.empty(kernel[0] * kernel[1] * kernel[2], len(first), dtype=torch.int32)
+    parallel_for(
+        maps.find_neighbours, len(first), first.numpy(), keys.numpy(), kernel, steps, table.numpy(), grain=2048
+    )
+    return table
+
+
+def reversed_neighbours(neighbours: Tensor, inputs: int) -> Tensor:
+    """See `torch_backend.reversed_neighbours`."""
+    table = neighbours.new_empty(neighbours.shape[0], inputs)
+    parallel_for(maps.reverse_neighbours, len(table), neighbours.numpy(), table.numpy())
+    return table
+
+
+def coarse_keys(fine: Tensor, window: Geometry, shape: Triple) -> Tensor:
+    """See `torch_backend.coarse_keys`."""
+    if (marked := _reached(fine, window, shape, True)) is None:
+        return torch_backend.coarse_keys(fine, window, shape)
+    return marked
+
+
+def fine_keys(coarse: Tensor, window: Geometry, shape: Triple) -> Tensor:
+    """See `torch_backend.fine_keys`."""
+    if (marked := _reached(coarse, window, shape, False)) is None:
+        return torch_backend.fine_keys(coarse, window, shape)
+    return marked
+
+
+def _reached(coordinates: Tensor, window: Geometry, shape: Triple, down: bool) -> Tensor | None:
+    samples = int(coordinates[-1, 0]) + 1 if len(coordinates) else 0  # rows are sorted by sample
+    cells = samples * shape[0] * shape[1] * shape[2]
+    if cells > MARKED_CELLS:
+        return None
+    marks = np.zeros(-(-cells // 64), np.uint64)
+    rows = coordinates.numpy()
+    maps.mark_reached(rows, window.kernel, window.stride, window.padding, window.dilation, shape, down, marks)
+    return torch.from_numpy(maps.marked_cells(marks))
