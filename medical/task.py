@@ -32,6 +32,7 @@ from medical.models.baselines import (
     UnetSettings,
 )
 from medical.models.unetr import UnetrSettings
+from medical.postprocess import PostprocessSettings, postprocess
 from medical.preprocess import PreprocessSettings
 from medical.segment import segment
 from medical.segmenter import Segmenter
@@ -57,6 +58,7 @@ class SegmentationSettings(RunSettings):
     crop: CropSettings = CropSettings()
     augment: AugmentSettings = AugmentSettings()
     loss: LossSettings = LossSettings()
+    postprocess: PostprocessSettings = PostprocessSettings()
     regions: Literal["brain_tumour"] | dict[str, tuple[str, ...]] | None = Field(
         None, description="overlapping regions to predict instead of classes; brain_tumour: WT, TC, ET by label name"
     )
@@ -136,12 +138,23 @@ class SegmentationTask(Task):
                 image, truth = read_pair(case, self.class_names, self.channel_names)
                 yield ScoredCase(case.name, image, truth, self.segment(models, image, device))
 
-        return evaluate_cases(segmented(), self.classes, pictures=pictures)
+        return evaluate_cases(segmented(), self.classes, self._conditions(len(models)), pictures)
+
+    def _conditions(self, models: int) -> dict[str, str]:
+        """What a score must be read with."""
+        settings = self.settings
+        conditions = {"data": self.split.name, "models": "one" if models == 1 else f"ensemble of {models}"}
+        if settings.window.mirror_axes:
+            conditions["mirrored"] = "axes " + ", ".join("ijk"[axis] for axis in settings.window.mirror_axes)
+        if settings.postprocess.largest_component:
+            conditions["largest component kept of"] = ", ".join(settings.postprocess.largest_component)
+        return conditions
 
     def segment(self, models: Sequence[nn.Module], image: Volume, device: torch.device) -> Segmentation:
         """Labels of one scan on its own grid."""
         settings = self.settings
-        return segment(models, image, settings.preprocess, settings.window, self.classes, device)
+        found = segment(models, image, settings.preprocess, settings.window, self.classes, device)
+        return postprocess(found, settings.postprocess)
 
     def overfit(self, n: int) -> SegmentationTask:
         """The first `n` training cases, without distortions, to train and to validate on."""

@@ -81,6 +81,14 @@ def test_other_data_and_other_classes(tmp_path, recipe, root):
         task.on(task.settings.train)
 
 
+def test_a_score_names_its_conditions(recipe):
+    changed = ["window.mirror_axes=[0, 1]", "postprocess.largest_component=[anterior]"]
+    task = load_task(recipe, changed)
+    summary = task.evaluate(task.model(), CPU, lambda *_: None).summary
+    assert summary["models"] == "one" and summary["mirrored"] == "axes i, j"
+    assert summary["largest component kept of"] == "anterior"
+
+
 def test_overfit_validates_on_what_it_trains(recipe):
     task = load_task(recipe).overfit(1)
     assert task.split.train == task.split.validation and len(task.split.train) == 1
