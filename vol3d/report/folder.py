@@ -26,7 +26,7 @@ class RunFolder:
     Args:
         name: the folder's name.
         metrics: column of `metrics.csv` -> its values in the file's order, NaN where there is none.
-        evaluation: `evaluation.json`.
+        evaluation: the summary in `evaluation.json`, with `score` and `score_name`.
         cases: rows of `cases.csv` as text.
         pictures: caption -> PNG, the best, median and worst first.
         config: `config.yaml` as text.
@@ -51,7 +51,7 @@ def read_folder(folder: Path) -> RunFolder:
     return RunFolder(
         name=folder.resolve().name,
         metrics={name: [number(row.get(name)) for row in rows] for name in (rows[0] if rows else ())},
-        evaluation=_try(_mapping, folder / "evaluation.json", {}, faults),
+        evaluation=_try(_evaluation, folder / "evaluation.json", {}, faults),
         cases=_try(_rows, folder / "cases.csv", [], faults),
         pictures=_pictures(folder / "pictures", faults),
         config=_try(lambda path: path.read_text("utf-8"), folder / "config.yaml", "", faults),
@@ -85,6 +85,13 @@ def _mapping(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"expected an object, got {type(content).__name__}")
     return content
+
+
+def _evaluation(path: Path) -> dict[str, Any]:
+    content = _mapping(path)
+    summary = content.get("summary")
+    scores: dict[str, Any] = {key: content[key] for key in ("score", "score_name") if key in content}
+    return {**summary, **scores} if isinstance(summary, dict) else content
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

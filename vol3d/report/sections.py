@@ -17,6 +17,10 @@ _TITLES = {
     "mean_dice": "mean Dice",
     "hd95_mm": "HD95 (mm)",
     "mean_hd95_mm": "mean HD95 (mm)",
+    "dice_std": "Dice deviation",
+    "dice_interval": "Dice interval",
+    "hd95_mm_std": "HD95 deviation",
+    "hd95_mm_interval": "HD95 interval",
     "volume_ml": "volume (ml)",
     "lr": "learning rate",
     "ap": "AP",
@@ -24,6 +28,7 @@ _TITLES = {
 }
 # Columns of metrics.csv that count or time the run rather than describe it.
 _CLOCKS = ("step", "epoch", "time", "second", "memory", "speed", "eta", "per_s", "wall", "batch", "samples")
+_LONG = 60
 _PLOTTED = ("dice", "hd95_mm")
 
 
@@ -53,8 +58,11 @@ def headline(run: RunFolder) -> str:
     interval = _interval(summary, name)
     if interval:
         parts.append(f'<p class="interval">confidence interval {interval[0]:.4f} to {interval[1]:.4f}</p>')
-    facts = {key: value for key, value in _scalars(summary) if key not in {name, "score", "score_name"}}
-    return f'<section class="head">{"".join(parts)}{_facts(facts)}</section>'
+    facts = {key: value for key, value in _scalars(summary) if key not in {name, "score", "score_name", "rows"}}
+    notes = {key: facts.pop(key) for key, value in list(facts.items()) if len(str(value)) > _LONG}
+    parts.append(_facts(facts))
+    parts += [f'<p class="note">{escape(title_of(key))}: {escape(str(value))}</p>' for key, value in notes.items()]
+    return f'<section class="head">{"".join(parts)}</section>'
 
 
 def curves(run: RunFolder) -> str:
@@ -79,7 +87,9 @@ def curves(run: RunFolder) -> str:
 def classes(run: RunFolder) -> str:
     """One row per class, and box plots of the cases behind it."""
     table: dict[str, dict[str, Any]] = next((v for v in run.evaluation.values() if _is_table(v)), {})
-    columns = list(dict.fromkeys(key for row in table.values() for key, value in row.items() if not _is_deep(value)))
+    columns = list(
+        dict.fromkeys(key for row in table.values() for key, value in row.items() if not isinstance(value, dict))
+    )
     rows = [[name, *(row.get(column) for column in columns)] for name, row in table.items()]
     boxes = "".join(_boxes(run.cases))
     parts = [_table(["class", *columns], rows)] if rows else []
@@ -175,10 +185,6 @@ def _is_table(value: Any) -> bool:
     return isinstance(value, dict) and bool(value) and all(isinstance(row, dict) for row in value.values())
 
 
-def _is_deep(value: Any) -> bool:
-    return isinstance(value, (dict, list, tuple))
-
-
 def _present(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
     kept = [(a, b) for a, b in zip(x, y, strict=False) if math.isfinite(b)]
     return [a for a, _ in kept], [b for _, b in kept]
@@ -221,6 +227,8 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if value is None or value == "" or str(value).lower() in {"nan", "none", "null"}:
         return "–"
+    if isinstance(value, (list, tuple)):
+        return " to ".join(_cell(item) for item in value)
     parsed = number(value)
     if isinstance(value, float) or (isinstance(value, str) and "." in value and math.isfinite(parsed)):
         return format_number(parsed)

@@ -79,14 +79,22 @@ def run(tmp_path: Path) -> Path:
         for name in ("anterior", EVIL)
     ]
     write_rows(folder / "cases.csv", cases)
-    per_class = {"dice": 0.8251, "hd95_mm": 4.2, "missed": 1, "false_alarms": 0, "counted": 5}
+    per_class = {
+        "dice": 0.8251,
+        "hd95_mm": 4.2,
+        "missed": 1,
+        "false_alarms": 0,
+        "counted": 5,
+        "dice_interval": [0.8011, 0.8432],
+    }
     summary = {
         "mean_dice": 0.82514,
         "mean_dice_interval": [0.8111, 0.8402],
         "conditions": "validation, fold 0",
         "classes": {"anterior": per_class, EVIL: {**per_class, "hd95_mm": None}},
     }
-    (folder / "evaluation.json").write_text(json.dumps(summary))
+    whole = {"score_name": "mean_dice", "score": 0.82514, "step": 20, "summary": summary, "rows": []}
+    (folder / "evaluation.json").write_text(json.dumps(whole))
     (folder / "config.yaml").write_text(f"model:\n  name: unetr  # {EVIL}\n")
     (folder / "config.json").write_text(json.dumps({"versions": {"torch": "2.13.0"}, "sha256": "ab" * 32}))
     png = slice_picture(np.ones((6, 6, 6)), (1, 1, 1), {}, ("background",), "t")
@@ -101,6 +109,7 @@ def test_a_finished_run(run: Path):
     tree = Tree(path.read_text("utf-8"))
     assert tree.has("0.8251", "mean Dice", "0.8111 to 0.8402", "validation, fold 0"), "headline"
     assert tree.has("Classes", "HD95 (mm)", "missed", "false alarms", "counted"), "per class"
+    assert tree.has("0.801 to 0.843"), "interval of a class"
     assert tree.has("loss/dice", "learning rate", "Configuration", "name: unetr", "torch", "2.13.0")
     images = [attrs["alt"] for tag, attrs in tree.tags if tag == "img"]
     assert [alt.split()[0] for alt in images] == ["best", "median", "worst"]

@@ -1,0 +1,78 @@
+"""Evaluating: which cases are scored, what is printed, what is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.vol3d.cli.toy import save_run, toy  # noqa: F401 (a fixture)
+from vol3d.cli.main import main
+
+
+def evaluate(*words: str) -> int:
+    return main(["evaluate", "run", "--device", "cpu", *words])
+
+
+@pytest.fixture
+def data(toy: Path) -> str:  # noqa: F811
+    (toy / "data").mkdir()
+    return "data"
+
+
+def test_json_is_one_object_with_the_promised_keys(data: str, capsys):
+    assert evaluate("--data", data, "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["mean_dice"] == 0.7
+    assert said["classes"]["out"] == {"dice": 0.7, "hd95_mm": None, "missed": 1}
+    assert said["split"] == "all"
+
+
+@pytest.mark.parametrize(
+    ("words", "split", "dice"),
+    [
+        (["--fold", "2"], "validation", 0.52),
+        (["--split", "train"], "train", 0.6),
+        (["--fold", "1", "--split", "all"], "all", 0.71),
+    ],
+)
+def test_the_cases_that_are_scored(data: str, words: list[str], split: str, dice: float, capsys):
+    assert evaluate("--data", data, "--json", *words) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["split"], said["mean_dice"]) == (split, pytest.approx(dice))
+
+
+def test_the_training_data_is_scored_on_its_validation_cases(toy: Path, capsys):  # noqa: F811
+    Path("nowhere").mkdir()  # the root in the configuration
+    assert evaluate("--data", "./nowhere/", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["split"] == "validation"
+
+
+def test_a_table_and_the_files(data: str, capsys):
+    assert evaluate("--data", data, "-o", "scores") == 0
+    said = capsys.readouterr()
+    assert "mean_dice 0.7000" in said.out
+    assert "hd95_mm" in said.out
+    names = {path.name for path in Path("scores").iterdir()}
+    assert {"evaluation.json", "cases.csv", "report.html", "config.yaml"} <= names
+    assert "0.7000" in Path("scores/report.html").read_text()
+
+
+def test_an_ensemble(data: str, toy: Path, capsys):  # noqa: F811
+    for fold in range(2):
+        save_run(toy / "cv" / f"fold{fold}")
+    assert main(["evaluate", "cv", "--data", data, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ensemble"] == 2
+
+
+def test_faults(data: str, capsys):
+    assert evaluate("--data", "missing") == 1
+    assert "missing: no such folder" in capsys.readouterr().err
+    assert evaluate("--data", data, "--split", "test") == 2
+    assert "wanted validation, train or all" in capsys.readouterr().err
+    assert evaluate("--data", data, "--dataset", "btvc") == 2
+    assert "Did you mean 'btcv'?" in capsys.readouterr().err
+    Path(data, "other_classes").touch()
+    assert evaluate("--data", data) == 1
+    assert "other classes" in capsys.readouterr().err

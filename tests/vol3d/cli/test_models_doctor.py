@@ -1,0 +1,75 @@
+"""`vol3d models` and `vol3d doctor`: what there is, even where something is broken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vol3d import catalog
+from vol3d.cli import machine
+from vol3d.cli.main import main
+from vol3d.cli.models import first_comment, shipped_model
+
+
+def test_models_lists_everything(capsys):
+    assert main(["models"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in (*catalog.MODELS, *catalog.DATASETS, "unetr_hippocampus_small"))
+
+
+def test_models_json(capsys):
+    assert main(["models", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert {"shipped_models", "architectures", "data_sets", "recipes"} == set(said)
+    assert all(recipe["summary"] for recipe in said["recipes"])
+
+
+def test_a_shipped_model_tells_score_and_licence(tmp_path: Path):
+    (tmp_path / "config.json").write_text(
+        '{"class_names": ["background", "a"], "score": 0.88, "score_name": "mean_dice"}'
+    )
+    (tmp_path / "LICENSE.md").write_text("# CC-BY-SA 4.0\nmore\n")
+    told = shipped_model("m", tmp_path)
+    assert told == {
+        "name": "m",
+        "classes": "background, a",
+        "score": 0.88,
+        "of": "mean_dice",
+        "licence": "CC-BY-SA 4.0",
+    }
+    (tmp_path / "config.json").write_text("[")
+    assert shipped_model("m", tmp_path)["score"] is None
+
+
+def test_first_comment(tmp_path: Path):
+    path = tmp_path / "a.yaml"
+    path.write_text("\n# UNETR on data.\nmodel: x\n")
+    assert first_comment(path) == "UNETR on data."
+    path.write_text("model: x\n")
+    assert first_comment(path) == ""
+
+
+def test_doctor(capsys):
+    assert main(["doctor"]) == 0
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("torch", "memory", "/dev/shm", "GB free", "cuda:", "sparse:", "optional:"))
+    assert main(["doctor", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["versions"]["python"]
+
+
+def test_doctor_survives_what_it_cannot_look_up(monkeypatch: pytest.MonkeyPatch):
+    def broken() -> str:
+        raise OSError("no such device")
+
+    monkeypatch.setitem(machine._MACHINE, "memory", broken)
+    monkeypatch.setattr(machine, "_cuda", broken)
+    report = machine.examine()
+    assert report["machine"]["memory"] == "unknown (OSError: no such device)"
+    assert report["cuda"]["state"].startswith("unknown")
+
+
+def test_a_missing_extra_names_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(machine.EXTRAS, "viewer", ("no-such-package",))
+    assert machine.optional("viewer") == "missing; pip install 'vol3d[viewer]'"

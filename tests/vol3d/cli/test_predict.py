@@ -1,0 +1,110 @@
+"""Predicting many scans: done ones are skipped, bad ones told, the rest written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.vol3d.cli.toy import save_run, toy  # noqa: F401 (a fixture)
+from vol3d.cli.main import main
+
+
+@pytest.fixture
+def scans(toy: Path) -> Path:  # noqa: F811
+    folder = toy / "scans"
+    folder.mkdir()
+    for i in range(3):
+        (folder / f"scan_{i}.txt").write_text("word " * i)
+    return folder
+
+
+def predict(*words: object) -> int:
+    return main(["predict", "run", *map(str, words), "-o", "out", "--device", "cpu"])
+
+
+def test_a_folder(scans: Path, capsys):
+    assert predict(scans) == 0
+    said = capsys.readouterr()
+    assert Path("out/scan_2.txt").read_text() == "2 words by 1\n"
+    assert "volumes ml: in" in said.out
+    assert "3 written to out, 0 failed" in said.err
+
+
+def test_done_ones_are_skipped_and_said(scans: Path, capsys):
+    assert predict(scans / "scan_0.txt") == 0
+    Path("out/scan_0.txt").write_text("kept")
+    assert predict(scans) == 0
+    assert Path("out/scan_0.txt").read_text() == "kept"
+    assert "2 written to out, 1 skipped because they were there" in capsys.readouterr().err
+    assert predict(scans, "--overwrite") == 0
+    assert Path("out/scan_0.txt").read_text() == "0 words by 1\n"
+
+
+@pytest.mark.parametrize("text", ["bad", "bug"])
+def test_one_bad_file_never_stops_the_rest(scans: Path, text: str, capsys):
+    (scans / "scan_0.txt").write_text(text)
+    assert predict(scans) == 3
+    said = capsys.readouterr()
+    assert "scan_0.txt" in said.out
+    assert "Traceback" not in said.err
+    assert sorted(path.name for path in Path("out").iterdir()) == ["scan_1.txt", "scan_2.txt"]
+
+
+def test_all_bad_is_1(scans: Path):
+    for path in scans.iterdir():
+        path.write_text("bad")
+    assert predict(scans) == 1
+
+
+def test_json_is_one_object(scans: Path, capsys):
+    (scans / "scan_0.txt").write_text("bad")
+    assert predict(scans, "--json") == 3
+    rows = json.loads(capsys.readouterr().out)["results"]
+    assert [row["status"] for row in rows] == ["failed", "written", "written"]
+    assert "Copy it again." in rows[0]["error"]
+    assert rows[2]["volumes_ml"] == {"in": 1.25}
+
+
+def test_globs_and_repeats(scans: Path):
+    assert predict(scans / "*_[12].txt", scans / "scan_1.txt") == 0
+    assert len(list(Path("out").iterdir())) == 2
+
+
+def test_a_folder_of_folds_is_an_ensemble(scans: Path, toy: Path):  # noqa: F811
+    for fold in range(3):
+        save_run(toy / "cv" / f"fold{fold}")
+    assert main(["predict", "cv", str(scans), "-o", "out"]) == 0
+    assert Path("out/scan_1.txt").read_text() == "1 words by 3\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nothing.txt"], "nothing.txt: no such file or folder"),
+        (["scans/*.nii"], "no file matches"),
+        (["empty"], "no scan among the inputs"),
+        (["scans", "twin/scan_1.txt"], "would write the same file"),
+        (["scans", "--device", "warp:9"], "--device: cannot use this device"),
+        (["scans", "--mirror", "xy"], "words does not mirror"),
+    ],
+)
+def test_bad_usage(scans: Path, words: list[str], message: str, capsys):
+    Path("empty").mkdir()
+    Path("twin").mkdir()
+    Path("twin/scan_1.txt").write_text("other")
+    assert main(["predict", "run", *words, "-o", "out"]) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
+def test_output_onto_the_input_is_refused(scans: Path, capsys):
+    assert main(["predict", "run", str(scans), "-o", str(scans), "--overwrite"]) == 2
+    assert "would replace an input" in capsys.readouterr().err
+    assert (scans / "scan_2.txt").read_text() == "word word "
+
+
+def test_an_unknown_checkpoint(scans: Path, capsys):
+    assert main(["predict", "no-such-model", str(scans), "-o", "out"]) == 2
+    assert "no such checkpoint" in capsys.readouterr().err

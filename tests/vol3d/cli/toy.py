@@ -1,0 +1,82 @@
+"""A task for the command line's tests: the engine's toy, that also predicts text files by counting their words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from tests.vol3d.engine.toy import CONFIG, ToyTask
+from vol3d import catalog
+from vol3d.checkpoint import save_best
+from vol3d.config import make_task, read
+from vol3d.engine.task import Evaluation
+from vol3d.errors import CheckpointError, DataError
+from vol3d.files import write_text
+
+
+class WordTask(ToyTask):
+    """A file that says `bad` cannot be read, one that says `bug` finds a bug; the rest are counted."""
+
+    name = "words"
+
+    def on(self, data: Any, part: str = "validation") -> WordTask:
+        if not data.root.is_dir():
+            raise DataError("no such folder", where=data.root)
+        if (data.root / "other_classes").exists():
+            raise CheckpointError("the model was trained for other classes", where=data.root)
+        shift = {"validation": 0, "train": 10, "all": 20}[part]
+        return WordTask(self.settings.model_copy(update={"data": data.model_copy(update={"fold": data.fold + shift})}))
+
+    def evaluate(self, model, device, progress, pictures=False):
+        progress(1, 1, "case")
+        dice = 0.5 + self.settings.data.fold / 100
+        models = len(model) if isinstance(model, nn.ModuleList) else 1
+        classes = {
+            "in": {"dice": dice, "hd95_mm": 1.5, "missed": 0},
+            "out": {"dice": dice, "hd95_mm": float("nan"), "missed": 1},
+        }
+        summary = {"mean_dice": dice, "mean_dice_interval": [0.4, 0.6], "ensemble": models, "classes": classes}
+        rows = [{"case": "a", "class": name, "dice": dice, "hd95_mm": 1.5} for name in classes]
+        return Evaluation(dice, "mean_dice", summary, rows, {})
+
+    def find_inputs(self, paths: Sequence[Path]) -> list[Path]:
+        return [file for path in paths for file in (sorted(path.glob("*.txt")) if path.is_dir() else [path])]
+
+    def result_path(self, source: Path, out: Path) -> Path:
+        return out / f"{source.stem}.txt"
+
+    def predict(self, models: Sequence[nn.Module], source: Path, out: Path, device: torch.device) -> dict[str, Any]:
+        text = source.read_text()
+        if "bad" in text:
+            raise DataError("cut file", where=source, do="Copy it again.")
+        if "bug" in text:
+            raise ZeroDivisionError("division by zero")
+        write_text(self.result_path(source, out), f"{len(text.split())} words by {len(models)}\n")
+        return {"words": len(text.split()), "volumes_ml": {"in": 1.25}}
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with `toy.yaml` and a trained run `run`, its task known to the catalogue of this process."""
+    monkeypatch.setitem(catalog.TASKS, "words", "tests.vol3d.cli.toy:WordTask")
+    entry = catalog.Entry("tests.vol3d.engine.toy:ToyModelSettings", "words", "a toy")
+    monkeypatch.setitem(catalog.MODELS, "toy", entry)
+    monkeypatch.chdir(tmp_path)
+    torch.set_num_threads(1)
+    (tmp_path / "toy.yaml").write_text(CONFIG)
+    save_run(tmp_path / "run")
+    return tmp_path
+
+
+def save_run(folder: Path) -> None:
+    """A checkpoint of the toy, untrained."""
+    folder.mkdir(parents=True)
+    task = make_task(
+        read(folder.parent / "toy.yaml" if (folder.parent / "toy.yaml").exists() else folder.parents[1] / "toy.yaml")
+    )
+    save_best(folder, task.model(), task, Evaluation(0.5, "mean_dice", {}), 1)

@@ -1,0 +1,99 @@
+"""What the verbs print: tables and results on stdout, progress and remarks on stderr, plain text where nobody looks."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_PIPE_WIDTH = 160
+_LINE_EVERY_S = 10.0
+
+
+def console(error: bool = False) -> Console:
+    """A console that takes every character as it is: no markup, no emoji, no colour in a pipe."""
+    from rich.console import Console
+
+    stream = sys.stderr if error else sys.stdout
+    width = None if stream.isatty() else _PIPE_WIDTH
+    return Console(file=stream, markup=False, highlight=False, emoji=False, width=width)
+
+
+def say(line: str) -> None:
+    """A remark for a person, on stderr, so that stdout stays a result."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def print_json(content: Any) -> None:
+    """Exactly one JSON document on stdout; NaN and infinity, which JSON does not have, become null."""
+    print(json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (bool, int, str)) or value is None:
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value)
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
+    """A table; numbers stand to the right, with four places at most."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for index, name in enumerate(columns):
+        cells = [row[index] for row in rows]
+        numeric = bool(cells) and all(value is None or isinstance(value, (int, float)) for value in cells)
+        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell(value)) for value in row))
+    console().print(table)
+
+
+def cell(value: Any) -> str:
+    """A value as a reader wants it: `0.8831`, `12`, a dash for what is not there."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4f}" if abs(value) < 10 else f"{value:.1f}"
+    return str(value)
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Yields `report(done, total, name)`: a bar with the time left on a terminal, a line now and then in a pipe."""
+    if not sys.stderr.isatty():
+        yield _lines(title)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(error=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total, name: bar.update(task, completed=done, total=total, description=f"{title} {name}")
+
+
+def _lines(title: str) -> Callable[[int, int, str], None]:
+    last = time.monotonic()
+
+    def report(done: int, total: int, name: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _LINE_EVERY_S:
+            last = time.monotonic()
+            say(f"{title} {done}/{total} {name}")
+
+    return report

@@ -1,0 +1,125 @@
+"""`vol3d evaluate`: the data set's official metrics of a checkpoint or an ensemble."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from vol3d import catalog
+from vol3d.cli import names
+from vol3d.cli.console import print_json, print_table, progress, say
+from vol3d.cli.options import Checkpoint, Device, Json, make_folder, pick_device
+from vol3d.errors import UsageError
+
+if TYPE_CHECKING:
+    from vol3d.engine.settings import Settings
+    from vol3d.engine.task import Evaluation, Task
+
+Part = Literal["validation", "train", "all"]
+
+
+def evaluate(
+    checkpoint: Checkpoint,
+    data: Annotated[Path, typer.Option("--data", help="The data set's folder.", metavar="ROOT")],
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="How ROOT is laid out.  Default: as the data it was trained on.",
+            autocompletion=names.datasets,
+            metavar="NAME",
+        ),
+    ] = None,
+    fold: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Score the validation cases of this fold.")
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PART",
+            help="validation, train or all labelled cases.  Default: validation with --fold or on the data "
+            "that it was trained on, else all.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write evaluation, cases, pictures and report here.")
+    ] = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Score a model on a data set: official metrics per class, with a confidence interval.
+
+    [bold]Examples[/bold]
+
+      vol3d evaluate unetr-hippocampus --data DATA/Task04_Hippocampus --fold 0
+      vol3d evaluate runs/first --data DATA/Task04_Hippocampus -o scores
+      vol3d evaluate runs/cv --data DATA/new_cases --split all --json
+    """
+    if split not in (None, "validation", "train", "all"):
+        raise UsageError("no such split", where="--split", got=split, wanted="validation, train or all")
+    chosen = pick_device(device)
+    from torch import nn
+
+    from vol3d.checkpoint import load
+
+    loaded = load(checkpoint, chosen)
+    task, part = _on(loaded.task, data, dataset, fold, cast("Part | None", split))
+    say(f"{checkpoint}: {len(loaded.models)} model(s) on {chosen}, {part} cases of {data}")
+    if out is not None:
+        make_folder(out)
+    with progress("evaluating") as report:
+        model = loaded.models[0] if len(loaded.models) == 1 else nn.ModuleList(loaded.models)
+        evaluation = task.evaluate(model, chosen, report, pictures=out is not None)
+    evaluation.summary.update(split=part, data=str(data), checkpoint=str(checkpoint), models=len(loaded.models))
+    if out is not None:
+        from vol3d.config import dump
+        from vol3d.engine import results
+        from vol3d.files import write_text
+
+        write_text(out / "config.yaml", dump(task.settings))
+        results.write(out, evaluation, step=0)
+        say(f"report: {out / 'report.html'}")
+    show(evaluation, as_json)
+
+
+def _on(task: Task, root: Path, dataset: str | None, fold: int | None, part: Part | None) -> tuple[Task, Part]:
+    """The task on the data set at `root`, and the part of it that is scored."""
+    trained_on: Settings = task.settings.data  # type: ignore[attr-defined]
+    same = dataset is None and _same_folder(trained_on.root, root)  # type: ignore[attr-defined]
+    part = part or ("validation" if fold is not None or same else "all")
+    if dataset is None:
+        kind = type(trained_on)
+    else:
+        kind = catalog.load(catalog.find(dataset, catalog.DATASETS, "data set").target)
+    values = trained_on.model_dump() if same else {"root": root}
+    return task.on(kind(**values | ({} if fold is None else {"fold": fold})), part), part
+
+
+def _same_folder(one: Path, other: Path) -> bool:
+    try:
+        return one.expanduser().resolve() == other.expanduser().resolve()
+    except OSError:
+        return False
+
+
+def show(evaluation: Evaluation, as_json: bool) -> None:
+    """Prints an evaluation: one JSON object, or the score and a table of the classes."""
+    if as_json:
+        print_json(evaluation.summary)
+        return
+    classes = next((v for v in evaluation.summary.values() if isinstance(v, dict) and _rows(v)), {})
+    columns = list(
+        dict.fromkeys(key for row in classes.values() for key in row if not isinstance(row[key], (list, dict)))
+    )
+    if classes:
+        print_table(["class", *columns], [[name, *(row.get(c) for c in columns)] for name, row in classes.items()])
+    facts = [
+        f"{key.replace('_', ' ')} {value}" for key, value in evaluation.summary.items() if not isinstance(value, dict)
+    ]
+    print(f"{evaluation.score_name} {evaluation.score:.4f}")
+    say("; ".join(facts))
+
+
+def _rows(value: dict[str, object]) -> bool:
+    return bool(value) and all(isinstance(row, dict) for row in value.values())

@@ -1,0 +1,115 @@
+"""The command `vol3d`: its verbs, and one place where faults become a line and an exit code.
+
+Exit codes: 0 good, 1 failed, 2 bad usage, 3 some inputs failed and the others were written, 130 Ctrl-C. No module of a
+verb imports torch before the verb runs, so that help and completion are instant.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from vol3d import __version__
+from vol3d.cli import data, demo, doctor, evaluate, models, predict, train
+from vol3d.errors import Vol3dError
+
+FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
+
+# Typer carries its own copy of click in some releases; its public BadParameter leads to the base of both.
+_CommandLineError = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    name="vol3d",
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (demo.demo, train.train, evaluate.evaluate, predict.predict, models.models, doctor.doctor):
+    app.command()(verb)
+app.add_typer(data.app, name="data")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"vol3d {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def vol3d(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True)
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
+) -> None:
+    """3D vision on point clouds and medical volumes: train, evaluate, predict and look.
+
+    [bold]Examples[/bold]
+
+      vol3d demo
+      vol3d predict unetr-hippocampus scan.nii.gz -o out
+      vol3d train unetr_hippocampus_small data.root=DATA/Task04_Hippocampus
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(BAD_USAGE)
+
+
+def run() -> None:
+    """Entry point of the console command."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs one command line and returns its exit code; never raises but for SystemExit of the shell's completion."""
+    own = list(words[: words.index("--")]) if "--" in words else list(words)
+    debug = "--debug" in own
+    words = [*(word for word in own if word != "--debug"), *words[len(own) :]]  # understood at any place
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=words, prog_name="vol3d", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.EPIPE:
+            return _reader_left()
+        if debug:
+            traceback.print_exc()
+        return _explain(error)
+
+
+def _explain(error: Exception) -> int:
+    """Says on stderr what went wrong, and returns the exit code."""
+    if isinstance(error, Vol3dError):
+        message, code = str(error), error.exit_code
+    elif isinstance(error, _CommandLineError):
+        message, code = error.format_message(), error.exit_code  # type: ignore[attr-defined]
+    elif isinstance(error, MemoryError):
+        message, code = "out of memory", FAILED
+    elif isinstance(error, OSError) and error.strerror:
+        message, code = f"{error.filename}: {error.strerror}" if error.filename else error.strerror, FAILED
+    else:
+        first = (str(error).strip().splitlines() or [""])[0]
+        message, code = f"{type(error).__name__}: {first} (--debug shows where)", FAILED
+    print(message if code == 0 else f"error: {message}", file=sys.stderr)
+    return code
+
+
+def _reader_left() -> int:
+    """The reader of a pipe has gone, as in `vol3d models | head -1`: nothing to say, and nobody to say it to."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return FAILED
+
+
+if __name__ == "__main__":
+    run()

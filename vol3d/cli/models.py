@@ -1,0 +1,77 @@
+"""`vol3d models`: what there is, by name, without loading any of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vol3d import catalog
+from vol3d.cli.console import print_json, print_table
+from vol3d.cli.options import Json
+from vol3d.errors import Vol3dError
+
+
+def models(as_json: Json = False) -> None:
+    """List shipped models, architectures, data sets and recipes.
+
+    [bold]Examples[/bold]
+
+      vol3d models
+      vol3d models --json
+      vol3d models --json > models.json
+    """
+    from vol3d.config import recipes
+
+    entries = {
+        "shipped models": [shipped_model(name, folder) for name, folder in catalog.shipped().items()],
+        "architectures": [_entry(name, entry) for name, entry in catalog.MODELS.items()],
+        "data sets": [_entry(name, entry) for name, entry in catalog.DATASETS.items()],
+        "recipes": [{"name": name, "summary": first_comment(path)} for name, path in recipes().items()],
+    }
+    if as_json:
+        print_json({key.replace(" ", "_"): rows for key, rows in entries.items()})
+        return
+    for title, rows in entries.items():
+        if rows:
+            columns = list(rows[0])
+            print_table(columns, [[row[c] for c in columns] for row in rows], title)
+
+
+def _entry(name: str, entry: catalog.Entry) -> dict[str, Any]:
+    return {"name": name, "task": entry.task, "summary": entry.summary}
+
+
+def shipped_model(name: str, folder: Path) -> dict[str, Any]:
+    """What a shipped model's `config.json` and licence say about it."""
+    from vol3d.files import read_json
+
+    try:
+        about = read_json(folder / "config.json")
+    except Vol3dError:
+        about = None
+    about = about if isinstance(about, dict) else {}
+    licence = next((file for file in sorted(folder.glob("LICENSE*")) if file.is_file()), None)
+    return {
+        "name": name,
+        "classes": ", ".join(str(item) for item in about.get("class_names") or ())[:100],
+        "score": about.get("score"),
+        "of": about.get("score_name"),
+        "licence": _first_line(licence) if licence else None,
+    }
+
+
+def first_comment(path: Path) -> str:
+    """What a recipe's header says in its first line."""
+    line = _first_line(path)
+    return line.lstrip("# ") if line.startswith("#") else ""
+
+
+def _first_line(path: Path) -> str:
+    try:
+        lines = path.read_text("utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next(
+        (line.strip().lstrip("#").strip() if path.suffix == ".md" else line.strip() for line in lines if line.strip()),
+        "",
+    )

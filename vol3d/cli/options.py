@@ -1,0 +1,64 @@
+"""Arguments that several verbs share, so that they mean and say the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vol3d.cli import names
+from vol3d.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+Checkpoint = Annotated[
+    str,
+    typer.Argument(
+        help="A shipped model's name, a run's folder, a folder of folds (an ensemble) or a weights file.",
+        autocompletion=names.checkpoints,
+        metavar="CHECKPOINT",
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option("--device", help="cpu, cuda or cuda:N.  Default: CUDA where there is some.", metavar="NAME"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+
+
+def pick_device(name: str | None) -> torch.device:
+    """The device called `name`; None takes CUDA where there is some.
+
+    Raises:
+        UsageError: no such device on this machine.
+    """
+    import torch
+
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(
+            f"cannot use this device ({reason})", where="--device", got=name, wanted="cpu or cuda"
+        ) from error
+    return device
+
+
+def make_folder(path: Path) -> Path:
+    """The folder `path`, made if it is not there.
+
+    Raises:
+        Vol3dError: it cannot be made, or is a file.
+    """
+    from vol3d.files import explain
+
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        explain(error, path)
+    return path

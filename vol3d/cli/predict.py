@@ -1,0 +1,175 @@
+"""`vol3d predict`: any number of scans; one bad file never stops the rest."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vol3d.cli.console import print_json, print_table, progress, say
+from vol3d.cli.options import Checkpoint, Device, Json, make_folder, pick_device
+from vol3d.errors import UsageError, Vol3dError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from vol3d.engine.task import Task
+
+SOME_FAILED, ALL_FAILED = 3, 1
+
+
+def predict(
+    checkpoint: Checkpoint,
+    inputs: Annotated[
+        list[str], typer.Argument(help="Scans: files, folders, DICOM series, globs.", metavar="INPUT...")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.", metavar="OUT")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Predict again what is there already.")] = False,
+    mirror: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AXES",
+            help="Average over mirrored axes: none, or some of i, j, k as in 'ij'.  Default: the model's own.",
+        ),
+    ] = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Predict scans with a shipped or own model; results lie on each scan's own grid.
+
+    [bold]Examples[/bold]
+
+      vol3d predict unetr-hippocampus scan.nii.gz -o out
+      vol3d predict unetr-hippocampus DICOM_FOLDER 'more/*.nii.gz' -o out
+      vol3d predict runs/cv scans/ -o out --overwrite --json
+    """
+    paths = expand(inputs)
+    chosen = pick_device(device)
+    from vol3d.checkpoint import load
+
+    loaded = load(checkpoint, chosen)
+    task = loaded.task if mirror is None else mirrored(loaded.task, mirror)
+    sources = task.find_inputs(paths)
+    check_results(task, sources, out)
+    make_folder(out)
+    say(f"{checkpoint}: {len(loaded.models)} model(s) on {chosen}, classes {', '.join(task.class_names)}")
+    with progress("predicting") as report:
+        rows = predict_all(task, loaded.models, sources, out, chosen, overwrite, report)
+    if as_json:
+        print_json({"results": rows})
+    else:
+        show(rows, out)
+    failed = sum(row["status"] == "failed" for row in rows)
+    if failed:
+        raise typer.Exit(ALL_FAILED if failed == len(rows) else SOME_FAILED)
+
+
+def expand(inputs: Sequence[str]) -> list[Path]:
+    """Paths that exist as they are, or else what a glob finds.
+
+    Raises:
+        UsageError: a word is neither.
+    """
+    paths: list[Path] = []
+    for word in inputs:
+        path = Path(word).expanduser()
+        found = [path] if path.exists() else _matching(str(path))
+        if not found:
+            raise UsageError("no such file or folder, and no file matches", where=word)
+        paths += found
+    return list(dict.fromkeys(paths))
+
+
+def _matching(pattern: str) -> list[Path]:
+    # Path.glob refuses absolute patterns and does not know `~`.
+    return [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
+
+
+def mirrored(task: Task, axes: str) -> Task:
+    """The same task that averages its predictions over mirrored axes.
+
+    Raises:
+        UsageError: the task has no windows to mirror, or `axes` are none.
+    """
+    settings: Any = task.settings
+    if not hasattr(settings, "window") or not hasattr(settings.window, "mirror_axes"):
+        raise UsageError(f"{task.name} does not mirror", where="--mirror")
+    if axes != "none" and (not axes or set(axes) - set("ijk")):
+        raise UsageError("no such axes", where="--mirror", got=axes, wanted="none, or some of i, j and k")
+    chosen = () if axes == "none" else tuple("ijk".index(axis) for axis in sorted(set(axes)))
+    window = settings.window.model_copy(update={"mirror_axes": chosen})
+    return type(task)(settings.model_copy(update={"window": window}))
+
+
+def check_results(task: Task, sources: Sequence[Path], out: Path) -> None:
+    """Refuses what would write over an input, or two results over each other, before anything is predicted."""
+    taken: dict[Path, Path] = {}
+    if not sources:
+        raise UsageError("no scan among the inputs", do="Give files, folders of files, or DICOM series.")
+    for source in sources:
+        result = task.result_path(source, out).resolve()
+        if result in (one.resolve() for one in (source, *sources)):
+            raise UsageError("the result would replace an input", where=result, do="Choose another folder for -o.")
+        if result in taken:
+            do = "Predict them into different folders."
+            raise UsageError(f"{taken[result]} and {source} would write the same file", where=result, do=do)
+        taken[result] = source
+
+
+def predict_all(
+    task: Task,
+    models: Sequence[nn.Module],
+    sources: Sequence[Path],
+    out: Path,
+    device: torch.device,
+    overwrite: bool,
+    report: Any,
+) -> list[dict[str, Any]]:
+    """One row per scan: its `status` is written, skipped or failed, with what the task says, or the `error`."""
+    rows = []
+    for number, source in enumerate(sources):
+        report(number, len(sources), source.name)
+        row: dict[str, Any] = {"input": str(source), "status": "written"}
+        result = task.result_path(source, out)
+        if result.exists() and not overwrite:
+            row |= {"status": "skipped", "output": str(result)}
+        else:
+            row |= _attempt(task, models, source, out, device)
+        rows.append(row)
+    report(len(sources), len(sources), "")
+    return rows
+
+
+def _attempt(task: Task, models: Sequence[nn.Module], source: Path, out: Path, device: torch.device) -> dict[str, Any]:
+    try:
+        return {"output": str(task.result_path(source, out)), **task.predict(models, source, out, device)}
+    except Vol3dError as error:
+        message = str(error)
+    except Exception as error:  # whatever one file does, the others are still predicted
+        message = f"{source}: {type(error).__name__}: {error}"
+    say(f"error: {message}")
+    return {"status": "failed", "error": message}
+
+
+def show(rows: Sequence[dict[str, Any]], out: Path) -> None:
+    """A table of what happened, the failures with their reason."""
+    done = [row for row in rows if row["status"] != "failed"]
+    columns = list(
+        dict.fromkeys(key for row in done for key, value in row.items() if not isinstance(value, (dict, list)))
+    )
+    nested = list(
+        dict.fromkeys((key, sub) for row in done for key, v in row.items() if isinstance(v, dict) for sub in v)
+    )
+    if done:
+        table = [[*(row.get(c) for c in columns), *((row.get(k) or {}).get(s) for k, s in nested)] for row in done]
+        print_table([*columns, *(f"{key.replace('_', ' ')}: {sub}" for key, sub in nested)], table)
+    failures = [[row["input"], row["error"]] for row in rows if row["status"] == "failed"]
+    if failures:
+        print_table(["failed", "reason"], failures)
+    skipped = sum(row["status"] == "skipped" for row in rows)
+    remark = f", {skipped} skipped because they were there (--overwrite predicts them again)" if skipped else ""
+    say(f"{len(done) - skipped} written to {out}{remark}, {len(failures)} failed")

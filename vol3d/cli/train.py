@@ -1,0 +1,79 @@
+"""`vol3d train`: a configuration, a folder, and the same command again to go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vol3d.cli import names
+from vol3d.cli.console import cell, print_table, say
+from vol3d.cli.options import Device
+from vol3d.errors import UsageError
+
+
+def train(
+    config: Annotated[
+        str,
+        typer.Argument(
+            help="A YAML file, or a shipped recipe's name (see `vol3d models`).", autocompletion=names.recipes
+        ),
+    ],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that replace the file's.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The run's folder.  Default: runs/<name of the recipe>.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Train N seeds; tell mean, deviation, minimum, maximum.")
+    ] = None,
+    folds: Annotated[bool, typer.Option("--folds", help="Train every fold; the folder is then an ensemble.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="One batch through every stage: time and memory, nothing written.")
+    ] = False,
+    overfit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Train and evaluate on N cases: can it learn at all?")
+    ] = None,
+    device: Device = None,
+) -> None:
+    """Train a recipe, evaluate it, write the report. The same command again resumes.
+
+    [bold]Examples[/bold]
+
+      vol3d train unetr_hippocampus_small data.root=DATA/Task04_Hippocampus
+      vol3d train my.yaml optim.lr=1e-3 -o runs/a --dry-run
+      vol3d train my.yaml --folds -o runs/cv
+    """
+    if sum([bool(seeds), folds, dry_run, overfit is not None]) > 1:
+        raise UsageError("choose one of --seeds, --folds, --dry-run and --overfit")
+    words = overrides or []
+    out = out or Path("runs") / Path(config).name.removesuffix(".yaml").removesuffix(".yml")
+    if seeds or folds:
+        _repeat(config, words, out, seeds, device)
+        return
+    from vol3d.config import load_task
+
+    task = load_task(config, words)
+    from vol3d.engine.loop import train as fit
+
+    evaluation = fit(task, out, device=device, dry_run=dry_run, overfit=overfit)
+    if dry_run:
+        print_table(["dry run", "value"], [[key.replace("_", " "), _short(v)] for key, v in evaluation.summary.items()])
+    else:
+        say(f"{evaluation.score_name} {evaluation.score:.4f}; report: {out / 'report.html'}")
+
+
+def _repeat(config: str, words: list[str], out: Path, seeds: int | None, device: str | None) -> None:
+    from vol3d.engine.repeat import train_folds, train_seeds
+
+    spread = train_seeds(config, words, out, seeds, device) if seeds else train_folds(config, words, out, device)
+    print_table(["run", spread.score_name], [[name, score] for name, score in spread.scores.items()])
+    print(spread)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_short(item)}" for key, item in value.items())
+    return f"{value:,}" if isinstance(value, int) else cell(value)
