@@ -61,9 +61,9 @@ def demo(
     print_table(columns, [[row[name] for name in columns] for row in evaluation.rows])
     seconds = time.monotonic() - began
     print(f"mean Dice {cell(evaluation.score)} over {len(chosen)} scans, {seconds:.0f} s")
-    print(f"report    {out / 'report.html'}, to be opened in a browser")
+    print(f"report    {out / 'report.html'}  (open it in a browser)")
     print(f"pictures  {out / 'pictures'}")
-    print(f"masks     {masks}, each on the grid of its scan in {samples / 'imagesTr'}")
+    print(f"masks     {masks}  (each on the grid of its scan in {samples / 'imagesTr'})")
 
 
 def _score(task: Any, cases: Sequence[Case], masks: Path) -> Evaluation:

@@ -10,6 +10,14 @@ from vol3d.cli.console import print_json, print_table
 from vol3d.cli.options import Json
 from vol3d.errors import Vol3dError
 
+# Name -> words that only its text has all of.
+_LICENCES = {
+    "CC-BY-NC-SA 4.0": ("by-nc-sa", "4.0"),
+    "CC-BY-SA 4.0": ("by-sa", "4.0"),
+    "CC-BY 4.0": ("creativecommons.org/licenses/by/4.0",),
+    "Apache-2.0": ("apache license", "version 2.0"),
+}
+
 
 def models(as_json: Json = False) -> None:
     """List shipped models, architectures, data sets and recipes.
@@ -56,8 +64,17 @@ def shipped_model(name: str, folder: Path) -> dict[str, Any]:
         "classes": ", ".join(str(item) for item in about.get("class_names") or ())[:100],
         "score": about.get("score"),
         "of": about.get("score_name"),
-        "licence": _first_line(licence) if licence else None,
+        "licence": licence_name(licence) if licence else None,
     }
+
+
+def licence_name(path: Path) -> str:
+    """The licence that a file names, or the file's first line."""
+    try:
+        text = path.read_text("utf-8", errors="replace").lower()
+    except OSError:
+        return path.name
+    return next((name for name, words in _LICENCES.items() if all(word in text for word in words)), _first_line(path))
 
 
 def first_comment(path: Path) -> str:
@@ -71,7 +88,4 @@ def _first_line(path: Path) -> str:
         lines = path.read_text("utf-8", errors="replace").splitlines()
     except OSError:
         return ""
-    return next(
-        (line.strip().lstrip("#").strip() if path.suffix == ".md" else line.strip() for line in lines if line.strip()),
-        "",
-    )
+    return next((line.strip() for line in lines if line.strip()), "")

@@ -1,0 +1,66 @@
+"""The demo on two of its scans: with a network that knows nothing, and with the one that is shipped."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medical.datasets.msd import MsdSettings
+from vol3d import catalog
+from vol3d.checkpoint import save_best
+from vol3d.cli import demo
+from vol3d.cli.main import main
+from vol3d.config import load_task
+from vol3d.engine.task import Evaluation
+from vol3d.scans.read import read_labels, read_volume
+
+SAMPLES = Path(demo.__file__).resolve().parents[2] / demo.SAMPLES
+SMALL = ["model.width=24", "model.heads=2", "model.depth=2", "model.mlp=24", "model.features=4", "model.skips=[1, 2]"]
+
+
+def check_results(out: Path, said: str) -> None:
+    assert (out / "report.html").read_text("utf-8").count("<img") == 2, "best and worst of two"
+    masks = sorted((out / "masks").iterdir())
+    assert len(masks) == 2
+    for mask in masks:
+        image = read_volume(SAMPLES / "imagesTr" / mask.name)
+        written = read_labels(mask)
+        assert written.array.shape[1:] == image.grid.shape
+        np.testing.assert_array_equal(written.affine, image.affine)
+    with (out / "cases.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 4
+    assert all(word in said for word in ("mean Dice", "report", "masks", "Anterior", "hd95_mm"))
+
+
+def test_with_an_untrained_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    task = load_task(
+        "unetr_hippocampus_small", [f"data.root={SAMPLES}", "data.fold=all", "window.mirror_axes=[]", *SMALL]
+    )
+    (tmp_path / "run").mkdir()
+    save_best(tmp_path / "run", task.model(), task, Evaluation(0.5, "mean_dice", {}), 1)
+    monkeypatch.setattr(demo, "MODEL", str(tmp_path / "run"))
+    assert main(["demo", "-o", str(tmp_path / "out"), "--cases", "2"]) == 0
+    check_results(tmp_path / "out", capsys.readouterr().out)
+
+
+@pytest.mark.skipif(demo.MODEL not in catalog.shipped(), reason=f"the model {demo.MODEL} is not shipped yet")
+def test_with_the_shipped_network(tmp_path: Path, capsys):
+    assert main(["demo", "-o", str(tmp_path / "out"), "--cases", "2"]) == 0
+    said = capsys.readouterr().out
+    check_results(tmp_path / "out", said)
+    score = next(float(line.split()[2]) for line in said.splitlines() if line.startswith("mean Dice"))
+    assert score > 0.8
+
+
+def test_twelve_scans_are_shipped_with_their_licence():
+    assert len(MsdSettings(root=SAMPLES).split().labelled) == 12
+    assert "by-sa" in (SAMPLES / "LICENSE.md").read_text("utf-8").lower()
+
+
+def test_missing_samples_are_told(monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.setattr(demo, "SAMPLES", "medical/samples/none")
+    assert main(["demo"]) == 1
+    assert "the sample scans are not installed" in capsys.readouterr().err
