@@ -54,7 +54,9 @@ def take_nearest(array: np.ndarray, maps: tuple[AxisMap, AxisMap, AxisMap], shap
     """Nearest voxel of `array` (i, j, k) for each voxel of a target grid of `shape`; 0 beyond the outer voxel faces."""
     result = array.transpose([m.source for m in maps])
     for axis, (one, count) in enumerate(zip(maps, shape, strict=True)):
-        index = np.floor(one.coordinates(count) + 0.5).astype(np.int64)
+        # Halves go the way of the target, whichever way the source runs: any orientation gives the same voxels.
+        places = one.coordinates(count)
+        index = (np.floor(places + 0.500001) if one.scale > 0 else np.ceil(places - 0.500001)).astype(np.int64)
         length = result.shape[axis]
         inside = (index >= 0) & (index < length)
         if not np.array_equal(index, np.arange(length)):

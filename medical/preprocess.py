@@ -133,11 +133,11 @@ def foreground_box(array: np.ndarray, above: float | None) -> tuple[Index, Index
 
 def _own_order(spacing_mm: Spacing, code: str, affine: np.ndarray) -> Spacing:
     """Spacing along the axes of `code` -> along those of the affine."""
-    of = {
-        axis: spacing for letter, spacing in zip(code, spacing_mm, strict=True) for axis in (letter, _OPPOSITES[letter])
-    }
-    i, j, k = orientation(affine)
-    return of[i], of[j], of[k]
+    lengths = {}
+    for letter, spacing in zip(code, spacing_mm, strict=True):
+        lengths[letter] = lengths[_OPPOSITES[letter]] = spacing
+    own = orientation(affine)
+    return lengths[own[0]], lengths[own[1]], lengths[own[2]]
 
 
 def _threshold(intensity: ZScore | Window | Unscaled) -> float | None:
