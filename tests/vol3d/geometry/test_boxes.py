@@ -102,4 +102,5 @@ def test_boxes_of_a_real_indoor_scan_hold_its_points(data_root: Path):
     boxes = torch.tensor([instance["bbox_3d"] + [0.0] for instance in scene["instances"]])
     counts = count_points_in_boxes(aligned, boxes)
     assert len(boxes) == 27
-    assert counts.min() == 116 and counts.max() == 3557
+    # The faces go through the outermost points, so rounding decides about one or two of them.
+    assert abs(int(counts.min()) - 116) <= 2 and abs(int(counts.max()) - 3557) <= 2

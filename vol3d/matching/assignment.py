@@ -1,0 +1,168 @@
+"""Linear sum assignment of many cost matrices at once: which column serves which row, at the least total cost.
+
+On the CPU the samples are shared out to the threads of `vol3d.parallel`. A batch on a GPU is fetched in one transfer,
+however many samples and decoder layers it holds, and the answer goes back in one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from vol3d.errors import DataError, UsageError
+from vol3d.matching.assignment_kernels import INFEASIBLE, NOT_A_COST, assign_samples
+from vol3d.parallel import parallel_for
+
+Infeasible = Literal["raise", "partial"]
+
+# Cost entries that are worth a call of their own on another thread: about 50 microseconds of work.
+_ENTRIES_PER_CALL = 16384
+
+
+def assign(costs: Sequence[Tensor], *, infeasible: Infeasible = "raise") -> list[tuple[Tensor, Tensor]]:
+    """Solve cost matrices of any shapes.
+
+    Args:
+        costs: matrices (n_i, m_i) on one device, of any real dtype; inf forbids a pair.
+        infeasible: what happens where inf leaves no complete assignment: `raise`, or `partial`: rows (columns where
+            there are more rows than columns) are served in order, and one that has no way left is passed over. That
+            serves as many as can be served, at the least cost for those that are.
+
+    Returns:
+        For each matrix, row and column indices of the pairs, rows ascending, min(n_i, m_i) of them or fewer; totals
+        and ties as `scipy.optimize.linear_sum_assignment`.
+
+    Raises:
+        DataError: not matrices, NaN or -inf (the message names the sample), no complete assignment.
+        UsageError: unknown value of `infeasible`.
+    """
+    for sample, cost in enumerate(costs):
+        if cost.ndim != 2:
+            raise DataError("not a matrix", where=f"costs[{sample}]", got=tuple(cost.shape), wanted="(n, m)")
+    if not costs:
+        return []
+    shapes = np.array([cost.shape for cost in costs], dtype=np.int64)
+    flat = torch.cat([_real(cost.detach(), f"costs[{i}]").flatten() for i, cost in enumerate(costs)])
+    sizes = shapes[:, 0] * shapes[:, 1]
+    out = _run(flat.cpu().numpy(), np.cumsum(sizes) - sizes, shapes[:, 1], shapes[:, 0], shapes[:, 1], infeasible)
+    found = torch.from_numpy(out).split(shapes[:, 0].tolist())
+    pairs = []
+    for cost, columns in zip(costs, found, strict=True):
+        rows = (columns >= 0).nonzero()[:, 0]
+        pairs.append((rows.to(cost.device), columns[rows].to(cost.device)))
+    return pairs
+
+
+def assign_padded(
+    cost: Float[Tensor, "*batch n m"],
+    rows: Int64[Tensor, "*batch"] | None = None,
+    columns: Int64[Tensor, "*batch"] | None = None,
+    *,
+    infeasible: Infeasible = "raise",
+) -> Int64[Tensor, "*batch n"]:
+    """Solve a batch of matrices that share one padded tensor; fastest with no more rows than columns.
+
+    Args:
+        cost: what lies beyond `rows` and `columns` is not looked at; inf forbids a pair.
+        rows: number of true rows of each sample, all n by default. Best kept on the CPU: on a GPU it is fetched too.
+        columns: number of true columns of each sample, all m by default.
+        infeasible: as `assign`.
+
+    Returns:
+        Column of each row on the device of `cost`, -1 for a row without one (padding included).
+
+    Raises:
+        DataError: as `assign`, and sizes that the tensor does not hold.
+        UsageError: unknown value of `infeasible`.
+    """
+    if cost.ndim < 2:
+        raise DataError("not a batch of matrices", where="cost", got=tuple(cost.shape), wanted="(..., n, m)")
+    batch, (n, m) = cost.shape[:-2], cost.shape[-2:]
+    high, wide = _sizes(rows, n, batch, "rows"), _sizes(columns, m, batch, "columns")
+    values = _real(cost.detach(), "cost").contiguous()
+    offsets = np.arange(len(high), dtype=np.int64) * (n * m)
+    host = _fetch(values)
+    found = _run(host.numpy().reshape(-1), offsets, np.full_like(offsets, m), high, wide, infeasible, batch)
+    out = torch.full((len(high), n), -1, dtype=torch.int64)
+    out[torch.arange(n)[None] < torch.from_numpy(high)[:, None]] = torch.from_numpy(found)
+    return out.reshape(*batch, n).to(cost.device, non_blocking=True)
+
+
+def _fetch(values: Tensor) -> Tensor:
+    """The values on the host; from a GPU in one copy to pinned memory, which is twice as fast as to pageable."""
+    if values.device.type != "cuda":
+        return values.cpu()
+    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    host.copy_(values, non_blocking=True)
+    torch.cuda.current_stream(values.device).synchronize()
+    return host
+
+
+def _run(
+    flat: np.ndarray,
+    offsets: np.ndarray,
+    strides: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    infeasible: Infeasible,
+    batch: tuple[int, ...] | None = None,
+) -> np.ndarray:
+    """Columns of all rows of all samples, one after the other."""
+    if infeasible not in ("raise", "partial"):
+        raise UsageError("unknown treatment", where="infeasible", got=infeasible, wanted="raise or partial")
+    out, status = np.empty(int(rows.sum()), dtype=np.int64), np.zeros(len(rows), dtype=np.int64)
+    ends = np.cumsum(rows)
+    grain = 1 + _ENTRIES_PER_CALL * len(rows) // max(int((rows * columns).sum()), 1)
+    partial = infeasible == "partial"
+    args = (flat, offsets, strides, rows, columns, partial, out, ends - rows, status)
+    parallel_for(assign_samples, len(rows), *args, grain=grain)
+    if status.any():
+        _refuse(status, rows, columns, partial, batch)
+    return out
+
+
+def _refuse(
+    status: np.ndarray, rows: np.ndarray, columns: np.ndarray, partial: bool, batch: tuple[int, ...] | None
+) -> None:
+    for fault in (NOT_A_COST, INFEASIBLE):
+        samples = np.flatnonzero(status == fault)
+        if len(samples) == 0 or (fault == INFEASIBLE and partial):
+            continue
+        first = int(samples[0])
+        index = (first,) if batch is None else tuple(int(i) for i in np.unravel_index(first, batch or (1,)))
+        where = f"costs{list(index)}, {rows[first]} x {columns[first]}"
+        if fault == NOT_A_COST:
+            got = f"NaN or -inf in {len(samples)} of {len(status)} samples"
+            raise DataError("not a cost", where=where, got=got, wanted="numbers, or inf for a forbidden pair")
+        raise DataError(
+            "no complete assignment: too many pairs are forbidden",
+            where=where,
+            got=f"{len(samples)} of {len(status)} samples without one",
+            do="Forbid fewer pairs, or pass infeasible='partial'.",
+        )
+
+
+def _real(cost: Tensor, where: str) -> Tensor:
+    if cost.is_complex():
+        raise DataError("not a cost", where=where, got=cost.dtype, wanted="a real dtype")
+    if cost.dtype in (torch.float32, torch.float64):
+        return cost
+    return cost.float() if cost.is_floating_point() else cost.double()
+
+
+def _sizes(sizes: Tensor | None, limit: int, batch: torch.Size, argument: str) -> np.ndarray:
+    if sizes is None:
+        return np.full(batch.numel(), limit, dtype=np.int64)
+    if sizes.shape != batch or sizes.is_floating_point():
+        got = f"{tuple(sizes.shape)} {sizes.dtype}"
+        raise DataError("not one size per sample", where=argument, got=got, wanted=f"{tuple(batch)} integers")
+    values = sizes.detach().cpu().numpy().reshape(-1).astype(np.int64)
+    if len(values) and (values.min() < 0 or values.max() > limit):
+        got = values[(values < 0) | (values > limit)].tolist()
+        raise DataError("a size that the batch does not hold", where=argument, got=got[:5], wanted=f"0 to {limit}")
+    return values
