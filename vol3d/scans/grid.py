@@ -8,10 +8,12 @@ lies at source index (t + 1/2) n / m - 1/2. From the outermost centre to the fac
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
 from vol3d.errors import DataError, UsageError
-from vol3d.scans.interpolate import AxisTaps, Lookup, axis_taps
+from vol3d.scans.interpolate import AxisTaps, Lookup, Order, axis_taps
 from vol3d.scans.orientation import derived, orientation, reorient, reorient_to
 from vol3d.scans.volume import Grid, Volume
 from vol3d.scans.voxels import empty
@@ -72,7 +74,7 @@ def resample_to(volume: Volume, grid: Grid, order: int = 1, outside: float = 0.0
     source_from_target = np.linalg.solve(volume.affine, grid.affine)
     depth = max(1, SLAB_VOXELS // max(1, grid.shape[1] * grid.shape[2]))
     for channel, voxels in enumerate(volume.array):
-        lookup = _lookup(voxels, source_from_target, grid.shape, order)
+        lookup = _lookup(voxels, source_from_target, grid.shape, cast(Order, order))
         for i in range(0, grid.shape[0], depth):
             rows = slice(i, min(grid.shape[0], i + depth))
             part = _vote(voxels, lookup, rows) if labels and order == 1 else lookup.values(rows)
@@ -81,7 +83,7 @@ def resample_to(volume: Volume, grid: Grid, order: int = 1, outside: float = 0.0
     return Volume(array, grid, volume.source, volume.notes)
 
 
-def _lookup(voxels: np.ndarray, source_from_target: np.ndarray, shape: Triple, order: int) -> Lookup:
+def _lookup(voxels: np.ndarray, source_from_target: np.ndarray, shape: Triple, order: Order) -> Lookup:
     taps = axis_taps(voxels.shape, source_from_target, shape, order)
     return AxisTaps(voxels, taps, order) if taps is not None else Lookup(voxels, source_from_target, shape, order)
 

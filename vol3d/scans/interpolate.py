@@ -8,12 +8,13 @@ outermost voxel centres, and cubic means the interpolating B-spline with mirrore
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from scipy import ndimage
 
 Triple = tuple[int, int, int]
+Order = Literal[0, 1, 3]  # nearest, linear, cubic B-spline
 PARALLEL = 1e-3  # voxels: how far a shear or turn that is ignored may move the farthest corner
 FACE = 0.5 + 1e-4  # voxels beyond the outermost centre that still belong to the volume
 
@@ -35,7 +36,7 @@ class Taps:
     weight: np.ndarray
 
 
-def axis_taps(source: Triple, source_from_target: np.ndarray, target: Triple, order: int) -> list[Taps] | None:
+def axis_taps(source: Triple, source_from_target: np.ndarray, target: Triple, order: Order) -> list[Taps] | None:
     """Taps of each target axis, or None where the grids' axes are not parallel."""
     linear = source_from_target[:3, :3]
     axes = np.abs(linear).argmax(axis=0)
@@ -50,7 +51,7 @@ def axis_taps(source: Triple, source_from_target: np.ndarray, target: Triple, or
     return taps
 
 
-def _taps(axis: int, places: np.ndarray, count: int, order: int) -> Taps:
+def _taps(axis: int, places: np.ndarray, count: int, order: Order) -> Taps:
     clamped = np.clip(places, 0, count - 1)
     if order == 0:
         # Halves go up, as in `np.floor(x + 0.5)`; the small number keeps rounding of the affine from deciding.
@@ -74,7 +75,7 @@ def _taps(axis: int, places: np.ndarray, count: int, order: int) -> Taps:
     return Taps(axis, places, index, weight.astype(np.float32))
 
 
-def _coefficients(voxels: np.ndarray, order: int) -> np.ndarray:
+def _coefficients(voxels: np.ndarray, order: Order) -> np.ndarray:
     """(i, j, k) voxels as they are, or as B-spline coefficients in float32, an axis and a slab at a time."""
     if order != 3:
         return voxels
@@ -93,7 +94,7 @@ def _coefficients(voxels: np.ndarray, order: int) -> np.ndarray:
 class Lookup:
     """Values of (i, j, k) voxels at the target indices that an affine brings to source indices."""
 
-    def __init__(self, voxels: np.ndarray, source_from_target: np.ndarray, shape: Triple, order: int) -> None:
+    def __init__(self, voxels: np.ndarray, source_from_target: np.ndarray, shape: Triple, order: Order) -> None:
         self._voxels, self._order, self._shape = voxels, order, shape
         self._matrix = source_from_target
         self._coefficients = _coefficients(voxels, order)
@@ -142,7 +143,7 @@ class Lookup:
 class AxisTaps(Lookup):
     """The same for parallel axes: three one-dimensional sums."""
 
-    def __init__(self, voxels: np.ndarray, taps: list[Taps], order: int) -> None:
+    def __init__(self, voxels: np.ndarray, taps: list[Taps], order: Order) -> None:
         self._voxels, self._order, self._taps = voxels, order, taps
         self._coefficients = _coefficients(voxels, order)
 
@@ -190,8 +191,7 @@ def _weighted(block: np.ndarray, index: np.ndarray, weight: np.ndarray, axis: in
     return total
 
 
-def _interpolated(coefficients: np.ndarray, places: np.ndarray, order: int) -> np.ndarray:
-    # `Any`: scipy's published types refuse an output array that its documentation allows.
-    result: Any = np.empty(places.shape[1:], np.float32)
-    ndimage.map_coordinates(coefficients, places, output=result, order=order, mode="mirror", prefilter=False)
+def _interpolated(coefficients: np.ndarray, places: np.ndarray, order: Order) -> np.ndarray:
+    result = np.empty(places.shape[1:], np.float32)
+    ndimage.map_coordinates(coefficients, places, result, order, "mirror", prefilter=False)
     return result

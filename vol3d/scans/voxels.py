@@ -14,7 +14,13 @@ SLAB_BYTES = 1 << 24  # stored bytes that one step works on; its float64 copy st
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype, where: str | PathLike[str]) -> np.ndarray:
-    """Room for the voxels. Raises DataError where the machine has less memory than that, before any is taken."""
+    """Room for the voxels. Raises DataError where the machine has less memory than that."""
+    check_memory(shape, dtype, where)
+    return np.empty(shape, dtype)
+
+
+def check_memory(shape: tuple[int, ...], dtype: np.dtype, where: str | PathLike[str]) -> None:
+    """Raises DataError for voxels that cannot fit into this machine, before any memory is taken."""
     need = dtype.itemsize * math.prod(shape)
     if hasattr(os, "sysconf") and need > (have := os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")):
         raise DataError(
@@ -24,7 +30,6 @@ def empty(shape: tuple[int, ...], dtype: np.dtype, where: str | PathLike[str]) -
             wanted=f"less than {have / 2**30:.0f} GiB",
             do="Crop or resample it elsewhere, or check its header.",
         )
-    return np.empty(shape, dtype)
 
 
 def image_slab(
