@@ -133,20 +133,19 @@ class _Run:
                 self._leave()
 
     def _agree(self, result: StepResult) -> tuple[bool, bool]:
-        """Whether to stop and whether to save, the same in all processes; stops all if a loss is not finite."""
-        # A norm that is not finite is the scaler's business if there is one: it skips the step.
-        scaled = self.learner.scaler.is_enabled()
-        fault = not result.is_finite or not (scaled or torch.isfinite(torch.tensor(result.grad_norm)))
+        """Whether to stop and whether to save, the same in all processes; ends all if the numbers are not finite."""
         save = self.group.is_main and time.monotonic() - self.saved_at > self.settings.save_every_s
-        flags = [float(fault), float(self.stop.asked is not None), float(save), *result.terms.values()]
-        faults, stops, saves, *terms = self.group.sum(flags)
-        if fault:
-            what = "the loss is not finite" if not result.is_finite else "the gradient is not finite"
-            where = f"step {self.point.step}, cases {', '.join(result.ids)}"
-            do = "Look at these cases; a lower optim.lr, a longer optim.warmup or train.amp=off may help."
-            raise Vol3dError(what, where=where, got=result.terms, do=do)
+        flags = [float(not result.is_finite), float(self.stop.asked is not None), float(save)]
+        faults, stops, saves, *terms = self.group.sum([*flags, *result.terms.values()])
+        where = f"step {self.point.step}, cases {', '.join(result.ids)}"
+        do = "Look at these cases; a lower optim.lr, a longer optim.warmup or train.amp=off may help."
+        if not result.is_finite:
+            raise Vol3dError("the loss is not finite", where=where, got=result.terms, do=do)
         if faults:
             raise Vol3dError("another process met a loss that is not finite", where=f"step {self.point.step}")
+        # A scaler skips such a step by itself and goes on with a smaller scale.
+        if not math.isfinite(result.grad_norm) and not self.learner.scaler.is_enabled():
+            raise Vol3dError("the gradient is not finite", where=where, got=result.terms, do=do)
         sums = self.point.sums
         for name, value in zip(result.terms, terms, strict=True):
             sums[name] = sums.get(name, 0.0) + value / self.group.count

@@ -54,6 +54,10 @@ def assert_same(one: object, other: object) -> None:
         assert isinstance(other, dict) and one.keys() == other.keys()
         for key in one:
             assert_same(one[key], other[key])
+    elif isinstance(one, (list, tuple)):
+        assert isinstance(other, (list, tuple)) and len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            assert_same(a, b)
     else:
         assert one == other
 
