@@ -57,7 +57,7 @@ def headline(run: RunFolder) -> str:
     parts = [f'<div class="score"><b>{text}</b><span>{escape(title_of(name))}</span></div>']
     interval = _interval(summary, name)
     if interval:
-        parts.append(f'<p class="interval">confidence interval {interval[0]:.4f} to {interval[1]:.4f}</p>')
+        parts.append(f'<p class="interval">95 % confidence interval {interval[0]:.4f} to {interval[1]:.4f}</p>')
     facts = {key: value for key, value in _scalars(summary) if key not in {name, "score", "score_name", "rows"}}
     notes = {key: facts.pop(key) for key, value in list(facts.items()) if len(str(value)) > _LONG}
     parts.append(_facts(facts))
@@ -101,7 +101,7 @@ def pictures(run: RunFolder) -> str:
     """The pictures with their captions."""
     figures = []
     for name, png in run.pictures.items():
-        caption = escape(name.replace("_", " ").replace("-", " ", 1), quote=True)
+        caption = escape(name, quote=True)
         data = base64.b64encode(png).decode()
         figures.append(
             f'<figure><img alt="{caption}" loading="lazy" src="data:image/png;base64,{data}"/>'

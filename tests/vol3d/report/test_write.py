@@ -112,7 +112,7 @@ def test_a_finished_run(run: Path):
     assert tree.has("0.801 to 0.843"), "interval of a class"
     assert tree.has("loss/dice", "learning rate", "Configuration", "name: unetr", "torch", "2.13.0")
     images = [attrs["alt"] for tag, attrs in tree.tags if tag == "img"]
-    assert [alt.split()[0] for alt in images] == ["best", "median", "worst"]
+    assert [alt.split("_")[0] for alt in images] == ["best", "median", "worst"]
     assert tree.count("svg") == 5, "loss, score, learning rate, box plots of Dice and HD95"
     assert sum(css == "sortable" for tag, a in tree.tags if tag == "table" for css in [a.get("class")]) == 1
     assert "nan" not in " ".join(tree.words).lower().split()
