@@ -16,7 +16,7 @@ import numpy as np
 from medical.datasets.cases import UNUSED, Case, DataSplit, Fault, listed
 from medical.datasets.pairs import channel_complaint, grid_complaint, label_complaint, label_counts, read_image
 from medical.datasets.parallel import Progress, over_cases
-from vol3d.errors import DataError
+from vol3d.errors import Vol3dError
 from vol3d.scans.gzipped import open_checked
 from vol3d.scans.nifti_header import read_header
 from vol3d.scans.read import read_labels
@@ -85,15 +85,15 @@ def _image(case: Case, found: Findings) -> Volume | None:
     """The image; one with NaN is read all the same, after the complaint, for the sake of its other faults."""
     try:
         return read_image(case.images)
-    except DataError as error:
+    except Vol3dError as error:
         _unreadable(error, found)
     try:
         return read_image(case.images, fill_nonfinite=0.0)
-    except DataError:
+    except Vol3dError:
         return None
 
 
-def _unreadable(error: DataError, found: Findings) -> None:
+def _unreadable(error: Vol3dError, found: Findings) -> None:
     facts = [f"{word} {value}" for word, value in (("got", error.got), ("wanted", error.wanted)) if value is not None]
     what = "; ".join([f"{error.where}: {error.what}" if error.where else error.what, ", ".join(facts)]).rstrip("; ")
     found.add("error", what, error.do or "Copy or export the file again.")
@@ -117,7 +117,7 @@ def _judge_image(image: Volume, channel_names: Sequence[str], found: Findings) -
 def _judge_label(path: Path, image: Volume | None, class_names: Sequence[str], found: Findings) -> None:
     try:
         label = read_labels(path)
-    except DataError as error:
+    except Vol3dError as error:
         return _unreadable(error, found)
     wrong = grid_complaint(image.grid, label.grid, "label") if image is not None else None
     for complaint in (wrong, label_complaint(label.array[0], class_names)):

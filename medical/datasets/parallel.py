@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from typing import Any, TypeVar
 
 from medical.datasets.cases import Case, listed
@@ -31,17 +32,18 @@ def over_cases(
         progress: called after each case, in the order in which they end.
 
     Raises:
-        Vol3dError: a process was killed, most often for want of memory.
+        Vol3dError: a case does not fit into memory, or a process was killed, most often for that reason.
         Exception: whatever `function` raises; the remaining cases are not begun.
     """
+    work = partial(_named, function)
     if workers is None:
         workers = min(_cores(), len(cases)) if len(cases) > 1 else 0
     if workers <= 0:
-        return [_told(function(case), number, cases, progress) for number, case in enumerate(cases)]
+        return [_told(work(case), number, cases, progress) for number, case in enumerate(cases)]
     # A forked child inherits locks that another thread holds, and CUDA does not survive a fork.
     pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
     try:
-        futures = [pool.submit(function, case) for case in cases]
+        futures = [pool.submit(work, case) for case in cases]
         _follow(dict(zip(futures, cases, strict=True)), progress)
         return [future.result() for future in futures]
     except BrokenProcessPool as error:
@@ -53,6 +55,14 @@ def over_cases(
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _named(function: Callable[[Case], Result], case: Case) -> Result:
+    try:
+        return function(case)
+    except MemoryError as error:
+        do = "Use fewer workers, or crop or resample the case."
+        raise Vol3dError("the volume does not fit into memory", where=case.name, do=do) from error
 
 
 def _cores() -> int:

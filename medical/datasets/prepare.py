@@ -85,14 +85,12 @@ def prepare_case(
     record = out / "cases" / f"{case.name}.json"
     try:
         key = _key(case, names, preprocess)
-        if record.exists() and image_path.exists() and label_path.exists():
-            done = read_json(record)
-            if done.get("key") == key:
-                return {"grid": done["grid"]}
+        if image_path.exists() and label_path.exists() and (grid := _grid_made(record, key)):
+            return {"grid": grid}
         image, label = read_pair(case, *names)
         ready = prepare_image(image, preprocess)
         labels = prepare_labels(label, ready.grid)
-    except DataError as error:
+    except Vol3dError as error:
         return {"fault": str(error)}
     record.unlink(missing_ok=True)  # a record beside arrays of another time would vouch for them
     for path, array in ((image_path, ready.array), (label_path, labels.array.astype(np.uint8))):
@@ -101,6 +99,15 @@ def prepare_case(
     grid = {"shape": list(ready.grid.shape), "affine": ready.grid.affine.tolist()}
     write_json(record, {"key": key, "grid": grid})
     return {"grid": grid}
+
+
+def _grid_made(record: Path, key: str) -> dict[str, Any] | None:
+    """The grid of a case that was made from just this, or None."""
+    try:
+        done = read_json(record)
+    except DataError:  # missing or damaged: the case is made again
+        return None
+    return done["grid"] if isinstance(done, dict) and done.get("key") == key else None
 
 
 def _key(case: Case, names: tuple[Sequence[str], Sequence[str]], preprocess: PreprocessSettings) -> str:

@@ -20,7 +20,7 @@ from medical.datasets.pairs import label_counts, read_image, read_pair
 from medical.datasets.parallel import Progress, over_cases
 from medical.datasets.suggest import suggest
 from medical.preprocess import foreground_box
-from vol3d.errors import DataError
+from vol3d.errors import DataError, Vol3dError
 from vol3d.scans.volume import Volume
 
 SAMPLE = (
@@ -79,7 +79,7 @@ def case_stats(case: Case, class_names: Sequence[str], channel_names: Sequence[s
             image = read_image(case.images)
             return CaseStats(_grid_facts(case, image), np.empty((0, len(channel_names))))
         image, label = read_pair(case, class_names, channel_names)
-    except DataError as error:
+    except Vol3dError as error:
         return CaseStats({"name": case.name}, np.empty((0, len(channel_names))), str(error))
     foreground = image.array[:, label.array[0] > 0]
     facts = _grid_facts(case, image)
