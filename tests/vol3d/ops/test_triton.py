@@ -1,0 +1,50 @@
+"""The Triton kernels against plain torch: in the interpreter everywhere, on a GPU where there is one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from vol3d.ops import VoxelGrid, assign_voxels, ball_query, farthest_point_sample, knn, scatter_reduce, voxelize
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+def test_kernels_in_the_interpreter() -> None:
+    pytest.importorskip("triton", reason="no Triton on this system")
+    command = [sys.executable, "-m", "tests.vol3d.ops.triton_checks", "cpu"]
+    done = subprocess.run(
+        command, cwd=PROJECT, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "same", done.stdout + done.stderr[-2000:]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cpu_and_gpu_agree() -> None:
+    from tests.vol3d.ops.triton_checks import check
+
+    check("cuda", 5000, 0, False, False)
+    points = torch.randn(2, 4000, 4, generator=torch.Generator().manual_seed(0))
+    xyz, there = points[..., :3].contiguous(), points.cuda()
+    near = there[..., :3].contiguous()
+    assert torch.equal(
+        farthest_point_sample(near, 100, counts=[4000, 900]).cpu(), farthest_point_sample(xyz, 100, counts=[4000, 900])
+    )
+    assert torch.equal(
+        ball_query(near, near[:, :50], 0.5, 8).indices.cpu(), ball_query(xyz, xyz[:, :50], 0.5, 8).indices
+    )
+    assert torch.equal(knn(near, near[:, :50], 8).indices.cpu(), knn(xyz, xyz[:, :50], 8).indices)
+    grid = VoxelGrid((0.5, 0.5, 0.5), (-2, -2, -2, 2, 2, 2))
+    first, second = assign_voxels(list(points), grid), assign_voxels(list(there), grid)
+    assert torch.equal(first.voxels, second.voxels.cpu()) and torch.equal(first.coordinates, second.coordinates.cpu())
+    blocks, others = (voxelize(list(p), grid, max_points=3, max_voxels=200) for p in (points, there))
+    assert torch.equal(blocks.points, others.points.cpu())
+    mean = scatter_reduce(second.points, second.voxels, len(second.counts), "mean")
+    torch.testing.assert_close(mean.cpu(), first.mean())
+    assert torch.equal(mean, scatter_reduce(second.points, second.voxels, len(second.counts), "mean"))

@@ -1,0 +1,43 @@
+"""Checks of the Triton kernels, run as a program: under the interpreter on the CPU (TRITON_INTERPRET=1), or on CUDA.
+
+The interpreter must be asked for before a kernel is decorated, hence a process of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+
+from vol3d.ops.neighbors_torch import ball
+from vol3d.ops.neighbors_triton import ball_triton
+from vol3d.ops.sampling_torch import sample_by_rows, usable_points
+from vol3d.ops.sampling_triton import sample_clouds_triton
+
+
+def check(device: str, n: int, seed: int, lattice: bool, skip: bool) -> None:
+    random = torch.Generator().manual_seed(seed)
+    points = torch.randn(2, n, 3, generator=random)
+    points = ((points * 2).round() / 2 if lattice else points).to(device)
+    points[0, n // 3] = torch.tensor([0.02, -0.015, 0.01])  # the first pick, near the origin
+    sizes = torch.tensor([n, n // 2 + 1], device=device)
+    points[1, n // 2 + 1 :] = torch.nan
+    starts = torch.tensor([n // 3, 0], device=device)
+    usable = usable_points(points, sizes, skip)
+    k = min(n // 2 + 1, 7)
+    picks, wanted = sample_clouds_triton(points, usable, starts, k), sample_by_rows(points, usable, starts, k)
+    if not torch.equal(picks, wanted):
+        raise SystemExit(f"sampling differs: n {n}, seed {seed}, lattice {lattice}: {picks} {wanted}")
+    centers, center_sizes = points[:, : n // 2 + 1].contiguous(), torch.tensor([n // 2 + 1, 1], device=device)
+    for radius2, most in ((0.25, 5), (9.0, 3), (0.25, 0)):
+        found = ball_triton(points, centers, sizes, center_sizes, radius2, most)
+        right = ball(points, centers, sizes, center_sizes, radius2, most)
+        if not all(torch.equal(a, b) for a, b in zip(found, right, strict=True)):
+            raise SystemExit(f"balls differ: n {n}, seed {seed}, radius^2 {radius2}, k {most}")
+
+
+if __name__ == "__main__":
+    device = sys.argv[1]
+    for n, seed, lattice, skip in ((1, 0, False, False), (300, 1, False, False), (280, 2, True, True)):
+        check(device, n, seed, lattice, skip)
+    print("same")
