@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from torch import nn
@@ -59,13 +59,28 @@ def train(
             _open(folder, stack)
         group.wait()
         point = resume.read(folder) or resume.Point()
-        run = _Run(task, folder, group, point, overfit)
-        evaluation = None if point.step < run.total else results.read(folder)
+        about = _about(task, group, overfit)
+        if point.about:
+            resume.check_same_run(point.about["run"], about["run"], folder)
+        # Asked before the data are opened, which may take minutes.
+        evaluation = results.read(folder) if point.step == point.about.get("steps") else None
         if evaluation is None:
-            evaluation = run.work(stack)
-        elif group.is_main:
+            return _Run(task, folder, group, point, about).work(stack)
+        if group.is_main:
             print(f"{folder}: this run has ended, {evaluation.score_name} {evaluation.score:.4f}; nothing to do")
         return evaluation
+
+
+def _about(task: Task, group: Processes, overfit: int | None) -> dict[str, Any]:
+    """What the resume point says about itself; `run` is what must not change between a stop and its resume."""
+    about = checkpoint.describe(task)
+    about["run"] = {
+        **about.pop("settings"),
+        "class_names": about["class_names"],
+        "processes": group.count,
+        "overfit": overfit,
+    }
+    return about
 
 
 def _open(folder: Path, stack: ExitStack) -> None:
@@ -80,7 +95,7 @@ def _open(folder: Path, stack: ExitStack) -> None:
 class _Run:
     """A run in its folder, from a resume point to the end."""
 
-    def __init__(self, task: Task, folder: Path, group: Processes, point: resume.Point, overfit: int | None) -> None:
+    def __init__(self, task: Task, folder: Path, group: Processes, point: resume.Point, about: dict[str, Any]) -> None:
         self.task, self.folder, self.group, self.point = task, folder, group, point
         self.settings = task.settings.train
         self.samples = task.samples()
@@ -89,12 +104,11 @@ class _Run:
         s = self.settings
         self.plan = Plan(len(self.samples), s.batch, s.accumulate, group.count, s.seed)
         self.total = s.epochs * self.plan.steps
-        same = {"processes": group.count, "training samples": len(self.samples), "overfit": overfit}
-        about = checkpoint.describe(task)
-        about["run"] = {**about.pop("settings"), **same, "class_names": about["class_names"]}
-        if point.about:
-            resume.check_same_run(point.about["run"], about["run"], folder)
-        point.about = about
+        known = point.about.get("samples", len(self.samples))
+        if known != len(self.samples):
+            what = "the data set is not the one that this run began with"
+            raise UsageError(what, where=folder, got=f"{len(self.samples)} training samples", wanted=known)
+        point.about = about | {"samples": len(self.samples), "steps": self.total}
         self.row_every = max(1, self.total // ROWS)
         self.saved_at = time.monotonic()
 

@@ -6,6 +6,9 @@ they are spread evenly over the processes and batches, and every sample weighs t
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +22,8 @@ from vol3d.engine.stop import ignore_in_worker
 from vol3d.engine.task import Batch, Samples
 from vol3d.errors import DataError, Vol3dError
 
-WORKER_TIMEOUT_S = 1800
+WORKER_TIMEOUT_S = 1800.0
+POLL_S = 2.0
 Item = tuple[int, int]
 """(epoch, index) of a sample."""
 
@@ -117,10 +121,13 @@ class Loader:
             batch_sampler=_Order(plan, rank, start, stop),
             collate_fn=items.collate,
             num_workers=workers,
-            timeout=WORKER_TIMEOUT_S if workers else 0,
+            timeout=POLL_S if workers else 0,
             worker_init_fn=ignore_in_worker,
         )
         self.batches = iter(self.loader)
+        if workers and hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():
+            # torch's handler raises wherever the program happens to be; `_next` asks for the workers' health instead.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def step(self, step: int) -> Iterator[tuple[Batch, float]]:
         """The batches and weights of step `step`; steps are taken in order.
@@ -132,17 +139,22 @@ class Loader:
             yield self._next(step, items), weight
 
     def _next(self, step: int, items: list[Item]) -> Batch:
-        try:
-            batch = next(self.batches)
-        except RuntimeError as error:
-            if "DataLoader" not in str(error) and "shared memory" not in str(error):
-                raise
-            names = ", ".join(self.samples.name(index) for _, index in items)
-            raise Vol3dError(
-                f"a data-loader worker died or hangs ({str(error).splitlines()[0]})",
-                where=f"step {step}, next batch: {names}",
-                do="Mostly memory runs out: fewer train.workers (0 works everywhere), or a larger /dev/shm.",
-            ) from error
+        began = time.monotonic()
+        while True:
+            try:
+                batch = next(self.batches)
+                break
+            except RuntimeError as error:
+                if "timed out" in str(error) and time.monotonic() - began < WORKER_TIMEOUT_S:
+                    continue  # the workers were all alive when it gave up waiting
+                if "DataLoader" not in str(error) and "shared memory" not in str(error):
+                    raise
+                names = ", ".join(self.samples.name(index) for _, index in items)
+                raise Vol3dError(
+                    f"a data-loader worker died or hangs ({str(error).splitlines()[0]})",
+                    where=f"step {step}, next batch: {names}",
+                    do="Mostly memory runs out: fewer train.workers (0 works everywhere), or a larger /dev/shm.",
+                ) from error
         if isinstance(batch, _Failure):
             raise batch.error from RuntimeError(f"in a data-loader worker\n{batch.trace}")
         return batch

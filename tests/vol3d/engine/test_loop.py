@@ -164,7 +164,7 @@ def test_dry_run_touches_nothing_and_tells_the_size(tmp_path: Path) -> None:
 def test_overfit_trains_on_a_few(tmp_path: Path) -> None:
     train(toy(tmp_path), tmp_path / "run", device="cpu", overfit=4)
     point = resume.read(tmp_path / "run")
-    assert point and point.about["run"]["training samples"] == 4
+    assert point and (point.about["samples"], point.about["run"]["overfit"]) == (4, 4)
 
 
 def test_seeds_report_their_spread(tmp_path: Path) -> None:

@@ -90,9 +90,18 @@ def test_a_killed_worker_is_told(tmp_path: Path) -> None:
 def test_a_hanging_worker_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from vol3d.engine import order
 
-    monkeypatch.setattr(order, "WORKER_TIMEOUT_S", 1)
+    monkeypatch.setattr(order, "WORKER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(order, "POLL_S", 0.3)
     with pytest.raises(Vol3dError, match="died or hangs"):
         train(toy(tmp_path, "train.workers=1", "data.seconds=4"), tmp_path / "run", device="cpu")
+
+
+def test_a_slow_worker_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vol3d.engine import order
+
+    monkeypatch.setattr(order, "POLL_S", 0.02)
+    task = toy(tmp_path, "train.workers=1", "data.seconds=0.1", "train.epochs=1")
+    assert train(task, tmp_path / "run", device="cpu").score_name == "mean_margin"
 
 
 def test_an_empty_training_split(tmp_path: Path) -> None:

@@ -207,13 +207,24 @@ def test_a_finished_run_says_so(tmp_path: Path, whole: Path, capsys: pytest.Capt
         ("optim.lr=1", "optim.lr: 0.01 -> 1.0"),
         ("train.epochs=5", "train.epochs: 4 -> 5"),
         ("model.width=4", "model.width: 8 -> 4"),
-        ("data.samples=13", "training samples: 14 -> 13"),
+        ("data.samples=13", "data.samples: 14 -> 13"),
         ("data.classes=[a, b]", r"class_names: \['in', 'out'\] -> \['a', 'b'\]"),
     ],
 )
 def test_other_settings_are_refused(tmp_path: Path, whole: Path, word: str, told: str) -> None:
     with pytest.raises(UsageError, match=told):
         train(toy(tmp_path, word), whole, device="cpu")
+
+
+def test_another_data_set_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.vol3d.engine.toy import ToySamples
+
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        at_step(patch, 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        train(toy(tmp_path), tmp_path / "run", device="cpu")
+    monkeypatch.setattr(ToySamples, "__len__", lambda self: 13)
+    with pytest.raises(UsageError, match="got 13 training samples, wanted 14"):
+        train(toy(tmp_path), tmp_path / "run", device="cpu")
 
 
 def test_harmless_settings_may_change(tmp_path: Path, whole: Path) -> None:
