@@ -19,6 +19,8 @@ from vol3d.scans.dicom_frames import SEGMENTATIONS
 from vol3d.scans.dicom_series import find_series, ordered_frames
 from vol3d.scans.volume import Grid, Segmentation
 
+PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PositionReferenceIndicator")
+STUDY = ("StudyID", "StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName")
 PLACE_MM = 0.01  # how exactly a mask must stand on the slices it was made for
 
 
@@ -137,11 +139,19 @@ def _source(segmentation: Segmentation) -> list[Any]:
     for series in found:
         ordered, grid = ordered_frames(series, source)
         if grid.same_place(segmentation.grid, PLACE_MM):
-            headers = {entry.name: dataset for entry, dataset in series.members}
+            headers = {entry.name: _completed(dataset) for entry, dataset in series.members}
             if ordered[0].number is not None:
                 return _multi_frame(headers, ordered, source)
             return [headers[frame.entry.name] for frame in ordered]
     raise UsageError("the segmentation does not stand on its source's slices", where=source)
+
+
+def _completed(dataset: Any) -> Any:
+    """The header with empty values for what anonymising removes although the standard wants it there (type 2)."""
+    for name in (*PATIENT, *STUDY):
+        if name not in dataset:
+            setattr(dataset, name, "")
+    return dataset
 
 
 def _multi_frame(headers: dict[str, Any], ordered: list[Any], source: Path) -> list[Any]:

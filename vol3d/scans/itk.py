@@ -11,6 +11,7 @@ import numpy as np
 from vol3d.errors import DataError
 from vol3d.scans.affine import LPS_TO_RAS, check_affine
 from vol3d.scans.gzipped import MOST_PER_BYTE
+from vol3d.scans.itk_stream import check_stream
 from vol3d.scans.volume import Grid, Volume
 from vol3d.scans.voxels import check_memory, empty, image_slab, label_slab, narrowest, slab_depth
 
@@ -81,6 +82,7 @@ def _check_header(reader: Any, path: Path) -> None:
     if path.suffix.lower() in (".mha", ".nrrd") and need > path.stat().st_size * MOST_PER_BYTE:
         raise DataError("the header describes more voxels than the file can hold", where=path, got=f"{need} bytes")
     check_memory(tuple(size), np.dtype(np.float32), path)
+    check_stream(path, need)
 
 
 def _grid(image: Any, path: Path) -> Grid:

@@ -161,11 +161,13 @@ def _grid(header: Any, shape: tuple[int, int, int], path: Path) -> tuple[Grid, l
     notes = []
     if sform_code > 0:
         affine = header.get_sform()
-        qform = _qform(header, path) if qform_code > 0 and np.isfinite(affine).all() else affine
-        corners = np.array([*np.ndindex(2, 2, 2)]) * (np.array(shape) - 1)
-        apart = np.abs(corners @ (affine - qform)[:3, :3].T + (affine - qform)[:3, 3]).max()
-        if apart > TOGETHER_MM:
-            notes.append(f"sform and qform place the scan up to {apart:.2f} mm apart; the sform was used")
+        check_affine(affine, path)
+        if qform_code > 0:
+            corners = np.array([*np.ndindex(2, 2, 2)]) * (np.array(shape) - 1)
+            difference = affine - _qform(header, path)
+            apart = np.abs(corners @ difference[:3, :3].T + difference[:3, 3]).max()
+            if apart > TOGETHER_MM:
+                notes.append(f"sform and qform place the scan up to {apart:.2f} mm apart; the sform was used")
     elif qform_code > 0:
         affine = _qform(header, path)
     else:

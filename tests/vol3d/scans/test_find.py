@@ -1,0 +1,99 @@
+"""Which scans a path means, what they are called, and how much memory reading takes."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from tests.vol3d.scans.dicom_maker import write_series
+from vol3d.errors import DataError, UsageError
+from vol3d.scans import Volume, find_scans, read_volume, scan_stem, voxels, write_nifti
+from vol3d.scans.grid import resample
+
+
+def test_everything_a_folder_holds(tmp_path: Path) -> None:
+    for name in (
+        "b.nii.gz",
+        "a.nii",
+        "._a.nii",
+        ".hidden.nii.gz",
+        "c.NRRD",
+        "d.mha",
+        "e.mhd",
+        "e.raw",
+        "z.zip",
+        "x.txt",
+    ):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "f.nii").write_bytes(b"x")
+    write_series(tmp_path / "ct")
+    write_series(tmp_path / "bare")
+    for number, path in enumerate(sorted((tmp_path / "bare").iterdir())):
+        path.rename(path.with_name(f"IM{number}"))
+    names = ["a.nii", "b.nii.gz", "c.NRRD", "d.mha", "e.mhd", "z.zip", "bare", "ct", "deep/f.nii"]
+    assert find_scans([tmp_path]) == [tmp_path / name for name in names]
+    assert find_scans([tmp_path / "ct"]) == [tmp_path / "ct"]
+    assert find_scans([tmp_path / "x.txt", tmp_path / "x.txt"]) == [tmp_path / "x.txt"]
+    assert find_scans([str(tmp_path / "*.nii*")]) == [tmp_path / "a.nii", tmp_path / "b.nii.gz"]
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file"):
+        find_scans([tmp_path / "none.nii"])
+    with pytest.raises(DataError, match="no scan in this folder"):
+        find_scans([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [("a.b.nii.gz", "a.b"), ("x.nii", "x"), ("CT.NII.GZ", "CT"), ("s.nrrd", "s"), ("s.mhd", "s"), ("s.zip", "s"),
+     ("i.dcm", "i"), ("plain", "plain"), ("v1.2", "v1.2"), (".nii", ".nii"), ("Größe 1.nii.gz", "Größe 1")],
+)  # fmt: skip
+def test_stem(name: str, stem: str) -> None:
+    assert scan_stem(Path("folder") / name) == stem
+
+
+def test_stem_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "study.1.zip").mkdir()
+    assert scan_stem(tmp_path / "study.1.zip") == "study.1.zip"
+    monkeypatch.chdir(tmp_path / "study.1.zip")
+    assert scan_stem(".") == "study.1.zip"
+
+
+def test_content_decides_where_the_name_does_not(tmp_path: Path) -> None:
+    nibabel.Nifti1Image(np.ones((2, 3, 4), np.float32), np.eye(4)).to_filename(tmp_path / "a.nii.gz")
+    (tmp_path / "a.nii.gz").rename(tmp_path / "scan")
+    assert read_volume(tmp_path / "scan").grid.shape == (2, 3, 4)
+    with pytest.raises(UsageError, match="only DICOM has series"):
+        read_volume(tmp_path / "scan", series="1")
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+def test_memory_stays_near_one_float32_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
+    monkeypatch.setattr(voxels, "SLAB_BYTES", 1 << 18)
+    image = nibabel.Nifti1Image(np.zeros((160, 160, 160), dtype), np.eye(4))
+    image.header.set_slope_inter(2, -1000)
+    image.to_filename(tmp_path / "a.nii.gz")
+    array_bytes = 160**3 * 4
+
+    def peak(work) -> float:  # type: ignore[no-untyped-def]
+        tracemalloc.start()
+        try:
+            kept = work()
+            assert kept is not None
+            return tracemalloc.get_traced_memory()[1] / array_bytes
+        finally:
+            tracemalloc.stop()
+
+    assert peak(lambda: read_volume(tmp_path / "a.nii.gz")) < 1.3
+    volume = read_volume(tmp_path / "a.nii.gz")
+    assert peak(lambda: write_nifti(tmp_path / "b.nii.gz", volume) or True) < 0.2
+    monkeypatch.setattr("vol3d.scans.grid.SLAB_VOXELS", 1 << 16)
+    assert peak(lambda: resample(volume, (1.0, 1.0, 1.25))) < 1.2
+    labels = Volume(volume.array.astype(np.uint8), volume.grid)
+    assert peak(lambda: resample(labels, (1.0, 1.0, 1.25))) < 0.7
