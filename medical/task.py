@@ -175,8 +175,10 @@ class SegmentationTask(Task):
         """
         if not isinstance(data, DatasetSettings):
             raise UsageError("no data set of volumes", where="data", got=type(data).__name__)
+        if part == "all":
+            data = data.model_copy(update={"fold": "all"})  # a few new cases need not be enough for folds
         task = SegmentationTask(self.resolved().model_copy(update={"data": data, "prepared": None}))
-        split = data.split()
+        split = data.split().require()
         if tuple(split.class_names) != self.class_names:
             raise CheckpointError(
                 "the model was trained for other classes",

@@ -89,6 +89,14 @@ def test_a_score_names_its_conditions(recipe):
     assert summary["largest component kept of"] == "anterior"
 
 
+def test_two_cases_are_enough_to_evaluate_on(tmp_path, recipe):
+    task = load_task(recipe)
+    few = task.settings.data.model_copy(update={"root": write_msd(tmp_path / "few", cases=2), "folds": 5})
+    assert len(task.on(few, "all").split.validation) == 2
+    with pytest.raises(UsageError, match="cannot be split into so many folds"):
+        task.on(few, "validation")
+
+
 def test_overfit_validates_on_what_it_trains(recipe):
     task = load_task(recipe).overfit(1)
     assert task.split.train == task.split.validation and len(task.split.train) == 1
