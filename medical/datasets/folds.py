@@ -26,8 +26,8 @@ class DatasetSettings(Settings):
     root: Path = Field(description="the data set's folder")
     fold: int | Literal["all"] | None = Field(
         None,
-        description="the fold that validates, from 0; null: the published split, or fold 0 where none is published; "
-        "all: every labelled case trains and none validates",
+        description="the fold that validates, from 0; null: the published split, or fold 0 where none is published "
+        "(of fewer folds where there are fewer cases); all: every labelled case trains and none validates",
     )
     folds: int | Path = Field(
         5,
@@ -151,7 +151,11 @@ def _refuse(names: Sequence[str], why: str, where: str | Path) -> None:
 def _fold(settings: DatasetSettings, names: Names, folder: Path) -> tuple[Names, Names]:
     """Names of the fold that `settings` asks for; fold 0 where it asks for none."""
     if isinstance(settings.folds, int):
-        validation = nnunet_folds(names, settings.folds)
+        # Nobody asked for a fold: a data set of few cases is split as finely as it can be, so that it can be looked at.
+        few = settings.fold is None and 2 <= len(names) < settings.folds
+        if settings.fold is None and len(names) == 1:
+            return names, ()
+        validation = nnunet_folds(names, len(names) if few else settings.folds)
         held = [set(part) for part in validation]
         folds = [(tuple(n for n in names if n not in part), tuple(sorted(part))) for part in held]
     else:

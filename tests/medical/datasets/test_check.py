@@ -113,11 +113,12 @@ def test_scaled_labels_are_told(tmp_path: Path) -> None:
     image = nib.Nifti1Image.from_filename(path)
     header = image.header.copy()
     header.set_slope_inter(0.01, 0)
+    stored = (np.asarray(image.dataobj) * np.uint8(100)).tobytes(order="F")
     # Written by hand: nibabel would divide the values by the slope.
     with nib.openers.Opener(str(path), "wb") as file:
         header.write_to(file)
         file.write(b"\0" * 4)
-        file.write((np.asarray(image.dataobj) * np.uint8(100)).tobytes(order="F"))
+        file.write(stored)
     faults = check(MsdSettings(root=task).split(), workers=0)
     assert len(faults) == 1 and "with slope 0.01 and intercept 0" in faults[0].what
 

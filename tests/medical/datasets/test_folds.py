@@ -88,6 +88,15 @@ def test_fold_settings(tmp_path: Path) -> None:
         MsdSettings(root=task, fold=5).split()
 
 
+@pytest.mark.parametrize(("cases", "validate"), [(1, 0), (2, 1), (4, 1)])
+def test_few_cases_can_be_looked_at_but_not_split_into_five(tmp_path: Path, cases: int, validate: int) -> None:
+    task = write_msd(tmp_path, cases=cases)
+    split = MsdSettings(root=task).split()
+    assert (len(split.train), len(split.validation)) == (cases - validate, validate)
+    with pytest.raises(UsageError, match="so many folds; got 5"):
+        MsdSettings(root=task, fold=0).split()
+
+
 def test_a_relative_file_of_folds_lies_in_the_data_sets_folder(tmp_path: Path) -> None:
     task = write_msd(tmp_path, cases=4)
     _write(task / "folds.json", [["blobs_001"], ["blobs_004", "blobs_002"]])
