@@ -29,6 +29,9 @@ def predict(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.", metavar="OUT")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Predict again what is there already.")] = False,
+    dicom_seg: Annotated[
+        bool, typer.Option("--dicom-seg", help="Also write DICOM-SEG beside the mask of each DICOM series.")
+    ] = False,
     mirror: Annotated[
         str | None,
         typer.Option(
@@ -58,7 +61,7 @@ def predict(
     make_folder(out)
     say(f"{checkpoint}: {len(loaded.models)} model(s) on {chosen}, classes {', '.join(task.class_names)}")
     with progress("predicting") as report:
-        rows = predict_all(task, loaded.models, sources, out, chosen, overwrite, report)
+        rows = predict_all(task, loaded.models, sources, out, chosen, overwrite, report, dicom_seg)
     if as_json:
         print_json({"results": rows})
     else:
@@ -128,6 +131,7 @@ def predict_all(
     device: torch.device,
     overwrite: bool,
     report: Any,
+    dicom_seg: bool = False,
 ) -> list[dict[str, Any]]:
     """One row per scan: its `status` is written, skipped or failed, with what the task says, or the `error`."""
     rows = []
@@ -135,24 +139,46 @@ def predict_all(
         report(number, len(sources), source.name)
         row: dict[str, Any] = {"input": str(source), "status": "written"}
         result = task.result_path(source, out)
-        if result.exists() and not overwrite:
+        done = result.exists() and not (dicom_seg and not dicom_path(result).exists())
+        if done and not overwrite:
             row |= {"status": "skipped", "output": str(result)}
         else:
-            row |= _attempt(task, models, source, out, device)
+            row |= _attempt(task, models, source, out, device, dicom_seg)
         rows.append(row)
     report(len(sources), len(sources), "")
     return rows
 
 
-def _attempt(task: Task, models: Sequence[nn.Module], source: Path, out: Path, device: torch.device) -> dict[str, Any]:
+def dicom_path(result: Path) -> Path:
+    """Where the DICOM-SEG of a mask lies: `scan.nii.gz` -> `scan.dcm`."""
+    return result.parent / f"{result.name.removesuffix('.gz').removesuffix('.nii')}.dcm"
+
+
+def _attempt(
+    task: Task, models: Sequence[nn.Module], source: Path, out: Path, device: torch.device, dicom_seg: bool
+) -> dict[str, Any]:
     try:
-        return {"output": str(task.result_path(source, out)), **task.predict(models, source, out, device)}
+        result = task.result_path(source, out)
+        row = {"output": str(result), **task.predict(models, source, out, device)}
+        if dicom_seg:
+            _write_dicom_seg(task, source, result)
+            row["dicom_seg"] = str(dicom_path(result))
+        return row
     except Vol3dError as error:
         message = str(error)
     except Exception as error:  # whatever one file does, the others are still predicted
         message = f"{source}: {type(error).__name__}: {error}"
     say(f"error: {message}")
     return {"status": "failed", "error": message}
+
+
+def _write_dicom_seg(task: Task, source: Path, result: Path) -> None:
+    from vol3d.scans.dicom_seg import write_dicom_seg
+    from vol3d.scans.read import read_labels
+    from vol3d.scans.volume import Segmentation
+
+    mask = read_labels(result)
+    write_dicom_seg(dicom_path(result), Segmentation(mask.array[0], mask.grid, task.class_names, source))
 
 
 def show(rows: Sequence[dict[str, Any]], out: Path) -> None:

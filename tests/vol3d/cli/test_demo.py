@@ -35,13 +35,19 @@ def check_results(out: Path, said: str) -> None:
     assert all(word in said for word in ("mean Dice", "report", "masks", "Anterior", "hd95_mm"))
 
 
-def test_with_an_untrained_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+@pytest.fixture
+def untrained(tmp_path: Path) -> str:
+    """A run's folder with a very small network that knows nothing."""
     task = load_task(
         "unetr_hippocampus_small", [f"data.root={SAMPLES}", "data.fold=all", "window.mirror_axes=[]", *SMALL]
     )
     (tmp_path / "run").mkdir()
     save_best(tmp_path / "run", task.model(), task, Evaluation(0.5, "mean_dice", {}), 1)
-    monkeypatch.setattr(demo, "MODEL", str(tmp_path / "run"))
+    return str(tmp_path / "run")
+
+
+def test_with_an_untrained_network(untrained: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.setattr(demo, "MODEL", untrained)
     assert main(["demo", "-o", str(tmp_path / "out"), "--cases", "2"]) == 0
     check_results(tmp_path / "out", capsys.readouterr().out)
 
@@ -64,3 +70,19 @@ def test_missing_samples_are_told(monkeypatch: pytest.MonkeyPatch, capsys):
     monkeypatch.setattr(demo, "SAMPLES", "medical/samples/none")
     assert main(["demo"]) == 1
     assert "the sample scans are not installed" in capsys.readouterr().err
+
+
+def test_a_dicom_series_becomes_a_mask_and_a_dicom_segmentation(
+    untrained: str, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    pytest.importorskip("highdicom", reason="the extra vol3d[dicom] is not installed")
+    from vol3d.scans.dicom_seg import read_dicom_seg
+
+    series, out = data_root / "dicom" / "hippocampus_crop_study1", tmp_path / "out"
+    (tmp_path / "text.nii.gz").write_text("no volume")
+    words = ["predict", untrained, str(series), str(tmp_path / "text.nii.gz"), "-o", str(out), "--mirror", "i"]
+    assert main([*words, "--dicom-seg"]) == 3
+    mask = read_labels(out / f"{series.name}.nii.gz")
+    np.testing.assert_array_equal(read_dicom_seg(out / f"{series.name}.dcm", mask.grid).labels, mask.array[0])
+    assert "text.nii.gz" in capsys.readouterr().out
+    assert sorted(path.suffix for path in out.iterdir()) == [".dcm", ".gz"]
