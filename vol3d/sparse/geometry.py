@@ -77,6 +77,11 @@ class Geometry:
         """Number of taps; tap k counts z slowest, x fastest."""
         return self.kernel[0] * self.kernel[1] * self.kernel[2]
 
+    def tap(self, number: int) -> Triple:
+        """Place of a tap in the window, z y x."""
+        z, rest = divmod(number, self.kernel[1] * self.kernel[2])
+        return z, *divmod(rest, self.kernel[2])
+
     def coarse_shape(self, fine: Triple) -> Triple:
         """Output shape of a convolution, `floor((fine + 2 padding - dilation (kernel - 1) - 1) / stride) + 1`."""
         axes = zip(fine, self.kernel, self.stride, self.padding, self.dilation, strict=True)
@@ -108,10 +113,10 @@ class Packing:
         size = tuple(max(f + p, (c - 1) * s + (k - 1) * d + 1) for f, c, k, s, p, d in axes)
         return cls(size, window.padding)  # type: ignore[arg-type]
 
-    @property
-    def steps(self) -> Triple:
-        """Key difference of one step along z, y, x."""
-        return self.size[1] * self.size[2], self.size[2], 1
+    def tap_steps(self, window: Geometry) -> Triple:
+        """Key difference between neighbouring taps along z, y, x."""
+        z, y, x = window.dilation
+        return z * self.size[1] * self.size[2], y * self.size[2], x
 
     @property
     def cells(self) -> int:

@@ -15,12 +15,15 @@ from vol3d.parallel import parallel_for
 from vol3d.sparse import numba_kernels as kernels
 from vol3d.sparse import numba_maps as maps
 from vol3d.sparse import torch_backend
-from vol3d.sparse.geometry import Geometry, Triple
+from vol3d.sparse.geometry import Geometry, Packing, Triple
 from vol3d.sparse.kernel_map import KernelMap
 
 NAME = "numba"
 TILE_ROWS = 256
 MARKED_CELLS = 2**30  # up to this many cells (128 MiB of bits) a grid is marked, above it keys are sorted
+
+LINES_PER_ROW = 16  # a table of the lines of the grid is used up to so many lines per row, above it keys are searched
+MOST_CELLS_OF_A_LINE = 2**20
 
 
 class KernelPairs(NamedTuple):
@@ -130,11 +133,26 @@ def argsort(keys: Tensor) -> Tensor:
     return torch.from_numpy(maps.radix_argsort(keys.contiguous().numpy(), bits))
 
 
-def neighbours(first: Tensor, keys: Tensor, kernel: Triple, steps: Triple) -> Tensor:
+def neighbours(coarse: Tensor, fine: Tensor, window: Geometry, coarse_shape: Triple, fine_shape: Triple) -> Tensor:
     """See `torch_backend.neighbours`."""
-    table = torch.empty(kernel[0] * kernel[1] * kernel[2], len(first), dtype=torch.int32)
+    table = torch.empty(window.taps, len(coarse), dtype=torch.int32)
+    if len(coarse) == 0 or len(fine) == 0:
+        return table.fill_(-1)
+    packing = Packing.around(fine_shape, coarse_shape, window)
+    samples = 1 + int(max(coarse[-1, 0], fine[-1, 0]))
+    lines = samples * coarse_shape[0] * coarse_shape[1]
+    if lines > LINES_PER_ROW * len(coarse) + MOST_CELLS_OF_A_LINE or packing.size[2] > MOST_CELLS_OF_A_LINE:
+        first, keys = packing.first_taps(coarse, window.stride), packing.keys(fine)
+        steps = packing.tap_steps(window)
+        arrays = first.numpy(), keys.numpy(), window.kernel, steps, table.numpy()
+        parallel_for(maps.search_keys, len(first), *arrays, grain=2048)
+        return table
+    starts = maps.line_starts(coarse.numpy(), coarse_shape, lines)
+    shapes = (*coarse_shape[:2], packing.size[2])
+    geometry = window.kernel, window.stride, window.padding, window.dilation, shapes
+    table.fill_(-1)
     parallel_for(
-        maps.find_neighbours, len(first), first.numpy(), keys.numpy(), kernel, steps, table.numpy(), grain=2048
+        maps.look_up_lines, len(fine), fine.numpy(), coarse.numpy(), starts, *geometry, table.numpy(), grain=2048
     )
     return table
 

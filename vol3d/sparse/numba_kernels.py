@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from vol3d.sparse.simd import TILE, gather_multiply, gather_outer
+from vol3d.sparse.simd import TILE, compress, gather_multiply, gather_outer
 
 LANES = TILE.lanes
 COLUMNS = 4 * LANES  # channels of a full block
@@ -20,6 +20,7 @@ multiply_1_large, multiply_1_middle, multiply_1_one = (gather_multiply(r, 1, LAN
 multiply_2_large, multiply_2_middle, multiply_2_one = (gather_multiply(r, 2, LANES) for r in (R2, S2, 1))
 multiply_3_large, multiply_3_middle, multiply_3_one = (gather_multiply(r, 3, LANES) for r in (R3, S3, 1))
 multiply_4_large, multiply_4_middle, multiply_4_one = (gather_multiply(r, 4, LANES) for r in (R4, S4, 1))
+keep_found = compress(LANES)
 outer_1_large, outer_1_one = gather_outer(R1, 1, LANES), gather_outer(1, 1, LANES)
 outer_2_large, outer_2_one = gather_outer(R2, 2, LANES), gather_outer(1, 2, LANES)
 outer_3_large, outer_3_one = gather_outer(R3, 3, LANES), gather_outer(1, 3, LANES)
@@ -188,9 +189,10 @@ def count_pairs(start, stop, neighbours, tile_rows, counts):  # type: ignore[no-
     taps, outputs = neighbours.shape
     for tile in range(start, stop):
         for tap in range(taps):
-            n = 0
-            for row in range(tile * tile_rows, min(outputs, (tile + 1) * tile_rows)):
-                n += neighbours[tap, row] >= 0
+            found = neighbours[tap, tile * tile_rows : min(outputs, (tile + 1) * tile_rows)]
+            n = np.int32(0)
+            for i in range(len(found)):
+                n += np.int32(found[i] >= 0)
             counts[tile, tap] = n
 
 
@@ -198,14 +200,11 @@ def count_pairs(start, stop, neighbours, tile_rows, counts):  # type: ignore[no-
 def list_pairs(start, stop, neighbours, tile_rows, bounds, inputs, outputs):  # type: ignore[no-untyped-def]
     """Writes the pairs of tiles start..stop at their bounds."""
     taps, rows = neighbours.shape
-    come, go = np.empty(tile_rows + 1, np.int32), np.empty(tile_rows + 1, np.int32)
+    come, go = np.empty(tile_rows + LANES, np.int32), np.empty(tile_rows + LANES, np.int32)
     for tile in range(start, stop):
         for tap in range(taps):
-            n = 0
-            for row in range(tile * tile_rows, min(rows, (tile + 1) * tile_rows)):
-                found = neighbours[tap, row]
-                come[n], go[n] = found, row  # always written, kept only if found: no branch to mispredict
-                n += found >= 0
+            found = neighbours[tap, tile * tile_rows : min(rows, (tile + 1) * tile_rows)]
+            n = keep_found(len(found), found.ctypes.data, tile * tile_rows, come.ctypes.data, go.ctypes.data)
             first = bounds[tile * taps + tap]
             inputs[first : first + n] = come[:n]
             outputs[first : first + n] = go[:n]

@@ -6,8 +6,9 @@ numbers, so that nothing is gathered or scattered in memory:
     gather_multiply   out[to[r]] += in[from[r]] @ w       r = 0 .. rows-1
     gather_outer      dw[r] += sum_p a[from[p]][r] * g[to[p]]
 
-Every element of a result is one chain of multiply-adds in the order of the sum, whatever the block's size: results do
-not depend on how work is cut into blocks.
+A call sums from zero and adds its sum to the result at the end, which keeps rounding errors small over many calls.
+Every element of a sum is one chain of multiply-adds, whatever the block's size: results do not depend on how rows and
+columns are cut into blocks.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from llvmlite import binding, ir
-from numba.core import config, types
+from numba.core import cgutils, config, types
 from numba.extending import intrinsic
 
 FLOAT, INT32, INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
@@ -69,9 +70,9 @@ class _Block:
             load.align = 4
         return loads
 
-    def store(self, values: list[ir.Value], address: ir.Value) -> None:
-        for v, value in enumerate(values):
-            self.builder.store(value, self.pointer(address, v * self.lanes)).align = 4
+    def add_to(self, address: ir.Value, values: list[ir.Value]) -> None:
+        for v, (old, value) in enumerate(zip(self.load(address, len(values)), values, strict=True)):
+            self.builder.store(self.builder.fadd(old, value), self.pointer(address, v * self.lanes)).align = 4
 
     def spread(self, address: ir.Value) -> ir.Value:
         """The float at an address in every lane."""
@@ -82,20 +83,19 @@ class _Block:
 
     def multiply_add(self, a: ir.Value, x: ir.Value, total: ir.Value) -> ir.Value:
         """Fused where the CPU can, a product and a sum where it cannot."""
+        kind = ir.FunctionType(self.vector, [self.vector] * 3)
         name = f"llvm.fmuladd.v{self.lanes}f32"
-        module = self.builder.module
-        function = module.globals.get(name)
-        if function is None:
-            function = ir.Function(module, ir.FunctionType(self.vector, [self.vector] * 3), name)
+        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
         return self.builder.call(function, [a, x, total])
 
     def accumulate(
         self,
+        rows: int,
+        vectors: int,
         count: ir.Value,
-        start: list[list[ir.Value]],
         step: Callable[[ir.Value], tuple[list[ir.Value], list[ir.Value]]],
     ) -> list[list[ir.Value]]:
-        """`start[r][v] + sum over i < count of scalars(i)[r] * vectors(i)[v]`; count is at least 1."""
+        """[r][v]: the sum over i < count, at least 1, of `scalar[r] * vector[v]` with `scalar, vector = step(i)`."""
         b = self.builder
         before, function = b.block, b.function
         loop, done = function.append_basic_block("sum"), function.append_basic_block("summed")
@@ -103,18 +103,19 @@ class _Block:
         b.position_at_end(loop)
         i = b.phi(INT64)
         i.add_incoming(INT64(0), before)
-        totals = [[b.phi(self.vector) for _ in row] for row in start]
-        scalars, vectors = step(i)
+        totals = [[b.phi(self.vector) for _ in range(vectors)] for _ in range(rows)]
+        scalars, wide = step(i)
         sums = [
-            [self.multiply_add(scalar, x, total) for x, total in zip(vectors, row, strict=True)]
+            [self.multiply_add(scalar, x, total) for x, total in zip(wide, row, strict=True)]
             for scalar, row in zip(scalars, totals, strict=True)
         ]
         following = b.add(i, INT64(1))
         i.add_incoming(following, loop)
-        for row, first, last in zip(totals, start, sums, strict=True):
-            for total, one, other in zip(row, first, last, strict=True):
-                total.add_incoming(one, before)
-                total.add_incoming(other, loop)
+        zero = ir.Constant(self.vector, [0.0] * self.lanes)
+        for row, last in zip(totals, sums, strict=True):
+            for total, value in zip(row, last, strict=True):
+                total.add_incoming(zero, before)
+                total.add_incoming(value, loop)
         b.cbranch(b.icmp_signed("<", following, count), loop, done)
         b.position_at_end(done)
         return sums
@@ -141,9 +142,8 @@ def gather_multiply(rows: int, vectors: int, lanes: int) -> Any:
                 along = builder.mul(i, INT64(4))
                 return [block.spread(builder.add(read, along)) for read in reads], weights
 
-            start = [block.load(write, vectors) for write in writes]
-            for values, write in zip(block.accumulate(depth, start, step), writes, strict=True):
-                block.store(values, write)
+            for values, write in zip(block.accumulate(rows, vectors, depth, step), writes, strict=True):
+                block.add_to(write, values)
             return context.get_dummy_value()
 
         return types.void(*([types.intp] * 9)), generate
@@ -171,14 +171,63 @@ def gather_outer(rows: int, vectors: int, lanes: int) -> Any:
                 read = block.row(a, numbers, p, a_bytes)
                 return [block.spread(builder.add(read, INT64(4 * r))) for r in range(rows)], gradients
 
-            start = [block.load(write, vectors) for write in writes]
-            for values, write in zip(block.accumulate(pairs, start, step), writes, strict=True):
-                block.store(values, write)
+            for values, write in zip(block.accumulate(rows, vectors, pairs, step), writes, strict=True):
+                block.add_to(write, values)
             return context.get_dummy_value()
 
         return types.void(*([types.intp] * 9)), generate
 
     return outer
+
+
+def compress(lanes: int) -> Any:
+    """Intrinsic (count, numbers, first, kept, places) that keeps the numbers that are not negative; returns how many.
+
+    All are integers: addresses of `count` int32 numbers and of two int32 lists with `lanes` elements to spare, which
+    take the numbers kept and their places counted from `first`.
+    """
+
+    @intrinsic
+    def keep(typing, count, numbers, first, kept, places):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            count, *lists = arguments
+            wide = 16 if lanes == 16 else 1  # AVX-512 packs sixteen at once
+            total = cgutils.alloca_once_value(builder, INT64(0))
+            whole = builder.and_(count, INT64(-wide))
+            with cgutils.for_range_slice(builder, INT64(0), whole, INT64(wide)) as (i, _):
+                _keep(builder, wide, i, lists, total)
+            with cgutils.for_range_slice(builder, whole, count, INT64(1)) as (i, _):
+                _keep(builder, 1, i, lists, total)
+            return builder.load(total)
+
+        return types.intp(*([types.intp] * 5)), generate
+
+    return keep
+
+
+def _keep(b: ir.IRBuilder, wide: int, i: ir.Value, lists: list[ir.Value], total: ir.Value) -> None:
+    """Writes `wide` numbers and places packed to the front, all of them, and counts the ones to keep: no branches."""
+    numbers, first, kept, places = lists
+    kind = ir.VectorType(INT32, wide) if wide > 1 else INT32
+    at, n = b.mul(i, INT64(4)), b.load(total)
+    values = b.load(b.inttoptr(b.add(numbers, at), kind.as_pointer()))
+    values.align = 4
+    place = b.trunc(b.add(first, i), INT32)
+    if wide == 1:
+        packed = [values, place]
+        more = b.zext(b.icmp_signed(">=", values, INT32(0)), INT64)
+    else:
+        nothing = ir.Constant(kind, ir.Undefined)
+        spread = b.shuffle_vector(b.insert_element(nothing, place, INT32(0)), nothing, ir.Constant(kind, [0] * wide))
+        listed = [values, b.add(spread, ir.Constant(kind, list(range(wide))))]
+        mask = b.icmp_signed(">=", values, ir.Constant(kind, [0] * wide))
+        name, flags = f"llvm.x86.avx512.mask.compress.v{wide}i32", ir.VectorType(ir.IntType(1), wide)
+        function = cgutils.get_or_insert_function(b.module, ir.FunctionType(kind, [kind, kind, flags]), name)
+        packed = [b.call(function, [value, nothing, mask]) for value in listed]
+        more = b.zext(b.ctpop(b.bitcast(mask, ir.IntType(wide))), INT64)
+    for target, value in zip((kept, places), packed, strict=True):
+        b.store(value, b.inttoptr(b.add(target, b.mul(n, INT64(4))), kind.as_pointer())).align = 4
+    b.store(b.add(n, more), total)
 
 
 TILE = _tile()

@@ -91,13 +91,9 @@ class Sites:
 
     def _neighbours(self, coarse: Sites, window: Geometry) -> Tensor:
         """int32 [taps, coarse rows]: the row here that each tap of each coarse window reads, or -1."""
-        around = Packing.around(self.spatial_shape, coarse.spatial_shape, window)
-        packing = self._packing(self.spatial_shape, around)
-        dz, dy, dx = window.dilation
-        steps = (packing.steps[0] * dz, packing.steps[1] * dy, packing.steps[2] * dx)
-        first = packing.first_taps(coarse.coordinates, window.stride)
-        keys = packing.keys(self.coordinates)
-        return backend_choice.for_maps(self.coordinates.device).neighbours(first, keys, window.kernel, steps)
+        self._packing(self.spatial_shape, Packing.around(self.spatial_shape, coarse.spatial_shape, window))
+        build = backend_choice.for_maps(self.coordinates.device).neighbours
+        return build(coarse.coordinates, self.coordinates, window, coarse.spatial_shape, self.spatial_shape)
 
     def _packing(self, shape: Triple, packing: Packing) -> Packing:
         if self.batch_size * packing.cells >= MOST_KEYS:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vol3d.sparse.geometry import Geometry, Triple
+from vol3d.sparse.geometry import Geometry, Packing, Triple
 from vol3d.sparse.kernel_map import KernelMap
 
 NAME = "torch"
@@ -73,23 +73,23 @@ def argsort(keys: Tensor) -> Tensor:
     return torch.sort(keys, stable=True).indices
 
 
-def neighbours(first: Tensor, keys: Tensor, kernel: Triple, steps: Triple) -> Tensor:
-    """int32 [taps, m]: row of `keys` that equals `first + tap offset`, -1 where none does.
+def neighbours(coarse: Tensor, fine: Tensor, window: Geometry, coarse_shape: Triple, fine_shape: Triple) -> Tensor:
+    """int32 [taps, coarse rows]: the fine row that each tap of the window at a coarse position reads, or -1.
 
     Args:
-        first: int64 [m] ascending, keys of the first tap of each window.
-        keys: int64 [n] ascending and unique.
-        kernel: taps per axis.
-        steps: key difference between taps along each axis.
+        coarse, fine: int32 [m, 4] and [n, 4], sorted and unique.
+        window: relates the two.
+        coarse_shape, fine_shape: their grids.
     """
-    taps = kernel[0] * kernel[1] * kernel[2]
-    table = torch.full((taps, len(first)), -1, dtype=torch.int32, device=first.device)
-    if len(keys) == 0 or len(first) == 0:
+    table = torch.full((window.taps, len(coarse)), -1, dtype=torch.int32, device=fine.device)
+    if len(coarse) == 0 or len(fine) == 0:
         return table
-    for tap in range(taps):
-        z, rest = divmod(tap, kernel[1] * kernel[2])
-        y, x = divmod(rest, kernel[2])
-        wanted = first + (z * steps[0] + y * steps[1] + x * steps[2])
+    packing = Packing.around(fine_shape, coarse_shape, window)
+    first, keys = packing.first_taps(coarse, window.stride), packing.keys(fine)
+    dz, dy, dx = packing.tap_steps(window)
+    for tap in range(window.taps):
+        z, y, x = window.tap(tap)
+        wanted = first + (z * dz + y * dy + x * dx)
         found = torch.searchsorted(keys, wanted).clamp_(max=len(keys) - 1)
         table[tap] = torch.where(keys[found] == wanted, found, -1)
     return table
