@@ -1,0 +1,96 @@
+"""Rotated IoU, GIoU, NMS and points in boxes against shapely and the sort scheme: `python -m benchmarks.geometry`."""
+
+from __future__ import annotations
+
+import shapely
+import torch
+from torch import Tensor
+
+from benchmarks.common import cpu_ms, one_thread, print_table, save
+from benchmarks.sort_scheme import overlap_by_sorting
+from vol3d.geometry import footprint_corners, giou_3d, iou_3d, iou_bev, nms_rotated
+
+
+def boxes(count: int, seed: int, spread: float) -> Tensor:
+    """Random boxes in a square of `spread` metres, float32."""
+    unit = torch.rand(count, 7, generator=torch.Generator().manual_seed(seed))
+    return torch.cat((unit[:, :2] * spread, unit[:, 2:3], 0.5 + 4 * unit[:, 3:6], 6.28 * unit[:, 6:]), dim=1)
+
+
+def by_shapely(first: Tensor, second: Tensor) -> object:
+    a, b = (shapely.polygons(footprint_corners(table.double()).numpy()) for table in (first, second))
+    common = shapely.area(shapely.intersection(a[:, None], b[None]))
+    return common / (shapely.area(a)[:, None] + shapely.area(b)[None] - common)
+
+
+def with_gradient(iou, first: Tensor, second: Tensor) -> None:
+    first = first.clone().requires_grad_()
+    iou(first, second).sum().backward()
+
+
+def iou_rows() -> list[dict[str, object]]:
+    rows = []
+    for n, m in ((50, 10), (150, 30), (500, 100)):
+        first, second = boxes(n, 1, 20.0), boxes(m, 2, 20.0)
+        works = {
+            "shapely": lambda a=first, b=second: by_shapely(a, b),
+            "sort": lambda a=first, b=second: overlap_by_sorting(a, b),
+            "ours": lambda a=first, b=second: iou_bev(a, b),
+        }
+        rows.append(_row(f"IoU from above {n}x{m}", cpu_ms(works)))
+        works = {
+            "sort": lambda a=first, b=second: with_gradient(overlap_by_sorting, a, b),
+            "ours": lambda a=first, b=second: with_gradient(iou_bev, a, b),
+        }
+        rows.append(_row(f"same, forward and backward {n}x{m}", cpu_ms(works, repeats=4)))
+        rows.append(_row(f"IoU in space {n}x{m}", cpu_ms({"ours": lambda a=first, b=second: iou_3d(a, b)})))
+        rows.append(_row(f"GIoU {n}x{m}", cpu_ms({"ours": lambda a=first, b=second: giou_3d(a, b)})))
+    return rows
+
+
+def nms_rows() -> list[dict[str, object]]:
+    rows = []
+    for count in (1000, 4096):
+        table, scores = boxes(count, 3, 100.0), torch.rand(count, generator=torch.Generator().manual_seed(0))
+        works = {"ours": lambda t=table, s=scores: nms_rotated(t, s, 0.2)}
+        if count == 1000:
+            works["shapely"] = lambda t=table, s=scores: nms_by_shapely(t, s, 0.2)
+        rows.append(_row(f"rotated NMS {count}", cpu_ms(works, repeats=3)))
+    return rows
+
+
+def nms_by_shapely(table: Tensor, scores: Tensor, threshold: float) -> list[int]:
+    """Greedy over the overlapping pairs that a tree finds."""
+    order = scores.argsort(descending=True, stable=True)
+    shapes = shapely.polygons(footprint_corners(table[order].double()).numpy())
+    first, second = shapely.STRtree(shapes).query(shapes)
+    first, second = first[first < second], second[first < second]
+    common, area = shapely.area(shapely.intersection(shapes[first], shapes[second])), shapely.area(shapes)
+    close = common > threshold * (area[first] + area[second] - common)
+    rivals: dict[int, list[int]] = {}
+    for better, worse in zip(first[close].tolist(), second[close].tolist(), strict=True):
+        rivals.setdefault(worse, []).append(better)
+    kept: set[int] = set()
+    for rank in range(len(shapes)):
+        if not any(better in kept for better in rivals.get(rank, ())):
+            kept.add(rank)
+    return order[sorted(kept)].tolist()
+
+
+def _row(work: str, ms: dict[str, float]) -> dict[str, object]:
+    row: dict[str, object] = {"work": work, "ours ms": ms["ours"]}
+    for peer in ("shapely", "sort"):
+        row[f"{peer} ms"] = ms.get(peer, "-")
+        row[f"x {peer}"] = ms[peer] / ms["ours"] if peer in ms else "-"
+    return row
+
+
+def main() -> None:
+    one_thread()
+    rows = iou_rows() + nms_rows()
+    print_table(rows)
+    print(save("geometry", rows, peers=("shapely",)))
+
+
+if __name__ == "__main__":
+    main()
