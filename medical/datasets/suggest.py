@@ -16,7 +16,7 @@ def suggest(facts: list[dict[str, Any]], summary: dict[str, Any], channel_names:
     """`preprocess`: what `PreprocessSettings` takes; `reasons`: one sentence for each choice."""
     spacing = target_spacing_mm([one["spacing_mm"] for one in facts], [one["shape"] for one in facts])
     median = summary["spacing_mm"]["median"]
-    uneven = not np.allclose(spacing, median)
+    uneven = not np.allclose(spacing, median, atol=1e-3)
     reasons = ["The spacing is the median" + (", finer along the thick slices." if uneven else " of all cases.")]
     sparse = summary["nonzero_box"] < CROPPED
     intensity: dict[str, Any]
