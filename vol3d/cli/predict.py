@@ -193,7 +193,9 @@ def show(rows: Sequence[dict[str, Any]], out: Path) -> None:
     if done:
         table = [[*(row.get(c) for c in columns), *((row.get(k) or {}).get(s) for k, s in nested)] for row in done]
         print_table([*columns, *(f"{key.replace('_', ' ')}: {sub}" for key, sub in nested)], table)
-    failures = [[row["input"], row["error"]] for row in rows if row["status"] == "failed"]
+    failures = [
+        [row["input"], row["error"].removeprefix(f"{row['input']}: ")] for row in rows if row["status"] == "failed"
+    ]
     if failures:
         print_table(["failed", "reason"], failures)
     skipped = sum(row["status"] == "skipped" for row in rows)
