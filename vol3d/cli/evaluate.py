@@ -92,8 +92,10 @@ def _on(task: Task, root: Path, dataset: str | None, fold: int | None, part: Par
         kind = type(trained_on)
     else:
         kind = catalog.load(catalog.find(dataset, catalog.DATASETS, "data set").target)
-    values = trained_on.model_dump() if same else {"root": root}
-    return task.on(kind(**values | ({} if fold is None else {"fold": fold})), part), part
+    # A fold means one of those that the model was trained with, wherever the data lie now.
+    values = trained_on.model_dump() if same or (fold is not None and dataset is None) else {}
+    chosen = {"root": root} if fold is None else {"root": root, "fold": fold}
+    return task.on(kind(**values | chosen), part), part
 
 
 def _same_folder(one: Path, other: Path) -> bool:
