@@ -56,6 +56,7 @@ def shipped() -> dict[str, Path]:
     ]
     return {file.parent.name: file.parent for file in found}
 
+
 RELEASED = {
     "unetr": Entry("medical.models.released:load_unetr", "segmentation", "UNETR in MONAI's layouts, 0.7 to now"),
 }

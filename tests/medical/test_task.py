@@ -115,7 +115,7 @@ def test_channels_must_fit(tmp_path, recipe):
     task = load_task(recipe)
     scan = tmp_path / "two.nii.gz"
     nib.save(nib.Nifti1Image(np.zeros((16, 16, 16, 2), np.float32) + np.arange(2), np.eye(4)), scan)
-    with pytest.raises(DataError, match="two.nii.gz: the image has 2 channels"):
+    with pytest.raises(DataError, match=r"two\.nii\.gz: the image has 2 channels"):
         task.predict([task.model()], scan, tmp_path, CPU)
     assert list(tmp_path.glob("two*")) == [scan]
 
