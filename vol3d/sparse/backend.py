@@ -21,7 +21,7 @@ from vol3d.errors import UsageError
 from vol3d.sparse.geometry import Geometry, Triple
 
 if TYPE_CHECKING:
-    from vol3d.sparse.kernel_map import KernelMap
+    from vol3d.sparse.kernel_map import KernelMap, Reading
 
 NAMES = ("triton", "spconv", "numba", "torch")  # in order of preference
 VARIABLE = "VOL3D_SPARSE_BACKEND"
@@ -46,9 +46,7 @@ class MapBuilder(Protocol):
 
     def argsort(self, keys: Tensor) -> Tensor: ...
 
-    def neighbours(
-        self, coarse: Tensor, fine: Tensor, window: Geometry, coarse_shape: Triple, fine_shape: Triple
-    ) -> Tensor: ...
+    def neighbours(self, reading: Reading) -> Tensor: ...
 
     def reversed_neighbours(self, neighbours: Tensor, inputs: int) -> Tensor: ...
 

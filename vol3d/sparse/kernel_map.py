@@ -3,38 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from vol3d.sparse import backend as backend_choice
+from vol3d.sparse.geometry import Geometry, Triple
 
 Derived = TypeVar("Derived")
+
+
+class Reading(NamedTuple):
+    """What a map is built from: windows at coarse positions read fine positions, int32 [m, 4] and [n, 4], sorted."""
+
+    coarse: Tensor
+    fine: Tensor
+    window: Geometry
+    coarse_shape: Triple
+    fine_shape: Triple
 
 
 class _Tables:
     """What both directions of a map share: neighbour tables of each, and what backends derived from them."""
 
-    def __init__(self, neighbours: Tensor, rows: tuple[int, int], symmetric: bool) -> None:
-        self.neighbours: list[Tensor | None] = [neighbours, None]
-        self.rows = rows
+    def __init__(self, reading: Reading, symmetric: bool) -> None:
+        self.reading = reading
+        self.rows = len(reading.coarse), len(reading.fine)
         self.symmetric = symmetric
+        self.neighbours: list[Tensor | None] = [None, None]
         self.derived: dict[tuple[int, str], object] = {}
 
 
 class KernelMap:
     """A kernel map: `neighbours[k, o]` is the input row that tap k of output row o reads, -1 where there is none.
 
+    Nothing is built before it is asked for: backends need different tables.
+
     Args:
-        neighbours: int32 [taps, outputs].
-        inputs: number of input rows.
+        reading: the positions (inputs are the fine ones) and the window.
         symmetric: a submanifold map with odd window: the transposed map is this one with the taps reversed.
     """
 
-    def __init__(self, neighbours: Tensor, inputs: int, symmetric: bool = False) -> None:
-        self._tables = _Tables(neighbours, (neighbours.shape[1], inputs), symmetric)
+    def __init__(self, reading: Reading, symmetric: bool = False) -> None:
+        self._tables = _Tables(reading, symmetric)
         self._side = 0
+
+    @property
+    def reading(self) -> Reading | None:
+        """What to build this direction from; None for a transposed map, which is built from the other direction."""
+        return None if self._side else self._tables.reading
 
     @property
     def outputs(self) -> int:
@@ -48,7 +66,7 @@ class KernelMap:
 
     @property
     def taps(self) -> int:
-        return self.neighbours.shape[0]
+        return self._tables.reading.window.taps
 
     @property
     def symmetric(self) -> bool:
@@ -56,21 +74,21 @@ class KernelMap:
 
     @property
     def device(self) -> torch.device:
-        return self.neighbours.device
+        return self._tables.reading.fine.device
 
     @property
     def neighbours(self) -> Tensor:
         """int32 [taps, outputs]."""
-        table = self._tables.neighbours[self._side]
-        if table is None:
-            other = self._tables.neighbours[1 - self._side]
-            assert other is not None, "a map is made with one table"
-            table = (
-                other.flip(0)
-                if self.symmetric
-                else backend_choice.for_maps(other.device).reversed_neighbours(other, self.outputs)
-            )
-            self._tables.neighbours[self._side] = table
+        tables = self._tables.neighbours
+        if (table := tables[self._side]) is None:
+            build = backend_choice.for_maps(self.device)
+            if self._side == 0:
+                table = build.neighbours(self._tables.reading)
+            elif self.symmetric:
+                table = self.transposed().neighbours.flip(0)
+            else:
+                table = build.reversed_neighbours(self.transposed().neighbours, self.outputs)
+            tables[self._side] = table
         return table
 
     def transposed(self) -> KernelMap:

@@ -14,9 +14,10 @@ from torch import Tensor
 from vol3d.parallel import parallel_for
 from vol3d.sparse import numba_kernels as kernels
 from vol3d.sparse import numba_maps as maps
+from vol3d.sparse import numba_pairs as listing
 from vol3d.sparse import torch_backend
 from vol3d.sparse.geometry import Geometry, Packing, Triple
-from vol3d.sparse.kernel_map import KernelMap
+from vol3d.sparse.kernel_map import KernelMap, Reading
 
 NAME = "numba"
 TILE_ROWS = 256
@@ -27,15 +28,15 @@ MOST_CELLS_OF_A_LINE = 2**20
 
 
 class KernelPairs(NamedTuple):
-    """A kernel map as lists: pairs of tile t and tap k are at `bounds[t * taps + k]` up to the next bound.
+    """A kernel map as lists: pairs of tile t and tap k are at `bounds[t, k]` up to `bounds[t, k + 1]`.
 
-    inputs, outputs: int32 [pairs], row numbers; bounds: int64 [tiles * taps + 1]; a tile is `TILE_ROWS` outputs.
+    inputs, outputs: int32, row numbers, with unused room between tiles; bounds: int64 [tiles, taps + 1]; a tile is
+    `TILE_ROWS` outputs.
     """
 
     inputs: np.ndarray
     outputs: np.ndarray
     bounds: np.ndarray
-    tiles: int
 
 
 def unavailable() -> str | None:
@@ -61,12 +62,10 @@ def convolve(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
     out = torch.empty(kernel_map.outputs, _multiple(channels), dtype=torch.float32)
     parallel_for(
         kernels.convolve_tiles,
-        pairs.tiles,
+        len(pairs.bounds),
         rows.numpy(),
         panels.numpy(),
-        pairs.inputs,
-        pairs.outputs,
-        pairs.bounds,
+        *pairs,
         out.numpy(),
         TILE_ROWS,
     )
@@ -86,9 +85,7 @@ def weight_gradient(features: Tensor, grad: Tensor, kernel_map: KernelMap) -> Te
         kernel_map.taps * -(-c_in // height),
         rows.numpy(),
         gradients.numpy(),
-        pairs.inputs,
-        pairs.outputs,
-        pairs.bounds,
+        *pairs,
         out.numpy(),
         height,
     )
@@ -97,16 +94,31 @@ def weight_gradient(features: Tensor, grad: Tensor, kernel_map: KernelMap) -> Te
 
 def list_pairs(kernel_map: KernelMap) -> KernelPairs:
     """The map as lists of pairs, by tile and tap, in ascending output order."""
-    table = kernel_map.neighbours.numpy()
-    taps, outputs = table.shape
-    tiles = -(-outputs // TILE_ROWS)
-    counts = np.empty((tiles, taps), np.int64)
-    parallel_for(kernels.count_pairs, tiles, table, TILE_ROWS, counts)
-    bounds = np.zeros(tiles * taps + 1, np.int64)
-    np.cumsum(counts.ravel(), out=bounds[1:])
-    inputs, rows = np.empty(bounds[-1], np.int32), np.empty(bounds[-1], np.int32)
-    parallel_for(kernels.list_pairs, tiles, table, TILE_ROWS, bounds, inputs, rows)
-    return KernelPairs(inputs, rows, bounds, tiles)
+    taps, rows = kernel_map.taps, kernel_map.outputs
+    tiles = -(-rows // TILE_ROWS)
+    # Room for every pair that there could be: memory that is not touched costs nothing. From torch, because NumPy asks
+    # the system for huge pages, which are touched as a whole.
+    inputs, outputs = torch.empty(2, tiles * taps * TILE_ROWS, dtype=torch.int32).numpy()
+    pairs = KernelPairs(inputs, outputs, np.empty((tiles, taps + 1), np.int64))
+    reading = kernel_map.reading
+    lines = None if reading is None else _lines(reading.fine, reading.fine_shape)
+    if reading is None or lines is None:
+        parallel_for(listing.list_table, tiles, kernel_map.neighbours.numpy(), TILE_ROWS, *pairs)
+        return pairs
+    window = reading.window
+    cells = Packing.around(reading.fine_shape, reading.coarse_shape, window).size[2]
+    geometry = window.kernel, window.stride, window.padding, window.dilation, (*reading.fine_shape[:2], cells)
+    rows_of = reading.coarse.numpy(), reading.fine.numpy(), lines
+    parallel_for(listing.list_lines, tiles, *rows_of, *geometry, TILE_ROWS, *pairs)
+    return pairs
+
+
+def _lines(coordinates: Tensor, shape: Triple) -> np.ndarray | None:
+    """First row of every line (batch, z, y) of the grid; None if the grid has too many lines or cells in a line."""
+    lines = (int(coordinates[-1, 0]) + 1) * shape[0] * shape[1] if len(coordinates) else 0
+    if lines > LINES_PER_ROW * len(coordinates) + MOST_CELLS_OF_A_LINE or shape[2] > MOST_CELLS_OF_A_LINE:
+        return None
+    return maps.line_starts(coordinates.numpy(), shape, lines)
 
 
 def _multiple(channels: int) -> int:
@@ -133,27 +145,14 @@ def argsort(keys: Tensor) -> Tensor:
     return torch.from_numpy(maps.radix_argsort(keys.contiguous().numpy(), bits))
 
 
-def neighbours(coarse: Tensor, fine: Tensor, window: Geometry, coarse_shape: Triple, fine_shape: Triple) -> Tensor:
+def neighbours(reading: Reading) -> Tensor:
     """See `torch_backend.neighbours`."""
+    coarse, fine, window, coarse_shape, fine_shape = reading
     table = torch.empty(window.taps, len(coarse), dtype=torch.int32)
-    if len(coarse) == 0 or len(fine) == 0:
-        return table.fill_(-1)
     packing = Packing.around(fine_shape, coarse_shape, window)
-    samples = 1 + int(max(coarse[-1, 0], fine[-1, 0]))
-    lines = samples * coarse_shape[0] * coarse_shape[1]
-    if lines > LINES_PER_ROW * len(coarse) + MOST_CELLS_OF_A_LINE or packing.size[2] > MOST_CELLS_OF_A_LINE:
-        first, keys = packing.first_taps(coarse, window.stride), packing.keys(fine)
-        steps = packing.tap_steps(window)
-        arrays = first.numpy(), keys.numpy(), window.kernel, steps, table.numpy()
-        parallel_for(maps.search_keys, len(first), *arrays, grain=2048)
-        return table
-    starts = maps.line_starts(coarse.numpy(), coarse_shape, lines)
-    shapes = (*coarse_shape[:2], packing.size[2])
-    geometry = window.kernel, window.stride, window.padding, window.dilation, shapes
-    table.fill_(-1)
-    parallel_for(
-        maps.look_up_lines, len(fine), fine.numpy(), coarse.numpy(), starts, *geometry, table.numpy(), grain=2048
-    )
+    first, keys = packing.first_taps(coarse, window.stride), packing.keys(fine)
+    arrays = first.numpy(), keys.numpy(), window.kernel, packing.tap_steps(window), table.numpy()
+    parallel_for(maps.search_keys, len(first), *arrays, grain=2048)
     return table
 
 

@@ -6,10 +6,9 @@ tile and a tap the pairs of rows are listed (`KernelPairs`), and micro-kernels w
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit
 
-from vol3d.sparse.simd import TILE, compress, gather_multiply, gather_outer
+from vol3d.sparse.simd import TILE, gather_multiply, gather_outer
 
 LANES = TILE.lanes
 COLUMNS = 4 * LANES  # channels of a full block
@@ -20,7 +19,6 @@ multiply_1_large, multiply_1_middle, multiply_1_one = (gather_multiply(r, 1, LAN
 multiply_2_large, multiply_2_middle, multiply_2_one = (gather_multiply(r, 2, LANES) for r in (R2, S2, 1))
 multiply_3_large, multiply_3_middle, multiply_3_one = (gather_multiply(r, 3, LANES) for r in (R3, S3, 1))
 multiply_4_large, multiply_4_middle, multiply_4_one = (gather_multiply(r, 4, LANES) for r in (R4, S4, 1))
-keep_found = compress(LANES)
 outer_1_large, outer_1_one = gather_outer(R1, 1, LANES), gather_outer(1, 1, LANES)
 outer_2_large, outer_2_one = gather_outer(R2, 2, LANES), gather_outer(1, 2, LANES)
 outer_3_large, outer_3_one = gather_outer(R3, 3, LANES), gather_outer(1, 3, LANES)
@@ -96,8 +94,8 @@ def convolve_tiles(start, stop, features, weight, inputs, outputs, bounds, out, 
     for tile in range(start, stop):
         out[tile * tile_rows : (tile + 1) * tile_rows] = 0
         for tap in range(taps):
-            first = bounds[tile * taps + tap]
-            n = bounds[tile * taps + tap + 1] - first
+            first = bounds[tile, tap]
+            n = bounds[tile, tap + 1] - first
             if n == 0:
                 continue
             come, go = numbers + 4 * first, to + 4 * first
@@ -162,15 +160,15 @@ def weight_gradient_blocks(start, stop, features, grad, inputs, outputs, bounds,
         dw: float32 [taps, c_in, c_out], zero.
         height: input channels of a block.
     """
-    taps, c_in, c_out = dw.shape
+    _, c_in, c_out = dw.shape
     per_tap = (c_in + height - 1) // height
     a, g, d = features.ctypes.data, grad.ctypes.data, dw.ctypes.data
     numbers, to = inputs.ctypes.data, outputs.ctypes.data
-    for tile in range((len(bounds) - 1) // taps):
+    for tile in range(len(bounds)):
         for block in range(start, stop):
             tap, channel = block // per_tap, block % per_tap * height
-            first = bounds[tile * taps + tap]
-            n = bounds[tile * taps + tap + 1] - first
+            first = bounds[tile, tap]
+            n = bounds[tile, tap + 1] - first
             if n == 0:
                 continue
             come, go = numbers + 4 * first, to + 4 * first
@@ -181,30 +179,3 @@ def weight_gradient_blocks(start, stop, features, grad, inputs, outputs, bounds,
                 _outer_block(
                     width, rows, a + 4 * channel, come, 4 * c_in, g + 4 * column, go, 4 * c_out, n, at, 4 * c_out
                 )
-
-
-@njit(nogil=True, cache=True, boundscheck=False)
-def count_pairs(start, stop, neighbours, tile_rows, counts):  # type: ignore[no-untyped-def]
-    """Counts the pairs of each tap in tiles start..stop into counts [tiles, taps]."""
-    taps, outputs = neighbours.shape
-    for tile in range(start, stop):
-        for tap in range(taps):
-            found = neighbours[tap, tile * tile_rows : min(outputs, (tile + 1) * tile_rows)]
-            n = np.int32(0)
-            for i in range(len(found)):
-                n += np.int32(found[i] >= 0)
-            counts[tile, tap] = n
-
-
-@njit(nogil=True, cache=True, boundscheck=False)
-def list_pairs(start, stop, neighbours, tile_rows, bounds, inputs, outputs):  # type: ignore[no-untyped-def]
-    """Writes the pairs of tiles start..stop at their bounds."""
-    taps, rows = neighbours.shape
-    come, go = np.empty(tile_rows + LANES, np.int32), np.empty(tile_rows + LANES, np.int32)
-    for tile in range(start, stop):
-        for tap in range(taps):
-            found = neighbours[tap, tile * tile_rows : min(rows, (tile + 1) * tile_rows)]
-            n = keep_found(len(found), found.ctypes.data, tile * tile_rows, come.ctypes.data, go.ctypes.data)
-            first = bounds[tile * taps + tap]
-            inputs[first : first + n] = come[:n]
-            outputs[first : first + n] = go[:n]

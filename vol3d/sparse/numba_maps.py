@@ -91,60 +91,6 @@ def line_starts(coordinates, shape, lines):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def look_up_lines(start, stop, fine, coarse, starts, kernel, stride, padding, dilation, shape, table):  # type: ignore[no-untyped-def]
-    """Writes to `table` int32 [taps, m], -1 before, all neighbours on the fine lines that begin in rows start..stop.
-
-    A fine line (batch, z, y) is spread out into a table of its cells; the windows of all coarse lines that read it then
-    look their neighbours up. Each element of `table` belongs to one fine line.
-
-    Args:
-        starts: of the coarse lines, see `line_starts`.
-        shape: coarse z, coarse y, cells of a fine line with room for every tap.
-    """
-    cells = np.full(shape[2], -1, np.int32)
-    row = start
-    while 0 < row < len(fine) and _same_line(fine, row - 1, row):
-        row += 1  # a line that began before belongs to the range before
-    while row < stop:
-        end = row
-        while end < len(fine) and _same_line(fine, row, end):
-            cells[fine[end, 3] + padding[2]] = end
-            end += 1
-        for tz in range(kernel[0]):
-            z = fine[row, 1] + padding[0] - tz * dilation[0]
-            if z < 0 or z % stride[0] or z // stride[0] >= shape[0]:
-                continue
-            for ty in range(kernel[1]):
-                y = fine[row, 2] + padding[1] - ty * dilation[1]
-                if y < 0 or y % stride[1] or y // stride[1] >= shape[1]:
-                    continue
-                line = (np.int64(fine[row, 0]) * shape[0] + z // stride[0]) * shape[1] + y // stride[1]
-                first, last = starts[line], starts[line + 1]
-                tap = (tz * kernel[1] + ty) * kernel[2]
-                if kernel[2] == 3:
-                    left, middle, right = table[tap], table[tap + 1], table[tap + 2]
-                    for reader in range(np.uintp(first), np.uintp(last)):
-                        cell = np.uintp(coarse[reader, 3]) * np.uintp(stride[2])
-                        left[reader] = cells[cell]
-                        middle[reader] = cells[cell + np.uintp(dilation[2])]
-                        right[reader] = cells[cell + np.uintp(2 * dilation[2])]
-                else:
-                    for reader in range(np.uintp(first), np.uintp(last)):
-                        cell = np.uintp(coarse[reader, 3]) * np.uintp(stride[2])
-                        for tx in range(np.uintp(kernel[2])):
-                            table[tap + tx, reader] = cells[cell + tx * np.uintp(dilation[2])]
-        for done in range(row, end):
-            cells[fine[done, 3] + padding[2]] = -1
-        row = end
-
-
-@njit(nogil=True, cache=True, boundscheck=False)
-def _same_line(coordinates, row, other):  # type: ignore[no-untyped-def]
-    same = coordinates[row, 2] == coordinates[other, 2] and coordinates[row, 1] == coordinates[other, 1]
-    return same and coordinates[row, 0] == coordinates[other, 0]
-
-
-@njit(nogil=True, cache=True, boundscheck=False)
 def reverse_neighbours(start, stop, neighbours, table):  # type: ignore[no-untyped-def]
     """Fills taps start..stop of `table` int32 [taps, inputs] with the output row that reads each input row, or -1."""
     for tap in range(start, stop):

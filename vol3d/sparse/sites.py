@@ -18,7 +18,7 @@ from torch import Tensor
 from vol3d.errors import DataError
 from vol3d.sparse import backend as backend_choice
 from vol3d.sparse.geometry import Geometry, Packing, Triple
-from vol3d.sparse.kernel_map import KernelMap
+from vol3d.sparse.kernel_map import KernelMap, Reading
 
 MOST_KEYS = 2**62
 
@@ -62,9 +62,8 @@ class Sites:
     def submanifold_map(self, window: Geometry) -> KernelMap:
         """Map from these positions to themselves."""
         if window not in self._submanifold:
-            neighbours = self._neighbours(self, window)
             symmetric = all(k % 2 for k in window.kernel)
-            self._submanifold[window] = KernelMap(neighbours, len(self), symmetric)
+            self._submanifold[window] = KernelMap(self._read_by(self, window), symmetric)
         return self._submanifold[window]
 
     def coarser(self, window: Geometry) -> Sites:
@@ -74,7 +73,7 @@ class Sites:
             packing = self._packing(shape, Packing(shape))
             keys = backend_choice.for_maps(self.coordinates.device).coarse_keys(self.coordinates, window, shape)
             made = Sites(packing.positions(keys), shape, self.batch_size)
-            made.origin = Origin(self, window, KernelMap(self._neighbours(made, window), len(self)))
+            made.origin = Origin(self, window, KernelMap(self._read_by(made, window)))
             self._made[window, shape, False] = made
         return made
 
@@ -84,16 +83,14 @@ class Sites:
             packing = self._packing(shape, Packing(shape))
             keys = backend_choice.for_maps(self.coordinates.device).fine_keys(self.coordinates, window, shape)
             made = Sites(packing.positions(keys), shape, self.batch_size)
-            back = KernelMap(made._neighbours(self, window), len(made))
+            back = KernelMap(made._read_by(self, window))
             made.origin = Origin(self, window, back.transposed())
             self._made[window, shape, True] = made
         return made
 
-    def _neighbours(self, coarse: Sites, window: Geometry) -> Tensor:
-        """int32 [taps, coarse rows]: the row here that each tap of each coarse window reads, or -1."""
+    def _read_by(self, coarse: Sites, window: Geometry) -> Reading:
         self._packing(self.spatial_shape, Packing.around(self.spatial_shape, coarse.spatial_shape, window))
-        build = backend_choice.for_maps(self.coordinates.device).neighbours
-        return build(coarse.coordinates, self.coordinates, window, coarse.spatial_shape, self.spatial_shape)
+        return Reading(coarse.coordinates, self.coordinates, window, coarse.spatial_shape, self.spatial_shape)
 
     def _packing(self, shape: Triple, packing: Packing) -> Packing:
         if self.batch_size * packing.cells >= MOST_KEYS:

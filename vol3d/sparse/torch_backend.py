@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vol3d.sparse.geometry import Geometry, Packing, Triple
-from vol3d.sparse.kernel_map import KernelMap
+from vol3d.sparse.kernel_map import KernelMap, Reading
 
 NAME = "torch"
 
@@ -73,14 +73,9 @@ def argsort(keys: Tensor) -> Tensor:
     return torch.sort(keys, stable=True).indices
 
 
-def neighbours(coarse: Tensor, fine: Tensor, window: Geometry, coarse_shape: Triple, fine_shape: Triple) -> Tensor:
-    """int32 [taps, coarse rows]: the fine row that each tap of the window at a coarse position reads, or -1.
-
-    Args:
-        coarse, fine: int32 [m, 4] and [n, 4], sorted and unique.
-        window: relates the two.
-        coarse_shape, fine_shape: their grids.
-    """
+def neighbours(reading: Reading) -> Tensor:
+    """int32 [taps, coarse rows]: the fine row that each tap of the window at a coarse position reads, or -1."""
+    coarse, fine, window, coarse_shape, fine_shape = reading
     table = torch.full((window.taps, len(coarse)), -1, dtype=torch.int32, device=fine.device)
     if len(coarse) == 0 or len(fine) == 0:
         return table

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from vol3d.sparse import torch_backend
-from vol3d.sparse.geometry import Geometry, Packing, Triple
-from vol3d.sparse.kernel_map import KernelMap
+from vol3d.sparse.geometry import Packing
+from vol3d.sparse.kernel_map import KernelMap, Reading
 from vol3d.sparse.launch import launch
 
 if importlib.util.find_spec("triton") is None:
@@ -124,10 +124,11 @@ def weight_gradient(features: Tensor, grad: Tensor, kernel_map: KernelMap) -> Te
     return partial.sum(0).to(features.dtype)
 
 
-def neighbours(coarse: Tensor, fine: Tensor, window: Geometry, coarse_shape: Triple, fine_shape: Triple) -> Tensor:
+def neighbours(reading: Reading) -> Tensor:
     """See `torch_backend.neighbours`. Does not wait for the device."""
     from vol3d.sparse.triton_kernels import search_kernel
 
+    coarse, fine, window, coarse_shape, fine_shape = reading
     table = torch.empty(window.taps, len(coarse), dtype=torch.int32, device=fine.device)
     if len(coarse) == 0 or len(fine) == 0:
         return table.fill_(-1)
