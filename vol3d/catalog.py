@@ -48,6 +48,12 @@ DATASETS = {
 }
 
 
+RELEASED = {
+    "unetr": Entry("medical.models.released:load_unetr", "segmentation", "UNETR in MONAI's layouts, 0.7 to now"),
+}
+"""Readers of released weights: `target(path, settings) -> model`."""
+
+
 def shipped() -> dict[str, Path]:
     """Name -> folder of every model whose weights come with the package."""
     root = Path(__file__).resolve().parents[1]
@@ -55,12 +61,6 @@ def shipped() -> dict[str, Path]:
         file for area in ("medical", "pointcloud") for file in sorted(root.glob(f"{area}/shipped/*/*.safetensors"))
     ]
     return {file.parent.name: file.parent for file in found}
-
-
-RELEASED = {
-    "unetr": Entry("medical.models.released:load_unetr", "segmentation", "UNETR in MONAI's layouts, 0.7 to now"),
-}
-"""Readers of released weights: `target(path, settings) -> model`."""
 
 
 def load(target: str) -> Any:

@@ -50,13 +50,6 @@ class Loaded:
     info: list[dict[str, Any]]
 
 
-def shipped() -> dict[str, Path]:
-    """Name -> weights of every model that comes with the package."""
-    root = Path(__file__).resolve().parent.parent
-    found = [file for area in ("medical", "pointcloud") for file in sorted(root.glob(f"{area}/shipped/*/{WEIGHTS}"))]
-    return {file.parent.name: file for file in found}
-
-
 def resolve(where: str | Path) -> list[Path]:
     """The weights files that a person means: a shipped model's name, a run's folder, a folder of folds, or a file.
 
@@ -71,7 +64,7 @@ def resolve(where: str | Path) -> list[Path]:
         if found:
             return found
         raise UsageError(f"the folder has no {WEIGHTS} and no fold*/{WEIGHTS}", where=path, do="Give a run's folder.")
-    names = shipped()
+    names = {name: folder / WEIGHTS for name, folder in catalog.shipped().items()}
     if str(where) in names:
         return [names[str(where)]]
     near = difflib.get_close_matches(str(where), names, n=1)
