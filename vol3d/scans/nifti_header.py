@@ -19,6 +19,7 @@ from vol3d.scans.gzipped import Stream
 from vol3d.scans.volume import Grid
 
 UNITS_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # xyzt_units & 7: unknown, metre, millimetre, micrometre
+MOST_EXTENSIONS = 1 << 26  # bytes between header and voxels that are read over
 TOGETHER_MM = 0.1  # sform and qform that differ by less are one statement
 
 
@@ -141,7 +142,7 @@ def _offset(header: Any, taken: int, path: Path) -> int:
     value = float(header["vox_offset"])
     if value == 0:
         return taken + 4
-    if not taken <= value <= 1 << 40 or value != int(value):
+    if not taken <= value <= MOST_EXTENSIONS or value != int(value):
         raise DataError("the voxels' position in the file is impossible", where=path, got=f"vox_offset {value}")
     return int(value)
 

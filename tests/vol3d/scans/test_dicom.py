@@ -222,7 +222,7 @@ def test_one_slice_is_no_volume(tmp_path: Path) -> None:
         read_volume(tmp_path / "none")
 
 
-def test_compressed_with_and_without_a_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compressed_with_and_without_a_decoder(tmp_path: Path) -> None:
     values = write_series(tmp_path / "s")
     for path in (tmp_path / "s").iterdir():
         dataset = pydicom.dcmread(path)
