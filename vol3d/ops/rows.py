@@ -1,7 +1,7 @@
-"""Rows taken by index and rows added up by index: the two halves of every differentiable operation here.
+"""Rows taken by index and rows added up or put by index: the halves of every differentiable operation here.
 
-Each is the other's gradient. Sums run in the order of the rows, so results repeat bit for bit on any device and for
-any number of threads. An index of -1 stands for no row: it gives zeros and takes nothing.
+Each is the gradient of the other. Sums run in the order of the rows, so results repeat bit for bit on any device and
+for any number of threads. An index of -1 stands for no row: it gives zeros and takes nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +24,11 @@ def take_rows(values: Tensor, index: Tensor) -> Tensor:
 def sum_rows(values: Tensor, index: Tensor, size: int) -> Tensor:
     """Sums of the rows of values (M, C) that share an index (M,) below size -> (size, C); -1 is left out."""
     return _SumRows.apply(values, index, size)
+
+
+def put_rows(values: Tensor, place: Tensor, size: int) -> Tensor:
+    """`sum_rows` where no place (M,) is there twice: rows are copied, not added."""
+    return _PutRows.apply(values, place, size)
 
 
 def largest_rows(values: Tensor, index: Tensor, size: int) -> Tensor:
@@ -89,6 +94,26 @@ class _SumRows(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (index,) = ctx.saved_tensors
         return take_rows(gradients[0], index), None, None
+
+
+class _PutRows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, place: Tensor, size: int) -> Tensor:
+        ctx.save_for_backward(place)
+        out = values.new_zeros(size, values.shape[1])
+        if not _compiled(values):
+            present = place >= 0
+            out[place[present]] = values[present]
+            return out
+        from vol3d.ops.rows_cpu import put_range
+
+        parallel_for(put_range, len(place), values.contiguous().numpy(), place.numpy(), out.numpy(), grain=_GRAIN)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (place,) = ctx.saved_tensors
+        return take_rows(gradients[0], place), None, None
 
 
 def _compiled(values: Tensor) -> bool:

@@ -25,15 +25,31 @@ def group(index, size):
 def take_range(first, last, values, index, out):
     """out[i] = values[index[i]], zeros for -1."""
     for i in range(first, last):
-        for c in range(values.shape[1]):
-            out[i, c] = values[index[i], c] if index[i] >= 0 else 0
+        row = index[i]
+        if row >= 0:
+            for c in range(values.shape[1]):
+                out[i, c] = values[row, c]
+        else:
+            for c in range(values.shape[1]):
+                out[i, c] = 0
+
+
+@njit(nogil=True, cache=True)
+def put_range(first, last, values, place, out):
+    """out[place[i]] = values[i], nothing for -1; no place twice."""
+    for i in range(first, last):
+        row = place[i]
+        if row >= 0:
+            for c in range(values.shape[1]):
+                out[row, c] = values[i, c]
 
 
 @njit(nogil=True, cache=True)
 def sum_range(first, last, values, rows, starts, out):
     """out[g] = sum of values[rows] of group g, in the order of the rows."""
     for g in range(first, last):
-        out[g] = 0
+        for c in range(values.shape[1]):
+            out[g, c] = 0
         for j in range(starts[g], starts[g + 1]):
             for c in range(values.shape[1]):
                 out[g, c] += values[rows[j], c]

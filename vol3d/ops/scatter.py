@@ -37,9 +37,8 @@ def scatter_reduce(
     if reduce == "sum":
         return total
     if reduce == "mean":
-        ordered = index.sort().values
-        bounds = torch.searchsorted(ordered, torch.arange(size + 1, device=index.device))
-        return total / bounds.diff().clamp_min(1)[:, None].to(total.dtype)
+        counts = torch.bincount(index + 1, minlength=size + 1)[1:]  # place 0 takes the -1
+        return total / counts.clamp_min(1)[:, None].to(total.dtype)
     raise DataError("unknown reduction", where="reduce", got=repr(reduce), wanted="'sum', 'mean' or 'max'")
 
 

@@ -18,9 +18,9 @@ from torch import Tensor
 from vol3d.errors import DataError, UsageError
 from vol3d.ops.batching import require_clouds
 from vol3d.ops.checks import require_floats, require_whole
-from vol3d.ops.rows import take_rows
+from vol3d.ops.rows import put_rows
 from vol3d.ops.scatter import scatter_reduce
-from vol3d.ops.voxels_torch import Assignment, assign_torch, cell_of_points, slots_torch
+from vol3d.ops.voxels_torch import Assignment, assign_torch, cell_of_points, place_torch
 from vol3d.parallel import parallel_for
 
 _MOST_CELLS = 2**31 - 1
@@ -90,7 +90,8 @@ class VoxelPoints:
 
     def mean(self, features: Float[Tensor, "n _"] | None = None) -> Float[Tensor, "v _"]:
         """Mean of features (N, C), by default the points themselves, in each voxel. Differentiable."""
-        return scatter_reduce(self.points if features is None else features, self.voxels, len(self.counts), "mean")
+        features = self.points if features is None else features
+        return scatter_reduce(features, self.voxels, len(self.counts), "mean")
 
     def max(self, features: Float[Tensor, "n _"]) -> Float[Tensor, "v _"]:
         """Maximum of features (N, C) in each voxel. Differentiable."""
@@ -140,13 +141,13 @@ def voxelize(
     points, assignment = _assign(clouds, grid, max_voxels)
     count = len(assignment.counts)
     if points.device.type == "cpu":
-        from vol3d.ops.voxels_cpu import fill_slots
+        from vol3d.ops.voxels_cpu import place_points
 
-        slots = torch.full((count, max_points), -1, dtype=torch.int64)
-        fill_slots(assignment.voxels.numpy(), slots.numpy())
+        place = torch.empty(len(points), dtype=torch.int64)
+        place_points(assignment.voxels.numpy(), count, max_points, place.numpy())
     else:
-        slots = slots_torch(assignment.voxels, count, max_points)
-    blocks = take_rows(points, slots.view(-1)).view(count, max_points, points.shape[1])
+        place = place_torch(assignment.voxels, max_points)
+    blocks = put_rows(points, place, count * max_points).view(count, max_points, points.shape[1])
     return VoxelBlocks(blocks, assignment.coordinates, assignment.counts.clamp_max(max_points))
 
 
@@ -163,7 +164,7 @@ def _assign(clouds: Sequence[Tensor], grid: VoxelGrid, max_voxels: int | None) -
     _require_points(clouds, "clouds")
     if max_voxels is not None:
         require_whole(max_voxels, "max_voxels")
-    points = torch.cat(list(clouds))
+    points = clouds[0] if len(clouds) == 1 else torch.cat(list(clouds))
     lengths = [len(cloud) for cloud in clouds]
     if points.device.type == "cpu":
         return points, _assign_cpu(points.detach(), lengths, grid, max_voxels)
@@ -198,5 +199,5 @@ def _assign_cpu(points: Tensor, lengths: list[int], grid: VoxelGrid, max_voxels:
             own += before * (own >= 0)
         before += v
     kept = [slice(begin, begin + v) for begin, v in zip(offsets.tolist(), found.tolist(), strict=False)]
-    joined = (torch.cat([values[part] for part in kept]) for values in (coordinates, counts))
-    return Assignment(voxels, *joined)
+    coordinates, counts = (torch.cat([values[part] for part in kept]) for values in (coordinates, counts))
+    return Assignment(voxels, coordinates, counts)

@@ -8,58 +8,89 @@ _DENSE = 1 << 18  # cells that a plain table may have whatever the number of poi
 
 @njit(nogil=True, cache=True)
 def _empty_table(n, cells):
-    """Voxel by cell if there are few cells (length cells), else an open hash table (a power of two, half empty)."""
-    if cells <= max(_DENSE, n):
+    """Voxel of each cell if there are few cells (length `cells`), else an open hash table, a third empty at least."""
+    if cells <= max(_DENSE, 4 * n):
         return np.full(cells, -1, np.int32)
     size = 1024
-    while size < 2 * n:
+    while 2 * size < 3 * n:
         size *= 2
     return np.full(size, -1, np.int32)
 
 
-@njit(nogil=True, cache=True)
-def _find(table, keys, key, dense):
-    """Place of the key in the table: its own, or the free one where it belongs."""
-    if dense:
-        return key
-    mask = table.shape[0] - 1
-    place = np.int64((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & mask
-    while table[place] >= 0 and keys[table[place]] != key:
-        place = (place + 1) & mask
-    return place
-
-
 @njit(nogil=True, cache=True, error_model="numpy")
+def _cells(points, low, size, shape, out):
+    """Number of each point's cell, -1 outside the grid; whether all coordinates are finite."""
+    lx, ly, lz, sx, sy, sz = low[0], low[1], low[2], size[0], size[1], size[2]
+    nx, ny = np.int32(shape[2]), np.int32(shape[1])
+    zero, ex, ey, ez = low.dtype.type(0), low.dtype.type(nx), low.dtype.type(ny), low.dtype.type(shape[0])
+    finite = True
+    for i in range(points.shape[0]):
+        x, y, z = (
+            np.floor((points[i, 0] - lx) / sx),
+            np.floor((points[i, 1] - ly) / sy),
+            np.floor((points[i, 2] - lz) / sz),
+        )
+        inside = (x >= 0) & (x < ex) & (y >= 0) & (y < ey) & (z >= 0) & (z < ez)
+        x, y, z = (x if inside else zero), (y if inside else zero), (z if inside else zero)
+        cell = (np.int32(z) * ny + np.int32(y)) * nx + np.int32(x)
+        out[i] = cell if inside else -1
+        total = points[i, 0] + points[i, 1] + points[i, 2]
+        finite &= total - total == 0
+    return finite
+
+
+@njit(nogil=True, cache=True)
+def _first_bad(points):
+    """Row of the first point that is not finite, or -1 (a sum may overflow where no coordinate does)."""
+    for i in range(points.shape[0]):
+        if not (np.isfinite(points[i, 0]) and np.isfinite(points[i, 1]) and np.isfinite(points[i, 2])):
+            return i
+    return -1
+
+
+@njit(nogil=True, cache=True)
+def _number(cells, table, dense, keys, counts, voxels):
+    """Numbers the cells in order of first appearance, up to the length of keys; returns how many there are."""
+    found, mask = 0, table.shape[0] - 1
+    for i in range(cells.shape[0]):
+        voxels[i] = -1
+        place = np.int64(cells[i])
+        if place < 0:
+            continue
+        if not dense:
+            # Runs of 16 cells along x stay together in one cache line: scan lines run along them.
+            run = np.uint64(place >> 4) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)
+            place = (np.int64(run) << 4 | place & 15) & mask
+            while table[place] >= 0 and keys[table[place]] != cells[i]:
+                place = (place + 1) & mask
+        voxel = np.int64(table[place])
+        if voxel < 0 and found < keys.shape[0]:
+            voxel = np.int64(found)
+            table[place], keys[found], counts[found] = found, cells[i], 0
+            found += 1
+        if voxel >= 0:
+            voxels[i] = voxel
+            counts[voxel] += 1
+    return found
+
+
+@njit(nogil=True, cache=True)
 def _assign(cloud, points, low, size, shape, most, voxels, coordinates, counts):
     """One cloud; returns its number of voxels, or -1 - row of the first point that is not finite."""
-    n, (nz, ny, nx) = points.shape[0], (shape[0], shape[1], shape[2])
-    cells = nz * ny * nx
-    table = _empty_table(n, cells)
-    dense = table.shape[0] == cells
-    keys = np.empty(min(n, most), np.int64)
-    found, last_key, last_voxel = 0, np.int64(-1), np.int64(-1)
-    for i in range(n):
-        x = np.floor((points[i, 0] - low[0]) / size[0])
-        y = np.floor((points[i, 1] - low[1]) / size[1])
-        z = np.floor((points[i, 2] - low[2]) / size[2])
-        voxels[i] = -1
-        if not (0 <= x < nx and 0 <= y < ny and 0 <= z < nz):
-            if not (np.isfinite(points[i, 0]) and np.isfinite(points[i, 1]) and np.isfinite(points[i, 2])):
-                return -1 - i
-            continue
-        key = (np.int64(z) * ny + np.int64(y)) * nx + np.int64(x)
-        if key != last_key:  # neighbours in a scan line often share their voxel
-            place = _find(table, keys, key, dense)
-            last_key, last_voxel = key, np.int64(table[place])
-            if last_voxel < 0 and found < most:
-                last_voxel = found
-                table[place], keys[found], counts[found] = found, key, 0
-                coordinates[found, 0], coordinates[found, 1] = cloud, np.int32(z)
-                coordinates[found, 2], coordinates[found, 3] = np.int32(y), np.int32(x)
-                found += 1
-        if last_voxel >= 0:
-            voxels[i] = last_voxel
-            counts[last_voxel] += 1
+    n = points.shape[0]
+    cells, keys = np.empty(n, np.int32), np.empty(min(n, most), np.int32)
+    if not _cells(points, low, size, shape, cells):
+        bad = _first_bad(points)
+        if bad >= 0:
+            return -1 - bad
+    count = shape[0] * shape[1] * shape[2]
+    table = _empty_table(n, count)
+    found = _number(cells, table, table.shape[0] == count, keys, counts, voxels)
+    ny, nx = np.uint32(shape[1]), np.uint32(shape[2])
+    for v in range(found):
+        row = np.uint32(keys[v]) // nx
+        coordinates[v, 0], coordinates[v, 1] = cloud, row // ny
+        coordinates[v, 2], coordinates[v, 3] = row - row // ny * ny, np.uint32(keys[v]) - row * nx
     return found
 
 
@@ -73,11 +104,13 @@ def assign_clouds(first, last, points, offsets, low, size, shape, most, voxels, 
 
 
 @njit(nogil=True, cache=True)
-def fill_slots(voxels, slots):
-    """Rows of the first points of each voxel into slots (V, max_points), which come filled with -1."""
-    filled = np.zeros(slots.shape[0], np.int32)
+def place_points(voxels, count, max_points, place):
+    """Row of each point in blocks of max_points rows a voxel, first come first served, -1 if there is no room."""
+    filled = np.zeros(count, np.int32)
     for i in range(voxels.shape[0]):
         v = voxels[i]
-        if v >= 0 and filled[v] < slots.shape[1]:
-            slots[v, filled[v]] = i
+        if v >= 0 and filled[v] < max_points:
+            place[i] = v * max_points + filled[v]
             filled[v] += 1
+        else:
+            place[i] = -1

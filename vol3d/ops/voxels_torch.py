@@ -62,14 +62,11 @@ def assign_torch(
     return Assignment(voxels, coordinates.int(), bounds.diff().int())
 
 
-def slots_torch(voxels: Tensor, count: int, max_points: int) -> Tensor:
-    """Rows of the first points of each voxel (count, max_points), -1 behind the last."""
+def place_torch(voxels: Tensor, max_points: int) -> Tensor:
+    """Row of each point in blocks of max_points rows a voxel, first come first served, -1 if there is no room: (N,)."""
     ordered, order = voxels.sort(stable=True)
-    begin = torch.searchsorted(ordered, torch.arange(count, device=voxels.device))
-    slots = torch.full((count, max_points), -1, dtype=torch.int64, device=voxels.device)
-    present = ordered >= 0
-    ordered, order, place = ordered[present], order[present], torch.arange(len(voxels), device=voxels.device)[present]
-    rank = place - begin[ordered]
-    fits = rank < max_points
-    slots[ordered[fits], rank[fits]] = order[fits]
-    return slots
+    rank = torch.arange(len(voxels), device=voxels.device) - torch.searchsorted(ordered, ordered)
+    row = torch.where((ordered >= 0) & (rank < max_points), ordered * max_points + rank, -1)
+    place = torch.empty_like(voxels)
+    place[order] = row
+    return place

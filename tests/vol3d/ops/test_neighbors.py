@@ -21,11 +21,12 @@ CASES = ["e1_scannet20000", "e2_sunrgbd2048", "e3_batch2_5000", "e4_near_origin4
 
 def clouds(n: int, m: int, seed: int, lattice: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
     random = np.random.default_rng(seed)
-    points, queries = random.normal(size=(n, 3)), random.normal(size=(m, 3)) * random.choice([0.1, 1, 100])
+    points = random.normal(size=(n, 3))
+    queries = random.normal(size=(m, 3)) * random.choice([0.1, 1, 100])
     if n > 2 and seed % 3 == 0:
         points[0] = 1e6  # an outlier must not cost memory or change an answer
-    points, queries = ((np.round(a) if lattice else a).astype(np.float32) for a in (points, queries))
-    return torch.from_numpy(points)[None], torch.from_numpy(queries)[None]
+    first, second = (torch.from_numpy(a.astype(np.float32))[None] for a in (points, queries))
+    return (first.round(), second.round()) if lattice else (first, second)
 
 
 @settings(max_examples=40, deadline=None)
@@ -122,9 +123,9 @@ def test_a_rigid_motion_changes_nothing_and_a_permutation_permutes(n: int, seed:
     torch.testing.assert_close(near.distances, permuted.distances, rtol=3e-7, atol=0)
     assert torch.equal(torch.where(permuted.indices < 0, -1, order[permuted.indices]), near.indices)
     coarse, targets = (points * 64).round() / 64, (queries * 64).round() / 64
-    moved = [torch.stack([-a[..., 1], a[..., 0], a[..., 2]], -1) + shift for a in (coarse, targets)]
-    assert torch.equal(ball_query(*moved, 0.7, 5).indices, ball_query(coarse, targets, 0.7, 5).indices)
-    assert torch.equal(knn(*moved, 5).indices, knn(coarse, targets, 5).indices)
+    new, there = (torch.stack([-a[..., 1], a[..., 0], a[..., 2]], -1) + shift for a in (coarse, targets))
+    assert torch.equal(ball_query(new, there, 0.7, 5).indices, ball_query(coarse, targets, 0.7, 5).indices)
+    assert torch.equal(knn(new, there, 5).indices, knn(coarse, targets, 5).indices)
 
 
 def test_a_radius_is_strict_and_padding_is_a_choice() -> None:

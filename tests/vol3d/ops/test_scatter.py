@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ def without_numba(patch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize("reduce", ["sum", "mean", "max"])
 @pytest.mark.parametrize(("n", "size"), [(40, 7), (1, 1), (5, 30), (0, 3), (3, 0), (0, 0)])
-def test_reductions_equal_the_twin(monkeypatch: pytest.MonkeyPatch, reduce: str, n: int, size: int) -> None:
+def test_reductions_equal_the_twin(monkeypatch: pytest.MonkeyPatch, reduce: Any, n: int, size: int) -> None:
     random = torch.Generator().manual_seed(n + size)
     features = torch.randn(n, 3, generator=random, dtype=torch.float64).mul(2).round().requires_grad_()  # ties
     index = torch.randint(-1, max(size, 0), (n,), generator=random)
@@ -40,7 +41,7 @@ def test_reductions_equal_the_twin(monkeypatch: pytest.MonkeyPatch, reduce: str,
 
 
 @pytest.mark.parametrize("reduce", ["sum", "mean", "max"])
-def test_gradcheck(monkeypatch: pytest.MonkeyPatch, reduce: str) -> None:
+def test_gradcheck(monkeypatch: pytest.MonkeyPatch, reduce: Any) -> None:
     features = torch.randn(9, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
     index = torch.tensor([0, 3, -1, 0, 1, 1, 3, 0, -1])
     assert torch.autograd.gradcheck(lambda f: scatter_reduce(f, index, 5, reduce), (features,))
@@ -50,7 +51,7 @@ def test_gradcheck(monkeypatch: pytest.MonkeyPatch, reduce: str) -> None:
 
 
 @pytest.mark.parametrize("reduce", ["sum", "mean", "max"])
-def test_nan_stays_in_its_group(monkeypatch: pytest.MonkeyPatch, reduce: str) -> None:
+def test_nan_stays_in_its_group(monkeypatch: pytest.MonkeyPatch, reduce: Any) -> None:
     features = torch.tensor([[1.0], [torch.nan], [3.0], [2.0]])
     index = torch.tensor([0, 0, 0, 1])
     for values in (features, features.bfloat16()):
@@ -114,14 +115,15 @@ def test_bad_coordinates_are_named(row: list[int], message: str) -> None:
         (torch.zeros(3, 1), torch.zeros(3, device="meta").long(), 1, "sum", "mixed devices"),
     ],
 )
-def test_bad_input_is_named(features: Tensor, index: Tensor, size: int, reduce: str, message: str) -> None:
+def test_bad_input_is_named(features: Tensor, index: Tensor, size: int, reduce: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         scatter_reduce(features, index, size, reduce)
 
 
 def test_bad_grids_are_named() -> None:
     features, coordinates = torch.zeros(1, 1), torch.zeros(1, 4).int()
-    for shape, message in (((1, 3), "shape: not a grid"), ((1, 0, 3), "shape: out of range; got 0")):
+    shapes: list[tuple[Any, str]] = [((1, 3), "shape: not a grid"), ((1, 0, 3), "shape: out of range; got 0")]
+    for shape, message in shapes:
         with pytest.raises(DataError, match=message):
             scatter_to_bev(features, coordinates, 1, shape)
     with pytest.raises(DataError, match="batch_size: out of range; got -1"):

@@ -16,7 +16,8 @@ from torch import Tensor
 from tests.reference import points as twin
 from vol3d.errors import DataError, UsageError
 from vol3d.ops import VoxelGrid, assign_voxels, voxel_coordinates, voxelize
-from vol3d.ops.voxels_torch import assign_torch, slots_torch
+from vol3d.ops.rows import put_rows
+from vol3d.ops.voxels_torch import assign_torch, place_torch
 
 GRID = VoxelGrid((0.5, 0.25, 1.0), (-2.0, -1.0, -1.0, 2.0, 1.0, 1.0))  # 8 x 8 x 2 cells
 FINE = VoxelGrid((0.01, 0.01, 0.01), (-2.0, -1.0, -1.0, 2.0, 1.0, 1.0))  # more cells than a plain table may have
@@ -51,10 +52,9 @@ def test_voxels_equal_the_twin(
     plain = assign_torch(dynamic.points, sizes, grid.voxel_size, grid.point_range[:3], grid.shape, max_voxels)
     assert torch.equal(dynamic.voxels, plain.voxels) and torch.equal(dynamic.coordinates, plain.coordinates)
     assert torch.equal(dynamic.counts, plain.counts)
-    slots = slots_torch(plain.voxels, len(plain.counts), max_points)
-    assert torch.equal((slots >= 0).sum(1).int(), blocks.counts)
-    kept = torch.where((slots >= 0)[..., None], torch.cat([dynamic.points, dynamic.points.new_zeros(1, 4)])[slots], 0)
-    assert torch.equal(kept, blocks.points)
+    place = place_torch(plain.voxels, max_points)
+    filled = put_rows(dynamic.points, place, len(plain.counts) * max_points)
+    assert torch.equal(filled.view(-1, max_points, 4), blocks.points)
 
 
 def test_means_are_differentiable() -> None:
