@@ -108,18 +108,17 @@ def _parse(stream: Stream, path: Path) -> tuple[Any, int]:
 
 
 def _dtype(header: Any, path: Path) -> np.dtype:
-    code = int(header["datatype"])
-    name = str(header._data_type_codes.label[code]) if code in header._data_type_codes.code else f"code {code}"
-    if name.startswith(("RGB", "complex", "binary", "unknown", "code")):
+    code, codes = int(header["datatype"]), header._data_type_codes
+    dtype = np.dtype(codes.dtype[code] if code in codes.code else "V")
+    if dtype.kind not in "iuf":  # complex, colour, bits, unknown, and types that this machine lacks
         raise DataError(
             "the voxels are not plain numbers",
             where=path,
-            got=f"NIfTI type {name}",
+            got=f"NIfTI type {codes.label[code] if code in codes.code else code}",
             wanted="integers or floats",
             do="Export one real channel.",
         )
-    dtype = np.dtype(header._data_type_codes.dtype[code]).newbyteorder(header.endianness)
-    return dtype
+    return dtype.newbyteorder(header.endianness)
 
 
 def _shape(header: Any, path: Path) -> tuple[tuple[int, int, int], int]:

@@ -8,8 +8,6 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.vol3d.scans.nifti_maker import OBLIQUE, patch, save
 from vol3d.errors import DataError
@@ -49,22 +47,39 @@ def test_wrong_crc(scan: Path) -> None:
         read_volume(scan)
 
 
-@given(st.data())
-@settings(max_examples=150, deadline=None)
-def test_any_flipped_bit_is_noticed_or_harmless(tmp_path_factory, data) -> None:  # type: ignore[no-untyped-def]
-    path = tmp_path_factory.mktemp("flip") / "a.nii.gz"
+def test_a_flipped_bit_is_noticed_or_harmless(tmp_path: Path) -> None:
+    path = tmp_path / "a.nii.gz"
     array = np.random.default_rng(0).integers(0, 9, (4, 4, 4)).astype(np.uint8)
     save(path, array)
-    whole = bytearray(path.read_bytes())
-    at = data.draw(st.integers(0, 8 * len(whole) - 1))
-    whole[at // 8] ^= 1 << at % 8
-    path.write_bytes(whole)
-    try:
-        volume = read_volume(path)
-    except DataError as fault:
-        assert "a.nii.gz" in str(fault)
-    else:  # name, time and flags of the gzip header carry no voxel
-        assert np.array_equal(volume.array[0], array) and np.array_equal(volume.affine, OBLIQUE.astype(np.float32))
+    whole = path.read_bytes()
+    for bit in range(0, 8 * len(whole), 7):  # all of them were run once, in minutes
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            volume = read_volume(path)
+        except DataError as fault:
+            assert "a.nii.gz" in str(fault)
+        else:  # name, time and flags of the gzip header carry no voxel
+            assert np.array_equal(volume.array[0], array) and np.array_equal(volume.affine, OBLIQUE.astype(np.float32))
+
+
+@pytest.mark.filterwarnings("ignore")  # NumPy's, on numbers near the ends of float32
+def test_a_flipped_bit_of_a_plain_header_gives_a_volume_or_a_named_fault(tmp_path: Path) -> None:
+    path = tmp_path / "a.nii"
+    for codes in ((1, 1), (0, 1), (0, 0)):
+        save(path, np.ones((3, 4, 5), np.float32), OBLIQUE, codes)
+        whole = path.read_bytes()
+        for bit in range(codes[0] + codes[1], 8 * 352, 17):  # as above
+            damaged = bytearray(whole)
+            damaged[bit // 8] ^= 1 << bit % 8
+            path.write_bytes(damaged)
+            try:
+                volume = read_volume(path)
+            except DataError as fault:
+                assert "a.nii" in str(fault)
+            else:
+                assert np.isfinite(volume.affine).all() and abs(np.linalg.det(volume.affine)) > 0
 
 
 @pytest.mark.parametrize("content", [b"hello, this is not a scan\n" * 40, b"x", bytes(4000)])
@@ -111,7 +126,9 @@ def test_impossible_header_fields(tmp_path: Path) -> None:
         (42, "<h", (0,), "sizes in the header"),
         (70, "<h", (32,), "complex64"),
         (70, "<h", (128,), "RGB"),
-        (70, "<h", (12345,), "code 12345"),
+        (70, "<h", (12345,), "NIfTI type 12345"),
+        (70, "<h", (0,), "NIfTI type none"),
+        (70, "<h", (1,), "NIfTI type binary"),
         (108, "<f", (float("nan"),), "position in the file"),
         (108, "<f", (10.0,), "position in the file"),
         (344, "<4s", (b"ni1\0",), "pair"),
