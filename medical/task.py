@@ -212,4 +212,5 @@ class SegmentationTask(Task):
         segmentation = self.segment(models, image, device)
         path = self.result_path(source, out)
         write_segmentation(path, segmentation)
-        return {"output": str(path), "volumes_ml": segmentation.volumes_ml(), **segmentation.notes}
+        notes = {"assumed": "; ".join(image.notes)} if image.notes else {}
+        return {"output": str(path), "volumes_ml": segmentation.volumes_ml(), **notes, **segmentation.notes}

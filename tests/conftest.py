@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no failure, and CI tries the same examples each time; elsewhere they are new in each run.
+settings.register_profile("vol3d", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("vol3d")
 
 PROJECT = Path(__file__).resolve().parents[1]
 

@@ -39,7 +39,7 @@ def slice_picture(
     masks: Mapping[str, np.ndarray],
     class_names: Sequence[str],
     title: str,
-    orientation: str = "RAS",
+    orientation: str,
 ) -> bytes:
     """A PNG of the axial, coronal and sagittal plane through the middle of the foreground, all at one scale.
 

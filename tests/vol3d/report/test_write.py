@@ -97,7 +97,7 @@ def run(tmp_path: Path) -> Path:
     (folder / "evaluation.json").write_text(json.dumps(whole))
     (folder / "config.yaml").write_text(f"model:\n  name: unetr  # {EVIL}\n")
     (folder / "config.json").write_text(json.dumps({"versions": {"torch": "2.13.0"}, "sha256": "ab" * 32}))
-    png = slice_picture(np.ones((6, 6, 6)), (1, 1, 1), {}, ("background",), "t")
+    png = slice_picture(np.ones((6, 6, 6)), (1, 1, 1), {}, ("background",), "t", "RAS")
     for name in ("worst_case_0", "best_case_5", "median_case_2"):
         (folder / "pictures" / f"{name}.png").write_bytes(png)
     return folder

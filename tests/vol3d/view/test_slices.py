@@ -37,7 +37,7 @@ def volume(shape: tuple[int, int, int] = (20, 30, 24)) -> tuple[np.ndarray, np.n
 
 def test_right_is_on_the_left_and_anterior_and_superior_are_up():
     image, labels = volume()
-    picture = pixels(slice_picture(image, (1, 1, 1), {"truth": labels}, NAMES, "case"))
+    picture = pixels(slice_picture(image, (1, 1, 1), {"truth": labels}, NAMES, "case", "RAS"))
     found = coloured(picture, class_colours(("truth",), 2)["truth", 1])
     axial = found[found[:, 1] < picture.shape[1] / 3]
     panels = np.array([20, 20, 30]) / 70 * (picture.shape[1] - 132)
@@ -50,7 +50,7 @@ def test_right_is_on_the_left_and_anterior_and_superior_are_up():
 @pytest.mark.parametrize("orientation", ["LPS", "ASR", "PIL"])
 def test_any_orientation_gives_the_same_picture(orientation: str):
     image, labels = volume()
-    wanted = slice_picture(image, (1, 2, 3), {"truth": labels}, NAMES, "case")
+    wanted = slice_picture(image, (1, 2, 3), {"truth": labels}, NAMES, "case", "RAS")
     order = ["LR", "PA", "IS"]
     axes = [next(i for i, pair in enumerate(order) if letter in pair) for letter in orientation]
     flips = tuple(slice(None, None, 1 if letter in "RAS" else -1) for letter in orientation)
@@ -61,14 +61,14 @@ def test_any_orientation_gives_the_same_picture(orientation: str):
 
 def test_aspect_follows_the_spacing():
     image, _ = volume((16, 16, 8))
-    flat = pixels(slice_picture(image, (1, 1, 1), {}, NAMES, "t")).shape
-    tall = pixels(slice_picture(image, (1, 1, 6), {}, NAMES, "t")).shape
+    flat = pixels(slice_picture(image, (1, 1, 1), {}, NAMES, "t", "RAS")).shape
+    tall = pixels(slice_picture(image, (1, 1, 6), {}, NAMES, "t", "RAS")).shape
     assert tall[0] > flat[0]
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 12, 9), (8, 1, 9), (5, 6, 1)])
 def test_thin_volumes(shape: tuple[int, int, int]):
-    assert slice_picture(np.ones(shape), (1, 1, 1), {"truth": np.ones(shape, int)}, NAMES, "thin").startswith(
+    assert slice_picture(np.ones(shape), (1, 1, 1), {"truth": np.ones(shape, int)}, NAMES, "thin", "RAS").startswith(
         b"\x89PNG"
     )
 
@@ -78,8 +78,8 @@ def test_odd_input_is_drawn():
     image[:3] = np.nan
     image[4] = np.inf
     masks = {"truth": np.zeros_like(labels), "prediction": labels * 7}
-    assert slice_picture(image, (0.5, 0.5, 5), masks, NAMES, r"title with $\frac and <b>").startswith(b"\x89PNG")
-    assert slice_picture(np.full((4, 4, 4), np.nan), (1, 1, 1), {}, NAMES, "").startswith(b"\x89PNG")
+    assert slice_picture(image, (0.5, 0.5, 5), masks, NAMES, r"title with $\frac and <b>", "RAS").startswith(b"\x89PNG")
+    assert slice_picture(np.full((4, 4, 4), np.nan), (1, 1, 1), {}, NAMES, "", "RAS").startswith(b"\x89PNG")
 
 
 def test_many_classes_share_a_colour_between_masks_and_few_do_not():
@@ -90,7 +90,7 @@ def test_many_classes_share_a_colour_between_masks_and_few_do_not():
     image, labels = volume()
     labels[:13, :10, :10] = np.arange(13, dtype=np.uint8)[:, None, None] + 1
     names = ["background", *(f"organ {i}" for i in range(13))]
-    assert slice_picture(image, (1, 1, 1), {"truth": labels, "prediction": labels}, names, "many").startswith(
+    assert slice_picture(image, (1, 1, 1), {"truth": labels, "prediction": labels}, names, "many", "RAS").startswith(
         b"\x89PNG"
     )
 
@@ -117,6 +117,7 @@ def test_planes_never_miss_the_foreground():
 )
 def test_bad_input_is_named(change: dict, message: str):
     good = {"image": np.ones((4, 4, 4)), "spacing_mm": (1, 1, 1), "masks": {}, "class_names": NAMES, "title": "t"}
+    good["orientation"] = "RAS"
     with pytest.raises(UsageError, match=message):
         slice_picture(**{**good, **change})
 
