@@ -56,6 +56,27 @@ def save(name: str, rows: Sequence[Mapping[str, object]], peers: Sequence[str] =
     return path
 
 
+Lines = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+
+
+def plot(name: str, panels: Mapping[str, Lines], x: str, y: str) -> Path:
+    """Draw `results/NAME.png`: a panel for each piece of work, both axes logarithmic, a line (x, y) for each peer."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
+
+    figure = Figure(figsize=(3.4 * len(panels), 3.2), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (title, lines) in zip(axes, panels.items(), strict=True):
+        for peer, values in lines.items():
+            axis.loglog(*values, marker="o", label=peer)
+        axis.set(title=title, xlabel=x, ylabel=y)
+        axis.xaxis.set_minor_formatter(NullFormatter())  # labels between decades overlap
+        axis.legend()
+    path = RESULTS / f"{name}.png"
+    figure.savefig(path, dpi=100)
+    return path
+
+
 def processor() -> str:
     """Name of the processor as the system tells it."""
     table = Path("/proc/cpuinfo")

@@ -12,8 +12,8 @@ def room(points: int, seed: int = 0) -> NDArray[np.float32]:
     extent = np.array([6.0, 5.0, 2.6])
     xyz = random.uniform(size=(points, 3)) * extent
     surface = random.integers(0, 5, points)
-    for part, axis in ((0, 2), (1, 0), (2, 1)):
-        xyz[surface == part, axis] = 0
+    for part, across in ((0, 2), (1, 0), (2, 1)):
+        xyz[surface == part, across] = 0
     low, size = random.uniform(size=(14, 3)) * (extent - 1), random.uniform(0.3, 1.2, (14, 3))
     low[:, 2] = 0
     on_box = np.flatnonzero(surface >= 3)
