@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import shapely
 import torch
 from torch import Tensor
@@ -23,7 +26,7 @@ def by_shapely(first: Tensor, second: Tensor) -> object:
     return common / (shapely.area(a)[:, None] + shapely.area(b)[None] - common)
 
 
-def with_gradient(iou, first: Tensor, second: Tensor) -> None:
+def with_gradient(iou: Callable[[Tensor, Tensor], Tensor], first: Tensor, second: Tensor) -> None:
     first = first.clone().requires_grad_()
     iou(first, second).sum().backward()
 
@@ -32,19 +35,19 @@ def iou_rows() -> list[dict[str, object]]:
     rows = []
     for n, m in ((50, 10), (150, 30), (500, 100)):
         first, second = boxes(n, 1, 20.0), boxes(m, 2, 20.0)
-        works = {
-            "shapely": lambda a=first, b=second: by_shapely(a, b),
-            "sort": lambda a=first, b=second: overlap_by_sorting(a, b),
-            "ours": lambda a=first, b=second: iou_bev(a, b),
+        works: dict[str, Callable[[], object]] = {
+            "shapely": partial(by_shapely, first, second),
+            "sort": partial(overlap_by_sorting, first, second),
+            "ours": partial(iou_bev, first, second),
         }
         rows.append(_row(f"IoU from above {n}x{m}", cpu_ms(works)))
         works = {
-            "sort": lambda a=first, b=second: with_gradient(overlap_by_sorting, a, b),
-            "ours": lambda a=first, b=second: with_gradient(iou_bev, a, b),
+            "sort": partial(with_gradient, overlap_by_sorting, first, second),
+            "ours": partial(with_gradient, iou_bev, first, second),
         }
         rows.append(_row(f"same, forward and backward {n}x{m}", cpu_ms(works, repeats=4)))
-        rows.append(_row(f"IoU in space {n}x{m}", cpu_ms({"ours": lambda a=first, b=second: iou_3d(a, b)})))
-        rows.append(_row(f"GIoU {n}x{m}", cpu_ms({"ours": lambda a=first, b=second: giou_3d(a, b)})))
+        rows.append(_row(f"IoU in space {n}x{m}", cpu_ms({"ours": partial(iou_3d, first, second)})))
+        rows.append(_row(f"GIoU {n}x{m}", cpu_ms({"ours": partial(giou_3d, first, second)})))
     return rows
 
 
@@ -52,9 +55,9 @@ def nms_rows() -> list[dict[str, object]]:
     rows = []
     for count in (1000, 4096):
         table, scores = boxes(count, 3, 100.0), torch.rand(count, generator=torch.Generator().manual_seed(0))
-        works = {"ours": lambda t=table, s=scores: nms_rotated(t, s, 0.2)}
+        works: dict[str, Callable[[], object]] = {"ours": partial(nms_rotated, table, scores, 0.2)}
         if count == 1000:
-            works["shapely"] = lambda t=table, s=scores: nms_by_shapely(t, s, 0.2)
+            works["shapely"] = partial(nms_by_shapely, table, scores, 0.2)
         rows.append(_row(f"rotated NMS {count}", cpu_ms(works, repeats=3)))
     return rows
 

@@ -46,7 +46,8 @@ def main() -> None:
         if abs(ours - theirs) > 1e-6 * abs(theirs):
             raise SystemExit(f"totals differ: ours {ours}, scipy {theirs}")
         ratio = {"x scipy": ms["scipy"] / ms["ours"], "x scipy, ours layout": ms["scipy, ours layout"] / ms["ours"]}
-        rows.append({"work": f"{samples} x ({queries} x {targets})"} | {f"{k} ms": v for k, v in ms.items()} | ratio)
+        row: dict[str, object] = {"work": f"{samples} x ({queries} x {targets})"}
+        rows.append(row | {f"{name} ms": value for name, value in ms.items()} | ratio)
     print_table(rows)
     print(save("matching", rows))
 

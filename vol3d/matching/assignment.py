@@ -49,7 +49,10 @@ def assign(costs: Sequence[Tensor], *, infeasible: Infeasible = "raise") -> list
     shapes = np.array([cost.shape for cost in costs], dtype=np.int64)
     flat = torch.cat([_real(cost.detach(), f"costs[{i}]").flatten() for i, cost in enumerate(costs)])
     sizes = shapes[:, 0] * shapes[:, 1]
-    out = _run(flat.cpu().numpy(), np.cumsum(sizes) - sizes, shapes[:, 1], shapes[:, 0], shapes[:, 1], infeasible)
+    begins = np.cumsum(shapes[:, 0]) - shapes[:, 0]
+    out = np.full(int(shapes[:, 0].sum()), -1, dtype=np.int64)
+    places = (np.cumsum(sizes) - sizes, shapes[:, 1].copy(), begins)
+    _run(flat.cpu().numpy(), places, shapes[:, 0].copy(), shapes[:, 1].copy(), infeasible, out)
     found = torch.from_numpy(out).split(shapes[:, 0].tolist())
     pairs = []
     for cost, columns in zip(costs, found, strict=True):
@@ -85,16 +88,15 @@ def assign_padded(
     batch, (n, m) = cost.shape[:-2], cost.shape[-2:]
     high, wide = _sizes(rows, n, batch, "rows"), _sizes(columns, m, batch, "columns")
     values = _real(cost.detach(), "cost").contiguous()
-    offsets = np.arange(len(high), dtype=np.int64) * (n * m)
-    host = _fetch(values)
-    found = _run(host.numpy().reshape(-1), offsets, np.full_like(offsets, m), high, wide, infeasible, batch)
-    out = torch.full((len(high), n), -1, dtype=torch.int64)
-    out[torch.arange(n)[None] < torch.from_numpy(high)[:, None]] = torch.from_numpy(found)
-    return out.reshape(*batch, n).to(cost.device, non_blocking=True)
+    samples = np.arange(len(high), dtype=np.int64)
+    places = (samples * (n * m), np.full_like(samples, m), samples * n)
+    out = np.full(len(high) * n, -1, dtype=np.int64)
+    _run(_fetch(values).numpy().reshape(-1), places, high, wide, infeasible, out, batch)
+    return torch.from_numpy(out).reshape(*batch, n).to(cost.device, non_blocking=True)
 
 
 def _fetch(values: Tensor) -> Tensor:
-    """The values on the host; from a GPU in one copy to pinned memory, which is twice as fast as to pageable."""
+    """The values on the host; from a GPU in one copy, to pinned memory."""
     if values.device.type != "cuda":
         return values.cpu()
     host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
@@ -105,25 +107,24 @@ def _fetch(values: Tensor) -> Tensor:
 
 def _run(
     flat: np.ndarray,
-    offsets: np.ndarray,
-    strides: np.ndarray,
+    places: tuple[np.ndarray, np.ndarray, np.ndarray],
     rows: np.ndarray,
     columns: np.ndarray,
     infeasible: Infeasible,
+    out: np.ndarray,
     batch: tuple[int, ...] | None = None,
-) -> np.ndarray:
-    """Columns of all rows of all samples, one after the other."""
+) -> None:
+    """Write the column of every true row into `out`; `places` are offsets and strides in `flat`, offsets in `out`."""
     if infeasible not in ("raise", "partial"):
         raise UsageError("unknown treatment", where="infeasible", got=infeasible, wanted="raise or partial")
-    out, status = np.empty(int(rows.sum()), dtype=np.int64), np.zeros(len(rows), dtype=np.int64)
-    ends = np.cumsum(rows)
+    status = np.zeros(len(rows), dtype=np.int64)
+    offsets, strides, out_offsets = places
     grain = 1 + _ENTRIES_PER_CALL * len(rows) // max(int((rows * columns).sum()), 1)
     partial = infeasible == "partial"
-    args = (flat, offsets, strides, rows, columns, partial, out, ends - rows, status)
+    args = (flat, offsets, strides, rows, columns, partial, out, out_offsets, status)
     parallel_for(assign_samples, len(rows), *args, grain=grain)
     if status.any():
         _refuse(status, rows, columns, partial, batch)
-    return out
 
 
 def _refuse(

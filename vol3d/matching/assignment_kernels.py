@@ -2,7 +2,7 @@
 
 The order of operations is that of SciPy's `linear_sum_assignment`, so ties fall as they do there. What differs is the
 inner loop: it runs over all columns without branches, which the compiler turns into vector instructions; a column that
-is settled carries the price -inf, and no offer can then be better than its distance.
+is settled carries the price -inf and the distance inf, so no offer is better and it is never the nearest again.
 """
 
 from __future__ import annotations
@@ -11,28 +11,35 @@ import numpy as np
 from numba import njit
 
 SOLVED, NOT_A_COST, INFEASIBLE = 0, 1, 2
-
-
-@njit(nogil=True, cache=True, fastmath={"nnan", "nsz"})
-def _relax(costs, base, row_price, prices, distance, via, row):
-    """Offer every column the way over `row`; return the least distance then. Infinities are meant, NaN is excluded."""
-    least = np.inf
-    for j in range(len(costs)):
-        offer = base + costs[j] - row_price - prices[j]
-        better = offer < distance[j]
-        shorter = offer if better else distance[j]
-        distance[j] = shorter
-        via[j] = row if better else via[j]
-        least = shorter if shorter < least else least
-    return least
+_MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)  # all bits of a double but its sign
 
 
 @njit(nogil=True, cache=True)
-def _find(distance, least):
-    """How many columns have the least distance, and the last of them."""
-    count, last = 0, -1
+def _relax(costs, base, row_price, prices, distance, via, row):
+    """Offer every column the way over `row`; what `costs` holds beyond the columns is padding."""
     for j in range(len(distance)):
-        hit = distance[j] == least
+        offer = base + costs[j] - row_price - prices[j]
+        known, way = distance[j], via[j]
+        better = offer < known
+        distance[j] = offer if better else known
+        via[j] = row if better else way
+
+
+@njit(nogil=True, cache=True)
+def _find(distance):
+    """How many columns have the least distance, and the last of them.
+
+    The least is sought among integers that are ordered as the distances are (IEEE 754, no NaN and no -0 here): the
+    compiler makes vector instructions of a minimum of integers, but not of floating-point numbers.
+    """
+    bits = distance.view(np.int64)
+    least = _MAGNITUDE
+    for j in range(len(bits)):
+        least = min(least, bits[j] ^ ((bits[j] >> 63) & _MAGNITUDE))
+    least ^= (least >> 63) & _MAGNITUDE
+    count, last = 0, -1
+    for j in range(len(bits)):
+        hit = bits[j] == least
         count += 1 if hit else 0
         last = max(last, j if hit else -1)
     return count, last
@@ -62,14 +69,15 @@ def _augment(cost, row, row_prices, prices, column_of, row_of):
     """Give `row` a column along the shortest augmenting path. False, and nothing changed, if there is no path."""
     columns = len(prices)
     distance, open_prices = np.full(columns, np.inf), prices.copy()
-    via = np.empty(columns, np.int64)
+    via = np.zeros(columns, np.int64)
     settled, settled_at, count = np.empty(columns, np.int64), np.empty(columns), 0
     base, at = 0.0, row
     while True:
-        least = _relax(cost[at], base, row_prices[at], open_prices, distance, via, at)
+        _relax(cost[at], base, row_prices[at], open_prices, distance, via, at)
+        ties, column = _find(distance)
+        least = distance[column]
         if least == np.inf:
             return False
-        ties, column = _find(distance, least)
         if ties > 1:
             column = _choose(distance, least, settled[:count], row_of)
         base = least
@@ -92,19 +100,19 @@ def _augment(cost, row, row_prices, prices, column_of, row_of):
 
 
 @njit(nogil=True, cache=True)
-def _is_cost(cost):
+def _is_cost(cost, columns):
     """Whether no value is NaN or -inf."""
     good = True
     for i in range(cost.shape[0]):
-        for j in range(cost.shape[1]):
+        for j in range(columns):
             good &= cost[i, j] > -np.inf
     return good
 
 
 @njit(nogil=True, cache=True)
-def _transposed(cost):
+def _transposed(cost, columns):
     """A contiguous copy of the transpose, 16 columns at a time so that the written lines stay in the cache."""
-    rows, columns = cost.shape
+    rows = cost.shape[0]
     out = np.empty((columns, rows), cost.dtype)
     for first in range(0, columns, 16):
         for i in range(rows):
@@ -114,9 +122,9 @@ def _transposed(cost):
 
 
 @njit(nogil=True, cache=True)
-def _solve(cost, partial, column_of):
+def _solve(cost, columns, partial, column_of):
     """Fill `column_of` (-1: none) for a matrix with no more rows than columns."""
-    rows, columns = cost.shape
+    rows = cost.shape[0]
     row_prices, prices = np.zeros(rows), np.zeros(columns)
     row_of = np.full(columns, -1, np.int64)
     column_of[:] = -1
@@ -143,14 +151,15 @@ def assign_samples(start, stop, flat, offsets, strides, rows, columns, partial, 
             found[:] = -1
             continue
         end = offsets[s] + high * strides[s]
-        cost = flat[offsets[s] : end].reshape(high, strides[s])[:, :wide]
-        if not _is_cost(cost):
+        # The padding stays in: rows of a slice would not be known to be contiguous, and nothing would be vectorised.
+        cost = flat[offsets[s] : end].reshape(high, strides[s])
+        if not _is_cost(cost, wide):
             status[s] = NOT_A_COST
         elif high <= wide:
-            status[s] = _solve(cost, partial, found)
+            status[s] = _solve(cost, wide, partial, found)
         else:
             row_of = np.empty(wide, np.int64)
-            status[s] = _solve(_transposed(cost), partial, row_of)
+            status[s] = _solve(_transposed(cost, wide), high, partial, row_of)
             found[:] = -1
             for j in range(wide):
                 if row_of[j] >= 0:

@@ -91,8 +91,11 @@ class SetLoss:
         terms: dict[str, Tensor] = {}
         for name, term in self.terms.items():
             if term.weight != 0:
-                compute = _class_term if isinstance(term, ClassLoss) else _pair_term
-                value = term.weight * compute(name, term, predictions, targets, matches, num_boxes)
+                if isinstance(term, ClassLoss):
+                    value = _class_term(name, term, predictions, targets, matches, num_boxes)
+                else:
+                    value = _pair_term(name, term, predictions, targets, matches, num_boxes)
+                value = term.weight * value
                 *auxiliary, terms[name] = value.unbind() if value.ndim else (value,)
                 terms |= {f"{name}/layer{i}": layer for i, layer in enumerate(auxiliary)}
         return terms
