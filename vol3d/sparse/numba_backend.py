@@ -20,11 +20,9 @@ from vol3d.sparse.geometry import Geometry, Packing, Triple
 from vol3d.sparse.kernel_map import KernelMap, Reading
 
 NAME = "numba"
-TILE_ROWS = 256
+TILE_ROWS = int(listing.TILE_ROWS)
 MARKED_CELLS = 2**30  # up to this many cells (128 MiB of bits) a grid is marked, above it keys are sorted
-
-LINES_PER_ROW = 16  # a table of the lines of the grid is used up to so many lines per row, above it keys are searched
-MOST_CELLS_OF_A_LINE = 2**20
+LONGEST_AXIS = 2**20
 
 
 class KernelPairs(NamedTuple):
@@ -94,31 +92,37 @@ def weight_gradient(features: Tensor, grad: Tensor, kernel_map: KernelMap) -> Te
 
 def list_pairs(kernel_map: KernelMap) -> KernelPairs:
     """The map as lists of pairs, by tile and tap, in ascending output order."""
-    taps, rows = kernel_map.taps, kernel_map.outputs
-    tiles = -(-rows // TILE_ROWS)
+    if (reading := kernel_map.reading) is None:
+        return _reversed(kernel_map.transposed().derived("tiles", list_pairs), kernel_map.outputs)
+    taps, tiles = kernel_map.taps, -(-kernel_map.outputs // TILE_ROWS)
     # Room for every pair that there could be: memory that is not touched costs nothing. From torch, because NumPy asks
     # the system for huge pages, which are touched as a whole.
     inputs, outputs = torch.empty(2, tiles * taps * TILE_ROWS, dtype=torch.int32).numpy()
     pairs = KernelPairs(inputs, outputs, np.empty((tiles, taps + 1), np.int64))
-    reading = kernel_map.reading
-    lines = None if reading is None else _lines(reading.fine, reading.fine_shape)
-    if reading is None or lines is None:
-        parallel_for(listing.list_table, tiles, kernel_map.neighbours.numpy(), TILE_ROWS, *pairs)
-        return pairs
-    window = reading.window
-    cells = Packing.around(reading.fine_shape, reading.coarse_shape, window).size[2]
-    geometry = window.kernel, window.stride, window.padding, window.dilation, (*reading.fine_shape[:2], cells)
-    rows_of = reading.coarse.numpy(), reading.fine.numpy(), lines
-    parallel_for(listing.list_lines, tiles, *rows_of, *geometry, TILE_ROWS, *pairs)
+    parallel_for(listing.list_search, tiles, *_search(reading), TILE_ROWS, *pairs)
     return pairs
 
 
-def _lines(coordinates: Tensor, shape: Triple) -> np.ndarray | None:
-    """First row of every line (batch, z, y) of the grid; None if the grid has too many lines or cells in a line."""
-    lines = (int(coordinates[-1, 0]) + 1) * shape[0] * shape[1] if len(coordinates) else 0
-    if lines > LINES_PER_ROW * len(coordinates) + MOST_CELLS_OF_A_LINE or shape[2] > MOST_CELLS_OF_A_LINE:
-        return None
-    return maps.line_starts(coordinates.numpy(), shape, lines)
+def _reversed(pairs: KernelPairs, rows: int) -> KernelPairs:
+    """The pairs of the transposed map; its outputs are the `rows` input rows."""
+    taps, tiles = pairs.bounds.shape[1] - 1, -(-rows // TILE_ROWS)
+    counts = np.zeros((tiles, taps), np.int64)
+    parallel_for(listing.count_reversed, taps, pairs.inputs, pairs.bounds, counts)
+    ends = np.cumsum(counts).reshape(tiles, taps)
+    bounds = np.concatenate([ends[:, :1] - counts[:, :1], ends], 1)
+    total = int(ends[-1, -1]) if tiles else 0
+    inputs, outputs = np.empty(total, np.int32), np.empty(total, np.int32)
+    parallel_for(listing.list_reversed, taps, *pairs, ends - counts, inputs, outputs)
+    return KernelPairs(inputs, outputs, bounds)
+
+
+def _search(reading: Reading) -> tuple[np.ndarray, np.ndarray, Triple, Triple]:
+    """first, keys, kernel, steps of `search_keys`."""
+    coarse, fine, window, coarse_shape, fine_shape = reading
+    packing = Packing.around(fine_shape, coarse_shape, window)
+    first = maps.pack(coarse.numpy(), packing.size, window.stride, (0, 0, 0))  # as `Packing.first_taps`
+    keys = maps.pack(fine.numpy(), packing.size, (1, 1, 1), packing.margin)
+    return first, keys, window.kernel, packing.tap_steps(window)
 
 
 def _multiple(channels: int) -> int:
@@ -147,12 +151,9 @@ def argsort(keys: Tensor) -> Tensor:
 
 def neighbours(reading: Reading) -> Tensor:
     """See `torch_backend.neighbours`."""
-    coarse, fine, window, coarse_shape, fine_shape = reading
-    table = torch.empty(window.taps, len(coarse), dtype=torch.int32)
-    packing = Packing.around(fine_shape, coarse_shape, window)
-    first, keys = packing.first_taps(coarse, window.stride), packing.keys(fine)
-    arrays = first.numpy(), keys.numpy(), window.kernel, packing.tap_steps(window), table.numpy()
-    parallel_for(maps.search_keys, len(first), *arrays, grain=2048)
+    rows = len(reading.coarse)
+    table = torch.empty(reading.window.taps, rows, dtype=torch.int32)
+    parallel_for(maps.fill_neighbours, -(-rows // TILE_ROWS), *_search(reading), TILE_ROWS, table.numpy())
     return table
 
 
@@ -163,26 +164,28 @@ def reversed_neighbours(neighbours: Tensor, inputs: int) -> Tensor:
     return table
 
 
-def coarse_keys(fine: Tensor, window: Geometry, shape: Triple) -> Tensor:
-    """See `torch_backend.coarse_keys`."""
-    if (marked := _reached(fine, window, shape, True)) is None:
-        return torch_backend.coarse_keys(fine, window, shape)
-    return marked
+def coarser(fine: Tensor, window: Geometry, shape: Triple) -> Tensor:
+    """See `torch_backend.coarser`."""
+    marked = _reached(fine, window, shape, True)
+    return torch_backend.coarser(fine, window, shape) if marked is None else marked
 
 
-def fine_keys(coarse: Tensor, window: Geometry, shape: Triple) -> Tensor:
-    """See `torch_backend.fine_keys`."""
-    if (marked := _reached(coarse, window, shape, False)) is None:
-        return torch_backend.fine_keys(coarse, window, shape)
-    return marked
+def finer(coarse: Tensor, window: Geometry, shape: Triple) -> Tensor:
+    """See `torch_backend.finer`."""
+    marked = _reached(coarse, window, shape, False)
+    return torch_backend.finer(coarse, window, shape) if marked is None else marked
 
 
 def _reached(coordinates: Tensor, window: Geometry, shape: Triple, down: bool) -> Tensor | None:
-    samples = int(coordinates[-1, 0]) + 1 if len(coordinates) else 0  # rows are sorted by sample
-    cells = samples * shape[0] * shape[1] * shape[2]
-    if cells > MARKED_CELLS:
+    """Reached positions from a grid of bits; None if the grid is too large for one."""
+    if len(coordinates) == 0:
+        return coordinates
+    last = coordinates.amax(0).tolist()
+    cells = (last[0] + 1) * shape[0] * shape[1] * shape[2]
+    if cells > MARKED_CELLS or max(last[1:]) > LONGEST_AXIS:
         return None
+    axes = zip(last[1:], window.kernel, window.stride, window.padding, window.dilation, shape, strict=True)
+    z, y, x = (maps.reached_along(*axis, down) for axis in axes)  # type: ignore[call-arg]
     marks = np.zeros(-(-cells // 64), np.uint64)
-    rows = coordinates.numpy()
-    maps.mark_reached(rows, window.kernel, window.stride, window.padding, window.dilation, shape, down, marks)
-    return torch.from_numpy(maps.marked_cells(marks))
+    maps.mark_reached(coordinates.numpy(), z, y, x, shape, marks)
+    return torch.from_numpy(maps.marked_positions(marks, shape))

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 DIGIT = 11  # bits per pass of the radix sort
+PADDING = 4  # keys behind the last, so that a walk need not ask where the list ends
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
@@ -44,50 +45,88 @@ def _first_not_below(keys, wanted):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def search_keys(start, stop, first, keys, kernel, steps, table):  # type: ignore[no-untyped-def]
-    """Fills columns start..stop of `table` int32 [taps, m] with the rows of `keys` that the taps read, or -1.
-
-    Args:
-        first: int64 [m] ascending, keys of the first tap of each window.
-        keys: int64 [n] ascending.
-        kernel, steps: taps and key difference between taps along each axis.
+def search_keys(start, stop, first, keys, kernel, steps, found, width):  # type: ignore[no-untyped-def]
+    """found[tap * width + i] = place in `keys` of what a tap of window start + i reads, or -1; i < stop - start.
 
     The taps along x of one (z, y) read a short run of keys; as windows ascend, so do the runs: one walk along the keys
     for each (z, y).
+
+    Args:
+        first: int64 [m + PADDING] ascending, keys of the first tap of each window.
+        keys: int64 [n + PADDING] ascending, the last `PADDING` larger than any that is read.
+        kernel, steps: taps, and key difference between taps, along each axis.
+        found: int32, flat.
     """
-    _, ky, kx = kernel
-    span = (kx - 1) * steps[2]
-    for zy in range(kernel[0] * ky):
-        shift = zy // ky * steps[0] + zy % ky * steps[1]
-        at = _first_not_below(keys, first[start] + shift)
-        for row in range(start, stop):
-            wanted = first[row] + shift
-            while at < len(keys) and keys[at] < wanted:
-                at += 1
-            for x in range(kx):
-                table[zy * kx + x, row] = -1
-            near = at
-            while near < len(keys) and keys[near] <= wanted + span:
-                apart = keys[near] - wanted
-                if steps[2] == 1:
-                    table[zy * kx + apart, row] = near
-                elif apart % steps[2] == 0:
-                    table[zy * kx + apart // steps[2], row] = near
-                near += 1
+    for zy in range(kernel[0] * kernel[1]):
+        shift = zy // kernel[1] * steps[0] + zy % kernel[1] * steps[1]
+        place = _first_not_below(keys, first[start] + shift)
+        tap = zy * kernel[2] * width
+        if kernel[2] == 3 and steps[2] == 1:
+            _walk_by_threes(start, stop, first, keys, shift, place, found, tap, width)
+        else:
+            _walk(start, stop, first, keys, shift, place, found, tap, width, kernel[2], steps[2])
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def line_starts(coordinates, shape, lines):  # type: ignore[no-untyped-def]
-    """int32 [lines + 1]: first row of each line (batch, z, y) of the grid or of a later one."""
-    starts = np.empty(lines + 1, np.int32)
-    line = 0
+def _walk_by_threes(start, stop, first, keys, shift, place, found, tap, width):  # type: ignore[no-untyped-def]
+    """Three taps side by side, almost without branches: what a scan holds cannot be predicted."""
+    at = np.uintp(place)
+    left, middle, right = np.uintp(tap), np.uintp(tap + width), np.uintp(tap + 2 * width)
+    for i in range(np.uintp(stop - start)):
+        wanted = first[np.uintp(start) + i] + shift
+        at += np.uintp(keys[at] < wanted)
+        at += np.uintp(keys[at] < wanted)
+        while keys[at] < wanted:
+            at += np.uintp(1)
+        hit = np.int32(keys[at] == wanted)
+        place = np.int32(at)
+        found[left + i] = (place + 1) * hit - 1
+        place += hit
+        hit = np.int32(keys[np.uintp(place)] == wanted + 1)
+        found[middle + i] = (place + 1) * hit - 1
+        place += hit
+        hit = np.int32(keys[np.uintp(place)] == wanted + 2)
+        found[right + i] = (place + 1) * hit - 1
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def _walk(start, stop, first, keys, shift, place, found, tap, width, taps, step):  # type: ignore[no-untyped-def]
+    for i in range(stop - start):
+        wanted = first[start + i] + shift
+        while keys[place] < wanted:
+            place += 1
+        for x in range(taps):
+            found[tap + x * width + i] = -1
+        near = place
+        while keys[near] <= wanted + (taps - 1) * step:
+            if (keys[near] - wanted) % step == 0:
+                found[tap + (keys[near] - wanted) // step * width + i] = near
+            near += 1
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def fill_neighbours(start, stop, first, keys, kernel, steps, width, table):  # type: ignore[no-untyped-def]
+    """Fills blocks start..stop of `width` columns of `table` int32 [taps, m]; see `search_keys`."""
+    taps, rows = table.shape
+    found = np.empty(taps * width, np.int32)
+    for block in range(start, stop):
+        low, high = block * width, min(rows, (block + 1) * width)
+        search_keys(low, high, first, keys, kernel, steps, found, width)
+        for tap in range(taps):
+            table[tap, low:high] = found[tap * width : tap * width + high - low]
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def pack(coordinates, size, scale, shift):  # type: ignore[no-untyped-def]
+    """int64 [n + PADDING]: keys of positions `coordinates * scale + shift` in a grid of `size`, then the largest."""
+    keys = np.empty(len(coordinates) + PADDING, np.int64)
     for row in range(len(coordinates)):
-        at = (np.int64(coordinates[row, 0]) * shape[0] + coordinates[row, 1]) * shape[1] + coordinates[row, 2]
-        while line <= at:
-            starts[line] = row
-            line += 1
-    starts[line:] = len(coordinates)
-    return starts
+        key = np.int64(coordinates[row, 0])
+        for axis in range(3):
+            key = key * size[axis] + coordinates[row, axis + 1] * scale[axis] + shift[axis]
+        keys[row] = key
+    keys[len(coordinates) :] = np.iinfo(np.int64).max
+    return keys
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
@@ -102,65 +141,70 @@ def reverse_neighbours(start, stop, neighbours, table):  # type: ignore[no-untyp
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def _reached_along(position, kernel, stride, padding, dilation, size, down, found):  # type: ignore[no-untyped-def]
-    """Writes the positions of one axis that `position` reaches into `found`; returns their number."""
-    n = 0
-    for tap in range(kernel):
-        offset = tap * dilation - padding
-        if down:
-            at = position - offset
-            if at < 0 or at % stride:
-                continue
-            at //= stride
-        else:
-            at = position * stride + offset
-        if 0 <= at < size:
-            found[n] = at
-            n += 1
-    return n
+def reached_along(last, kernel, stride, padding, dilation, size, down):  # type: ignore[no-untyped-def]
+    """int64 [last + 1, kernel + 1]: for each position of one axis how many others it reaches, and which.
+
+    Down: windows (0 to size - 1) that read the position. Up: positions that the window at the position reads.
+    """
+    reached = np.zeros((last + 1, kernel + 1), np.int64)
+    for position in range(last + 1):
+        n = 0
+        for tap in range(kernel):
+            offset = tap * dilation - padding
+            at = position - offset if down else position * stride + offset
+            if down:
+                if at < 0 or at % stride:
+                    continue
+                at //= stride
+            if 0 <= at < size:
+                n += 1
+                reached[position, n] = at
+        reached[position, 0] = n
+    return reached
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def mark_reached(coordinates, kernel, stride, padding, dilation, shape, down, marks):  # type: ignore[no-untyped-def]
+def mark_reached(coordinates, along_z, along_y, along_x, shape, marks):  # type: ignore[no-untyped-def]
     """Sets the bit of every cell of the (batch, z, y, x) grid that a position reaches; marks: uint64 words."""
-    zs, ys, xs = np.empty(kernel[0], np.int64), np.empty(kernel[1], np.int64), np.empty(kernel[2], np.int64)
     for row in range(len(coordinates)):
-        _, z, y, x = coordinates[row]
-        nz = _reached_along(z, kernel[0], stride[0], padding[0], dilation[0], shape[0], down, zs)
-        ny = _reached_along(y, kernel[1], stride[1], padding[1], dilation[1], shape[1], down, ys)
-        nx = _reached_along(x, kernel[2], stride[2], padding[2], dilation[2], shape[2], down, xs)
-        for i in range(nz):
-            plane = np.int64(coordinates[row, 0]) * shape[0] + zs[i]
-            for j in range(ny):
-                line = (plane * shape[1] + ys[j]) * shape[2]
-                for k in range(nx):
-                    cell = line + xs[k]
+        z, y, x = coordinates[row, 1], coordinates[row, 2], coordinates[row, 3]
+        for i in range(along_z[z, 0]):
+            plane = np.int64(coordinates[row, 0]) * shape[0] + along_z[z, i + 1]
+            for j in range(along_y[y, 0]):
+                line = (plane * shape[1] + along_y[y, j + 1]) * shape[2]
+                for k in range(along_x[x, 0]):
+                    cell = line + along_x[x, k + 1]
                     marks[cell >> 6] |= np.uint64(1) << np.uint64(cell & 63)
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def marked_cells(marks):  # type: ignore[no-untyped-def]
-    """int64 [n] ascending: the numbers of the bits that are set."""
+def marked_positions(marks, shape):  # type: ignore[no-untyped-def]
+    """int32 [n, 4]: the positions, ascending, of the bits that are set."""
     n = 0
     one = np.uint64(1)
     for word in marks:
         while word:
             word &= word - one
             n += 1
-    cells = np.empty(n, np.int64)
+    positions = np.empty((n, 4), np.int32)
     n = 0
+    begin, batch, z, y = 0, 0, 0, 0  # of the line that holds the last cell
     for i in range(len(marks)):
-        word = marks[i]
-        bit = 0
+        word, cell = marks[i], i * 64
         while word:
             while not word & np.uint64(0xFF):
                 word >>= np.uint64(8)
-                bit += 8
+                cell += 8
             while not word & one:
                 word >>= one
-                bit += 1
-            cells[n] = i * 64 + bit
+                cell += 1
+            if cell >= begin + shape[2]:
+                line = cell // shape[2]
+                begin = line * shape[2]
+                plane, y = line // shape[1], line % shape[1]
+                batch, z = plane // shape[0], plane % shape[0]
+            positions[n, 0], positions[n, 1], positions[n, 2], positions[n, 3] = batch, z, y, cell - begin
             n += 1
             word >>= one
-            bit += 1
-    return cells
+            cell += 1
+    return positions

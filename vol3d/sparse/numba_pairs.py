@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from vol3d.sparse.numba_maps import PADDING, search_keys
 from vol3d.sparse.simd import TILE, compress
 
+TILE_ROWS = np.int32(256)  # output rows whose sums stay in the cache while all taps are added to them
 keep_found = compress(TILE.lanes)
 
 
@@ -21,97 +23,39 @@ def _list_tap(found, first_row, at, inputs, outputs):  # type: ignore[no-untyped
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def list_table(start, stop, neighbours, tile_rows, inputs, outputs, bounds):  # type: ignore[no-untyped-def]
-    """Lists the pairs of tiles start..stop of a table int32 [taps, rows]."""
-    taps, rows = neighbours.shape
+def list_search(start, stop, first, keys, kernel, steps, tile_rows, inputs, outputs, bounds):  # type: ignore[no-untyped-def]
+    """Lists the pairs of tiles start..stop without a table of the whole map; see `search_keys` for the arguments."""
+    taps, rows = kernel[0] * kernel[1] * kernel[2], len(first) - PADDING
+    found = np.empty(taps * tile_rows, np.int32)
     for tile in range(start, stop):
         low, high = tile * tile_rows, min(rows, (tile + 1) * tile_rows)
+        search_keys(low, high, first, keys, kernel, steps, found, tile_rows)
         at = tile * taps * tile_rows
         for tap in range(taps):
             bounds[tile, tap] = at
-            at = _list_tap(neighbours[tap, low:high], low, at, inputs, outputs)
+            at = _list_tap(found[tap * tile_rows : tap * tile_rows + high - low], low, at, inputs, outputs)
         bounds[tile, taps] = at
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def list_lines(
-    start, stop, coarse, fine, starts, kernel, stride, padding, dilation, shape, tile_rows, inputs, outputs, bounds
-):  # type: ignore[no-untyped-def]
-    """Lists the pairs of tiles start..stop without a table of the whole map.
+def count_reversed(start, stop, inputs, bounds, counts):  # type: ignore[no-untyped-def]
+    """Counts the pairs of taps start..stop by the tile of their input row into counts [input tiles, taps], zero."""
+    for tap in range(start, stop):
+        for tile in range(len(bounds)):
+            for pair in range(bounds[tile, tap], bounds[tile, tap + 1]):
+                counts[inputs[pair] // TILE_ROWS, tap] += 1
 
-    A fine line (batch, z, y) is spread out into a table of its cells, and the windows of a coarse line that reads it
-    look their neighbours up; all of it stays in the first-level cache.
 
-    Args:
-        coarse, fine: int32 [m, 4] and [n, 4], sorted.
-        starts: int32, first row of each fine line, see `line_starts`.
-        shape: fine z, fine y, cells of a fine line with room for every tap.
+@njit(nogil=True, cache=True, boundscheck=False)
+def list_reversed(start, stop, inputs, outputs, bounds, places, new_inputs, new_outputs):  # type: ignore[no-untyped-def]
+    """Writes the pairs of taps start..stop, input and output exchanged, at `places` [input tiles, taps]; moves those.
+
+    Along one tap input rows ascend with output rows, so each new list comes out in order.
     """
-    taps = kernel[0] * kernel[1] * kernel[2]
-    cells = np.full(shape[2], -1, np.int32)
-    found = np.empty((taps, tile_rows), np.int32)
-    for tile in range(start, stop):
-        low, high = tile * tile_rows, min(len(coarse), (tile + 1) * tile_rows)
-        found[:] = -1
-        row = low
-        while row < high:
-            end = row + 1
-            while end < high and coarse[end, 2] == coarse[row, 2] and _same_plane(coarse, row, end):
-                end += 1
-            for tz in range(kernel[0]):
-                z = coarse[row, 1] * stride[0] + tz * dilation[0] - padding[0]
-                for ty in range(kernel[1]):
-                    y = coarse[row, 2] * stride[1] + ty * dilation[1] - padding[1]
-                    line = (np.int64(coarse[row, 0]) * shape[0] + z) * shape[1] + y
-                    if 0 <= z < shape[0] and 0 <= y < shape[1] and line + 1 < len(starts):
-                        first, last = starts[line], starts[line + 1]
-                        if first < last:
-                            tap = (tz * kernel[1] + ty) * kernel[2]
-                            _look_up(
-                                coarse,
-                                row,
-                                end,
-                                fine,
-                                first,
-                                last,
-                                cells,
-                                found,
-                                tap,
-                                low,
-                                kernel[2],
-                                stride[2],
-                                padding[2],
-                                dilation[2],
-                            )
-            row = end
-        at = tile * taps * tile_rows
-        for tap in range(taps):
-            bounds[tile, tap] = at
-            at = _list_tap(found[tap, : high - low], low, at, inputs, outputs)
-        bounds[tile, taps] = at
-
-
-@njit(nogil=True, cache=True, boundscheck=False)
-def _same_plane(coordinates, row, other):  # type: ignore[no-untyped-def]
-    return coordinates[row, 1] == coordinates[other, 1] and coordinates[row, 0] == coordinates[other, 0]
-
-
-@njit(nogil=True, cache=True, boundscheck=False)
-def _look_up(coarse, row, end, fine, first, last, cells, found, tap, low, kernel, stride, padding, dilation):  # type: ignore[no-untyped-def]
-    """found[tap + x, reader - low] = fine row that tap x of each coarse row reads, of one line each."""
-    for place in range(np.uintp(first), np.uintp(last)):
-        cells[np.uintp(fine[place, 3] + padding)] = place
-    if kernel == 3:
-        left, middle, right = found[tap], found[tap + 1], found[tap + 2]
-        for reader in range(np.uintp(row), np.uintp(end)):
-            cell, place = np.uintp(coarse[reader, 3] * stride), reader - np.uintp(low)
-            left[place] = cells[cell]
-            middle[place] = cells[cell + np.uintp(dilation)]
-            right[place] = cells[cell + np.uintp(2 * dilation)]
-    else:
-        for reader in range(np.uintp(row), np.uintp(end)):
-            cell, place = np.uintp(coarse[reader, 3] * stride), reader - np.uintp(low)
-            for x in range(kernel):
-                found[tap + x, place] = cells[cell + np.uintp(x * dilation)]
-    for place in range(np.uintp(first), np.uintp(last)):
-        cells[np.uintp(fine[place, 3] + padding)] = -1
+    for tap in range(start, stop):
+        for tile in range(len(bounds)):
+            for pair in range(bounds[tile, tap], bounds[tile, tap + 1]):
+                new_tile = inputs[pair] // TILE_ROWS
+                at = places[new_tile, tap]
+                places[new_tile, tap] = at + 1
+                new_inputs[at], new_outputs[at] = outputs[pair], inputs[pair]

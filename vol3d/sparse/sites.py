@@ -70,9 +70,9 @@ class Sites:
         """Every position whose window holds one of these; its `origin.map` leads from here to there."""
         shape = window.coarse_shape(self.spatial_shape)
         if (made := self._made.get((window, shape, False))) is None:
-            packing = self._packing(shape, Packing(shape))
-            keys = backend_choice.for_maps(self.coordinates.device).coarse_keys(self.coordinates, window, shape)
-            made = Sites(packing.positions(keys), shape, self.batch_size)
+            self._check(Packing(shape))
+            reached = backend_choice.for_maps(self.coordinates.device).coarser(self.coordinates, window, shape)
+            made = Sites(reached, shape, self.batch_size)
             made.origin = Origin(self, window, KernelMap(self._read_by(made, window)))
             self._made[window, shape, False] = made
         return made
@@ -80,20 +80,19 @@ class Sites:
     def finer(self, window: Geometry, shape: Triple) -> Sites:
         """Every position that lies in the window of one of these (transposed convolution)."""
         if (made := self._made.get((window, shape, True))) is None:
-            packing = self._packing(shape, Packing(shape))
-            keys = backend_choice.for_maps(self.coordinates.device).fine_keys(self.coordinates, window, shape)
-            made = Sites(packing.positions(keys), shape, self.batch_size)
+            self._check(Packing(shape))
+            reached = backend_choice.for_maps(self.coordinates.device).finer(self.coordinates, window, shape)
+            made = Sites(reached, shape, self.batch_size)
             back = KernelMap(made._read_by(self, window))
             made.origin = Origin(self, window, back.transposed())
             self._made[window, shape, True] = made
         return made
 
     def _read_by(self, coarse: Sites, window: Geometry) -> Reading:
-        self._packing(self.spatial_shape, Packing.around(self.spatial_shape, coarse.spatial_shape, window))
+        self._check(Packing.around(self.spatial_shape, coarse.spatial_shape, window))
         return Reading(coarse.coordinates, self.coordinates, window, coarse.spatial_shape, self.spatial_shape)
 
-    def _packing(self, shape: Triple, packing: Packing) -> Packing:
+    def _check(self, packing: Packing) -> None:
         if self.batch_size * packing.cells >= MOST_KEYS:
-            got = f"{self.batch_size} x {shape}"
+            got = f"{self.batch_size} x {packing.size}"
             raise DataError("the grid has too many positions", where="spatial_shape", got=got, wanted="< 2**62")
-        return packing

@@ -100,13 +100,13 @@ def reversed_neighbours(neighbours: Tensor, inputs: int) -> Tensor:
     return table[:, :inputs].contiguous()
 
 
-def coarse_keys(fine: Tensor, window: Geometry, shape: Triple) -> Tensor:
-    """int64 [n] ascending, unique: keys in `Packing(shape)` of the windows that hold a fine position int32 [m, 4]."""
+def coarser(fine: Tensor, window: Geometry, shape: Triple) -> Tensor:
+    """int32 [n, 4] sorted, unique: the coarse positions, in a grid of this shape, whose window reads a given one."""
     return _reached(fine, window, shape, down=True)
 
 
-def fine_keys(coarse: Tensor, window: Geometry, shape: Triple) -> Tensor:
-    """int64 [n] ascending, unique: keys in `Packing(shape)` of the taps of windows at int32 [m, 4]."""
+def finer(coarse: Tensor, window: Geometry, shape: Triple) -> Tensor:
+    """int32 [n, 4] sorted, unique: the fine positions, in a grid of this shape, that windows at int32 [m, 4] read."""
     return _reached(coarse, window, shape, down=False)
 
 
@@ -130,4 +130,6 @@ def _reached(coordinates: Tensor, window: Geometry, shape: Triple, down: bool) -
             key = key * shape[i] + at
         found.append(torch.where(inside, key, nowhere))
     keys = torch.unique(torch.cat(found))
-    return keys[:-1] if len(keys) and bool(keys[-1] == nowhere) else keys
+    if len(keys) and bool(keys[-1] == nowhere):
+        keys = keys[:-1]
+    return Packing(shape).positions(keys)

@@ -25,8 +25,8 @@ NAME = "triton"
 PARTS = 32  # partial sums of a weight gradient: enough programs to fill a GPU, added up in a fixed order
 argsort = torch_backend.argsort
 reversed_neighbours = torch_backend.reversed_neighbours
-coarse_keys = torch_backend.coarse_keys
-fine_keys = torch_backend.fine_keys
+coarser = torch_backend.coarser
+finer = torch_backend.finer
 
 
 def interpreted() -> bool:
