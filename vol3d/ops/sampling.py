@@ -38,7 +38,8 @@ def farthest_point_sample(
             (but index `start` is), and where no other point is left index 0 repeats. C = 3 only.
 
     Raises:
-        DataError: wrong dtype or shape, k above a cloud's points, start outside a cloud, points that are not finite.
+        DataError: wrong dtype or shape; on the CPU also k above a cloud's points, start outside a cloud, points not
+            finite. A GPU is not waited for: there such points are never picked, and picks beyond the last repeat.
     """
     require_floats(points, "points", "(B, N, C)", 3)
     if skip_near_origin and points.shape[2] != 3:
