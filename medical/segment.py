@@ -20,6 +20,7 @@ from medical.align import AxisMap, axis_maps
 from medical.classes import Classes
 from medical.preprocess import PreprocessSettings, prepare
 from medical.window import Predict, Slab, WindowSettings, stream
+from vol3d.errors import Vol3dError
 from vol3d.scans.volume import Grid, Segmentation, Volume
 
 _log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ def segment(
 
     Raises:
         DataError: voxels that are not finite.
+        Vol3dError: the network's output is not finite.
         ValueError: no model, or one whose outputs do not fit `classes`.
     """
     if not models:
@@ -150,6 +152,8 @@ def decide(slabs: Iterator[Slab], ready: Grid, grid: Grid, classes: Classes) -> 
 
 def _probabilities(logits: Tensor, classes: Classes) -> Tensor:
     """(outputs, a, b) -> (a, b, outputs), contiguous, so that interpolation moves whole voxels."""
+    if not torch.isfinite(logits).all():
+        raise Vol3dError("the network's output is not finite", do="Predict with window.amp=off, or train again.")
     logits = logits.permute(1, 2, 0).contiguous()
     return logits.softmax(dim=-1) if classes.regions is None else logits.sigmoid()
 

@@ -82,11 +82,12 @@ def window_starts(length: int, size: int, overlap: float, placement: Literal["ev
     if length <= size:
         return [0]
     if placement == "stride":
-        step = max(int(size * (1 - overlap)), 1)
-        count = math.ceil((length - size) / step) + 1
-        return [min(index * step, length - size) for index in range(count)]
+        full = max(int(size * (1 - overlap)), 1)
+        count = math.ceil((length - size) / full) + 1
+        return [min(index * full, length - size) for index in range(count)]
     count = math.ceil((length - size) / max(size * (1 - overlap), 1.0)) + 1
-    return [round(index * (length - size) / (count - 1)) for index in range(count)]
+    step = (length - size) / (count - 1)
+    return [round(step * index) for index in range(count)]
 
 
 def window_weights(size: tuple[int, int, int], blend: Literal["gaussian", "constant"]) -> Tensor:
@@ -104,14 +105,6 @@ def window_weights(size: tuple[int, int, int], blend: Literal["gaussian", "const
 def streaming_axis(shape: tuple[int, ...], size: tuple[int, ...]) -> int:
     """The axis along which a slab one window deep has the fewest voxels."""
     return min(range(3), key=lambda axis: size[axis] * math.prod(shape) // shape[axis])
-
-
-def window_count(shape: tuple[int, ...], settings: WindowSettings) -> int:
-    """Number of windows that cover a volume of `shape`."""
-    return math.prod(
-        len(window_starts(max(length, size), size, settings.overlap, settings.placement))
-        for length, size in zip(shape, settings.size, strict=True)
-    )
 
 
 def stream(

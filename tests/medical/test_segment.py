@@ -16,6 +16,7 @@ from medical.segment import average, segment
 from medical.window import WindowSettings, stream
 from tests.medical.synthetic import blobs, ras_affine
 from tests.reference.segment import slow_labels
+from vol3d.errors import Vol3dError
 from vol3d.scans.grid import reorient
 from vol3d.scans.volume import Grid, Volume
 
@@ -113,6 +114,11 @@ def test_models_come_back_as_they_were() -> None:
     with pytest.raises(ValueError, match=r"output must be \(1, 4, 8, 8, 8\), got \(1, 3, 8, 8, 8\)"):
         segment([model], volume, RAW, SMALL, Classes(("background", "a", "b", "c")), CPU)
     assert model.training
+
+
+def test_an_output_that_is_not_finite_is_no_label() -> None:
+    with pytest.raises(Vol3dError, match="output is not finite"):
+        segment([Thresholds((0.0, float("inf"), 1.0))], scan()[0], RAW, SMALL, NAMES, CPU)
 
 
 def test_too_little_memory_is_tried_with_less_and_said_once(
