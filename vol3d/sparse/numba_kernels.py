@@ -2,6 +2,9 @@
 
 Rows are processed in tiles, so that the sums of a tile stay in the cache while all taps are added to them; within a
 tile and a tap the pairs of rows are listed (`KernelPairs`), and micro-kernels work on a few pairs at a time.
+
+The functions for one to four vectors of output channels are written out: numba's cache on disk does not recognise
+functions that a factory made around a micro-kernel, and would compile them anew in every process.
 """
 
 from __future__ import annotations

@@ -55,9 +55,8 @@ class Sites:
 
     def to(self, device: torch.device) -> Sites:
         """The same positions on another device, without maps; itself if they are there already."""
-        if self.coordinates.device == device:
-            return self
-        return Sites(self.coordinates.to(device), self.spatial_shape, self.batch_size)
+        moved = self.coordinates.to(device)
+        return self if moved is self.coordinates else Sites(moved, self.spatial_shape, self.batch_size)
 
     def submanifold_map(self, window: Geometry) -> KernelMap:
         """Map from these positions to themselves."""

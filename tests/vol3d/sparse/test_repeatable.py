@@ -46,6 +46,27 @@ def test_for_any_order_of_the_points() -> None:
         assert all(torch.equal(a, b) for a, b in zip(wanted, outcome(y), strict=True))
 
 
+class Outcomes(torch.utils.data.Dataset):
+    """Each item is a sparse network's outcome, computed in whichever process asks for it."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> list[Tensor]:
+        return outcome(random_tensor(500, 13, seed=index))
+
+
+def test_in_forked_workers_after_use_in_the_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOL3D_NUM_THREADS", "2")
+    items = Outcomes()
+    wanted = [items[i] for i in range(len(items))]
+    loader = torch.utils.data.DataLoader(
+        items, batch_size=None, num_workers=2, multiprocessing_context="fork", timeout=100
+    )
+    for one, other in zip(wanted, loader, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("cpu", ["haswell", "generic"])
 def test_on_other_cpus(cpu: str) -> None:

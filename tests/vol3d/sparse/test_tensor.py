@@ -65,6 +65,11 @@ def test_dense_is_differentiable() -> None:
     assert torch.autograd.gradcheck(lambda d: SparseTensor.from_dense(d).features, dense)
 
 
+def test_to_the_same_device_keeps_maps() -> None:
+    x = random_tensor(20, 2)
+    assert x.to("cpu").sites is x.sites
+
+
 def test_residual_sum() -> None:
     x = random_tensor(20, 2)
     assert torch.equal((x + x.with_features(2 * x.features)).features, 3 * x.features)
