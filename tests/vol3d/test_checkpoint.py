@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tests.vol3d.engine.toy import toy
-from vol3d import checkpoint
+from vol3d import catalog, checkpoint
 from vol3d.engine.task import Evaluation
 from vol3d.errors import CheckpointError, UsageError
 
@@ -60,9 +60,7 @@ def test_a_folder_of_folds_is_an_ensemble(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        checkpoint, "shipped", lambda: {"unetr-hippocampus": saved(tmp_path / "m") / checkpoint.WEIGHTS}
-    )
+    monkeypatch.setattr(catalog, "shipped", lambda: {"unetr-hippocampus": saved(tmp_path / "m")})
     assert checkpoint.load("unetr-hippocampus").info[0]["step"] == 3
     with pytest.raises(UsageError, match="Did you mean 'unetr-hippocampus'"):
         checkpoint.resolve("unetr-hipocampus")

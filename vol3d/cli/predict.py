@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -182,7 +182,9 @@ def _write_dicom_seg(task: Task, source: Path, result: Path) -> None:
 
 
 def show(rows: Sequence[dict[str, Any]], out: Path) -> None:
-    """A table of what happened, the failures with their reason."""
+    """A table of what happened, the failures with their reason; names without folders where they are clear."""
+    names = {row["input"]: Path(row["input"]).name for row in rows}
+    short = names if len(set(names.values())) == len(names) else {name: name for name in names}
     done = [row for row in rows if row["status"] != "failed"]
     columns = list(
         dict.fromkeys(key for row in done for key, value in row.items() if not isinstance(value, (dict, list)))
@@ -191,13 +193,23 @@ def show(rows: Sequence[dict[str, Any]], out: Path) -> None:
         dict.fromkeys((key, sub) for row in done for key, v in row.items() if isinstance(v, dict) for sub in v)
     )
     if done:
-        table = [[*(row.get(c) for c in columns), *((row.get(k) or {}).get(s) for k, s in nested)] for row in done]
+        told = [{key: _told(key, value, short) for key, value in row.items()} for row in done]
+        table = [[*(row.get(c) for c in columns), *((row.get(k) or {}).get(s) for k, s in nested)] for row in told]
         print_table([*columns, *(f"{key.replace('_', ' ')}: {sub}" for key, sub in nested)], table)
     failures = [
-        [row["input"], row["error"].removeprefix(f"{row['input']}: ")] for row in rows if row["status"] == "failed"
+        [short[row["input"]], row["error"].removeprefix(f"{row['input']}: ")]
+        for row in rows
+        if row["status"] == "failed"
     ]
     if failures:
         print_table(["failed", "reason"], failures)
     skipped = sum(row["status"] == "skipped" for row in rows)
     remark = f", {skipped} skipped because they were there (--overwrite predicts them again)" if skipped else ""
     say(f"{len(done) - skipped} written to {out}{remark}, {len(failures)} failed")
+
+
+def _told(key: str, value: Any, short: Mapping[str, str]) -> Any:
+    """A cell of the table: the input by its short name, a file written by its name (the folder is told below)."""
+    if key == "input":
+        return short[value]
+    return Path(value).name if key in ("output", "dicom_seg") else value

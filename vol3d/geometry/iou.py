@@ -99,6 +99,7 @@ def ratio(part: Tensor, whole: Tensor) -> Tensor:
 
 
 def check_tables(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Boxes (..., n, 7) and (..., m, 7) of one batch, in one floating type; anything else is a DataError."""
     check_pair(first, second, ("first", "second"))
     if first.ndim < 2 or second.ndim < 2 or first.shape[:-2] != second.shape[:-2]:
         got, wanted = (tuple(first.shape), tuple(second.shape)), "(..., n, 7) and (..., m, 7) of one batch"
@@ -108,6 +109,7 @@ def check_tables(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def check_pairs(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Boxes (..., 7) and as many others, in one floating type; anything else is a DataError."""
     check_pair(first, second, ("first", "second"))
     if first.shape[:-1] != second.shape[:-1]:
         got, wanted = (tuple(first.shape), tuple(second.shape)), "as many boxes in both"
