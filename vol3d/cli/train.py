@@ -56,9 +56,12 @@ def train(
     from vol3d.config import load_task
 
     task = load_task(config, words)
+    from vol3d.engine.distributed import is_main
     from vol3d.engine.loop import train as fit
 
     evaluation = fit(task, out, device=device, dry_run=dry_run, overfit=overfit)
+    if not is_main():
+        return
     if dry_run:
         print_table(["dry run", "value"], [[key.replace("_", " "), _short(v)] for key, v in evaluation.summary.items()])
     else:
@@ -66,9 +69,12 @@ def train(
 
 
 def _repeat(config: str, words: list[str], out: Path, seeds: int | None, device: str | None) -> None:
+    from vol3d.engine.distributed import is_main
     from vol3d.engine.repeat import train_folds, train_seeds
 
     spread = train_seeds(config, words, out, seeds, device) if seeds else train_folds(config, words, out, device)
+    if not is_main():
+        return
     print_table(["run", spread.score_name], [[name, score] for name, score in spread.scores.items()])
     print(spread)
 

@@ -78,6 +78,11 @@ def processes(device: str | torch.device | None = None) -> Iterator[Processes]:
     dist.destroy_process_group()
 
 
+def is_main() -> bool:
+    """Whether this process is the one that talks, before and after a run too."""
+    return _environment()[0] == 0
+
+
 def _device(device: str | torch.device | None, local: int) -> torch.device:
     if device is None:
         return torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
