@@ -73,14 +73,18 @@ def evaluate(
         evaluation = task.evaluate(model, chosen, report, pictures=out is not None)
     evaluation.summary.update(split=part, data=str(data), checkpoint=str(checkpoint), models=len(loaded.models))
     if out is not None:
-        from vol3d.config import dump
-        from vol3d.engine import results
-        from vol3d.files import write_text
-
-        write_text(out / "config.yaml", dump(task.settings))
-        results.write(out, evaluation, step=0)
-        say(f"report: {out / 'report.html'}")
+        _write(out, task, evaluation)
     show(evaluation, as_json)
+
+
+def _write(out: Path, task: Task, evaluation: Evaluation) -> None:
+    from vol3d.config import dump
+    from vol3d.engine import results
+    from vol3d.files import write_text
+
+    write_text(out / "config.yaml", dump(task.settings))
+    results.write(out, evaluation, step=0)
+    say(f"report: {out / 'report.html'}")
 
 
 def _on(task: Task, root: Path, dataset: str | None, fold: int | None, part: Part | None) -> tuple[Task, Part]:
