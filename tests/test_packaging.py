@@ -1,0 +1,29 @@
+"""The wheel holds what an installed package needs beside its code."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from tests.conftest import PROJECT
+
+PARTS = ("vol3d", "medical", "pointcloud", "configs", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+
+
+def test_the_wheel_is_complete(tmp_path: Path):
+    source = tmp_path / "source"
+    source.mkdir()
+    for part in PARTS:
+        if (PROJECT / part).is_dir():
+            shutil.copytree(PROJECT / part, source / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(PROJECT / part, source / part)
+    build = ["pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), str(source)]
+    subprocess.run([sys.executable, "-m", *build], check=True)
+    names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
+    recipes = {f"vol3d/configs/{path.relative_to(PROJECT / 'configs')}" for path in PROJECT.glob("configs/**/*.yaml")}
+    data = {str(path.relative_to(PROJECT)) for path in PROJECT.glob("medical/s*/**/*.*") if path.suffix != ".py"}
+    other = {"vol3d/py.typed", "vol3d/sparse/launch.json", "vol3d/report/style.css", "vol3d/report/script.js"}
+    assert recipes and data and recipes | data | other <= names
+    assert not [name for name in names if name.startswith(("tests/", "configs/", "benchmarks/"))]
