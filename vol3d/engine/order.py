@@ -144,14 +144,16 @@ class Loader:
             try:
                 batch = next(self.batches)
                 break
-            except RuntimeError as error:
+            # A worker killed while it hands a batch over breaks the pipe instead; faults of samples come as `_Failure`.
+            except (RuntimeError, OSError, EOFError) as error:
                 if "timed out" in str(error) and time.monotonic() - began < WORKER_TIMEOUT_S:
                     continue  # the workers were all alive when it gave up waiting
-                if "DataLoader" not in str(error) and "shared memory" not in str(error):
+                told = "DataLoader" in str(error) or "shared memory" in str(error)
+                if isinstance(error, RuntimeError) and not told:
                     raise
                 names = ", ".join(self.samples.name(index) for _, index in items)
                 raise Vol3dError(
-                    f"a data-loader worker died or hangs ({str(error).splitlines()[0]})",
+                    f"a data-loader worker died or hangs ({(str(error) or type(error).__name__).splitlines()[0]})",
                     where=f"step {step}, next batch: {names}",
                     do="Mostly memory runs out: fewer train.workers (0 works everywhere), or a larger /dev/shm.",
                 ) from error

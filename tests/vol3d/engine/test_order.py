@@ -107,3 +107,16 @@ def test_a_slow_worker_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_an_empty_training_split(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the training split is empty"):
         train(toy(tmp_path, "data.samples=0"), tmp_path / "run", device="cpu")
+
+
+@pytest.mark.parametrize("fault", [ConnectionResetError("reset by peer"), EOFError(), FileNotFoundError("socket")])
+def test_a_worker_killed_in_the_middle_of_a_batch_is_told(tmp_path: Path, fault: Exception) -> None:
+    def broken():
+        raise fault
+        yield
+
+    samples = toy(tmp_path).samples()
+    loader = Loader(samples, Plan(len(samples), 2, 1, 1, 0), rank=0, start=0, stop=1, workers=0)
+    loader.batches = broken()
+    with pytest.raises(Vol3dError, match="a data-loader worker died"):
+        list(loader.step(0))
