@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--shape", type=int, nargs=3, default=(320, 320, 256), help="voxels of 0.75 x 0.75 x 1 mm")
     parser.add_argument("--overlap", type=float, default=0.5)
     parser.add_argument("--batch", type=int, default=1, help="windows per forward pass")
+    parser.add_argument("--repeats", type=int, default=3, help="sides take turns; the least of each number counts")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
@@ -46,8 +47,9 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         make_inputs(Path(folder), tuple(arguments.shape))
-        sides = {side: run_process(side, Path(folder)) for side in SIDES}
+        runs = [{side: run_process(side, Path(folder)) for side in SIDES} for _ in range(arguments.repeats)]
         labels = {side: np.load(Path(folder) / f"{side}.npy") for side in SIDES}
+    sides = {side: {name: min(run[side][name] for run in runs) for name in runs[0][side]} for side in SIDES}
     rows = [
         {
             "side": side,
@@ -55,6 +57,7 @@ def main() -> None:
             **{f"monai_over_this_{name}": sides["monai"][name] / sides[side][name] for name in sides[side]},
             "labels_equal_to_monai": float((labels[side] == labels["monai"]).mean()),
             "shape": list(arguments.shape),
+            "repeats": arguments.repeats,
             "overlap": arguments.overlap,
             "batch": arguments.batch,
             "threads": arguments.threads,
@@ -63,7 +66,7 @@ def main() -> None:
         for side in SIDES
     ]
     print_table(rows)
-    save(f"medical_{torch.device(arguments.device).type}", rows, ["monai"])
+    save(f"medical_{torch.device(arguments.device).type}_{'x'.join(map(str, arguments.shape))}", rows, ["monai"])
 
 
 def make_inputs(folder: Path, shape: tuple[int, ...]) -> None:
