@@ -38,6 +38,8 @@ class Batch:
 def _to(value: Any, device: torch.device) -> Any:
     if isinstance(value, Tensor):
         return value.to(device, non_blocking=True)
+    if hasattr(value, "to"):
+        return value.to(device)
     if isinstance(value, dict):
         return {key: _to(item, device) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,0 +1,106 @@
+"""What a labelled scan and a data set of them are to the rest of the package.
+
+Listing a data set reads indices and folder entries only; points are read by who needs them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vol3d.errors import DataError
+from vol3d.scans.detections import Detections
+from vol3d.scans.points import PointCloud
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One scan with its annotated boxes, both in the same frame.
+
+    Args:
+        name: unique in its data set.
+        cloud: the points, all of them.
+        truth: annotated boxes with scores 1; without boxes for a scan that has none.
+    """
+
+    name: str
+    cloud: PointCloud
+    truth: Detections
+
+
+class SceneReader(Protocol):
+    """Where one scene comes from. Reading it gives the same arrays each time; it can be sent to another process."""
+
+    @property
+    def name(self) -> str:
+        """Unique in its data set; names the files written for it."""
+        ...
+
+    def read(self) -> Scene:
+        """The scene, read now.
+
+        Raises:
+            DataError: a file is missing or damaged, or an annotation makes no sense.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class SceneSplit:
+    """The scenes of a data set as one run uses them.
+
+    Args:
+        name: the data set's name.
+        class_names: `class_names[label]`; there is no background.
+        train, validation: labelled scenes; the two share none.
+        test: scenes without labels.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train: tuple[SceneReader, ...]
+    validation: tuple[SceneReader, ...]
+    test: tuple[SceneReader, ...] = ()
+
+    @property
+    def labelled(self) -> tuple[SceneReader, ...]:
+        """Training and validation scenes: what to evaluate on where a model has seen none of them."""
+        return self.train + self.validation
+
+    def require(self) -> SceneSplit:
+        """This split, if it can be trained and validated on.
+
+        Raises:
+            DataError: one of the two parts is empty.
+        """
+        for part, scenes in (("training", self.train), ("validation", self.validation)):
+            if not scenes:
+                raise DataError(f"no {part} scenes", where=self.name, do="Run `vol3d data check` on it.")
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class BoxTargets:
+    """What a detector's loss compares one sample with.
+
+    Args:
+        boxes: (K, 7) or (K, 9) float32, the package's convention, in the frame of the sample's points.
+        labels: (K,) int64.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+
+    def to(self, device: torch.device) -> BoxTargets:
+        """The same boxes on `device`."""
+        return BoxTargets(self.boxes.to(device), self.labels.to(device))
+
+
+def to_targets(truth: Detections) -> BoxTargets:
+    """Annotations as tensors."""
+    boxes = torch.from_numpy(np.ascontiguousarray(truth.boxes, dtype=np.float32))
+    return BoxTargets(boxes, torch.from_numpy(truth.labels.astype(np.int64)))

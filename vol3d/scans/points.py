@@ -1,0 +1,43 @@
+"""A point cloud: coordinates, and by name whatever else is known of each point, as one object.
+
+Coordinates are metres with z up whatever the file said; what a reader had to assume or turn is in the notes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class PointCloud:
+    """Points of one scan, in the file's order.
+
+    Args:
+        xyz: (N, 3) float32 metres, z up, relative to `origin`.
+        columns: name -> (N,) or (N, k) values of each point. Names with a meaning: `rgb` (N, 3) uint8, `normal` (N, 3),
+            `intensity`, `ring`, `time` (seconds before the reference, positive), `class` (integers).
+        faces: (F, 3) int64 corners of a mesh's triangles as indices into `xyz`; None where the file holds no mesh.
+        origin: (3,) float64 metres that were taken off, for scans in map coordinates which float32 cannot hold.
+        source: the file it was read from.
+        notes: what was assumed or put right, one sentence each, for the user to see.
+    """
+
+    xyz: np.ndarray
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+    faces: np.ndarray | None = None
+    origin: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    source: Path | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.xyz.ndim != 2 or self.xyz.shape[1] != 3 or self.xyz.dtype != np.float32:
+            raise ValueError(f"xyz must be (N, 3) float32, got {self.xyz.shape} {self.xyz.dtype}")
+        for name, values in self.columns.items():
+            if len(values) != len(self.xyz):
+                raise ValueError(f"column '{name}' has {len(values)} values for {len(self.xyz)} points")
+
+    def __len__(self) -> int:
+        return len(self.xyz)
