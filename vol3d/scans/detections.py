@@ -12,8 +12,8 @@ class Detections:
     """Boxes with a class and a score each.
 
     Args:
-        boxes: (N, 7) or (N, 9) float32 `x y z l w h yaw [vx vy]`: gravity centre and full sizes (l along the heading) in
-            metres, yaw in radians counter-clockwise from +x with z up, velocity in metres a second.
+        boxes: (N, 7) or (N, 9) float32 `x y z l w h yaw [vx vy]`: gravity centre and full sizes (l along the heading)
+            in metres, yaw in radians counter-clockwise from +x with z up, velocity in metres a second.
         scores: (N,) float32 in [0, 1]; ones for annotations.
         labels: (N,) int64, `class_names[label]`.
         class_names: names of all classes, in the order of the labels.
@@ -33,7 +33,7 @@ class Detections:
         if self.scores.shape != (n,) or self.labels.shape != (n,):
             got = f"{self.scores.shape} scores and {self.labels.shape} labels"
             raise ValueError(f"{n} boxes need ({n},) scores and labels, got {got}")
-        if n and not (0 <= self.labels.min() and self.labels.max() < len(self.class_names)):
+        if n and (self.labels.min() < 0 or self.labels.max() >= len(self.class_names)):
             raise ValueError(f"labels must be 0 to {len(self.class_names) - 1}, got up to {self.labels.max()}")
 
     def __len__(self) -> int:
