@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from medical.datasets.prepared import Prepared
 from medical.preprocess import PreprocessSettings, prepare, prepare_labels
 from vol3d.engine.task import Batch, Samples
 from vol3d.errors import DataError
+from vol3d.memory import free_memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,15 +73,6 @@ def prepare_case(
     image, label = read_pair(case, class_names, channel_names)
     prepared = prepare(image, preprocess)
     return PreparedCase(case.name, prepared.array, prepare_labels(label, prepared.grid).array)
-
-
-def free_memory() -> int:
-    """Bytes of main memory that a process may still take, as the operating system estimates."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):  # not Linux
-        return 8 << 30
 
 
 class WindowSamples(Samples):

@@ -12,13 +12,14 @@ def make_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.Opt
     """The optimiser of the settings, fused where the device has it.
 
     Weight decay spares biases, norms (all parameters of one dimension) and position embeddings, as ViT and its
-    descendants do (Dosovitskiy et al. 2021; Touvron et al. 2021, appendix).
+    descendants do (Dosovitskiy et al. 2021; Touvron et al. 2021, appendix); `decay_all` spares none.
     """
     decayed: list[nn.Parameter] = []
     spared: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            (spared if parameter.ndim <= 1 or _is_position(name) else decayed).append(parameter)
+            spare = not settings.decay_all and (parameter.ndim <= 1 or _is_position(name))
+            (spared if spare else decayed).append(parameter)
     kinds = ((decayed, settings.weight_decay), (spared, 0.0))
     groups = [{"params": parameters, "weight_decay": decay} for parameters, decay in kinds if parameters]
     fused = all(p.device.type in {"cpu", "cuda"} for p in model.parameters())

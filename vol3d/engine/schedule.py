@@ -12,7 +12,8 @@ def learning_rate(step: int, total: int, settings: OptimSettings) -> float:
 
     All schedules rise over the share `warmup` of the steps: linearly, but `one_cycle` along a cosine from a 25th of the
     peak (Smith & Topin 2019, as torch's OneCycleLR). Then they fall to `final`: along a cosine (`warmup_cosine`,
-    `one_cycle`), as (1 - t)^0.9 (`poly`, nnU-Net) or not at all (`constant`).
+    `one_cycle`), along the later part of a cosine that spans the whole run (`whole_cosine`, 3DETR's code), as
+    (1 - t)^0.9 (`poly`, nnU-Net) or not at all (`constant`).
     """
     rising = round(settings.warmup * total)
     if step < rising:
@@ -23,6 +24,8 @@ def learning_rate(step: int, total: int, settings: OptimSettings) -> float:
         return settings.lr
     if settings.schedule == "poly":
         return settings.lr * (settings.final + (1 - settings.final) * (1 - t) ** 0.9)
+    if settings.schedule == "whole_cosine":
+        t = step / total
     return settings.lr * _cosine(1.0, settings.final, t)
 
 

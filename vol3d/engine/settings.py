@@ -14,14 +14,15 @@ class Settings(BaseModel):
 
 
 class OptimSettings(Settings):
-    """AdamW (decoupled weight decay; none on norms, biases and position embeddings) or SGD with Nesterov momentum."""
+    """AdamW (decoupled weight decay; by default none on norms, biases and position embeddings) or SGD with Nesterov momentum."""
 
     name: Literal["adamw", "sgd"] = "adamw"
     lr: float = Field(1e-4, gt=0, description="peak learning rate")
     weight_decay: float = Field(1e-5, ge=0)
     betas: tuple[float, float] = (0.9, 0.999)
     momentum: float = Field(0.99, ge=0, lt=1, description="SGD only")
-    schedule: Literal["warmup_cosine", "one_cycle", "poly", "constant"] = "warmup_cosine"
+    decay_all: bool = Field(False, description="weight decay on norms, biases and position embeddings too")
+    schedule: Literal["warmup_cosine", "whole_cosine", "one_cycle", "poly", "constant"] = "warmup_cosine"
     warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps with a rising rate")
     final: float = Field(0.0, ge=0, le=1, description="last rate as a share of the peak")
     clip: float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")

@@ -18,7 +18,7 @@ from vol3d.engine.optim import make_optimizer
 from vol3d.engine.schedule import learning_rate
 from vol3d.engine.settings import OptimSettings
 
-SCHEDULES = ["warmup_cosine", "one_cycle", "poly", "constant"]
+SCHEDULES = ["warmup_cosine", "whole_cosine", "one_cycle", "poly", "constant"]
 
 
 def model() -> ToyModel:
@@ -34,8 +34,15 @@ def test_schedules_stay_between_zero_and_the_peak(name: str, total: int, warmup:
     assert all(0 < rate <= 2.0 + 1e-12 for rate in rates)
     assert rates[:rising] == sorted(rates[:rising])
     assert rates[rising:] == sorted(rates[rising:], reverse=True)
-    if rising < total:
+    if rising < total and name != "whole_cosine":
         assert rates[rising] == pytest.approx(2.0)
+
+
+def test_a_whole_cosine_falls_as_if_it_had_never_risen() -> None:
+    settings = OptimSettings(lr=2.0, schedule="whole_cosine", warmup=0.5, final=0.0)
+    rates = [learning_rate(step, 100, settings) for step in range(100)]
+    assert rates[50] == pytest.approx(1.0)  # half of the cosine is over when the warm-up ends
+    assert rates[75] == pytest.approx(1 + math.cos(0.75 * math.pi))
 
 
 def test_schedules_by_hand() -> None:
@@ -48,6 +55,11 @@ def test_schedules_by_hand() -> None:
     assert rate("poly", 6) == pytest.approx(0.1 + 0.9 * 0.5**0.9)
     assert rate("constant", 9) == 1.0
     assert rate("one_cycle", 0) == pytest.approx(1 + (1 / 25 - 1) * (1 + math.cos(math.pi / 3)) / 2)
+
+
+def test_decay_can_spare_nothing() -> None:
+    groups = make_optimizer(model(), OptimSettings(weight_decay=0.1, decay_all=True)).param_groups
+    assert [group["weight_decay"] for group in groups] == [0.1]
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd"])

@@ -1,0 +1,151 @@
+"""Random versions of an indoor scene: a function of the draws of one generator and of nothing else.
+
+Scenes come in and go out as points with features and boxes; each step is a function of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from vol3d.engine.settings import Settings
+from vol3d.geometry import enclosing_axis_aligned
+
+
+class CuboidSettings(Settings):
+    """Cut to a random box around a random point, as 3DETR does (its appendix, "Random Cuboid Augmentation")."""
+
+    when: Literal["off", "first", "last"] = Field("off", description="before or after the flips, turns and scaling")
+    least_points: int = Field(30_000, ge=1, description="smaller cuts are drawn again")
+    size: tuple[float, float] = Field((0.5, 1.0), description="edges as shares of the scene's, smallest and largest")
+    aspect: float = Field(0.8, gt=0, le=1, description="at least one pair of edges is as square as this")
+    tries: int = Field(100, ge=1, description="after so many the scene stays whole")
+
+
+class SceneAugmentSettings(Settings):
+    """What happens to a training scene; nothing unless a recipe says so."""
+
+    cuboid: CuboidSettings = CuboidSettings()
+    flip_x: float = Field(0.0, ge=0, le=1, description="probability of mirroring along x")
+    flip_y: float = Field(0.0, ge=0, le=1, description="probability of mirroring along y")
+    rotate_deg: float = Field(0.0, ge=0, le=180, description="largest turn about z, either way")
+    quarter_turns: bool = Field(False, description="also any multiple of 90 degrees about z")
+    scale: tuple[float, float] = Field((1.0, 1.0), description="smallest and largest magnification")
+    axis_aligned: bool = Field(False, description="boxes have no yaw: after a turn they grow around the turned box")
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """What is distorted together.
+
+    Args:
+        xyz: (N, 3) float32 metres.
+        features: (N, C) float32, moved with their points; `heights` names the column that is a length.
+        boxes: (K, 7) float32.
+        labels: (K,) int64.
+    """
+
+    xyz: np.ndarray
+    features: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+    heights: int | None = None
+
+    def at(self, points: np.ndarray) -> Points:
+        """The points at these indices, or under this mask, with all boxes."""
+        return replace(self, xyz=self.xyz[points], features=self.features[points])
+
+
+def augment(scene: Points, points: int, settings: SceneAugmentSettings, rng: np.random.Generator) -> Points:
+    """Cuts, samples `points` of the points, mirrors, turns and scales."""
+    cuboid = settings.cuboid
+    if cuboid.when == "first":  # sampling before turning saves turning what is then left out
+        scene = random_cuboid(scene, cuboid, rng)
+    if cuboid.when != "last":
+        scene = scene.at(choose(len(scene.xyz), points, rng))
+    scene = mirror(scene, rng.random() < settings.flip_x, rng.random() < settings.flip_y)
+    angle = math.radians(settings.rotate_deg) * rng.uniform(-1, 1)
+    if settings.quarter_turns:
+        angle += math.pi / 2 * rng.integers(4)
+    scene = turn(scene, angle) if angle else scene
+    scene = magnify(scene, rng.uniform(*settings.scale))
+    if settings.axis_aligned:
+        scene = replace(scene, boxes=enclosing_axis_aligned(torch.from_numpy(scene.boxes)).numpy())
+    if cuboid.when == "last":
+        scene = random_cuboid(scene, cuboid, rng)
+        scene = scene.at(choose(len(scene.xyz), points, rng))
+    return scene
+
+
+def choose(available: int, wanted: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices of `wanted` of `available` points: each at most once, unless there are too few."""
+    return rng.choice(available, wanted, replace=available < wanted)
+
+
+def random_cuboid(scene: Points, settings: CuboidSettings, rng: np.random.Generator) -> Points:
+    """The points in a random cuboid and the boxes whose centre is in it; the whole scene if no try keeps enough.
+
+    Source: 3DETR (Misra et al., ICCV 2021), appendix A.
+    """
+    if len(scene.xyz) < settings.least_points:
+        return scene
+    extent = np.ptp(scene.xyz, axis=0)
+    for _ in range(settings.tries):
+        share = rng.uniform(*settings.size, size=3)
+        middle = scene.xyz[rng.integers(len(scene.xyz))]
+        if not _squarish(share, settings.aspect):
+            continue
+        low, high = middle - extent * share / 2, middle + extent * share / 2
+        inside = np.all((scene.xyz >= low) & (scene.xyz <= high), axis=1)
+        kept = np.all((scene.boxes[:, :3] >= low) & (scene.boxes[:, :3] <= high), axis=1)
+        if np.count_nonzero(inside) >= settings.least_points and (kept.any() or not len(kept)):
+            return replace(scene.at(inside), boxes=scene.boxes[kept], labels=scene.labels[kept])
+    return scene
+
+
+def _squarish(edges: np.ndarray, aspect: float) -> bool:
+    pairs = ((0, 1), (0, 2), (1, 2))
+    return any(min(edges[i], edges[j]) / max(edges[i], edges[j]) >= aspect for i, j in pairs)
+
+
+def mirror(scene: Points, x: bool, y: bool) -> Points:
+    """x -> -x and y -> -y; a heading is mirrored with its box."""
+    signs = np.array([-1 if x else 1, -1 if y else 1, 1], dtype=np.float32)
+    boxes = scene.boxes.copy()
+    boxes[:, :3] *= signs
+    if x:
+        boxes[:, 6] = math.pi - boxes[:, 6]
+    if y:
+        boxes[:, 6] = -boxes[:, 6]
+    return replace(scene, xyz=scene.xyz * signs, boxes=_wrapped(boxes))
+
+
+def turn(scene: Points, angle: float) -> Points:
+    """Turned about z by `angle` radians, counter-clockwise."""
+    cosine, sine = math.cos(angle), math.sin(angle)
+    rotation = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]], dtype=np.float32)
+    boxes = scene.boxes.copy()
+    boxes[:, :3] = boxes[:, :3] @ rotation.T
+    boxes[:, 6] += angle
+    return replace(scene, xyz=scene.xyz @ rotation.T, boxes=_wrapped(boxes))
+
+
+def magnify(scene: Points, scale: float) -> Points:
+    """Everything that is a length, times `scale`."""
+    boxes, features = scene.boxes.copy(), scene.features
+    boxes[:, :6] *= scale
+    if scene.heights is not None:
+        features = features.copy()
+        features[:, scene.heights] *= scale
+    return replace(scene, xyz=scene.xyz * np.float32(scale), features=features, boxes=boxes)
+
+
+def _wrapped(boxes: np.ndarray) -> np.ndarray:
+    """Yaws in [-pi, pi)."""
+    boxes[:, 6] = (boxes[:, 6] + math.pi) % (2 * math.pi) - math.pi
+    return boxes

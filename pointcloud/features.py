@@ -1,0 +1,54 @@
+"""What a network sees of a point besides its place: columns of a cloud, scaled as the papers scale them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from vol3d.errors import DataError
+from vol3d.scans.points import PointCloud
+
+Feature = Literal["rgb", "height", "intensity"]
+WIDTH = {"rgb": 3, "height": 1, "intensity": 1}
+MEAN_RGB = np.array([109.8, 97.2, 83.8], dtype=np.float32)
+"""Mean colour of ScanNet's training scans, as VoteNet and 3DETR subtract it."""
+
+
+def width(features: Sequence[Feature]) -> int:
+    """Number of columns of these features."""
+    return sum(WIDTH[name] for name in features)
+
+
+def point_features(cloud: PointCloud, features: Sequence[Feature]) -> np.ndarray:
+    """Features of each point, (N, C) float32.
+
+    `rgb` is (colour - mean) / 256, `height` metres above the floor (the 0.99th percentile of z, as VoteNet takes it),
+    `intensity` as it is in the file.
+
+    Raises:
+        DataError: the cloud lacks a column.
+    """
+    return np.concatenate([np.empty((len(cloud), 0), np.float32), *(_column(cloud, name) for name in features)], axis=1)
+
+
+def height_column(features: Sequence[Feature]) -> int | None:
+    """Which column is a height and grows with the scene; None if none is."""
+    return width(features[: features.index("height")]) if "height" in features else None
+
+
+def _column(cloud: PointCloud, name: Feature) -> np.ndarray:
+    if name == "height":
+        floor = np.percentile(cloud.xyz[:, 2], 0.99) if len(cloud) else 0.0
+        return (cloud.xyz[:, 2:] - floor).astype(np.float32)
+    if name not in cloud.columns:
+        raise DataError(
+            f"the points have no {name}",
+            where=cloud.source,
+            got=", ".join(cloud.columns) or "coordinates only",
+            wanted=name,
+            do="Use a model that was trained without it, or a file that has it.",
+        )
+    values = cloud.columns[name].astype(np.float32).reshape(len(cloud), -1)
+    return (values - MEAN_RGB) / 256 if name == "rgb" else values
