@@ -14,7 +14,7 @@ class Settings(BaseModel):
 
 
 class OptimSettings(Settings):
-    """AdamW (decoupled weight decay; by default none on norms, biases and position embeddings) or SGD with Nesterov momentum."""
+    """AdamW with decoupled weight decay, or SGD with Nesterov momentum; norms, biases and positions do not decay."""
 
     name: Literal["adamw", "sgd"] = "adamw"
     lr: float = Field(1e-4, gt=0, description="peak learning rate")
