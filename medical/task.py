@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -190,6 +190,19 @@ class SegmentationTask(Task):
         chosen = {"validation": split.validation, "train": split.train, "all": split.labelled}[part]
         task.split = replace(split, validation=chosen)
         return task
+
+    def with_options(self, options: Mapping[str, Any]) -> SegmentationTask:
+        """`mirror`: the axes that predictions are averaged over, some of i, j, k, or `none`."""
+        rest = dict(options)
+        axes = rest.pop("mirror", None)
+        super().with_options(rest)
+        if axes is None:
+            return self
+        if axes != "none" and (not axes or set(axes) - set("ijk")):
+            raise UsageError("no such axes", where="--mirror", got=axes, wanted="none, or some of i, j and k")
+        chosen = () if axes == "none" else tuple("ijk".index(axis) for axis in sorted(set(axes)))
+        window = self.settings.window.model_copy(update={"mirror_axes": chosen})
+        return SegmentationTask(self.settings.model_copy(update={"window": window}))
 
     def find_inputs(self, paths: Sequence[Path]) -> list[Path]:
         """Files, DICOM folders and archives, one entry a scan."""

@@ -134,3 +134,14 @@ def test_results_are_named_after_their_scans():
     task = SegmentationTask.__new__(SegmentationTask)
     assert task.result_path(Path("a/b.nrrd"), Path("out")) == Path("out/b.nii.gz")
     assert task.result_path(Path("a/b.c.nii.gz"), Path("out")) == Path("out/b.c.nii.gz")
+
+
+def test_predict_options_are_those_of_volumes(recipe):
+    task = load_task(recipe)
+    assert task.with_options({}).settings == task.settings
+    assert task.with_options({"mirror": "kji"}).settings.window.mirror_axes == (0, 1, 2)
+    assert task.with_options({"mirror": "none"}).settings.window.mirror_axes == ()
+    with pytest.raises(UsageError, match=r"--mirror: no such axes"):
+        task.with_options({"mirror": "xy"})
+    with pytest.raises(UsageError, match=r"--up: segmentation has no such option"):
+        task.with_options({"up": "y"})

@@ -25,7 +25,8 @@ SOME_FAILED, ALL_FAILED = 3, 1
 def predict(
     checkpoint: Checkpoint,
     inputs: Annotated[
-        list[str], typer.Argument(help="Scans: files, folders, DICOM series, globs.", metavar="INPUT...")
+        list[str],
+        typer.Argument(help="Scans: volumes, DICOM series, point clouds; files, folders, globs.", metavar="INPUT..."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.", metavar="OUT")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Predict again what is there already.")] = False,
@@ -36,13 +37,28 @@ def predict(
         str | None,
         typer.Option(
             metavar="AXES",
-            help="Average over mirrored axes: none, or some of i, j, k as in 'ij'.  Default: the model's own.",
+            help="Volumes: average over mirrored axes, none or some of i, j, k as in 'ij'.  Default: the model's own.",
         ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Points: what the columns of a file are, as in x,y,z,intensity,ring."),
+    ] = None,
+    up: Annotated[
+        str | None,
+        typer.Option(metavar="AXIS", help="Points: the axis that points up, as in y or -z.  Default: found, and told."),
+    ] = None,
+    units: Annotated[
+        str | None, typer.Option(metavar="UNIT", help="Points: m, cm, mm, ft or in.  Default: found, and told.")
+    ] = None,
+    score: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, metavar="S", help="Points: write boxes of this score and more.  Default: 0.3."),
     ] = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Predict scans with a shipped or own model; results lie on each scan's own grid.
+    """Predict scans with a shipped or own model: masks on each volume's own grid, boxes in each cloud's own frame.
 
     [bold]Examples[/bold]
 
@@ -55,7 +71,8 @@ def predict(
     from vol3d.checkpoint import load
 
     loaded = load(checkpoint, chosen)
-    task = loaded.task if mirror is None else mirrored(loaded.task, mirror)
+    options = {"mirror": mirror, "columns": columns, "up": up, "units": units, "score": score}
+    task = loaded.task.with_options({name: value for name, value in options.items() if value is not None})
     sources = task.find_inputs(paths)
     check_results(task, sources, out)
     make_folder(out)
@@ -90,22 +107,6 @@ def expand(inputs: Sequence[str]) -> list[Path]:
 def _matching(pattern: str) -> list[Path]:
     # Path.glob refuses absolute patterns and does not know `~`.
     return [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
-
-
-def mirrored(task: Task, axes: str) -> Task:
-    """The same task that averages its predictions over mirrored axes.
-
-    Raises:
-        UsageError: the task has no windows to mirror, or `axes` are none.
-    """
-    settings: Any = task.settings
-    if not hasattr(settings, "window") or not hasattr(settings.window, "mirror_axes"):
-        raise UsageError(f"{task.name} does not mirror", where="--mirror")
-    if axes != "none" and (not axes or set(axes) - set("ijk")):
-        raise UsageError("no such axes", where="--mirror", got=axes, wanted="none, or some of i, j and k")
-    chosen = () if axes == "none" else tuple("ijk".index(axis) for axis in sorted(set(axes)))
-    window = settings.window.model_copy(update={"mirror_axes": chosen})
-    return type(task)(settings.model_copy(update={"window": window}))
 
 
 def check_results(task: Task, sources: Sequence[Path], out: Path) -> None:

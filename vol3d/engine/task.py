@@ -6,7 +6,7 @@ A task joins a model, a data set and a metric. It is built from a validated conf
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -146,6 +146,16 @@ class Task(ABC):
             part: which labelled cases become the validation split.
         """
         raise UsageError(f"{self.name} cannot be evaluated on another data set")
+
+    def with_options(self, options: Mapping[str, Any]) -> Task:
+        """The same problem as the options of `vol3d predict` want it: name without dashes -> value.
+
+        Raises:
+            UsageError: an option that this task does not have, or a value that is none.
+        """
+        for name in options:
+            raise UsageError(f"{self.name} has no such option", where=f"--{name}")
+        return self
 
     @abstractmethod
     def find_inputs(self, paths: Sequence[Path]) -> list[Path]:

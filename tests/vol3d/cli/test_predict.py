@@ -87,7 +87,7 @@ def test_a_folder_of_folds_is_an_ensemble(scans: Path, toy: Path):  # noqa: F811
         (["empty"], "no scan among the inputs"),
         (["scans", "twin/scan_1.txt"], "would write the same file"),
         (["scans", "--device", "warp:9"], "--device: cannot use this device"),
-        (["scans", "--mirror", "xy"], "words does not mirror"),
+        (["scans", "--mirror", "xy"], "--mirror: words has no such option"),
     ],
 )
 def test_bad_usage(scans: Path, words: list[str], message: str, capsys):
