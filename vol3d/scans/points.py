@@ -23,6 +23,7 @@ class PointCloud:
         origin: (3,) float64 metres that were taken off, for scans in map coordinates which float32 cannot hold.
         source: the file it was read from.
         notes: what was assumed or put right, one sentence each, for the user to see.
+        file_from_scan: (4, 4) float64, takes `xyz + origin` to the coordinates in the file, with its axes and its unit.
     """
 
     xyz: np.ndarray
@@ -31,13 +32,21 @@ class PointCloud:
     origin: np.ndarray = field(default_factory=lambda: np.zeros(3))
     source: Path | None = None
     notes: tuple[str, ...] = ()
+    file_from_scan: np.ndarray = field(default_factory=lambda: np.eye(4))
 
     def __post_init__(self) -> None:
         if self.xyz.ndim != 2 or self.xyz.shape[1] != 3 or self.xyz.dtype != np.float32:
             raise ValueError(f"xyz must be (N, 3) float32, got {self.xyz.shape} {self.xyz.dtype}")
+        if self.file_from_scan.shape != (4, 4):
+            raise ValueError(f"file_from_scan must be (4, 4), got {self.file_from_scan.shape}")
         for name, values in self.columns.items():
             if len(values) != len(self.xyz):
                 raise ValueError(f"column '{name}' has {len(values)} values for {len(self.xyz)} points")
 
     def __len__(self) -> int:
         return len(self.xyz)
+
+    def in_file(self, points: np.ndarray) -> np.ndarray:
+        """Points (..., 3) of the scan, relative to `origin`, in the file's own coordinates, float64."""
+        turn, shift = self.file_from_scan[:3, :3], self.file_from_scan[:3, 3]
+        return (np.asarray(points, np.float64) + self.origin) @ turn.T + shift
