@@ -12,9 +12,10 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from medical.datasets.cases import Case, DataSplit, Fault, some_labelled, stem, visible
+from medical.datasets.cases import Case, DataSplit, some_labelled, stem, visible
 from medical.datasets.folds import DatasetSettings, choose
 from medical.datasets.msd import read_listing
+from vol3d.datasets.fault import Fault
 from vol3d.errors import DataError
 
 CLASS_NAMES = (

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from vol3d.datasets.fault import Fault, listed, refuse_errors
 from vol3d.errors import DataError
 
 UNUSED = "unused "  # a label number without a class is called so, then the number
@@ -29,26 +29,6 @@ class Case:
     name: str
     images: tuple[Path, ...]
     label: Path | None = None
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Something wrong with a data set.
-
-    Args:
-        case: the case, or the data set's name where no single case is to blame.
-        severity: `error` makes training or evaluation wrong or impossible, `warning` wants a look.
-        what: the fault with the values found.
-        do: what the reader can do.
-    """
-
-    case: str
-    severity: Literal["error", "warning"]
-    what: str
-    do: str
-
-    def __str__(self) -> str:
-        return f"{self.severity}: {self.case}: {self.what}. {self.do}"
 
 
 @dataclass(frozen=True)
@@ -83,13 +63,7 @@ class DataSplit:
         Raises:
             DataError: listing showed an error, such as an image without its label.
         """
-        errors = [fault for fault in self.listing if fault.severity == "error"]
-        if errors:
-            what = f"{errors[0].case}: {errors[0].what}"
-            more = f" (and {len(errors) - 1} more faults)" if len(errors) > 1 else ""
-            raise DataError(
-                what + more, where=self.name, do=f"{errors[0].do} `vol3d data check` lists every fault of a data set."
-            )
+        refuse_errors(self.listing, self.name)
         return self
 
 
@@ -156,10 +130,3 @@ def some_labelled(cases: Sequence[Case], where: Path) -> None:
             wanted="at least one image with its label",
             do="Check that the download is complete and that this is its folder.",
         )
-
-
-def listed(names: Iterable[object], most: int = 5) -> str:
-    """`a, b, c, d, e and 3 more`."""
-    known = [str(name) for name in names]
-    more = f" and {len(known) - most} more" if len(known) > most else ""
-    return ", ".join(known[:most]) + more

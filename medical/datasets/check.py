@@ -13,9 +13,10 @@ from typing import Literal
 import nibabel
 import numpy as np
 
-from medical.datasets.cases import UNUSED, Case, DataSplit, Fault, listed
+from medical.datasets.cases import UNUSED, Case, DataSplit
 from medical.datasets.pairs import channel_complaint, grid_complaint, label_complaint, label_counts, read_image
-from medical.datasets.parallel import Progress, over_cases
+from vol3d.datasets.fault import Fault, listed
+from vol3d.datasets.parallel import Progress, over_cases
 from vol3d.errors import Vol3dError
 from vol3d.scans.gzipped import open_checked
 from vol3d.scans.nifti_header import read_header

@@ -34,8 +34,6 @@ from pydantic import Field, ValidationError
 from medical.datasets.cases import (
     Case,
     DataSplit,
-    Fault,
-    listed,
     missing_files,
     named_once,
     some_labelled,
@@ -44,6 +42,7 @@ from medical.datasets.cases import (
     visible,
 )
 from medical.datasets.folds import DatasetSettings, choose
+from vol3d.datasets.fault import Fault, listed
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 from vol3d.files import read_json

@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from medical.datasets.cases import Case, DataSplit, listed
+from medical.datasets.cases import Case, DataSplit
+from vol3d.datasets.fault import listed
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError, UsageError
 from vol3d.files import read_json

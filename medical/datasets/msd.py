@@ -17,7 +17,6 @@ from medical.datasets.cases import (
     UNUSED,
     Case,
     DataSplit,
-    Fault,
     missing_files,
     named_once,
     some_labelled,
@@ -25,6 +24,7 @@ from medical.datasets.cases import (
     unlisted_files,
 )
 from medical.datasets.folds import DatasetSettings, choose
+from vol3d.datasets.fault import Fault
 from vol3d.errors import DataError
 from vol3d.files import read_json
 

@@ -21,12 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from medical.datasets.cases import Case, DataSplit, listed
+from medical.datasets.cases import Case, DataSplit
 from medical.datasets.pairs import read_pair
-from medical.datasets.parallel import Progress, over_cases
-from medical.datasets.prepared import FORMAT, INDEX, Prepared, array_paths, load_prepared, plain, refuse_other
+from medical.datasets.prepared import FORMAT, INDEX, Prepared, array_paths, load_prepared, plain
 from medical.preprocess import PreprocessSettings, prepare_labels
 from medical.preprocess import prepare as prepare_image
+from vol3d.datasets.fault import listed
+from vol3d.datasets.index import refuse_other
+from vol3d.datasets.parallel import Progress, over_cases
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.files import atomic, lock, read_json, sha256, sweep, write_json
 from vol3d.scans.gzipped import open_checked

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from medical.datasets.cases import DataSplit, listed
+from medical.datasets.cases import DataSplit
 from medical.preprocess import PreprocessSettings
+from vol3d.datasets.fault import listed
+from vol3d.datasets.index import refuse_other
 from vol3d.errors import DataError, UsageError
 from vol3d.files import read_json
 from vol3d.scans.volume import Grid
@@ -85,28 +87,6 @@ def load_prepared(out: Path, preprocess: PreprocessSettings | None = None, split
         do = "Run `vol3d data prepare` again on the data set as it is now."
         raise UsageError(f"{len(missing)} cases are not prepared", where=out, got=listed(missing), do=do)
     return Prepared(out, settings, *names, grids)
-
-
-def refuse_other(found: dict[str, Any], wanted: dict[str, Any], out: Path) -> None:
-    """Raises UsageError with the keys in which the folder differs from what is wanted."""
-    have, want = _flat({key: found.get(key) for key in wanted}), _flat(wanted)
-    keys = [key for key in sorted(have.keys() | want.keys()) if have.get(key) != want.get(key)]
-    if keys:
-        raise UsageError(
-            f"the folder was prepared with another {', '.join(keys)}",
-            where=out,
-            got=", ".join(f"{key} {have.get(key)}" for key in keys),
-            wanted=", ".join(f"{key} {want.get(key)}" for key in keys),
-            do="Choose another folder, or prepare it anew after deleting this one.",
-        )
-
-
-def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`{"a": {"b": 1}}` -> `{"a.b": 1}`."""
-    flat: dict[str, Any] = {}
-    for key, item in value.items():
-        flat |= _flat(item, f"{prefix}{key}.") if isinstance(item, dict) else {prefix + key: item}
-    return flat
 
 
 def array_paths(out: Path, name: str) -> tuple[Path, Path]:

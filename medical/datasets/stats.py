@@ -17,9 +17,9 @@ import numpy as np
 
 from medical.datasets.cases import Case, DataSplit
 from medical.datasets.pairs import label_counts, read_image, read_pair
-from medical.datasets.parallel import Progress, over_cases
 from medical.datasets.suggest import suggest
 from medical.preprocess import foreground_box
+from vol3d.datasets.parallel import Progress, over_cases
 from vol3d.errors import DataError, Vol3dError
 from vol3d.scans.volume import Volume
 

@@ -15,8 +15,8 @@ from medical.datasets.cases import Case
 from medical.datasets.check import check
 from medical.datasets.msd import MsdSettings
 from medical.datasets.pairs import label_complaint, label_counts, read_pair
-from medical.datasets.parallel import over_cases
 from tests.medical.synthetic import CLASSES, write_case, write_msd
+from vol3d.datasets.parallel import over_cases
 from vol3d.errors import DataError, Vol3dError
 
 
@@ -171,7 +171,7 @@ def test_processes() -> None:
     cases = [Case(name, ()) for name in "abc"]
     assert over_cases(_name, cases, workers=0) == ["a", "b", "c"]
     assert over_cases(_name, [], workers=None) == []
-    with pytest.raises(Vol3dError, match="a: the volume does not fit into memory"):
+    with pytest.raises(Vol3dError, match="a: the case does not fit into memory"):
         over_cases(_need_memory, cases, workers=0)
     with pytest.raises(Vol3dError, match=r"worker process was killed.*fewer workers") as error:
         over_cases(_die, cases, workers=1)

@@ -8,11 +8,22 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from medical.datasets.cases import Case, listed
+from vol3d.datasets.fault import listed
 from vol3d.errors import Vol3dError
 
+
+class Named(Protocol):
+    """A case of a data set, whatever it holds; it can be sent to another process."""
+
+    @property
+    def name(self) -> str:
+        """Unique in its data set."""
+        ...
+
+
+Case = TypeVar("Case", bound=Named)
 Result = TypeVar("Result")
 Progress = Callable[[int, int, str], None]
 """Called as `progress(done, total, name_of_the_case)`."""
@@ -61,8 +72,8 @@ def _named(function: Callable[[Case], Result], case: Case) -> Result:
     try:
         return function(case)
     except MemoryError as error:
-        do = "Use fewer workers, or crop or resample the case."
-        raise Vol3dError("the volume does not fit into memory", where=case.name, do=do) from error
+        do = "Use fewer workers, or make the case smaller."
+        raise Vol3dError("the case does not fit into memory", where=case.name, do=do) from error
 
 
 def _cores() -> int:

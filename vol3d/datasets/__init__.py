@@ -1,0 +1,1 @@
+"""What data sets of every kind share: faults, work over all cases in parallel, prepared folders, tables."""

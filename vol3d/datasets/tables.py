@@ -1,0 +1,32 @@
+"""Facts of a data set as tables for a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under column names.
+
+    Args:
+        title: what it is about, or None.
+        columns: one name per column.
+        rows: cells as the console prints them: text, numbers, None for what is not there.
+    """
+
+    title: str | None
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+def flatten(value: Any, prefix: str = "") -> list[list[str]]:
+    """Nested facts as rows of a path and a value."""
+    if isinstance(value, dict):
+        return [
+            row for key, item in value.items() for row in flatten(item, f"{prefix} / {key}" if prefix else str(key))
+        ]
+    items = value if isinstance(value, (list, tuple)) else [value]
+    return [[prefix, ", ".join(f"{item:.5g}" if isinstance(item, float) else str(item) for item in items)]]
