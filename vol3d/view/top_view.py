@@ -1,0 +1,287 @@
+"""A scan seen from above with its annotated and its detected boxes, as one PNG, made without a display.
+
+x points right and y up on the page. Annotated boxes have solid outlines and detected ones dashed, in two colours that
+differ for the colour-blind too. A box that can turn has a tick at its front, one that moves an arrow as long as its
+way in one second.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from scipy.ndimage import distance_transform_edt
+
+from vol3d.scans.detections import Detections
+from vol3d.scans.points import PointCloud
+from vol3d.view.labels import Label, place_labels
+from vol3d.view.palette import GROUND, INK, MUTED
+
+_WIDTH, _TALLEST, _DPI = 10.0, 8.5, 110
+_GAP, _HEAD, _FOOT = 0.3, 0.42, 0.42
+_POINTS = 150_000
+_HEIGHTS = LinearSegmentedColormap.from_list("heights", ["#2b3a4a", "#3f6d8e", "#5fa8a3", "#a8cf9a", "#f3efc3"])
+_CORNERS = 0.5 * np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)])
+
+
+@dataclass(frozen=True)
+class TopViewStyle:
+    """What is drawn of the points.
+
+    Args:
+        colour: points in their own colours (heights, where the cloud has none) or by height.
+        cut_m: points higher than this above the floor are left out, so that one sees what is under a ceiling; the
+            floor is at the 1st percentile of the heights.
+        range_m: half the side of the square around the sensor at the origin, with rings; None: all of the scan.
+        spread_m: how far a point colours the ground around it where there is no other.
+    """
+
+    colour: Literal["own", "height"] = "own"
+    cut_m: float | None = None
+    range_m: float | None = None
+    spread_m: float = 0.05
+
+
+ROOM = TopViewStyle(cut_m=2.0, spread_m=0.09)
+STREET = TopViewStyle(colour="height", range_m=50.0, spread_m=0.15)
+
+
+class _Stroke(NamedTuple):
+    """How the boxes of one kind are drawn."""
+
+    name: str
+    colour: str
+    line: tuple[float, tuple[float, ...]] | Literal["-"]
+    width: float
+
+
+_TRUTH = _Stroke("annotated", "#56c1ff", "-", 1.7)
+_FOUND = _Stroke("detected", "#ffa62b", (0.0, (3.2, 1.7)), 1.7)
+
+
+def draw_top_view(
+    cloud: PointCloud,
+    truth: Detections | None = None,
+    found: Detections | None = None,
+    title: str = "",
+    style: TopViewStyle = TopViewStyle(),
+) -> bytes:
+    """A PNG of the scan from above; where labels would cover one another, annotations and the surest boxes keep theirs.
+
+    Args:
+        cloud: points that are not finite are not drawn; of more than 150,000 every k-th is.
+        truth: annotated boxes, labelled with their class; None: there is no annotation.
+        found: detections, labelled with class and score; None: nothing was looked for.
+        title: one line above the picture.
+        style: what is drawn of the points.
+    """
+    xyz, colours, legend = _points(cloud, style)
+    low, high = _frame(xyz, truth, found, style)
+    figure, ax = _layout(high - low)
+    _paint(ax, xyz, colours, low, high, style.spread_m)
+    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    if style.range_m:
+        _rings(ax, style.range_m)
+    entries, labels = [], []
+    for boxes, stroke in ((truth, _TRUTH), (found, _FOUND)):
+        if boxes is not None:
+            _boxes(ax, boxes, stroke)
+            labels += _labels(boxes, stroke)
+            entries.append(_entry(len(boxes), stroke))
+    _write_labels(ax, labels, low, high)
+    _scale_bar(figure, ax, float(high[0] - low[0]))
+    _heading(figure, title, low, high, style)
+    _legend(figure, entries, legend)
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return buffer.getvalue()
+
+
+def footprints(boxes: np.ndarray) -> np.ndarray:
+    """Corners (n, 4, 2) of boxes seen from above: front left, rear left, rear right, front right."""
+    local = _CORNERS * boxes[:, None, 3:5]
+    cos, sin = np.cos(boxes[:, 6:7]), np.sin(boxes[:, 6:7])
+    turned = np.stack((local[..., 0] * cos - local[..., 1] * sin, local[..., 0] * sin + local[..., 1] * cos), axis=-1)
+    return boxes[:, None, :2] + turned
+
+
+def _points(cloud: PointCloud, style: TopViewStyle) -> tuple[np.ndarray, np.ndarray, str]:
+    """Points to draw from the lowest to the highest, their colours (n, 3) in 0 to 1, and what these mean."""
+    step = max(1, -(-len(cloud) // _POINTS))
+    xyz, rgb = cloud.xyz[::step], cloud.columns.get("rgb")
+    kept = np.isfinite(xyz).all(axis=1)
+    if style.cut_m is not None and kept.any():
+        kept &= xyz[:, 2] <= np.percentile(xyz[kept, 2], 1) + style.cut_m
+    rows = np.flatnonzero(kept)
+    rows = rows[np.argsort(xyz[rows, 2], kind="stable")]
+    heights = xyz[rows, 2]
+    if style.colour == "own" and rgb is not None:
+        return xyz[rows], 0.06 + 0.66 * rgb[::step][rows].astype(np.float32) / 255, ""
+    if not len(rows):
+        return xyz[rows], np.zeros((0, 3)), ""
+    bottom, top = (round(float(height), 1) + 0.0 for height in np.percentile(heights, [2, 98]))
+    share = np.clip((heights - bottom) / max(top - bottom, 1e-6), 0, 1)
+    return xyz[rows], _HEIGHTS(share)[:, :3], f"points by height, {bottom:.1f} m (dark) to {top:.1f} m (bright)"
+
+
+def _frame(
+    xyz: np.ndarray, truth: Detections | None, found: Detections | None, style: TopViewStyle
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lower left and upper right of the picture, metres; stray points and stray detections do not widen it."""
+    if style.range_m:
+        return np.full(2, -style.range_m), np.full(2, style.range_m)
+    parts = [np.percentile(xyz[:, :2], [0.3, 99.7], axis=0)] if len(xyz) else []
+    parts += [footprints(truth.boxes).reshape(-1, 2)] if truth is not None and len(truth) else []
+    if not parts and found is not None and len(found):
+        parts = [footprints(found.boxes).reshape(-1, 2)]
+    corners = np.concatenate(parts) if parts else np.array([(-1.0, -1.0), (1.0, 1.0)])
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    longest = max(float((high - low).max()), 0.1)
+    middle, side = (low + high) / 2, np.maximum(high - low, 0.35 * longest) + 0.06 * longest
+    return middle - side / 2, middle + side / 2
+
+
+def _layout(size: np.ndarray) -> tuple[Figure, Axes]:
+    """A figure whose axes have equal scales; its width is fixed."""
+    scale = min((_WIDTH - 2 * _GAP) / size[0], _TALLEST / size[1])
+    width, height = scale * size
+    total = _HEAD + height + _FOOT
+    figure = Figure(figsize=(_WIDTH, total), dpi=_DPI, facecolor=GROUND)
+    ax = figure.add_axes(((_WIDTH - width) / 2 / _WIDTH, _FOOT / total, width / _WIDTH, height / total))
+    ax.set_axis_off()
+    return figure, ax
+
+
+def _paint(ax: Axes, xyz: np.ndarray, colours: np.ndarray, low: np.ndarray, high: np.ndarray, spread_m: float) -> None:
+    """The highest point of each pixel; a pixel without one takes the colour of the nearest, if it is near."""
+    pixel = (high[0] - low[0]) / ax.get_window_extent().width
+    columns, rows = (int(n) for n in np.maximum(np.ceil((high - low) / pixel), 1))
+    cells = np.floor((xyz[:, :2] - low) / pixel).astype(np.int64)
+    inside = ((cells >= 0) & (cells < (columns, rows))).all(axis=1)
+    if not inside.any():
+        return
+    highest = np.full((rows, columns), -1)
+    highest[cells[inside, 1], cells[inside, 0]] = np.flatnonzero(inside)  # in order of height: the last one stays
+    away, (y, x) = distance_transform_edt(highest < 0, return_indices=True)
+    image = np.ones((rows, columns, 4), np.float32)
+    image[..., :3] = colours[highest[y, x]]
+    image[..., 3] = away <= max(spread_m / pixel, 1)
+    extent = (low[0], low[0] + columns * pixel, low[1], low[1] + rows * pixel)
+    ax.imshow(image, origin="lower", extent=extent, aspect="auto", interpolation="nearest", zorder=1)
+
+
+def _rings(ax: Axes, range_m: float) -> None:
+    """Circles of equal distance from the sensor."""
+    step = _round_length(range_m / 2.5)
+    for radius in np.arange(step, range_m + 1e-6, step):
+        turn = np.linspace(0, 2 * np.pi, 181)
+        ax.plot(radius * np.cos(turn), radius * np.sin(turn), color=MUTED, alpha=0.35, linewidth=0.7, zorder=2)
+        side = -radius / np.sqrt(2)
+        note = ax.text(side, -side, f"{radius:g} m", color=MUTED, fontsize=8, ha="right", va="bottom", zorder=2)
+        note.set_path_effects([withStroke(linewidth=2, foreground=GROUND)])
+    ax.plot([0], [0], marker="+", color=INK, markersize=9, zorder=2)
+
+
+def _boxes(ax: Axes, boxes: Detections, stroke: _Stroke) -> None:
+    table = boxes.boxes.astype(np.float64)
+    if not len(table):
+        return
+    halo = PolyCollection(list(footprints(table)), facecolors="none", edgecolors=GROUND, linewidths=stroke.width + 2.2)
+    halo.set(alpha=0.75, zorder=3)
+    lines = PolyCollection(
+        list(footprints(table)), facecolors="none", edgecolors=stroke.colour, linewidths=stroke.width
+    )
+    lines.set(linestyle=stroke.line, zorder=4)
+    ax.add_collection(halo)
+    ax.add_collection(lines)
+    front = np.stack((np.cos(table[:, 6]), np.sin(table[:, 6])), axis=1)
+    if (table[:, 6] != 0).any():
+        ends = np.stack((table[:, :2], table[:, :2] + front * table[:, 3:4] / 2), axis=1)
+        ax.add_collection(LineCollection(list(ends), colors=stroke.colour, linewidths=stroke.width * 0.8, zorder=4))
+    if table.shape[1] == 9:
+        speed = np.linalg.norm(table[:, 7:9], axis=1)
+        for row in table[np.nan_to_num(speed) > 0.2]:
+            arrow = {"arrowstyle": "-|>", "color": stroke.colour, "linewidth": 1.0, "shrinkA": 0, "shrinkB": 0}
+            ax.annotate("", row[:2] + row[7:9], row[:2], arrowprops=arrow, zorder=5, annotation_clip=True)
+
+
+def _labels(boxes: Detections, stroke: _Stroke) -> list[Label]:
+    scored = stroke is _FOUND
+    corners = footprints(boxes.boxes.astype(np.float64)) if len(boxes) else np.zeros((0, 4, 2))
+    return [
+        Label(
+            f"{name} {score:.2f}" if scored else name,
+            stroke.colour,
+            (*outline.min(axis=0), *outline.max(axis=0)),
+            float(score) if scored else 2.0,
+        )
+        for name, score, outline in zip(boxes.names(), boxes.scores, corners, strict=True)
+    ]
+
+
+def _write_labels(ax: Axes, labels: Sequence[Label], low: np.ndarray, high: np.ndarray) -> None:
+    per_point = (high[0] - low[0]) / (ax.get_window_extent().width * 72 / _DPI)  # metres in a point of the page
+    for label, (x, y), size in place_labels(labels, per_point, (*low, *high)):
+        text = ax.text(x, y, label.text, color=label.colour, fontsize=size, ha="left", va="bottom", zorder=6)
+        text.set(parse_math=False, path_effects=[withStroke(linewidth=3, foreground=GROUND)])
+
+
+def _scale_bar(figure: Figure, ax: Axes, width_m: float) -> None:
+    """Below the picture, where it covers nothing."""
+    length = _round_length(width_m / 6)
+    share = length / width_m * ax.get_position().width
+    name = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m" if length >= 1 else f"{length * 100:g} cm"
+    y = 0.21 / figure.get_figheight()
+    figure.add_artist(
+        Line2D([0.5 - share / 2, 0.5 + share / 2], [y, y], color=INK, linewidth=2.4, solid_capstyle="butt")
+    )
+    figure.text(0.5 + share / 2 + 0.008, y, name, color=INK, fontsize=9, va="center")
+
+
+def _round_length(at_most: float) -> float:
+    """1, 2 or 5 times a power of ten."""
+    decade = 10.0 ** np.floor(np.log10(at_most))
+    return float(max(decade * step for step in (1, 2, 5) if decade * step <= at_most * (1 + 1e-9)))
+
+
+def _heading(figure: Figure, title: str, low: np.ndarray, high: np.ndarray, style: TopViewStyle) -> None:
+    across, up = high - low
+    cut = f", without points over {style.cut_m:g} m above the floor" if style.cut_m is not None else ""
+    note = f"from above, {across:.3g} m x {up:.3g} m, x right, y up{cut}"
+    start, top = _GAP / _WIDTH, 1 - 0.21 / figure.get_figheight()
+    figure.text(start, top, title, color=INK, fontsize=12, weight="bold", va="center", parse_math=False)
+    figure.text(1 - start, top, note, color=MUTED, fontsize=8.5, va="center", ha="right")
+
+
+def _entry(count: int, stroke: _Stroke) -> Line2D:
+    label = f"{stroke.name} ({count})"
+    return Line2D([], [], color=stroke.colour, linestyle=stroke.line, linewidth=stroke.width, label=label)
+
+
+def _legend(figure: Figure, entries: Sequence[Line2D], points: str) -> None:
+    if entries:
+        figure.legend(
+            handles=list(entries),
+            loc="lower left",
+            bbox_to_anchor=(_GAP / _WIDTH - 0.008, 0.0),
+            ncols=len(entries),
+            frameon=False,
+            labelcolor=INK,
+            fontsize=9.5,
+            handlelength=3,
+            columnspacing=2,
+        )
+    if points:
+        figure.text(
+            1 - _GAP / _WIDTH, 0.2 / figure.get_figheight(), points, color=MUTED, fontsize=8.5, va="center", ha="right"
+        )
