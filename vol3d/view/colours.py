@@ -1,0 +1,58 @@
+"""Colours of points by their own colour, class, intensity or height, alike in the picture, the window and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vol3d.view.palette import class_colours
+from vol3d.view.scene import PointLayer, Source
+
+# From low to high; even steps of lightness, so that order survives without colour.
+HEIGHTS = ("#3a3f8f", "#3170a8", "#2f9ea0", "#6cc07a", "#c9d957", "#fbe28a")
+INTENSITIES = ("#3b3f63", "#6f4a94", "#b8578c", "#ee7f66", "#fbc06f", "#fdf3c0")
+UNLABELLED = "#6b7480"
+_ENDS = (1.0, 99.0)  # percentiles that get the first and the last colour
+
+
+def point_colours(layer: PointLayer, source: Source | None = None) -> np.ndarray:
+    """(N, 3) uint8 colour of each point.
+
+    Args:
+        source: what to colour by; None, and what the layer lacks: the first of `layer.sources()`.
+    """
+    if source is None or source not in layer.sources():
+        source = layer.sources()[0]
+    if source == "rgb" and layer.rgb is not None:
+        return layer.rgb
+    if source == "class" and layer.classes is not None:
+        table = hex_table((UNLABELLED, *class_colours(("points",), 14).values()))
+        return table[np.where(layer.classes > 0, (layer.classes - 1) % 14 + 1, 0)]
+    if source == "intensity" and layer.intensity is not None:
+        return ramp(layer.intensity, INTENSITIES)
+    if source == "height":
+        return ramp(layer.xyz[:, 2], HEIGHTS)
+    return np.broadcast_to(hex_table((layer.flat,)), (len(layer.xyz), 3))
+
+
+def ramp(values: np.ndarray, colours: Sequence[str], ends: tuple[float, float] | None = None) -> np.ndarray:
+    """(N, 3) uint8: `colours` along `values` (N,); without `ends`, from their 1st to their 99th percentile."""
+    low, high = ends or value_range(values)
+    table = hex_table(colours).astype(np.float32)
+    where = np.linspace(low, max(high, low + 1e-6), len(table))
+    return np.stack([np.interp(values, where, table[:, channel]) for channel in range(3)], axis=1).astype(np.uint8)
+
+
+def value_range(values: np.ndarray) -> tuple[float, float]:
+    """Where a ramp along the values (N,) begins and ends; (0, 1) where there is no finite one."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = np.percentile(finite, _ENDS)
+    return float(low), float(high)
+
+
+def hex_table(colours: Sequence[str]) -> np.ndarray:
+    """(n, 3) uint8 of `#rrggbb`."""
+    return np.array([tuple(bytes.fromhex(colour[1:])) for colour in colours], np.uint8).reshape(-1, 3)
