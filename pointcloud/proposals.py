@@ -1,0 +1,58 @@
+"""What the queries of a set detector propose for one scan, before it is decided which of them are detections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vol3d.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Proposals:
+    """Proposals for one scan, on the device of the network.
+
+    Args:
+        boxes: (Q, 7) `x y z l w h yaw`, metres and radians, as everywhere.
+        class_probability: (Q, classes) of each class without the background; rows sum to the objectness at most
+            where the background is one of the classes of a softmax.
+        objectness: (Q,) probability that there is an object at all.
+        points: (N, 3) of the scan as the network saw it, metres.
+    """
+
+    boxes: Float[Tensor, "q 7"]
+    class_probability: Float[Tensor, "q classes"]
+    objectness: Float[Tensor, " q"]
+    points: Float[Tensor, "n 3"]
+
+    def __post_init__(self) -> None:
+        n = len(self.boxes)
+        shapes = tuple(tuple(t.shape) for t in (self.boxes, self.class_probability, self.objectness, self.points))
+        if self.class_probability.ndim != 2 or shapes != (
+            (n, 7),
+            (n, self.class_probability.shape[1]),
+            (n,),
+            (len(self.points), 3),
+        ):
+            raise DataError("proposals do not fit together", got=shapes, wanted="(Q, 7), (Q, classes), (Q,), (N, 3)")
+
+
+def join(parts: Sequence[Proposals]) -> Proposals:
+    """Proposals of several models for one scan as if of one model; the points are those that the first one saw.
+
+    Raises:
+        DataError: no model, or models of different classes.
+    """
+    if not parts:
+        raise DataError("nothing to join", where="parts", got="no proposals")
+    classes = [part.class_probability.shape[1] for part in parts]
+    if len(set(classes)) > 1:
+        raise DataError("models of different classes", where="parts", got=classes, wanted="as many classes in each")
+    boxes, probability, objectness = (
+        torch.cat([getattr(part, name) for part in parts]) for name in ("boxes", "class_probability", "objectness")
+    )
+    return Proposals(boxes, probability, objectness, parts[0].points)
