@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from vol3d.report.environment import versions
 from vol3d.report.folder import RunFolder, number
-from vol3d.report.svg import box_plot, line_chart
+from vol3d.report.svg import box_plot, legend, line_chart, unit_chart
 
 _TITLES = {
     "dice": "Dice",
@@ -25,7 +26,12 @@ _TITLES = {
     "lr": "learning rate",
     "ap": "AP",
     "map": "mean AP",
+    "best_f1": "best F1",
+    "best_f1_from_score": "reached with scores from",
+    "mean_iou": "mean IoU",
 }
+# AP and recall at an overlap of so many per cent: `ap25`, `ar50_interval`, `recall25`.
+_AT_OVERLAP = re.compile(r"(ap|ar|recall)(\d\d)(_interval)?")
 # Columns of metrics.csv that count or time the run rather than describe it.
 _CLOCKS = ("step", "epoch", "time", "second", "memory", "speed", "eta", "per_s", "wall", "batch", "samples")
 _LONG = 60
@@ -33,7 +39,11 @@ _PLOTTED = ("dice", "hd95_mm")
 
 
 def title_of(key: str) -> str:
-    """`hd95_mm` -> `HD95 (mm)`."""
+    """`hd95_mm` -> `HD95 (mm)`, `ap25` -> `AP25`, `recall25` -> `recall at IoU 0.25`."""
+    if found := _AT_OVERLAP.fullmatch(key):
+        name, percent, interval = found.groups()
+        title = f"recall at IoU 0.{percent}" if name == "recall" else f"{name.upper()}{percent}"
+        return f"{title} interval" if interval else title
     return _TITLES.get(key.lower(), key.replace("_", " "))
 
 
@@ -52,13 +62,9 @@ def headline(run: RunFolder) -> str:
     name = _score_name(summary)
     if name is None:
         return ""
-    score = number(summary.get(name, summary.get("score")))
-    text = f"{score:.4f}" if math.isfinite(score) else "–"
-    parts = [f'<div class="score"><b>{text}</b><span>{escape(title_of(name))}</span></div>']
-    interval = _interval(summary, name)
-    if interval:
-        parts.append(f'<p class="interval">95 % confidence interval {interval[0]:.4f} to {interval[1]:.4f}</p>')
-    facts = {key: value for key, value in _scalars(summary) if key not in {name, "score", "score_name", "rows"}}
+    shown = [name, *(key for key, _ in _scalars(summary) if key != name and _same_score(key, name))]
+    parts = [f'<div class="scores">{"".join(_score(summary, key) for key in shown)}</div>']
+    facts = {key: value for key, value in _scalars(summary) if key not in {*shown, "score", "score_name", "rows"}}
     notes = {key: facts.pop(key) for key, value in list(facts.items()) if len(str(value)) > _LONG}
     parts.append(_facts(facts))
     parts += [f'<p class="note">{escape(title_of(key))}: {escape(str(value))}</p>' for key, value in notes.items()]
@@ -95,6 +101,28 @@ def classes(run: RunFolder) -> str:
     parts = [_table(["class", *columns], rows)] if rows else []
     parts += [f'<div class="charts">{boxes}</div>'] if boxes else []
     return _section("Classes", "".join(parts)) if parts else ""
+
+
+def precision_recall(run: RunFolder) -> str:
+    """One small chart per class: precision as recall rises, at each overlap that counts as found."""
+    curves = run.evaluation.get("precision_recall")
+    table = {key: value for key, value in curves.items() if isinstance(value, dict)} if isinstance(curves, dict) else {}
+    recall = _numbers(curves.get("recall")) if isinstance(curves, dict) else []
+    scores: dict[str, Any] = next((v for v in run.evaluation.values() if _is_table(v)), {})
+    charts = []
+    for name in dict.fromkeys(name for by_class in table.values() for name in by_class):
+        series = {title_of(key): (recall, _numbers(by_class.get(name))) for key, by_class in table.items()}
+        if not all(len(values) in (0, len(recall)) for _, values in series.values()):
+            continue
+        row = scores.get(name, {})
+        caption = " · ".join(f"{title_of(key)} {format_number(number(row.get(key)))}" for key in table if key in row)
+        if chart := unit_chart({key: v if v[1] else ([], []) for key, v in series.items()}, "recall", "precision"):
+            caption = f"<b>{escape(name)}</b> {escape(caption)}"
+            charts.append(f"<figure><figcaption>{caption}</figcaption>{chart}</figure>")
+    names = legend([title_of(key) for key in table])
+    return (
+        _section("Precision and recall", f'{names}<div class="charts small">{"".join(charts)}</div>') if charts else ""
+    )
 
 
 def pictures(run: RunFolder) -> str:
@@ -163,8 +191,24 @@ def _score_name(summary: Mapping[str, Any]) -> str | None:
     return next((key for key, value in _scalars(summary) if key == "score" or key.startswith("mean_")), None)
 
 
+def _same_score(key: str, name: str) -> bool:
+    """`ap50` beside `ap25`."""
+    both = [_AT_OVERLAP.fullmatch(text) for text in (key, name)]
+    return all(both) and len({found.group(1) for found in both if found}) == 1
+
+
+def _score(summary: Mapping[str, Any], name: str) -> str:
+    score = number(summary.get(name, summary.get("score")))
+    text = f"{score:.4f}" if math.isfinite(score) else "–"
+    line = f'<div class="score"><b>{text}</b><span>{escape(title_of(name))}</span></div>'
+    if interval := _interval(summary, name):
+        line += f'<p class="interval">95 % confidence interval {interval[0]:.4f} to {interval[1]:.4f}</p>'
+    return f"<div>{line}</div>"
+
+
 def _interval(summary: Mapping[str, Any], name: str) -> tuple[float, float] | None:
-    for key, value in summary.items():
+    exact = {key: value for key, value in summary.items() if key == f"{name}_interval"}
+    for key, value in (exact or summary).items():
         pair = value if isinstance(value, (list, tuple)) else ()
         if len(pair) == 2 and ("interval" in key or "ci" in key.split("_")) and (name in key or "mean" not in key):
             low, high = number(pair[0]), number(pair[1])
@@ -179,6 +223,10 @@ def _scalars(summary: Mapping[str, Any]) -> list[tuple[str, Any]]:
         for key, value in summary.items()
         if not isinstance(value, (dict, list, tuple)) and value is not None
     ]
+
+
+def _numbers(values: Any) -> list[float]:
+    return [number(value) for value in values] if isinstance(values, list) else []
 
 
 def _is_table(value: Any) -> bool:

@@ -59,7 +59,33 @@ def line_chart(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x_
             points = [place(x, y) for x, y in piece]
             parts.append(_polyline(points, f"line s{index % SERIES}", f"{name}: last {piece[-1, 1]:.5g}"))
     parts.append(_text((_LEFT + _CURVE_WIDTH - _RIGHT) / 2, height - 4, x_label, "middle"))
-    return _frame(parts, _CURVE_WIDTH, height, y_label) + _legend(list(lines))
+    return _frame(parts, _CURVE_WIDTH, height, y_label) + legend(list(lines))
+
+
+def unit_chart(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x_label: str, y_label: str) -> str:
+    """A small square chart of lines whose x and y lie in 0 to 1; a line ends where a value is not finite.
+
+    The colours follow the order of the series; `legend` names them once for many charts. Empty text if there is
+    nothing to draw.
+    """
+    lines = [(index, name, _finite(*values)) for index, (name, values) in enumerate(series.items())]
+    if not any(pieces for _, _, pieces in lines):
+        return ""
+    side, left, top = 150, 46, 8
+    parts = []
+    for value in (0.0, 0.5, 1.0):
+        x, y = left + value * side, top + (1 - value) * side
+        parts.append(f'<path class="grid" d="M{left} {y:g}h{side}M{x:g} {top}v{side}"/>')
+        parts += [_text(left - 6, y + 4, value, "end"), _text(x, top + side + 15, value, "middle")]
+    for index, name, pieces in lines:
+        for piece in pieces:
+            inside = piece.clip(0, 1)
+            points = [(left + x * side, top + (1 - y) * side) for x, y in inside]
+            parts.append(_polyline(points, f"line s{index % SERIES}", name))
+    parts.append(_text(left + side / 2, top + side + 30, x_label, "middle"))
+    turned = f'transform="translate(14 {top + side / 2:g}) rotate(-90)"'
+    parts.append(f'<text {turned} text-anchor="middle">{escape(y_label)}</text>')
+    return _frame(parts, left + side + 12, top + side + 36, f"{y_label} by {x_label}")
 
 
 def box_plot(groups: Mapping[str, Mapping[str, float]], label: str) -> str:
@@ -160,7 +186,8 @@ def _frame(parts: Sequence[str], width: float, height: float, label: str) -> str
     return f'<svg role="img" aria-label="{name}" viewBox="0 0 {width:g} {height:g}">{"".join(parts)}</svg>'
 
 
-def _legend(names: Sequence[str]) -> str:
+def legend(names: Sequence[str]) -> str:
+    """The names in their colours; empty text for one alone."""
     if len(names) < 2:
         return ""
     items = "".join(f'<span class="s{i % SERIES}"><i></i>{escape(name)}</span>' for i, name in enumerate(names))

@@ -1,0 +1,55 @@
+"""Hits, false alarms and misses once a score is chosen from which on detections count."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pointcloud.metrics.matches import SceneMatches, hits, number_truths
+
+
+class Counts(NamedTuple):
+    """One class of one scene; `mean_iou` is that of the hits, NaN without any."""
+
+    ground_truths: int
+    hits: int
+    false_alarms: int
+    missed: int
+    mean_iou: float
+
+
+def best_threshold(scenes: Sequence[SceneMatches], iou: float) -> tuple[float, float]:
+    """The score from which on detections of all scenes and classes together have the highest F1, and this F1.
+
+    F1 is 2 hits / (detections + objects). Of equally good scores the highest is taken. Without a hit, (0.5, 0); F1 is
+    NaN where there is nothing to find and nothing found.
+    """
+    scores = np.concatenate([scene.scores for scene in scenes])
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    hit = hits(np.concatenate([scene.ious for scene in scenes])[order], number_truths(scenes)[order], iou)
+    objects = sum(len(scene.truth_labels) for scene in scenes)
+    if not hit.any():
+        return 0.5, 0.0 if objects or len(scores) else math.nan
+    f1 = 2 * np.cumsum(hit) / (np.arange(1, len(hit) + 1) + objects)
+    f1[:-1][ranked[1:] == ranked[:-1]] = 0  # equal scores count together
+    best = int(f1.argmax())
+    return float(ranked[best]), float(f1[best])
+
+
+def count_scene(scene: SceneMatches, iou: float, threshold: float) -> dict[int, Counts]:
+    """Label -> counts of one scene, for the classes that are annotated or detected in it."""
+    order = np.argsort(-scene.scores, kind="stable")
+    order = order[scene.scores[order] >= threshold]
+    labels, ious = scene.labels[order], scene.ious[order]
+    hit = hits(ious, scene.truths[order], iou)
+    table = {}
+    for label in np.union1d(labels, scene.truth_labels).tolist():
+        objects, found = int((scene.truth_labels == label).sum()), int((labels == label).sum())
+        mine = ious[hit & (labels == label)]
+        mean = float(mine.mean()) if len(mine) else math.nan
+        table[label] = Counts(objects, len(mine), found - len(mine), objects - len(mine), mean)
+    return table

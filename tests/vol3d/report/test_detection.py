@@ -1,0 +1,104 @@
+"""What the report shows of detectors: AP beside AP, one chart of precision and recall per class, damaged or not."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.vol3d.report.test_write import EVIL, Tree
+from vol3d.report import write_report
+from vol3d.report.sections import title_of
+from vol3d.report.svg import unit_chart
+
+RECALL = [0.0, 0.5, 1.0]
+
+
+def summary() -> dict[str, Any]:
+    row = {"ap25": 0.7512, "ap50": 0.25, "recall25": 0.875, "ground_truths": 8, "detections": 40}
+    curves = {"chair": [1.0, 0.75, None], EVIL: [0.5, None, None], "sofa": [None, None, None]}
+    return {
+        "ap25": 0.61234,
+        "ap25_interval": [0.5511, 0.6622],
+        "ap50": 0.41234,
+        "ap50_interval": [0.3511, 0.4622],
+        "ar25": 0.9,
+        "scenes": 12,
+        "classes": {"chair": row, EVIL: row, "sofa": {**row, "ap25": None}},
+        "precision_recall": {"recall": RECALL, "ap25": curves, "ap50": {**curves, "chair": [1.0, None, None]}},
+    }
+
+
+def report(folder: Path, content: dict[str, Any]) -> str:
+    whole = {"score_name": "ap25", "score": content.get("ap25"), "step": 0, "summary": content, "rows": []}
+    (folder / "evaluation.json").write_text(json.dumps(whole))
+    return write_report(folder).read_text("utf-8")
+
+
+def test_both_scores_lead_each_with_its_interval(tmp_path: Path):
+    page = report(tmp_path, summary())
+    assert re.findall(r'class="score"><b>([\d.]+)</b><span>(\w+)', page) == [("0.6123", "AP25"), ("0.4123", "AP50")]
+    assert Tree(page).has(
+        "0.5511 to 0.6622", "0.3511 to 0.4622", "AR25", "scenes", "recall at IoU 0.25", "ground truths"
+    )
+
+
+def test_one_chart_per_class_that_was_found(tmp_path: Path):
+    page = report(tmp_path, summary())
+    tree = Tree(page)
+    assert tree.has("Precision and recall", "chair", "AP25 0.751 · AP50 0.250")
+    assert tree.count("svg") == 2, "nothing can be drawn of the sofa"
+    assert "<script>alert" not in page
+
+
+@pytest.mark.parametrize(
+    "curves",
+    [
+        None,
+        [],
+        "text",
+        {},
+        {"recall": RECALL},
+        {"recall": "x", "ap25": {"chair": RECALL}},
+        {"recall": RECALL, "ap25": {"chair": [1.0]}},
+        {"recall": RECALL, "ap25": {"chair": "text"}, "ap50": 3},
+        {"recall": [None] * 3, "ap25": {"chair": [None, "a", {}]}},
+    ],
+)
+def test_curves_that_are_none_are_left_out(tmp_path: Path, curves: Any):
+    page = report(tmp_path, {**summary(), "precision_recall": curves})
+    assert "<svg" not in page and Tree(page).has("AP25")
+
+
+def test_classes_of_another_table_do_not_matter(tmp_path: Path):
+    assert Tree(report(tmp_path, {**summary(), "classes": {"table": {}}})).count("svg") == 2
+
+
+@given(st.lists(st.tuples(st.floats(), st.floats()), max_size=20))
+def test_any_numbers_give_valid_svg(points: list[tuple[float, float]]):
+    chart = unit_chart({"<a>": ([x for x, _ in points], [y for _, y in points]), "b": ([], [])}, "recall", "precision")
+    assert bool(chart) == any(math.isfinite(x) and math.isfinite(y) for x, y in points)
+    if chart:
+        ElementTree.fromstring(chart)
+        assert "nan" not in chart.lower() and "inf" not in chart.lower()
+
+
+def test_points_lie_where_they_belong():
+    chart = unit_chart({"a": ([0, 1], [1, 0])}, "recall", "precision")
+    (x0, y0), (x1, y1) = (
+        map(float, point.split(",")) for point in re.search(r'points="([^"]*)"', chart).group(1).split()
+    )
+    assert x1 - x0 == y1 - y0 == 150
+
+
+def test_titles_of_overlaps():
+    assert [title_of(key) for key in ("ap25", "ar50", "recall25", "ap25_interval", "apple")] == [
+        *("AP25", "AR50", "recall at IoU 0.25", "AP25 interval", "apple")
+    ]
