@@ -101,12 +101,12 @@ class Camera:
 
     Args:
         azimuth: degrees counter-clockwise from +x to the eye, seen from above; None: looked for.
-        elevation: degrees of the eye above the horizon.
+        elevation: degrees of the eye above the horizon; None: looked for.
         zoom: 1 shows the whole scene.
     """
 
     azimuth: float | None = None
-    elevation: float = 42.0
+    elevation: float | None = None
     zoom: float = 1.0
 
 

@@ -1,0 +1,113 @@
+"""A volume as one PNG: three slices with the outlines of its masks, and below them the surfaces of its organs."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from vol3d.view.camera import place_camera
+from vol3d.view.palette import GROUND, INK, MUTED
+from vol3d.view.raster import draw_surfaces
+from vol3d.view.scene import Camera, MaskLayer, ViewScene, VolumeLayer
+from vol3d.view.slices import slice_picture
+from vol3d.view.surfaces import Surface, organ_surfaces
+
+_DPI = 100
+_TALL, _HEAD = 400, 30  # pixels of the row of surfaces and of the line above it
+# Name, and where the eye stands: RAS, so that the front is +y and the patient's left is -x.
+_SIDES = (
+    ("from the front", Camera(90.0, 8.0)),
+    ("from the left", Camera(180.0, 8.0)),
+    ("from the right, behind and above", Camera(-50.0, 40.0)),
+)
+
+
+def draw_volume(scene: ViewScene, layer: VolumeLayer, width: int) -> bytes:
+    """A PNG of `width` pixels: planes, and for each mask three views of its surfaces."""
+    masks = {mask.name: _kept(mask, scene.opening.classes) for mask in layer.masks}
+    names = _class_names(layer)
+    planes = slice_picture(layer.volume.array[0], layer.volume.grid.spacing_mm, masks, names, scene.title, "RAS")
+    rows = [_fitted((imread(io.BytesIO(planes))[..., :3] * 255).round().astype(np.uint8), width)]
+    for mask in layer.masks:
+        surfaces = [
+            one for one in organ_surfaces(mask) if scene.opening.classes is None or one.name in scene.opening.classes
+        ]
+        if surfaces:
+            rows.append(_surface_row(mask.name, surfaces, width))
+    if scene.notes:
+        rows.append(_caption(scene.notes, width))
+    buffer = io.BytesIO()
+    picture = np.concatenate(rows)
+    figure = _blank(width, len(picture))
+    figure.figimage(picture, 0, 0, origin="upper")
+    FigureCanvasAgg(figure).print_png(buffer)
+    return buffer.getvalue()
+
+
+def _kept(mask: MaskLayer, classes: tuple[str, ...] | None) -> np.ndarray:
+    labels = mask.segmentation.labels
+    if classes is None:
+        return labels
+    wanted = [label for label, name in enumerate(mask.segmentation.class_names) if name in classes]
+    return np.where(np.isin(labels, wanted), labels, 0)
+
+
+def _class_names(layer: VolumeLayer) -> tuple[str, ...]:
+    return max((mask.segmentation.class_names for mask in layer.masks), key=len, default=("background",))
+
+
+def _surface_row(name: str, surfaces: list[Surface], width: int) -> np.ndarray:
+    ground = tuple(bytes.fromhex(GROUND[1:]))
+    points = np.concatenate([surface.vertices for surface in surfaces])
+    ends = [width * number // len(_SIDES) for number in range(len(_SIDES) + 1)]
+    panels = []
+    for (_, camera), start, stop in zip(_SIDES, ends[:-1], ends[1:], strict=True):
+        view = place_camera(camera, points[:0], (stop - start, _TALL), points)
+        panels.append(draw_surfaces(view, surfaces, (ground[0], ground[1], ground[2]))[0])
+    figure = _blank(width, _TALL + _HEAD)
+    figure.figimage(np.concatenate(panels, axis=1), 0, 0, origin="upper")
+    for (side, _), start in zip(_SIDES, ends, strict=False):
+        text = f"{name}: surfaces {side}" if start == 0 else side
+        place = ((start + 18) / width, 1 - _HEAD / 2 / (_TALL + _HEAD))
+        figure.text(*place, text, color=MUTED, fontsize=9, va="center", parse_math=False)
+    return _pixels(figure)
+
+
+def _caption(notes: tuple[str, ...], width: int) -> np.ndarray:
+    figure = _blank(width, 30)
+    room = int((width - 40) / 5.6)
+    text = "; ".join(notes)
+    figure.text(
+        18 / width,
+        0.5,
+        text if len(text) <= room else text[: room - 1] + "…",
+        color=INK,
+        fontsize=7.5,
+        va="center",
+        parse_math=False,
+    )
+    return _pixels(figure)
+
+
+def _fitted(picture: np.ndarray, width: int) -> np.ndarray:
+    """The picture at another width, smoothed where it shrinks and grows."""
+    height = round(picture.shape[0] * width / picture.shape[1])
+    figure = _blank(width, height)
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.imshow(picture, interpolation="lanczos", aspect="auto")
+    ax.set_axis_off()
+    return _pixels(figure)
+
+
+def _blank(width: int, height: int) -> Figure:
+    return Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor=GROUND)
+
+
+def _pixels(figure: Figure) -> np.ndarray:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
