@@ -89,9 +89,22 @@ def test_points_on_faces_no_points_no_boxes():
     points = torch.tensor([[1.0, 2, 3], [1.0001, 0, 0], [0, 0, -3]])
     assert points_in_boxes(points, box).tolist() == [[True, False, True]]
     assert points_in_boxes(points[:0], box).shape == (1, 0)
+    assert count_points_in_boxes(points, box).tolist() == [2] and count_points_in_boxes(points[:0], box).tolist() == [0]
+    assert count_points_in_boxes(points, box[:0]).shape == (0,)
     assert box_of_points(points, box[:0]).tolist() == [-1, -1, -1]
     with pytest.raises(DataError, match=r"points: not a table of points; got \(3, 2\) torch\.float32"):
         points_in_boxes(points[:, :2], box)
+
+
+def test_counts_are_those_of_the_mask_far_away_and_with_odd_points():
+    boxes = random_boxes(25, 1).float()
+    points = torch.rand(500, 3) * 12 - 6
+    points[::50], points[7, 0], points[9, 2] = torch.nan, torch.inf, -torch.inf
+    points[100:120] = boxes[:20, :3]
+    boxes[:5, 3:6] = 0
+    for shift in (0.0, 1e4, -1e6):
+        moved, around = points + shift, torch.cat((boxes[:, :3] + shift, boxes[:, 3:]), dim=1)
+        assert torch.equal(count_points_in_boxes(moved, around), points_in_boxes(moved, around).sum(1))
 
 
 def test_boxes_of_a_real_indoor_scan_hold_its_points(data_root: Path):
