@@ -1,0 +1,140 @@
+"""The transformer layers of set detectors: normalised before each step, added after it.
+
+Vaswani et al., "Attention Is All You Need", NeurIPS 2017, in the pre-norm form; Misra et al., "An End-to-End
+Transformer Model for 3D Object Detection" (3DETR), ICCV 2021, section 3.2. Tokens are (B, N, width).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+
+class Attention(nn.Module):
+    """Multi-head attention; its parameters are those of `torch.nn.MultiheadAttention`.
+
+    Args:
+        width: of the tokens, a multiple of `heads`.
+        heads: attention maps that work side by side.
+        dropout: of the attention weights.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
+        self.out_proj = nn.Linear(width, width)
+        nn.init.xavier_uniform_(self.in_proj_weight)
+        nn.init.xavier_uniform_(self.out_proj.weight)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def forward(
+        self,
+        query: Float[Tensor, "b q w"],
+        key: Float[Tensor, "b n w"],
+        value: Float[Tensor, "b n w"],
+        allowed: Bool[Tensor, "b q n"] | None = None,
+    ) -> Float[Tensor, "b q w"]:
+        """What each query gathers; `allowed` says which tokens it may look at, one at least."""
+        weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
+        q, k, v = (
+            F.linear(x, weight, bias).unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, width / heads)
+            for x, weight, bias in zip((query, key, value), weights, biases, strict=True)
+        )
+        mask = None if allowed is None else allowed[:, None]
+        dropout = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+        return self.out_proj(mixed.transpose(1, 2).flatten(2))
+
+
+class FeedForward(nn.Sequential):
+    """Two linear maps with a ReLU between them."""
+
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+        super().__init__(nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, width))
+        for linear in (self[0], self[3]):
+            nn.init.xavier_uniform_(linear.get_parameter("weight"))
+
+
+class EncoderLayer(nn.Module):
+    """x + attention(norm(x)), then x + feed-forward(norm(x)).
+
+    Args:
+        width, heads: of the attention.
+        hidden: width inside the feed-forward step.
+        dropout: of attention weights, of hidden values and of what is added.
+    """
+
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = Attention(width, heads, dropout)
+        self.feed_forward = FeedForward(width, hidden, dropout)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, x: Float[Tensor, "b n w"], allowed: Bool[Tensor, "b n n"] | None = None
+    ) -> Float[Tensor, "b n w"]:
+        y = self.norm1(x)
+        x = x + self.dropout(self.attention(y, y, y, allowed))
+        return x + self.dropout(self.feed_forward(self.norm2(x)))
+
+
+class DecoderLayer(nn.Module):
+    """Queries look at each other, then at the memory; positions are added to queries and keys, never to values.
+
+    Args: as `EncoderLayer`.
+    """
+
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.norm1, self.norm2, self.norm3 = nn.LayerNorm(width), nn.LayerNorm(width), nn.LayerNorm(width)
+        self.self_attention = Attention(width, heads, dropout)
+        self.cross_attention = Attention(width, heads, dropout)
+        self.feed_forward = FeedForward(width, hidden, dropout)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: Float[Tensor, "b q w"],
+        position: Float[Tensor, "b q w"],
+        key: Float[Tensor, "b n w"],
+        memory: Float[Tensor, "b n w"],
+    ) -> Float[Tensor, "b q w"]:
+        y = self.norm1(x)
+        placed = y + position
+        x = x + self.dropout(self.self_attention(placed, placed, y))
+        x = x + self.dropout(self.cross_attention(self.norm2(x) + position, key, memory))
+        return x + self.dropout(self.feed_forward(self.norm3(x)))
+
+
+class Decoder(nn.Module):
+    """A stack of decoder layers and one norm that every layer's result passes.
+
+    Args:
+        layers: how many.
+        width, heads, hidden, dropout: as `EncoderLayer`.
+    """
+
+    def __init__(self, layers: int, width: int, heads: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(DecoderLayer(width, heads, hidden, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(
+        self,
+        position: Float[Tensor, "b q w"],
+        memory: Float[Tensor, "b n w"],
+        memory_position: Float[Tensor, "b n w"],
+    ) -> Float[Tensor, "layers b q w"]:
+        """The queries, which start as nothing but their positions, after each layer."""
+        x = torch.zeros_like(position)
+        key = memory + memory_position
+        states = []
+        for layer in self.layers:
+            x = layer(x, position, key, memory)
+            states.append(self.norm(x))
+        return torch.stack(states)
