@@ -206,7 +206,7 @@ def _boxes(ax: Axes, boxes: Detections, stroke: _Stroke) -> None:
     ax.add_collection(lines)
     front = np.stack((np.cos(table[:, 6]), np.sin(table[:, 6])), axis=1)
     if (table[:, 6] != 0).any():
-        ends = np.stack((table[:, :2], table[:, :2] + front * table[:, 3:4] / 2), axis=1)
+        ends = table[:, None, :2] + front[:, None] * table[:, None, 3:4] * np.array([[0.28], [0.5]])
         ax.add_collection(LineCollection(list(ends), colors=stroke.colour, linewidths=stroke.width * 0.8, zorder=4))
     if table.shape[1] == 9:
         speed = np.linalg.norm(table[:, 7:9], axis=1)
@@ -217,16 +217,17 @@ def _boxes(ax: Axes, boxes: Detections, stroke: _Stroke) -> None:
 
 def _labels(boxes: Detections, stroke: _Stroke) -> list[Label]:
     scored = stroke is _FOUND
-    corners = footprints(boxes.boxes.astype(np.float64)) if len(boxes) else np.zeros((0, 4, 2))
     return [
-        Label(
-            f"{name} {score:.2f}" if scored else name,
-            stroke.colour,
-            (*outline.min(axis=0), *outline.max(axis=0)),
-            float(score) if scored else 2.0,
-        )
-        for name, score, outline in zip(boxes.names(), boxes.scores, corners, strict=True)
+        Label(f"{name} {score:.2f}" if scored else name, stroke.colour, _anchor(box), float(score) if scored else 2.0)
+        for name, score, box in zip(boxes.names(), boxes.scores, boxes.boxes.astype(np.float64), strict=True)
     ]
+
+
+def _anchor(box: np.ndarray) -> tuple[float, float, float, float]:
+    """The rectangle that a label keeps to: the box, or a square inside of one that stands askew."""
+    askew = abs(np.sin(2 * box[6])) > 0.2
+    size = np.full(2, box[3:5].min() / np.sqrt(2)) if askew else np.ptp(footprints(box[None])[0], axis=0)
+    return (*(box[:2] - size / 2), *(box[:2] + size / 2))
 
 
 def _write_labels(ax: Axes, labels: Sequence[Label], low: np.ndarray, high: np.ndarray) -> None:
