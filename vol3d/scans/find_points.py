@@ -1,0 +1,60 @@
+"""Which point files a path means, and what to call their results."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from vol3d.errors import DataError, UsageError
+
+POINT_SUFFIXES = (
+    *(".pcd.bin", ".ply", ".pcd", ".npy", ".npz", ".bin"),
+    *(".xyz", ".txt", ".csv", ".pts", ".asc", ".las", ".laz"),
+)
+# Not in folders, where they are notes, lists and tables more often than points.
+_ONLY_BY_NAME = (".txt", ".csv")
+
+
+def find_point_files(paths: Iterable[str | Path]) -> list[Path]:
+    """Every point file that the paths mean, each once, in order.
+
+    A folder gives the point files in it and below, without hidden ones and without `.txt` and `.csv`, which must be
+    named or matched by a pattern (`scans/*.txt`).
+
+    Raises:
+        UsageError: a path that does not exist.
+        DataError: a folder without a point file.
+    """
+    found: dict[Path, None] = {}
+    for given in paths:
+        path = Path(given)
+        # A pattern may be absolute, which `Path.glob` does not take.
+        matches = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(str(given)))]  # noqa: PTH207
+        if not matches:
+            raise UsageError("no such file or folder", where=path)
+        for match in matches:
+            found.update(dict.fromkeys(_in_folder(match) if match.is_dir() else [match]))
+    return list(found)
+
+
+def points_file_stem(path: str | Path) -> str:
+    """The file's name without folder and suffix: `sweep.pcd.bin` -> `sweep`."""
+    name = Path(path).name
+    for suffix in POINT_SUFFIXES:
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    wanted = tuple(suffix for suffix in POINT_SUFFIXES if suffix not in _ONLY_BY_NAME)
+    files = []
+    for here, below, names in os.walk(folder):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        files += [Path(here, name) for name in sorted(names) if not name.startswith(".")]
+    points = [path for path in files if path.name.lower().endswith(wanted)]
+    if not points:
+        raise DataError("no point file in this folder", where=folder, wanted=f"one of {', '.join(wanted)}")
+    return points

@@ -1,0 +1,54 @@
+"""Metres, centimetres or millimetres: what the sizes of a scan say, and what they do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vol3d.errors import UsageError
+
+UNITS = {
+    **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), 1.0),
+    **dict.fromkeys(("dm", "decimetre", "decimetres", "decimeter", "decimeters"), 0.1),
+    **dict.fromkeys(("cm", "centimetre", "centimetres", "centimeter", "centimeters"), 0.01),
+    **dict.fromkeys(("mm", "millimetre", "millimetres", "millimeter", "millimeters"), 0.001),
+    **dict.fromkeys(("km", "kilometre", "kilometres", "kilometer", "kilometers"), 1000.0),
+    **dict.fromkeys(("in", "inch", "inches"), 0.0254),
+    **dict.fromkeys(("ft", "foot", "feet"), 0.3048),
+}
+"""Name -> metres."""
+_FAR = 20  # times its own size from the origin
+
+
+def unit_metres(units: str) -> float:
+    """Raises UsageError for a name that is no unit of length."""
+    if units.lower() not in UNITS:
+        raise UsageError("no such unit", where="--units", got=units, wanted="auto, m, dm, cm, mm, km, in or ft")
+    return UNITS[units.lower()]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Metres per unit, and whether the points told (or metres were merely assumed)."""
+
+    metres: float
+    found: bool
+
+
+def find_unit(points: np.ndarray) -> Unit:
+    """The unit of a sample (N, 3) of finite points; metres, not found, where their sizes fit several.
+
+    Rooms are 1 to 6 m high and at most five times as long, few scans in metres are over 100 m high and none 1.5 km, and
+    nearly none in centimetres is 300 m long.
+    """
+    if not len(points):
+        return Unit(1.0, False)
+    low, high = np.percentile(points, (1, 99), axis=0)
+    least, _, most = np.sort(high - low)
+    far = np.abs((low + high) / 2).max() > _FAR * most  # map coordinates, which are metres nearly always
+    if not far and ((1000 <= least <= 6000 and most <= 5 * least) or (least >= 1500 and most >= 30_000)):
+        return Unit(0.001, True)
+    if not far and 150 <= least <= 600 and most <= 4 * least:
+        return Unit(0.01, True)
+    return Unit(1.0, bool(0.5 <= most <= 500 and least < 100))

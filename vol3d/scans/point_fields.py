@@ -1,0 +1,129 @@
+"""The names that programs give to the properties of a point, as the few names that have a meaning here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from vol3d.errors import DataError
+
+# Groups that become one column with three numbers, whichever spelling a file uses.
+_TRIPLES = {
+    "xyz": (("x", "y", "z"),),
+    "rgb": (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue")),
+    "normal": (("nx", "ny", "nz"), ("normal_x", "normal_y", "normal_z")),
+}
+_NAMES = {
+    **dict.fromkeys(("color", "colors", "colour", "colours", "rgba"), "rgb"),
+    **dict.fromkeys(("normals",), "normal"),
+    **dict.fromkeys(("i", "intensities", "reflectance", "reflectivity", "remission"), "intensity"),
+    **dict.fromkeys(("laser", "laser_id", "channel", "rings"), "ring"),
+    **dict.fromkeys(("time_lag", "timelag", "dt"), "time"),
+    **dict.fromkeys(("label", "labels", "classification", "semantic", "semantic_label"), "class"),
+}
+_FORCED = {"intensity": np.float32, "time": np.float32, "ring": np.int64, "class": np.int64}
+
+
+def coordinates(fields: dict[str, np.ndarray], path: Path) -> np.ndarray:
+    """(N, 3) of `x y z` as float32 where that holds what the file has, otherwise float64.
+
+    Raises:
+        DataError: a coordinate is missing.
+    """
+    found = _plain(fields)
+    if missing := [axis for axis in "xyz" if axis not in found or found[axis].ndim != 1]:
+        raise DataError(
+            f"the points have no {missing[0]}", where=path, got=", ".join(fields) or "nothing", wanted="x, y, z"
+        )
+    axes = [found[axis] for axis in "xyz"]
+    kind = np.result_type(np.float32, *axes)
+    xyz = np.empty((len(axes[0]), 3), np.float32 if kind == np.float32 else np.float64)
+    for index, axis in enumerate(axes):
+        xyz[:, index] = axis
+    return xyz
+
+
+def named_columns(fields: dict[str, np.ndarray], path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Everything but the coordinates under its usual name: `rgb` uint8, `normal` float32, `intensity`, `class` ...
+
+    Returns:
+        The columns and the notes on what was changed.
+
+    Raises:
+        DataError: colours outside every usual range.
+    """
+    found = _plain(fields)
+    columns: dict[str, np.ndarray] = {}
+    notes: list[str] = []
+    for name, spellings in _TRIPLES.items():
+        spelling = next((one for one in spellings if all(part in found for part in one)), None)
+        if spelling is not None:
+            parts = [found.pop(part) for part in spelling]
+            if name != "xyz":
+                columns[name] = np.stack(parts, axis=1)
+    for name, values in found.items():
+        usual = _NAMES.get(name, name)
+        columns.setdefault(usual if usual not in found or usual == name else name, values)
+    if "rgb" in columns:
+        columns["rgb"], note = to_rgb(columns["rgb"], path)
+        notes += [note] if note else []
+    if "normal" in columns:
+        columns["normal"] = columns["normal"].astype(np.float32)
+    for name in set(columns) & set(_FORCED):
+        columns[name], note = _forced(name, columns[name])
+        notes += [note] if note else []
+    return columns, tuple(notes)
+
+
+def to_rgb(colours: np.ndarray, path: Path) -> tuple[np.ndarray, str]:
+    """Colours of any usual type as (N, 3) uint8, and a note if they were scaled.
+
+    Packed in one number 0xRRGGBB (PCL, also as the bits of a float32), 0 to 1, 0 to 255 or 0 to 65535.
+
+    Raises:
+        DataError: none of these.
+    """
+    if colours.ndim == 1 and colours.dtype.itemsize == 4:
+        bits = np.ascontiguousarray(colours).view(np.uint32)
+        return np.stack([(bits >> shift & 255).astype(np.uint8) for shift in (16, 8, 0)], axis=1), ""
+    if colours.ndim != 2 or colours.shape[1] not in (3, 4):
+        raise DataError("colours of another shape", where=path, got=colours.shape, wanted="red, green, blue")
+    colours = colours[:, :3]
+    if colours.dtype == np.uint8 or not len(colours):
+        return colours.astype(np.uint8), ""
+    bad = ~np.isfinite(colours).all(axis=1)
+    note = f"{int(bad.sum())} colours that are not finite were set to black" if bad.any() else ""
+    colours = np.where(bad[:, None], 0, colours) if bad.any() else colours
+    low, high = colours.min(), colours.max()
+    if low < 0 or high > 65535:
+        do = "Export colours of 0 to 255."
+        raise DataError(
+            "colours outside every usual range", where=path, got=f"{low:g} to {high:g}", wanted="0 to 255", do=do
+        )
+    # Whole numbers up to 1 are nearly black, fractions up to 1 are shares.
+    full = 1 if colours.dtype.kind == "f" and high <= 1 else 255 if high <= 255 else 65535
+    scaled = colours if full == 255 else colours.astype(np.float32) * np.float32(255 / full)
+    if full != 255:
+        note = f"colours were scaled from 0-{full} to 0-255" + (f"; {note}" if note else "")
+    return np.rint(scaled).astype(np.uint8) if scaled.dtype.kind == "f" else scaled.astype(np.uint8), note
+
+
+def _forced(name: str, values: np.ndarray) -> tuple[np.ndarray, str]:
+    if np.issubdtype(_FORCED[name], np.integer) and values.dtype.kind == "f":
+        whole = np.isfinite(values) & (np.abs(values) < 1 << 53)
+        whole[whole] = values[whole] == np.floor(values[whole])
+        if not whole.all():
+            return values, f"the column '{name}' holds values that are no whole numbers"
+    return values.astype(_FORCED[name]), ""
+
+
+def _plain(fields: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Numbers only, in this machine's byte order, their names in lower case without CloudCompare's `scalar_`."""
+    plain: dict[str, np.ndarray] = {}
+    for name, values in fields.items():
+        if values.dtype.kind in "biuf":
+            plain.setdefault(
+                name.lower().removeprefix("scalar_"), values.astype(values.dtype.newbyteorder("="), copy=False)
+            )
+    return plain

@@ -1,0 +1,118 @@
+"""What the columns of a table without names are: asked for, or told from their values where only one layout fits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from vol3d.errors import DataError, UsageError
+from vol3d.scans.raw_points import COORDINATES
+
+_COLOURS, _NORMALS = ("red", "green", "blue"), ("nx", "ny", "nz")
+LAYOUTS = (
+    COORDINATES,
+    (*COORDINATES, "intensity"),
+    (*COORDINATES, "intensity", "ring"),
+    (*COORDINATES, "intensity", "time"),
+    (*COORDINATES, *_COLOURS),
+    (*COORDINATES, *_NORMALS),
+    (*COORDINATES, "intensity", "ring", "time"),
+    (*COORDINATES, "intensity", *_COLOURS),
+)
+"""KITTI has four columns, nuScenes five (its `.pcd.bin` ends in the ring), indoor sets six with colours."""
+_FARTHEST = 1e8  # larger numbers are no coordinates in any unit
+_HIGHEST_RING, _LONGEST_SECONDS = 255, 10.0
+_SEEN = 100_000  # rows looked at
+
+
+def check_columns(columns: tuple[str, ...], count: int, path: Path) -> tuple[str, ...]:
+    """The names that were asked for, in lower case; `_` leaves a column out.
+
+    Raises:
+        UsageError: x, y or z is missing, a name is twice, or there are more or fewer than the file has.
+    """
+    names = tuple(name.strip().lower() for name in columns)
+    named = [name for name in names if name != "_"]
+    if len(set(named)) != len(named) or not set(COORDINATES) <= set(named) or "" in named:
+        wanted = "x, y, z and others, each once"
+        raise UsageError("no good list of columns", where="--columns", got=",".join(names), wanted=wanted)
+    if len(names) != count:
+        wanted = f"{count}, with _ for those to leave out"
+        raise UsageError("the file has another number of columns", where=path, got=len(names), wanted=wanted)
+    return names
+
+
+def guess_columns(table: np.ndarray, path: Path, hint: str | None = None) -> tuple[tuple[str, ...], str]:
+    """Names for the columns of a table (N, k), and the note that says so.
+
+    Args:
+        hint: a name that the last column has if nothing else tells.
+
+    Raises:
+        DataError: no known layout fits its values, or several do.
+    """
+    sample = table[:: max(1, len(table) // _SEEN)]
+    sample = sample[np.isfinite(sample).all(axis=1)]
+    fitting = [layout for layout in LAYOUTS if fits(sample, layout)]
+    if len(fitting) > 1 and hint is not None:
+        fitting = [layout for layout in fitting if layout[-1] == hint] or fitting
+    if len(fitting) != 1:
+        raise unclear([",".join(layout) for layout in fitting], f"{table.shape[1]} columns", path)
+    return fitting[0], assumed(fitting[0])
+
+
+def assumed(columns: tuple[str, ...]) -> str:
+    """The note that names what was assumed and how to say otherwise."""
+    names = ",".join(columns)
+    return f"columns {names} were assumed from the values; --columns says otherwise"
+
+
+def unclear(fitting: list[str], got: str, path: Path) -> DataError:
+    """The error for columns that could be several things, or none."""
+    example = fitting[0] if fitting else "x,y,z,_,intensity"
+    return DataError(
+        f"{'several layouts fit' if fitting else 'no known layout fits'} the numbers in this file",
+        where=path,
+        got=" or ".join(fitting) or got,
+        do=f"Name its columns, `--columns {example}` for example; _ leaves one out.",
+    )
+
+
+def fits(rows: np.ndarray, layout: tuple[str, ...]) -> bool:
+    """Whether finite rows (N, k) can be what the names say."""
+    if rows.shape[1] != len(layout) or not len(rows) or np.abs(rows[:, :3]).max() > _FARTHEST:
+        return False
+    columns = dict(zip(layout, rows.T, strict=True))
+    return (
+        ("intensity" not in columns or _is_intensity(columns["intensity"]))
+        and ("ring" not in columns or _is_ring(columns["ring"]))
+        and ("time" not in columns or _is_time(columns["time"]))
+        and ("red" not in columns or _is_colour(np.stack([columns[name] for name in _COLOURS])))
+        and ("nx" not in columns or _is_normal(np.stack([columns[name] for name in _NORMALS])))
+    )
+
+
+def _is_intensity(values: np.ndarray) -> bool:
+    return bool(values.min() >= 0 and values.max() <= 65535)
+
+
+def _is_ring(values: np.ndarray) -> bool:
+    return bool(values.min() >= 0 and values.max() <= _HIGHEST_RING and (values == np.floor(values)).all())
+
+
+def _is_time(values: np.ndarray) -> bool:
+    # Several whole numbers are rings; one sweep's lag is 0 throughout.
+    lags = (values != np.floor(values)).any() or not values.any()
+    return bool(lags and np.abs(values).max() <= _LONGEST_SECONDS)
+
+
+def _is_colour(values: np.ndarray) -> bool:
+    if values.min() < 0 or values.max() > 255:
+        return False
+    return bool(values.max() <= 1 or (values == np.floor(values)).all())
+
+
+def _is_normal(values: np.ndarray) -> bool:
+    lengths = np.linalg.norm(values, axis=0)
+    return bool((np.abs(lengths - 1) < 0.01).mean() > 0.9 and values.min() < 0)
