@@ -15,7 +15,7 @@ import numpy as np
 
 from medical.datasets.cases import UNUSED, Case, DataSplit
 from medical.datasets.pairs import channel_complaint, grid_complaint, label_complaint, label_counts, read_image
-from vol3d.datasets.fault import Fault, listed
+from vol3d.datasets.fault import Fault, fault_of, listed
 from vol3d.datasets.parallel import Progress, over_cases
 from vol3d.errors import Vol3dError
 from vol3d.scans.gzipped import open_checked
@@ -95,9 +95,7 @@ def _image(case: Case, found: Findings) -> Volume | None:
 
 
 def _unreadable(error: Vol3dError, found: Findings) -> None:
-    facts = [f"{word} {value}" for word, value in (("got", error.got), ("wanted", error.wanted)) if value is not None]
-    what = "; ".join([f"{error.where}: {error.what}" if error.where else error.what, ", ".join(facts)]).rstrip("; ")
-    found.add("error", what, error.do or "Copy or export the file again.")
+    found.faults.append(fault_of(found.case.name, error))
 
 
 def _judge_image(image: Volume, channel_names: Sequence[str], found: Findings) -> None:

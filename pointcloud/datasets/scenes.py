@@ -5,14 +5,21 @@ Listing a data set reads indices and folder entries only; points are read by who
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
+from vol3d.datasets.fault import Fault, refuse_errors
 from vol3d.errors import DataError
+from vol3d.files import sha256
 from vol3d.scans.detections import Detections
 from vol3d.scans.points import PointCloud
 
@@ -48,6 +55,14 @@ class SceneReader(Protocol):
         """
         ...
 
+    def fingerprint(self) -> str:
+        """Another text whenever `read` would give another scene: `data prepare` makes the scene again then.
+
+        Raises:
+            DataError: a file is missing.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class SceneSplit:
@@ -58,6 +73,7 @@ class SceneSplit:
         class_names: `class_names[label]`; there is no background.
         train, validation: labelled scenes; the two share none.
         test: scenes without labels.
+        listing: faults found without reading a scene; `check` reports them with its own.
     """
 
     name: str
@@ -65,6 +81,7 @@ class SceneSplit:
     train: tuple[SceneReader, ...]
     validation: tuple[SceneReader, ...]
     test: tuple[SceneReader, ...] = ()
+    listing: tuple[Fault, ...] = ()
 
     @property
     def labelled(self) -> tuple[SceneReader, ...]:
@@ -75,8 +92,9 @@ class SceneSplit:
         """This split, if it can be trained and validated on.
 
         Raises:
-            DataError: one of the two parts is empty.
+            DataError: listing showed an error, or one of the two parts is empty.
         """
+        refuse_errors(self.listing, self.name)
         for part, scenes in (("training", self.train), ("validation", self.validation)):
             if not scenes:
                 raise DataError(f"no {part} scenes", where=self.name, do="Run `vol3d data check` on it.")
@@ -98,6 +116,28 @@ class BoxTargets:
     def to(self, device: torch.device) -> BoxTargets:
         """The same boxes on `device`."""
         return BoxTargets(self.boxes.to(device), self.labels.to(device))
+
+
+def fingerprint_of(files: Iterable[Path], facts: Any = None) -> str:
+    """Hash of the files' content and of `facts` (JSON-ready), whatever else a scene was made from.
+
+    Raises:
+        DataError: a file is missing or cannot be read.
+    """
+    digest = hashlib.sha256(json.dumps(facts).encode())
+    for path in files:
+        try:
+            digest.update(sha256(path).encode())
+        except OSError as error:
+            raise DataError(f"cannot read the file ({error.strerror})", where=path) from error
+    return digest.hexdigest()
+
+
+def annotated(boxes: ArrayLike, labels: ArrayLike, class_names: tuple[str, ...], frame: str) -> Detections:
+    """Annotated boxes (K, 7 or 9), or an empty list, with their labels (K,) as detections of score 1."""
+    table = np.asarray(boxes, np.float32)
+    table = table if table.size else np.zeros((0, 7), np.float32)
+    return Detections(table, np.ones(len(table), np.float32), np.asarray(labels, np.int64), class_names, frame)
 
 
 def to_targets(truth: Detections) -> BoxTargets:

@@ -6,7 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vol3d.errors import DataError
+from vol3d.errors import DataError, Vol3dError
+
+ABSENT = "does not exist"
+"""How the fault of a file that is not there ends."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,13 @@ class Fault:
 
     def __str__(self) -> str:
         return f"{self.severity}: {self.case}: {self.what}. {self.do}"
+
+
+def fault_of(case: str, error: Vol3dError, do: str = "Copy or export the file again.") -> Fault:
+    """What a reader complained about as a fault of the case that was read; `do` where the reader knew no way out."""
+    facts = [f"{word} {value}" for word, value in (("got", error.got), ("wanted", error.wanted)) if value is not None]
+    what = f"{error.where}: {error.what}" if error.where is not None else error.what
+    return Fault(case, "error", "; ".join([what, *([", ".join(facts)] if facts else [])]), error.do or do)
 
 
 def refuse_errors(faults: Sequence[Fault], data_set: str) -> None:

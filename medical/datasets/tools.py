@@ -1,0 +1,37 @@
+"""What `vol3d data` calls for a data set of volumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from medical.datasets.cases import DataSplit
+from medical.datasets.check import check
+from medical.datasets.prepare import prepare as write_arrays
+from medical.datasets.stats import stats
+from vol3d.datasets.parallel import Progress
+from vol3d.datasets.tables import Table, flatten
+from vol3d.errors import UsageError
+
+__all__ = ["check", "prepare", "stats", "tables"]
+
+
+def prepare(split: DataSplit, settings: Any, out: Path, workers: int | None, progress: Progress | None) -> None:
+    """Writes the cases of `split` to `out` as the recipe's `preprocess` says; see `medical.datasets.prepare`.
+
+    Args:
+        settings: of the recipe.
+
+    Raises:
+        UsageError: no recipe.
+    """
+    if settings is None:
+        do = "Add --recipe CONFIG: its preprocess settings say how volumes are oriented, resampled and scaled."
+        raise UsageError("volumes are prepared for a recipe", where="--recipe", do=do)
+    write_arrays(split, settings.preprocess, out, workers, progress)
+
+
+def tables(facts: dict[str, Any]) -> list[Table]:
+    """The fingerprint of `stats` for a reader."""
+    shown = {key: len(value) if key in ("cases", "unreadable") else value for key, value in facts.items()}
+    return [Table(None, ["", str(facts["name"])], flatten(shown))]

@@ -1,0 +1,112 @@
+"""Every fault of a data set of scenes in one run: of its listing, of each scene, and what only all scenes show."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from pointcloud.datasets.findings import MISREADINGS, Findings, inspect
+from pointcloud.datasets.known_sizes import known_size
+from pointcloud.datasets.scenes import SceneSplit
+from vol3d.datasets.fault import ABSENT, Fault, listed
+from vol3d.datasets.parallel import Progress, over_cases
+
+ENOUGH_BOXES = 10  # fewer say nothing about units
+OFF = 1.6  # sizes that differ more from what objects of the class measure deserve a look
+MORE_INSIDE = 1.1  # boxes that hold so many more points when read otherwise were most likely meant so
+UNITS = {"half sizes": 0.5, "feet": 3.281, "inches": 39.37, "centimetres": 100.0, "millimetres": 1000.0}
+
+
+def check(split: SceneSplit, workers: int | None = None, progress: Progress | None = None) -> list[Fault]:
+    """All faults of a data set, errors first, then by scene; empty for a clean one. Never stops at the first.
+
+    Args:
+        workers: processes; 0 works in this one, None takes one per core.
+        progress: called after each scene.
+
+    Raises:
+        Vol3dError: a worker process was killed.
+    """
+    absent = {fault.case for fault in split.listing if fault.what.endswith(ABSENT)}
+    readers = {one.name: one for part in _PARTS for one in getattr(split, part) if one.name not in absent}
+    findings = over_cases(inspect, list(readers.values()), workers, progress)
+    faults = [*split.listing, *(fault for found in findings for fault in found.faults)]
+    faults += [*_names(split), *_twins(split, findings), *_absent_classes(split, findings)]
+    faults += [*_sizes(split, findings), *_misread(split, findings)]
+    return sorted(dict.fromkeys(faults), key=lambda fault: (fault.severity, fault.case))
+
+
+_PARTS = ("train", "validation", "test")
+
+
+def _names(split: SceneSplit) -> Iterator[Fault]:
+    """Scenes of one name, within a part or in two."""
+    parts = defaultdict(list)
+    for part in _PARTS:
+        for reader in getattr(split, part):
+            parts[reader.name].append(part)
+    for name, where in parts.items():
+        if len(where) > 1:
+            both = " and ".join(dict.fromkeys(where))
+            what = f"the scene is in {both}" if len(set(where)) > 1 else f"the scene is in {both} {len(where)} times"
+            yield Fault(name, "error", what, "List it once: a score on training scenes says nothing.")
+
+
+def _twins(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
+    """Different scenes with the same points."""
+    part = {reader.name: part for part in _PARTS for reader in getattr(split, part)}
+    groups = defaultdict(set)
+    for found in findings:
+        if found.point_hash is not None:
+            groups[found.point_hash].add(found.scene)
+    for group in groups.values():
+        first, *others = sorted(group)
+        if others:
+            parts = sorted({part[name] for name in group})
+            what = f"the same points as {listed(others)}" + (f", in {' and '.join(parts)}" if len(parts) > 1 else "")
+            yield Fault(first, "error" if len(parts) > 1 else "warning", what, "Keep one of them.")
+
+
+def _absent_classes(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
+    train = {reader.name for reader in split.train}
+    occurring = {int(label) for found in findings if found.scene in train for label in found.labels}
+    absent = [name for label, name in enumerate(split.class_names) if label not in occurring]
+    if train and absent:
+        what = f"no training scene has a box of {len(absent)} classes: {listed(absent)}"
+        yield Fault(split.name, "warning", what, "Check the labels' names, or remove the classes.")
+
+
+def _sizes(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
+    """Sizes beside those that objects of the same class have in the published data sets."""
+    boxes = np.concatenate([np.zeros((0, 7)), *(found.boxes[:, :7] for found in findings)])
+    labels = np.concatenate([np.zeros(0, np.int64), *(found.labels for found in findings)])
+    turned = bool(np.abs(boxes[:, 6]).max(initial=0) > 1e-3)
+    known = {label: known_size(name, turned) for label, name in enumerate(split.class_names)}
+    rows = [(box, known[label]) for box, label in zip(boxes, labels, strict=True) if known[label] is not None]
+    if len(rows) < ENOUGH_BOXES:
+        return
+    # Footprints and heights apart: a wrong unit changes both alike, exchanged axes do not.
+    got, usual = np.array([box[3:6] for box, _ in rows]), np.array([size for _, size in rows])
+    log_ratio = np.median(np.log(got) - np.log(usual), axis=0)
+    flat, high = float(np.exp(log_ratio[:2].mean())), float(np.exp(log_ratio[2]))
+    if max(flat / high, high / flat) > OFF**2:
+        what = f"footprints are {flat:.2g} times and heights {high:.2g} times what objects of these classes measure"
+        yield Fault(split.name, "warning", what, "Check the order of the sizes: length, width, height.")
+    elif max(flat, 1 / flat) > OFF:
+        scale = float(np.sqrt(flat * high))
+        near = min(UNITS, key=lambda name: abs(np.log(scale / UNITS[name])))
+        hint = f" They look like {near}." if abs(np.log(scale / UNITS[near])) < np.log(1.3) else ""
+        what = f"boxes are {scale:.3g} times as large as objects of these classes are"
+        yield Fault(split.name, "warning", what, f"Sizes are full lengths in metres.{hint}")
+
+
+def _misread(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
+    """Boxes that would hold more points if their numbers were meant otherwise."""
+    as_they_are, *otherwise = np.sum([np.zeros(1 + len(MISREADINGS), np.int64), *(f.inside for f in findings)], axis=0)
+    for name, inside in zip(MISREADINGS, otherwise, strict=True):
+        if inside > MORE_INSIDE * max(as_they_are, 1):
+            what = f"boxes hold {inside / max(as_they_are, 1):.2g} times as many points when read as '{name}'"
+            do = "Boxes are centre x y z, length width height, yaw counter-clockwise from +x: check how they were made."
+            yield Fault(split.name, "warning", what, do)

@@ -1,0 +1,163 @@
+"""What one scene's points and boxes show: its faults, and the numbers that only all scenes together can judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+
+from pointcloud.datasets.prepared import PreparedScene, digest
+from pointcloud.datasets.scenes import Scene, SceneReader
+from vol3d.datasets.fault import Fault, fault_of, listed
+from vol3d.errors import Vol3dError
+from vol3d.geometry import count_points_in_boxes
+
+FEW = 100  # points: less is no scan of a room
+SAMPLE = 20_000
+TURN_STEP_DEG = 2
+MISALIGNED_DEG = 10
+SHARPER = 1.3  # how much better walls must line up turned than as they are, for a scan to be called misaligned
+MISREADINGS = ("clockwise yaw", "l and w exchanged", "z of the bottom")
+
+
+@dataclass
+class Findings:
+    """What one scene showed; small enough to come back from another process.
+
+    Args:
+        scene: its name.
+        faults: of its files, points and boxes.
+        points: how many; None if it could not be read.
+        extent_m: (3,) of the cloud.
+        boxes, labels: as annotated.
+        points_in_boxes: (K,) how many points each box holds.
+        inside: how many points of a sample all boxes hold as they are, and were they meant as each of `MISREADINGS`.
+        point_hash: of the coordinates.
+    """
+
+    scene: str
+    faults: list[Fault] = field(default_factory=list)
+    points: int | None = None
+    extent_m: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 7), np.float32))
+    labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    points_in_boxes: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    inside: np.ndarray = field(default_factory=lambda: np.zeros(1 + len(MISREADINGS), np.int64))
+    point_hash: str | None = None
+
+    def add(self, severity: Literal["error", "warning"], what: str, do: str) -> None:
+        """One more fault."""
+        self.faults.append(Fault(self.scene, severity, what, do))
+
+
+def inspect(reader: SceneReader) -> Findings:
+    """The scene's findings; raises nothing."""
+    found = Findings(reader.name)
+    try:
+        if isinstance(reader, PreparedScene):
+            reader.verify()
+        scene = reader.read()
+        found.points = len(scene.cloud)
+        if scene.cloud.notes:
+            do = "Look at the scene; `up` and `units` of the data set's settings say how its files are meant."
+            found.add("warning", "; ".join(scene.cloud.notes), do)
+        _judge_points(scene, found)
+        _judge_boxes(scene, found)
+    except Vol3dError as error:
+        found.faults.append(fault_of(reader.name, error))
+    except MemoryError:
+        found.add("error", "the scene does not fit into memory", "Use fewer workers.")
+    except Exception as error:  # a reader's own bug must not hide the faults of all other scenes
+        found.add("error", f"reading failed: {type(error).__name__}: {error}", "Report this with the file.")
+    return found
+
+
+def _judge_points(scene: Scene, found: Findings) -> None:
+    xyz = scene.cloud.xyz
+    if not len(xyz):
+        return found.add("error", "the scene has no points", "Export it again, or remove it.")
+    if not np.isfinite(xyz).all():
+        rows = np.flatnonzero(~np.isfinite(xyz).all(axis=1))
+        return found.add("error", f"{len(rows)} points are NaN or infinite, {rows[0]} first", "Export the scan again.")
+    found.extent_m = xyz.max(axis=0) - xyz.min(axis=0)
+    found.point_hash = digest(xyz)
+    if not found.extent_m.any():
+        found.add("error", f"all {len(xyz)} points are at one place", "Export the scan again.")
+    elif len(xyz) < FEW:
+        found.add("warning", f"only {len(xyz)} points", "Look at the scan; export it again if it should be whole.")
+    if scene.truth.frame == "aligned":
+        turn = wall_direction_deg(xyz)
+        if abs(turn) >= MISALIGNED_DEG:
+            what = f"the walls stand {abs(turn)} degrees off the axes"
+            found.add("warning", what, "Check that the alignment belongs to the scan and is applied once.")
+
+
+def wall_direction_deg(xyz: np.ndarray) -> int:
+    """Angle in -45 to 45 by which walls stand off the axes; 0 where the axes fit them about as well as any other turn.
+
+    Walls seen from above are where many points share one coordinate: of all turns, that with the sharpest histograms.
+    """
+    points = xyz[:: max(1, len(xyz) // SAMPLE), :2].astype(np.float64)
+    turns = np.arange(-45, 45, TURN_STEP_DEG) + 45 % TURN_STEP_DEG
+    sharpness = []
+    for turn in np.deg2rad(turns):
+        along = points @ np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        counts = [np.unique(np.floor(axis / 0.05), return_counts=True)[1] for axis in along.T]
+        sharpness.append(sum(float((count.astype(np.float64) ** 2).sum()) for count in counts))
+    best, still = int(np.argmax(sharpness)), int(np.argmin(np.abs(turns)))
+    return int(turns[best]) if sharpness[best] > SHARPER * sharpness[still] else 0
+
+
+def _judge_boxes(scene: Scene, found: Findings) -> None:
+    truth = scene.truth
+    boxes, names = truth.boxes, truth.names()
+    finite = np.isfinite(boxes[:, :7]).all(axis=1)
+    flat = finite & (boxes[:, 3:6] <= 0).any(axis=1)
+    for number in np.flatnonzero(~finite | flat):
+        size = " x ".join(f"{length:.3g}" for length in boxes[number, 3:6])
+        what = f"box {number} ({names[number]}) measures {size} m"
+        found.add("error", what, "Correct or remove the box: sizes are positive numbers.")
+    good = finite & ~flat
+    found.boxes, found.labels = boxes[good], truth.labels[good]
+    names = [name for name, kept in zip(names, good, strict=True) if kept]
+    if len(found.boxes) and found.point_hash:
+        _count_points(scene.cloud.xyz, found)
+        _judge_places(scene.cloud.xyz, names, found)
+    rounded = np.column_stack([found.boxes[:, :7].round(3), found.labels])
+    twice = len(rounded) - len(np.unique(rounded, axis=0))
+    if twice:
+        found.add("warning", f"{twice} boxes are there twice", "Remove the copies.")
+
+
+def _count_points(xyz: np.ndarray, found: Findings) -> None:
+    points, boxes = torch.from_numpy(np.array(xyz)), torch.from_numpy(np.ascontiguousarray(found.boxes[:, :7]))
+    found.points_in_boxes = count_points_in_boxes(points, boxes).numpy()
+    sample = points[:: max(1, len(points) // SAMPLE)]
+    counts = [int(count_points_in_boxes(sample, meant).sum()) for meant in (boxes, *_misreadings(boxes))]
+    found.inside = np.array(counts)
+
+
+def _misreadings(boxes: torch.Tensor) -> list[torch.Tensor]:
+    """The boxes, had their numbers been meant as each of `MISREADINGS`."""
+    clockwise, exchanged, bottom = (boxes.clone() for _ in MISREADINGS)
+    clockwise[:, 6] *= -1
+    exchanged[:, [3, 4]] = boxes[:, [4, 3]]
+    bottom[:, 2] += boxes[:, 5] / 2
+    return [clockwise, exchanged, bottom]
+
+
+def _judge_places(xyz: np.ndarray, names: list[str], found: Findings) -> None:
+    low, high = xyz.min(axis=0), xyz.max(axis=0)
+    reach = np.linalg.norm(found.boxes[:, 3:6], axis=1, keepdims=True) / 2
+    outside = ((found.boxes[:, :3] + reach < low) | (found.boxes[:, :3] - reach > high)).any(axis=1)
+    if outside.any():
+        which = listed([names[number] for number in np.flatnonzero(outside)])
+        what = f"{outside.sum()} of {len(outside)} boxes lie outside the cloud: {which}"
+        found.add("error", what, "Check the unit, the axes and the origin of the boxes against those of the points.")
+    hollow = ~outside & (found.points_in_boxes == 0)
+    if hollow.any():
+        which = listed([names[number] for number in np.flatnonzero(hollow)])
+        what = f"{hollow.sum()} of {len(hollow)} boxes hold no point: {which}"
+        found.add("warning", what, "Look at the scene; objects that the scan does not show cannot be learned.")

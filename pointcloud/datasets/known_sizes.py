@@ -1,0 +1,53 @@
+"""What objects of the published data sets measure on average: where own boxes differ much, a unit is likely wrong.
+
+Metres, rounded: ScanNet's are means of axis-aligned boxes over its training set (dx dy dz), SUN RGB-D's are medians of
+turned boxes (l along the heading, w, h); both as VoteNet's size clusters have them (Qi et al., ICCV 2019).
+"""
+
+from __future__ import annotations
+
+Size = tuple[float, float, float]
+
+SCANNET: dict[str, Size] = {
+    "cabinet": (0.7697, 0.8116, 0.9257),
+    "bed": (1.8769, 1.8426, 1.1932),
+    "chair": (0.6133, 0.6149, 0.7183),
+    "sofa": (1.3955, 1.5122, 0.8344),
+    "table": (0.9795, 1.0675, 0.6330),
+    "door": (0.5317, 0.5956, 1.7500),
+    "window": (0.9625, 0.7246, 1.1482),
+    "bookshelf": (0.8322, 1.0491, 1.6876),
+    "picture": (0.2113, 0.4206, 0.5373),
+    "counter": (1.4440, 1.8971, 0.2699),
+    "desk": (1.0294, 1.4041, 0.8755),
+    "curtain": (1.3766, 0.6552, 1.6813),
+    "refrigerator": (0.6651, 0.7111, 1.2989),
+    "showercurtrain": (0.4200, 0.3791, 1.7514),
+    "toilet": (0.5936, 0.5912, 0.7392),
+    "sink": (0.5087, 0.5066, 0.3014),
+    "bathtub": (1.1512, 1.0546, 0.4971),
+    "garbagebin": (0.4754, 0.4925, 0.5802),
+}
+
+SUN_RGBD: dict[str, Size] = {
+    "bed": (2.114256, 1.6203, 0.927272),
+    "table": (0.791118, 1.279516, 0.718182),
+    "sofa": (0.923508, 1.867419, 0.845495),
+    "chair": (0.591958, 0.552978, 0.827272),
+    "toilet": (0.699104, 0.454178, 0.75625),
+    "desk": (0.69519, 1.346299, 0.736364),
+    "dresser": (0.528526, 1.002642, 1.172878),
+    "night_stand": (0.500618, 0.632163, 0.683424),
+    "bookshelf": (0.404671, 1.071108, 1.688889),
+    "bathtub": (0.76584, 1.398258, 0.472728),
+}
+
+
+def known_size(class_name: str, turned: bool) -> Size | None:
+    """What objects of the class measure, or None for one that no published data set has.
+
+    Args:
+        turned: sizes along the heading where there are some, else those of axis-aligned boxes.
+    """
+    first, second = (SUN_RGBD, SCANNET) if turned else (SCANNET, SUN_RGBD)
+    return first.get(class_name) or second.get(class_name)

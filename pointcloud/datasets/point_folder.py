@@ -1,0 +1,216 @@
+"""Own scans: a folder of clouds in any format that is read, and one JSON with all boxes.
+
+    mine/
+      boxes.json
+      room1.ply  room2.pcd  upstairs/room3.npy ...
+
+    {
+      "format": 1,
+      "class_names": ["chair", "table"],
+      "scenes": {
+        "room1.ply": [{"class": "chair", "center": [1.0, 2.0, 0.4], "size": [0.5, 0.5, 0.9], "yaw": 0.0}],
+        "upstairs/room3.npy": []
+      },
+      "validation": ["upstairs/room3.npy"]
+    }
+
+`center` is the middle of the box and `size` its length (along the heading), width and height, in metres with z up;
+`yaw` is counter-clockwise from +x, in radians: the objects that `vol3d predict` writes are in the same form.
+`validation` is a list of scenes, or a fraction: then a hash of each name decides, so that more scenes later change
+nothing for the old ones. Clouds without an entry have no labels: they can be predicted, not trained on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, StrictFloat, StrictInt, ValidationError
+
+from pointcloud.datasets.prepared import is_prepared, prepared_split
+from pointcloud.datasets.scenes import Scene, SceneSplit, annotated, fingerprint_of
+from vol3d.datasets.fault import ABSENT, Fault, fault_of, listed
+from vol3d.engine.settings import Settings
+from vol3d.errors import DataError
+from vol3d.files import read_json
+from vol3d.scans.find_points import find_point_files, points_file_stem
+from vol3d.scans.points import PointCloud
+from vol3d.scans.read_detections import parse_objects
+from vol3d.scans.read_points import read_points
+
+Up = Literal["auto", "x", "y", "z", "-x", "-y", "-z"]
+Units = Literal["auto", "m", "cm", "mm", "in", "ft"]
+
+
+class PointFolderSettings(Settings):
+    """A folder of clouds and one JSON of boxes; `help(pointcloud.datasets.point_folder)` has the whole schema."""
+
+    name: Literal["point_folder"] = "point_folder"
+    root: Path = Field(description="the folder of the clouds, or a prepared one")
+    boxes: Path = Field(Path("boxes.json"), description="the JSON; a relative path is looked for in the folder")
+    columns: tuple[str, ...] | None = Field(None, description="names of the columns of files that do not name them")
+    up: Up = Field("auto", description="the axis that points up in the files")
+    units: Units = Field("auto", description="the unit of length in the files")
+
+    def split(self) -> SceneSplit:
+        """The scenes of the JSON. Reads no cloud, so that it is quick and works on damaged files too.
+
+        Raises:
+            DataError: no folder, no JSON, or one that cannot be understood. Faults of single scenes are in `listing`.
+        """
+        if not self.root.is_dir():
+            raise DataError("no such folder", where=self.root, do="Set the data set's root to where it lies.")
+        path = self.root / self.boxes
+        if not path.is_file() and is_prepared(self.root):
+            return prepared_split(self.root)
+        listing = _read_listing(path)
+        _refuse_names(listing.class_names, path)
+        faults: list[Fault] = []
+        scenes = {file: self._scene(file, objects, listing, faults) for file, objects in listing.scenes.items()}
+        validating = _validating(listing, path)
+        found = _clouds(self.root)
+        faults += _without_entry(found - set(listing.scenes))
+        faults += _missing(self.root, listing.scenes)
+        test = [self._scene(file, None, listing, faults) for file in sorted(found - set(listing.scenes))]
+        faults += _same_name([*scenes.values(), *test])
+        train = tuple(scene for file, scene in scenes.items() if file not in validating)
+        validation = tuple(scene for file, scene in scenes.items() if file in validating)
+        return SceneSplit(self.root.name, listing.class_names, train, validation, tuple(test), tuple(faults))
+
+    def _scene(self, file: str, objects: Any, listing: Listing, faults: list[Fault]) -> FolderScene:
+        """One scene; what is wrong with its objects becomes a fault, and the scene keeps none of them."""
+        boxes: np.ndarray = np.zeros((0, 7), np.float32)
+        labels: tuple[int, ...] = ()
+        try:
+            if objects is not None:
+                truth = parse_objects(objects, listing.class_names, str(self.boxes))
+                boxes, labels = truth.boxes, tuple(truth.labels.tolist())
+        except DataError as error:
+            faults.append(fault_of(_name(file), error))
+        rows = tuple(tuple(row) for row in boxes.astype(np.float64).tolist())
+        reading = (self.columns, self.up, self.units)
+        return FolderScene(self.root / file, _name(file), listing.class_names, rows, labels, *reading)
+
+
+class Listing(Settings):
+    """What `boxes.json` holds; the objects are looked at scene by scene."""
+
+    format: Literal[1]
+    class_names: tuple[str, ...] = Field(min_length=1)
+    scenes: dict[str, Any] = Field(min_length=1)
+    validation: tuple[str, ...] | StrictFloat | StrictInt = ()
+
+
+@dataclass(frozen=True)
+class FolderScene:
+    """A scan of a folder.
+
+    Args:
+        path: its file.
+        name: unique in the folder.
+        class_names: of the data set.
+        boxes: rows of 7 or 9 numbers, metres, z up, in the file's coordinates without any origin taken off.
+        labels: index of the class of each box.
+        columns, up, units: how the file is read.
+    """
+
+    path: Path
+    name: str
+    class_names: tuple[str, ...]
+    boxes: tuple[tuple[float, ...], ...]
+    labels: tuple[int, ...]
+    columns: tuple[str, ...] | None = None
+    up: Up = "auto"
+    units: Units = "auto"
+
+    def read(self) -> Scene:
+        """All points of the file, and the boxes beside them."""
+        cloud = read_points(self.path, columns=self.columns, up=self.up, units=self.units)
+        boxes = [[*(np.array(row[:3]) - cloud.origin), *row[3:]] for row in self.boxes]
+        bare = PointCloud(cloud.xyz, cloud.columns, None, cloud.origin, cloud.source, cloud.notes)
+        return Scene(self.name, bare, annotated(boxes, self.labels, self.class_names, "scan"))
+
+    def fingerprint(self) -> str:
+        """Hash of the file, the boxes and how the file is read."""
+        reading = [self.columns, self.up, self.units]
+        return fingerprint_of([self.path], [self.class_names, self.boxes, self.labels, *reading])
+
+
+def _read_listing(path: Path) -> Listing:
+    if not path.is_file():
+        do = "`help(pointcloud.datasets.point_folder)` shows what to write into it."
+        raise DataError("the JSON of the boxes is missing", where=path, do=do)
+    try:
+        return Listing.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{where or 'the JSON'}: {first['msg']}", where=path, wanted="see point_folder") from error
+
+
+def _refuse_names(names: Sequence[str], path: Path) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1 or not name.strip()]
+    if twice:
+        raise DataError("class names must be different and not empty", where=path, got=listed(map(repr, twice)))
+
+
+def _validating(listing: Listing, path: Path) -> set[str]:
+    if not isinstance(listing.validation, tuple):
+        share = float(listing.validation)
+        if not 0 <= share < 1:
+            raise DataError("validation is no fraction", where=path, got=share, wanted="0 to 1, or a list of scenes")
+        return {file for file in listing.scenes if _chance(file) < share}
+    unknown = [file for file in listing.validation if file not in listing.scenes]
+    if unknown:
+        raise DataError("validation names scenes without an entry", where=path, got=listed(unknown))
+    return set(listing.validation)
+
+
+def _chance(file: str) -> float:
+    """A number in [0, 1) that depends on the name alone."""
+    return int.from_bytes(hashlib.sha256(file.encode()).digest()[:8], "big") / 2.0**64
+
+
+def _name(file: str) -> str:
+    """`upstairs/room3.npy` -> `upstairs_room3`."""
+    return "_".join((*PurePosixPath(file).parts[:-1], points_file_stem(file)))
+
+
+def _clouds(root: Path) -> set[str]:
+    """Clouds in the folder and below, as the JSON would name them."""
+    try:
+        return {path.relative_to(root).as_posix() for path in find_point_files([root])}
+    except DataError:  # not a single one: the listed ones are told as missing
+        return set()
+
+
+def _missing(root: Path, files: Iterable[str]) -> list[Fault]:
+    do = "Copy it there, or remove its entry from the JSON."
+    outside = [file for file in files if ".." in PurePosixPath(file).parts or PurePosixPath(file).is_absolute()]
+    return [
+        *(Fault(_name(f), "error", f"the path {f} leads out of the folder", "Name files inside it.") for f in outside),
+        *(
+            Fault(_name(file), "error", f"the file {root / file} {ABSENT}", do)
+            for file in files
+            if file not in outside and not (root / file).is_file()
+        ),
+    ]
+
+
+def _without_entry(files: Iterable[str]) -> list[Fault]:
+    do = "Give it an entry in the JSON, [] if it shows no object; until then it is predicted only."
+    return [Fault(_name(file), "warning", f"{file} has no entry in the JSON", do) for file in sorted(files)]
+
+
+def _same_name(scenes: Sequence[FolderScene]) -> list[Fault]:
+    count = Counter(scene.name.casefold() for scene in scenes)
+    return [
+        Fault(scene.name, "error", f"{scene.path} has the same name as another scene", "Rename one of the files.")
+        for scene in scenes
+        if count[scene.name.casefold()] > 1
+    ]

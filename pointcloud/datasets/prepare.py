@@ -1,0 +1,131 @@
+"""Any data set of scenes into a prepared folder: once, in parallel, resumable, checked; the originals are only read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pointcloud.datasets.prepared import FORMAT, INDEX, PARTS, POINTS, SCENES, PreparedScene, digest, prepared_split
+from pointcloud.datasets.scenes import Scene, SceneReader, SceneSplit
+from vol3d.datasets.fault import listed, refuse_errors
+from vol3d.datasets.index import refuse_other
+from vol3d.datasets.parallel import Progress, over_cases
+from vol3d.errors import DataError, Vol3dError
+from vol3d.files import atomic, explain, lock, read_json, sweep, write_json
+
+
+def prepare(split: SceneSplit, out: Path, workers: int | None = None, progress: Progress | None = None) -> SceneSplit:
+    """Writes all scenes of `split` into the folder `out`; scenes already there and unchanged are kept.
+
+    Args:
+        workers: processes; 0 works in this one, None takes one per core.
+        progress: called after each scene.
+
+    Returns:
+        The same split, read from `out`.
+
+    Raises:
+        DataError: a scene has a fault; the others are prepared before it is told, and the index is not written.
+        UsageError: `out` holds another data set.
+        Vol3dError: another process works in `out`, or it cannot be written.
+    """
+    refuse_errors(split.listing, split.name)
+    readers = [*split.train, *split.validation, *split.test]
+    _refuse_names([reader.name for reader in readers], split.name)
+    _make(out / SCENES)
+    with lock(out):
+        sweep(out)
+        sweep(out / SCENES)
+        index: dict[str, Any] = {"format": FORMAT, "name": split.name, "class_names": list(split.class_names)}
+        if (out / INDEX).is_file():
+            refuse_other(read_json(out / INDEX), index, out)
+        made = over_cases(partial(prepare_scene, out=out), readers, workers, progress)
+        failed = [f"{reader.name}: {one['fault']}" for reader, one in zip(readers, made, strict=True) if "fault" in one]
+        if failed:
+            what = f"{len(failed)} of {len(readers)} scenes cannot be prepared"
+            do = "Repair or remove them and run the same command again; the other scenes are kept."
+            raise DataError(what, where=split.name, got=listed(failed, 3), do=do)
+        index |= {part: [reader.name for reader in getattr(split, part)] for part in PARTS}
+        index["scenes"] = {reader.name: counts for reader, counts in zip(readers, made, strict=True)}
+        write_json(out / INDEX, index)
+    return prepared_split(out)
+
+
+def prepare_scene(reader: SceneReader, out: Path) -> dict[str, Any]:
+    """Writes one scene, unless it is there. Returns its `points` and `boxes`, or the `fault` of its data."""
+    record_path = out / SCENES / f"{reader.name}.json"
+    try:
+        key = f"{FORMAT}:{reader.fingerprint()}"
+        if (done := _made(reader.name, key, out)) is not None:
+            return done
+        scene = reader.read()
+        if not len(scene.cloud):
+            raise DataError("the scene has no points", where=reader.name)
+    except Vol3dError as error:
+        return {"fault": str(error)}
+    record_path.unlink(missing_ok=True)  # a record beside arrays of another time would vouch for them
+    arrays = {POINTS: scene.cloud.xyz, **scene.cloud.columns}
+    for column, array in arrays.items():
+        with atomic(out / SCENES / f"{reader.name}.{column}.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, np.ascontiguousarray(array))
+    write_json(record_path, {"key": key, **_record(scene, arrays)})
+    written = PreparedScene(out, reader.name, scene.truth.class_names)
+    written.verify()
+    _refuse_difference(scene, written.read(), record_path)
+    return {"points": len(scene.cloud), "boxes": len(scene.truth)}
+
+
+def _record(scene: Scene, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    return {
+        "points": len(scene.cloud),
+        "sha256": {column: digest(array) for column, array in arrays.items()},
+        "origin": scene.cloud.origin.tolist(),
+        "notes": list(scene.cloud.notes),
+        "frame": scene.truth.frame,
+        "boxes": scene.truth.boxes.tolist(),
+        "labels": scene.truth.labels.tolist(),
+    }
+
+
+def _made(name: str, key: str, out: Path) -> dict[str, Any] | None:
+    """Counts of a scene that was made from just this, or None."""
+    try:
+        written = PreparedScene(out, name, ())
+        record = written.record()
+        if record.get("key") != key:
+            return None
+        for column in record["sha256"]:
+            if len(np.load(out / SCENES / f"{name}.{column}.npy", mmap_mode="r")) != record["points"]:
+                return None
+        return {"points": record["points"], "boxes": len(record["labels"])}
+    except (DataError, OSError, ValueError, KeyError, TypeError, EOFError):  # missing or damaged: it is made again
+        return None
+
+
+def _refuse_difference(scene: Scene, read: Scene, where: Path) -> None:
+    """What was read back is what was written; else the disk or the reader is broken."""
+    same = np.array_equal(scene.truth.boxes, read.truth.boxes) and np.array_equal(scene.truth.labels, read.truth.labels)
+    if not same or len(scene.cloud) != len(read.cloud) or scene.cloud.columns.keys() != read.cloud.columns.keys():
+        raise DataError("what was written reads back otherwise", where=where, do="Check the disk, then prepare again.")
+
+
+def _refuse_names(names: list[str], data_set: str) -> None:
+    """A scene's name names its files: each is one scene's, on file systems without upper and lower case too."""
+    odd = [name for name in names if not name or name.startswith(".") or set(name) & set('/\\:*?"<>|\0')]
+    if odd:
+        raise DataError("a scene's name must be a file name", where=data_set, got=listed(odd), do="Rename its file.")
+    count = Counter(name.casefold() for name in names)
+    twice = sorted({name for name in names if count[name.casefold()] > 1})
+    if twice:
+        raise DataError("two scenes have the same name", where=data_set, got=listed(twice), do="Name each scene once.")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        explain(error, folder)

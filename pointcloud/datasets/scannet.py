@@ -1,0 +1,185 @@
+"""ScanNet v2 (Dai et al., CVPR 2017): 1201, 312 and 100 reconstructed rooms, 18 classes in VoteNet's order.
+
+`root` is recognised by what is in it: the raw download (`scans`, `scans_test`), VoteNet's or mmdetection3d's exported
+arrays, mmdetection3d's points with an index, or a folder that `vol3d data prepare` wrote. The split lists
+(`scannetv2_train.txt` ...) and `scannetv2-labels.combined.tsv` lie in `root` or in `root/meta_data`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from pointcloud.datasets.prepared import is_prepared, prepared_split
+from pointcloud.datasets.scannet_exports import ExportedScan, IndexedScan, read_index
+from pointcloud.datasets.scannet_raw import RawScan
+from pointcloud.datasets.scenes import SceneReader, SceneSplit
+from vol3d.datasets.fault import ABSENT, Fault, listed
+from vol3d.engine.settings import Settings
+from vol3d.errors import DataError
+
+NAME = "ScanNet"
+# "showercurtrain" is how every code base and checkpoint spells it; class 39 of NYU-40 is "otherfurniture" in ScanNet.
+NYU40 = {
+    "cabinet": 3,
+    "bed": 4,
+    "chair": 5,
+    "sofa": 6,
+    "table": 7,
+    "door": 8,
+    "window": 9,
+    "bookshelf": 10,
+    "picture": 11,
+    "counter": 12,
+    "desk": 14,
+    "curtain": 16,
+    "refrigerator": 24,
+    "showercurtrain": 28,
+    "toilet": 33,
+    "sink": 34,
+    "bathtub": 36,
+    "garbagebin": 39,
+}
+CLASS_NAMES = tuple(NYU40)
+LISTS = {"train": "scannetv2_train.txt", "validation": "scannetv2_val.txt", "test": "scannetv2_test.txt"}
+LABEL_MAP = "scannetv2-labels.combined.tsv"
+ARRAYS = ("", "scannet_train_detection_data", "scannet_instance_data")
+TO_JSON = (
+    'Pickles are not opened. Convert them where you trust them: python -c "import json, pickle, sys; '
+    "json.dump(pickle.load(open(sys.argv[1], 'rb')), open(sys.argv[2], 'w'), default=lambda a: a.tolist())\" "
+    "scannet_infos_train.pkl scannet_infos_train.json"
+)
+
+
+class ScanNetSettings(Settings):
+    """ScanNet v2 in any of its forms."""
+
+    name: Literal["scannet"] = "scannet"
+    root: Path = Field(description="the data set's folder: raw, exported by VoteNet or mmdetection3d, or prepared")
+    lists: Path | None = Field(
+        None, description="folder of scannetv2_train.txt, _val.txt, _test.txt; null: root, or meta_data in it"
+    )
+
+    def split(self) -> SceneSplit:
+        """The scans of the three lists. Reads no points, so that it is quick and works on a damaged data set too.
+
+        Raises:
+            DataError: the folder is none of the known forms, or a list or the label map is missing.
+        """
+        if not self.root.is_dir():
+            raise DataError("no such folder", where=self.root, do="Set the data set's root to where it lies.")
+        if is_prepared(self.root):
+            return prepared_split(self.root, CLASS_NAMES)
+        if (self.root / "scans").is_dir():
+            return self._raw()
+        for folder in (self.root / name for name in ARRAYS):
+            if next(folder.glob("*_vert.npy"), None) is not None:
+                return self._exported(folder)
+        if (self.root / "points").is_dir():
+            return self._indexed()
+        got = ", ".join(sorted(path.name for path in self.root.iterdir())[:5]) or "an empty folder"
+        wanted = "scans (the raw download), *_vert.npy, points with scannet_infos_train.json, or a prepared index.json"
+        raise DataError("not a ScanNet folder", where=self.root, got=got, wanted=wanted)
+
+    def _raw(self) -> SceneSplit:
+        labels = read_label_map(self._meta(LABEL_MAP))
+
+        def find(name: str, part: str) -> RawScan | None:
+            folder = self.root / ("scans_test" if part == "test" else "scans") / name
+            if part == "test" and not folder.is_dir():
+                folder = self.root / "scans" / name
+            return RawScan(folder, CLASS_NAMES, None if part == "test" else labels) if folder.is_dir() else None
+
+        return self._listed(find)
+
+    def _exported(self, folder: Path) -> SceneSplit:
+        def find(name: str, part: str) -> ExportedScan | None:
+            scan = ExportedScan(folder, name, CLASS_NAMES, tuple(NYU40.values()), labelled=part != "test")
+            return scan if (folder / f"{name}_vert.npy").is_file() else None
+
+        return self._listed(find)
+
+    def _listed(self, find: Callable[[str, str], RawScan | ExportedScan | None]) -> SceneSplit:
+        """The scans of the lists; files that one lacks and scans that are not there at all are faults."""
+        names = {part: _read_list(self._meta(file)) if part != "test" else self._test() for part, file in LISTS.items()}
+        found: dict[str, list[SceneReader]] = {part: [] for part in LISTS}
+        faults = []
+        for part, wanted in names.items():
+            scans = [(name, find(name, part)) for name in wanted]
+            found[part] += [scan for _, scan in scans if scan is not None]
+            faults += _missing(part, [name for name, scan in scans if scan is None], len(wanted))
+            faults += [fault for _, scan in scans if scan is not None for fault in _incomplete(scan)]
+        return _split(found["train"], found["validation"], found["test"], faults)
+
+    def _indexed(self) -> SceneSplit:
+        def read(part: str) -> tuple[IndexedScan, ...]:
+            path = self.root / f"scannet_infos_{part}.json"
+            if not path.is_file():
+                raise DataError("the index is missing", where=path, wanted="mmdetection3d's index as JSON", do=TO_JSON)
+            return read_index(path, self.root / "points", CLASS_NAMES)
+
+        train, validation = read("train"), read("val")
+        faults = [fault for scan in (*train, *validation) for fault in _incomplete(scan)]
+        return _split(train, validation, (), faults)
+
+    def _test(self) -> list[str]:
+        path = self._meta(LISTS["test"])
+        return _read_list(path) if path.is_file() else []
+
+    def _meta(self, file: str) -> Path:
+        """Where a list or the label map lies; the first place if it is nowhere."""
+        folders = [self.lists] if self.lists else []
+        places = [folder / file for folder in (*folders, self.root, self.root / "meta_data")]
+        return next((path for path in places if path.is_file()), places[0])
+
+
+def read_label_map(path: Path) -> dict[str, int | None]:
+    """Raw category -> index of its class, None for one that is not detected.
+
+    Raises:
+        DataError: missing, or without the columns raw_category and nyu40id.
+    """
+    labels = {number: label for label, number in enumerate(NYU40.values())}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+        return {row["raw_category"]: labels.get(int(row["nyu40id"])) for row in rows}
+    except OSError as error:
+        do = f"Copy ScanNet's {LABEL_MAP} there."
+        raise DataError(f"cannot read the label map ({error.strerror})", where=path, do=do) from error
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
+        raise DataError("not ScanNet's label map", where=path, got=error, wanted="raw_category, nyu40id") from error
+
+
+def _read_list(path: Path) -> list[str]:
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        do = "Copy ScanNet's split lists there, or set `lists` to their folder."
+        raise DataError("cannot read a split list", where=path, got=error, do=do) from error
+
+
+def _missing(part: str, names: Sequence[str], of: int) -> list[Fault]:
+    if not names:
+        return []
+    what = f"{len(names)} of the {of} listed {part} scans are missing: {listed(names)}"
+    do = "Complete the download, or keep lists of what is there in another folder and set `lists`."
+    return [Fault(NAME, "warning" if part == "test" else "error", what, do)]
+
+
+def _incomplete(scan: RawScan | ExportedScan | IndexedScan) -> list[Fault]:
+    return [
+        Fault(scan.name, "error", f"{path} {ABSENT}", "Download or export the scan again.")
+        for path in scan.files()
+        if not path.is_file()
+    ]
+
+
+def _split(
+    train: Sequence[SceneReader], validation: Sequence[SceneReader], test: Sequence[SceneReader], faults: list[Fault]
+) -> SceneSplit:
+    return SceneSplit(NAME, CLASS_NAMES, tuple(train), tuple(validation), tuple(test), tuple(faults))

@@ -1,0 +1,125 @@
+"""What a data set of scenes holds: points and extents of the scenes, numbers, sizes and points of the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pointcloud.datasets.findings import Findings, inspect
+from pointcloud.datasets.known_sizes import known_size
+from pointcloud.datasets.scenes import SceneSplit
+from vol3d.datasets.parallel import Progress, over_cases
+from vol3d.datasets.tables import Table
+from vol3d.errors import DataError
+
+
+def stats(split: SceneSplit, workers: int | None = None, progress: Progress | None = None) -> dict[str, Any]:
+    """The description, JSON-ready.
+
+    Returns:
+        `name`; `parts`: scenes in each; `summary`: spread of points, extents and boxes over the scenes; `classes`: per
+        class the boxes, the scenes that have some, mean and deviation of the size, the mean that is known from the
+        published data sets, the spread of the points in a box; `scenes`: points, extent, boxes of each; `unreadable`:
+        scenes left out and why.
+
+    Raises:
+        DataError: no scene can be read.
+        Vol3dError: a worker process was killed.
+    """
+    findings = over_cases(inspect, [*split.train, *split.validation, *split.test], workers, progress)
+    good = [found for found in findings if found.points]
+    bad = [{"name": found.scene, "why": found.faults[0].what} for found in findings if not found.points]
+    if not good:
+        do = "`vol3d data check` lists every fault."
+        raise DataError("no scene can be read", where=split.name, got=bad[0]["why"] if bad else None, do=do)
+    extents = np.array([found.extent_m for found in good])
+    return {
+        "name": split.name,
+        "parts": {part: len(getattr(split, part)) for part in ("train", "validation", "test")},
+        "summary": {
+            "points": _spread([found.points or 0 for found in good]),
+            "boxes": _spread([len(found.boxes) for found in good]),
+            "extent_m": {axis: _spread(extents[:, number]) for number, axis in enumerate("xyz")},
+            "boxes_without_points": int(sum((found.points_in_boxes == 0).sum() for found in good)),
+            "boxes_are_turned": _turned(good),
+        },
+        "classes": _classes(split.class_names, good),
+        "scenes": [
+            {
+                "name": found.scene,
+                "points": found.points,
+                "extent_m": found.extent_m.round(3).tolist(),
+                "boxes": len(found.boxes),
+            }
+            for found in good
+        ],
+        "unreadable": bad,
+    }
+
+
+def tables(facts: dict[str, Any]) -> list[Table]:
+    """The description for a reader: the scenes in short, then a row for each class."""
+    parts = ", ".join(f"{count} {part}" for part, count in facts["parts"].items() if count)
+    summary = facts["summary"]
+    spreads = {"points": summary["points"], "boxes": summary["boxes"]}
+    spreads |= {f"extent {axis} (m)": spread for axis, spread in summary["extent_m"].items()}
+    scenes = Table(
+        f"{facts['name']}: {parts} scenes, {len(facts['unreadable'])} unreadable",
+        ["per scene", "least", "median", "mean", "most"],
+        [[name, spread["min"], spread["median"], spread["mean"], spread["max"]] for name, spread in spreads.items()],
+    )
+    rows = [
+        [
+            name,
+            one["boxes"],
+            one["scenes"],
+            _metres(one.get("mean_size_m")),
+            _metres(one.get("known_size_m")),
+            one["points"]["median"] if "points" in one else None,
+            one.get("without_points"),
+        ]
+        for name, one in facts["classes"].items()
+    ]
+    columns = ["class", "boxes", "scenes", "mean size (m)", "elsewhere (m)", "median points", "without points"]
+    return [scenes, Table(None, columns, rows)]
+
+
+def _metres(size: Sequence[float] | None) -> str | None:
+    return " x ".join(f"{length:.2f}" for length in size) if size else None
+
+
+def _classes(class_names: Sequence[str], findings: Sequence[Findings]) -> dict[str, Any]:
+    boxes = np.concatenate([found.boxes[:, :7] for found in findings])
+    labels = np.concatenate([found.labels for found in findings])
+    inside = np.concatenate([found.points_in_boxes for found in findings])
+    turned = _turned(findings)
+    described: dict[str, Any] = {}
+    for label, name in enumerate(class_names):
+        mine = labels == label
+        described[name] = {
+            "boxes": int(mine.sum()),
+            "scenes": sum(int((found.labels == label).any()) for found in findings),
+        }
+        if mine.any():
+            sizes = boxes[mine, 3:6].astype(np.float64)
+            described[name] |= {
+                "mean_size_m": sizes.mean(axis=0).round(4).tolist(),
+                "deviation_m": sizes.std(axis=0).round(4).tolist(),
+                "points": _spread(inside[mine]),
+                "without_points": int((inside[mine] == 0).sum()),
+            }
+        if (known := known_size(name, turned)) is not None:
+            described[name]["known_size_m"] = list(known)
+    return described
+
+
+def _turned(findings: Sequence[Findings]) -> bool:
+    return any(bool((np.abs(found.boxes[:, 6]) > 1e-3).any()) for found in findings)
+
+
+def _spread(values: Sequence[float] | np.ndarray) -> dict[str, float]:
+    found = np.asarray(values)
+    least, most = found.min().item(), found.max().item()
+    return {"min": least, "median": float(np.median(found)), "mean": float(found.mean()), "max": most}

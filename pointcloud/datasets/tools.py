@@ -1,0 +1,30 @@
+"""What `vol3d data` calls for a data set of scenes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pointcloud.datasets.check import check
+from pointcloud.datasets.prepare import prepare as write_scenes
+from pointcloud.datasets.scenes import SceneSplit
+from pointcloud.datasets.stats import stats, tables
+from vol3d.datasets.parallel import Progress
+from vol3d.errors import UsageError
+
+__all__ = ["check", "prepare", "stats", "tables"]
+
+
+def prepare(split: SceneSplit, settings: Any, out: Path, workers: int | None, progress: Progress | None) -> None:
+    """Writes the scenes of `split` to `out`; see `pointcloud.datasets.prepare`.
+
+    Args:
+        settings: of a recipe: must be None, since scenes are kept as they are.
+
+    Raises:
+        UsageError: there are settings.
+    """
+    if settings is not None:
+        do = "Leave it out: all points are kept as they are, and every recipe draws its own from them."
+        raise UsageError("scenes are prepared without a recipe", where="--recipe", do=do)
+    write_scenes(split, out, workers, progress)
