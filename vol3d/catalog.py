@@ -30,7 +30,7 @@ class Entry:
     summary: str
 
 
-TASKS = {"segmentation": "medical.task:SegmentationTask"}
+TASKS = {"segmentation": "medical.task:SegmentationTask", "detection": "pointcloud.task:DetectionTask"}
 
 MODELS = {
     "unetr": Entry("medical.models.unetr:UnetrSettings", "segmentation", "UNETR (WACV 2022), any patch and width"),
@@ -39,17 +39,39 @@ MODELS = {
     "dynunet": Entry("medical.models.baselines:DynUnetSettings", "segmentation", "nnU-Net's network (MONAI DynUNet)"),
     "swin_unetr": Entry("medical.models.baselines:SwinUnetrSettings", "segmentation", "Swin UNETR (MONAI)"),
     "segresnet": Entry("medical.models.baselines:SegResNetSettings", "segmentation", "SegResNet (MONAI)"),
+    "3detr": Entry("pointcloud.models.three_detr:ThreeDetrSettings", "detection", "3DETR (ICCV 2021)"),
+    "3detr-m": Entry(
+        "pointcloud.models.three_detr:ThreeDetrMaskedSettings", "detection", "3DETR with a masked encoder"
+    ),
 }
 
 DATASETS = {
     "msd": Entry("medical.datasets.msd:MsdSettings", "segmentation", "Medical Segmentation Decathlon, any task"),
     "btcv": Entry("medical.datasets.btcv:BtcvSettings", "segmentation", "BTCV abdomen (Synapse), 13 organs"),
     "folder": Entry("medical.datasets.folder:FolderSettings", "segmentation", "own volumes: a folder and a small JSON"),
+    "scannet": Entry("pointcloud.datasets.scannet:ScanNetSettings", "detection", "ScanNet v2, 18 classes"),
+    "sun_rgbd": Entry("pointcloud.datasets.sun_rgbd:SunRgbdSettings", "detection", "SUN RGB-D, 10 classes"),
+    "point_folder": Entry(
+        "pointcloud.datasets.point_folder:PointFolderSettings",
+        "detection",
+        "own clouds: a folder and a small JSON",
+    ),
 }
+
+DATA_TOOLS = {"segmentation": "medical.datasets.tools", "detection": "pointcloud.datasets.tools"}
+"""Modules with `check`, `stats`, `tables` and `prepare` for the data sets of a task."""
 
 
 RELEASED = {
     "unetr": Entry("medical.models.released:load_unetr", "segmentation", "UNETR in MONAI's layouts, 0.7 to now"),
+    "3detr-scannet": Entry("pointcloud.models.three_detr_released:load_scannet", "detection", "3DETR, 18 classes"),
+    "3detr-m-scannet": Entry(
+        "pointcloud.models.three_detr_released:load_masked_scannet", "detection", "3DETR-m, 18 classes"
+    ),
+    "3detr-sunrgbd": Entry("pointcloud.models.three_detr_released:load_sunrgbd", "detection", "3DETR, 10 classes"),
+    "3detr-m-sunrgbd": Entry(
+        "pointcloud.models.three_detr_released:load_masked_sunrgbd", "detection", "3DETR-m, 10 classes"
+    ),
 }
 """Readers of released weights: `target(path, settings) -> model`."""
 

@@ -1,0 +1,139 @@
+"""Detection from a recipe to boxes in a file: train, evaluate, predict, on small rooms in seconds."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pointcloud.task import DetectionTask
+from tests.pointcloud.synthetic import CLASSES, room, write_rooms
+from vol3d import checkpoint
+from vol3d.config import load_task
+from vol3d.engine.loop import train
+from vol3d.errors import CheckpointError, DataError, UsageError
+from vol3d.scans.read_detections import read_detections
+
+RECIPE = """
+model:
+  name: 3detr
+  aggregation: {points: 64, radius_m: 0.4, neighbours: 16, widths: [16, 32]}
+  width: 32
+  encoder_layers: 1
+  encoder_dropout: 0
+  queries: 16
+  decoder_layers: 2
+  decoder_dropout: 0
+  head_dropout: 0
+  loss: {giou: 2, size: 5}
+data: {name: point_folder, root: ROOT, up: z, units: m}
+points: 512
+augment: {flip_x: 0.5, flip_y: 0.5, axis_aligned: true}
+optim: {lr: 2e-3}
+train: {epochs: 2, batch: 2, evaluate_every: 2}
+"""
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_rooms(tmp_path / "data")
+
+
+@pytest.fixture
+def recipe(tmp_path, root):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE.replace("ROOT", str(root)))
+    return path
+
+
+def test_from_recipe_to_boxes(tmp_path, recipe, root):
+    evaluation = train(load_task(recipe), tmp_path / "run")
+    assert evaluation.score_name == "ap25" and 0 <= evaluation.score <= 1
+    assert set(evaluation.summary["classes"]) == set(CLASSES)
+    assert all(png[:4] == b"\x89PNG" for png in evaluation.pictures.values()) and evaluation.pictures
+    loaded = checkpoint.load(tmp_path / "run", CPU)
+    root.rename(tmp_path / "moved")  # a checkpoint predicts without the data set
+    task = loaded.task.with_options({"score": 0.0, "up": "z", "units": "m"})
+    out = tmp_path / "out"
+    out.mkdir()
+    row = task.predict(loaded.models, tmp_path / "moved" / "room6.npy", out, CPU)
+    found = read_detections(out / "room6.json")
+    assert row["output"] == str(out / "room6.json") and row["boxes"] == len(found) > 0
+    assert found.class_names == CLASSES and json.loads((out / "room6.json").read_text())["units"] == "m"
+    assert (out / "room6.ply").read_bytes().startswith(b"ply")
+
+
+def test_more_training_beats_less(tmp_path, recipe):
+    short = train(load_task(recipe, ["train.epochs=1"]), tmp_path / "short")
+    words = ["train.epochs=200", "train.batch=6", "train.evaluate_every=200", "optim.lr=5e-3"]
+    longer = train(load_task(recipe, words), tmp_path / "long")
+    assert longer.score > 0.25 > short.score
+
+
+def test_the_number_of_workers_changes_nothing(tmp_path, recipe):
+    for workers in (0, 2):
+        train(load_task(recipe, [f"train.workers={workers}"]), tmp_path / str(workers))
+    one, other = (checkpoint.load(tmp_path / run, CPU).models[0].state_dict() for run in ("0", "2"))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_overfit_uses_the_training_scenes_undistorted(recipe):
+    task = DetectionTask(load_task(recipe).settings).overfit(1)
+    assert [scene.name for scene in task.split.train] == [scene.name for scene in task.split.validation]
+    assert task.settings.augment.flip_x == 0
+
+
+def test_evaluating_on_another_data_set(tmp_path, recipe):
+    task = DetectionTask(load_task(recipe).settings)
+    other = task.settings.data.model_copy(update={"root": write_rooms(tmp_path / "other", 2, 1)})
+    assert len(task.on(other, "all").split.validation) == 3 and len(task.on(other).split.validation) == 1
+    boxes = json.loads((other.root / "boxes.json").read_text())
+    boxes["class_names"] = ["pillar", "box"]
+    (other.root / "boxes.json").write_text(json.dumps(boxes))
+    with pytest.raises(CheckpointError, match="trained for other classes"):
+        task.on(other)
+
+
+def test_an_ensemble_takes_the_proposals_of_all(recipe):
+    task = load_task(recipe)
+    models = nn.ModuleList([task.model(), task.model()])
+    evaluation = task.evaluate(models, CPU, lambda done, total, name: None)
+    assert evaluation.summary["models"] == "proposals of 2 together"
+
+
+def test_options_of_predict(recipe):
+    task = load_task(recipe)
+    assert task.with_options({"columns": "x,y,z,ring"}).settings.predict.columns == ("x", "y", "z", "ring")
+    with pytest.raises(UsageError, match="--units"):
+        task.with_options({"units": "furlong"})
+    with pytest.raises(UsageError, match="--mirror: detection has no such option"):
+        task.with_options({"mirror": "i"})
+
+
+@pytest.mark.parametrize("points", [np.zeros((0, 3)), np.full((5, 3), np.nan)])
+def test_a_scan_without_points_is_one_message(tmp_path, recipe, points):
+    task = load_task(recipe)
+    np.save(tmp_path / "scan.npy", points.astype(np.float32))
+    with pytest.raises(DataError, match=r"scan\.npy"):
+        task.predict([task.model()], tmp_path / "scan.npy", tmp_path, CPU)
+    assert not (tmp_path / "scan.json").exists()
+
+
+@pytest.mark.parametrize("points", [np.ones((1, 3)), np.ones((700, 3)), room(0)[0] + 5000])
+def test_odd_scans_are_predicted(tmp_path, recipe, points):
+    task = load_task(recipe).with_options({"score": 0.0})
+    np.save(tmp_path / "scan.npy", points.astype(np.float32))
+    task.predict([task.model()], tmp_path / "scan.npy", tmp_path, CPU)
+    assert np.isfinite(read_detections(tmp_path / "scan.json").boxes).all()
+
+
+def test_scenes_without_boxes_train(tmp_path, recipe, root):
+    boxes = json.loads((root / "boxes.json").read_text())
+    boxes["scenes"] = {
+        name: [] if number < 4 else objects for number, (name, objects) in enumerate(boxes["scenes"].items())
+    }
+    (root / "boxes.json").write_text(json.dumps(boxes))
+    evaluation = train(load_task(recipe), tmp_path / "run")
+    assert np.isfinite(evaluation.score)
