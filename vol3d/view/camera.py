@@ -52,25 +52,35 @@ def place_camera(camera: Camera, points: np.ndarray, size: tuple[int, int], hold
 
     Args:
         camera: an azimuth or elevation of None is looked for: the side from which most points are seen.
-        points: (N, 3); two in a hundred may fall outside of the picture on each side.
+        points: (N, 3); stray ones may fall outside of the picture.
         size: width and height in pixels.
         hold: (M, 3) further points, such as corners of boxes, that must all be in the picture.
     """
     held = np.zeros((0, 3)) if hold is None else hold.reshape(-1, 3)
     sample = points[:: max(1, len(points) // _LOOKED_AT)].astype(np.float64)
-    ends = np.percentile(sample, [2, 98], axis=0) if len(sample) else held
-    body = np.concatenate((sample[((sample >= ends[0]) & (sample <= ends[-1])).all(axis=1)], held))
-    if not len(body):
-        body = np.concatenate((sample, np.zeros((1, 3))))
-    low, high = body.min(axis=0), body.max(axis=0)
+    steep, body = _body(sample, held)
     elevation = camera.elevation
     if elevation is None:
-        elevation = _STEEP if (high - low)[2] > _ROOM_LIKE * max((high - low)[:2].max(), 1e-9) else _FLAT
+        elevation = _STEEP if steep else _FLAT
     azimuth = camera.azimuth
     if azimuth is None:
         views = [_stand(body, angle, elevation, 1.0, (_COARSE, _COARSE)) for angle in _TRIED]
         azimuth = float(_TRIED[int(np.argmax([_seen(view, sample) for view in views]))])
     return _stand(body, azimuth, elevation, camera.zoom, size)
+
+
+def _body(sample: np.ndarray, held: np.ndarray) -> tuple[bool, np.ndarray]:
+    """Whether the points are as high as a room, and what must be in the picture; stray points need not."""
+    if not len(sample):
+        return True, held if len(held) else np.zeros((1, 3))
+    low, high = np.percentile(sample, [1, 99], axis=0)
+    room = bool((high - low)[2] > _ROOM_LIKE * max((high - low)[:2].max(), 1e-9))
+    if not room:  # a drive thins out towards its edges
+        low, high = np.percentile(sample, [4, 96], axis=0)
+        high[2] = np.percentile(sample[:, 2], 99)
+    core = sample[((sample >= low) & (sample <= high)).all(axis=1)]
+    body = np.concatenate((core, held))
+    return room, body if len(body) else sample
 
 
 def _stand(body: np.ndarray, azimuth: float, elevation: float, zoom: float, size: tuple[int, int]) -> View:

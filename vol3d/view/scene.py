@@ -15,7 +15,7 @@ import numpy as np
 from vol3d.scans.detections import Detections
 from vol3d.scans.volume import Segmentation, Volume
 
-Source = Literal["rgb", "class", "intensity", "height", "flat"]
+Source = Literal["rgb", "class", "height", "intensity", "flat"]
 SOURCES: tuple[Source, ...] = get_args(Source)
 TRUTH, FOUND = "ground truth", "found"
 

@@ -1,0 +1,100 @@
+"""Files to a scene: which is a cloud, which a volume, which a mask, and which boxes belong to which scan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vol3d.errors import UsageError
+from vol3d.scans.find import DICOM, SUFFIXES, is_dicom
+from vol3d.scans.find_points import POINT_SUFFIXES
+from vol3d.view.scene import Opening, ViewScene
+
+_KNOWN = "a point cloud ({}), boxes (.json), a volume ({}) or a DICOM folder".format(
+    " ".join(POINT_SUFFIXES), " ".join(SUFFIXES)
+)
+
+
+@dataclass(frozen=True)
+class PointOptions:
+    """What is known of point files that they do not say; see `vol3d.scans.read_points`."""
+
+    columns: tuple[str, ...] | None = None
+    up: str = "auto"
+    units: str = "auto"
+
+
+def load_view(
+    paths: Sequence[str | Path],
+    opening: Opening = Opening(),  # noqa: B008 (frozen)
+    points: PointOptions = PointOptions(),
+) -> ViewScene:
+    """Read everything that is to be seen together.
+
+    Args:
+        paths: point clouds with the JSON of their boxes (annotated, found or both; the JSON alone finds the scan that
+            it names), or one volume with masks on its grid.
+        opening: what is shown at first.
+        points: what point files do not say.
+
+    Raises:
+        UsageError: no file, a file of no known kind, clouds and volumes together, boxes of another scan, two images, a
+            class or colour that the scene lacks.
+        DataError: what the reader of each format refuses; masks on another grid, boxes far from all points.
+    """
+    kinds: dict[str, list[Path]] = {"points": [], "boxes": [], "volume": []}
+    for path in dict.fromkeys(Path(path).expanduser() for path in paths):
+        kinds[kind_of(path)].append(path)
+    if kinds["volume"] and (kinds["points"] or kinds["boxes"]):
+        got = f"{kinds['volume'][0].name} with {(kinds['points'] + kinds['boxes'])[0].name}"
+        raise UsageError("a volume and points are no one scene", got=got, do="Look at them one after the other.")
+    if kinds["volume"]:
+        from vol3d.view.load_volume import load_volume
+
+        scene = load_volume(kinds["volume"])
+    elif kinds["points"] or kinds["boxes"]:
+        from vol3d.view.load_clouds import load_clouds
+
+        scene = load_clouds(kinds["points"], kinds["boxes"], points)
+    else:
+        raise UsageError("nothing to look at", wanted=_KNOWN)
+    _check(scene, opening)
+    return replace(scene, opening=opening)
+
+
+def kind_of(path: Path) -> str:
+    """`points`, `boxes` or `volume`.
+
+    Raises:
+        UsageError: it does not exist, or its name and its first bytes say nothing that is known.
+    """
+    if not path.exists():
+        raise UsageError("no such file or folder", where=path)
+    name = path.name.lower()
+    if path.is_dir() or name.endswith((*SUFFIXES, *DICOM)):
+        return "volume"
+    if name.endswith(".json"):
+        return "boxes"
+    if name.endswith(POINT_SUFFIXES):
+        return "points"
+    if is_dicom(path):
+        return "volume"
+    raise UsageError("neither a scan nor a result", where=path, wanted=_KNOWN)
+
+
+def _check(scene: ViewScene, opening: Opening) -> None:
+    """Refuse to open with what the scene does not have."""
+    sources = scene.colour_sources()
+    if opening.source is not None and scene.volume is not None:
+        raise UsageError("only points have colours to choose from", where="--color", got=opening.source)
+    if opening.source is not None and opening.source not in sources:
+        raise UsageError("no cloud here has it", where="--color", got=opening.source, wanted=" or ".join(sources))
+    organs = [
+        name for mask in (scene.volume.masks if scene.volume else ()) for name in mask.segmentation.class_names[1:]
+    ]
+    known = list(dict.fromkeys((*scene.class_colours, *organs)))
+    for name in opening.classes or ():
+        if name not in known:
+            wanted = ", ".join(known) or "nothing, there are no classes here"
+            raise UsageError("no such class here", where="--classes", got=name, wanted=wanted)

@@ -1,0 +1,151 @@
+"""Point clouds and the boxes that belong to them, brought into one frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vol3d.errors import DataError, UsageError
+from vol3d.files import read_json
+from vol3d.scans.detections import Detections
+from vol3d.scans.find_points import points_file_stem
+from vol3d.scans.points import PointCloud
+from vol3d.scans.read_detections import read_detections
+from vol3d.view.palette import INK, class_colours
+from vol3d.view.scene import FOUND, TRUTH, BoxLayer, PointLayer, ViewScene
+
+if TYPE_CHECKING:
+    from vol3d.view.load import PointOptions
+
+_FLAT = ("#a9b2bb", "#88ccee", "#e6b366", "#7fc99a", "#d98fa5")
+_MARGIN_M = 1.0  # how far from the points a box may stand
+
+
+def load_clouds(clouds: Sequence[Path], boxes: Sequence[Path], options: PointOptions) -> ViewScene:
+    """See `vol3d.view.load.load_view`."""
+    made_for = {path: _made_for(path) for path in boxes}
+    notes: list[str] = []
+    if not clouds:
+        clouds, notes = _find_sources(made_for)
+    else:
+        _check_sources(made_for, clouds)
+    read = [_read(path, made_for, options) for path in clouds]
+    origin = read[0].origin if read else np.zeros(3)
+    layers = [_layer(cloud, origin, number, len(read)) for number, cloud in enumerate(read)]
+    found = [(path, read_detections(path, origin)) for path in boxes]
+    for path, detections in found:
+        _check_place(path, detections, layers)
+    names = dict.fromkeys(name for _, detections in found for name in detections.class_names)
+    colours = class_colours(("boxes",), len(names)).values()
+    stem = points_file_stem(read[0].source or "") if read else boxes[0].stem
+    more = len(read) + len(boxes) - 1 if len(read) > 1 else 0
+    return ViewScene(
+        title=stem + (f" and {more} more" if more else ""),
+        points=tuple(layers),
+        boxes=_box_layers(found),
+        class_colours=dict(zip(names, colours, strict=True)),
+        notes=(*(note for cloud in read for note in cloud.notes), *notes),
+        origin=origin,
+        sources=(*clouds, *boxes),
+    )
+
+
+def _made_for(path: Path) -> tuple[str | None, np.ndarray]:
+    """Name of the scan that the boxes were made for, and the way (4, 4) from their frame to the scan's file."""
+    value = read_json(path)
+    about = value if isinstance(value, dict) else {}
+    source, matrix = about.get("source"), about.get("file_from_scan", np.eye(4).tolist())
+    if source is not None and not isinstance(source, str):
+        raise DataError("the source is no name", where=path, got=source)
+    try:
+        file_from_scan = np.array(matrix, np.float64)
+        whole = file_from_scan.shape == (4, 4) and abs(np.linalg.det(file_from_scan[:3, :3])) > 1e-12
+    except (TypeError, ValueError):
+        whole = False
+    if not whole:
+        raise DataError("file_from_scan is no matrix", where=path, got=matrix, wanted="4 rows of 4 numbers")
+    return source, file_from_scan
+
+
+def _find_sources(made_for: dict[Path, tuple[str | None, np.ndarray]]) -> tuple[list[Path], list[str]]:
+    """The scans that the boxes name: beside them, in the folder above, or in the current one."""
+    found: dict[Path, None] = {}
+    notes = []
+    for path, (source, _) in made_for.items():
+        if source is None:
+            continue
+        name = Path(source).name  # a name, never a way to another place
+        places = [folder / name for folder in (path.parent, path.parent.parent, Path())]
+        scan = next((place for place in places if place.is_file()), None)
+        if scan is None:
+            notes.append(f"{name}, which the boxes belong to, was not found beside {path.name}; give it too")
+        else:
+            found[scan] = None
+    return list(found), notes
+
+
+def _check_sources(made_for: dict[Path, tuple[str | None, np.ndarray]], clouds: Sequence[Path]) -> None:
+    stems = {points_file_stem(cloud) for cloud in clouds}
+    for path, (source, _) in made_for.items():
+        if source is not None and points_file_stem(source) not in stems:
+            got = ", ".join(cloud.name for cloud in clouds)
+            raise UsageError("these boxes belong to another scan", where=path, got=got, wanted=source)
+
+
+def _read(path: Path, made_for: dict[Path, tuple[str | None, np.ndarray]], options: PointOptions) -> PointCloud:
+    """The cloud with its axes and unit as the boxes that were made for it have them."""
+    from vol3d.scans.read_points import read_points
+
+    cloud = read_points(path, columns=options.columns, up=options.up, units=options.units)
+    stem = points_file_stem(path)
+    for source, file_from_scan in made_for.values():
+        if source is None or points_file_stem(source) != stem:
+            continue
+        turn = np.linalg.inv(file_from_scan) @ cloud.file_from_scan
+        if np.allclose(turn, np.eye(4), atol=1e-6):
+            continue
+        xyz = (cloud.xyz.astype(np.float64) @ turn[:3, :3].T).astype(np.float32)
+        origin = turn[:3, :3] @ cloud.origin + turn[:3, 3]
+        note = "axes and unit of the points follow the file of the boxes"
+        return PointCloud(xyz, cloud.columns, cloud.faces, origin, path, (note,), file_from_scan)
+    return cloud
+
+
+def _layer(cloud: PointCloud, origin: np.ndarray, number: int, count: int) -> PointLayer:
+    shift = (cloud.origin - origin).astype(np.float32)
+    intensity, classes = cloud.columns.get("intensity"), cloud.columns.get("class")
+    return PointLayer(
+        name=(cloud.source or Path("points")).name,
+        xyz=cloud.xyz + shift if shift.any() else cloud.xyz,
+        rgb=cloud.columns.get("rgb"),
+        intensity=None if intensity is None else np.nan_to_num(intensity.astype(np.float32), posinf=0.0, neginf=0.0),
+        classes=None if classes is None else np.maximum(classes.astype(np.int64), 0),
+        flat=_FLAT[number % len(_FLAT)] if count > 1 else _FLAT[0],
+    )
+
+
+def _check_place(path: Path, detections: Detections, layers: Sequence[PointLayer]) -> None:
+    if not len(detections) or not layers:
+        return
+    low = np.min([layer.xyz.min(axis=0) for layer in layers], axis=0) - _MARGIN_M
+    high = np.max([layer.xyz.max(axis=0) for layer in layers], axis=0) + _MARGIN_M
+    centres, reach = detections.boxes[:, :3], detections.boxes[:, 3:6].max(axis=1, keepdims=True) / 2
+    if not ((centres + reach >= low) & (centres - reach <= high)).all(axis=1).any():
+        got = f"boxes around ({', '.join(f'{value:.1f}' for value in centres.mean(axis=0))}) m"
+        wanted = " to ".join(f"({', '.join(f'{value:.1f}' for value in end)})" for end in (low, high))
+        raise DataError("all boxes lie outside of the scan", where=path, got=got, wanted=wanted)
+
+
+def _box_layers(found: Sequence[tuple[Path, Detections]]) -> tuple[BoxLayer, ...]:
+    """Annotations, whose scores are all 1, in one colour where there are detections to tell them from."""
+    scored = [not len(boxes) or bool((boxes.scores != 1).any()) for _, boxes in found]
+    layers = []
+    for (path, boxes), has_scores in zip(found, scored, strict=True):
+        name = FOUND if has_scores else TRUTH
+        if scored.count(has_scores) > 1:
+            name += f" ({path.stem})"
+        layers.append(BoxLayer(name, boxes, has_scores, INK if any(scored) and not has_scores else None))
+    return tuple(layers)

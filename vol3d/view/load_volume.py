@@ -1,0 +1,137 @@
+"""One volume and the masks on its grid, all turned to RAS order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vol3d.errors import DataError, UsageError, Vol3dError
+from vol3d.files import read_json
+from vol3d.scans.find import is_dicom, scan_stem
+from vol3d.scans.orientation import reorient
+from vol3d.scans.read import read_labels, read_volume
+from vol3d.scans.volume import Segmentation, Volume
+from vol3d.view.palette import class_colours
+from vol3d.view.scene import MaskLayer, ViewScene, VolumeLayer
+
+_LOOKED_AT = 24  # slices that tell labels from an image
+_ALIKE = 0.5  # share of voxels that equal their neighbour: labels have 0.7 and more, noise 0.1 and less
+_CT_AIR_HU, _SOFT_TISSUE_HU = -500.0, (-160.0, 240.0)
+_PERCENTILES = (0.5, 99.5)
+
+
+def load_volume(paths: Sequence[Path]) -> ViewScene:
+    """See `vol3d.view.load.load_view`."""
+    image: Volume | None = None
+    images: list[Path] = []
+    masks: list[Path] = []
+    for path in paths:
+        if _is_dicom_seg(path):
+            masks.append(path)
+            continue
+        volume = read_volume(path)
+        if not looks_like_labels(volume.array[0]):
+            image, images = volume, [*images, path]
+        else:
+            masks.append(path)
+    if len(images) > 1:
+        do = "Look at one image at a time."
+        raise UsageError("two images", where=images[1], got=f"{images[0].name} and {images[1].name}", do=do)
+    labels = {path: _read_mask(path) for path in masks}
+    if image is None:
+        first = labels[masks[0]]
+        image = Volume(first.labels[None].astype(np.float32), first.grid, masks[0])
+    notes = image.notes
+    if len(image.array) > 1:
+        notes = (*notes, f"the first of {len(image.array)} channels is shown")
+        image = image.with_array(image.array[:1])
+    layer = _layer(reorient(image, "RAS"), labels)
+    title = scan_stem(images[0] if images else masks[0])
+    return ViewScene(title, volume=layer, notes=notes, sources=tuple(paths))
+
+
+def looks_like_labels(array: np.ndarray) -> bool:
+    """True for whole numbers from 0 of which neighbours (i, j, k) mostly agree; zeros do not count."""
+    slices = array[:, :, :: max(1, array.shape[2] // _LOOKED_AT)]
+    if not np.isfinite(slices).all() or (slices < 0).any() or (slices != np.floor(slices)).any():
+        return False
+    here, there = slices[:-1], slices[1:]
+    either = (here > 0) | (there > 0)
+    return bool(either.any()) and float((here == there)[either].mean()) > _ALIKE
+
+
+def grey_window(array: np.ndarray) -> tuple[float, float]:
+    """Values that are black and white: soft tissue where there is air as in CT, else percentiles."""
+    some = array[tuple(slice(None, None, max(1, side // 96)) for side in array.shape)]
+    some = some[np.isfinite(some)]
+    if not some.size:
+        return 0.0, 1.0
+    low, high = (float(value) for value in np.percentile(some, _PERCENTILES))
+    if low < _CT_AIR_HU and high > 0:
+        return _SOFT_TISSUE_HU
+    return (low, high) if high > low else (low - 0.5, low + 0.5)
+
+
+def _layer(image: Volume, labels: dict[Path, Segmentation]) -> VolumeLayer:
+    stems = [scan_stem(path) for path in labels]
+    names = ["mask"] if len(stems) == 1 else [f"{stem} {stems[:n].count(stem) + 1}" if stem in stems[:n] else stem
+                                              for n, stem in enumerate(stems)]  # fmt: skip
+    turned = [_on_grid(path, labels[path], image) for path in labels]
+    present = [[int(label) for label in np.unique(one.labels) if label] for one in turned]
+    most = max((len(one.class_names) - 1 for one in turned), default=0)
+    colours = class_colours(tuple(names), most)
+    masks = tuple(
+        MaskLayer(name, one, {label: colours[name, label] for label in found})
+        for name, one, found in zip(names, turned, present, strict=True)
+    )
+    return VolumeLayer((image.source or Path("volume")).name, image, grey_window(image.array[0]), masks)
+
+
+def _on_grid(path: Path, mask: Segmentation, image: Volume) -> Segmentation:
+    turned = reorient(Volume(mask.labels[None], mask.grid, path), "RAS")
+    if not turned.grid.same_place(image.grid):
+        raise DataError(
+            "the mask is not on the grid of the image", where=path,
+            got=f"{turned.grid.shape} at {_place(turned)}", wanted=f"{image.grid.shape} at {_place(image)}",
+        )  # fmt: skip
+    return Segmentation(turned.array[0], image.grid, mask.class_names, mask.source)
+
+
+def _place(volume: Volume) -> str:
+    spacing = " x ".join(f"{side:.3g}" for side in volume.grid.spacing_mm)
+    return f"({', '.join(f'{value:.1f}' for value in volume.affine[:3, 3])}) mm, spacing {spacing}"
+
+
+def _is_dicom_seg(path: Path) -> bool:
+    if path.is_dir() or not is_dicom(path):
+        return False
+    from vol3d.scans.dicom_seg import is_dicom_seg
+
+    return is_dicom_seg(path)
+
+
+def _read_mask(path: Path) -> Segmentation:
+    if _is_dicom_seg(path):
+        from vol3d.scans.dicom_seg import read_dicom_seg
+
+        return read_dicom_seg(path)
+    volume = read_labels(path)
+    known = _listed_names(path)
+    top = int(volume.array.max(initial=0))
+    names = ("background", *(known.get(label, f"label {label}") for label in range(1, max(top, *known, 0) + 1)))
+    return Segmentation(volume.array[0], volume.grid, names, path)
+
+
+def _listed_names(path: Path) -> dict[int, str]:
+    """Label -> class name from the `dataset.json` of MSD and nnU-Net in the folder above, if there is one."""
+    listing = path.resolve().parent.parent / "dataset.json"
+    try:
+        value = read_json(listing) if listing.is_file() else {}
+        named = value.get("labels") if isinstance(value, dict) else None
+        pairs = named.items() if isinstance(named, dict) else ()
+        both = [(key, name) if isinstance(name, str) else (name, key) for key, name in pairs]
+        return {int(label): str(name) for label, name in both if int(label) > 0}
+    except (Vol3dError, TypeError, ValueError):
+        return {}
