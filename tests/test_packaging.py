@@ -24,6 +24,7 @@ def test_the_wheel_is_complete(tmp_path: Path):
     names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
     recipes = {f"vol3d/configs/{path.relative_to(PROJECT / 'configs')}" for path in PROJECT.glob("configs/**/*.yaml")}
     data = {str(path.relative_to(PROJECT)) for path in PROJECT.glob("medical/s*/**/*.*") if path.suffix != ".py"}
+    data |= {str(path.relative_to(PROJECT)) for path in PROJECT.glob("vol3d/view/page/static/**/*") if path.is_file()}
     other = {"vol3d/py.typed", "vol3d/sparse/launch.json", "vol3d/report/style.css", "vol3d/report/script.js"}
     assert recipes and data and recipes | data | other <= names
     assert not [name for name in names if name.startswith(("tests/", "configs/", "benchmarks/"))]

@@ -1,0 +1,181 @@
+"""The page in headless Chromium with software WebGL: what is sent is shown, and each control does what it says."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from tests.vol3d.view.page.browser import Browser
+from tests.vol3d.view.page.scenes import organ, room
+from vol3d.view.page.payload import describe
+from vol3d.view.page.server import PageServer
+from vol3d.view.scene import PointLayer, ViewScene
+
+SET = "const input = document.querySelector(%r); input.value = %r; input.dispatchEvent(new Event(%r));"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with Browser() as window:
+        yield window
+
+
+@contextmanager
+def opened(browser: Browser, scene: ViewScene) -> Iterator[Browser]:
+    with PageServer(describe(scene)) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        browser.open(server.url)
+        until(browser, lambda state: state.get("ready") or "error" in state)
+        yield browser
+        assert browser.log() == []
+        server.shutdown()
+
+
+def state(browser: Browser) -> dict[str, Any]:
+    return browser.run("return window.vol3d?.state ?? {}")
+
+
+def until(browser: Browser, true: Callable[[dict[str, Any]], Any], seconds: float = 60) -> dict[str, Any]:
+    end = time.monotonic() + seconds
+    while not true(now := state(browser)):
+        assert time.monotonic() < end, now
+        time.sleep(0.05)
+    return now
+
+
+def picture(browser: Browser) -> np.ndarray:
+    """(rows, columns, 3) of the part of the window that is drawn."""
+    browser.run("window.vol3d.view.stage.draw()")
+    left = browser.run("return Math.round(document.getElementById('viewport').getBoundingClientRect().left)")
+    return imread(io.BytesIO(browser.screenshot()))[:, left:, :3]
+
+
+def slide(browser: Browser, element: str, value: float) -> None:
+    browser.run(SET % (element, value, "input"))
+
+
+def test_the_page_shows_as_many_points_and_boxes_as_were_sent(browser: Browser):
+    scene = room()
+    with opened(browser, scene):
+        now = state(browser)
+        assert now["points"] == 3000
+        assert [(b["name"], b["count"], b["shown"]) for b in now["boxes"]] == [("ground truth", 3, 3), ("found", 4, 4)]
+        assert browser.run("return document.getElementById('subtitle').textContent") == "3,000 points, 7 boxes"
+        assert "turned z up" in browser.run("return document.getElementById('sections').textContent")
+        seen = picture(browser)
+        ground = seen[2, 2]
+        assert 0.02 < (np.abs(seen - ground).max(axis=-1) > 0.1).mean() < 0.9
+        for colour in ((86, 193, 255), (255, 166, 43)):  # the lines of both layers
+            assert (np.abs(seen * 255 - colour).max(axis=-1) < 3).sum() > 100
+
+
+def test_the_score_slider_hides_what_is_less_sure_but_no_annotation(browser: Browser):
+    with opened(browser, room()):
+        for score, shown in ((0.5, 2), (1.0, 0), (0.0, 4)):
+            slide(browser, "#score", score)
+            assert [layer["shown"] for layer in state(browser)["boxes"]] == [3, shown]
+
+
+def test_the_class_list_counts_and_filters(browser: Browser):
+    with opened(browser, room()):
+        rows = browser.run("return [...document.querySelectorAll('#classes label')].map((row) => row.textContent)")
+        assert rows == ["chair5", "table2"]
+        browser.run("document.querySelector('#classes input').click()")
+        assert [layer["shown"] for layer in state(browser)["boxes"]] == [1, 1]
+        browser.run("[...document.querySelectorAll('#classes .link')].find((b) => b.textContent === 'none').click()")
+        assert [layer["shown"] for layer in state(browser)["boxes"]] == [0, 0]
+
+
+def test_a_click_on_a_box_tells_what_it_is_and_a_filter_lets_go_of_it(browser: Browser):
+    with opened(browser, room()):
+        browser.run("document.querySelectorAll('section button')[1].click()")  # from above
+        time.sleep(0.6)
+        x, y = browser.run(
+            "const left = document.getElementById('viewport').getBoundingClientRect().left;"
+            "const [x, y] = window.vol3d.view.stage.project(2, -2, 0.4); return [Math.round(x + left), Math.round(y)];"
+        )
+        browser.click(x, y)
+        assert until(browser, lambda now: now["selected"])["selected"] == "chair 0.20"
+        text = browser.run("return document.getElementById('box').innerText")
+        assert "2.00 -2.00 0.40 m" in " ".join(text.split()) and "-57.3°" in text and "0.200" in text
+        slide(browser, "#score", 0.5)
+        assert state(browser)["selected"] is None
+
+
+def test_keys_walk_through_the_boxes(browser: Browser):
+    with opened(browser, room()):
+        press = "dispatchEvent(new KeyboardEvent('keydown', {key: %r, bubbles: true}));"
+        for key, chosen in (("n", "table"), ("n", "chair"), ("p", "table"), ("p", "chair 0.20"), ("Escape", None)):
+            browser.run("document.querySelector('.pane')." + press % key)
+            assert state(browser)["selected"] == chosen
+
+
+def test_colour_size_and_height_change_the_picture(browser: Browser):
+    with opened(browser, room()):
+        before = picture(browser)
+        browser.run(
+            "const s = document.querySelector('select'); s.value = 'height'; s.dispatchEvent(new Event('change'))"
+        )
+        coloured = picture(browser)
+        slide(browser, "#size", 8)
+        large = picture(browser)
+        slide(browser, "#height", -1)
+        none = picture(browser)
+        for first, second in ((before, coloured), (coloured, large), (large, none)):
+            assert (np.abs(first - second).max(axis=-1) > 0.1).mean() > 0.01
+
+
+@pytest.mark.parametrize("points", [0, 1])
+def test_clouds_of_no_and_of_one_point_are_shown(browser: Browser, points: int):
+    with opened(browser, ViewScene("small", (PointLayer("p", np.zeros((points, 3), np.float32)),))):
+        assert state(browser)["points"] == points
+
+
+def test_a_volume_is_cut_where_its_mask_is_and_its_surface_arrives(browser: Browser):
+    with opened(browser, organ()):
+        now = until(browser, lambda now: now["surfaces"] == 1)
+        assert (now["shape"], now["index"]) == ([20, 24, 28], [10, 12, 14]) and now["triangles"] > 500
+        told = " ".join(now["here"].split())
+        assert "Value 900" in told and "kidney" in told and "0.0 17.0 28.0 mm" in told
+        assert browser.run("return document.getElementById('subtitle').textContent") == (
+            "20 × 24 × 28 voxels of 2 × 1 × 1.5 mm"
+        )
+        assert picture(browser).std() > 0.05
+
+
+def test_sliders_and_wheel_move_the_planes_and_window_and_organs_change_them(browser: Browser):
+    with opened(browser, organ()):
+        until(browser, lambda now: now["surfaces"] == 1)
+        before = picture(browser)
+        browser.run(
+            "const s = document.querySelector('.plane input'); s.value = 3; s.dispatchEvent(new Event('input'))"
+        )
+        assert state(browser)["index"] == [10, 12, 3] and "Voxel\n10 12 3" in state(browser)["here"].replace("  ", " ")
+        browser.run("document.querySelectorAll('.plane')[2].dispatchEvent(new WheelEvent('wheel', {deltaY: -1}))")
+        assert state(browser)["index"] == [11, 12, 3]
+        moved = picture(browser)
+        slide(browser, "#level", 2500)
+        dark = picture(browser)
+        assert dark.mean() < moved.mean() and np.abs(moved - before).max() > 0.3
+        browser.run("document.querySelector('.mask input').click()")
+        now = state(browser)
+        assert now["organs"] == [[False]] and now["triangles"] == 0
+
+
+def test_a_server_that_is_gone_is_told_in_words(browser: Browser):
+    with PageServer(describe(room())) as server:
+        del server.payload.buffers["cloud0-xyz"]
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        browser.open(server.url)
+        assert "does not answer" in until(browser, lambda now: "error" in now)["error"]
+        assert "does not answer" in browser.run("return document.getElementById('loading').innerText")
+        server.shutdown()
+    browser.log()

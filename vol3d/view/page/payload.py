@@ -1,0 +1,129 @@
+"""A scene as a browser gets it: a short description in JSON, and raw arrays for the graphics card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from vol3d.view.boxes import box_colours, box_lines, corners
+from vol3d.view.camera import place_camera
+from vol3d.view.colours import HEIGHTS, INTENSITIES, UNLABELLED, value_range
+from vol3d.view.page.buffers import Buffers, as_buffer
+from vol3d.view.page.voxels import describe_volume
+from vol3d.view.palette import class_colours
+from vol3d.view.scene import BoxLayer, PointLayer, ViewScene
+
+MOST_POINTS = 2_000_000
+
+
+@dataclass(frozen=True)
+class Payload:
+    """What is sent.
+
+    Args:
+        description: what `scene.json` holds.
+        buffers: name -> makes the bytes of one array, little-endian, when they are asked for.
+    """
+
+    description: dict[str, Any]
+    buffers: Buffers = field(default_factory=dict)
+
+    def json(self) -> bytes:
+        """The description as UTF-8."""
+        return json.dumps(self.description, ensure_ascii=False, allow_nan=False).encode()
+
+
+def describe(scene: ViewScene, most_points: int = MOST_POINTS) -> Payload:
+    """The payload of a scene.
+
+    Args:
+        most_points: of more points (all clouds together) as many are drawn at random, and a note says so.
+    """
+    payload = Payload({})
+    total = sum(len(layer.xyz) for layer in scene.points)
+    share = min(1.0, most_points / max(total, 1))
+    notes = list(scene.notes)
+    if share < 1:
+        notes.append(f"Shown are {most_points:,} of {total:,} points ({share:.0%}), drawn at random.")
+    classes = class_colours(("points",), 14).values()
+    payload.description.update(
+        title=scene.title,
+        unit="mm" if scene.volume else "m",
+        origin=[float(value) for value in scene.origin],
+        opening=asdict(scene.opening) | {"camera": _camera(scene)},
+        sources=list(scene.colour_sources()),
+        ramps={"height": list(HEIGHTS), "intensity": list(INTENSITIES), "class": [UNLABELLED, *classes]},
+        class_colours=scene.class_colours,
+        clouds=[_describe_points(layer, share, f"cloud{i}", payload) for i, layer in enumerate(scene.points)],
+        boxes=[_describe_boxes(scene, layer, f"boxes{i}", payload) for i, layer in enumerate(scene.boxes)],
+        volume=None if scene.volume is None else describe_volume(scene.volume, payload.buffers, notes),
+        notes=notes,
+    )
+    return payload
+
+
+def _camera(scene: ViewScene) -> dict[str, float]:
+    """Where the eye stands, in degrees, as in the picture; the page itself finds out how far away."""
+    camera = scene.opening.camera
+    if scene.volume is not None:
+        azimuth = 60.0 if camera.azimuth is None else camera.azimuth
+        return {"azimuth": azimuth, "elevation": camera.elevation or 20.0, "zoom": camera.zoom}
+    points = [layer.xyz for layer in scene.points] or [np.zeros((0, 3), np.float32)]
+    hold = [corners(layer.detections.boxes).reshape(-1, 3) for layer in scene.boxes] or [np.zeros((0, 3))]
+    into = place_camera(camera, np.concatenate(points), (960, 720), np.concatenate(hold)).axes[2]
+    azimuth, elevation = np.degrees((np.arctan2(-into[1], -into[0]), np.arcsin(-into[2])))
+    return {"azimuth": float(azimuth), "elevation": float(elevation), "zoom": camera.zoom}
+
+
+def _describe_points(layer: PointLayer, share: float, name: str, payload: Payload) -> dict[str, Any]:
+    total = len(layer.xyz)
+    kept: Any = slice(None)
+    if share < 1:
+        kept = np.sort(np.random.default_rng(0).choice(total, int(total * share), replace=False))
+    columns: dict[str, np.ndarray] = {"xyz": layer.xyz[kept].astype("<f4", copy=False)}
+    if layer.rgb is not None:
+        columns["rgb"] = layer.rgb[kept]
+    if layer.intensity is not None:
+        columns["intensity"] = _to_bytes(layer.intensity, kept)
+    if layer.classes is not None:
+        # The colours of the 14 classes repeat, as in the picture.
+        columns["class"] = np.where(layer.classes > 0, (layer.classes - 1) % 14 + 1, 0).astype(np.uint8)[kept]
+    for column, values in columns.items():
+        payload.buffers[f"{name}-{column}"] = partial(as_buffer, values)
+    return {
+        "name": layer.name,
+        "total": total,
+        "shown": len(columns["xyz"]),
+        "flat": layer.flat,
+        "sources": list(layer.sources()),
+        "height_range": value_range(layer.xyz[:, 2]),
+        "buffers": {column: f"{name}-{column}" for column in columns},
+    }
+
+
+def _to_bytes(values: np.ndarray, kept: Any) -> np.ndarray:
+    """0 to 255 from the 1st to the 99th percentile; what is not finite is 0."""
+    low, high = value_range(values)
+    scaled = (values[kept].astype(np.float32) - low) / max(high - low, 1e-6)
+    return (np.nan_to_num(scaled, nan=0.0).clip(0, 1) * 255).astype(np.uint8)
+
+
+def _describe_boxes(scene: ViewScene, layer: BoxLayer, name: str, payload: Payload) -> dict[str, Any]:
+    boxes = layer.detections
+    lines = box_lines(boxes.boxes).astype("<f4")
+    payload.buffers[f"{name}-lines"] = partial(as_buffer, lines)
+    return {
+        "name": layer.name,
+        "scored": layer.scored,
+        "own_colour": layer.colour,
+        "colours": box_colours(scene, layer),
+        "lines_per_box": lines.shape[1],
+        "lines": f"{name}-lines",
+        "boxes": [[float(value) for value in box] for box in boxes.boxes],
+        "scores": [float(score) for score in boxes.scores],
+        "classes": boxes.names(),
+    }

@@ -1,0 +1,161 @@
+"""A web server for one user on one machine.
+
+Others on the machine can reach 127.0.0.1 too, and a page on the internet can have a browser ask it by a name that it
+makes point here. So a random token leads every path, the Host header must name this machine, and nothing but the listed
+paths exists; whatever is wrong gets the same answer, 404.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import hashlib
+import os
+import re
+import secrets
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from vol3d.errors import UsageError
+from vol3d.view.page.buffers import Buffer
+from vol3d.view.page.payload import Payload
+
+_STATIC = Path(__file__).parent / "static"
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_HOSTS = {"127.0.0.1", "localhost"}
+
+
+class PageServer(ThreadingHTTPServer):
+    """Serves the page and one payload on 127.0.0.1; a context manager that closes it.
+
+    Args:
+        payload: the scene.
+        port: None takes a free one.
+
+    Raises:
+        UsageError: the port is taken, not allowed, or not one.
+    """
+
+    daemon_threads = True
+    allow_reuse_address = os.name != "nt"  # there it would share a port that another program listens on
+
+    def __init__(self, payload: Payload, port: int | None = None) -> None:
+        self.payload = payload
+        self.token = secrets.token_urlsafe(24)
+        # A browser's command line can be read by everybody, so what stands there opens the page once.
+        self.ticket: str | None = secrets.token_urlsafe(24)
+        self.description = payload.json()
+        self.files = static_files()
+        self.policy = content_policy(self.files["index.html"])
+        if port is not None and not 0 < port < 1 << 16:
+            raise UsageError("not a port", where="--port", got=port, wanted="1 to 65535")
+        try:
+            super().__init__(("127.0.0.1", port or 0), _Handler)
+        except OSError as error:
+            what = {errno.EADDRINUSE: "the port is taken", errno.EACCES: "the port is not allowed"}
+            do = "Choose another one, or none to get one that is free."
+            reason = what.get(error.errno or 0, f"the port cannot be used ({error.strerror})")
+            raise UsageError(reason, where="--port", got=port, do=do) from error
+
+    @property
+    def url(self) -> str:
+        """The page's address with its token."""
+        return f"http://127.0.0.1:{self.server_port}/{self.token}/"
+
+    @property
+    def ticket_url(self) -> str:
+        """An address that leads to the page once."""
+        return f"http://127.0.0.1:{self.server_port}/{self.ticket}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A tab that was closed while it loaded is no fault; everything else is told as usual."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+def static_files() -> dict[str, bytes]:
+    """The page's files by their path; there are no others."""
+    files = (path for path in _STATIC.rglob("*") if path.suffix in _TYPES)
+    return {path.relative_to(_STATIC).as_posix(): path.read_bytes() for path in files}
+
+
+def content_policy(html: bytes) -> str:
+    """What the page may load: its own files, and the import map that stands in it, by its hash."""
+    inline = re.findall(rb"<script type=\"importmap\">(.*?)</script>", html, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in inline]
+    scripts = " ".join(["'self'", *(f"'sha256-{value}'" for value in hashes)])
+    return (
+        f"default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: PageServer
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "vol3d", ""
+    timeout = 60
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def _answer(self, body: bool) -> None:
+        path = urlsplit(self.path).path
+        if not self._is_for_this_machine():
+            self._send(404, b"", "text/plain", body)
+        elif self.server.ticket and secrets.compare_digest(path.encode(), f"/{self.server.ticket}".encode()):
+            self.server.ticket = None
+            self._send(302, b"", "text/plain", body, location=f"/{self.server.token}/")
+        elif (found := self._find(path)) is not None:
+            self._send(200, *found, body)
+        else:
+            self._send(404, b"", "text/plain", body)
+
+    def _is_for_this_machine(self) -> bool:
+        # Any port: the user's end of the SSH tunnel may have another one.
+        return self.headers.get("Host", "").rsplit(":", 1)[0].lower() in _HOSTS
+
+    def _find(self, path: str) -> tuple[Buffer, str] | None:
+        _, token, *rest = [*path.split("/", 2), ""][:4]
+        if not secrets.compare_digest(token.encode(), self.server.token.encode()) or path.count("/") < 2:
+            return None
+        name = rest[0] or "index.html"
+        if name in self.server.files:
+            return self.server.files[name], _TYPES[Path(name).suffix]
+        if name == "scene.json":
+            return self.server.description, "application/json"
+        buffer = self.server.payload.buffers.get(name.removeprefix("data/")) if name.startswith("data/") else None
+        return None if buffer is None else (buffer(), "application/octet-stream")
+
+    def _send(self, status: int, content: Buffer, kind: str, body: bool, location: str | None = None) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        if location:
+            self.send_header("Location", location)
+        for name, value in (
+            ("Content-Security-Policy", self.server.policy),
+            ("Cache-Control", "no-store"),
+            ("Referrer-Policy", "no-referrer"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Cross-Origin-Resource-Policy", "same-origin"),
+            ("Cross-Origin-Opener-Policy", "same-origin"),
+        ):
+            self.send_header(name, value)
+        self.end_headers()
+        if body:
+            self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Silent: the terminal holds the address."""

@@ -1,0 +1,59 @@
+"""Shows a scene in a browser: on this machine, or through SSH on the user's own."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import sys
+import webbrowser
+
+from vol3d.view.page.payload import describe
+from vol3d.view.page.server import PageServer
+from vol3d.view.scene import ViewScene
+
+
+def serve(scene: ViewScene, port: int | None = None, open_browser: bool = True) -> None:
+    """Serves the scene on 127.0.0.1 until Ctrl-C; prints the address and the `ssh -L` line that brings it elsewhere.
+
+    Args:
+        port: a free one is taken where none is given.
+        open_browser: opens the page where there is a display and nobody is logged in over SSH.
+
+    Raises:
+        UsageError: the port is taken, not allowed, or none.
+    """
+    with PageServer(describe(scene), port) as server:
+        print("\n".join(instructions(server)), flush=True)
+        if open_browser and has_display():
+            webbrowser.open(server.ticket_url)
+        try:
+            server.serve_forever(poll_interval=0.2)
+        except KeyboardInterrupt:
+            print("\nStopped.", flush=True)
+
+
+def instructions(server: PageServer) -> list[str]:
+    """What the user reads while the page is served."""
+    port = server.server_port
+    return [
+        f"Open in a browser:     {server.url}",
+        f"From another machine:  ssh -L {port}:127.0.0.1:{port} {user_name()}@{socket.gethostname()}",
+        "                       there first; then the address above works in the browser there.",
+        "Ctrl-C stops. Only who has the whole address can see the scan.",
+    ]
+
+
+def user_name() -> str:
+    """The name to log in with; `USER` where the system does not know it (containers)."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return "USER"
+
+
+def has_display() -> bool:
+    """Whether a browser started here would be seen by the user."""
+    if "SSH_CONNECTION" in os.environ:
+        return False
+    return sys.platform in ("darwin", "win32") or bool({"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ))

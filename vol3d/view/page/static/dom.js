@@ -1,0 +1,70 @@
+// The few kinds of elements that the panel is made of.
+
+export function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name in element && name !== "list") element[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+export function section(title, ...children) {
+  const made = el("section", {}, el("h2", {}, title), ...children);
+  document.getElementById("sections").append(made);
+  return made;
+}
+
+export function button(text, onclick, title = "") {
+  return el("button", { type: "button", onclick, title }, text);
+}
+
+export function select(text, options, value, change) {
+  const choices = options.map(([key, name]) => el("option", { value: key }, name));
+  const choice = el("select", { onchange: () => change(choice.value) }, ...choices);
+  choice.value = value;
+  return el("label", { className: "row" }, el("span", {}, text), choice);
+}
+
+export function slider(text, { min, max, step, value, format = String, id = "" }, change) {
+  const output = el("output", {}, format(value));
+  const input = el("input", { type: "range", id, min, max, step, oninput: () => {
+    output.textContent = format(input.valueAsNumber);
+    change(input.valueAsNumber);
+  } });
+  input.value = value;
+  return el("label", { className: "row" }, el("span", {}, text), input, output);
+}
+
+export function checkbox(text, { checked, colour = null, count = null }, change) {
+  const input = el("input", { type: "checkbox", checked, onchange: () => change(input.checked) });
+  const label = el("label", { className: "check" }, input, colour ? swatch(colour) : null, el("span", { className: "name" }, text));
+  if (count !== null) label.append(el("span", { className: "count" }, String(count)));
+  return label;
+}
+
+// Rows with check boxes, and two links that set all of them.
+export function checklist(title, rows, change) {
+  const boxes = rows.map(({ key, name, ...options }) => checkbox(name, options, (on) => change(key, on)));
+  const all = (on) => () => boxes.forEach((box) => {
+    const input = box.querySelector("input");
+    if (input.checked !== on) input.click();
+  });
+  const links = el("span", {}, button("all", all(true)), button("none", all(false)));
+  for (const link of links.children) link.className = "link";
+  const made = section(title, el("div", { className: "list" }, ...boxes));
+  made.prepend(el("div", { className: "heading" }, made.querySelector("h2"), links));
+  return made;
+}
+
+// A style attribute would be refused by the page's policy; the colour of a shape is no style.
+function swatch(colour) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const shape = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+  for (const [name, value] of Object.entries({ width: "100%", height: "100%", rx: 3, fill: colour })) shape.setAttribute(name, value);
+  svg.append(shape);
+  svg.setAttribute("aria-hidden", "true");
+  return svg;
+}
