@@ -85,7 +85,7 @@ def decode_boxes(outputs: HeadOutputs, query_xyz: Float[Tensor, "b q 3"], bounds
     """Boxes `x y z l w h yaw` of the queries, metres and radians."""
     center = query_xyz + (outputs.center.sigmoid() - 0.5)
     size = outputs.size.sigmoid() * bounds.extent[:, None]
-    yaw = -decode_angle(outputs.angle_logits, outputs.angle_residual)
+    yaw = 0.0 - decode_angle(outputs.angle_logits, outputs.angle_residual)  # -0.0 would show in files
     return torch.cat([center, size, wrap_yaw(yaw)[..., None]], dim=-1)
 
 

@@ -269,11 +269,10 @@ class ThreeDetr(nn.Module):
         """Named terms whose sum is minimised, of every decoder layer; errors as `pointcloud.losses.set_loss`."""
         return set_loss(prediction.for_loss(), prediction.bounds, targets, self.settings.loss)
 
-    @torch.no_grad()
     def proposals(self, prediction: ThreeDetrPrediction) -> list[Proposals]:
         """What the queries of the last layer propose for each scan; `pointcloud.postprocess` decides."""
         boxes, probability, objectness = (
-            values[-1] for values in (prediction.boxes, prediction.class_probability, prediction.objectness)
+            values[-1].detach() for values in (prediction.boxes, prediction.class_probability, prediction.objectness)
         )
         return [
             Proposals(boxes[i], probability[i], objectness[i], points) for i, points in enumerate(prediction.points)

@@ -1,0 +1,51 @@
+"""Small detectors and scenes, for tests that take seconds."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pointcloud.datasets.scenes import BoxTargets
+from pointcloud.models.pointnet2 import PointNet2Settings
+from pointcloud.models.set_abstraction import SetAbstractionSettings
+from pointcloud.models.three_detr import ThreeDetrMaskedSettings, ThreeDetrSettings
+
+CLASSES = ("chair", "table", "bed")
+SIZES = {
+    "aggregation": SetAbstractionSettings(points=32, radius_m=0.4, neighbours=8, widths=(16, 32)),
+    "width": 32,
+    "encoder_ffn": 32,
+    "queries": 8,
+    "decoder_layers": 2,
+    "decoder_ffn": 32,
+}
+LEVELS = tuple(
+    SetAbstractionSettings(points=points, radius_m=radius, neighbours=8, widths=(16, 16))
+    for points, radius in ((48, 0.3), (24, 0.6), (12, 1.2), (6, 2.4))
+)
+
+PLAIN = ThreeDetrSettings(**SIZES)
+TURNING = ThreeDetrSettings(**SIZES, angle_bins=12)
+MASKED = ThreeDetrMaskedSettings(
+    **SIZES, interim=SetAbstractionSettings(points=16, radius_m=0.8, neighbours=8, widths=(32, 32))
+)
+POINTNET = ThreeDetrSettings(
+    **SIZES, encoder="pointnet2", pointnet2=PointNet2Settings(levels=LEVELS, up_widths=(32,)), position="sine"
+)
+COLOURED = ThreeDetrSettings(**SIZES, features=("rgb", "height"))
+MODELS = {"plain": PLAIN, "turning": TURNING, "masked": MASKED, "pointnet": POINTNET, "coloured": COLOURED}
+
+
+def scene(points: int, boxes: int, *, columns: int = 0, turn: bool = False, seed: int = 0) -> tuple[Tensor, BoxTargets]:
+    """A floor with boxes on it: a cloud (N, 3 + columns) and the boxes."""
+    generator = torch.Generator().manual_seed(seed)
+    place = torch.rand(boxes, 2, generator=generator) * 3
+    size = 0.4 + 0.6 * torch.rand(boxes, 3, generator=generator)
+    yaw = (torch.rand(boxes, 1, generator=generator) - 0.5) * 6 * turn
+    truth = torch.cat([place, size[:, 2:] / 2, size, yaw], dim=1)
+    cloud = torch.rand(points, 3 + columns, generator=generator)
+    cloud[:, :3] = cloud[:, :3] * torch.tensor([4.0, 4.0, 0.02]) - torch.tensor([0.5, 0.5, 0.0])
+    for row, box in enumerate(truth):
+        on = slice(points // 2 + row * (points // 2 // boxes), points // 2 + (row + 1) * (points // 2 // boxes))
+        cloud[on, :3] = box[:3] + (torch.rand(cloud[on, :3].shape, generator=generator) - 0.5) * box[3:6]
+    return cloud, BoxTargets(truth, torch.arange(boxes) % len(CLASSES))
