@@ -11,7 +11,7 @@ from pointcloud.datasets.findings import Findings, inspect
 from pointcloud.datasets.known_sizes import known_size
 from pointcloud.datasets.scenes import SceneSplit
 from vol3d.datasets.parallel import Progress, over_cases
-from vol3d.datasets.tables import Table
+from vol3d.datasets.tables import Table, flatten
 from vol3d.errors import DataError
 
 
@@ -60,13 +60,16 @@ def stats(split: SceneSplit, workers: int | None = None, progress: Progress | No
 
 
 def tables(facts: dict[str, Any]) -> list[Table]:
-    """The description for a reader: the scenes in short, then a row for each class."""
-    parts = ", ".join(f"{count} {part}" for part, count in facts["parts"].items() if count)
+    """The description for a reader: how many scenes, what one of them holds, then a row for each class."""
     summary = facts["summary"]
     spreads = {"points": summary["points"], "boxes": summary["boxes"]}
     spreads |= {f"extent {axis} (m)": spread for axis, spread in summary["extent_m"].items()}
-    scenes = Table(
-        f"{facts['name']}: {parts} scenes, {len(facts['unreadable'])} unreadable",
+    parts = {f"{part} scenes": count for part, count in facts["parts"].items()}
+    parts |= {"unreadable scenes": len(facts["unreadable"])}
+    parts |= {key.replace("_", " "): summary[key] for key in ("boxes_without_points", "boxes_are_turned")}
+    scenes = Table(None, ["", facts["name"]], flatten(parts))
+    each = Table(
+        None,
         ["per scene", "least", "median", "mean", "most"],
         [[name, spread["min"], spread["median"], spread["mean"], spread["max"]] for name, spread in spreads.items()],
     )
@@ -83,7 +86,7 @@ def tables(facts: dict[str, Any]) -> list[Table]:
         for name, one in facts["classes"].items()
     ]
     columns = ["class", "boxes", "scenes", "mean size (m)", "elsewhere (m)", "median points", "without points"]
-    return [scenes, Table(None, columns, rows)]
+    return [scenes, each, Table(None, columns, rows)]
 
 
 def _metres(size: Sequence[float] | None) -> str | None:

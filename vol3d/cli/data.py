@@ -1,8 +1,9 @@
-"""`vol3d data`: faults and fingerprint of a data set, and arrays made from it once; the original never changes."""
+"""`vol3d data`: faults and facts of a data set, and arrays made from it once; the original never changes."""
 
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,8 +29,8 @@ def data(context: typer.Context) -> None:
     [bold]Examples[/bold]
 
       vol3d data check msd DATA/Task04_Hippocampus
-      vol3d data stats folder DATA/mine --json
-      vol3d data prepare msd DATA/Task04_Hippocampus --recipe unetr_hippocampus -o DATA/ready
+      vol3d data prepare scannet DATA/scannet -o DATA/scannet_ready
+      vol3d data generate rooms DATA/rooms --scenes 200
     """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
@@ -43,14 +44,12 @@ def check(dataset: Dataset, root: Root, workers: Workers = None, as_json: Json =
     [bold]Examples[/bold]
 
       vol3d data check msd DATA/Task04_Hippocampus
-      vol3d data check btcv DATA/Abdomen/RawData --workers 4
-      vol3d data check folder DATA/mine --json
+      vol3d data check scannet DATA/scannet --workers 4
+      vol3d data check point_folder DATA/mine --json
     """
-    from medical.datasets.check import check as find_faults
-
-    split = find_split(dataset, root)
+    tools, split = find_tools(dataset), find_split(dataset, root)
     with progress("checking") as report:
-        faults = find_faults(split, workers, report)
+        faults = tools.check(split, workers, report)
     errors = sum(fault.severity == "error" for fault in faults)
     cases = len(split.train) + len(split.validation) + len(split.test)
     rows = [[fault.severity, fault.case, fault.what, fault.do] for fault in faults]
@@ -73,56 +72,87 @@ def check(dataset: Dataset, root: Root, workers: Workers = None, as_json: Json =
 
 @app.command()
 def stats(dataset: Dataset, root: Root, workers: Workers = None, as_json: Json = False) -> None:
-    """Describe a data set: shapes, spacings, intensities, volumes of the classes.
+    """Describe a data set: volumes by shape, spacing, intensity; scenes by points, extent, boxes; and its classes.
 
     [bold]Examples[/bold]
 
       vol3d data stats msd DATA/Task04_Hippocampus
-      vol3d data stats btcv DATA/Abdomen/RawData --workers 4
+      vol3d data stats scannet DATA/scannet --workers 4
       vol3d data stats folder DATA/mine --json > fingerprint.json
     """
-    from medical.datasets.stats import stats as describe
-
-    split = find_split(dataset, root)
+    tools, split = find_tools(dataset), find_split(dataset, root)
     with progress("reading") as report:
-        facts = describe(split, workers, report)
+        facts = tools.stats(split, workers, report)
     if as_json:
         print_json(facts)
-    else:
-        shown = {key: len(value) if key in ("cases", "unreadable") else value for key, value in facts.items()}
-        print_table(["", split.name], flatten(shown))
+        return
+    for table in tools.tables(facts):
+        print_table(table.columns, table.rows, table.title)
 
 
 @app.command()
 def prepare(
     dataset: Dataset,
     root: Root,
-    recipe: Annotated[
-        str,
-        typer.Option(help="The recipe whose preprocessing is applied.", autocompletion=names.recipes, metavar="CONFIG"),
-    ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder of the arrays; `prepared: OUT` in a recipe uses it.")
+        Path, typer.Option("--out", "-o", help="Folder of the arrays; of volumes, `prepared: OUT` in a recipe uses it.")
     ],
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="For volumes: the recipe whose preprocessing is applied. Point clouds need none.",
+            autocompletion=names.recipes,
+            metavar="CONFIG",
+        ),
+    ] = None,
     workers: Workers = None,
 ) -> None:
-    """Preprocess a data set once, in parallel; the same command goes on where it was stopped.
+    """Make arrays of a data set once, in parallel; the same command goes on where it was stopped.
 
     [bold]Examples[/bold]
 
       vol3d data prepare msd DATA/Task04_Hippocampus --recipe unetr_hippocampus -o DATA/ready
-      vol3d data prepare btcv DATA/Abdomen --recipe unetr_btcv -o DATA/btcv --workers 4
-      vol3d train unetr_hippocampus prepared=DATA/ready
+      vol3d data prepare scannet DATA/scannet -o DATA/scannet_ready --workers 8
+      vol3d data prepare sun_rgbd DATA/sun_rgbd -o DATA/sun_rgbd_ready
     """
-    from medical.datasets.prepare import prepare as write_arrays
     from vol3d.config import load_task
 
-    settings: Any = load_task(recipe, [f"data.name={dataset}", f"data.root={json.dumps(str(root))}"]).settings
+    tools = find_tools(dataset)
+    if out.resolve() == root.resolve():
+        raise UsageError("the data set itself is not written to", where="--out", got=out, do="Choose another folder.")
+    words = [f"data.name={dataset}", f"data.root={json.dumps(str(root))}"]
+    settings: Any = load_task(recipe, words).settings if recipe else None
     split = find_split(dataset, root)
     make_folder(out)
     with progress("preparing") as report:
-        write_arrays(split, settings.preprocess, out, workers, report)
+        tools.prepare(split, settings, out, workers, report)
     say(f"{split.name} is ready in {out}")
+
+
+@app.command()
+def generate(
+    kind: Annotated[str, typer.Argument(help="What to make: rooms.", metavar="KIND")],
+    out: Annotated[Path, typer.Argument(help="Folder for them.")],
+    scenes: Annotated[int, typer.Option(min=1, metavar="N", help="How many.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, metavar="S", help="The same seed makes the same scenes.")] = 0,
+    workers: Workers = None,
+) -> None:
+    """Make a data set: furnished rooms as ScanNet hands out its scans, to try every step without a download.
+
+    [bold]Examples[/bold]
+
+      vol3d data generate rooms DATA/rooms
+      vol3d data generate rooms DATA/rooms --scenes 40 --seed 7 --workers 2
+      vol3d data check scannet DATA/rooms
+    """
+    if kind != "rooms":
+        raise UsageError("nothing of this kind can be made", where="KIND", got=kind, wanted="rooms")
+    from pointcloud.generate.rooms import write_rooms
+
+    make_folder(out)
+    with progress("generating") as report:
+        write_rooms(out, scenes, seed, workers, report)
+    say(f"{scenes} rooms are in {out}; read them as `scannet`")
 
 
 def find_split(dataset: str, root: Path) -> Any:
@@ -131,11 +161,7 @@ def find_split(dataset: str, root: Path) -> Any:
     return catalog.load(entry.target)(root=root).split()
 
 
-def flatten(value: Any, prefix: str = "") -> list[list[str]]:
-    """Nested facts as rows of a path and a value."""
-    if isinstance(value, dict):
-        return [
-            row for key, item in value.items() for row in flatten(item, f"{prefix} / {key}" if prefix else str(key))
-        ]
-    items = value if isinstance(value, (list, tuple)) else [value]
-    return [[prefix, ", ".join(f"{item:.5g}" if isinstance(item, float) else str(item) for item in items)]]
+def find_tools(dataset: str) -> Any:
+    """The module that checks, describes and prepares data sets of this kind."""
+    entry = catalog.find(dataset, catalog.DATASETS, "data set")
+    return import_module(catalog.DATA_TOOLS[entry.task])

@@ -195,8 +195,9 @@ def test_stats_count_what_is_there(tmp_path: Path) -> None:
     assert chair["points"]["min"] >= 290 and chair["known_size_m"][2] == 0.7183
     assert facts["classes"]["bed"] == {"boxes": 0, "scenes": 0, "known_size_m": [1.8769, 1.8426, 1.1932]}
     assert not facts["summary"]["boxes_are_turned"]
-    scenes, classes = tables(facts)
-    assert scenes.title == "ScanNet: 2 train, 1 validation, 1 test scenes, 0 unreadable" and len(classes.rows) == 18
+    scenes, each, classes = tables(facts)
+    assert scenes.columns[1] == "ScanNet" and scenes.rows[0] == ["train scenes", "2"]
+    assert each.rows[0] == ["points", 3600, 3600, 3600, 3600] and len(classes.rows) == 18
     json.dumps(facts, allow_nan=False)
 
 

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.medical.synthetic import write_msd
-from vol3d.cli.data import flatten
+from tests.pointcloud.datasets.makers import write_point_folder, write_scannet
+from vol3d import catalog
+from vol3d.cli.data import find_tools
 from vol3d.cli.main import main
+from vol3d.datasets.tables import flatten
 
 
 @pytest.fixture
@@ -48,6 +51,55 @@ def test_faults(tmp_path: Path, capsys):
     assert "no such folder" in capsys.readouterr().err
     assert main(["data", "stats", "msd", str(tmp_path)]) == 1
     assert "dataset.json" in capsys.readouterr().err
+
+
+def test_volumes_need_a_recipe_and_scenes_take_none(msd: Path, tmp_path: Path, capsys):
+    assert main(["data", "prepare", "msd", str(msd), "-o", str(tmp_path / "ready")]) == 2
+    assert "volumes are prepared for a recipe" in capsys.readouterr().err
+    rooms = write_scannet(tmp_path / "rooms", 1, 1, 0)
+    words = ["data", "prepare", "scannet", str(rooms), "--recipe", "unetr_hippocampus_small"]
+    assert main([*words, "-o", str(tmp_path / "ready")]) == 2
+    assert capsys.readouterr().err
+    assert main(["data", "prepare", "scannet", str(rooms), "-o", str(rooms)]) == 2
+    assert "the data set itself is not written to" in capsys.readouterr().err
+
+
+def test_scenes_from_raw_files_to_a_prepared_folder(tmp_path: Path, capsys):
+    rooms, ready = write_scannet(tmp_path / "rooms"), tmp_path / "ready"
+    assert main(["data", "check", "scannet", str(rooms), "--workers", "0"]) == 0
+    assert "ScanNet: 4 cases, 0 errors, 1 warnings" in capsys.readouterr().err
+    assert main(["data", "prepare", "scannet", str(rooms), "-o", str(ready), "--workers", "0"]) == 0
+    assert "ScanNet is ready in" in capsys.readouterr().err
+    for root in (rooms, ready):
+        assert main(["data", "stats", "scannet", str(root), "--workers", "0", "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        assert facts["classes"]["table"]["boxes"] == 3 and facts["parts"]["train"] == 2
+    assert main(["data", "stats", "scannet", str(ready), "--workers", "0"]) == 0
+    out = capsys.readouterr().out
+    assert "unreadable scenes" in out and "garbagebin" in out and "0.48 x 0.49 x 0.58" in out
+
+
+def test_own_clouds_with_a_fault(tmp_path: Path, capsys):
+    root = write_point_folder(tmp_path / "mine")
+    (root / "room1.npy").unlink()
+    assert main(["data", "check", "point_folder", str(root), "--workers", "0", "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert said["errors"] == 1 and said["cases"] == 4
+    assert said["faults"][0]["case"] == "room1" and said["faults"][0]["what"].endswith("room1.npy does not exist")
+    assert main(["data", "prepare", "point_folder", str(root), "-o", str(tmp_path / "out")]) == 1
+    assert "room1.npy does not exist" in capsys.readouterr().err
+
+
+def test_every_data_set_has_its_tools():
+    for name in catalog.DATASETS:
+        tools = find_tools(name)
+        assert all(callable(getattr(tools, verb)) for verb in ("check", "stats", "tables", "prepare"))
+
+
+def test_only_rooms_are_generated(tmp_path: Path, capsys):
+    assert main(["data", "generate", "castles", str(tmp_path / "out")]) == 2
+    assert "got castles, wanted rooms" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_flatten():

@@ -23,9 +23,11 @@ VERBS = [
     "data prepare",
     "data check",
     "data stats",
+    "data generate",
     "train",
     "evaluate",
     "predict",
+    "view",
     "models",
     "doctor",
 ]
