@@ -47,7 +47,8 @@ def why_no_window() -> Vol3dError | None:
     if missing:
         return _without(missing)
     if not has_display():
-        return Vol3dError("there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)", where="--window")
+        do = "vol3d view --page and --png need none."
+        return Vol3dError("there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)", do=do)
     return None
 
 

@@ -1,0 +1,124 @@
+"""The few kinds of control that the window's panel is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from vol3d.view.palette import INK, MUTED
+
+
+def toolkit() -> Any:
+    """Open3D's own window toolkit; its stubs are too strict for callables and arrays that it takes."""
+    from open3d.visualization import gui
+
+    return gui
+
+
+def whole_open3d() -> Any:
+    """Open3D, for the same reason."""
+    import open3d
+
+    return open3d
+
+
+def heading(side: Any, text: str) -> None:
+    """A line that begins a part of the panel."""
+    _label(side, text, INK)
+
+
+def remark(side: Any, text: str, width: int = 42) -> None:
+    """Small print, broken into lines of `width` characters."""
+    lines, line = [], ""
+    for word in text.split():
+        if line and len(line) + len(word) + 1 > width:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}".strip()
+    _label(side, "\n".join([*lines, line]), MUTED)
+
+
+def choice(side: Any, names: Sequence[str], first: str, changed: Callable[[str], None]) -> None:
+    """One of several names."""
+    gui = toolkit()
+    box = gui.Combobox()
+    for name in names:
+        box.add_item(name)
+    box.selected_text = first
+    box.set_on_selection_changed(lambda name, _index: changed(name))
+    side.add_child(box)
+
+
+def slider(
+    side: Any,
+    name: str,
+    limits: tuple[float, float],
+    first: float,
+    changed: Callable[[float], None],
+    whole: bool = False,
+) -> None:
+    """A number between two limits, under its name."""
+    gui = toolkit()
+    _label(side, name, MUTED)
+    bar = gui.Slider(gui.Slider.INT if whole else gui.Slider.DOUBLE)
+    bar.set_limits(*limits)
+    if whole:
+        bar.int_value = int(first)
+    else:
+        bar.double_value = first
+    bar.set_on_value_changed(changed)
+    side.add_child(bar)
+
+
+def switches(
+    side: Any, names: Sequence[str], colours: Sequence[str], on: set[str], changed: Callable[[set[str]], None]
+) -> None:
+    """A box to tick for each name, in its colour, and two buttons for all of them; `on` is what is ticked at first."""
+    gui = toolkit()
+    ticked: set[str] = set(on)
+    boxes: list[Any] = []
+
+    def tick(name: str, state: bool) -> None:
+        (ticked.add if state else ticked.discard)(name)
+        changed(set(ticked))
+
+    def tick_all(state: bool) -> None:
+        for box in boxes:
+            box.checked = state
+        ticked.clear()
+        ticked.update(names if state else ())
+        changed(set(ticked))
+
+    if len(names) > 2:
+        row = gui.Horiz(4)
+        for text, state in (("all", True), ("none", False)):
+            button = gui.Button(text)
+            button.vertical_padding_em = 0
+            button.set_on_clicked(lambda state=state: tick_all(state))
+            row.add_child(button)
+        row.add_stretch()
+        side.add_child(row)
+    for name, colour in zip(names, colours, strict=True):
+        row = gui.Horiz(6)
+        box = gui.Checkbox("")
+        box.checked = name in ticked
+        box.set_on_checked(lambda state, name=name: tick(name, state))
+        boxes.append(box)
+        row.add_child(box)
+        _label(row, name, colour)
+        side.add_child(row)
+
+
+def gui_colour(colour: str) -> Any:
+    """`#rrggbb` as Open3D's windows take it."""
+    gui = toolkit()
+    red, green, blue = bytes.fromhex(colour[1:])
+    return gui.Color(red / 255, green / 255, blue / 255)
+
+
+def _label(parent: Any, text: str, colour: str) -> None:
+    gui = toolkit()
+    label = gui.Label(text)
+    label.text_color = gui_colour(colour)
+    parent.add_child(label)

@@ -1,0 +1,106 @@
+"""The Open3D window, in a process of its own: what a driver does to it never takes the command with it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from multiprocessing.connection import Connection
+from typing import Any
+
+from vol3d.errors import Vol3dError
+from vol3d.view.libraries import explain_open3d, why_no_window
+from vol3d.view.palette import GROUND
+from vol3d.view.panel import toolkit
+from vol3d.view.scene import ViewScene
+
+_PANEL_EM = 19
+
+
+def show_window(scene: ViewScene, size: tuple[int, int] = (1280, 800)) -> None:
+    """Show the scene until its window is closed.
+
+    Raises:
+        Vol3dError: there is no display, Open3D or a system library is missing (with the line that installs it), or the
+            graphics driver failed.
+    """
+    fault = why_no_window()
+    if fault is not None:
+        raise fault
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_run, args=(scene, size, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    said: list[Vol3dError | None] = []
+    try:
+        said.append(ours.recv())
+    except EOFError:
+        pass
+    finally:
+        if not said:
+            process.terminate()
+        process.join()
+    if not said:
+        do = "vol3d view --page shows the scene in a browser, vol3d doctor describes this machine."
+        raise Vol3dError("the graphics driver ended the window", got=f"exit code {process.exitcode}", do=do)
+    if said[0] is not None:
+        raise said[0]
+
+
+def _run(scene: ViewScene, size: tuple[int, int], parent: Connection) -> None:
+    silence = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):  # the renderer tells its life
+        os.dup2(silence, stream)
+    try:
+        ViewWindow(scene, size).run()
+    except KeyboardInterrupt:
+        parent.send(None)
+    except Exception as error:
+        parent.send(error if isinstance(error, Vol3dError) else explain_open3d(error))
+    else:
+        parent.send(None)
+    os._exit(0)  # taking Open3D's renderer down by the order of Python's garbage ends in a segmentation fault
+
+
+class ViewWindow:
+    """The scene on the left, what can be changed on the right."""
+
+    def __init__(self, scene: ViewScene, size: tuple[int, int]) -> None:
+        from open3d.visualization import rendering
+
+        gui = toolkit()
+        app = gui.Application.instance
+        app.initialize()
+        self.window = app.create_window(f"{scene.title} - vol3d", *size)
+        self.em = self.window.theme.font_size
+        self.stage = gui.SceneWidget()
+        self.stage.scene = rendering.Open3DScene(self.window.renderer)
+        self.stage.scene.view.set_post_processing(False)  # it would change the colours
+        red, green, blue = bytes.fromhex(GROUND[1:])
+        self.stage.scene.set_background([red / 255, green / 255, blue / 255, 1.0])
+        self.side = gui.ScrollableVert(0.4 * self.em, gui.Margins(0.8 * self.em, 0.6 * self.em, 1.3 * self.em, 0))
+        self.window.add_child(self.stage)
+        self.window.add_child(self.side)
+        self.window.set_on_layout(self._lay_out)
+        self._gui, self._app = gui, app
+        self.content = self._fill(scene, size)
+
+    def run(self) -> None:
+        """Returns when the window is closed."""
+        self._app.run()
+
+    def _fill(self, scene: ViewScene, size: tuple[int, int]) -> Any:
+        stage = (max(size[0] - _PANEL_EM * self.em, size[0] // 2), size[1])
+        if scene.volume is not None:
+            from vol3d.view.window_volume import VolumeContent
+
+            return VolumeContent(scene, scene.volume, self.stage, self.side, stage)
+        from vol3d.view.window_clouds import CloudContent
+
+        return CloudContent(scene, self.stage, self.side, stage)
+
+    def _lay_out(self, _context: Any) -> None:
+        area = self.window.content_rect
+        panel = min(_PANEL_EM * self.em, area.width // 2)
+        self.stage.frame = self._gui.Rect(area.x, area.y, area.width - panel, area.height)
+        self.side.frame = self._gui.Rect(area.x + area.width - panel, area.y, panel, area.height)
