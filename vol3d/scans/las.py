@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ INSTALL = "Run `pip install 'vol3d[lidar]'`."
 _MODEL, _LINEAR_UNIT = 1024, 3076
 _GEO_UNITS = {9001: 1.0, 9002: 0.3048, 9003: 1200 / 3937}
 _DEGREES = 2
+_MOST_PER_BYTE = 1000  # that one byte of LAZ is unpacked to
 _LEFT_OUT = {"X", "Y", "Z"}
 
 
@@ -30,6 +32,7 @@ def read_las(path: Path) -> RawPoints:
         import laspy
     except ImportError as fault:
         raise Vol3dError("LAS files need the package laspy", where=path, do=INSTALL) from fault
+    _check_counts(path)
     try:
         with laspy.open(path) as file:
             if file.header.are_points_compressed and not laspy.LazBackend.detect_available():
@@ -47,6 +50,26 @@ def read_las(path: Path) -> RawPoints:
     names = [name for name in las.point_format.dimension_names if name not in _LEFT_OUT]
     fields |= {name.lower(): np.asarray(las[name]) for name in names}
     return RawPoints(fields, up="z", unit_metres=unit)
+
+
+def _check_counts(path: Path) -> None:
+    """Compare the counts in the header with the file's size: laspy and its decoder would allocate whatever they say.
+
+    Raises:
+        DataError: the header is cut, or announces more records or points than the file can hold.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(255)
+    if len(head) < 227:
+        raise DataError("the header is cut", where=path, got=f"{len(head)} bytes", wanted="at least 227", do=COPY)
+    records, _, row, points = struct.unpack_from("<IBHI", head, 100)
+    extended = 0
+    if head[24:26] == b"\1\4" and len(head) == 255:
+        extended, points = struct.unpack_from("<IQ", head, 243)
+    if 54 * records + 60 * extended > size or points * max(row, 1) > size * _MOST_PER_BYTE:
+        got = f"{records + extended} records and {points} points in {size} bytes"
+        raise DataError("the header announces more than the file can hold", where=path, got=got, do=COPY)
 
 
 def _check_size(header: Any, path: Path) -> None:

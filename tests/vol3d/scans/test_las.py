@@ -61,6 +61,19 @@ def test_cut_files(tmp_path: Path, name: str) -> None:
             read_points(tmp_path / name)
 
 
+@pytest.mark.parametrize("at", [100, 107, 243, 247])
+@pytest.mark.parametrize("name", ["a.las", "a.laz"])
+def test_a_header_of_billions_takes_no_memory(tmp_path: Path, name: str, at: int) -> None:
+    write(tmp_path / name, version="1.4", point_format=7)
+    data = bytearray((tmp_path / name).read_bytes())
+    data[at : at + 4] = b"\xff\xff\xff\xf0"
+    if at == 107:  # the count of versions before 1.4
+        data[25] = 2
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(DataError, match="announces more than the file can hold"):
+        read_points(tmp_path / name)
+
+
 def test_surplus_bytes(tmp_path: Path) -> None:
     write(tmp_path / "a.las")
     (tmp_path / "a.las").write_bytes((tmp_path / "a.las").read_bytes() + bytes(34))
