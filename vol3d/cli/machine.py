@@ -28,6 +28,7 @@ def examine() -> dict[str, dict[str, Any]]:
         "cuda": _either(_cuda),
         "sparse": _either(_sparse),
         "optional": {name: optional(name) for name in EXTRAS},
+        "viewer": _either(_viewer),
         "folders": {name: _or_reason(look) for name, look in _FOLDERS.items()},
     }
 
@@ -112,6 +113,18 @@ def _sparse() -> dict[str, Any]:
     if backends is None:
         return {"backends": "none in this release"}
     return {one.name: "available" if one.available else f"no: {one.reason}" for one in backends()}
+
+
+def _viewer() -> dict[str, Any]:
+    """What `vol3d view` can show here, and how to get what Open3D lacks."""
+    from vol3d.view.libraries import install_lines, missing_libraries, why_no_window
+
+    missing, fault = missing_libraries(), why_no_window()
+    return {
+        "window": "ready" if fault is None else f"no: {fault}",
+        "libraries": f"missing {', '.join(missing)}; {install_lines(missing)}" if missing else "all there",
+        "page, picture": "ready",
+    }
 
 
 def _display() -> str:

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from vol3d import __version__
-from vol3d.cli import data, demo, doctor, evaluate, models, predict, train
+from vol3d.cli import data, demo, doctor, evaluate, models, predict, train, view
 from vol3d.errors import Vol3dError
 
 FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
@@ -30,7 +30,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (demo.demo, train.train, evaluate.evaluate, predict.predict, models.models, doctor.doctor):
+for verb in (
+    demo.demo,
+    train.train,
+    evaluate.evaluate,
+    predict.predict,
+    view.view,
+    models.models,
+    doctor.doctor,
+):
     app.command()(verb)
 app.add_typer(data.app, name="data")
 

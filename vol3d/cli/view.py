@@ -1,0 +1,160 @@
+"""`vol3d view`: clouds, boxes and volumes in a window, on a page over SSH, or as a picture anywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vol3d.cli.console import say
+from vol3d.errors import UsageError, Vol3dError
+
+if TYPE_CHECKING:
+    from vol3d.view.scene import Camera, Opening, ViewScene
+
+
+def view(
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Clouds and the JSON of their boxes, or a volume and its masks.", metavar="FILE..."),
+    ],
+    png: Annotated[
+        Path | None, typer.Option(metavar="OUT.png", help="Write a picture; needs no display, GPU or Open3D.")
+    ] = None,
+    window: Annotated[
+        bool, typer.Option("--window", help="Open3D's window.  Default: where there is a display.")
+    ] = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="A page of the browser, on 127.0.0.1 only.  Default: without a display.")
+    ] = False,
+    color: Annotated[
+        str | None, typer.Option(metavar="BY", help="Points by rgb, class, height, intensity or flat.")
+    ] = None,
+    score: Annotated[float, typer.Option(min=0, max=1, metavar="S", help="Show boxes of this score and more.")] = 0.3,
+    classes: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Show only these, as in chair,table; boxes and organs.")
+    ] = None,
+    camera: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AZ,EL[,ZOOM]",
+            help="Where the eye stands: degrees from +x and above the horizon, as in 45,30.  Default: looked for.",
+        ),
+    ] = None,
+    size: Annotated[str, typer.Option(metavar="WxH", help="Pixels of the picture or window.")] = "1280x800",
+    port: Annotated[int | None, typer.Option(metavar="N", help="Port of the page.  Default: a free one.")] = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="What the columns of a point file are, as in x,y,z,intensity.")
+    ] = None,
+    up: Annotated[str, typer.Option(metavar="AXIS", help="The points' axis that points up, as in y or -z.")] = "auto",
+    units: Annotated[str, typer.Option(metavar="UNIT", help="Of the points: m, cm, mm, ft or in.")] = "auto",
+) -> None:
+    """Look at clouds with boxes and at volumes with masks: a window, a page over SSH, or a PNG.
+
+    [bold]Examples[/bold]
+
+      vol3d view room.ply out/room.json
+      vol3d view out/room.json --png room.png --score 0.5
+      vol3d view scan.nii.gz out/scan.nii.gz --page
+    """
+    if sum((png is not None, window, page)) > 1:
+        raise UsageError("only one of --png, --window and --page can be shown")
+    if port is not None and (png is not None or window):
+        raise UsageError("only the page has a port", where="--port", got=port)
+    pixels = parse_size(size)
+    opening = _opening(color, score, classes, camera)
+    from vol3d.view.load import PointOptions, load_view
+
+    named = tuple(name.strip() for name in columns.split(",")) if columns else None
+    scene = load_view(files, opening, PointOptions(named, up, units))
+    for note in scene.notes:
+        say(f"note: {note}")
+    if png is not None:
+        write_picture(scene, png, pixels)
+    elif window:
+        from vol3d.view.window import show_window
+
+        show_window(scene, pixels)
+    elif page or not _shown_in_window(scene, pixels):
+        from vol3d.view.page import serve
+
+        serve(scene, port, True)
+
+
+def write_picture(scene: ViewScene, path: Path, size: tuple[int, int]) -> None:
+    """The scene as a PNG file, whole or not at all.
+
+    Raises:
+        UsageError: the name does not end in `.png`, or it is one of the files that are shown.
+        Vol3dError: the folder is missing or read-only, or the disk is full.
+    """
+    from vol3d.files import write_bytes
+    from vol3d.view.picture import draw_scene
+
+    if path.suffix.lower() != ".png":
+        raise UsageError("the picture is a PNG", where="--png", got=path, wanted="a name that ends in .png")
+    if not path.parent.is_dir():
+        raise Vol3dError("no such folder", where=path.parent, do="Create it first.")
+    write_bytes(path, draw_scene(scene, size))
+    print(path)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`1280x800` as two numbers.
+
+    Raises:
+        UsageError: anything else, or sides that are not 320x240 to 8192x8192.
+    """
+    width, _, height = text.lower().partition("x")
+    wanted = "WIDTHxHEIGHT from 320x240 to 8192x8192, as in 1280x800"
+    if not (width.isdecimal() and height.isdecimal()) or len(text) > 9:
+        raise UsageError("not a size", where="--size", got=text, wanted=wanted)
+    size = int(width), int(height)
+    if not (320 <= size[0] <= 8192 and 240 <= size[1] <= 8192):
+        raise UsageError("a size that cannot be drawn", where="--size", got=text, wanted=wanted)
+    return size
+
+
+def parse_camera(text: str) -> Camera:
+    """`AZIMUTH,ELEVATION[,ZOOM]` in degrees.
+
+    Raises:
+        UsageError: not two or three numbers, an elevation outside -89 to 89, a zoom outside 0.01 to 100.
+    """
+    from vol3d.view.scene import Camera
+
+    wanted = "azimuth, elevation from -89 to 89 and maybe a zoom from 0.01 to 100, as in 45,30 or 45,30,2"
+    try:
+        values = [float(word) for word in text.split(",")]
+    except ValueError:
+        values = []
+    azimuth, elevation, zoom = (*values, 1.0)[:3] if len(values) in (2, 3) else (0.0, 0.0, 0.0)
+    if not (abs(azimuth) <= 3600 and -89 <= elevation <= 89 and 0.01 <= zoom <= 100):
+        raise UsageError("no viewpoint", where="--camera", got=text, wanted=wanted)
+    return Camera(azimuth, elevation, zoom)
+
+
+def _opening(color: str | None, score: float, classes: str | None, camera: str | None) -> Opening:
+    from vol3d.view.scene import SOURCES, Camera, Opening
+
+    source = next((known for known in SOURCES if known == color), None)
+    if color is not None and source is None:
+        raise UsageError("points have no such colours", where="--color", got=color, wanted=" or ".join(SOURCES))
+    named = None if classes is None else tuple(name.strip() for name in classes.split(",") if name.strip())
+    return Opening(source, score, named, Camera() if camera is None else parse_camera(camera))
+
+
+def _shown_in_window(scene: ViewScene, size: tuple[int, int]) -> bool:
+    """Tries the window where there is a display, and says why there is none if it fails."""
+    from vol3d.view.libraries import has_display
+    from vol3d.view.window import show_window
+
+    if not has_display():
+        return False
+    try:
+        show_window(scene, size)
+    except Vol3dError as fault:
+        say(f"no window: {fault}")
+        return False
+    return True
