@@ -80,7 +80,7 @@ class PointFolderSettings(Settings):
         faults += _same_name([*scenes.values(), *test])
         train = tuple(scene for file, scene in scenes.items() if file not in validating)
         validation = tuple(scene for file, scene in scenes.items() if file in validating)
-        return SceneSplit(self.root.name, listing.class_names, train, validation, tuple(test), tuple(faults))
+        return SceneSplit(self.root.resolve().name, listing.class_names, train, validation, tuple(test), tuple(faults))
 
     def _scene(self, file: str, objects: Any, listing: Listing, faults: list[Fault]) -> FolderScene:
         """One scene; what is wrong with its objects becomes a fault, and the scene keeps none of them."""

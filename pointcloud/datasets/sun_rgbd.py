@@ -76,7 +76,7 @@ class SunRgbdSettings(Settings):
 
     def _official(self) -> SceneSplit:
         parts = read_allsplit(self._file("allsplit.mat"))
-        labels = {} if self.labels == "json" else self._labels()
+        labels, faults = ({}, []) if self.labels == "json" else self._labels()
         frames: list[list[SceneReader]] = [[], []]
         missing, unknown = [], []
         for key, part in sorted(parts.items(), key=lambda item: _order(item[0], labels)):
@@ -87,7 +87,6 @@ class SunRgbdSettings(Settings):
                 unknown.append(key)
             else:
                 frames[part].append(_frame(folder, key, labels.get(key)))
-        faults = []
         if missing:
             what = f"{len(missing)} of {len(parts)} frames are missing: {listed(missing, 3)}"
             faults.append(Fault(NAME, "error", what, "Unpack SUNRGBD.zip again."))
@@ -96,14 +95,14 @@ class SunRgbdSettings(Settings):
             faults.append(Fault(NAME, "warning", what, "They are left out; use labels: json for them."))
         return SceneSplit(NAME, CLASS_NAMES, tuple(frames[0]), tuple(frames[1]), listing=tuple(faults))
 
-    def _labels(self) -> dict[str, FrameLabels]:
+    def _labels(self) -> tuple[dict[str, FrameLabels], list[Fault]]:
         """Boxes as the settings say; cameras of v2 where its file is there, as in VoteNet's export."""
-        chosen = read_meta(self._file(META[self.labels]), CLASS_NAMES)
+        chosen, faults = read_meta(self._file(META[self.labels]), CLASS_NAMES)
         newer = self._file(META["v2"])
         if self.labels == "v2" or not newer.is_file():
-            return chosen
-        cameras = read_meta(newer, CLASS_NAMES)
-        return {key: one.with_camera(cameras.get(key, one)) for key, one in chosen.items()}
+            return chosen, faults
+        cameras, _ = read_meta(newer, CLASS_NAMES)
+        return {key: one.with_camera(cameras.get(key, one)) for key, one in chosen.items()}, faults
 
     def _file(self, name: str) -> Path:
         """Where a file of the archives lies; its usual place if it is nowhere."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from vol3d.datasets.fault import Fault
 from vol3d.errors import DataError
 from vol3d.files import read_json
 
@@ -77,26 +78,28 @@ def read_allsplit(path: Path) -> dict[str, int]:
     return {key: part for part, keys in enumerate(halves) for key in keys}
 
 
-def read_meta(path: Path, class_names: Sequence[str]) -> dict[str, FrameLabels]:
-    """Frame -> what SUNRGBDMeta.mat (v1) or SUNRGBDMeta3DBB_v2.mat say of it.
+def read_meta(path: Path, class_names: Sequence[str]) -> tuple[dict[str, FrameLabels], list[Fault]]:
+    """Frame -> what SUNRGBDMeta.mat (v1) or SUNRGBDMeta3DBB_v2.mat say of it; objects that make no sense are faults.
 
     Raises:
-        DataError: not such a file, or an object that makes no sense.
+        DataError: not such a file, or a frame without its place or camera.
     """
     document = _loadmat(path)
     if "SUNRGBDMeta" not in document:
         raise DataError("not the metadata of SUN RGB-D", where=path, wanted="the variable SUNRGBDMeta")
-    found = {}
+    found, faults = {}, []
     for number, frame in enumerate(_items(document["SUNRGBDMeta"]), 1):
         try:
             key = frame_key(str(frame.depthpath)).rsplit("/", 2)[0]
-            boxes, labels = _boxes(_items(getattr(frame, "groundtruth3DBB", ())), class_names)
+            boxes, labels, broken = _boxes(_items(getattr(frame, "groundtruth3DBB", ())), class_names)
             intrinsics, tilt = (np.asarray(one, np.float64).reshape(9).tolist() for one in (frame.K, frame.Rtilt))
         except (AttributeError, ValueError, TypeError, IndexError) as error:
             raise DataError("a frame makes no sense", where=f"{path}, frame {number}", got=error) from error
         rows = tuple(tuple(row) for row in boxes.tolist())
         found[key] = FrameLabels(number, tuple(intrinsics), tuple(tilt), rows, tuple(labels.tolist()))
-    return found
+        do = f"It is left out; look at frame {number} in {path.name}."
+        faults += [Fault(f"{number:06d}", "warning", f"{what} makes no sense", do) for what in broken]
+    return found, faults
 
 
 def read_annotation(path: Path, class_names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -136,28 +139,36 @@ def _rectangle(polygon: dict[str, Any]) -> list[float]:
     centre = (corners[0] + corners[2]) / 2
     heading = (corners[0] + corners[1]) / 2 - centre
     across, along = np.linalg.norm(corners[1] - corners[0]), np.linalg.norm(corners[2] - corners[1])
-    row = [*centre, (low + high) / 2, along, across, high - low, np.arctan2(heading[1], heading[0])]
-    if not np.isfinite(row).all():
-        raise ValueError("a number is not finite")
-    return [float(value) for value in row]
+    return _finite([*centre, (low + high) / 2, along, across, high - low, np.arctan2(heading[1], heading[0])])
 
 
-def _boxes(objects: Iterable[Any], class_names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def _boxes(objects: Iterable[Any], class_names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Boxes (K, 7), labels (K,), and a word on each object that has no such box."""
     labels = {name: label for label, name in enumerate(class_names)}
-    rows, found = [], []
-    for one in objects:
+    rows, found, broken = [], [], []
+    for number, one in enumerate(objects, 1):
         label = labels.get(str(getattr(one, "classname", "")))
         if label is None:
             continue
-        across, along, up = 2 * np.abs(np.asarray(one.coeffs, np.float64).reshape(3))
-        heading = np.asarray(one.orientation, np.float64).reshape(-1)
-        centre = np.asarray(one.centroid, np.float64).reshape(3)
-        row = [*centre, along, across, up, np.arctan2(heading[1], heading[0])]
-        if not np.isfinite(row).all():
-            raise ValueError(f"a number of a {one.classname} is not finite")
-        rows.append(row)
-        found.append(label)
-    return np.array(rows, np.float64).reshape(-1, 7), np.array(found, np.int64)
+        try:
+            rows.append(_upright_box(one))
+            found.append(label)
+        except (AttributeError, ValueError, TypeError, IndexError) as error:
+            broken.append(f"object {number} ({one.classname}: {error})")
+    return np.array(rows, np.float64).reshape(-1, 7), np.array(found, np.int64), broken
+
+
+def _upright_box(annotated: Any) -> list[float]:
+    across, along, up = 2 * np.abs(np.asarray(annotated.coeffs, np.float64).reshape(3))
+    heading = np.asarray(annotated.orientation, np.float64).reshape(-1)
+    centre = np.asarray(annotated.centroid, np.float64).reshape(3)
+    return _finite([*centre, along, across, up, np.arctan2(heading[1], heading[0])])
+
+
+def _finite(row: list[Any]) -> list[float]:
+    if not np.isfinite(row).all():
+        raise ValueError("a number is not finite")
+    return [float(value) for value in row]
 
 
 def _items(value: Any) -> Iterator[Any]:

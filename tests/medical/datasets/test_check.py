@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +15,7 @@ from medical.datasets.check import check
 from medical.datasets.msd import MsdSettings
 from medical.datasets.pairs import label_complaint, label_counts, read_pair
 from tests.medical.synthetic import CLASSES, write_case, write_msd
-from vol3d.datasets.parallel import over_cases
-from vol3d.errors import DataError, Vol3dError
+from vol3d.errors import DataError
 
 
 def _edit_label(
@@ -153,29 +151,6 @@ def test_channels_in_several_files(tmp_path: Path) -> None:
     write_case(tmp_path / "1.nii.gz", None, spacing_mm=(1, 1, 2))
     with pytest.raises(DataError, match="image and channel have different affines"):
         read_pair(case, CLASSES, ("T1", "T2"))
-
-
-def _die(case: Case) -> None:
-    os._exit(1)
-
-
-def _need_memory(case: Case) -> None:
-    raise MemoryError
-
-
-def _name(case: Case) -> str:
-    return case.name
-
-
-def test_processes() -> None:
-    cases = [Case(name, ()) for name in "abc"]
-    assert over_cases(_name, cases, workers=0) == ["a", "b", "c"]
-    assert over_cases(_name, [], workers=None) == []
-    with pytest.raises(Vol3dError, match="a: the case does not fit into memory"):
-        over_cases(_need_memory, cases, workers=0)
-    with pytest.raises(Vol3dError, match=r"worker process was killed.*fewer workers") as error:
-        over_cases(_die, cases, workers=1)
-    assert "a" in str(error.value.where)
 
 
 def test_the_real_hippocampus_has_two_float_labels(data_root: Path) -> None:

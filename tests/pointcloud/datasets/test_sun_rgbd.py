@@ -195,9 +195,13 @@ def test_frames_without_an_entry_in_the_labels_are_told(root: Path) -> None:
 
 
 @pytest.mark.parametrize("box", [("bed", np.zeros((1, 2)), np.ones((1, 3)), np.ones((1, 3))), bed_row(math.nan)])
-def test_a_box_that_makes_no_sense_is_told_with_its_frame(root: Path, box: tuple) -> None:
-    row = {"depthpath": f"{AUTHORS}{KEYS[0]}/depth/1.png", "K": INTRINSICS, "Rtilt": tilt(), "boxes": [box]}
+def test_a_box_that_makes_no_sense_is_left_out_and_told(root: Path, box: tuple) -> None:
+    row = {"depthpath": f"{AUTHORS}{KEYS[0]}/depth/1.png", "K": INTRINSICS, "Rtilt": tilt(), "boxes": [box, bed_row()]}
     write_mat(root / "SUNRGBDMeta3DBB_v2.mat", [row])
+    split = SunRgbdSettings(root=root, labels="v2").split()
+    assert split.listing[0].case == "000001" and split.listing[0].what.startswith("object 1 (bed: ")
+    assert len(split.train[0].read().truth) == 1
+    write_mat(root / "SUNRGBDMeta3DBB_v2.mat", [{**row, "K": np.eye(2)}])
     with pytest.raises(DataError, match=r"v2\.mat, frame 1: a frame makes no sense"):
         SunRgbdSettings(root=root, labels="v2").split()
 

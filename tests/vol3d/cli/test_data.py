@@ -12,7 +12,6 @@ from tests.pointcloud.datasets.makers import write_point_folder, write_scannet
 from vol3d import catalog
 from vol3d.cli.data import find_tools
 from vol3d.cli.main import main
-from vol3d.datasets.tables import flatten
 
 
 @pytest.fixture
@@ -100,7 +99,3 @@ def test_only_rooms_are_generated(tmp_path: Path, capsys):
     assert main(["data", "generate", "castles", str(tmp_path / "out")]) == 2
     assert "got castles, wanted rooms" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-def test_flatten():
-    assert flatten({"a": {"b": [1.23456789, 2]}, "c": "d"}) == [["a / b", "1.2346, 2"], ["c", "d"]]
