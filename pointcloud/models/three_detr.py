@@ -44,6 +44,9 @@ class DetectorSettings(Settings):
     encoder_ffn: int = Field(128, ge=1)
     encoder_dropout: float = Field(0.1, ge=0, lt=1, description="3DETR-m on ScanNet: 0.3")
     queries: int = Field(256, ge=1, description="boxes that can be found in one scan")
+    query_start: Literal["zeros", "tokens"] = Field(
+        "zeros", description="zeros: the paper; tokens: what the query's token holds, which short trainings gain from"
+    )
     position: Literal["fourier", "sine"] = "fourier"
     decoder_layers: int = Field(8, ge=1)
     decoder_ffn: int = Field(256, ge=1)
@@ -260,7 +263,8 @@ class ThreeDetr(nn.Module):
         # Tokens are in the order of farthest-point sampling: the first Q are the farthest samples among them.
         query_xyz = tokens.xyz[:, : self.settings.queries]  # (B, Q, 3)
         queries = self.place_queries(place[:, : self.settings.queries])  # (B, Q, W)
-        states = self.decoder(queries, memory, place)  # (layers, B, Q, W)
+        start = memory[:, : self.settings.queries] if self.settings.query_start == "tokens" else None
+        states = self.decoder(queries, memory, place, start)  # (layers, B, Q, W)
         outputs = self.heads(states)  # (layers, B, Q, ...) each
         boxes = decode_boxes(outputs, query_xyz, bounds)  # (layers, B, Q, 7)
         return ThreeDetrPrediction(outputs, boxes, bounds, query_xyz, [cloud[:, :3] for cloud in clouds])

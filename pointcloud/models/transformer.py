@@ -129,9 +129,10 @@ class Decoder(nn.Module):
         position: Float[Tensor, "b q w"],
         memory: Float[Tensor, "b n w"],
         memory_position: Float[Tensor, "b n w"],
+        start: Float[Tensor, "b q w"] | None = None,
     ) -> Float[Tensor, "layers b q w"]:
-        """The queries, which start as nothing but their positions, after each layer."""
-        x = torch.zeros_like(position)
+        """The queries after each layer; without a `start` they are nothing but their positions at first."""
+        x = torch.zeros_like(position) if start is None else start
         key = memory + memory_position
         states = []
         for layer in self.layers:

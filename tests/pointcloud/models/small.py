@@ -33,7 +33,15 @@ POINTNET = ThreeDetrSettings(
     **SIZES, encoder="pointnet2", pointnet2=PointNet2Settings(levels=LEVELS, up_widths=(32,)), position="sine"
 )
 COLOURED = ThreeDetrSettings(**SIZES, features=("rgb", "height"))
-MODELS = {"plain": PLAIN, "turning": TURNING, "masked": MASKED, "pointnet": POINTNET, "coloured": COLOURED}
+STARTED = ThreeDetrSettings(**SIZES, query_start="tokens")
+MODELS = {
+    "plain": PLAIN,
+    "turning": TURNING,
+    "masked": MASKED,
+    "pointnet": POINTNET,
+    "coloured": COLOURED,
+    "started": STARTED,
+}
 
 
 def scene(points: int, boxes: int, *, columns: int = 0, turn: bool = False, seed: int = 0) -> tuple[Tensor, BoxTargets]:

@@ -19,7 +19,7 @@ from pointcloud.models.three_detr import (
     ThreeDetrSettings,
     within,
 )
-from tests.pointcloud.models.small import CLASSES, MASKED, MODELS, PLAIN, TURNING, scene
+from tests.pointcloud.models.small import CLASSES, MASKED, MODELS, PLAIN, STARTED, TURNING, scene
 from vol3d.errors import DataError
 from vol3d.ops import farthest_point_sample
 
@@ -255,6 +255,18 @@ def test_queries_are_the_farthest_samples_of_the_tokens(settings: Any) -> None:
     picks = farthest_point_sample(tokens.xyz, 8)
     assert torch.equal(model(clouds).query_xyz[0], tokens.xyz[0, picks[0]])
     assert torch.equal(clouds[0][tokens.picks[0], :3], tokens.xyz[0])
+
+
+def test_queries_can_start_as_what_their_tokens_hold() -> None:
+    zeros, tokens = build(PLAIN).eval(), build(STARTED).eval()
+    clouds, _ = scenes(PLAIN, (200, 3))
+    assert zeros.state_dict().keys() == tokens.state_dict().keys()
+    assert torch.equal(zeros(clouds).query_xyz, tokens(clouds).query_xyz)
+    assert not torch.allclose(zeros(clouds).boxes, tokens(clouds).boxes)
+    for layer in tokens.decoder.layers:  # without attention what is left is the start and the feed-forward steps
+        for attention in (layer.self_attention, layer.cross_attention):
+            torch.nn.init.zeros_(attention.out_proj.weight)
+    assert tokens(clouds).boxes[-1, 0].std(dim=0)[:6].min() > 1e-4
 
 
 def _features(cloud: Tensor) -> Tensor | None:
