@@ -67,16 +67,17 @@ def describe(scene: ViewScene, most_points: int = MOST_POINTS) -> Payload:
 
 
 def _camera(scene: ViewScene) -> dict[str, float]:
-    """Where the eye stands, in degrees, as in the picture; the page itself finds out how far away."""
+    """Where the eye stands, in degrees, as in the picture, and where the front is; the page finds out how far away."""
     camera = scene.opening.camera
     if scene.volume is not None:
         azimuth = 60.0 if camera.azimuth is None else camera.azimuth
-        return {"azimuth": azimuth, "elevation": camera.elevation or 20.0, "zoom": camera.zoom}
+        elevation = 20.0 if camera.elevation is None else camera.elevation
+        return {"azimuth": azimuth, "elevation": elevation, "zoom": camera.zoom, "front": 90.0}
     points = [layer.xyz for layer in scene.points] or [np.zeros((0, 3), np.float32)]
     hold = [corners(layer.detections.boxes).reshape(-1, 3) for layer in scene.boxes] or [np.zeros((0, 3))]
     into = place_camera(camera, np.concatenate(points), (960, 720), np.concatenate(hold)).axes[2]
-    azimuth, elevation = np.degrees((np.arctan2(-into[1], -into[0]), np.arcsin(-into[2])))
-    return {"azimuth": float(azimuth), "elevation": float(elevation), "zoom": camera.zoom}
+    azimuth, elevation = (float(np.degrees(a)) for a in (np.arctan2(-into[1], -into[0]), np.arcsin(-into[2])))
+    return {"azimuth": azimuth, "elevation": elevation, "zoom": camera.zoom, "front": -90.0}
 
 
 def _describe_points(layer: PointLayer, share: float, name: str, payload: Payload) -> dict[str, Any]:

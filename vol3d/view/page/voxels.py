@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import find_objects
 
+from vol3d.scans.volume import Grid
 from vol3d.view.page.buffers import Buffers, as_buffer
 from vol3d.view.scene import MaskLayer, VolumeLayer
 from vol3d.view.surfaces import organ_surfaces
@@ -30,8 +33,7 @@ def describe_volume(layer: VolumeLayer, buffers: Buffers, notes: list[str]) -> d
     if max(steps) > 1:
         every = " x ".join(str(step) for step in steps)
         notes.append(f"The volume is too large for a page: of each {every} voxels one is shown.")
-    finite = image[np.isfinite(image)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    low, high = _range(image)
     half = max((high - low) / 2, 1e-12)
     buffers["voxels"] = lambda: as_buffer(_half_floats(image[cut], low + half, half))
     return {
@@ -45,6 +47,13 @@ def describe_volume(layer: VolumeLayer, buffers: Buffers, notes: list[str]) -> d
     }
 
 
+def _range(image: np.ndarray) -> tuple[float, float]:
+    """Lowest and highest finite value; 0 and 1 where there is none."""
+    finite = np.isfinite(image)
+    low, high = (float(end(image, where=finite, initial=start)) for end, start in ((np.min, np.inf), (np.max, -np.inf)))
+    return (low, high) if low <= high else (0.0, 1.0)
+
+
 def thinning(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Every how many voxels one is sent along each axis."""
     steps = [-(-n // LONGEST) for n in shape]
@@ -54,8 +63,11 @@ def thinning(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _half_floats(values: np.ndarray, middle: float, half: float) -> np.ndarray:
-    scaled = (values.astype(np.float64) - middle) / half if half > 1e30 else (values - middle) / half
-    return np.nan_to_num(scaled, nan=-1.0, posinf=1.0, neginf=-1.0).astype("<f2")
+    sent = np.empty(values.shape, "<f2")
+    for slab, plane in zip(sent, values, strict=True):  # so that no copy in float32 is made of the whole
+        scaled = np.nan_to_num((plane - np.float64(middle)) / half, nan=-1.0, posinf=1.0, neginf=-1.0)
+        slab[...] = scaled.clip(-1, 1)
+    return sent
 
 
 def _describe_mask(layer: MaskLayer, number: int, cut: tuple[slice, ...], buffers: Buffers) -> dict[str, Any]:
@@ -66,10 +78,11 @@ def _describe_mask(layer: MaskLayer, number: int, cut: tuple[slice, ...], buffer
     table[present] = np.minimum(np.arange(len(present)) + 1, _LABELS)
     name = f"mask{number}"
     buffers[name] = lambda: as_buffer(table[found.labels[cut]])
+    places = cache(partial(find_objects, found.labels.astype(np.int32, copy=False)))
     volumes = found.volumes_ml()
     organs = []
     for label in present[:_LABELS]:
-        buffers[f"{name}-surface{label}"] = cache(partial(_mesh, layer, label))
+        buffers[f"{name}-surface{label}"] = cache(partial(_mesh, layer, label, places))
         class_name = found.class_names[label] if label < len(found.class_names) else f"label {label}"
         organs.append(
             {
@@ -82,10 +95,14 @@ def _describe_mask(layer: MaskLayer, number: int, cut: tuple[slice, ...], buffer
     return {"name": layer.name, "labels": name, "organs": organs}
 
 
-def _mesh(layer: MaskLayer, label: int) -> bytes:
-    """Number of corners and of triangles (uint32), corners and normals (float32 xyz, RAS mm), triangles (uint32)."""
+def _mesh(layer: MaskLayer, label: int, places: Callable[[], list[tuple[slice, ...] | None]]) -> bytes:
+    """Number of corners and of triangles (uint32), corners and normals (float32 xyz, RAS mm), triangles (uint32).
+
+    Args:
+        places: where each label from 1 on lies in the volume; looked for once for all organs.
+    """
     parts = [np.zeros(2, "<u4")]
-    for organ in organ_surfaces(replace(layer, colours={label: layer.colours[label]})):
+    for organ in organ_surfaces(_alone(layer, label, places())):
         parts = [
             np.array([len(organ.vertices), len(organ.faces)], "<u4"),
             organ.vertices.astype("<f4"),
@@ -93,3 +110,14 @@ def _mesh(layer: MaskLayer, label: int) -> bytes:
             organ.faces.astype("<u4"),
         ]
     return b"".join(part.tobytes() for part in parts)
+
+
+def _alone(layer: MaskLayer, label: int, places: list[tuple[slice, ...] | None]) -> MaskLayer:
+    """The part of the volume that holds one label, which is the only one to be drawn."""
+    found = layer.segmentation
+    place = (places[label - 1] if label <= len(places) else None) or (slice(0, 1),) * 3
+    affine = found.grid.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ [part.start for part in place]
+    labels = found.labels[place]
+    part = replace(found, labels=labels, grid=Grid(labels.shape, affine))
+    return replace(layer, segmentation=part, colours={label: layer.colours[label]})

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import urllib.error
 import urllib.request
 from typing import Any
 
@@ -14,7 +15,13 @@ import pytest
 
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = (
-    *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars", "--mute-audio"),
+    *(
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--hide-scrollbars",
+        "--force-prefers-reduced-motion",
+    ),
     *("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"),
     # The page needs nothing but its server, and the test proves it: no other name can be resolved.
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"),
@@ -97,5 +104,8 @@ class Browser:
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(self._root + path, data, headers, method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=120) as answer:
-            return json.loads(answer.read())["value"]
+        try:
+            with opener.open(request, timeout=120) as answer:
+                return json.loads(answer.read())["value"]
+        except urllib.error.HTTPError as error:
+            raise RuntimeError(json.loads(error.read())["value"]["message"]) from error

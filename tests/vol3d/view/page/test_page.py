@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import threading
 import time
@@ -97,7 +98,6 @@ def test_the_class_list_counts_and_filters(browser: Browser):
 def test_a_click_on_a_box_tells_what_it_is_and_a_filter_lets_go_of_it(browser: Browser):
     with opened(browser, room()):
         browser.run("document.querySelectorAll('section button')[1].click()")  # from above
-        time.sleep(0.6)
         x, y = browser.run(
             "const left = document.getElementById('viewport').getBoundingClientRect().left;"
             "const [x, y] = window.vol3d.view.stage.project(2, -2, 0.4); return [Math.round(x + left), Math.round(y)];"
@@ -131,6 +131,41 @@ def test_colour_size_and_height_change_the_picture(browser: Browser):
         none = picture(browser)
         for first, second in ((before, coloured), (coloured, large), (large, none)):
             assert (np.abs(first - second).max(axis=-1) > 0.1).mean() > 0.01
+
+
+def test_shading_darkens_what_stands_behind_and_can_be_turned_off(browser: Browser):
+    plate = np.stack(np.meshgrid(np.linspace(-1, 1, 140), np.linspace(-1, 1, 140), [0.0]), -1).reshape(-1, 3)
+    xyz = np.concatenate([plate, 0.4 * plate + (0, 0, 0.8)]).astype(np.float32)
+    with opened(browser, ViewScene("two plates", (PointLayer("p", xyz, rgb=np.full((len(xyz), 3), 255, np.uint8)),))):
+        slide(browser, "#size", 8)
+        shaded = picture(browser)
+        browser.run("[...document.querySelectorAll('label')].find((l) => /depth/.test(l.textContent)).click()")
+        plain = picture(browser)
+        middle = np.s_[150:-150, 250:-250]  # inside of the lower plate
+        assert plain[middle].min() > 0.98 and shaded[middle].min() < 0.9
+
+
+def test_a_picture_is_saved_with_the_names_of_the_boxes_on_it(browser: Browser):
+    with opened(browser, room()):
+        browser.run(
+            "HTMLAnchorElement.prototype.click = function () { window.saved = this.download; };"
+            "const reader = new FileReader(); reader.onload = () => { window.png = reader.result; };"
+            "URL.createObjectURL = (blob) => { reader.readAsDataURL(blob); return 'blob:x'; };"
+            "dispatchEvent(new KeyboardEvent('keydown', {key: 's'}))"
+        )
+        while not browser.run("return Boolean(window.png)"):
+            time.sleep(0.05)
+        assert browser.run("return window.saved") == "a_room.png"
+        saved = imread(io.BytesIO(base64.b64decode(browser.run("return window.png").split(",")[1])))
+        shown = picture(browser)
+        assert saved.shape[:2] == shown.shape[:2] and np.abs(saved[..., :3] - shown).mean() < 0.01
+
+
+def test_light_and_dark_are_one_key_apart(browser: Browser):
+    with opened(browser, room()):
+        dark = picture(browser)[2, 2].mean()
+        browser.run("dispatchEvent(new KeyboardEvent('keydown', {key: 'l'}))")
+        assert dark < 0.2 and picture(browser)[2, 2].mean() > 0.8
 
 
 @pytest.mark.parametrize("points", [0, 1])

@@ -71,7 +71,15 @@ def test_clouds_of_no_and_of_one_point_and_layers_of_no_boxes_are_sent(points: i
 def test_the_eye_stands_where_the_opening_says():
     scene = replace(room(), opening=Opening(camera=Camera(azimuth=-40.0, elevation=25.0, zoom=2.0), score=0.3))
     sent = describe(scene).description["opening"]
-    assert sent["camera"] == pytest.approx({"azimuth": -40.0, "elevation": 25.0, "zoom": 2.0}) and sent["score"] == 0.3
+    assert (
+        sent["camera"] == pytest.approx({"azimuth": -40.0, "elevation": 25.0, "zoom": 2.0, "front": -90.0})
+        and sent["score"] == 0.3
+    )
+
+
+def test_a_patient_is_seen_from_the_front_and_a_room_from_the_south():
+    assert describe(organ()).description["opening"]["camera"]["front"] == 90.0
+    assert describe(room()).description["opening"]["camera"]["front"] == -90.0
 
 
 def test_voxels_come_back_to_a_two_thousandth_of_their_range():

@@ -1,12 +1,13 @@
 // Clouds and boxes: what stands in the scene and the parts of the panel that change it.
 import * as THREE from "three";
 import { Boxes } from "./boxes.js";
-import { button, checkbox, checklist, el, section, select, slider } from "./dom.js";
+import { checkbox, checklist, el, gradient, section, select, slider } from "./dom.js";
 import { Ground, lengthName } from "./ground.js";
 import { Overlay } from "./overlay.js";
 import { Points } from "./points.js";
 import { bounds } from "./bounds.js";
 import { Selection } from "./selection.js";
+import { Shading } from "./shading.js";
 import { Stage } from "./stage.js";
 
 const SOURCES = { rgb: "own colours", class: "class", intensity: "intensity", height: "height", flat: "one colour" };
@@ -28,14 +29,15 @@ export class CloudView {
     this.points.reference.value = this.stage.distance;
     this.ground = new Ground(box, floor);
     this.boxes = boxes.map((layer) => new Boxes(layer, classColours, buffers, this.stage.resolution));
-    this.stage.scene.add(this.ground.lines, this.points.group, ...this.boxes.map((layer) => layer.lines.group));
+    this.shading = this.stage.first = new Shading(this.stage.renderer, this.points.group);
+    this.stage.scene.add(this.ground.lines, ...this.boxes.map((layer) => layer.lines.group));
     const present = Object.keys(classColours).filter((name) => boxes.some((layer) => layer.classes.includes(name)));
     this.filter = { score: opening.score, classes: new Set(opening.classes ?? present), visible: boxes.map(() => true) };
     this.labelled = true;
     this.overlay = new Overlay(document.getElementById("overlay"), this.stage, {
       caption: `grid ${lengthName(this.ground.step)}`, labels: () => this.#labels(),
     });
-    this.#pointSection(clouds, description.sources, opening.source, box);
+    this.#pointSection(clouds, description, box);
     if (this.boxes.length) {
       this.#boxSection();
       this.#classSection(present, classColours);
@@ -44,15 +46,17 @@ export class CloudView {
     this.#update();
   }
 
-  #pointSection(clouds, sources, source, box) {
+  #pointSection(clouds, { ramps, sources, opening: { source } }, box) {
     if (!clouds.length) return;
     const chosen = source ?? sources[0], redraw = () => this.stage.redraw();
-    const rows = [];
-    this.points.colourBy(chosen);
-    rows.push(select("Colour", sources.map((key) => [key, SOURCES[key]]), chosen, (key) => {
+    const rows = [], legend = el("div", { className: "legend" });
+    const colourBy = (key) => {
       this.points.colourBy(key);
+      legend.replaceChildren(...rampLegend(key, ramps, clouds));
       redraw();
-    }));
+    };
+    colourBy(chosen);
+    rows.push(select("Colour", sources.map((key) => [key, SOURCES[key]]), chosen, colourBy), legend);
     this.points.size.value = startSize(this.points.shown);
     rows.push(slider("Size", { min: 0.5, max: 8, step: 0.1, value: this.points.size.value, id: "size" }, (value) => {
       this.points.size.value = value;
@@ -60,9 +64,13 @@ export class CloudView {
     }));
     const step = (box.max.z - box.min.z) / 200 || 1;
     const top = box.max.z + step;
-    const height = (value) => (value >= top - step / 2 ? "all" : lengthNameSigned(value));
-    rows.push(slider("Up to height", { min: box.min.z, max: top, step, value: top, format: height, id: "height" }, (value) => {
+    const height = (value) => (value >= top - step / 2 ? "off" : lengthNameSigned(value));
+    rows.push(slider("Cut above", { min: box.min.z, max: top, step, value: top, format: height, id: "height" }, (value) => {
       this.points.ceiling.value = value >= top - step / 2 ? 1e30 : value;
+      redraw();
+    }));
+    rows.push(checkbox("Shading by depth", { checked: true }, (on) => {
+      this.shading.on = on;
       redraw();
     }));
     if (clouds.length > 1) {
@@ -165,6 +173,14 @@ export class CloudView {
       selected: this.selection?.chosen ? this.selection.chosen.layer.label(this.selection.chosen.index) : null,
     };
   }
+}
+
+// From which value to which the colours of a source go.
+function rampLegend(source, ramps, clouds) {
+  if (source !== "height" && source !== "intensity") return [];
+  const low = Math.min(...clouds.map(({ height_range: [value] }) => value)), high = Math.max(...clouds.map(({ height_range: [, value] }) => value));
+  const ends = source === "height" ? [low, high].map(lengthNameSigned) : ["weak", "strong"];
+  return [el("span", {}, ends[0]), gradient(ramps[source]), el("span", {}, ends[1])];
 }
 
 // Fewer points are drawn larger.

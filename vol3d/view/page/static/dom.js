@@ -61,10 +61,20 @@ export function checklist(title, rows, change) {
 
 // A style attribute would be refused by the page's policy; the colour of a shape is no style.
 function swatch(colour) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const shape = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-  for (const [name, value] of Object.entries({ width: "100%", height: "100%", rx: 3, fill: colour })) shape.setAttribute(name, value);
-  svg.append(shape);
-  svg.setAttribute("aria-hidden", "true");
-  return svg;
+  return svg({ "aria-hidden": "true" }, shape("rect", { width: "100%", height: "100%", rx: 3, fill: colour }));
+}
+
+// A bar whose colours go from the first to the last.
+export function gradient(colours) {
+  const stops = colours.map((colour, i) => shape("stop", { offset: i / (colours.length - 1), "stop-color": colour }));
+  return svg({ "aria-hidden": "true" }, shape("linearGradient", { id: "ramp" }, ...stops), shape("rect", { width: "100%", height: "100%", rx: 3, fill: "url(#ramp)" }));
+}
+
+const svg = (attributes, ...children) => shape("svg", attributes, ...children);
+
+function shape(tag, attributes, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
 }

@@ -1,4 +1,5 @@
 // The box that was clicked, and what is known of it.
+import * as THREE from "three";
 import { button, el, section } from "./dom.js";
 
 export class Selection {
@@ -6,6 +7,9 @@ export class Selection {
   constructor(stage, layers, origin, changed) {
     Object.assign(this, { stage, layers, origin, changed, chosen: null });
     this.body = el("div");
+    const material = new THREE.MeshBasicMaterial({ transparent: true, opacity: 0.16, depthWrite: false, side: THREE.DoubleSide });
+    this.glass = new THREE.Mesh(new THREE.BoxGeometry(1, 1, 1), material);
+    stage.scene.add(this.glass);
     this.section = section("Box", this.body);
     this.section.id = "box";
     document.getElementById("sections").prepend(this.section);
@@ -57,8 +61,13 @@ export class Selection {
   refresh() {
     if (this.chosen && !this.chosen.layer.shown[this.chosen.index]) this.chosen = null;
     this.section.hidden = !this.chosen;
+    this.glass.visible = Boolean(this.chosen);
     if (!this.chosen) return;
     const { layer: { layer }, index } = this.chosen, [x, y, z, l, w, h, yaw, vx, vy] = layer.boxes[index];
+    this.glass.position.set(x, y, z);
+    this.glass.scale.set(l, w, h);
+    this.glass.rotation.z = yaw;
+    this.glass.material.color.set(this.chosen.layer.colours[index]);
     const metres = (...values) => values.map((value) => value.toFixed(2)).join("  ");
     const [ox, oy, oz] = this.origin;
     const rows = [["Class", layer.classes[index], "strong"], ["From", layer.name]];

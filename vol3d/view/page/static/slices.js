@@ -1,6 +1,6 @@
 // Three planes through a volume, in 3D and in panes of their own, with the masks' colours over them.
 import * as THREE from "three";
-import { colourTable } from "./colours.js";
+import { colourTable, rgb } from "./colours.js";
 
 const VERTEX = `
   uniform vec3 shape;  // voxels along i, j, k
@@ -19,11 +19,17 @@ const IMAGE = `
   uniform sampler3D image;
   uniform vec3 shape;
   uniform vec2 window;  // black and white
+  uniform bool hollow;  // black is seen through
   varying vec3 voxel;
   void main() {
     float value = texture(image, ((voxel + 0.5) / shape).zyx).r;
+    if (hollow && value <= window.x) discard;
     gl_FragColor = vec4(vec3(clamp((value - window.x) / max(window.y - window.x, 1e-6), 0.0, 1.0)), 1.0);
   }`;
+
+const FRAME = `
+  uniform vec3 colour;
+  void main() { gl_FragColor = vec4(colour, 0.8); }`;
 
 // Inside as opaque as asked for, the outline always, one pixel and a half wide.
 const MASK = `
@@ -46,7 +52,8 @@ const MASK = `
   }`;
 
 export class Slices {
-  constructor(volume, buffers) {
+  // `colours`: of the rims of the planes across i, j and k.
+  constructor(volume, buffers, colours) {
     const [i, j, k] = volume.shape;
     this.shape = volume.shape;
     this.affine = new THREE.Matrix4().set(...volume.affine.flat());
@@ -60,20 +67,21 @@ export class Slices {
       return { mask, labels, texture: texture3d(labels, [k, j, i], THREE.UnsignedByteType, false), colours: { value: null }, fill: { value: 0 } };
     });
     this.group = new THREE.Group();
-    this.meshes = [0, 1, 2].map((axis) => this.#plane(axis));
+    this.frames = [];
+    this.meshes = [0, 1, 2].map((axis) => this.#plane(axis, colours[axis]));
     this.fill(this.opacity);
   }
 
-  #plane(axis) {
+  #plane(axis, colour) {
     const geometry = new THREE.BufferGeometry();
     geometry.setAttribute("position", new THREE.Float32BufferAttribute([0, 0, 0, 1, 0, 0, 1, 1, 0, 0, 1, 0], 3));
     geometry.setIndex([0, 1, 2, 0, 2, 3]);
     const common = { shape: { value: new THREE.Vector3(...this.shape) }, axis: { value: axis }, index: this.index[axis] };
-    const shaders = [{ fragmentShader: IMAGE, uniforms: { ...common, image: { value: this.image }, window: this.window } }];
+    const shaders = [{ fragmentShader: IMAGE, uniforms: { ...common, image: { value: this.image }, window: this.window, hollow: { value: false } } }];
     this.masks.forEach(({ texture, colours, fill }) => shaders.push({
       fragmentShader: MASK, uniforms: { ...common, labels: { value: texture }, colours, opacity: fill }, transparent: true, depthWrite: false,
     }));
-    return shaders.map((shader, order) => {
+    const meshes = shaders.map((shader, order) => {
       const material = new THREE.ShaderMaterial({ vertexShader: VERTEX, side: THREE.DoubleSide, ...shader });
       const mesh = new THREE.Mesh(geometry, material);
       mesh.frustumCulled = mesh.matrixAutoUpdate = false;
@@ -83,6 +91,25 @@ export class Slices {
       this.group.add(mesh);
       return mesh;
     });
+    // In 3D the air of one plane does not hide what is behind it; in its own pane black is black.
+    meshes[0].onBeforeRender = (renderer, scene, camera, _, material) => {
+      material.uniforms.hollow.value = camera.isPerspectiveCamera;
+      material.uniformsNeedUpdate = true;
+    };
+    this.group.add(this.#frame(common, colour));
+    return meshes;
+  }
+
+  // The rim of a plane, in 3D only.
+  #frame(common, colour) {
+    const geometry = new THREE.BufferGeometry();
+    geometry.setAttribute("position", new THREE.Float32BufferAttribute([0, 0, 0, 1, 0, 0, 1, 1, 0, 0, 1, 0], 3));
+    const uniforms = { ...common, colour: { value: new THREE.Vector3(...rgb(colour)) } };
+    const frame = new THREE.LineLoop(geometry, new THREE.ShaderMaterial({ vertexShader: VERTEX, fragmentShader: FRAME, uniforms, transparent: true }));
+    frame.frustumCulled = frame.matrixAutoUpdate = false;
+    frame.matrix.copy(this.affine);
+    this.frames.push(frame);
+    return frame;
   }
 
   // `hex`: a colour for each organ, null for one that is hidden.
@@ -108,7 +135,7 @@ export class Slices {
   }
 
   inSpace(on) {
-    for (const mesh of this.meshes.flat()) mesh.layers[on ? "enable" : "disable"](0);
+    for (const mesh of [...this.meshes.flat(), ...this.frames]) mesh.layers[on ? "enable" : "disable"](0);
   }
 
   smooth(on) {

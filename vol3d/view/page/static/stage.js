@@ -24,6 +24,7 @@ export class Stage {
     this.controls.listenToKeyEvents(pane);
     this.controls.addEventListener("change", () => this.redraw());
     this.controls.addEventListener("start", () => { this.flight = null; });
+    this.first = null;  // what is drawn before the scene: { draw(camera) }
     this.planes = [];  // further views: { pane, camera, background }
     this.afterDraw = [];
     this.frames = 0;
@@ -75,6 +76,7 @@ export class Stage {
       this.resolution.value.set(at.width, at.height);
       camera.fit?.(at);
       camera.updateProjectionMatrix();
+      if (camera === this.camera) this.first?.draw(camera);
       this.renderer.render(this.scene, camera);
     }
     for (const then of this.afterDraw) then();
@@ -89,8 +91,8 @@ export class Stage {
 
   // `home`, `top` or `front`; the whole scene is in the picture.
   look(name, smooth = true) {
-    const { azimuth, elevation, zoom } = this.opening.camera;
-    const [turn, rise] = { home: [azimuth, elevation], top: [-90, 89.99], front: [-90, 0] }[name];
+    const { azimuth, elevation, zoom, front } = this.opening.camera;
+    const [turn, rise] = { home: [azimuth, elevation], top: [-90, 89.99], front: [front, 0] }[name];
     const a = THREE.MathUtils.degToRad(turn), e = THREE.MathUtils.degToRad(rise);
     const back = new THREE.Vector3(Math.cos(e) * Math.cos(a), Math.cos(e) * Math.sin(a), Math.sin(e));
     const right = new THREE.Vector3(-Math.sin(a), Math.cos(a), 0), up = back.clone().cross(right);
@@ -113,6 +115,7 @@ export class Stage {
     this.controls.target.lerpVectors(fromTarget, target, eased);
     this.camera.position.lerpVectors(fromPosition, position, eased);
     this.controls.update();
+    this.camera.updateMatrixWorld();
     if (share >= 1) this.flight = null;
     this.redraw();
   }

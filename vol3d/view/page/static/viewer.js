@@ -51,7 +51,7 @@ function commonSections(description, view) {
   ]));
   const shortcuts = { r: looks[0], t: looks[1], f: looks[2], s: picture, l: theme };
   addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches?.("select")) return;
     if (shortcuts[event.key]) shortcuts[event.key].click();
     else view.key?.(event);
   });
@@ -75,7 +75,7 @@ function savePicture(view, title) {
   copy.toBlob((blob) => {
     const href = URL.createObjectURL(blob);
     el("a", { href, download: `${title.replace(/[^\w.-]+/g, "_")}.png` }).click();
-    URL.revokeObjectURL(href);
+    setTimeout(() => URL.revokeObjectURL(href), 10000);
   });
 }
 

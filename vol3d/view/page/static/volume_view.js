@@ -16,7 +16,7 @@ export class VolumeView {
 
   constructor({ volume, opening }, buffers) {
     this.volume = volume;
-    this.slices = new Slices(volume, buffers);
+    this.slices = new Slices(volume, buffers, [0, 1, 2].map((axis) => PLANES.find((plane) => plane.axis === axis).colour));
     const events = { moved: (axis, index) => this.move(axis, index), windowed: (dx, dy) => this.#drag(dx, dy) };
     this.panes = PLANES.map((plane) => new PlanePane(plane, this.slices, events));
     const space = this.#layout(), corners = this.#corners();
@@ -181,7 +181,7 @@ export class VolumeView {
 
   #maskLookSection() {
     const percent = (value) => `${Math.round(100 * value)} %`;
-    section("Masks",
+    section("Opacity",
       slider("Planes", { min: 0, max: 1, step: 0.05, value: this.slices.opacity, format: percent, id: "opacity" }, (value) => {
         this.slices.fill(value);
         this.stage.redraw();
