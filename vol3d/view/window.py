@@ -76,6 +76,11 @@ class ViewWindow:
         self.stage = gui.SceneWidget()
         self.stage.scene = rendering.Open3DScene(self.window.renderer)
         self.stage.scene.view.set_post_processing(False)  # it would change the colours
+        # All materials bring their own light; shadows would take a software renderer minutes.
+        self.stage.scene.set_lighting(rendering.Open3DScene.LightingProfile.NO_SHADOWS, [0.0, 0.0, -1.0])
+        self.stage.scene.view.set_shadowing(False)
+        self.stage.scene.scene.enable_sun_light(False)
+        self.stage.scene.scene.enable_indirect_light(False)
         red, green, blue = bytes.fromhex(GROUND[1:])
         self.stage.scene.set_background([red / 255, green / 255, blue / 255, 1.0])
         self.side = gui.ScrollableVert(0.4 * self.em, gui.Margins(0.8 * self.em, 0.6 * self.em, 1.3 * self.em, 0))

@@ -19,6 +19,10 @@ _OVERLAY = 0.45  # share of the class's colour over the grey
 _CAMERA = Camera(60.0, 25.0)
 # Direction to the lamp (right, front, head) and its strength: from above before the patient, and from below behind.
 _LAMPS, _AMBIENT = (((0.5, 0.8, 1.0), 0.65), ((-0.7, -0.6, -0.3), 0.3)), 0.32
+# Textures are taken as sRGB and shown without its curve: the curve beforehand gives back the grey that was meant.
+_LINEAR = np.arange(256) / 255
+_CURVE = np.where(_LINEAR <= 0.0031308, 12.92 * _LINEAR, 1.055 * _LINEAR ** (1 / 2.4) - 0.055)
+_SHOWN = (255 * _CURVE).round().astype(np.uint8)
 
 
 class VolumeContent:
@@ -57,11 +61,11 @@ class VolumeContent:
         mesh = open3d.geometry.TriangleMesh(
             open3d.utility.Vector3dVector(corners), open3d.utility.Vector3iVector(triangles)
         )
-        across = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float64)
+        across = np.array([(0, 1), (1, 1), (1, 0), (0, 0)], np.float64)  # a texture's first row is at its top
         mesh.triangle_uvs = open3d.utility.Vector2dVector(across[triangles.ravel()])
         material = open3d.visualization.rendering.MaterialRecord()
         material.shader = "defaultUnlit"
-        material.albedo_img = open3d.geometry.Image(np.ascontiguousarray(texture))
+        material.albedo_img = open3d.geometry.Image(np.ascontiguousarray(_SHOWN[texture]))
         self.stage.scene.add_geometry(name, mesh, material)
 
     def show_surfaces(self) -> None:
