@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -13,6 +14,7 @@ import torch
 from pydantic import Field, ValidationError
 from torch import nn
 
+from pointcloud.align import turned, turned_cloud, wall_angle
 from pointcloud.augment import SceneAugmentSettings
 from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.datasets.scannet import ScanNetSettings
@@ -20,6 +22,7 @@ from pointcloud.datasets.scenes import SceneSplit
 from pointcloud.datasets.sun_rgbd import SunRgbdSettings
 from pointcloud.evaluate import ScoredScene, evaluate_scenes
 from pointcloud.models.three_detr import ThreeDetrMaskedSettings, ThreeDetrSettings
+from pointcloud.models.vote_net import BoxNetSettings, VoteNetSettings
 from pointcloud.postprocess import FOR_PEOPLE, DetectionPostprocessSettings, postprocess
 from pointcloud.proposals import join
 from pointcloud.training_set import SceneSamples, to_network
@@ -34,7 +37,7 @@ from vol3d.scans.points import PointCloud
 from vol3d.scans.read_points import read_points
 from vol3d.scans.write_detections import write_detections
 
-Model = ThreeDetrSettings | ThreeDetrMaskedSettings
+Model = ThreeDetrSettings | ThreeDetrMaskedSettings | VoteNetSettings | BoxNetSettings
 Data = ScanNetSettings | SunRgbdSettings | PointFolderSettings
 
 
@@ -44,6 +47,7 @@ class PredictSettings(Settings):
     columns: tuple[str, ...] | None = Field(None, description="names of the columns of a file that does not name them")
     up: Literal["auto", "x", "y", "z", "-x", "-y", "-z"] = "auto"
     units: Literal["auto", "m", "cm", "mm", "ft", "in"] = "auto"
+    align: bool = Field(True, description="a model whose boxes do not turn sees the room with its walls along the axes")
     score: float = Field(FOR_PEOPLE.min_score, ge=0, le=1, description="boxes of a lower score are not written")
 
 
@@ -129,6 +133,21 @@ class DetectionTask(Task):
         proposals = [model.eval().proposals(model([points]))[0] for model in models]  # type: ignore[operator]
         return postprocess(join(proposals), self.class_names, choice)
 
+    def _detect_aligned(
+        self,
+        models: Sequence[nn.Module],
+        cloud: PointCloud,
+        device: torch.device,
+        choice: DetectionPostprocessSettings,
+    ) -> tuple[Detections, str]:
+        """Objects in a room that is shown to the models with its walls along the axes, and what was done."""
+        angle = wall_angle(cloud.xyz)
+        if angle is None:
+            return self.detect(models, cloud, device, choice), "no clear walls, so the room was not turned"
+        found = self.detect(models, turned_cloud(cloud, angle), device, choice)
+        note = f"turned by {math.degrees(angle):.1f} degrees to lay walls along the axes (--no-align does not)"
+        return turned(found, -angle), note
+
     def overfit(self, n: int) -> DetectionTask:
         """The first `n` training scenes, undistorted, to train and to validate on."""
         task = DetectionTask(self.settings.model_copy(update={"augment": SceneAugmentSettings()}))
@@ -159,7 +178,7 @@ class DetectionTask(Task):
         return task
 
     def with_options(self, options: Mapping[str, Any]) -> DetectionTask:
-        """`columns`, `up`, `units` of the files, and the least `score` of what is written."""
+        """`columns`, `up`, `units` of the files, whether to `align` rooms, and the least `score` of what is written."""
         known = {name: value for name, value in options.items() if name in PredictSettings.model_fields}
         super().with_options({name: value for name, value in options.items() if name not in known})
         if "columns" in known:
@@ -186,12 +205,15 @@ class DetectionTask(Task):
         if cloud.faces is not None:
             cloud = sample_surface(cloud, max(self.settings.points, len(cloud)), np.random.default_rng(0))
         choice = self.settings.postprocess.model_copy(update={"per_class": False, "min_score": settings.score})
-        found = self.detect(models, cloud, device, choice)
+        if settings.align and self.settings.model.angle_bins == 1:
+            found, note = self._detect_aligned(models, cloud, device, choice)
+            cloud = replace(cloud, notes=(*cloud.notes, note))
+        else:
+            found = self.detect(models, cloud, device, choice)
         path = self.result_path(source, out)
         write_box_lines(path.with_suffix(".ply"), found, cloud)
         write_detections(path, found, cloud)
         names = found.names()
-        counts = {name: names.count(name) for name in self.class_names if name in names}
+        told = ", ".join(f"{names.count(name)} {name}" for name in self.class_names if name in names)
         notes = {"assumed": "; ".join(cloud.notes)} if cloud.notes else {}
-        told = ", ".join(f"{n} {name}" for name, n in counts.items())
         return {"output": str(path), "boxes": len(found), "found": told, **notes}

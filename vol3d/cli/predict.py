@@ -51,6 +51,13 @@ def predict(
     units: Annotated[
         str | None, typer.Option(metavar="UNIT", help="Points: m, cm, mm, ft or in.  Default: found, and told.")
     ] = None,
+    align: Annotated[
+        bool | None,
+        typer.Option(
+            "--align/--no-align",
+            help="Points: show a model of axis-aligned boxes the room with its walls along the axes.  Default: yes.",
+        ),
+    ] = None,
     score: Annotated[
         float | None,
         typer.Option(min=0, max=1, metavar="S", help="Points: write boxes of this score and more.  Default: 0.3."),
@@ -71,7 +78,7 @@ def predict(
     from vol3d.checkpoint import load
 
     loaded = load(checkpoint, chosen)
-    options = {"mirror": mirror, "columns": columns, "up": up, "units": units, "score": score}
+    options = {"mirror": mirror, "columns": columns, "up": up, "units": units, "align": align, "score": score}
     task = loaded.task.with_options({name: value for name, value in options.items() if value is not None})
     sources = task.find_inputs(paths)
     check_results(task, sources, out)
