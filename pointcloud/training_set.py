@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -80,7 +80,8 @@ class SceneSamples(Samples):
         points = to_points(self.scenes[index].read(), self.features)
         self._room -= points.xyz.nbytes + points.features.nbytes
         if self._room > 0:
-            self._kept[name] = points
+            # A mapped array keeps its file open, and a process may have fewer of these than a data set has scenes.
+            self._kept[name] = points = replace(points, xyz=np.array(points.xyz))
         return points
 
 

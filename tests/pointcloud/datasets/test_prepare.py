@@ -14,10 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pointcloud.augment import SceneAugmentSettings
 from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.datasets.prepare import prepare
 from pointcloud.datasets.prepared import PreparedScene, is_prepared, prepared_split
 from pointcloud.datasets.scannet import CLASS_NAMES, ScanNetSettings
+from pointcloud.training_set import SceneSamples
 from tests.pointcloud.datasets.makers import edit_boxes, room, write_point_folder, write_scannet
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.files import lock, sha256
@@ -111,6 +113,17 @@ def test_killed_anywhere_it_goes_on(tmp_path: Path) -> None:
     for reader in split.labelled:
         assert isinstance(reader, PreparedScene)
         reader.verify()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted by Linux' /proc")
+def test_training_keeps_no_file_of_a_scene_open(tmp_path: Path) -> None:
+    split = prepare(PointFolderSettings(root=write_point_folder(tmp_path / "mine", 8)).split(), tmp_path / "out", 0)
+    samples = SceneSamples(split.labelled, 100, (), SceneAugmentSettings())
+    samples.sample(0, np.random.default_rng(0))
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for index in range(8):
+        samples.sample(index, np.random.default_rng(0))
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_a_bad_scene_does_not_stop_the_others(tmp_path: Path) -> None:

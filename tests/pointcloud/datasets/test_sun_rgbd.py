@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.io import savemat
 
 from pointcloud.datasets.known_sizes import SUN_RGBD
 from pointcloud.datasets.sun_rgbd import CLASS_NAMES, SunRgbdSettings
 from pointcloud.datasets.sun_rgbd_frames import CLOUD_FROM_CAMERA, back_project, decode_depth
-from pointcloud.datasets.sun_rgbd_labels import frame_key
+from pointcloud.datasets.sun_rgbd_labels import frame_key, read_annotation
 from tests.pointcloud.datasets.makers import cells, write_mat, write_sun_frame
 from vol3d.errors import DataError
 from vol3d.files import read_json
@@ -91,14 +95,14 @@ def official(root: Path) -> Path:
     return root
 
 
-def corners() -> dict[str, object]:
-    """The bed as annotation3Dfinal has it: the first side is the one that the heading points to."""
+def corners(box: np.ndarray = BED) -> dict[str, object]:
+    """A box as annotation3Dfinal has it: the first side is the one that the heading points to."""
     along, across = (
-        np.array([math.cos(BED[6] + turn), math.sin(BED[6] + turn)]) / 2 * size
-        for turn, size in ((0, BED[3]), (math.pi / 2, BED[4]))
+        np.array([math.cos(box[6] + turn), math.sin(box[6] + turn)]) / 2 * size
+        for turn, size in ((0, box[3]), (math.pi / 2, box[4]))
     )
-    corner = BED[:2] + np.array([along + across, along - across, -along - across, -along + across])
-    heights = {"Ymin": -(BED[2] - BED[5] / 2), "Ymax": -(BED[2] + BED[5] / 2)}
+    corner = box[:2] + np.array([along + across, along - across, -along - across, -along + across])
+    heights = {"Ymin": -(box[2] - box[5] / 2), "Ymax": -(box[2] + box[5] / 2)}
     return {"X": corner[:, 0].tolist(), "Z": corner[:, 1].tolist(), **heights, "rectangle": 1}
 
 
@@ -138,6 +142,25 @@ def test_the_benchmark_takes_its_cameras_from_the_later_metadata(root: Path) -> 
     frame = SunRgbdSettings(root=root).split().train[0]
     np.testing.assert_array_equal(frame.labels.camera()[0], INTRINSICS)  # type: ignore[attr-defined]
     assert frame.fingerprint() != other
+
+
+NUMBER, SIZE = st.floats(-9, 9), st.floats(0.05, 5)
+
+
+@given(st.tuples(NUMBER, NUMBER, NUMBER, SIZE, SIZE, SIZE, st.floats(-3.1, 3.1)))
+def test_a_box_of_an_annotation_comes_back(box: tuple[float, ...]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "index.json"
+        path.write_text(json.dumps({"objects": [{"name": "chair", "polygon": [corners(np.array(box))]}]}))
+        boxes, labels = read_annotation(path, CLASS_NAMES)
+    assert labels.tolist() == [CLASS_NAMES.index("chair")]
+    np.testing.assert_allclose(boxes[0], box, atol=1e-9)
+
+
+@given(arrays(np.uint16, (2, 3), elements=st.integers(0, 8000)))
+def test_depth_in_millimetres_comes_back(millimetres: np.ndarray) -> None:
+    stored = (millimetres << 3) | (millimetres >> 13)
+    np.testing.assert_allclose(decode_depth(stored) * 1000, millimetres, atol=1e-3)
 
 
 def test_depth_is_rotated_by_three_bits_and_ends_at_eight_metres() -> None:
