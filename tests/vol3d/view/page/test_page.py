@@ -30,8 +30,13 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened(browser: Browser, scene: ViewScene) -> Iterator[Browser]:
-    with PageServer(describe(scene)) as server:
+def opened(browser: Browser, scene: ViewScene, gate: threading.Event | None = None) -> Iterator[Browser]:
+    """The page of the scene; surfaces wait for the gate, if there is one, to be opened."""
+    payload = describe(scene)
+    if gate is not None:
+        made = payload.buffers["mask0-surface3"]
+        payload.buffers["mask0-surface3"] = lambda: made() if gate.wait(60) else b""
+    with PageServer(payload) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         browser.open(server.url)
         until(browser, lambda state: state.get("ready") or "error" in state)
@@ -184,6 +189,22 @@ def test_a_volume_is_cut_where_its_mask_is_and_its_surface_arrives(browser: Brow
             "20 × 24 × 28 voxels of 2 × 1 × 1.5 mm"
         )
         assert picture(browser).std() > 0.05
+
+
+def test_a_surface_that_comes_late_is_drawn(browser: Browser):
+    gate = threading.Event()
+    with opened(browser, organ(), gate):
+        browser.run("document.querySelectorAll('.enlarge')[3].click();")
+        browser.run("[...document.querySelectorAll('label')].find((l) => /Planes in/.test(l.textContent)).click()")
+        assert blue(picture(browser)) < 200  # the axis of the head is blue, too
+        gate.set()
+        until(browser, lambda now: now["surfaces"] == 1)
+        assert blue(picture(browser)) > 5000
+
+
+def blue(seen: np.ndarray) -> int:
+    """Pixels of the organ's hue and not of the panel's."""
+    return int(((seen[..., 2] - seen[..., 0] > 0.25) & (seen[..., 2] > 0.5)).sum())
 
 
 def test_sliders_and_wheel_move_the_planes_and_window_and_organs_change_them(browser: Browser):

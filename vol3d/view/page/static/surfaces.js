@@ -77,4 +77,5 @@ function fill(geometry, buffer) {
   geometry.setAttribute("position", new THREE.BufferAttribute(new Float32Array(buffer, 8, 3 * corners), 3));
   geometry.setAttribute("normal", new THREE.BufferAttribute(new Float32Array(buffer, 8 + 12 * corners, 3 * corners), 3));
   geometry.setIndex(new THREE.BufferAttribute(new Uint32Array(buffer, 8 + 24 * corners, 3 * triangles), 1));
+  geometry.computeBoundingSphere();  // it was drawn, and measured, when it was still empty
 }
