@@ -140,8 +140,8 @@ def _sample(view: View, surface: Surface) -> tuple[np.ndarray, np.ndarray]:
     """Points (S, 3) on the surface's triangles, about one for each pixel that they cover, and their colours."""
     pixels, _ = view.project(surface.vertices.astype(np.float64))
     a, b, c = (pixels[surface.faces[:, corner]] for corner in range(3))
-    area = np.abs((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]) / 2
-    counts = np.ceil(np.nan_to_num(area)).astype(np.int64) + 1
+    area = ((b - a)[:, 1] * (c - a)[:, 0] - (b - a)[:, 0] * (c - a)[:, 1]) / 2  # below 0: seen from inside, so hidden
+    counts = np.where(area > 0, np.ceil(np.nan_to_num(area)), -1).astype(np.int64) + 1
     face = np.repeat(np.arange(len(counts)), counts)
     number = np.arange(len(face)) - np.repeat(np.cumsum(counts) - counts, counts)
     # The additive sequence of Roberts (2018), folded into the triangle, leaves no holes where random numbers would.

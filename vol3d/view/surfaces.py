@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from vol3d.view.scene import MaskLayer
 
-_BLUR_VOXELS, _LEVEL = 0.8, 0.5
+_BLUR, _BLUR_VOXELS, _LEVEL = 0.8, 4.0, 0.5  # of the largest spacing; of an axis' own, at most
 _LONGEST = 160  # voxels along an organ's longest side; larger ones are thinned for speed
 
 
@@ -41,12 +41,15 @@ def organ_surfaces(mask: MaskLayer) -> list[Surface]:
     """The surface of each class of the mask that has one, in the order of the labels."""
     labels, affine = mask.segmentation.labels, mask.segmentation.grid.affine
     places = ndimage.find_objects(labels.astype(np.int32, copy=False))
+    spacing = np.array(mask.segmentation.grid.spacing_mm)
+    # The same millimetres along all axes, so that thick slices leave no steps.
+    blur = _BLUR * np.minimum(spacing.max() / spacing, _BLUR_VOXELS)
     surfaces = []
     for label, colour in mask.colours.items():
         place = places[label - 1] if label <= len(places) else None
         if place is None:
             continue
-        vertices, faces = _of_crop(labels[place] == label)
+        vertices, faces = _of_crop(labels[place] == label, blur)
         vertices += [part.start for part in place]
         world = vertices @ affine[:3, :3].T + affine[:3, 3]
         if np.linalg.det(affine[:3, :3]) < 0:
@@ -80,13 +83,13 @@ def surface_net(field: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray
     return total[used] / count[used][:, None], np.concatenate(faces).astype(np.int32)
 
 
-def _of_crop(inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _of_crop(inside: np.ndarray, blur: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     step = max(1, -(-max(inside.shape) // _LONGEST))
-    pad = 3 * step
+    pad = 3 * step + int(2 * blur.max())
     field = np.pad(inside.astype(np.float32), pad)
     if step > 1:
         field = ndimage.uniform_filter(field, step)[::step, ::step, ::step]
-    blurred = ndimage.gaussian_filter(field, _BLUR_VOXELS)
+    blurred = ndimage.gaussian_filter(field, blur / step)
     if not (blurred > _LEVEL).any():  # too thin to survive the blur
         blurred = field
     blurred[[0, -1]] = blurred[:, [0, -1]] = blurred[:, :, [0, -1]] = 0
