@@ -10,6 +10,7 @@ from torch import nn
 from pointcloud.task import DetectionTask
 from tests.pointcloud.synthetic import CLASSES, room, write_rooms
 from vol3d import checkpoint
+from vol3d.cli.main import main
 from vol3d.config import load_task
 from vol3d.engine.loop import train
 from vol3d.errors import CheckpointError, DataError, UsageError
@@ -137,3 +138,11 @@ def test_scenes_without_boxes_train(tmp_path, recipe, root):
     (root / "boxes.json").write_text(json.dumps(boxes))
     evaluation = train(load_task(recipe), tmp_path / "run")
     assert np.isfinite(evaluation.score)
+
+
+def test_a_data_set_without_folds_is_told(tmp_path, recipe, root, capsys):
+    train(load_task(recipe, ["train.epochs=1"]), tmp_path / "run")
+    assert main(["evaluate", str(tmp_path / "run"), "--data", str(root), "--fold", "0"]) == 2
+    assert "--fold: this data set has no folds" in capsys.readouterr().err
+    assert main(["evaluate", str(tmp_path / "run"), "--data", str(root), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["scenes"] == 2

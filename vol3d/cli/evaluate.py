@@ -96,6 +96,8 @@ def _on(task: Task, root: Path, dataset: str | None, fold: int | None, part: Par
         kind = type(trained_on)
     else:
         kind = catalog.load(catalog.find(dataset, catalog.DATASETS, "data set").target)
+    if fold is not None and "fold" not in kind.model_fields:
+        raise UsageError("this data set has no folds", where="--fold", got=fold, do="Use --split, or leave both out.")
     # A fold means one of those that the model was trained with, wherever the data lie now.
     values = trained_on.model_dump() if same or (fold is not None and dataset is None) else {}
     chosen = {"root": root} if fold is None else {"root": root, "fold": fold}
