@@ -32,10 +32,10 @@ def room(points: int = 3000) -> ViewScene:
     return ViewScene("a room", (layer,), layers, class_colours=COLOURS, notes=("The axes were turned z up.",))
 
 
-def organ(shape: tuple[int, int, int] = (20, 24, 28)) -> ViewScene:
+def organ(start_mm: tuple[float, float, float] = (-20, 5, 7)) -> ViewScene:
     """A bright ball of label 3 in a volume whose voxels are 2 x 1 x 1.5 mm, from -1000 to 3000."""
-    affine = np.diag([2.0, 1.0, 1.5, 1.0])
-    affine[:3, 3] = (-20, 5, 7)
+    shape, affine = (20, 24, 28), np.diag([2.0, 1.0, 1.5, 1.0])
+    affine[:3, 3] = start_mm
     grid = Grid(shape, affine)
     world = np.stack(np.meshgrid(*[np.arange(n) for n in shape], indexing="ij"), -1) * (2, 1, 1.5)
     inside = np.linalg.norm(world - (20, 12, 21), axis=-1) < 9

@@ -193,7 +193,7 @@ def test_a_volume_is_cut_where_its_mask_is_and_its_surface_arrives(browser: Brow
 
 def test_a_surface_that_comes_late_is_drawn(browser: Browser):
     gate = threading.Event()
-    with opened(browser, organ(), gate):
+    with opened(browser, organ((300, 5, 7)), gate):  # the origin, where nothing is, is out of sight
         browser.run("document.querySelectorAll('.enlarge')[3].click();")
         browser.run("[...document.querySelectorAll('label')].find((l) => /Planes in/.test(l.textContent)).click()")
         assert blue(picture(browser)) < 200  # the axis of the head is blue, too
