@@ -43,6 +43,8 @@ MODELS = {
     "3detr-m": Entry(
         "pointcloud.models.three_detr:ThreeDetrMaskedSettings", "detection", "3DETR with a masked encoder"
     ),
+    "votenet": Entry("pointcloud.models.vote_net:VoteNetSettings", "detection", "VoteNet (ICCV 2019)"),
+    "boxnet": Entry("pointcloud.models.vote_net:BoxNetSettings", "detection", "BoxNet: VoteNet without votes"),
 }
 
 DATASETS = {
