@@ -21,7 +21,7 @@ from vol3d.errors import UsageError
 from vol3d.sparse.geometry import Geometry, Triple
 
 if TYPE_CHECKING:
-    from vol3d.sparse.kernel_map import KernelMap, Reading
+    from vol3d.sparse.kernel_map import KernelMap, Reading, SortedPositions
 
 NAMES = ("triton", "spconv", "numba", "torch")  # in order of preference
 VARIABLE = "VOL3D_SPARSE_BACKEND"
@@ -44,7 +44,7 @@ class Convolver(Protocol):
 class MapBuilder(Protocol):
     """What a backend module offers for positions, if it builds kernel maps; `torch_backend` documents each function."""
 
-    def argsort(self, keys: Tensor) -> Tensor: ...
+    def sort_positions(self, coordinates: Tensor, shape: Triple, batch_size: int, check: bool) -> SortedPositions: ...
 
     def neighbours(self, reading: Reading) -> Tensor: ...
 

@@ -14,6 +14,18 @@ from vol3d.sparse.geometry import Geometry, Triple
 Derived = TypeVar("Derived")
 
 
+class SortedPositions(NamedTuple):
+    """Positions int32 [n, 4] in ascending order.
+
+    order: int64 [n], the rows that they were given in; None if that was this order.
+    sound: all are inside the grid and none is there twice.
+    """
+
+    order: Tensor | None
+    coordinates: Tensor
+    sound: bool
+
+
 class Reading(NamedTuple):
     """What a map is built from: windows at coarse positions read fine positions, int32 [m, 4] and [n, 4], sorted."""
 

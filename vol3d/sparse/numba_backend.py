@@ -15,9 +15,10 @@ from vol3d.parallel import parallel_for
 from vol3d.sparse import numba_kernels as kernels
 from vol3d.sparse import numba_maps as maps
 from vol3d.sparse import numba_pairs as listing
+from vol3d.sparse import numba_sort as sorting
 from vol3d.sparse import torch_backend
 from vol3d.sparse.geometry import Geometry, Packing, Triple
-from vol3d.sparse.kernel_map import KernelMap, Reading
+from vol3d.sparse.kernel_map import KernelMap, Reading, SortedPositions
 
 NAME = "numba"
 TILE_ROWS = int(listing.TILE_ROWS)
@@ -26,15 +27,16 @@ LONGEST_AXIS = 2**20
 
 
 class KernelPairs(NamedTuple):
-    """A kernel map as lists: pairs of tile t and tap k are at `bounds[t, k]` up to `bounds[t, k + 1]`.
+    """A kernel map as lists: pairs of tile t and tap k are at `begins[t, k]` up to `ends[t, k]`, outputs ascending.
 
-    inputs, outputs: int32, row numbers, with unused room between tiles; bounds: int64 [tiles, taps + 1]; a tile is
+    inputs, outputs: int32, row numbers, with unused room between lists; begins, ends: int64 [tiles, taps]; a tile is
     `TILE_ROWS` outputs.
     """
 
     inputs: np.ndarray
     outputs: np.ndarray
-    bounds: np.ndarray
+    begins: np.ndarray
+    ends: np.ndarray
 
 
 def unavailable() -> str | None:
@@ -60,7 +62,7 @@ def convolve(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
     out = torch.empty(kernel_map.outputs, _multiple(channels), dtype=torch.float32)
     parallel_for(
         kernels.convolve_tiles,
-        len(pairs.bounds),
+        len(pairs.begins),
         rows.numpy(),
         panels.numpy(),
         *pairs,
@@ -91,29 +93,38 @@ def weight_gradient(features: Tensor, grad: Tensor, kernel_map: KernelMap) -> Te
 
 
 def list_pairs(kernel_map: KernelMap) -> KernelPairs:
-    """The map as lists of pairs, by tile and tap, in ascending output order."""
+    """The map as lists of pairs, by tile and tap."""
     if (reading := kernel_map.reading) is None:
-        return _reversed(kernel_map.transposed().derived("tiles", list_pairs), kernel_map.outputs)
-    taps, tiles = kernel_map.taps, -(-kernel_map.outputs // TILE_ROWS)
+        pairs = kernel_map.transposed().derived("tiles", list_pairs)
+        return _flipped(pairs) if kernel_map.symmetric else _reversed(pairs, kernel_map.outputs)
+    taps, tiles, window = kernel_map.taps, -(-kernel_map.outputs // TILE_ROWS), reading.window
+    half = kernel_map.symmetric and (window.kernel[2], window.dilation[2]) == (3, 1)
     # Room for every pair that there could be: memory that is not touched costs nothing. From torch, because NumPy asks
     # the system for huge pages, which are touched as a whole.
     inputs, outputs = torch.empty(2, tiles * taps * TILE_ROWS, dtype=torch.int32).numpy()
-    pairs = KernelPairs(inputs, outputs, np.empty((tiles, taps + 1), np.int64))
-    parallel_for(listing.list_search, tiles, *_search(reading), TILE_ROWS, *pairs)
+    pairs = KernelPairs(inputs, outputs, *np.empty((2, tiles, taps), np.int64))
+    parallel_for(listing.list_half if half else listing.list_search, tiles, *_search(reading), *pairs)
+    if half and tiles:
+        parallel_for(listing.list_mirrored, taps // 2, tiles * (taps // 2 + 1) * TILE_ROWS, *pairs)
     return pairs
+
+
+def _flipped(pairs: KernelPairs) -> KernelPairs:
+    """The pairs of a symmetric map transposed: the taps the other way round."""
+    begins, ends = (np.ascontiguousarray(bounds[:, ::-1]) for bounds in (pairs.begins, pairs.ends))
+    return pairs._replace(begins=begins, ends=ends)
 
 
 def _reversed(pairs: KernelPairs, rows: int) -> KernelPairs:
     """The pairs of the transposed map; its outputs are the `rows` input rows."""
-    taps, tiles = pairs.bounds.shape[1] - 1, -(-rows // TILE_ROWS)
+    taps, tiles = pairs.begins.shape[1], -(-rows // TILE_ROWS)
     counts = np.zeros((tiles, taps), np.int64)
-    parallel_for(listing.count_reversed, taps, pairs.inputs, pairs.bounds, counts)
+    parallel_for(listing.count_reversed, taps, pairs.inputs, pairs.begins, pairs.ends, counts)
     ends = np.cumsum(counts).reshape(tiles, taps)
-    bounds = np.concatenate([ends[:, :1] - counts[:, :1], ends], 1)
     total = int(ends[-1, -1]) if tiles else 0
     inputs, outputs = np.empty(total, np.int32), np.empty(total, np.int32)
     parallel_for(listing.list_reversed, taps, *pairs, ends - counts, inputs, outputs)
-    return KernelPairs(inputs, outputs, bounds)
+    return KernelPairs(inputs, outputs, ends - counts, ends)
 
 
 def _search(reading: Reading) -> tuple[np.ndarray, np.ndarray, Triple, Triple]:
@@ -143,10 +154,21 @@ def _panels(weight: Tensor) -> Tensor:
     return torch.cat([blocks, weight[:, :, whole:].reshape(taps, -1)], 1)
 
 
-def argsort(keys: Tensor) -> Tensor:
-    """See `torch_backend.argsort`."""
-    bits = int(keys.max()).bit_length() if len(keys) else 0
-    return torch.from_numpy(maps.radix_argsort(keys.contiguous().numpy(), bits))
+def sort_positions(coordinates: Tensor, shape: Triple, batch_size: int, check: bool) -> SortedPositions:
+    """See `torch_backend.sort_positions`."""
+    key_bits = (batch_size * shape[0] * shape[1] * shape[2]).bit_length()
+    index_bits = len(coordinates).bit_length()
+    if key_bits + index_bits > 63:
+        return torch_backend.sort_positions(coordinates, shape, batch_size, check)
+    given = (coordinates if coordinates.dtype == torch.int64 else coordinates.to(torch.int32)).contiguous()
+    packed = np.empty(len(given), np.int64)
+    inside, ascending = sorting.pack_and_check(given.numpy(), (batch_size, *shape), packed, index_bits)
+    if ascending:
+        return SortedPositions(None, given.to(torch.int32), inside)
+    packed = sorting.radix_sort(packed, index_bits, key_bits)
+    order, rows = torch.empty(len(given), dtype=torch.int64), torch.empty(len(given), 4, dtype=torch.int32)
+    unique = sorting.take_sorted(packed, index_bits, given.numpy(), order.numpy(), rows.numpy())
+    return SortedPositions(order, rows, inside and unique)
 
 
 def neighbours(reading: Reading) -> Tensor:

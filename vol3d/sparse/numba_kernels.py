@@ -81,13 +81,13 @@ def _multiply_4(n, a, numbers, a_bytes, w, w_bytes, out, to, out_bytes, depth): 
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def convolve_tiles(start, stop, features, weight, inputs, outputs, bounds, out, tile_rows):  # type: ignore[no-untyped-def]
+def convolve_tiles(start, stop, features, weight, inputs, outputs, begins, ends, out, tile_rows):  # type: ignore[no-untyped-def]
     """Fills the rows of tiles start..stop of `out`.
 
     Args:
         features: float32 [inputs, c_in].
         weight: float32 [taps, c_in * c_out], blocks of `COLUMNS` output channels one after another, each [c_in, block].
-        inputs, outputs, bounds: see `KernelPairs`.
+        inputs, outputs, begins, ends: see `KernelPairs`.
         out: float32 [outputs, c_out], c_out a multiple of `LANES`.
     """
     taps = weight.shape[0]
@@ -97,8 +97,8 @@ def convolve_tiles(start, stop, features, weight, inputs, outputs, bounds, out, 
     for tile in range(start, stop):
         out[tile * tile_rows : (tile + 1) * tile_rows] = 0
         for tap in range(taps):
-            first = bounds[tile, tap]
-            n = bounds[tile, tap + 1] - first
+            first = begins[tile, tap]
+            n = ends[tile, tap] - first
             if n == 0:
                 continue
             come, go = numbers + 4 * first, to + 4 * first
@@ -153,13 +153,13 @@ def _outer_block(width, height, a, numbers, a_bytes, g, to, g_bytes, n, dw, dw_b
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def weight_gradient_blocks(start, stop, features, grad, inputs, outputs, bounds, dw, height):  # type: ignore[no-untyped-def]
+def weight_gradient_blocks(start, stop, features, grad, inputs, outputs, begins, ends, dw, height):  # type: ignore[no-untyped-def]
     """Fills blocks start..stop of `dw`: block i is `height` input channels of one tap, input channels fastest.
 
     Args:
         features: float32 [inputs, c_in].
         grad: float32 [outputs, c_out], c_out a multiple of `LANES`.
-        inputs, outputs, bounds: see `KernelPairs`.
+        inputs, outputs, begins, ends: see `KernelPairs`.
         dw: float32 [taps, c_in, c_out], zero.
         height: input channels of a block.
     """
@@ -167,11 +167,11 @@ def weight_gradient_blocks(start, stop, features, grad, inputs, outputs, bounds,
     per_tap = (c_in + height - 1) // height
     a, g, d = features.ctypes.data, grad.ctypes.data, dw.ctypes.data
     numbers, to = inputs.ctypes.data, outputs.ctypes.data
-    for tile in range(len(bounds)):
+    for tile in range(len(begins)):
         for block in range(start, stop):
             tap, channel = block // per_tap, block % per_tap * height
-            first = bounds[tile, tap]
-            n = bounds[tile, tap + 1] - first
+            first = begins[tile, tap]
+            n = ends[tile, tap] - first
             if n == 0:
                 continue
             come, go = numbers + 4 * first, to + 4 * first

@@ -1,35 +1,11 @@
-"""Range kernels that build kernel maps on the CPU: sorting, neighbour search, positions that a window reaches."""
+"""Range kernels that build kernel maps on the CPU: neighbour search, positions that a window reaches."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
-DIGIT = 11  # bits per pass of the radix sort
 PADDING = 4  # keys behind the last, so that a walk need not ask where the list ends
-
-
-@njit(nogil=True, cache=True, boundscheck=False)
-def radix_argsort(keys, bits):  # type: ignore[no-untyped-def]
-    """Stable order, int64 [n], of int64 keys [n] from 0 to 2**bits - 1."""
-    n = len(keys)
-    order, other = np.arange(n), np.empty(n, np.int64)
-    now, later = keys.copy(), np.empty(n, np.int64)
-    mask = (1 << DIGIT) - 1
-    for shift in range(0, bits, DIGIT):
-        begins = np.zeros(mask + 2, np.int64)
-        for i in range(n):
-            begins[((now[i] >> shift) & mask) + 1] += 1
-        for digit in range(mask):
-            begins[digit + 1] += begins[digit]
-        for i in range(n):
-            digit = (now[i] >> shift) & mask
-            at = begins[digit]
-            begins[digit] = at + 1
-            later[at], other[at] = now[i], order[i]
-        now, later = later, now
-        order, other = other, order
-    return order
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
@@ -45,7 +21,7 @@ def _first_not_below(keys, wanted):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def search_keys(start, stop, first, keys, kernel, steps, found, width):  # type: ignore[no-untyped-def]
+def search_keys(start, stop, first, keys, kernel, steps, line, found, width):  # type: ignore[no-untyped-def]
     """found[tap * width + i] = place in `keys` of what a tap of window start + i reads, or -1; i < stop - start.
 
     The taps along x of one (z, y) read a short run of keys; as windows ascend, so do the runs: one walk along the keys
@@ -55,42 +31,58 @@ def search_keys(start, stop, first, keys, kernel, steps, found, width):  # type:
         first: int64 [m + PADDING] ascending, keys of the first tap of each window.
         keys: int64 [n + PADDING] ascending, the last `PADDING` larger than any that is read.
         kernel, steps: taps, and key difference between taps, along each axis.
+        line: the first (z, y) whose taps are wanted, counted with z slowest; taps count from there.
         found: int32, flat.
     """
-    for zy in range(kernel[0] * kernel[1]):
+    lines = kernel[0] * kernel[1]
+    if kernel[2] == 3 and steps[2] == 1:
+        for zy in range(line, lines, 2):
+            other = min(zy + 1, lines - 1)  # the last of an odd number walks beside itself
+            shift = zy // kernel[1] * steps[0] + zy % kernel[1] * steps[1]
+            shift2 = other // kernel[1] * steps[0] + other % kernel[1] * steps[1]
+            tap, tap2 = (zy - line) * 3 * width, (other - line) * 3 * width
+            _walk_two(start, stop, first, keys, shift, shift2, found, tap, tap2, width)
+        return
+    for zy in range(line, lines):
         shift = zy // kernel[1] * steps[0] + zy % kernel[1] * steps[1]
-        place = _first_not_below(keys, first[start] + shift)
-        tap = zy * kernel[2] * width
-        if kernel[2] == 3 and steps[2] == 1:
-            _walk_by_threes(start, stop, first, keys, shift, place, found, tap, width)
-        else:
-            _walk(start, stop, first, keys, shift, place, found, tap, width, kernel[2], steps[2])
+        tap = (zy - line) * kernel[2] * width
+        _walk(start, stop, first, keys, shift, found, tap, width, kernel[2], steps[2])
+
+
+@njit(nogil=True, cache=True, boundscheck=False, inline="always")
+def _look(keys, at, wanted, found, tap, width):  # type: ignore[no-untyped-def]
+    """Three taps side by side, almost without branches: what a scan holds cannot be predicted. Returns the place."""
+    at += np.uintp(keys[at] < wanted)
+    at += np.uintp(keys[at] < wanted)
+    while keys[at] < wanted:
+        at += np.uintp(1)
+    place = np.int32(at)
+    hit = np.int32(keys[at] == wanted)
+    found[tap] = (place + 1) * hit - 1
+    place += hit
+    hit = np.int32(keys[np.uintp(place)] == wanted + 1)
+    found[tap + width] = (place + 1) * hit - 1
+    place += hit
+    hit = np.int32(keys[np.uintp(place)] == wanted + 2)
+    found[tap + width + width] = (place + 1) * hit - 1
+    return at
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def _walk_by_threes(start, stop, first, keys, shift, place, found, tap, width):  # type: ignore[no-untyped-def]
-    """Three taps side by side, almost without branches: what a scan holds cannot be predicted."""
-    at = np.uintp(place)
-    left, middle, right = np.uintp(tap), np.uintp(tap + width), np.uintp(tap + 2 * width)
+def _walk_two(start, stop, first, keys, shift, shift2, found, tap, tap2, width):  # type: ignore[no-untyped-def]
+    """Two lines at once: while one walk waits for its key, the other goes on."""
+    at = np.uintp(_first_not_below(keys, first[start] + shift))
+    at2 = np.uintp(_first_not_below(keys, first[start] + shift2))
+    begin, tap, tap2, width = np.uintp(start), np.uintp(tap), np.uintp(tap2), np.uintp(width)
     for i in range(np.uintp(stop - start)):
-        wanted = first[np.uintp(start) + i] + shift
-        at += np.uintp(keys[at] < wanted)
-        at += np.uintp(keys[at] < wanted)
-        while keys[at] < wanted:
-            at += np.uintp(1)
-        hit = np.int32(keys[at] == wanted)
-        place = np.int32(at)
-        found[left + i] = (place + 1) * hit - 1
-        place += hit
-        hit = np.int32(keys[np.uintp(place)] == wanted + 1)
-        found[middle + i] = (place + 1) * hit - 1
-        place += hit
-        hit = np.int32(keys[np.uintp(place)] == wanted + 2)
-        found[right + i] = (place + 1) * hit - 1
+        wanted = first[begin + i]
+        at = _look(keys, at, wanted + shift, found, tap + i, width)
+        at2 = _look(keys, at2, wanted + shift2, found, tap2 + i, width)
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def _walk(start, stop, first, keys, shift, place, found, tap, width, taps, step):  # type: ignore[no-untyped-def]
+def _walk(start, stop, first, keys, shift, found, tap, width, taps, step):  # type: ignore[no-untyped-def]
+    place = _first_not_below(keys, first[start] + shift)
     for i in range(stop - start):
         wanted = first[start + i] + shift
         while keys[place] < wanted:
@@ -111,7 +103,7 @@ def fill_neighbours(start, stop, first, keys, kernel, steps, width, table):  # t
     found = np.empty(taps * width, np.int32)
     for block in range(start, stop):
         low, high = block * width, min(rows, (block + 1) * width)
-        search_keys(low, high, first, keys, kernel, steps, found, width)
+        search_keys(low, high, first, keys, kernel, steps, 0, found, width)
         for tap in range(taps):
             table[tap, low:high] = found[tap * width : tap * width + high - low]
 

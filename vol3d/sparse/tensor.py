@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -48,14 +49,15 @@ class SparseTensor:
         if batch_size * shape[0] * shape[1] * shape[2] >= MOST_KEYS:
             got = f"{batch_size} x {shape}"
             raise DataError("the grid has too many positions", where="spatial_shape", got=got, wanted="< 2**62")
-        if check:
-            _check_inside(coordinates, (batch_size, *shape))
         if check_finite and not bool(torch.isfinite(features).all()):
             rows = (~torch.isfinite(features)).any(1).nonzero().squeeze(1)
             got = f"{len(rows)} rows, first row {int(rows[0])}"
             raise DataError("NaN or infinite features", where="features", got=got, wanted="finite numbers")
-        order, coordinates = _sorted(coordinates, shape, check)
-        self.sites = Sites(coordinates.to(torch.int32).contiguous(), shape, batch_size)
+        builder = backend_choice.for_maps(coordinates.device)
+        order, rows, sound = builder.sort_positions(coordinates, shape, batch_size, check)
+        if check and not sound:
+            _refuse(coordinates, (batch_size, *shape))
+        self.sites = Sites(rows, shape, batch_size)
         self.features = features if order is None else features.index_select(0, order)
         self.order = order
 
@@ -173,9 +175,8 @@ def _check_form(coordinates: Tensor, features: Tensor) -> None:
         raise DataError("tensors are on different devices", where="features", got=features.device, wanted=wanted)
 
 
-def _check_inside(coordinates: Tensor, size: tuple[int, int, int, int]) -> None:
-    if len(coordinates) == 0:
-        return
+def _refuse(coordinates: Tensor, size: tuple[int, int, int, int]) -> NoReturn:
+    """Says which positions are outside the grid, or there twice."""
     low, high = (bound.tolist() for bound in torch.aminmax(coordinates, dim=0))
     for axis, name in enumerate(("batch", "z", "y", "x")):
         if low[axis] < 0 or high[axis] >= size[axis]:
@@ -183,18 +184,8 @@ def _check_inside(coordinates: Tensor, size: tuple[int, int, int, int]) -> None:
             row = int(((column < 0) | (column >= size[axis])).to(torch.uint8).argmax())
             got = f"{name} {low[axis]} to {high[axis]} (first at row {row})"
             raise DataError("positions outside the grid", where="coordinates", got=got, wanted=f"0 to {size[axis] - 1}")
-
-
-def _sorted(coordinates: Tensor, shape: Triple, check: bool) -> tuple[Tensor | None, Tensor]:
-    """The order that sorts the rows (None if they are sorted) and the sorted rows; refuses duplicates."""
-    keys = Packing(shape).keys(coordinates)
-    rising = keys[1:] > keys[:-1]
-    if len(keys) < 2 or (keys.device.type == "cpu" and bool(rising.all())):
-        return None, coordinates
-    order = backend_choice.for_maps(keys.device).argsort(keys)
-    keys = keys.index_select(0, order)
-    if check and bool((same := keys[1:] == keys[:-1]).any()):
-        first = int(order[int(same.to(torch.uint8).argmax())])
-        got = f"{int(same.sum())} repeated, the first {coordinates[first].tolist()}"
-        raise DataError("duplicate positions", where="coordinates", got=got, wanted="each position once")
-    return order, coordinates.index_select(0, order)
+    keys, order = torch.sort(Packing((size[1], size[2], size[3])).keys(coordinates), stable=True)
+    same = keys[1:] == keys[:-1]
+    first = int(order[int(same.to(torch.uint8).argmax())])
+    got = f"{int(same.sum())} repeated, the first {coordinates[first].tolist()}"
+    raise DataError("duplicate positions", where="coordinates", got=got, wanted="each position once")

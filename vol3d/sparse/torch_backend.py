@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vol3d.sparse.geometry import Geometry, Packing, Triple
-from vol3d.sparse.kernel_map import KernelMap, Reading
+from vol3d.sparse.kernel_map import KernelMap, Reading, SortedPositions
 
 NAME = "torch"
 
@@ -68,9 +68,23 @@ def _wide(features: Tensor) -> torch.dtype:
     return torch.float32 if features.dtype in (torch.float16, torch.bfloat16) else features.dtype
 
 
-def argsort(keys: Tensor) -> Tensor:
-    """int64 [n]: the stable order of int64 keys [n], none negative."""
-    return torch.sort(keys, stable=True).indices
+def sort_positions(coordinates: Tensor, shape: Triple, batch_size: int, check: bool) -> SortedPositions:
+    """Positions int [n, 4] in ascending order; equal ones keep their order. On CUDA only the check waits.
+
+    Args:
+        coordinates: batch z y x.
+        shape: positions along z, y, x.
+        batch_size: number of samples.
+        check: whether `sound` is asked for.
+    """
+    keys = Packing(shape).keys(coordinates)
+    order = torch.sort(keys, stable=True).indices
+    keys = keys.index_select(0, order)
+    sound = True
+    if check:
+        size = torch.tensor((batch_size, *shape), device=coordinates.device)
+        sound = bool((keys[1:] > keys[:-1]).all() & ((coordinates >= 0) & (coordinates < size)).all())
+    return SortedPositions(order, coordinates.index_select(0, order).to(torch.int32), sound)
 
 
 def neighbours(reading: Reading) -> Tensor:

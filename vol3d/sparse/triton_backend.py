@@ -23,7 +23,7 @@ if importlib.util.find_spec("triton") is None:
 
 NAME = "triton"
 PARTS = 32  # partial sums of a weight gradient: enough programs to fill a GPU, added up in a fixed order
-argsort = torch_backend.argsort
+sort_positions = torch_backend.sort_positions
 reversed_neighbours = torch_backend.reversed_neighbours
 coarser = torch_backend.coarser
 finer = torch_backend.finer

@@ -14,6 +14,7 @@ from tests.reference.sparse import slow_coarser, slow_finer, slow_neighbours
 from tests.vol3d.sparse.scenes import random_tensor, triples, windows
 from vol3d.errors import UsageError
 from vol3d.sparse import Geometry, SparseTensor
+from vol3d.sparse.numba_backend import TILE_ROWS, list_pairs
 
 relaxed = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -66,6 +67,24 @@ def test_transposed_map(backend: str, window: Geometry, n: int, seed: int) -> No
     assert made.origin is not None
     assert torch.equal(made.origin.map.transposed().neighbours, wanted)
     assert torch.equal(made.origin.map.neighbours, transposed(wanted, len(made)))
+
+
+@pytest.mark.parametrize(
+    "kernel", [(3, 3, 3), (1, 3, 3), (3, 1, 3), (1, 1, 3), (5, 3, 3), (3, 3, 1), (3, 3, 5), (2, 2, 3)]
+)
+@pytest.mark.parametrize("n", [0, 1, 300, 1500])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_lists_hold_the_pairs_of_the_table(kernel: tuple[int, int, int], n: int, dilation: int) -> None:
+    x = random_tensor(n, 1, (8, 9, 30), 2)
+    found = x.sites.submanifold_map(Geometry.submanifold(kernel, (1, 1, dilation)))
+    for direction in (found, found.transposed()):
+        pairs, table = list_pairs(direction), direction.neighbours
+        for tile, (begins, ends) in enumerate(zip(pairs.begins, pairs.ends, strict=True)):
+            rows = slice(tile * TILE_ROWS, (tile + 1) * TILE_ROWS)
+            for tap, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+                outputs = (table[tap, rows] >= 0).nonzero().squeeze(1) + tile * TILE_ROWS
+                assert pairs.outputs[begin:end].tolist() == outputs.tolist()
+                assert pairs.inputs[begin:end].tolist() == table[tap, outputs].tolist()
 
 
 def transposed(neighbours: torch.Tensor, inputs: int) -> torch.Tensor:
