@@ -138,15 +138,10 @@ def voxelize(
         DataError: as `assign_voxels`; max_points or max_voxels not positive.
     """
     require_whole(max_points, "max_points")
-    points, assignment = _assign(clouds, grid, max_voxels)
-    count = len(assignment.counts)
-    if points.device.type == "cpu":
-        from vol3d.ops.voxels_cpu import place_points
-
-        place = torch.empty(len(points), dtype=torch.int64)
-        place_points(assignment.voxels.numpy(), count, max_points, place.numpy())
-    else:
-        place = place_torch(assignment.voxels, max_points)
+    points, assignment = _assign(clouds, grid, max_voxels, max_points)
+    place, count = assignment.voxels, len(assignment.counts)
+    if points.device.type != "cpu":
+        place = place_torch(place, max_points)
     blocks = put_rows(points, place, count * max_points).view(count, max_points, points.shape[1])
     return VoxelBlocks(blocks, assignment.coordinates, assignment.counts.clamp_max(max_points))
 
@@ -159,7 +154,10 @@ def _require_points(clouds: Sequence[Tensor], name: str) -> None:
             raise DataError("wrong shape", where=where, got=tuple(cloud.shape), wanted="(N, C >= 3)")
 
 
-def _assign(clouds: Sequence[Tensor], grid: VoxelGrid, max_voxels: int | None) -> tuple[Tensor, Assignment]:
+def _assign(
+    clouds: Sequence[Tensor], grid: VoxelGrid, max_voxels: int | None, room: int = 0
+) -> tuple[Tensor, Assignment]:
+    """The joined points and their voxels; on the CPU, with room, their rows in blocks of `room` rows a voxel."""
     require_clouds(clouds, "clouds")
     _require_points(clouds, "clouds")
     if max_voxels is not None:
@@ -167,12 +165,12 @@ def _assign(clouds: Sequence[Tensor], grid: VoxelGrid, max_voxels: int | None) -
     points = clouds[0] if len(clouds) == 1 else torch.cat(list(clouds))
     lengths = [len(cloud) for cloud in clouds]
     if points.device.type == "cpu":
-        return points, _assign_cpu(points.detach(), lengths, grid, max_voxels)
+        return points, _assign_cpu(points.detach(), lengths, grid, max_voxels, room)
     low = grid.point_range[:3]
     return points, assign_torch(points.detach(), lengths, grid.voxel_size, low, grid.shape, max_voxels)
 
 
-def _assign_cpu(points: Tensor, lengths: list[int], grid: VoxelGrid, max_voxels: int | None) -> Assignment:
+def _assign_cpu(points: Tensor, lengths: list[int], grid: VoxelGrid, max_voxels: int | None, room: int) -> Assignment:
     from vol3d.ops.voxels_cpu import assign_clouds
 
     xyz = points if points.dtype in (torch.float32, torch.float64) else points[:, :3].float()
@@ -185,18 +183,18 @@ def _assign_cpu(points: Tensor, lengths: list[int], grid: VoxelGrid, max_voxels:
     found = torch.empty(len(lengths), dtype=torch.int64)  # voxels of each cloud, or -1 - row of a bad point
     most = max_voxels or _MOST_CELLS
     outputs = (voxels.numpy(), coordinates.numpy(), counts.numpy(), found.numpy())
-    geometry = (low.numpy(), size.numpy(), torch.tensor(grid.shape).numpy(), most)
+    geometry = (low.numpy(), size.numpy(), torch.tensor(grid.shape).numpy(), most, room)
     parallel_for(assign_clouds, len(lengths), array, offsets.numpy(), *geometry, *outputs)
     if bool((found < 0).any()):
         cloud = int((found < 0).nonzero()[0])
         row = -1 - int(found[cloud])
         got = points[int(offsets[cloud]) + row, :3].tolist()
         raise DataError(f"point {row} is not finite", where=f"clouds[{cloud}]", got=got, wanted="finite x y z")
-    before = 0  # voxels of the clouds before: rows of a cloud's points count from there
+    before = 0  # voxels of the clouds before: those of a cloud's points count from there
     for begin, n, v in zip(offsets.tolist(), lengths, found.tolist(), strict=False):
         own = voxels[begin : begin + n]
         if before:
-            own += before * (own >= 0)
+            own += before * max(room, 1) * (own >= 0)
         before += v
     kept = [slice(begin, begin + v) for begin, v in zip(offsets.tolist(), found.tolist(), strict=False)]
     coordinates, counts = (torch.cat([values[part] for part in kept]) for values in (coordinates, counts))

@@ -3,6 +3,7 @@
 import numpy as np
 from numba import njit
 
+_BLOCK = 256  # points
 _DENSE = 1 << 18  # cells that a plain table may have whatever the number of points
 
 
@@ -19,23 +20,30 @@ def _empty_table(n, cells):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _cells(points, low, size, shape, out):
-    """Number of each point's cell, -1 outside the grid; whether all coordinates are finite."""
+    """Number of each point's cell, -1 outside the grid; whether all coordinates are finite.
+
+    A block at a time is laid out axis by axis, for the compiler to make vector instructions of what follows.
+    """
     lx, ly, lz, sx, sy, sz = low[0], low[1], low[2], size[0], size[1], size[2]
     nx, ny = np.int32(shape[2]), np.int32(shape[1])
     zero, ex, ey, ez = low.dtype.type(0), low.dtype.type(nx), low.dtype.type(ny), low.dtype.type(shape[0])
+    axes = np.empty((3, _BLOCK), points.dtype)
     finite = True
-    for i in range(points.shape[0]):
-        x, y, z = (
-            np.floor((points[i, 0] - lx) / sx),
-            np.floor((points[i, 1] - ly) / sy),
-            np.floor((points[i, 2] - lz) / sz),
-        )
-        inside = (x >= 0) & (x < ex) & (y >= 0) & (y < ey) & (z >= 0) & (z < ez)
-        x, y, z = (x if inside else zero), (y if inside else zero), (z if inside else zero)
-        cell = (np.int32(z) * ny + np.int32(y)) * nx + np.int32(x)
-        out[i] = cell if inside else -1
-        total = points[i, 0] + points[i, 1] + points[i, 2]
-        finite &= total - total == 0
+    for begin in range(0, points.shape[0], _BLOCK):
+        n = min(_BLOCK, points.shape[0] - begin)
+        for i in range(n):
+            axes[0, i], axes[1, i], axes[2, i] = points[begin + i, 0], points[begin + i, 1], points[begin + i, 2]
+        px, py, pz, cells = axes[0], axes[1], axes[2], out[begin : begin + n]
+        for i in range(n):
+            x = np.floor((px[i] - lx) / sx)
+            y = np.floor((py[i] - ly) / sy)
+            z = np.floor((pz[i] - lz) / sz)
+            inside = (x >= 0) & (x < ex) & (y >= 0) & (y < ey) & (z >= 0) & (z < ez)
+            x, y, z = (x if inside else zero), (y if inside else zero), (z if inside else zero)
+            cell = (np.int32(z) * ny + np.int32(y)) * nx + np.int32(x)
+            cells[i] = cell if inside else -1
+            total = px[i] + py[i] + pz[i]
+            finite &= total - total == 0
     return finite
 
 
@@ -49,8 +57,11 @@ def _first_bad(points):
 
 
 @njit(nogil=True, cache=True)
-def _number(cells, table, dense, keys, counts, voxels):
-    """Numbers the cells in order of first appearance, up to the length of keys; returns how many there are."""
+def _number(cells, table, dense, room, keys, counts, voxels):
+    """Numbers the cells in order of first appearance, up to the length of keys; returns how many there are.
+
+    With room, each point gets its row in blocks of that many rows, first come first served, instead of its voxel.
+    """
     found, mask = 0, table.shape[0] - 1
     for i in range(cells.shape[0]):
         voxels[i] = -1
@@ -69,13 +80,17 @@ def _number(cells, table, dense, keys, counts, voxels):
             table[place], keys[found], counts[found] = found, cells[i], 0
             found += 1
         if voxel >= 0:
-            voxels[i] = voxel
-            counts[voxel] += 1
+            rank = np.int64(counts[voxel])
+            counts[voxel] = rank + 1
+            if room == 0:
+                voxels[i] = voxel
+            elif rank < room:
+                voxels[i] = voxel * room + rank
     return found
 
 
 @njit(nogil=True, cache=True)
-def _assign(cloud, points, low, size, shape, most, voxels, coordinates, counts):
+def _assign(cloud, points, low, size, shape, most, room, voxels, coordinates, counts):
     """One cloud; returns its number of voxels, or -1 - row of the first point that is not finite."""
     n = points.shape[0]
     cells, keys = np.empty(n, np.int32), np.empty(min(n, most), np.int32)
@@ -85,7 +100,7 @@ def _assign(cloud, points, low, size, shape, most, voxels, coordinates, counts):
             return -1 - bad
     count = shape[0] * shape[1] * shape[2]
     table = _empty_table(n, count)
-    found = _number(cells, table, table.shape[0] == count, keys, counts, voxels)
+    found = _number(cells, table, table.shape[0] == count, room, keys, counts, voxels)
     ny, nx = np.uint32(shape[1]), np.uint32(shape[2])
     for v in range(found):
         row = np.uint32(keys[v]) // nx
@@ -95,22 +110,9 @@ def _assign(cloud, points, low, size, shape, most, voxels, coordinates, counts):
 
 
 @njit(nogil=True, cache=True)
-def assign_clouds(first, last, points, offsets, low, size, shape, most, voxels, coordinates, counts, found):
-    """Clouds first..last of the joined points (N, C): each writes its voxels from its own offset on."""
+def assign_clouds(first, last, points, offsets, low, size, shape, most, room, voxels, coordinates, counts, found):
+    """Clouds first..last of the joined points (N, C): each writes its voxels (see `_number`) from its own offset on."""
     for cloud in range(first, last):
         s, e = offsets[cloud], offsets[cloud + 1]
-        part = points[s:e], low, size, shape, most
+        part = points[s:e], low, size, shape, most, room
         found[cloud] = _assign(cloud, *part, voxels[s:e], coordinates[s:e], counts[s:e])
-
-
-@njit(nogil=True, cache=True)
-def place_points(voxels, count, max_points, place):
-    """Row of each point in blocks of max_points rows a voxel, first come first served, -1 if there is no room."""
-    filled = np.zeros(count, np.int32)
-    for i in range(voxels.shape[0]):
-        v = voxels[i]
-        if v >= 0 and filled[v] < max_points:
-            place[i] = v * max_points + filled[v]
-            filled[v] += 1
-        else:
-            place[i] = -1
