@@ -19,7 +19,7 @@ from vol3d.view.scene import MaskLayer, ViewScene, VolumeLayer
 _LOOKED_AT = 24  # slices that tell labels from an image
 _ALIKE = 0.5  # share of voxels that equal their neighbour: labels have 0.7 and more, noise 0.1 and less
 _CT_AIR_HU, _SOFT_TISSUE_HU = -500.0, (-160.0, 240.0)
-_PERCENTILES = (0.5, 99.5)
+_PERCENTILES = (1.0, 98.5)
 
 
 def load_volume(paths: Sequence[Path]) -> ViewScene:

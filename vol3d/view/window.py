@@ -76,7 +76,7 @@ class ViewWindow:
         self.stage = gui.SceneWidget()
         self.stage.scene = rendering.Open3DScene(self.window.renderer)
         self.stage.scene.view.set_post_processing(False)  # it would change the colours
-        # All materials bring their own light; shadows would take a software renderer minutes.
+        # All materials bring their own light; shadows only cost time.
         self.stage.scene.set_lighting(rendering.Open3DScene.LightingProfile.NO_SHADOWS, [0.0, 0.0, -1.0])
         self.stage.scene.view.set_shadowing(False)
         self.stage.scene.scene.enable_sun_light(False)

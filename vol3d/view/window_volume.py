@@ -75,12 +75,12 @@ class VolumeContent:
 
     def _add_surface(self, mask: MaskLayer, surface: Surface) -> None:
         open3d = whole_open3d()
-        mesh = open3d.geometry.TriangleMesh(
-            open3d.utility.Vector3dVector(surface.vertices.astype(np.float64)),
-            open3d.utility.Vector3iVector(surface.faces),
-        )
-        # Open3D's own lit material takes Mesa's software renderer minutes; this light is painted on.
-        mesh.vertex_colors = open3d.utility.Vector3dVector(_painted(surface))
+        tensor = open3d.core.Tensor
+        mesh = open3d.t.geometry.TriangleMesh()  # the older kind of mesh takes Mesa's software renderer minutes
+        mesh.vertex.positions = tensor(np.ascontiguousarray(surface.vertices))
+        mesh.vertex.normals = tensor(np.ascontiguousarray(surface.normals))
+        mesh.vertex.colors = tensor(_painted(surface).astype(np.float32))
+        mesh.triangle.indices = tensor(np.ascontiguousarray(surface.faces))
         material = open3d.visualization.rendering.MaterialRecord()
         material.shader = "defaultUnlit"
         self.stage.scene.add_geometry(f"{mask.name} {surface.name}", mesh, material)
