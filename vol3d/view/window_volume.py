@@ -18,7 +18,7 @@ _PLANES = (("axial", 2), ("coronal", 1), ("sagittal", 0))
 _OVERLAY = 0.45  # share of the class's colour over the grey
 _CAMERA = Camera(60.0, 25.0)
 # Direction to the lamp (right, front, head) and its strength: from above before the patient, and from below behind.
-_LAMPS, _AMBIENT = (((0.5, 0.8, 1.0), 0.65), ((-0.7, -0.6, -0.3), 0.3)), 0.32
+_LAMPS, _AMBIENT = (((0.5, 0.8, 1.0), 0.7), ((-0.7, -0.6, -0.3), 0.25)), 0.25
 # Textures are taken as sRGB and shown without its curve: the curve beforehand gives back the grey that was meant.
 _LINEAR = np.arange(256) / 255
 _CURVE = np.where(_LINEAR <= 0.0031308, 12.92 * _LINEAR, 1.055 * _LINEAR ** (1 / 2.4) - 0.055)
@@ -32,10 +32,11 @@ class VolumeContent:
         self.scene, self.layer, self.stage = scene, layer, stage
         self.window = list(layer.window)
         self.at = _middle(layer)
-        self.planes = {name for name, _ in _PLANES}
         self.surfaces = [(mask, surface) for mask in layer.masks for surface in organ_surfaces(mask)]
         classes = scene.opening.classes
         self.organs = {one.name for _, one in self.surfaces if classes is None or one.name in classes}
+        # The other planes would hide the organs.
+        self.planes = {"axial"} if self.organs else {name for name, _ in _PLANES}
         self.overlaid = True
         self._fill(side)
         for mask, surface in self.surfaces:
@@ -61,7 +62,11 @@ class VolumeContent:
         mesh = open3d.geometry.TriangleMesh(
             open3d.utility.Vector3dVector(corners), open3d.utility.Vector3iVector(triangles)
         )
-        across = np.array([(0, 1), (1, 1), (1, 0), (0, 0)], np.float64)  # a texture's first row is at its top
+        mesh.vertex_colors = open3d.utility.Vector3dVector(np.ones((4, 3)))  # else it is grey, and halves the texture
+        # A border of the same colours, since textures go round at their edges; their first row is at the top.
+        texture = np.pad(texture, ((1, 1), (1, 1), (0, 0)), mode="edge")
+        inset = np.array((1 / texture.shape[1], 1 / texture.shape[0]))
+        across = inset + (1 - 2 * inset) * np.array([(0, 1), (1, 1), (1, 0), (0, 0)])
         mesh.triangle_uvs = open3d.utility.Vector2dVector(across[triangles.ravel()])
         material = open3d.visualization.rendering.MaterialRecord()
         material.shader = "defaultUnlit"

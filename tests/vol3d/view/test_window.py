@@ -1,0 +1,223 @@
+"""The Open3D window: by screenshot on a screen in memory, and by what its controls do to the scene."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.vol3d.view.scenes import COLOURS, organs, room, write_organs, write_room
+from tests.vol3d.view.screen import Screen, screen
+from vol3d.scans import Grid, Volume, write_nifti
+from vol3d.view import window_clouds, window_volume
+from vol3d.view.colours import hex_table
+from vol3d.view.libraries import missing_libraries
+from vol3d.view.scene import Opening
+from vol3d.view.window_volume import plane
+
+PATIENCE_S = 240  # Mesa draws on the processor, which others may be using
+
+
+@pytest.fixture(autouse=True)
+def needs_open3d():
+    pytest.importorskip("open3d", reason="no Open3D; pip install 'vol3d[viewer]'", exc_type=ImportError)
+    if missing := missing_libraries():
+        pytest.skip(f"Open3D lacks {', '.join(missing)}; vol3d doctor says how to install them")
+
+
+def seen(picture: np.ndarray, colour: str, tolerance: int = 12) -> int:
+    """Pixels of about this colour left of the panel."""
+    stage = picture[:, : int(picture.shape[1] * 0.74)].astype(int)
+    return int((np.abs(stage - hex_table((colour,))[0]).max(axis=-1) < tolerance).sum())
+
+
+def wait_for(shown: Screen, process: subprocess.Popen[str], ready: Callable[[np.ndarray], bool]) -> np.ndarray:
+    """The first picture that is ready."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        picture = shown.pixels()
+        if ready(picture):
+            return picture
+        if process.poll() is not None:
+            _, said = process.communicate()
+            if "ulkan" in said:
+                pytest.skip(f"no software Vulkan; apt-get install -y libvulkan1 mesa-vulkan-drivers ({said.strip()})")
+            pytest.fail(f"the window ended with {process.returncode}: {said}")
+        time.sleep(0.5)
+    pytest.fail(f"nothing to see after {PATIENCE_S} s")
+
+
+def command(shown: Screen, *words: str) -> subprocess.Popen[str]:
+    line = [sys.executable, "-m", "vol3d.cli.main", "view", *words]
+    return subprocess.Popen(
+        line, env=shown.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+@pytest.mark.slow
+def test_a_window_shows_points_boxes_and_controls_and_its_end_is_told(tmp_path: Path):
+    files = [str(path) for path in write_room(tmp_path)]
+    with screen(tmp_path) as shown:
+        process = command(shown, *files, "--window", "--score", "0.5")
+        picture = wait_for(shown, process, lambda now: min(seen(now, colour) for colour in COLOURS.values()) > 50)
+        assert picture[-5, -60].max() < 80 and np.ptp(picture[-5, -60]) < 8  # the grey of the panel
+        low_and_high = seen(picture, "#3a3f8f"), seen(picture, "#fbe28a")
+        assert min(low_and_high) > 50  # points by height
+        shown.close()  # as if the driver had died
+        _, said = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 1
+    assert "the graphics driver ended the window" in said and "Traceback" not in said
+
+
+@pytest.mark.slow
+def test_a_window_shows_slices_the_right_way_up(tmp_path: Path):
+    rising = np.broadcast_to(np.arange(30, dtype=np.float32) ** 1.1, (1, 20, 24, 30)).copy()  # brighter to the head
+    scan, mask = write_organs(tmp_path)
+    write_nifti(tmp_path / "rising.nii.gz", Volume(rising, Grid((20, 24, 30), np.eye(4))))
+    with screen(tmp_path) as shown:
+        process = command(shown, str(tmp_path / "rising.nii.gz"), "--window")
+        picture = wait_for(shown, process, lambda now: int((now[:, :900].max(axis=-1) > 150).sum()) > 3000)
+        rows = np.where(picture[:, :900].max(axis=-1) > 20, picture[:, :900].max(axis=-1).astype(float), np.nan)
+        level = [np.nanmean(part) for part in np.array_split(rows[np.isfinite(rows).any(axis=1)], 5)]
+        assert level[0] > level[1] + 20 > level[3] + 40
+        shown.close()
+        process.communicate(timeout=PATIENCE_S)
+    with screen(tmp_path) as shown:
+        process = command(shown, str(scan), str(mask), "--window")
+        wait_for(shown, process, lambda now: min(seen(now, colour, 60) for colour in COLOURS.values()) > 500)
+        shown.close()
+        process.communicate(timeout=PATIENCE_S)
+
+
+class FakeScene:
+    """What the window's stage holds, without a screen."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, tuple[Any, Any]] = {}
+        self.hidden: set[str] = set()
+        self.camera = self.bounding_box = self
+
+    def add_geometry(self, name: str, geometry: Any, material: Any) -> None:
+        assert name not in self.held
+        self.held[name] = (geometry, material)
+
+    def remove_geometry(self, name: str) -> None:
+        self.held.pop(name, None)
+
+    def has_geometry(self, name: str) -> bool:
+        return name in self.held
+
+    def show_geometry(self, name: str, show: bool) -> None:
+        assert name in self.held
+        (self.hidden.discard if show else self.hidden.add)(name)
+
+    def look_at(self, *_: Any) -> None: ...
+
+
+class FakeStage:
+    def __init__(self) -> None:
+        self.scene, self.labels = FakeScene(), set[Any]()
+
+    def setup_camera(self, *_: Any) -> None: ...
+
+    def add_3d_label(self, place: np.ndarray, text: str) -> Any:
+        label = type("Label", (), {"text": text})()
+        self.labels.add(label)
+        return label
+
+    def remove_3d_label(self, label: Any) -> None:
+        self.labels.remove(label)
+
+    def texts(self) -> list[str]:
+        return sorted(label.text for label in self.labels)
+
+
+@pytest.fixture
+def controls(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[Any], None]]:
+    """The panel's controls by the first word that they show -> what a user's change calls."""
+    found: dict[str, Callable[[Any], None]] = {}
+    for module in (window_clouds, window_volume):
+        monkeypatch.setattr(module, "heading", lambda *_: None)
+        monkeypatch.setattr(
+            module, "switches", lambda side, names, colours, on, call: found.update({f"show {names[0]}": call})
+        )
+        monkeypatch.setattr(
+            module, "slider", lambda side, name, limits, first, call, whole=False: found.update({name: call})
+        )
+    monkeypatch.setattr(window_clouds, "choice", lambda side, names, first, call: found.update({"colour": call}))
+    monkeypatch.setattr(window_clouds, "gui_colour", lambda colour: colour)
+    return found
+
+
+def test_score_classes_layers_and_labels_change_what_is_shown(controls):
+    stage = FakeStage()
+    window_clouds.CloudContent(replace(room(), opening=Opening(score=0.3)), stage, None, (900, 800))
+    assert stage.texts() == ["chair 0.90", "table 0.60"]
+    controls["score from"](0.1)
+    assert stage.texts() == ["chair 0.20", "chair 0.90", "table 0.60"]
+    assert len(stage.scene.held["boxes 0"][0].lines) == 3 * 12
+    controls["show chair"]({"table"})
+    assert stage.texts() == ["table 0.60"]
+    controls["show chair"](set())
+    assert stage.texts() == [] and "boxes 0" not in stage.scene.held
+    controls["show chair"]({"chair", "table"})
+    controls["show class and score"](set())
+    assert stage.texts() == [] and len(stage.scene.held["boxes 0"][0].lines) == 3 * 12
+    controls["show found"](set())
+    assert "boxes 0" not in stage.scene.held
+
+
+def test_points_change_colour_and_size(controls):
+    stage = FakeStage()
+    window_clouds.CloudContent(room(), stage, None, (900, 800))
+
+    def colours() -> np.ndarray:
+        return stage.scene.held["points 0"][0].point.colors.numpy()
+
+    np.testing.assert_allclose(colours(), 128 / 255, atol=1e-6)
+    controls["colour"]("height")
+    assert np.ptp(colours(), axis=0).max() > 0.3
+    controls["size"](9.0)
+    assert stage.scene.held["points 0"][1].point_size == 9.0
+
+
+def test_slices_move_and_organs_hide(controls):
+    stage = FakeStage()
+    window_volume.VolumeContent(organs(), organs().volume, stage, None, (900, 800))
+    assert set(stage.scene.held) == {"axial", "mask left", "mask right"}
+    controls["show axial"]({"axial", "coronal", "sagittal"})
+    assert set(stage.scene.held) == {"axial", "coronal", "sagittal", "mask left", "mask right"}
+    before = np.asarray(stage.scene.held["axial"][0].vertices)[:, 2]
+    controls["axial"](3.0)
+    assert (before != 3).all() and (np.asarray(stage.scene.held["axial"][0].vertices)[:, 2] == 3).all()
+    controls["show left"]({"right"})
+    assert stage.scene.hidden == {"mask left"}
+    sagittal = np.asarray(stage.scene.held["sagittal"][1].albedo_img)
+    controls["black"](200.0)
+    assert np.asarray(stage.scene.held["sagittal"][1].albedo_img).mean() < sagittal.mean()
+    controls["axial"](999.0)
+    controls["coronal"](0.0)
+
+
+def test_a_plane_stands_where_its_voxels_do_and_shows_them():
+    layer = organs().volume
+    assert layer is not None
+    for axis in range(3):
+        corners, texture = plane(layer, axis, 7, (50.0, 250.0), [])
+        across, up = (other for other in range(3) if other != axis)
+        shape = layer.volume.grid.shape
+        assert texture.shape == (shape[up], shape[across], 3)
+        assert (corners[:, axis] == 7).all()
+        np.testing.assert_array_equal(corners[0, [across, up]], (-0.5, -0.5))
+        np.testing.assert_array_equal(corners[2, [across, up]], (shape[across] - 0.5, shape[up] - 0.5))
+    _, plain = plane(layer, 2, 10, (50.0, 250.0), [])
+    _, overlaid = plane(layer, 2, 10, (50.0, 250.0), [(layer.masks[0], [1])])
+    changed = (plain != overlaid).any(axis=-1)
+    np.testing.assert_array_equal(changed, (layer.masks[0].segmentation.labels[:, :, 10] == 1).T)
