@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import safetensors
 import torch
 from pydantic import ValidationError
@@ -33,6 +34,12 @@ FORMAT = 1
 WEIGHTS, CONFIG = "best.safetensors", "config.json"
 _KEY = "vol3d"
 _LISTED = 8
+# Metrics beside released weights are often NumPy's numbers; before NumPy 2 their maker had another name.
+_NUMBERS: list[Any] = [
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, np.bool_)),
+    *((np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+]
 
 
 @dataclass(frozen=True)
@@ -179,7 +186,7 @@ def _fingerprint(tensors: dict[str, Tensor], info: dict[str, Any]) -> str:
 def read_weights(path: str | Path, allow: Sequence[type] = ()) -> Any:
     """What a weights file holds: name -> tensor for safetensors, whatever was saved for `.pt`, `.pth`, `.ckpt`.
 
-    No code of the file is run: pickles may hold tensors, plain values and the types in `allow`.
+    No code of the file is run: pickles may hold tensors, plain values, NumPy's numbers and the types in `allow`.
 
     Raises:
         CheckpointError: missing, damaged, or a pickle that asks for anything else.
@@ -189,7 +196,7 @@ def read_weights(path: str | Path, allow: Sequence[type] = ()) -> Any:
         if source.suffix == ".safetensors":
             with safetensors.safe_open(source, framework="pt") as file:
                 return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
-        with torch.serialization.safe_globals(list(allow)):
+        with torch.serialization.safe_globals([*_NUMBERS, *allow]):
             return torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         do = "Weights are tensors and plain values; do not load this file with other tools either."

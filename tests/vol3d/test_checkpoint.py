@@ -8,8 +8,10 @@ import os
 import pickle
 import struct
 import time
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -172,3 +174,20 @@ def test_what_is_no_weights_file(tmp_path: Path, content: bytes) -> None:
             checkpoint.read_weights(tmp_path / name)
     with pytest.raises(CheckpointError, match="no such file"):
         checkpoint.read_weights(tmp_path / "missing.pt")
+
+
+@pytest.mark.parametrize("core", ["_core", "core"])  # as NumPy 2 writes them, and as the releases before it did
+def test_numbers_of_numpy_beside_weights_are_plain_values(tmp_path: Path, core: str) -> None:
+    metrics = {"mAP": np.float64(0.5), "hits": np.int64(3), "AR": np.float32(0.25), "best": np.bool_(True)}
+    torch.save({"model": {"w": torch.ones(2)}, "metrics": metrics}, tmp_path / "new.pth")
+    with zipfile.ZipFile(tmp_path / "new.pth") as whole, zipfile.ZipFile(tmp_path / "a.pth", "w") as archive:
+        for name in whole.namelist():
+            pickled = whole.read(name).replace(b"numpy._core.multiarray", f"numpy.{core}.multiarray".encode())
+            archive.writestr(name, pickled)
+    assert checkpoint.read_weights(tmp_path / "a.pth")["metrics"] == metrics
+
+
+def test_arrays_of_objects_are_refused(tmp_path: Path) -> None:
+    torch.save({"metrics": np.array([object()])}, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="refused"):
+        checkpoint.read_weights(tmp_path / "a.pth")
