@@ -148,6 +148,11 @@ class DetectionTask(Task):
         note = f"turned by {math.degrees(angle):.1f} degrees to lay walls along the axes (--no-align does not)"
         return turned(found, -angle), note
 
+    def holding(self, model: nn.Module) -> DetectionTask:
+        """With the sizes and the classes of a detector, as released weights bring them."""
+        known = {"model": model.settings, "class_names": model.class_names}
+        return DetectionTask(self.settings.model_copy(update=known))
+
     def overfit(self, n: int) -> DetectionTask:
         """The first `n` training scenes, undistorted, to train and to validate on."""
         task = DetectionTask(self.settings.model_copy(update={"augment": SceneAugmentSettings()}))

@@ -23,11 +23,13 @@ class Entry:
         target: `module:attribute` that holds the settings class.
         task: the task that runs it.
         summary: one line for the reader.
+        recipe: of released weights, the shipped recipe that they were trained by, for `vol3d import`.
     """
 
     target: str
     task: str
     summary: str
+    recipe: str | None = None
 
 
 TASKS = {"segmentation": "medical.task:SegmentationTask", "detection": "pointcloud.task:DetectionTask"}
@@ -53,6 +55,7 @@ DATASETS = {
     "folder": Entry("medical.datasets.folder:FolderSettings", "segmentation", "own volumes: a folder and a small JSON"),
     "scannet": Entry("pointcloud.datasets.scannet:ScanNetSettings", "detection", "ScanNet v2, 18 classes"),
     "sun_rgbd": Entry("pointcloud.datasets.sun_rgbd:SunRgbdSettings", "detection", "SUN RGB-D, 10 classes"),
+    "nuscenes": Entry("pointcloud.datasets.nuscenes:NuScenesSettings", "detection", "nuScenes drives, 10 classes"),
     "point_folder": Entry(
         "pointcloud.datasets.point_folder:PointFolderSettings",
         "detection",
@@ -66,13 +69,23 @@ DATA_TOOLS = {"segmentation": "medical.datasets.tools", "detection": "pointcloud
 
 RELEASED = {
     "unetr": Entry("medical.models.released:load_unetr", "segmentation", "UNETR in MONAI's layouts, 0.7 to now"),
-    "3detr-scannet": Entry("pointcloud.models.three_detr_released:load_scannet", "detection", "3DETR, 18 classes"),
-    "3detr-m-scannet": Entry(
-        "pointcloud.models.three_detr_released:load_masked_scannet", "detection", "3DETR-m, 18 classes"
+    "3detr-scannet": Entry(
+        "pointcloud.models.three_detr_released:load_scannet", "detection", "3DETR, 18 classes", "3detr_scannet_ep1080"
     ),
-    "3detr-sunrgbd": Entry("pointcloud.models.three_detr_released:load_sunrgbd", "detection", "3DETR, 10 classes"),
+    "3detr-m-scannet": Entry(
+        "pointcloud.models.three_detr_released:load_masked_scannet",
+        "detection",
+        "3DETR-m, 18 classes",
+        "3detr-m_scannet_ep1080",
+    ),
+    "3detr-sunrgbd": Entry(
+        "pointcloud.models.three_detr_released:load_sunrgbd", "detection", "3DETR, 10 classes", "3detr_sun_rgbd_ep1080"
+    ),
     "3detr-m-sunrgbd": Entry(
-        "pointcloud.models.three_detr_released:load_masked_sunrgbd", "detection", "3DETR-m, 10 classes"
+        "pointcloud.models.three_detr_released:load_masked_sunrgbd",
+        "detection",
+        "3DETR-m, 10 classes",
+        "3detr-m_sun_rgbd_ep1080",
     ),
 }
 """Readers of released weights: `target(path, settings) -> model`."""

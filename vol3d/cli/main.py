@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from vol3d import __version__
-from vol3d.cli import data, demo, doctor, evaluate, models, predict, train, view
+from vol3d.cli import data, demo, doctor, evaluate, import_weights, models, predict, train, view
 from vol3d.errors import Vol3dError
 
 FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
@@ -40,6 +40,7 @@ for verb in (
     doctor.doctor,
 ):
     app.command()(verb)
+app.command("import")(import_weights.import_weights)
 app.add_typer(data.app, name="data")
 
 

@@ -130,6 +130,14 @@ class Task(ABC):
         An `nn.ModuleList` is an ensemble, averaged before the decision.
         """
 
+    def holding(self, model: nn.Module) -> Task:
+        """The same problem for a model that was made elsewhere: with its sizes and its classes.
+
+        Raises:
+            UsageError: this task's models cannot say what they are.
+        """
+        raise UsageError(f"{self.name} cannot take over a model")
+
     def overfit(self, n: int) -> Task:
         """The same problem with its first `n` training cases, unaugmented, as both training and validation split."""
         raise UsageError(f"{self.name} cannot be trained on a few samples only")

@@ -27,6 +27,7 @@ VERBS = [
     "train",
     "evaluate",
     "predict",
+    "import",
     "view",
     "models",
     "doctor",

@@ -1,0 +1,48 @@
+"""Released weights become a folder that predicts and evaluates as they do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import vol3d
+from vol3d import checkpoint
+from vol3d.cli.main import main
+from vol3d.scans.read_detections import read_detections
+
+CPU = torch.device("cpu")
+
+
+def test_released_weights_predict(oracle_root: Path, tmp_path: Path):
+    weights = oracle_root / "3detr" / "A_3detr_scannet" / "weights_fp16.safetensors"
+    run = tmp_path / "run"
+    assert main(["import", "3detr-scannet", str(weights), "-o", str(run)]) == 0
+    (model,), released = checkpoint.load(run, CPU).models, vol3d.load_released("3detr-scannet", weights)
+    for name, tensor in released.state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor), name
+    np.save(tmp_path / "scan.npy", np.random.default_rng(0).uniform(0, 4, (3000, 3)).astype(np.float32))
+    assert main(["predict", str(run), str(tmp_path / "scan.npy"), "-o", str(tmp_path / "out"), "--score", "0"]) == 0
+    assert len(read_detections(tmp_path / "out" / "scan.json").class_names) == 18
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["3detr-scanet", "none.pth"], "Did you mean '3detr-scannet'?"),
+        (["unetr", "none.pth"], "load_released"),
+    ],
+)
+def test_what_cannot_be_imported_is_told(words: list[str], message: str, tmp_path: Path, capsys):
+    assert main(["import", *words, "-o", str(tmp_path / "run")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_file_leaves_nothing(tmp_path: Path, capsys):
+    (tmp_path / "weights.pth").write_bytes(b"no weights")
+    assert main(["import", "3detr-scannet", str(tmp_path / "weights.pth"), "-o", str(tmp_path / "run")]) == 1
+    assert "weights.pth" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,42 @@
+"""`vol3d import`: weights that authors released, made a folder that every verb takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vol3d import catalog
+from vol3d.cli.console import say
+from vol3d.cli.options import make_folder
+from vol3d.errors import UsageError
+
+
+def import_weights(
+    name: Annotated[str, typer.Argument(help="Which model they are of, as in 3detr-m-scannet.", metavar="NAME")],
+    file: Annotated[Path, typer.Argument(help="The released file.", metavar="FILE")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the model; evaluate and predict take it.")],
+) -> None:
+    """Take over released weights, strictly and without running code of the file, for evaluate and predict.
+
+    [bold]Examples[/bold]
+
+      vol3d import 3detr-m-scannet scannet_masked_ep1080.pth -o runs/3detr-m
+      vol3d evaluate runs/3detr-m --data DATA/ScanNet
+      vol3d predict runs/3detr-m scan.ply -o out
+    """
+    entry = catalog.find(name, catalog.RELEASED, "released model")
+    if entry.recipe is None:
+        known = ", ".join(key for key, one in catalog.RELEASED.items() if one.recipe)
+        do = f'In Python: vol3d.load_released("{name}", "{file}").'
+        raise UsageError("these weights do not say all that a prediction needs", got=name, wanted=known, do=do)
+    import vol3d
+    from vol3d.checkpoint import save_best
+    from vol3d.config import load_task
+    from vol3d.engine.task import Evaluation
+
+    model = vol3d.load_released(name, file)
+    task = load_task(entry.recipe).holding(model)
+    save_best(make_folder(out), model, task, Evaluation(float("nan"), "not evaluated", {}), step=0)
+    say(f"{name} with {len(task.class_names)} classes is in {out}")
