@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.features import Feature, width
 from pointcloud.losses import SetLossSettings, set_loss
+from pointcloud.models.clouds import batch_clouds
 from pointcloud.models.heads import Bounds, BoxHeads, HeadOutputs, decode_boxes
 from pointcloud.models.pointnet2 import PointNet2, PointNet2Settings
 from pointcloud.models.position import FourierEmbedding, SineEmbedding
@@ -26,8 +27,6 @@ from pointcloud.models.set_abstraction import PointSet, SetAbstraction, SetAbstr
 from pointcloud.models.transformer import Decoder, EncoderLayer
 from pointcloud.proposals import Proposals
 from vol3d.engine.settings import Settings
-from vol3d.errors import DataError
-from vol3d.ops import pad_clouds
 from vol3d.scans.detections import Detections
 
 RELEASED_RADII_M = (0.16, 0.64, 1.44)
@@ -254,8 +253,7 @@ class ThreeDetr(nn.Module):
         Raises:
             DataError: a cloud is empty, has other columns than the features, or values that are not finite.
         """
-        padded, counts, bounds = self._batch(clouds)  # (B, N, 3 + C)
-        xyz, features = padded[..., :3].contiguous(), padded[..., 3:].contiguous() if padded.shape[2] > 3 else None
+        xyz, features, counts, bounds = batch_clouds(clouds, self.settings.features)  # (B, N, 3), (B, N, C)
         tokens = self.aggregate(xyz, features, counts=counts)  # set aggregation: (B, 2048, 3), (B, 2048, W)
         tokens = self.encoder(tokens)  # (B, T, 3), (B, T, W): T is 2048, in 3DETR-m 1024
         memory = self.project(tokens.features)  # (B, T, W)
@@ -290,22 +288,3 @@ class ThreeDetr(nn.Module):
             boxes, scores, labels = (t.cpu().numpy() for t in (scan.boxes, best.values * scan.objectness, best.indices))
             found.append(Detections(boxes, scores, labels, self.class_names))
         return found
-
-    def _batch(self, clouds: list[Tensor]) -> tuple[Tensor, list[int], Bounds]:
-        """The clouds padded, their sizes, their bounds."""
-        columns = 3 + width(self.settings.features)
-        for index, cloud in enumerate(clouds):
-            if cloud.ndim != 2 or cloud.shape[1] != columns:
-                wanted = f"(N, {columns}): " + ", ".join(("x y z", *self.settings.features))
-                raise DataError("wrong columns", where=f"clouds[{index}]", got=tuple(cloud.shape), wanted=wanted)
-            if not len(cloud):
-                raise DataError("no points", where=f"clouds[{index}]", do="Leave the scan out.")
-            finite = cloud.isfinite().all(dim=1)
-            if not bool(finite.all()):
-                row = int((~finite).nonzero()[0, 0])
-                what = f"values that are not finite in {int((~finite).sum())} of {len(cloud)} points"
-                raise DataError(what, where=f"clouds[{index}][{row}]", got=cloud[row].tolist(), do="Take them out.")
-        padded, _ = pad_clouds(clouds)
-        low = torch.stack([cloud[:, :3].amin(dim=0) for cloud in clouds])
-        high = torch.stack([cloud[:, :3].amax(dim=0) for cloud in clouds])
-        return padded.float(), [len(cloud) for cloud in clouds], Bounds(low.float(), high.float())
