@@ -13,6 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from pointcloud.check_targets import check_targets
 from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.heads import Bounds, encode_angle
 from vol3d.engine.settings import Settings
@@ -91,7 +92,8 @@ def set_loss(
     """
     with torch.autocast(bounds.low.device.type, enabled=False):
         *_, queries, classes = outputs["class_probability"].shape
-        _check_targets(targets, queries, classes, outputs["angle_logits"].shape[-1])
+        _check_counts(targets, queries)
+        check_targets(targets, classes, outputs["angle_logits"].shape[-1])
         fields = encode_targets(targets, bounds, outputs["angle_logits"].shape[-1])
         intersection = _intersection(fields, settings)
         matches = matcher(settings.match, intersection)(outputs, fields)
@@ -152,15 +154,9 @@ def _intersection(targets: SetTargets, settings: SetLossSettings) -> Intersectio
     return settings.intersection
 
 
-def _check_targets(targets: Sequence[BoxTargets], queries: int, classes: int, angle_bins: int) -> None:
+def _check_counts(targets: Sequence[BoxTargets], queries: int) -> None:
     for index, target in enumerate(targets):
-        where, labels = f"targets[{index}]", target.labels
-        if len(labels) > queries:
-            do = "Train with more queries, or leave boxes out."
-            raise DataError("more boxes than queries", where=where, got=len(labels), wanted=f"{queries} at most", do=do)
-        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-            got = f"{int(labels.min())} to {int(labels.max())}"
-            raise DataError("a class that the model does not have", where=where, got=got, wanted=f"0 to {classes - 1}")
-        if angle_bins == 1 and len(labels) and bool((target.boxes[:, 6] != 0).any()):
-            do = "Set the model's angle_bins to 12, or make the boxes axis-aligned."
-            raise DataError("boxes turn, those of the model do not", where=where, got="a yaw other than 0", do=do)
+        if len(target.labels) > queries:
+            got, do = len(target.labels), "Train with more queries, or leave boxes out."
+            where, wanted = f"targets[{index}]", f"{queries} at most"
+            raise DataError("more boxes than queries", where=where, got=got, wanted=wanted, do=do)

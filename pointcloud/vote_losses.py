@@ -20,8 +20,7 @@ from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.heads import encode_angle
 from pointcloud.models.proposal_head import ProposalOutputs
 from vol3d.engine.settings import Settings
-from vol3d.errors import DataError
-from vol3d.geometry import check_boxes, points_in_boxes
+from vol3d.geometry import points_in_boxes
 from vol3d.matching import cross_entropy_loss, huber_loss
 
 
@@ -150,23 +149,6 @@ def center_loss(
             to_object.append(squared[chosen].min(dim=1).values)
             to_center.append(squared.min(dim=0).values)
     return _mean(torch.cat(to_object)) + _mean(torch.cat(to_center))
-
-
-def check_targets(targets: Sequence[BoxTargets], classes: int, angle_bins: int) -> None:
-    """Refuse targets that the model cannot learn.
-
-    Raises:
-        DataError: no boxes, a class that the model does not have, boxes that turn though the model's do not.
-    """
-    for index, target in enumerate(targets):
-        where, labels = f"targets[{index}]", target.labels
-        check_boxes(target.boxes, where)
-        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-            got = f"{int(labels.min())} to {int(labels.max())}"
-            raise DataError("a class that the model does not have", where=where, got=got, wanted=f"0 to {classes - 1}")
-        if angle_bins == 1 and len(labels) and bool((target.boxes[:, 6] != 0).any()):
-            do = "Set the model's angle_bins to 12, or make the boxes axis-aligned."
-            raise DataError("boxes turn, those of the model do not", where=where, got="a yaw other than 0", do=do)
 
 
 def _nearest(places: Tensor, targets: Sequence[BoxTargets]) -> tuple[Tensor, Tensor, Tensor]:

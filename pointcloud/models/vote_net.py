@@ -25,6 +25,7 @@ from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from pointcloud.check_targets import check_targets
 from pointcloud.datasets.known_sizes import Size
 from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.features import Feature, width
@@ -39,7 +40,6 @@ from pointcloud.vote_losses import (
     VoteLossSettings,
     assign_by_distance,
     assign_by_membership,
-    check_targets,
     proposal_losses,
     vote_loss,
 )

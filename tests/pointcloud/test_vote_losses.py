@@ -7,6 +7,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from pointcloud.check_targets import check_targets
 from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.proposal_head import ProposalOutputs
 from pointcloud.vote_losses import (
@@ -15,7 +16,6 @@ from pointcloud.vote_losses import (
     assign_by_distance,
     assign_by_membership,
     center_loss,
-    check_targets,
     proposal_losses,
     vote_loss,
 )
