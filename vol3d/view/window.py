@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -51,21 +52,25 @@ def _run(scene: ViewScene, size: tuple[int, int], parent: Connection) -> None:
     silence = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):  # the renderer tells its life
         os.dup2(silence, stream)
-    try:
-        ViewWindow(scene, size).run()
-    except KeyboardInterrupt:
+
+    def end() -> None:
         parent.send(None)
+        os._exit(0)  # taking Open3D's renderer down ends in a segmentation fault
+
+    try:
+        ViewWindow(scene, size, end).run()
+        end()
+    except KeyboardInterrupt:
+        end()
     except Exception as error:
         parent.send(error if isinstance(error, Vol3dError) else explain_open3d(error))
-    else:
-        parent.send(None)
-    os._exit(0)  # taking Open3D's renderer down by the order of Python's garbage ends in a segmentation fault
+        os._exit(0)
 
 
 class ViewWindow:
     """The scene on the left, what can be changed on the right."""
 
-    def __init__(self, scene: ViewScene, size: tuple[int, int]) -> None:
+    def __init__(self, scene: ViewScene, size: tuple[int, int], closed: Callable[[], None]) -> None:
         from open3d.visualization import rendering
 
         gui = toolkit()
@@ -87,6 +92,7 @@ class ViewWindow:
         self.window.add_child(self.stage)
         self.window.add_child(self.side)
         self.window.set_on_layout(self._lay_out)
+        self.window.set_on_close(closed)
         self._gui, self._app = gui, app
         self.content = self._fill(scene, size)
 

@@ -22,6 +22,28 @@ from vol3d.view.libraries import missing_libraries
 from vol3d.view.scene import Opening
 from vol3d.view.window_volume import plane
 
+CLOSE_SOON = """
+from tests.vol3d.view.scenes import room
+from vol3d.view import window
+
+class Closing(window.ViewWindow):
+    ticks = 0
+
+    def run(self):
+        self.window.set_on_tick_event(self.tick)
+        super().run()
+
+    def tick(self):
+        self.ticks += 1
+        if self.ticks == 5:
+            self.window.close()
+        return True
+
+window.ViewWindow = Closing  # in the window's own process too, which imports this file
+if __name__ == "__main__":
+    window.show_window(room())
+    print("closed")
+"""
 PATIENCE_S = 240  # Mesa draws on the processor, which others may be using
 
 
@@ -94,6 +116,21 @@ def test_a_window_shows_slices_the_right_way_up(tmp_path: Path):
         wait_for(shown, process, lambda now: min(seen(now, colour, 60) for colour in COLOURS.values()) > 500)
         shown.close()
         process.communicate(timeout=PATIENCE_S)
+
+
+@pytest.mark.slow
+def test_a_window_that_is_closed_ends_well(tmp_path: Path):
+    script = tmp_path / "close_soon.py"
+    script.write_text(CLOSE_SOON)
+    environment = {"PYTHONPATH": str(Path(__file__).resolve().parents[3])}
+    with screen(tmp_path) as shown:
+        line = [sys.executable, str(script)]
+        done = subprocess.run(
+            line, env=shown.environment | environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
+    if "ulkan" in done.stderr:
+        pytest.skip("no software Vulkan; apt-get install -y libvulkan1 mesa-vulkan-drivers")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "closed\n", "")
 
 
 class FakeScene:
