@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -130,8 +130,15 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: str | os.PathLike[str], max_bytes: int = 64 << 20) -> Any:
+def read_json(
+    path: str | os.PathLike[str],
+    max_bytes: int = 64 << 20,
+    pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None,
+) -> Any:
     """The value in a JSON file that is not trusted.
+
+    `pairs_hook` makes a value of the keys and values of each object, inner ones first; without it a key that is set
+    twice has its last value.
 
     Raises:
         DataError: missing, larger than `max_bytes`, not UTF-8, not JSON, nested too deeply, or with NaN or infinity.
@@ -142,7 +149,7 @@ def read_json(path: str | os.PathLike[str], max_bytes: int = 64 << 20) -> Any:
         if size > max_bytes:
             raise DataError("the JSON file is too large", where=source, got=f"{size} bytes", wanted=f"<= {max_bytes}")
         text = source.read_text(encoding="utf-8-sig")
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=pairs_hook)
     except OSError as error:
         raise DataError(f"cannot read the file ({error.strerror})", where=source) from error
     except json.JSONDecodeError as error:
