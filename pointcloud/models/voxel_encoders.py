@@ -138,9 +138,9 @@ class PointStack(nn.Module):
         there = torch.arange(places, device=voxels.counts.device) < voxels.counts[:, None]  # (V, P)
         x = self._inputs(voxels.points, means, centre) * there[..., None]  # (V, P, inputs)
         pooled = x
-        for index, layer in enumerate(self.linears):
-            x = self._layer(index, x.flatten(0, 1)).view(count, places, layer.out_features)
-            last = layer is self.linears[-1]
+        for index, out in enumerate(self.settings.widths):
+            x = self._layer(index, x.flatten(0, 1)).view(count, places, out)
+            last = index == len(self.linears) - 1
             seen = x * there[..., None] if last and self.settings.padding == "each" else x
             pooled = seen.amax(dim=1, keepdim=True)  # (V, 1, W)
             x = torch.cat([x, pooled.expand_as(x)], dim=2)
