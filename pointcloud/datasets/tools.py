@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pointcloud.datasets.check import check
+from pointcloud.datasets.nuscenes import NuScenesSplit
 from pointcloud.datasets.prepare import prepare as write_scenes
 from pointcloud.datasets.scenes import SceneSplit
 from pointcloud.datasets.stats import stats, tables
@@ -16,7 +17,7 @@ __all__ = ["check", "prepare", "stats", "tables"]
 
 
 def prepare(split: SceneSplit, settings: Any, out: Path, workers: int | None, progress: Progress | None) -> None:
-    """Writes the scenes of `split` to `out`; see `pointcloud.datasets.prepare`.
+    """Writes the scenes of `split` to `out`, of nuScenes only its index; see `pointcloud.datasets.prepare`.
 
     Args:
         settings: of a recipe: must be None, since scenes are kept as they are.
@@ -27,4 +28,7 @@ def prepare(split: SceneSplit, settings: Any, out: Path, workers: int | None, pr
     if settings is not None:
         do = "Leave it out: all points are kept as they are, and every recipe draws its own from them."
         raise UsageError("scenes are prepared without a recipe", where="--recipe", do=do)
+    if isinstance(split, NuScenesSplit):
+        split.write_index(out)
+        return
     write_scenes(split, out, workers, progress)

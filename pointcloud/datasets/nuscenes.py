@@ -1,0 +1,136 @@
+"""nuScenes (Caesar et al., CVPR 2020): drives with ten sweeps a sample, ten classes, boxes with velocities.
+
+    ROOT/v1.0-trainval/*.json       tables (also v1.0-mini, v1.0-test, or any other folder of such tables)
+    ROOT/samples/LIDAR_TOP          keyframes
+    ROOT/sweeps/LIDAR_TOP           what lies between them
+
+`vol3d data prepare nuscenes ROOT -o OUT` reads the tables once into a small index; OUT is a root then, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from pointcloud.datasets.nuscenes_index import NuScenesIndex, is_indexed, read_index, write_index
+from pointcloud.datasets.nuscenes_sample import CLASS_NAMES, NuScenesSample
+from pointcloud.datasets.nuscenes_splits import SPLITS, Part, official_part, read_parts
+from pointcloud.datasets.nuscenes_tables import read_tables
+from pointcloud.datasets.scenes import SceneSplit
+from vol3d.datasets.fault import ABSENT, Fault, listed, refuse_errors
+from vol3d.engine.settings import Settings
+from vol3d.errors import DataError
+
+NAME = "nuScenes"
+PREFERRED = ("v1.0-trainval", "v1.0-mini", "v1.0-test")
+
+
+@dataclass(frozen=True)
+class NuScenesSplit(SceneSplit):
+    """The samples of nuScenes, and what their index is made of."""
+
+    index: NuScenesIndex | None = None
+    version: str = ""
+    data: Path = Path()
+
+    def write_index(self, out: Path) -> None:
+        """Writes the index that makes the next start short. Raises DataError if a sweep is missing."""
+        refuse_errors(self.listing, self.name)
+        if self.index is not None:
+            write_index(self.index, self.version, self.data, out)
+
+
+class NuScenesSettings(Settings):
+    """nuScenes, or other drives in its format."""
+
+    name: Literal["nuscenes"] = "nuscenes"
+    root: Path = Field(description="the data set's folder, or the index that `vol3d data prepare` made of it")
+    version: str | None = Field(None, description="folder of the tables; null: trainval, else mini, else the only one")
+    data: Path | None = Field(None, description="folder of samples and sweeps, if it moved since the preparation")
+    sweeps: int = Field(10, ge=1, le=100, description="taken together, the keyframe among them; 1: keyframes only")
+    close_m: float = Field(1.0, ge=0, description="points of earlier sweeps nearer than this are the car itself")
+    min_points: int = Field(1, ge=0, description="annotated boxes with fewer LiDAR points are left out")
+    validation: float | None = Field(None, gt=0, lt=1, description="share of the scenes; null: the official lists")
+
+    def split(self) -> SceneSplit:
+        """The samples of each part. Reads the tables or the index, and no sweep.
+
+        Raises:
+            DataError: no such folder, tables missing or broken, scenes in no list.
+        """
+        if not self.root.is_dir():
+            raise DataError("no such folder", where=self.root, do="Set the data set's root to where it lies.")
+        if is_indexed(self.root):
+            index, version, data = read_index(self.root)
+            data, listing = self.data or data, []
+            splits = data / version / SPLITS
+        else:
+            version, data = self._version(), self.data or self.root
+            index, splits = read_tables(self.root / version), self.root / version / SPLITS
+            listing = missing_sweeps(index, data, keyframes_only=self.sweeps == 1)
+        if not (data / "samples").is_dir():
+            do = "Set data.data to the folder with samples and sweeps."
+            raise DataError("the sweeps are not here", where=data, wanted="samples/LIDAR_TOP", do=do)
+        parts = self._parts(index, version, splits)
+        samples: dict[Part, list[NuScenesSample]] = {"train": [], "validation": [], "test": []}
+        for row, scene in enumerate(index.scene.tolist()):
+            sample = NuScenesSample(index, row, data, self.sweeps, self.close_m, self.min_points)
+            samples[parts[scene]].append(sample)
+        train, validation, test = (tuple(samples[part]) for part in ("train", "validation", "test"))
+        return NuScenesSplit(NAME, CLASS_NAMES, train, validation, test, tuple(listing), index, version, data)
+
+    def _version(self) -> str:
+        found = sorted(path.parent.name for path in self.root.glob("*/sample_data.json"))
+        if self.version is not None:
+            if not (self.root / self.version).is_dir():
+                got = listed(found) or "none"
+                raise DataError("no such version", where=self.root, got=got, wanted=self.version)
+            return self.version
+        known = [version for version in PREFERRED if version in found] or found
+        if not known:
+            do = "Unpack the metadata archive here."
+            raise DataError("no tables", where=self.root, wanted="v1.0-trainval/sample_data.json", do=do)
+        if known == found and len(found) > 1 and found[0] not in PREFERRED:
+            raise DataError("several versions", where=self.root, got=listed(found), do="Choose one with data.version.")
+        return known[0]
+
+    def _parts(self, index: NuScenesIndex, version: str, splits: Path) -> list[Part]:
+        """The part of each scene."""
+        names = [str(name) for name in index.scene_names]
+        if self.validation is not None:
+            return ["validation" if _chance(name) < self.validation else "train" for name in names]
+        if splits.is_file():
+            chosen = read_parts(splits, names)
+            return [chosen[name] for name in names]
+        return [official_part(name, version) for name in names]
+
+
+def missing_sweeps(index: NuScenesIndex, data: Path, keyframes_only: bool) -> list[Fault]:
+    """Sweeps without a file. Lists the folders, which is much faster than asking for hundreds of thousands of files."""
+    wanted = [os.fsdecode(file) for file in (index.filename[index.keyframe] if keyframes_only else index.filename)]
+    there = {file for folder in {file.rpartition("/")[0] for file in wanted} for file in _files(data, folder)}
+    absent = [file for file in wanted if file not in there]
+    if not absent:
+        return []
+    owner = {index.path(row): os.fsdecode(index.token[number]) for number, row in enumerate(index.keyframe)}
+    what = f"{len(absent)} of {len(wanted)} sweeps are missing: {listed(absent, 3)}"
+    do = "Unpack their archives, or set data.sweeps to 1 for keyframes only."
+    faults = [Fault(NAME, "error", what, do)]
+    return faults + [Fault(owner[file], "error", f"{data / file} {ABSENT}", do) for file in absent if file in owner]
+
+
+def _files(data: Path, folder: str) -> list[str]:
+    try:
+        return [f"{folder}/{path.name}" for path in (data / folder).iterdir()]
+    except OSError:  # the folder itself is missing: all its files are
+        return []
+
+
+def _chance(name: str) -> float:
+    """A number in [0, 1) that depends on the name alone."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2.0**64

@@ -1,0 +1,189 @@
+"""One sample of nuScenes: ten sweeps and the boxes in the frame of its LIDAR_TOP keyframe."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pointcloud.datasets.nuscenes_index import NuScenesIndex
+from pointcloud.datasets.nuscenes_poses import invert
+from pointcloud.datasets.scenes import Scene, annotated, fingerprint_of
+from pointcloud.sweeps import Sweep, accumulate
+from vol3d.errors import DataError
+from vol3d.geometry.conventions import NuscenesBoxes, boxes_from_nuscenes
+from vol3d.scans.points import PointCloud
+
+CLASS_NAMES = (
+    "car",
+    "truck",
+    "construction_vehicle",
+    "bus",
+    "trailer",
+    "barrier",
+    "motorcycle",
+    "bicycle",
+    "pedestrian",
+    "traffic_cone",
+)
+"""In CenterPoint's order, which groups classes of like size; other codes have other orders."""
+CLASS_OF_CATEGORY = {
+    "movable_object.barrier": "barrier",
+    "movable_object.trafficcone": "traffic_cone",
+    "vehicle.bicycle": "bicycle",
+    "vehicle.bus.bendy": "bus",
+    "vehicle.bus.rigid": "bus",
+    "vehicle.car": "car",
+    "vehicle.construction": "construction_vehicle",
+    "vehicle.motorcycle": "motorcycle",
+    "vehicle.trailer": "trailer",
+    "vehicle.truck": "truck",
+    "human.pedestrian.adult": "pedestrian",
+    "human.pedestrian.child": "pedestrian",
+    "human.pedestrian.construction_worker": "pedestrian",
+    "human.pedestrian.police_officer": "pedestrian",
+}
+"""Categories that no class has (animals, strollers, wheelchairs, bicycle racks ...) are not detected."""
+COLUMNS = 5  # x y z intensity ring
+
+
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """Annotated boxes of a sample in the world, as the official evaluation takes them: all of them.
+
+    Args:
+        translation, size_wlh, rotation_wxyz, velocity: (n, 3), (n, 3), (n, 4), (n, 2); NaN where there is no velocity.
+        categories, attributes: names, "" where there is no attribute.
+        lidar_points, radar_points: (n,) points counted by the annotators.
+    """
+
+    translation: np.ndarray
+    size_wlh: np.ndarray
+    rotation_wxyz: np.ndarray
+    velocity: np.ndarray
+    categories: list[str]
+    attributes: list[str]
+    lidar_points: np.ndarray
+    radar_points: np.ndarray
+
+    @property
+    def class_names(self) -> list[str | None]:
+        """The detection class of each box, None for a category that no class has."""
+        return [CLASS_OF_CATEGORY.get(category) for category in self.categories]
+
+
+@dataclass(frozen=True, eq=False)
+class NuScenesSample:
+    """A sample; its name is the token.
+
+    Args:
+        index: of the data set.
+        row: of the sample in it.
+        data: the folder with `samples` and `sweeps`.
+        sweeps: taken together, the keyframe among them; a scene's first samples have fewer.
+        close_m: points of earlier sweeps nearer than this along x and y are the car itself.
+        min_points: boxes with fewer LiDAR points by the annotators' count are not in the scene.
+    """
+
+    index: NuScenesIndex
+    row: int
+    data: Path
+    sweeps: int = 10
+    close_m: float = 1.0
+    min_points: int = 1
+
+    def __reduce__(self) -> tuple[type[NuScenesSample], tuple[Any, ...]]:
+        rest = (self.data, self.sweeps, self.close_m, self.min_points)
+        return NuScenesSample, (self.index.only(self.row, self.sweeps), 0, *rest)
+
+    @property
+    def name(self) -> str:
+        """The sample's token."""
+        return os.fsdecode(self.index.token[self.row])
+
+    @property
+    def scene_name(self) -> str:
+        """The drive it belongs to."""
+        return str(self.index.scene_names[self.index.scene[self.row]])
+
+    @property
+    def global_from_lidar(self) -> np.ndarray:
+        """(4, 4) from the frame of the scene's points and boxes to the world."""
+        return self.index.global_from_lidar[self.index.keyframe[self.row]]
+
+    @property
+    def ego_xyz(self) -> np.ndarray:
+        """(3,) place of the car in the world, which the official evaluation measures ranges from."""
+        return self.index.ego_xyz[self.row]
+
+    def read(self) -> Scene:
+        """All points of the sweeps, the newest first, and the boxes; a velocity that is not known is 0."""
+        rows, to_lidar = self.index.sweeps_of(self.row, self.sweeps), invert(self.global_from_lidar)
+        time_us = self.index.time_us
+        keyframe, *earlier = (read_sweep(self.data / self.index.path(row)) for row in rows)
+        swept = [
+            Sweep(points, to_lidar @ self.index.global_from_lidar[row], 1e-6 * float(time_us[rows[0]] - time_us[row]))
+            for points, row in zip(earlier, rows[1:], strict=True)
+        ]
+        table = accumulate(keyframe, swept, self.close_m)
+        columns = {name: table[:, 3 + number] for number, name in enumerate(("intensity", "ring", "time"))}
+        cloud = PointCloud(np.ascontiguousarray(table[:, :3]), columns, source=self.data / self.index.path(rows[0]))
+        found = self.annotations()
+        labels = np.array([-1 if name is None else CLASS_NAMES.index(name) for name in found.class_names], np.int64)
+        kept = (labels >= 0) & (found.lidar_points >= self.min_points)
+        boxes = self._boxes(found)[kept]
+        return Scene(self.name, cloud, annotated(boxes, labels[kept], CLASS_NAMES, "lidar"))
+
+    def annotations(self) -> Annotations:
+        """All annotated boxes in the world."""
+        index, rows = self.index, self.index.boxes_of(self.row)
+        attributes = [str(index.attributes[row]) if row >= 0 else "" for row in index.attribute[rows]]
+        return Annotations(
+            translation=index.centre[rows],
+            size_wlh=index.size_wlh[rows],
+            rotation_wxyz=index.rotation_wxyz[rows],
+            velocity=index.velocity[rows],
+            categories=[str(index.categories[row]) for row in index.category[rows]],
+            attributes=attributes,
+            lidar_points=index.lidar_points[rows],
+            radar_points=index.radar_points[rows],
+        )
+
+    def fingerprint(self) -> str:
+        """Hash of the sweeps, their motion and the boxes."""
+        one = self.index.only(self.row, self.sweeps)
+        facts = [one.global_from_lidar.tolist(), one.time_us.tolist(), one.centre.tolist(), one.velocity.tolist()]
+        rest = [one.category.tolist(), one.size_wlh.tolist(), one.rotation_wxyz.tolist(), one.lidar_points.tolist()]
+        return fingerprint_of(self.files(), [*facts, *rest, self.close_m, self.min_points])
+
+    def files(self) -> list[Path]:
+        """The sweeps' files."""
+        return [self.data / self.index.path(row) for row in self.index.sweeps_of(self.row, self.sweeps)]
+
+    def _boxes(self, found: Annotations) -> np.ndarray:
+        columns = (found.translation, found.size_wlh, found.rotation_wxyz, np.nan_to_num(found.velocity))
+        wide = NuscenesBoxes(*(torch.from_numpy(column.astype(np.float64)) for column in columns))
+        return boxes_from_nuscenes(wide, torch.from_numpy(invert(self.global_from_lidar))).float().numpy()
+
+
+def read_sweep(path: Path) -> np.ndarray:
+    """Points (N, 5) float32 x y z intensity ring of a LIDAR_TOP file; points that are not finite are left out.
+
+    Raises:
+        DataError: missing, or its size fits no five columns.
+    """
+    try:
+        size = path.stat().st_size
+        if size % (4 * COLUMNS):
+            wanted = f"a multiple of {4 * COLUMNS}: float32 x y z intensity ring"
+            raise DataError("the sweep is cut", where=path, got=f"{size} bytes", wanted=wanted, do="Copy it again.")
+        points = np.fromfile(path, "<f4").reshape(-1, COLUMNS)
+    except OSError as error:
+        do = "Unpack its archive, or set data.sweeps to 1 for keyframes only."
+        raise DataError(f"cannot read a sweep ({error.strerror})", where=path, do=do) from error
+    finite = np.isfinite(points).all(axis=1)
+    return points if finite.all() else points[finite]
