@@ -9,7 +9,7 @@ PADDING = 4  # keys behind the last, so that a walk need not ask where the list 
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def _first_not_below(keys, wanted):  # type: ignore[no-untyped-def]
+def first_not_below(keys, wanted):  # type: ignore[no-untyped-def]
     low, high = 0, len(keys)
     while low < high:
         middle = (low + high) >> 1
@@ -71,8 +71,8 @@ def _look(keys, at, wanted, found, tap, width):  # type: ignore[no-untyped-def]
 @njit(nogil=True, cache=True, boundscheck=False)
 def _walk_two(start, stop, first, keys, shift, shift2, found, tap, tap2, width):  # type: ignore[no-untyped-def]
     """Two lines at once: while one walk waits for its key, the other goes on."""
-    at = np.uintp(_first_not_below(keys, first[start] + shift))
-    at2 = np.uintp(_first_not_below(keys, first[start] + shift2))
+    at = np.uintp(first_not_below(keys, first[start] + shift))
+    at2 = np.uintp(first_not_below(keys, first[start] + shift2))
     begin, tap, tap2, width = np.uintp(start), np.uintp(tap), np.uintp(tap2), np.uintp(width)
     for i in range(np.uintp(stop - start)):
         wanted = first[begin + i]
@@ -82,7 +82,7 @@ def _walk_two(start, stop, first, keys, shift, shift2, found, tap, tap2, width):
 
 @njit(nogil=True, cache=True, boundscheck=False)
 def _walk(start, stop, first, keys, shift, found, tap, width, taps, step):  # type: ignore[no-untyped-def]
-    place = _first_not_below(keys, first[start] + shift)
+    place = first_not_below(keys, first[start] + shift)
     for i in range(stop - start):
         wanted = first[start + i] + shift
         while keys[place] < wanted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from vol3d.sparse.numba_maps import PADDING, search_keys
+from vol3d.sparse.numba_maps import PADDING, first_not_below, search_keys
 from vol3d.sparse.simd import TILE, compress
 
 TILE_ROWS = np.int32(256)  # output rows whose sums stay in the cache while all taps are added to them
@@ -65,21 +65,16 @@ def list_mirrored(start, stop, room, inputs, outputs, begins, ends):  # type: ig
     """
     tiles, taps = begins.shape
     for tap in range(start, stop):
-        mirror, tile = taps - 1 - tap, 0
-        at = room + tap * tiles * TILE_ROWS
-        begins[0, tap] = at
-        for source in range(tiles):
-            for pair in range(begins[source, mirror], ends[source, mirror]):
-                row = inputs[pair]
-                while row >= (tile + 1) * TILE_ROWS:
-                    ends[tile, tap] = at
-                    tile += 1
-                    begins[tile, tap] = at
-                inputs[at], outputs[at] = outputs[pair], row
-                at += 1
-        ends[tile, tap] = at
-        begins[tile + 1 :, tap] = at
-        ends[tile + 1 :, tap] = at
+        place = end = room + tap * tiles * TILE_ROWS
+        for tile in range(tiles):
+            first, last = begins[tile, taps - 1 - tap], ends[tile, taps - 1 - tap]
+            inputs[end : end + last - first] = outputs[first:last]
+            outputs[end : end + last - first] = inputs[first:last]
+            end += last - first
+        for tile in range(tiles):
+            begins[tile, tap] = place
+            place += first_not_below(outputs[place : min(place + TILE_ROWS, end)], (tile + 1) * TILE_ROWS)
+            ends[tile, tap] = place
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
