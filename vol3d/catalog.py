@@ -56,7 +56,6 @@ DATASETS = {
     "scannet": Entry("pointcloud.datasets.scannet:ScanNetSettings", "detection", "ScanNet v2, 18 classes"),
     "sun_rgbd": Entry("pointcloud.datasets.sun_rgbd:SunRgbdSettings", "detection", "SUN RGB-D, 10 classes"),
     "nuscenes": Entry("pointcloud.datasets.nuscenes:NuScenesSettings", "detection", "nuScenes drives, 10 classes"),
-    "nuscenes": Entry("pointcloud.datasets.nuscenes:NuScenesSettings", "detection", "nuScenes drives, 10 classes"),
     "point_folder": Entry(
         "pointcloud.datasets.point_folder:PointFolderSettings",
         "detection",
