@@ -1,4 +1,7 @@
-"""Rotated IoU, GIoU, NMS and points in boxes against shapely and the sort scheme: `python -m benchmarks.geometry`."""
+"""Rotated IoU, GIoU, NMS against shapely and the sort scheme: `python -m benchmarks.geometry`.
+
+Every n boxes with n / 5 others; the figure beside the JSON shows how cost grows with n.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import shapely
 import torch
 from torch import Tensor
 
-from benchmarks.common import cpu_ms, one_thread, print_table, save
+from benchmarks.common import Panel, cpu_ms, one_thread, plot, print_table, save
 from benchmarks.sort_scheme import overlap_by_sorting
 from vol3d.geometry import footprint_corners, giou_3d, iou_3d, iou_bev, nms_rotated
 
@@ -33,32 +36,32 @@ def with_gradient(iou: Callable[[Tensor, Tensor], Tensor], first: Tensor, second
 
 def iou_rows() -> list[dict[str, object]]:
     rows = []
-    for n, m in ((50, 10), (150, 30), (500, 100)):
+    for n, m in ((50, 10), (150, 30), (500, 100), (1500, 300)):
         first, second = boxes(n, 1, 20.0), boxes(m, 2, 20.0)
         works: dict[str, Callable[[], object]] = {
             "shapely": partial(by_shapely, first, second),
             "sort": partial(overlap_by_sorting, first, second),
             "ours": partial(iou_bev, first, second),
         }
-        rows.append(_row(f"IoU from above {n}x{m}", cpu_ms(works)))
+        rows.append(_row("IoU from above", n, m, cpu_ms(works, repeats=3 if n > 500 else 25)))
         works = {
             "sort": partial(with_gradient, overlap_by_sorting, first, second),
             "ours": partial(with_gradient, iou_bev, first, second),
         }
-        rows.append(_row(f"same, forward and backward {n}x{m}", cpu_ms(works, repeats=4)))
-        rows.append(_row(f"IoU in space {n}x{m}", cpu_ms({"ours": partial(iou_3d, first, second)})))
-        rows.append(_row(f"GIoU {n}x{m}", cpu_ms({"ours": partial(giou_3d, first, second)})))
+        rows.append(_row("IoU and its gradient", n, m, cpu_ms(works, repeats=4)))
+        rows.append(_row("IoU in space", n, m, cpu_ms({"ours": partial(iou_3d, first, second)})))
+        rows.append(_row("GIoU", n, m, cpu_ms({"ours": partial(giou_3d, first, second)})))
     return rows
 
 
 def nms_rows() -> list[dict[str, object]]:
     rows = []
-    for count in (1000, 4096):
+    for count in (250, 1000, 4096):
         table, scores = boxes(count, 3, 100.0), torch.rand(count, generator=torch.Generator().manual_seed(0))
         works: dict[str, Callable[[], object]] = {"ours": partial(nms_rotated, table, scores, 0.2)}
-        if count == 1000:
+        if count < 4096:
             works["shapely"] = partial(nms_by_shapely, table, scores, 0.2)
-        rows.append(_row(f"rotated NMS {count}", cpu_ms(works, repeats=3)))
+        rows.append(_row("rotated NMS", count, "-", cpu_ms(works, repeats=3)))
     return rows
 
 
@@ -80,8 +83,8 @@ def nms_by_shapely(table: Tensor, scores: Tensor, threshold: float) -> list[int]
     return order[sorted(kept)].tolist()
 
 
-def _row(work: str, ms: dict[str, float]) -> dict[str, object]:
-    row: dict[str, object] = {"work": work, "ours ms": ms["ours"]}
+def _row(work: str, boxes: int, others: int | str, ms: dict[str, float]) -> dict[str, object]:
+    row: dict[str, object] = {"work": work, "boxes": boxes, "others": others, "ours ms": ms["ours"]}
     for peer in ("shapely", "sort"):
         row[f"{peer} ms"] = ms.get(peer, "-")
         row[f"x {peer}"] = ms[peer] / ms["ours"] if peer in ms else "-"
@@ -93,6 +96,9 @@ def main() -> None:
     rows = iou_rows() + nms_rows()
     print_table(rows)
     print(save("geometry", rows, peers=("shapely",)))
+    works = "IoU from above", "IoU and its gradient", "rotated NMS"
+    panels = {w: Panel.of([r for r in rows if r["work"] == w], "boxes", ("ours", "shapely", "sort")) for w in works}
+    print(plot("geometry", panels, "CPU time of one thread, ms"))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,41 @@
-"""Made-up clouds with the statistics of real ones: points lie on surfaces, a LiDAR's get thinner with distance."""
+"""Clouds and voxels to measure on: real scans where the sample data are, else made-up ones with their statistics.
+
+Points lie on surfaces, a LiDAR's get thinner with distance.
+"""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
+
+DATA = Path(os.environ.get("VOL3D_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+# Voxels wanted -> file of the scan, columns of a point, voxel size and range z y x in metres.
+SCANS = {
+    20_000: ("kitti/training/velodyne", 4, (0.1, 0.05, 0.05), ((-3, 1), (-40, 40), (0, 70.4))),
+    60_000: ("nuscenes/ten_sweeps.bin", 5, (0.2, 0.075, 0.075), ((-5, 3), (-54, 54), (-54, 54))),
+    120_000: ("nuscenes/ten_sweeps.bin", 5, (0.1, 0.06, 0.06), ((-5, 3), (-54, 54), (-54, 54))),
+}
+
+
+def voxels(wanted: int) -> tuple[NDArray[np.int32], tuple[int, int, int]]:
+    """Voxels [<= wanted, 4] batch z y x in the order in which a scan first touches them, and the grid's shape."""
+    name, columns, size, bounds = SCANS[wanted]
+    if DATA.is_dir():
+        path = DATA / name
+        path = sorted(path.glob("*.bin"))[0] if path.is_dir() else path
+        points = np.fromfile(path, np.float32).reshape(-1, columns)
+    else:
+        points = street(4 * wanted)
+    low, high = np.array(bounds).T
+    shape = np.round((high - low) / size).astype(int)
+    cells = np.floor((points[:, [2, 1, 0]].astype(np.float64) - low) / size).astype(int)
+    cells = cells[((cells >= 0) & (cells < shape)).all(1)]
+    first = np.sort(np.unique(cells, axis=0, return_index=True)[1])[:wanted]
+    coordinates = np.pad(cells[first], ((0, 0), (1, 0))).astype(np.int32)
+    return coordinates, (int(shape[0]) + 1, int(shape[1]), int(shape[2]))
 
 
 def room(points: int, seed: int = 0) -> NDArray[np.float32]:

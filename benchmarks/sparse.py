@@ -1,10 +1,11 @@
-"""Sparse convolution on voxels of real scans: `python -m benchmarks.sparse [--channels 16 64] [--voxels 20000]`.
+"""Sparse convolution: `python -m benchmarks.sparse [--device cuda] [--channels 16 64] [--voxels 20000]`.
 
 Kernel maps, submanifold forward passes and training steps, a stride-2 convolution with its inverse (maps included) and
-a whole encoder as in SECOND, on one thread, in turns with spconv's CPU wheel (right with one thread only; its backward
-pass needs its question for the CUDA stream answered) and with `torch.mm` of the same number of products. Times are ms
-of CPU time; `peer` is spconv's time over ours, `dense` the rate of ours over that of `torch.mm`, `peak` over that of a
-product of 2048 x 2048 matrices. The figure beside the JSON shows how cost grows.
+a whole encoder as in SECOND, in turns with their peers on the same voxels of a scan. On the CPU: one thread, spconv's
+CPU wheel (right with one thread only; its backward pass needs its question for the CUDA stream answered). On CUDA: in
+fp32, tf32, fp16 and bf16, spconv's CUDA wheel if it is installed, and this package's plain torch backend.
+Times are ms; `x` is a peer's time over ours, `dense` the rate of ours over that of `torch.mm` of the same number of
+products, `peak` over that of a product of large square matrices. The figure beside the JSON shows how cost grows.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any, NamedTuple
 
-import numpy as np
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch and spconv start their threads
+
 import torch
 from torch import Tensor, nn
 
-from benchmarks.common import RESULTS, cpu_ms, one_thread, print_table, save
+from benchmarks.common import Panel, least_ms, one_thread, plot, print_table, save
+from benchmarks.scenes import DATA, SCANS, voxels
 from vol3d.sparse import (
     Geometry,
     SparseBatchNorm,
@@ -29,16 +33,9 @@ from vol3d.sparse import (
     SparseSequential,
     SparseTensor,
     SubMConv3d,
-    numba_backend,
+    use_backend,
 )
 
-DATA = Path(os.environ.get("VOL3D_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-# Voxels wanted -> file of the scan, columns of a point, voxel size and range z y x in metres.
-SCENES = {
-    20_000: ("kitti/training/velodyne", 4, (0.1, 0.05, 0.05), ((-3, 1), (-40, 40), (0, 70.4))),
-    60_000: ("nuscenes/ten_sweeps.bin", 5, (0.2, 0.075, 0.075), ((-5, 3), (-54, 54), (-54, 54))),
-    120_000: ("nuscenes/ten_sweeps.bin", 5, (0.1, 0.06, 0.06), ((-5, 3), (-54, 54), (-54, 54))),
-}
 # (kind, c_out, stride, padding): the encoder of SECOND as OpenPCDet has it, two layers a level after the first.
 ENCODER: list[tuple[str, int, Any, Any]] = [
     ("subm", 16, 1, 1), ("subm", 16, 1, 1),
@@ -46,22 +43,41 @@ ENCODER: list[tuple[str, int, Any, Any]] = [
     ("down", 64, 2, 1), ("subm", 64, 1, 1), ("subm", 64, 1, 1),
     ("down", 64, 2, (0, 1, 1)), ("subm", 64, 1, 1), ("subm", 64, 1, 1),
 ]  # fmt: skip
+TYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+PEERS = ("spconv", "torch")
 Row = dict[str, object]
+Works = dict[str, Callable[[], object]]
 
 
-def voxels(wanted: int) -> tuple[Tensor, tuple[int, int, int]]:
-    """int32 [<= wanted, 4] voxels in the order in which a real scan first touches them, and the grid's shape."""
-    name, columns, size, bounds = SCENES[wanted]
-    path = DATA / name
-    path = sorted(path.glob("*.bin"))[0] if path.is_dir() else path
-    points = np.fromfile(path, np.float32).reshape(-1, columns)[:, [2, 1, 0]].astype(np.float64)
-    low, high = np.array(bounds).T
-    shape = np.round((high - low) / size).astype(int)
-    cells = np.floor((points - low) / size).astype(int)
-    cells = cells[((cells >= 0) & (cells < shape)).all(1)]
-    first = np.sort(np.unique(cells, axis=0, return_index=True)[1])[:wanted]
-    coordinates = torch.from_numpy(np.pad(cells[first], ((0, 0), (1, 0)))).int()
-    return coordinates, (int(shape[0]) + 1, int(shape[1]), int(shape[2]))
+class Scene(NamedTuple):
+    """Where it is measured, in which type, and on which positions int32 [n, 4] of a grid."""
+
+    device: str
+    type: str
+    coordinates: Tensor
+    shape: tuple[int, int, int]
+
+    def features(self, channels: int) -> Tensor:
+        return torch.randn(len(self.coordinates), channels, device=self.device, dtype=TYPES[self.type])
+
+    def ready(self, net: nn.Module) -> nn.Module:
+        return net.to(self.device, TYPES[self.type])
+
+    def ours(self, features: Tensor) -> SparseTensor:
+        return SparseTensor(self.coordinates, features, self.shape, 1, check=self.device == "cpu")
+
+    def theirs(self, features: Tensor) -> Any:
+        return peer().SparseConvTensor(features, self.coordinates, list(self.shape), 1)
+
+    def row(self, work: str, channels: int, works: Works, repeats: int, **more: object) -> Row:
+        """Least times; a peer that cannot do this work is left out, and says why."""
+        times = least_ms(able(works), repeats, self.device)
+        made: Row = {"work": work, "type": self.type, "voxels": len(self.coordinates), "channels": channels}
+        for name in ("ours", *PEERS):
+            made[f"{name} ms"] = times.get(name, "")
+        for name in PEERS:
+            made[f"x {name}"] = times[name] / times["ours"] if name in times else ""
+        return made | {"pairs per voxel": "", "GF/s": "", "dense": "", "peak": ""} | more
 
 
 def peer() -> Any:
@@ -69,68 +85,119 @@ def peer() -> Any:
     import spconv.pytorch as spconv
     import spconv.pytorch.ops as ops
 
-    ops.get_current_stream = lambda: 0
+    if not torch.cuda.is_available():
+        ops.get_current_stream = lambda: 0
     return spconv
 
 
-def map_rows(coordinates: Tensor, shape: tuple[int, int, int]) -> list[Row]:
-    """Positions in the scan's order -> everything that a forward pass needs of a map."""
-    from spconv.core import ConvAlgo
-    from spconv.pytorch.ops import get_indice_pairs
+def with_peer(device: str) -> bool:
+    """Whether the spconv that is installed is for this device."""
+    if find_spec("spconv") is None:
+        return False
+    from cumm import tensorview
 
-    features = torch.ones(len(coordinates), 1)
-    rows = []
+    return bool(tensorview.is_cpu_only()) == (device == "cpu")
+
+
+def able(works: Works) -> Works:
+    kept = {}
+    for name, work in works.items():
+        try:
+            work()
+        except Exception as error:
+            if name == "ours":
+                raise
+            print(f"{name} left out: {type(error).__name__}: {str(error)[:120]}")
+        else:
+            kept[name] = work
+    return kept
+
+
+def plain(work: Callable[[], object]) -> Callable[[], object]:
+    """The same with the plain torch backend."""
+
+    def run() -> None:
+        with use_backend("torch"):
+            work()
+
+    return run
+
+
+def works(scene: Scene, ours: Callable[[], object], theirs: Callable[[], object]) -> Works:
+    made = {"ours": ours} | ({"spconv": theirs} if with_peer(scene.device) else {})
+    return made | ({"torch": plain(ours)} if scene.device == "cuda" else {})
+
+
+def map_rows(scene: Scene) -> list[Row]:
+    """Positions in the scan's order -> everything that a forward pass needs of a map."""
+    rows, features = [], scene.features(1)
     for name, stride in (("map, submanifold 3", 1), ("map, stride 2", 2)):
 
         def ours(stride: int = stride) -> object:
-            sites = SparseTensor(coordinates, features, shape, 1).sites
+            sites = scene.ours(features).sites
             if stride == 1:
-                return sites.submanifold_map(Geometry.submanifold(3)).derived("tiles", numba_backend.list_pairs)
+                return ready_map(sites.submanifold_map(Geometry.submanifold(3)))
             origin = sites.coarser(Geometry.of(3, 2, 1)).origin
-            return origin and origin.map.derived("tiles", numba_backend.list_pairs)
+            return origin and ready_map(origin.map)
 
         def theirs(stride: int = stride) -> object:
+            from spconv.core import ConvAlgo
+            from spconv.pytorch.ops import get_indice_pairs, get_indice_pairs_implicit_gemm
+
             geometry = [3] * 3, [stride] * 3, [1] * 3, [1] * 3, [0] * 3
-            return get_indice_pairs(coordinates, 1, list(shape), ConvAlgo.Native, *geometry, stride == 1, False)
+            grid = scene.coordinates, 1, list(scene.shape)
+            if scene.device == "cpu":
+                return get_indice_pairs(*grid, ConvAlgo.Native, *geometry, stride == 1, False)
+            return get_indice_pairs_implicit_gemm(*grid, ConvAlgo.MaskImplicitGemm, *geometry, subm=stride == 1)
 
-        rows.append(row(name, coordinates, 0, cpu_ms({"ours": ours, "spconv": theirs})))
+        made = works(scene, ours, theirs)
+        made.pop("torch", None)  # its lists are made of the same table
+        rows.append(scene.row(name, 0, made, 25))
     return rows
 
 
-def layer_rows(coordinates: Tensor, shape: tuple[int, int, int], channels: int, peak: float) -> list[Row]:
+def ready_map(found: Any) -> object:
+    """What the first convolution with a map makes of it."""
+    if found.device.type == "cpu":
+        from vol3d.sparse import numba_backend
+
+        return found.derived("tiles", numba_backend.list_pairs)
+    from vol3d.sparse.launch import launch
+    from vol3d.sparse.triton_backend import tap_blocks
+
+    rows = launch("convolve", torch.float16, 64, 64).block_rows
+    return found.derived(f"taps of {rows} rows", lambda m: tap_blocks(m, rows))
+
+
+def layer_rows(scene: Scene, channels: int, peak: float) -> list[Row]:
     """Submanifold forward pass and training step with a map at hand; stride 2 and inverse with maps."""
-    spconv = peer()
-    features = torch.randn(len(coordinates), channels)
-    ours, theirs = (
-        SubMConv3d(channels, channels, bias=False),
-        spconv.SubMConv3d(channels, channels, 3, bias=False, indice_key="same"),
-    )
-    x, y = both(coordinates, features, shape)
-    with torch.no_grad():
-        ours(x)
-        y.indice_dict = theirs(y).indice_dict
-    table = x.sites.submanifold_map(ours.window).neighbours
-    pairs = int((table >= 0).sum())
+    features = scene.features(channels)
+    ours: nn.Module = scene.ready(SubMConv3d(channels, channels, bias=False))
+    x, step_theirs, infer_theirs = scene.ours(features), nothing, nothing
+    if with_peer(scene.device):
+        theirs = scene.ready(peer().SubMConv3d(channels, channels, 3, bias=False, indice_key="same"))
+        y = scene.theirs(features)
+        step_theirs, infer_theirs = step(theirs, y), lambda: theirs(y)
+    pairs = int((x.sites.submanifold_map(Geometry.submanifold(3)).neighbours >= 0).sum())
     products = 2e-6 * pairs * channels**2  # MFLOP
-    repeats = 3 if products > 8e3 else 7
+    repeats = 3 if products > 8e3 and scene.device == "cpu" else 7
     part = min(pairs, 100_000)
-    left, right = torch.randn(part, channels), torch.randn(channels, channels)
+    left, right = (torch.randn(n, channels, device=scene.device, dtype=TYPES[scene.type]) for n in (part, channels))
     with torch.no_grad():
-        forward = {"ours": lambda: ours(x), "spconv": lambda: theirs(y), "dense": lambda: left @ right}
-        times = cpu_ms(forward, repeats)
-    times["dense"] *= pairs / part
-    rows = [row("submanifold forward", coordinates, channels, times, products, peak, pairs)]
-    works = {"ours": step(ours, x), "spconv": step(theirs, y)}
-    rows.append(
-        row("submanifold training step", coordinates, channels, cpu_ms(works, repeats), 3 * products, peak, pairs)
-    )
-    rows.append(row("stride 2 + inverse, maps", coordinates, channels, pyramid(coordinates, features, shape, repeats)))
-    return rows
+        if with_peer(scene.device):
+            y.indice_dict = theirs(y).indice_dict
+        dense = least_ms({"dense": lambda: left @ right}, repeats, scene.device)["dense"] * pairs / part
+        forward = scene.row("submanifold forward", channels, works(scene, lambda: ours(x), infer_theirs), repeats)
+    training = scene.row("submanifold training step", channels, works(scene, step(ours, x), step_theirs), repeats)
+    for row, times in ((forward, 1), (training, 3)):
+        rate = times * products / float(row["ours ms"])  # type: ignore[arg-type]
+        row |= {"pairs per voxel": pairs / len(x), "GF/s": rate, "peak": rate / peak}
+    forward["dense"] = dense / float(forward["ours ms"])  # type: ignore[arg-type]
+    return [forward, training, pyramid(scene, features, repeats)]
 
 
-def both(coordinates: Tensor, features: Tensor, shape: tuple[int, int, int]) -> tuple[SparseTensor, Any]:
-    ours = SparseTensor(coordinates, features, shape, 1)
-    return ours, peer().SparseConvTensor(features, coordinates, list(shape), 1)
+def nothing() -> None:
+    """In the place of a peer that is not there."""
 
 
 def step(net: nn.Module, x: Any) -> Callable[[], None]:
@@ -145,120 +212,119 @@ def step(net: nn.Module, x: Any) -> Callable[[], None]:
     return run
 
 
-def pyramid(coordinates: Tensor, features: Tensor, shape: tuple[int, int, int], repeats: int) -> dict[str, float]:
-    spconv, c = peer(), features.shape[1]
+def pyramid(scene: Scene, features: Tensor, repeats: int) -> Row:
+    c = features.shape[1]
     ours = nn.Sequential(SparseConv3d(c, c, 3, 2, 1, bias=False), SparseInverseConv3d(c, c, 3, bias=False))
-    theirs = spconv.SparseSequential(
-        spconv.SparseConv3d(c, c, 3, 2, 1, bias=False, indice_key="down"),
-        spconv.SparseInverseConv3d(c, c, 3, bias=False, indice_key="down"),
-    )
-    with torch.no_grad():
-        return cpu_ms(
-            {
-                "ours": lambda: ours(SparseTensor(coordinates, features, shape, 1)),
-                "spconv": lambda: theirs(spconv.SparseConvTensor(features, coordinates, list(shape), 1)),
-            },
-            repeats,
+    scene.ready(ours)
+    theirs: nn.Module = nn.Identity()
+    if with_peer(scene.device):
+        theirs = peer().SparseSequential(
+            peer().SparseConv3d(c, c, 3, 2, 1, bias=False, indice_key="down"),
+            peer().SparseInverseConv3d(c, c, 3, bias=False, indice_key="down"),
         )
+        scene.ready(theirs)
+    with torch.no_grad():
+        both = works(scene, lambda: ours(scene.ours(features)), lambda: theirs(scene.theirs(features)))
+        return scene.row("stride 2 + inverse, maps", c, both, repeats)
 
 
-def encoder_rows(coordinates: Tensor, shape: tuple[int, int, int]) -> list[Row]:
+def encoder_rows(scene: Scene) -> list[Row]:
     """The whole encoder, maps included, in inference and in training."""
-    spconv = peer()
-    features = torch.randn(len(coordinates), 4)
-    ours, theirs = SparseSequential(), spconv.SparseSequential()
+    features = scene.features(4)
+    ours, theirs = SparseSequential(), peer().SparseSequential() if with_peer(scene.device) else None
     c_in, level = 4, 0
     for kind, c_out, stride, padding in ENCODER:
         level += kind == "down"
         if kind == "subm":
             ours.append(SubMConv3d(c_in, c_out, bias=False))
-            theirs.add(spconv.SubMConv3d(c_in, c_out, 3, bias=False, indice_key=f"level{level}"))
         else:
             ours.append(SparseConv3d(c_in, c_out, 3, stride, padding, bias=False))
-            theirs.add(spconv.SparseConv3d(c_in, c_out, 3, stride, padding, bias=False))
         ours.append(SparseBatchNorm(c_out)).append(nn.ReLU())
-        theirs.add(nn.BatchNorm1d(c_out)), theirs.add(nn.ReLU())
+        if theirs is not None and kind == "subm":
+            theirs.add(peer().SubMConv3d(c_in, c_out, 3, bias=False, indice_key=f"level{level}"))
+        elif theirs is not None:
+            theirs.add(peer().SparseConv3d(c_in, c_out, 3, stride, padding, bias=False))
+        if theirs is not None:
+            theirs.add(nn.BatchNorm1d(c_out)), theirs.add(nn.ReLU())
         c_in = c_out
+    scene.ready(ours), scene.ready(theirs or nn.Identity())
 
-    def train(net: nn.Module, new: Callable[[], Any]) -> Callable[[], None]:
-        return lambda: step(net.train(), new())()
+    def train(net: Any, new: Callable[[Tensor], Any]) -> Callable[[], None]:
+        return lambda: step(net.train(), new(features))()
 
-    def infer(net: nn.Module, new: Callable[[], Any]) -> Callable[[], object]:
-        return lambda: torch.no_grad()(net.eval())(new())
+    def infer(net: Any, new: Callable[[Tensor], Any]) -> Callable[[], object]:
+        return lambda: torch.no_grad()(net.eval())(new(features))
 
-    news = (lambda: both(coordinates, features, shape)[0]), (lambda: both(coordinates, features, shape)[1])
-    forward = cpu_ms({"ours": infer(ours, news[0]), "spconv": infer(theirs, news[1])}, 5)
-    training = cpu_ms({"ours": train(ours, news[0]), "spconv": train(theirs, news[1])}, 3)
+    inference = works(scene, infer(ours, scene.ours), infer(theirs, scene.theirs))
+    training = works(scene, train(ours, scene.ours), train(theirs, scene.theirs))
     return [
-        row("SECOND encoder forward, maps", coordinates, 64, forward),
-        row("SECOND encoder training step, maps", coordinates, 64, training),
+        scene.row("SECOND encoder forward, maps", 64, inference, 5),
+        scene.row("SECOND encoder training step, maps", 64, training, 3),
     ]
 
 
-def row(
-    work: str,
-    coordinates: Tensor,
-    channels: int,
-    times: dict[str, float],
-    mflop: float = 0.0,
-    peak: float = 0.0,
-    pairs: int = 0,
-) -> Row:
-    made: Row = {"work": work, "voxels": len(coordinates), "channels": channels, "ours ms": times["ours"]}
-    made |= {"spconv ms": times["spconv"], "peer": times["spconv"] / times["ours"]}
-    rate = mflop / times["ours"] if mflop else 0.0
-    made |= {"pairs per voxel": pairs / len(coordinates) if pairs else "", "GF/s": rate or ""}
-    made |= {"dense": times["dense"] / times["ours"] if "dense" in times else "", "peak": rate / peak if peak else ""}
-    return made
+def dense_peak(device: str, kind: str) -> float:
+    """GF/s of a product of square matrices: 2048 rows on the CPU, 8192 on a GPU."""
+    n = 2048 if device == "cpu" else 8192
+    a, b = (torch.randn(n, n, device=device, dtype=TYPES[kind]) for _ in range(2))
+    return 2e-6 * n**3 / least_ms({"mm": lambda: a @ b}, 5, device)["mm"]
 
 
-def dense_peak() -> float:
-    """GF/s of a product of 2048 x 2048 matrices."""
-    a, b = torch.randn(2, 2048, 2048)
-    return 2e-6 * 2048**3 / cpu_ms({"mm": lambda: a @ b}, 5)["mm"]
+@contextmanager
+def arithmetic(kind: str) -> Iterator[None]:
+    """fp32 as it is, or with tf32 products, here and in spconv."""
+    torch.set_float32_matmul_precision("high" if kind == "tf32" else "highest")
+    if find_spec("spconv"):
+        import spconv.constants
+
+        spconv.constants.SPCONV_ALLOW_TF32 = kind == "tf32"
+    yield
+    torch.set_float32_matmul_precision("highest")
 
 
-def plot(rows: list[Row]) -> None:
-    """Cost of a training step over channels, one line per number of voxels."""
-    import matplotlib
+def panels(rows: Sequence[Row], kind: str) -> dict[str, Panel]:
+    """Cost of a training step over channels and over voxels, at the largest of the other; of a map over voxels."""
+    steps = [row for row in rows if (row["work"], row["type"]) == ("submanifold training step", kind)]
+    peers = ("ours", *PEERS)
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    def along(x: str, fixed: str, wanted: object) -> Panel:
+        return Panel.of([row for row in steps if row[fixed] == wanted], x, peers)
 
-    figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
-    chosen = [r for r in rows if r["work"] == "submanifold training step"]
-    for n in sorted({r["voxels"] for r in chosen}, key=str):
-        for name, style in (("ours ms", "-o"), ("spconv ms", "--x")):
-            line = [(r["channels"], r[name]) for r in chosen if r["voxels"] == n]
-            axes.loglog(*zip(*line, strict=True), style, base=2, label=f"{name.split()[0]}, {n} voxels")
-    axes.set(xlabel="channels", ylabel="training step, ms of one CPU thread", title="Submanifold convolution 3 x 3 x 3")
-    axes.legend()
-    figure.savefig(RESULTS / "sparse.svg")
+    most, last = steps[-1]["voxels"], steps[-1]["channels"]
+    channels = 64 if any(row["channels"] == 64 for row in steps) else last
+    return {
+        f"training step, {most} voxels": along("channels", "voxels", most),
+        f"training step, {channels} channels": along("voxels", "channels", channels),
+        "kernel map 3 x 3 x 3": Panel.of([r for r in rows if r["work"] == "map, submanifold 3"], "voxels", peers),
+    }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--channels", type=int, nargs="+", default=[16, 32, 64, 128, 256])
-    parser.add_argument("--voxels", type=int, nargs="+", default=list(SCENES), choices=list(SCENES))
+    parser.add_argument("--voxels", type=int, nargs="+", default=list(SCANS), choices=list(SCANS))
     choice = parser.parse_args()
-    if not DATA.is_dir():
-        print(f"no folder {DATA}; set VOL3D_TEST_DATA", file=sys.stderr)
-        return 1
+    device, rows, peaks = choice.device, [], []
     one_thread()
     torch.manual_seed(0)
-    peer()
-    peak, rows = dense_peak(), []
-    print(f"dense peak {peak:.1f} GF/s")
-    for wanted in choice.voxels:
-        scene = voxels(wanted)
-        made = map_rows(*scene) + encoder_rows(*scene)
-        for channels in choice.channels:
-            made += layer_rows(*scene, channels, peak)
-        print_table(made)
-        rows += made
-    rows.append({"work": "dense peak, 2048 x 2048", "GF/s": peak})
-    save("sparse", rows, peers=["spconv", "cumm", "numba"])
-    plot(rows)
+    print("voxels of", "real scans" if DATA.is_dir() else f"made-up scans (no folder {DATA}; set VOL3D_TEST_DATA)")
+    for kind in ("fp32",) if device == "cpu" else TYPES:
+        with arithmetic(kind):
+            peak = dense_peak(device, kind)
+            print(f"dense peak {peak:.1f} GF/s in {kind}")
+            peaks.append({"work": "dense peak", "type": kind, "GF/s": peak, "real scans": DATA.is_dir()})
+            for wanted in choice.voxels:
+                coordinates, shape = voxels(wanted)
+                scene = Scene(device, kind, torch.from_numpy(coordinates).to(device), shape)
+                made = (map_rows(scene) if kind == "fp32" else []) + encoder_rows(scene)
+                for channels in choice.channels:
+                    made += layer_rows(scene, channels, peak)
+                print_table(made)
+                rows += made
+    name = "sparse" if device == "cpu" else "sparse_cuda"
+    print(save(name, rows + peaks, ["spconv", "cumm", "numba", "triton"], device))
+    print(plot(name, panels(rows, "fp32" if device == "cpu" else "fp16"), "ms"))
     return 0
 
 
