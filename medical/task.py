@@ -40,7 +40,7 @@ from medical.training_set import WindowSamples, map_prepared, prepare_in_memory
 from medical.window import WindowSettings
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import Evaluation, Progress, Samples, Task
-from vol3d.errors import CheckpointError, DataError, UsageError
+from vol3d.errors import DataError, UsageError
 from vol3d.scans import find_scans, read_volume, scan_stem, write_segmentation
 from vol3d.scans.volume import Segmentation, Volume
 
@@ -179,14 +179,7 @@ class SegmentationTask(Task):
             data = data.model_copy(update={"fold": "all"})  # a few new cases need not be enough for folds
         task = SegmentationTask(self.resolved().model_copy(update={"data": data, "prepared": None}))
         split = data.split().require()
-        if tuple(split.class_names) != self.class_names:
-            raise CheckpointError(
-                "the model was trained for other classes",
-                where=split.name,
-                got=", ".join(split.class_names),
-                wanted=", ".join(self.class_names),
-                do="Evaluate on a data set with the model's classes, in their order.",
-            )
+        self.require_classes(split.class_names, split.name)
         chosen = {"validation": split.validation, "train": split.train, "all": split.labelled}[part]
         task.split = replace(split, validation=chosen)
         return task

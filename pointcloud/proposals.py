@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vol3d.errors import DataError
+from vol3d.scans.detections import Detections
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,18 @@ class Proposals:
             (len(self.points), 3),
         ):
             raise DataError("proposals do not fit together", got=shapes, wanted="(Q, 7), (Q, classes), (Q,), (N, 3)")
+
+    def best(self, class_names: tuple[str, ...]) -> Detections:
+        """Every proposal with its best class; scores are objectness times that class's probability. On the CPU."""
+        best = self.class_probability.max(dim=-1)
+        values = (self.boxes, best.values * self.objectness, best.indices)
+        return Detections(*(value.detach().cpu().numpy() for value in values), class_names)
+
+
+def of_each_scan(boxes: Tensor, probability: Tensor, objectness: Tensor, points: Sequence[Tensor]) -> list[Proposals]:
+    """Proposals of the last layer of (layers, B, Q, ...), one entry for each of the B scans."""
+    last = (values[-1].detach() for values in (boxes, probability, objectness))
+    return [Proposals(*parts) for parts in zip(*last, points, strict=True)]
 
 
 def join(parts: Sequence[Proposals]) -> Proposals:

@@ -28,7 +28,7 @@ from pointcloud.proposals import join
 from pointcloud.training_set import SceneSamples, to_network
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import Evaluation, Progress, Samples, Task
-from vol3d.errors import CheckpointError, UsageError
+from vol3d.errors import UsageError
 from vol3d.scans.box_lines import write_box_lines
 from vol3d.scans.detections import Detections
 from vol3d.scans.find_points import find_point_files, points_file_stem
@@ -170,14 +170,7 @@ class DetectionTask(Task):
             raise UsageError("no data set of point clouds", where="data", got=type(data).__name__)
         task = DetectionTask(self.resolved().model_copy(update={"data": data}))
         split = data.split()
-        if split.class_names != self.class_names:
-            raise CheckpointError(
-                "the model was trained for other classes",
-                where=split.name,
-                got=", ".join(split.class_names),
-                wanted=", ".join(self.class_names),
-                do="Evaluate on a data set with the model's classes, in their order.",
-            )
+        self.require_classes(split.class_names, split.name)
         chosen = {"validation": split.validation, "train": split.train, "all": split.labelled}[part]
         task.split = replace(split, validation=chosen)
         return task

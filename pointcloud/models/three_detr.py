@@ -25,7 +25,7 @@ from pointcloud.models.pointnet2 import PointNet2, PointNet2Settings
 from pointcloud.models.position import FourierEmbedding, SineEmbedding
 from pointcloud.models.set_abstraction import PointSet, SetAbstraction, SetAbstractionSettings, SharedLayer
 from pointcloud.models.transformer import Decoder, EncoderLayer
-from pointcloud.proposals import Proposals
+from pointcloud.proposals import Proposals, of_each_scan
 from vol3d.engine.settings import Settings
 from vol3d.scans.detections import Detections
 
@@ -273,18 +273,9 @@ class ThreeDetr(nn.Module):
 
     def proposals(self, prediction: ThreeDetrPrediction) -> list[Proposals]:
         """What the queries of the last layer propose for each scan; `pointcloud.postprocess` decides."""
-        boxes, probability, objectness = (
-            values[-1].detach() for values in (prediction.boxes, prediction.class_probability, prediction.objectness)
-        )
-        return [
-            Proposals(boxes[i], probability[i], objectness[i], points) for i, points in enumerate(prediction.points)
-        ]
+        found = (prediction.boxes, prediction.class_probability, prediction.objectness)
+        return of_each_scan(*found, prediction.points)
 
     def decode(self, prediction: ThreeDetrPrediction) -> list[Detections]:
         """One box for every query of each scan with its best class; scores are objectness times its probability."""
-        found = []
-        for scan in self.proposals(prediction):
-            best = scan.class_probability.max(dim=-1)
-            boxes, scores, labels = (t.cpu().numpy() for t in (scan.boxes, best.values * scan.objectness, best.indices))
-            found.append(Detections(boxes, scores, labels, self.class_names))
-        return found
+        return [scan.best(self.class_names) for scan in self.proposals(prediction)]

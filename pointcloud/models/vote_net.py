@@ -35,7 +35,7 @@ from pointcloud.models.pointnet2 import PointNet2, PointNet2Settings
 from pointcloud.models.proposal_head import ProposalHead, ProposalOutputs, decode_proposals, mean_sizes
 from pointcloud.models.set_abstraction import SetAbstraction, SetAbstractionSettings, SharedLayer
 from pointcloud.models.transformer_parts import TransformerDecoder, TransformerEncoder, TransformerPartsSettings
-from pointcloud.proposals import Proposals
+from pointcloud.proposals import Proposals, of_each_scan
 from pointcloud.vote_losses import (
     VoteLossSettings,
     assign_by_distance,
@@ -231,18 +231,9 @@ class VoteNet(nn.Module):
 
     def proposals(self, prediction: VoteNetPrediction) -> list[Proposals]:
         """What is proposed for each scan by the last layer; `pointcloud.postprocess` decides."""
-        boxes, probability, objectness = (
-            values[-1].detach() for values in (prediction.boxes, prediction.class_probability, prediction.objectness)
-        )
-        return [
-            Proposals(boxes[i], probability[i], objectness[i], points) for i, points in enumerate(prediction.points)
-        ]
+        found = (prediction.boxes, prediction.class_probability, prediction.objectness)
+        return of_each_scan(*found, prediction.points)
 
     def decode(self, prediction: VoteNetPrediction) -> list[Detections]:
         """One box for every proposal of each scan with its best class; scores are objectness times its probability."""
-        found = []
-        for scan in self.proposals(prediction):
-            best = scan.class_probability.max(dim=-1)
-            boxes, scores, labels = (t.cpu().numpy() for t in (scan.boxes, best.values * scan.objectness, best.indices))
-            found.append(Detections(boxes, scores, labels, self.class_names))
-        return found
+        return [scan.best(self.class_names) for scan in self.proposals(prediction)]

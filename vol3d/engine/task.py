@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from vol3d.engine.settings import RunSettings, Settings
-from vol3d.errors import UsageError
+from vol3d.errors import CheckpointError, UsageError
 
 Progress = Callable[[int, int, str], None]
 """Called as `progress(done, total, name_of_the_case)`."""
@@ -164,6 +164,21 @@ class Task(ABC):
         for name in options:
             raise UsageError(f"{self.name} has no such option", where=f"--{name}")
         return self
+
+    def require_classes(self, found: Sequence[str], where: str) -> None:
+        """Checks that a data set has the model's classes, in their order.
+
+        Raises:
+            CheckpointError: it has others.
+        """
+        if tuple(found) != tuple(self.class_names):
+            raise CheckpointError(
+                "the model was trained for other classes",
+                where=where,
+                got=", ".join(found),
+                wanted=", ".join(self.class_names),
+                do="Evaluate on a data set with the model's classes, in their order.",
+            )
 
     @abstractmethod
     def find_inputs(self, paths: Sequence[Path]) -> list[Path]:

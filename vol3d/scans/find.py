@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from vol3d.errors import DataError, UsageError
@@ -25,6 +25,15 @@ def find_scans(paths: Iterable[str | Path]) -> list[Path]:
         UsageError: a path that does not exist.
         DataError: a folder without a scan.
     """
+    return expand(paths, _in_folder)
+
+
+def expand(paths: Iterable[str | Path], in_folder: Callable[[Path], list[Path]]) -> list[Path]:
+    """Files as they are, folders as what `in_folder` finds in them, patterns expanded; each path once, in order.
+
+    Raises:
+        UsageError: a path that does not exist.
+    """
     found: dict[Path, None] = {}
     for given in paths:
         path = Path(given)
@@ -33,8 +42,16 @@ def find_scans(paths: Iterable[str | Path]) -> list[Path]:
         if not matches:
             raise UsageError("no such file or folder", where=path)
         for match in matches:
-            found.update(dict.fromkeys(_in_folder(match) if match.is_dir() else [match]))
+            found.update(dict.fromkeys(in_folder(match) if match.is_dir() else [match]))
     return list(found)
+
+
+def without_suffix(name: str, suffixes: Iterable[str]) -> str:
+    """The name without the first of the suffixes that it ends with, in any case; whole if nothing would be left."""
+    for suffix in suffixes:
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    return name
 
 
 def scan_stem(path: str | Path) -> str:
@@ -42,11 +59,7 @@ def scan_stem(path: str | Path) -> str:
     path = Path(path)
     if path.is_dir():
         return path.resolve().name
-    name = path.name
-    for suffix in (*SUFFIXES, *DICOM):
-        if name.lower().endswith(suffix) and len(name) > len(suffix):
-            return name[: -len(suffix)]
-    return name
+    return without_suffix(path.name, (*SUFFIXES, *DICOM))
 
 
 def is_dicom(path: Path) -> bool:

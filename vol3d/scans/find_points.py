@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from vol3d.errors import DataError, UsageError
+from vol3d.errors import DataError
+from vol3d.scans.find import expand, without_suffix
 
 POINT_SUFFIXES = (
     *(".pcd.bin", ".ply", ".pcd", ".npy", ".npz", ".bin"),
@@ -27,25 +27,12 @@ def find_point_files(paths: Iterable[str | Path]) -> list[Path]:
         UsageError: a path that does not exist.
         DataError: a folder without a point file.
     """
-    found: dict[Path, None] = {}
-    for given in paths:
-        path = Path(given)
-        # A pattern may be absolute, which `Path.glob` does not take.
-        matches = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(str(given)))]  # noqa: PTH207
-        if not matches:
-            raise UsageError("no such file or folder", where=path)
-        for match in matches:
-            found.update(dict.fromkeys(_in_folder(match) if match.is_dir() else [match]))
-    return list(found)
+    return expand(paths, _in_folder)
 
 
 def points_file_stem(path: str | Path) -> str:
     """The file's name without folder and suffix: `sweep.pcd.bin` -> `sweep`."""
-    name = Path(path).name
-    for suffix in POINT_SUFFIXES:
-        if name.lower().endswith(suffix) and len(name) > len(suffix):
-            return name[: -len(suffix)]
-    return name
+    return without_suffix(Path(path).name, POINT_SUFFIXES)
 
 
 def _in_folder(folder: Path) -> list[Path]:
