@@ -1,0 +1,183 @@
+"""KITTI's object benchmark: AP in the image, from above and in space, for three classes and difficulties.
+
+Precision is read at up to 41 scores, at which recall rises in equal steps, and is the best one at this or a higher
+recall (`eval_class` of the official kit; Geiger et al., CVPR 2012). R40 is its mean at the recalls 1/40 to 1, as the
+official ranking has it since 2019 (Simonelli et al., ICCV 2019), R11 at 0, 0.1 to 1, as before. AOS is the same mean of
+precision times the similarity of the headings in the image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pointcloud.datasets.kitti_objects import KittiObjects
+from pointcloud.metrics.kitti_matching import Pairs, count, scores_of_hits
+from pointcloud.metrics.kitti_rules import (
+    CLASSES,
+    COUNTED,
+    DIFFICULTIES,
+    IGNORED,
+    METRICS,
+    MIN_OVERLAP,
+    Frame,
+    compare,
+    distances,
+    state_of_found,
+    state_of_truth,
+)
+from vol3d.errors import DataError
+
+RECALLS = np.linspace(0, 1, 41)
+"""Where the curves of `KittiScores` are given."""
+Ring = tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class KittiScores:
+    """Scores by metric (bbox, bev, 3d), class (Car, Pedestrian, Cyclist) and difficulty (easy, moderate, hard).
+
+    Args:
+        precision: (3, 3, 3, 41) at `RECALLS`, 0 beyond the recall that is reached.
+        orientation: (3, 3, 41) by class and difficulty, the same of precision times similarity in the image.
+        objects: (3, 3) by class and difficulty: annotated objects that count.
+    """
+
+    precision: np.ndarray
+    orientation: np.ndarray
+    objects: np.ndarray
+
+    @property
+    def ap_r40(self) -> np.ndarray:
+        """(3, 3, 3) in 0 to 1; NaN where nothing is annotated."""
+        return np.where(self.objects > 0, self.precision[..., 1:].mean(axis=-1), math.nan)
+
+    @property
+    def ap_r11(self) -> np.ndarray:
+        """(3, 3, 3) in 0 to 1; NaN where nothing is annotated."""
+        return np.where(self.objects > 0, self.precision[..., ::4].mean(axis=-1), math.nan)
+
+    @property
+    def aos_r40(self) -> np.ndarray:
+        """(3, 3) by class and difficulty; NaN where nothing is annotated."""
+        return np.where(self.objects > 0, self.orientation[..., 1:].mean(axis=-1), math.nan)
+
+    @property
+    def aos_r11(self) -> np.ndarray:
+        """(3, 3) by class and difficulty; NaN where nothing is annotated."""
+        return np.where(self.objects > 0, self.orientation[..., ::4].mean(axis=-1), math.nan)
+
+
+def compare_checked(name: str, found: KittiObjects, truth: KittiObjects) -> Frame:
+    """`compare` for what comes from outside.
+
+    Raises:
+        DataError: a value is not finite, an annotated object of a class of the benchmark has no extent.
+    """
+    for objects, what in ((found, "a detection"), (truth, "an annotated object")):
+        columns = (objects.alpha, objects.bbox, objects.dimensions_hwl, objects.location, objects.rotation_y)
+        if not all(np.isfinite(values).all() for values in (*columns, objects.scores)):
+            raise DataError(f"{what} of frame '{name}' is not finite")
+    flat = np.isin(truth.types, CLASSES) & ~(truth.dimensions_hwl > 0).all(axis=1)
+    if flat.any():
+        got = truth.dimensions_hwl[flat][0].tolist()
+        raise DataError(f"an annotated object of frame '{name}' has no extent", got=got, wanted="h w l above 0")
+    return compare(found, truth)
+
+
+def kitti_scores(frames: Sequence[Frame]) -> KittiScores:
+    """Scores of the frames of a split, as `compare` made them.
+
+    Raises:
+        DataError: there is no frame.
+    """
+    shape = (len(METRICS), len(CLASSES), len(DIFFICULTIES))
+    precision, orientation = np.zeros((*shape, len(RECALLS))), np.zeros((*shape[1:], len(RECALLS)))
+    objects = np.zeros(shape[1:], np.int64)
+    for metric, label, difficulty in np.ndindex(*shape):
+        table = pairs(frames, metric, CLASSES[label], difficulty)
+        objects[label, difficulty] = (table.truth_states == COUNTED).sum()
+        precision[metric, label, difficulty], similar = _curves(table)
+        if metric == 0:
+            orientation[label, difficulty] = similar
+    return KittiScores(precision, orientation, objects)
+
+
+def ring_scores(frames: Sequence[Frame], ring: Ring, metric: int = 2, difficulty: int = 1) -> list[tuple[float, int]]:
+    """AP (R40) and number of objects of each class, of objects between two distances (m) from the camera.
+
+    Objects elsewhere are ignored, and so are detections elsewhere that find nothing.
+    """
+    found = []
+    for name in CLASSES:
+        table = pairs(frames, metric, name, difficulty, ring)
+        objects = int((table.truth_states == COUNTED).sum())
+        found.append((float(_curves(table)[0][1:].mean()) if objects else math.nan, objects))
+    return found
+
+
+def pairs(frames: Sequence[Frame], metric: int, name: str, difficulty: int, ring: Ring | None = None) -> Pairs:
+    """The frames laid out for one metric, class and difficulty.
+
+    Raises:
+        DataError: there is no frame.
+    """
+    if not frames:
+        raise DataError("there is no frame to evaluate", do="Check that the split has labelled frames.")
+    truth_states = np.concatenate([state_of_truth(frame.truth, name, difficulty) for frame in frames])
+    # Regions nobody labelled are drawn in the image only; the original has no place for them in space.
+    excused = np.concatenate([frame.dont_care for frame in frames]) > (MIN_OVERLAP[name] if metric == 0 else math.inf)
+    if ring is not None:
+        away, far = (
+            np.concatenate([distances(objects) for objects in side])
+            for side in ([frame.found for frame in frames], [frame.truth for frame in frames])
+        )
+        excused |= (away < ring[0]) | (away >= ring[1])
+        outside = (far < ring[0]) | (far >= ring[1])
+        truth_states = np.where(outside & (truth_states == COUNTED), IGNORED, truth_states)
+    turns = [frame.found.alpha[:, None] - frame.truth.alpha[None] for frame in frames]
+    return Pairs(
+        truth_states=truth_states,
+        found_states=np.concatenate([state_of_found(frame.found, name, difficulty) for frame in frames]),
+        truth_starts=_starts([len(frame.truth) for frame in frames]),
+        found_starts=_starts([len(frame.found) for frame in frames]),
+        scores=np.concatenate([frame.found.scores for frame in frames]),
+        overlaps=np.concatenate([frame.overlaps[metric].ravel() for frame in frames]),
+        starts=_starts([len(frame.truth) * len(frame.found) for frame in frames]),
+        excused=excused,
+        similarity=np.concatenate([(1 + np.cos(turn).ravel()) / 2 for turn in turns]),
+        min_overlap=MIN_OVERLAP[name],
+    )
+
+
+def _starts(counts: list[int]) -> np.ndarray:
+    return np.concatenate(([0], np.cumsum(counts)))
+
+
+def _curves(table: Pairs) -> tuple[np.ndarray, np.ndarray]:
+    """Precision, and precision times similarity, (41,) at `RECALLS`."""
+    precision, orientation = np.zeros(len(RECALLS)), np.zeros(len(RECALLS))
+    objects = int((table.truth_states == COUNTED).sum())
+    for index, threshold in enumerate(thresholds(scores_of_hits(table), objects)):
+        hits, alarms, similar = count(table, threshold)
+        precision[index], orientation[index] = np.array([hits, similar]) / max(hits + alarms, 1)
+    best = (np.maximum.accumulate(curve[::-1])[::-1] for curve in (precision, orientation))
+    return next(best), next(best)
+
+
+def thresholds(scores: np.ndarray, objects: int) -> list[float]:
+    """The scores of hits at which recall comes nearest to 0, 1/40 ... 1 (`getThresholds` of the kit), at most 41."""
+    chosen: list[float] = []
+    recall = 0.0
+    ranked = np.sort(scores)[::-1]
+    for index, score in enumerate(ranked, start=1):
+        left, last = index / objects, index == len(ranked)
+        right = left if last else (index + 1) / objects
+        if not last and right - recall < recall - left:
+            continue
+        chosen.append(float(score))
+        recall += 1 / (len(RECALLS) - 1)
+    return chosen
