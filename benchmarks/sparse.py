@@ -306,6 +306,7 @@ def main() -> int:
     parser.add_argument("--voxels", type=int, nargs="+", default=list(SCANS), choices=list(SCANS))
     choice = parser.parse_args()
     device, rows, peaks = choice.device, [], []
+    name = "sparse" if device == "cpu" else "sparse_cuda"
     one_thread()
     torch.manual_seed(0)
     print("voxels of", "real scans" if DATA.is_dir() else f"made-up scans (no folder {DATA}; set VOL3D_TEST_DATA)")
@@ -322,8 +323,7 @@ def main() -> int:
                     made += layer_rows(scene, channels, peak)
                 print_table(made)
                 rows += made
-    name = "sparse" if device == "cpu" else "sparse_cuda"
-    print(save(name, rows + peaks, ["spconv", "cumm", "numba", "triton"], device))
+                save(name, rows + peaks, ["spconv", "cumm", "numba", "triton"], device)  # the rest may take long
     print(plot(name, panels(rows, "fp32" if device == "cpu" else "fp16"), "ms"))
     return 0
 
