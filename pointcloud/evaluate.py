@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from pointcloud.metrics.average_precision import RECALLS, AveragePrecision, average_precision
-from pointcloud.metrics.counts import Counts, best_threshold, count_scene
+from pointcloud.metrics.counts import best_threshold, count_scene
 from pointcloud.metrics.matches import SceneMatches, match_scene
+from pointcloud.pictures import Candidates, ScoredScene, draw_examples
 from vol3d.engine.task import Evaluation
 from vol3d.errors import DataError
-from vol3d.scans.detections import Detections
-from vol3d.scans.points import PointCloud
-from vol3d.view.top_view import ROOM, TopViewStyle, draw_top_view
+from vol3d.view.top_view import ROOM, TopViewStyle
 
 IOU_THRESHOLDS = (0.25, 0.5)
 DRAWS = 500
@@ -24,16 +22,6 @@ CONVENTIONS = (
     " 0.25 or 0.5; a class that is detected but annotated nowhere counts with 0; F1, the table of scenes and the"
     " pictures are at IoU 0.25 and count detections from that score on which makes F1 over all scenes the highest"
 )
-_CANDIDATES, _POINTS = 256, 50_000
-
-
-class ScoredScene(NamedTuple):
-    """A scene ready to be scored; truth and detections in the frame of the points."""
-
-    name: str
-    cloud: PointCloud
-    truth: Detections
-    found: Detections
 
 
 def evaluate_scenes(
@@ -53,7 +41,7 @@ def evaluate_scenes(
         DataError: no scene, other classes than `class_names`, a score that is NaN.
     """
     matches: dict[str, SceneMatches] = {}
-    candidates = _Candidates()
+    candidates = Candidates()
     for scene in scored:
         _check(scene, class_names)
         if scene.name in matches:
@@ -71,7 +59,8 @@ def evaluate_scenes(
         for name, table in counts.items()
         for label, row in table.items()
     ]
-    return Evaluation(summary["ap25"], "ap25", summary, rows, _pictures(candidates.scenes, counts, threshold, style))
+    shown = draw_examples(candidates.scenes, counts, threshold, style)
+    return Evaluation(summary["ap25"], "ap25", summary, rows, shown)
 
 
 def _check(scene: ScoredScene, class_names: Sequence[str]) -> None:
@@ -117,55 +106,3 @@ def _summary(
         "classes": per_class,
         "precision_recall": {"recall": [round(float(r), 4) for r in RECALLS], **curves},
     }
-
-
-class _Candidates:
-    """Scenes for the pictures, evenly spread over all that come, their clouds thinned out."""
-
-    def __init__(self) -> None:
-        self.scenes: list[ScoredScene] = []
-        self._seen, self._every = 0, 1
-
-    def add(self, scene: ScoredScene) -> None:
-        """Keeps every n-th scene; n doubles whenever there are too many."""
-        if self._seen % self._every == 0:
-            self.scenes.append(scene._replace(cloud=_thinned(scene.cloud)))
-        self._seen += 1
-        if len(self.scenes) > _CANDIDATES:
-            self.scenes, self._every = self.scenes[::2], 2 * self._every
-
-
-def _thinned(cloud: PointCloud) -> PointCloud:
-    step = max(1, -(-len(cloud) // _POINTS))
-    columns = {name: values[::step].copy() for name, values in cloud.columns.items() if name == "rgb"}
-    return PointCloud(cloud.xyz[::step].copy(), columns)  # copies, so that the whole cloud is let go
-
-
-def _pictures(
-    scenes: Sequence[ScoredScene],
-    counts: Mapping[str, Mapping[int, Counts]],
-    threshold: float,
-    style: TopViewStyle,
-) -> dict[str, bytes]:
-    """Title -> picture of the best, median and worst scene by F1; scenes with nothing to find or found do not count."""
-    ranked = [(_f1(counts[scene.name].values()), scene.name, i) for i, scene in enumerate(scenes)]
-    order = sorted(entry for entry in ranked if math.isfinite(entry[0]))
-    if not order:
-        return {}
-    ranks = {"best": len(order) - 1, "worst": 0, "median": len(order) // 2}
-    first = {rank: title for title, rank in reversed(ranks.items())}  # one scene alone is the best one
-    pictures = {}
-    for rank, word in first.items():
-        f1, name, index = order[rank]
-        scene = scenes[index]
-        found = scene.found.select(scene.found.scores >= threshold)
-        title = f"{name}, F1 {f1:.2f}, scores from {threshold:.2f}"
-        pictures[f"{word} scene {name}, F1 {f1:.3f}"] = draw_top_view(scene.cloud, scene.truth, found, title, style)
-    return pictures
-
-
-def _f1(rows: Iterable[Counts]) -> float:
-    """2 hits / (hits + false alarms + objects); NaN where there is neither object nor detection."""
-    table = [(row.hits, row.ground_truths + row.hits + row.false_alarms) for row in rows]
-    hits, both = sum(h for h, _ in table), sum(b for _, b in table)
-    return 2 * hits / both if both else math.nan

@@ -91,9 +91,33 @@ def nuscenes_scores(found: Mapping[str, NuscenesDetections], truth: Mapping[str,
             errors = _errors(boxes.select(hit), others.select(taken[hit, ERRORS_AT]), name)
             curves[label] = _error_curves(errors, boxes.scores[hit], confidence[label, ERRORS_AT])
         matches[mine] = np.where(taken >= 0, there[taken] if len(there) else -1, -1)
-    ap = np.maximum(precision[..., _FIRST:] - _MIN_PRECISION, 0).mean(axis=-1) / (1 - _MIN_PRECISION)
     errors = _mean_errors(curves, confidence[:, ERRORS_AT])
-    return NuscenesScores(ap, errors, precision, confidence, curves, detections, annotated, matches)
+    return NuscenesScores(_area(precision), errors, precision, confidence, curves, detections, annotated, matches)
+
+
+def ring_ap(scores: NuscenesScores, nearest_m: float, farthest_m: float) -> tuple[np.ndarray, np.ndarray]:
+    """AP (10, 4) and number (10,) of the objects between two distances from the car; AP is NaN without any.
+
+    The matches stay those of all distances: a detection counts where the object is that it took, or where it stands
+    itself if it took none.
+    """
+    taken = np.append(scores.truth.distances, math.nan)[scores.matches]
+    away = np.where(scores.matches >= 0, taken, scores.found.distances[:, None])
+    inside = (away >= nearest_m) & (away < farthest_m)
+    there = (scores.truth.distances >= nearest_m) & (scores.truth.distances < farthest_m)
+    objects = np.bincount(scores.truth.labels[there], minlength=len(CLASSES))
+    ap = np.full((len(CLASSES), len(DISTANCES_M)), math.nan)
+    for label, column in np.ndindex(*ap.shape):
+        rows = (scores.found.labels == label) & inside[:, column]
+        if objects[label]:
+            hit = scores.matches[rows, column] >= 0
+            ap[label, column] = _area(_curve(hit, scores.found.scores[rows], objects[label])[0])
+    return ap, objects
+
+
+def _area(precision: np.ndarray) -> np.ndarray:
+    """AP of curves (..., 101): the mean above 10 % precision at recalls above 10 %."""
+    return np.maximum(precision[..., _FIRST:] - _MIN_PRECISION, 0).mean(axis=-1) / (1 - _MIN_PRECISION)
 
 
 def _curve(hit: np.ndarray, scores: np.ndarray, objects: int) -> tuple[np.ndarray, np.ndarray]:

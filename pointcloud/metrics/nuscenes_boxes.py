@@ -38,6 +38,7 @@ ATTRIBUTES = (
     "vehicle.stopped",
 )
 NO_ATTRIBUTE = -1
+MAX_BOXES = 500
 _MOVING_M_S = 0.2
 # Class -> attribute at rest and in motion; what most annotated objects of the class have at such a speed.
 _AT_REST = {name: "vehicle.parked" for name in CLASSES[:5]} | {
@@ -122,12 +123,14 @@ def detections_in_global(found: Detections, global_from_scan: np.ndarray) -> Nus
     """Detections of one scan as the benchmark wants them; attributes follow from class and speed.
 
     Detections without velocities are taken to stand still, those of classes that the benchmark does not know are left
-    out. Heading and velocity are turned in space and laid flat. Above 0.2 m/s an object is moving or ridden.
+    out, and of more than 500 the best are kept, as many as it allows. Heading and velocity are turned in space and
+    laid flat. Above 0.2 m/s an object is moving or ridden.
 
     Raises:
         DataError: a value that is not finite, a matrix that is no rigid motion.
     """
-    known = np.array([name in CLASSES for name in found.class_names], np.bool_)[found.labels]
+    known = np.flatnonzero(np.array([name in CLASSES for name in found.class_names], np.bool_)[found.labels])
+    known = np.sort(known[np.argsort(-found.scores[known], kind="stable")[:MAX_BOXES]])
     numbers = np.array([CLASSES.index(name) if name in CLASSES else -1 for name in found.class_names], np.int64)
     labels = numbers[found.labels[known]]
     boxes = moved(found.boxes[known], global_from_scan)

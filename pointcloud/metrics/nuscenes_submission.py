@@ -17,8 +17,14 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 
-from pointcloud.metrics.nuscenes_boxes import ATTRIBUTES, CLASSES, NO_ATTRIBUTE, NuscenesDetections, from_columns
-from pointcloud.metrics.nuscenes_tables import MAX_BOXES
+from pointcloud.metrics.nuscenes_boxes import (
+    ATTRIBUTES,
+    CLASSES,
+    MAX_BOXES,
+    NO_ATTRIBUTE,
+    NuscenesDetections,
+    from_columns,
+)
 from vol3d.errors import DataError
 from vol3d.files import atomic, read_json
 from vol3d.geometry.conventions.nuscenes import NuscenesBoxes, boxes_to_nuscenes

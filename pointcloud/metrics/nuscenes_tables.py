@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pointcloud.metrics.nuscenes_boxes import CLASSES, NuscenesDetections, NuscenesTruth
+from pointcloud.metrics.nuscenes_boxes import CLASSES, MAX_BOXES, NuscenesDetections, NuscenesTruth
 from vol3d.errors import DataError
 
-MAX_BOXES = 500
 RANGES_M = dict.fromkeys(CLASSES[:5], 50.0) | {
     "pedestrian": 40.0,
     "motorcycle": 40.0,

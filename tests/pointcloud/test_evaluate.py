@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pointcloud.evaluate import _CANDIDATES, ScoredScene, _Candidates, evaluate_scenes
+from pointcloud.evaluate import evaluate_scenes
 from pointcloud.metrics.counts import best_threshold, count_scene
 from pointcloud.metrics.matches import match_scene
+from pointcloud.pictures import CANDIDATES, Candidates, ScoredScene
 from vol3d.engine import results
 from vol3d.errors import DataError
 from vol3d.scans.detections import Detections
@@ -116,12 +117,12 @@ def test_scenes_are_let_go():
 
 
 def test_candidates_for_pictures_are_few_and_spread():
-    candidates = _Candidates()
+    candidates = Candidates()
     cloud = PointCloud(np.zeros((120_000, 3), np.float32))
-    for index in range(3 * _CANDIDATES):
+    for index in range(3 * CANDIDATES):
         candidates.add(ScoredScene(str(index), cloud, TRUTH, TRUTH))
     kept = [int(one.name) for one in candidates.scenes]
-    assert kept == list(range(0, 3 * _CANDIDATES, 4)) and len(candidates.scenes[0].cloud) <= 50_000
+    assert kept == list(range(0, 3 * CANDIDATES, 4)) and len(candidates.scenes[0].cloud) <= 50_000
 
 
 def test_detections_of_equal_score_count_together():

@@ -29,9 +29,23 @@ _TITLES = {
     "best_f1": "best F1",
     "best_f1_from_score": "reached with scores from",
     "mean_iou": "mean IoU",
+    "nds": "NDS",
+    "ate_m": "ATE (m)",
+    "ase": "ASE (1 - IoU)",
+    "aoe_rad": "AOE (rad)",
+    "ave_m_s": "AVE (m/s)",
+    "aae": "AAE",
+    "mate_m": "mean ATE (m)",
+    "mase": "mean ASE (1 - IoU)",
+    "maoe_rad": "mean AOE (rad)",
+    "mave_m_s": "mean AVE (m/s)",
+    "maae": "mean AAE",
 }
 # AP and recall at an overlap of so many per cent: `ap25`, `ar50_interval`, `recall25`.
 _AT_OVERLAP = re.compile(r"(ap|ar|recall)(\d\d)(_interval)?")
+# AP where an object is found by its centre: `ap_0.5m`; AP in the image, from above, in space: `ap3d_moderate`.
+_AT_DISTANCE = re.compile(r"ap_([\d.]+)m")
+_OF_KITTI = re.compile(r"(ap|aos)(bbox|bev|3d)?_(easy|moderate|hard)(_r11)?")
 # Columns of metrics.csv that count or time the run rather than describe it.
 _CLOCKS = ("step", "epoch", "time", "second", "memory", "speed", "eta", "per_s", "wall", "batch", "samples")
 _LONG = 60
@@ -39,11 +53,16 @@ _PLOTTED = ("dice", "hd95_mm")
 
 
 def title_of(key: str) -> str:
-    """`hd95_mm` -> `HD95 (mm)`, `ap25` -> `AP25`, `recall25` -> `recall at IoU 0.25`."""
+    """`hd95_mm` -> `HD95 (mm)`, `ap25` -> `AP25`, `recall25` -> `recall at IoU 0.25`, `ap3d_hard` -> `AP 3D hard`."""
     if found := _AT_OVERLAP.fullmatch(key):
         name, percent, interval = found.groups()
         title = f"recall at IoU 0.{percent}" if name == "recall" else f"{name.upper()}{percent}"
         return f"{title} interval" if interval else title
+    if found := _AT_DISTANCE.fullmatch(key):
+        return f"AP at {found[1]} m"
+    if found := _OF_KITTI.fullmatch(key):
+        where = {"bbox": " image", "bev": " BEV", "3d": " 3D"}.get(found[2], "")
+        return f"{found[1].upper()}{where} {found[3]}{' R11' if found[4] else ''}"
     return _TITLES.get(key.lower(), key.replace("_", " "))
 
 
@@ -93,14 +112,23 @@ def curves(run: RunFolder) -> str:
 def classes(run: RunFolder) -> str:
     """One row per class, and box plots of the cases behind it."""
     table: dict[str, dict[str, Any]] = next((v for v in run.evaluation.values() if _is_table(v)), {})
+    boxes = "".join(_boxes(run.cases))
+    parts = [_table_of_rows("class", table)] if table else []
+    parts += [f'<div class="charts">{boxes}</div>'] if boxes else []
+    return _section("Classes", "".join(parts)) if parts else ""
+
+
+def breakdowns(run: RunFolder) -> str:
+    """The further tables of the summary, each under its own name: scores by range, by difficulty ..."""
+    tables = [(key, value) for key, value in run.evaluation.items() if _is_table(value)][1:]
+    return "".join(_section(title_of(key).capitalize(), _table_of_rows("", table)) for key, table in tables)
+
+
+def _table_of_rows(corner: str, table: Mapping[str, Mapping[str, Any]]) -> str:
     columns = list(
         dict.fromkeys(key for row in table.values() for key, value in row.items() if not isinstance(value, dict))
     )
-    rows = [[name, *(row.get(column) for column in columns)] for name, row in table.items()]
-    boxes = "".join(_boxes(run.cases))
-    parts = [_table(["class", *columns], rows)] if rows else []
-    parts += [f'<div class="charts">{boxes}</div>'] if boxes else []
-    return _section("Classes", "".join(parts)) if parts else ""
+    return _table([corner, *columns], [[name, *(row.get(column) for column in columns)] for name, row in table.items()])
 
 
 def precision_recall(run: RunFolder) -> str:

@@ -41,6 +41,7 @@ def page(run: RunFolder) -> str:
         sections.faults(run),
         sections.headline(run),
         sections.classes(run),
+        sections.breakdowns(run),
         sections.precision_recall(run),
         sections.pictures(run),
         sections.curves(run),

@@ -1,0 +1,75 @@
+"""Pictures of an evaluation: the best, the median and the worst of its scenes, seen from above."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from pointcloud.metrics.counts import Counts
+from vol3d.scans.detections import Detections
+from vol3d.scans.points import PointCloud
+from vol3d.view.top_view import TopViewStyle, draw_top_view
+
+CANDIDATES, _POINTS = 256, 50_000
+
+
+class ScoredScene(NamedTuple):
+    """A scene ready to be scored; truth and detections in the frame of the points."""
+
+    name: str
+    cloud: PointCloud
+    truth: Detections
+    found: Detections
+
+
+class Candidates:
+    """Scenes for the pictures, evenly spread over all that come, their clouds thinned out."""
+
+    def __init__(self) -> None:
+        self.scenes: list[ScoredScene] = []
+        self._seen, self._every = 0, 1
+
+    def add(self, scene: ScoredScene) -> None:
+        """Keeps every n-th scene; n doubles whenever there are too many."""
+        if self._seen % self._every == 0:
+            self.scenes.append(scene._replace(cloud=_thinned(scene.cloud)))
+        self._seen += 1
+        if len(self.scenes) > CANDIDATES:
+            self.scenes, self._every = self.scenes[::2], 2 * self._every
+
+
+def _thinned(cloud: PointCloud) -> PointCloud:
+    step = max(1, -(-len(cloud) // _POINTS))
+    columns = {name: values[::step].copy() for name, values in cloud.columns.items() if name == "rgb"}
+    return PointCloud(cloud.xyz[::step].copy(), columns)  # copies, so that the whole cloud is let go
+
+
+def draw_examples(
+    scenes: Sequence[ScoredScene],
+    counts: Mapping[str, Mapping[int, Counts]],
+    threshold: float,
+    style: TopViewStyle,
+) -> dict[str, bytes]:
+    """Title -> picture of the best, median and worst scene by F1; scenes with nothing to find or found do not count."""
+    ranked = [(_f1(counts[scene.name].values()), scene.name, i) for i, scene in enumerate(scenes)]
+    order = sorted(entry for entry in ranked if math.isfinite(entry[0]))
+    if not order:
+        return {}
+    ranks = {"best": len(order) - 1, "worst": 0, "median": len(order) // 2}
+    first = {rank: title for title, rank in reversed(ranks.items())}  # one scene alone is the best one
+    pictures = {}
+    for rank, word in first.items():
+        f1, name, index = order[rank]
+        scene = scenes[index]
+        found = scene.found.select(scene.found.scores >= threshold)
+        title = f"{name}, F1 {f1:.2f}, scores from {threshold:.2f}"
+        pictures[f"{word} scene {name}, F1 {f1:.3f}"] = draw_top_view(scene.cloud, scene.truth, found, title, style)
+    return pictures
+
+
+def _f1(rows: Iterable[Counts]) -> float:
+    """2 hits / (hits + false alarms + objects); NaN where there is neither object nor detection."""
+    table = [(row.hits, row.ground_truths + row.hits + row.false_alarms) for row in rows]
+    hits, both = sum(h for h, _ in table), sum(b for _, b in table)
+    return 2 * hits / both if both else math.nan
