@@ -31,7 +31,7 @@ from vol3d.engine.task import Evaluation, Progress, Samples, Task
 from vol3d.errors import UsageError
 from vol3d.scans.box_lines import write_box_lines
 from vol3d.scans.detections import Detections
-from vol3d.scans.find_points import find_point_files, points_file_stem
+from vol3d.scans.find_points import BOX_LINES_SUFFIX, find_point_files, points_file_stem
 from vol3d.scans.mesh import sample_surface
 from vol3d.scans.points import PointCloud
 from vol3d.scans.read_points import read_points
@@ -181,6 +181,7 @@ class DetectionTask(Task):
         super().with_options({name: value for name, value in options.items() if name not in known})
         if "columns" in known:
             known["columns"] = tuple(known["columns"].split(","))
+        known |= {name: known[name].lower().removeprefix("+") for name in ("up", "units") if name in known}
         try:
             predict = PredictSettings(**self.settings.predict.model_dump() | known)
         except ValidationError as error:
@@ -197,7 +198,7 @@ class DetectionTask(Task):
         return out / f"{points_file_stem(source)}.json"
 
     def predict(self, models: Sequence[nn.Module], source: Path, out: Path, device: torch.device) -> dict[str, Any]:
-        """Writes the boxes of one scan as JSON and as PLY lines; returns how many of each class there are."""
+        """Writes the boxes of one scan as `room.json` and, as lines, `room.boxes.ply`; returns how many of each."""
         settings = self.settings.predict
         cloud = read_points(source, columns=settings.columns, up=settings.up, units=settings.units)
         if cloud.faces is not None:
@@ -209,7 +210,7 @@ class DetectionTask(Task):
         else:
             found = self.detect(models, cloud, device, choice)
         path = self.result_path(source, out)
-        write_box_lines(path.with_suffix(".ply"), found, cloud)
+        write_box_lines(path.with_suffix(BOX_LINES_SUFFIX), found, cloud)  # never the name of a scan
         write_detections(path, found, cloud)
         names = found.names()
         told = ", ".join(f"{names.count(name)} {name}" for name in self.class_names if name in names)

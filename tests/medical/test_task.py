@@ -140,6 +140,7 @@ def test_predict_options_are_those_of_volumes(recipe):
     task = load_task(recipe)
     assert task.with_options({}).settings == task.settings
     assert task.with_options({"mirror": "kji"}).settings.window.mirror_axes == (0, 1, 2)
+    assert task.with_options({"dicom_seg": True}) is task
     assert task.with_options({"mirror": "none"}).settings.window.mirror_axes == ()
     with pytest.raises(UsageError, match=r"--mirror: no such axes"):
         task.with_options({"mirror": "xy"})

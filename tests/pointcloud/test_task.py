@@ -63,7 +63,12 @@ def test_from_recipe_to_boxes(tmp_path, recipe, root):
     found = read_detections(out / "room6.json")
     assert row["output"] == str(out / "room6.json") and row["boxes"] == len(found) > 0
     assert found.class_names == CLASSES and json.loads((out / "room6.json").read_text())["units"] == "m"
-    assert (out / "room6.ply").read_bytes().startswith(b"ply")
+    assert (out / "room6.boxes.ply").read_bytes().startswith(b"ply")
+    beside = tmp_path / "moved"  # into the folder of the scans: nothing of theirs is touched or taken for a result
+    (beside / "room6.ply").write_bytes(b"another scan")
+    task.predict(loaded.models, beside / "room6.npy", beside, CPU)
+    assert (beside / "room6.ply").read_bytes() == b"another scan"
+    assert beside / "room6.boxes.ply" not in task.find_inputs([beside])
 
 
 def test_more_training_beats_less(tmp_path, recipe):
@@ -107,6 +112,9 @@ def test_an_ensemble_takes_the_proposals_of_all(recipe):
 def test_options_of_predict(recipe):
     task = load_task(recipe)
     assert task.with_options({"columns": "x,y,z,ring"}).settings.predict.columns == ("x", "y", "z", "ring")
+    assert task.with_options({"up": "+Y", "units": "MM"}).settings.predict.up == "y"
+    with pytest.raises(UsageError, match="--dicom-seg: detection has no such option"):
+        task.with_options({"dicom_seg": True})
     with pytest.raises(UsageError, match="--units"):
         task.with_options({"units": "furlong"})
     with pytest.raises(UsageError, match="--mirror: detection has no such option"):

@@ -79,6 +79,7 @@ def predict(
 
     loaded = load(checkpoint, chosen)
     options = {"mirror": mirror, "columns": columns, "up": up, "units": units, "align": align, "score": score}
+    options["dicom_seg"] = dicom_seg or None
     task = loaded.task.with_options({name: value for name, value in options.items() if value is not None})
     sources = task.find_inputs(paths)
     check_results(task, sources, out)

@@ -156,13 +156,13 @@ class Task(ABC):
         raise UsageError(f"{self.name} cannot be evaluated on another data set")
 
     def with_options(self, options: Mapping[str, Any]) -> Task:
-        """The same problem as the options of `vol3d predict` want it: name without dashes -> value.
+        """The same problem as the options of `vol3d predict` want it: name with `_` for dashes -> value.
 
         Raises:
             UsageError: an option that this task does not have, or a value that is none.
         """
         for name in options:
-            raise UsageError(f"{self.name} has no such option", where=f"--{name}")
+            raise UsageError(f"{self.name} has no such option", where=f"--{name.replace('_', '-')}")
         return self
 
     def require_classes(self, found: Sequence[str], where: str) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from vol3d.files import write_bytes
 from vol3d.scans.detections import Detections
+from vol3d.scans.find_points import BOX_LINES_MARK
 from vol3d.scans.points import PointCloud
 from vol3d.scans.write import refuse_overwrite
 
@@ -35,7 +36,7 @@ def write_box_lines(path: str | Path, detections: Detections, cloud: PointCloud 
     edges = np.zeros((len(detections), len(_EDGES)), _EDGE)
     edges["ends"] = np.array(_EDGES) + 10 * np.arange(len(detections))[:, None, None]
     edges["rgb"] = colours[:, None]
-    header = ["ply", "format binary_little_endian 1.0", "comment boxes found by vol3d"]
+    header = ["ply", "format binary_little_endian 1.0", BOX_LINES_MARK.decode()]
     header += [f"element vertex {vertices.size}", *(f"property double {axis}" for axis in "xyz"), *_RGB]
     header += [f"element edge {edges.size}", "property int vertex1", "property int vertex2", *_RGB, "end_header\n"]
     write_bytes(path, "\n".join(header).encode() + vertices.tobytes() + edges.tobytes())

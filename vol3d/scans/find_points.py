@@ -15,19 +15,21 @@ POINT_SUFFIXES = (
 )
 # Not in folders, where they are notes, lists and tables more often than points.
 _ONLY_BY_NAME = (".txt", ".csv")
+# What `predict` draws is a PLY file too, and may lie beside the scans.
+BOX_LINES_SUFFIX, BOX_LINES_MARK = ".boxes.ply", b"comment boxes found by vol3d"
 
 
 def find_point_files(paths: Iterable[str | Path]) -> list[Path]:
     """Every point file that the paths mean, each once, in order.
 
     A folder gives the point files in it and below, without hidden ones and without `.txt` and `.csv`, which must be
-    named or matched by a pattern (`scans/*.txt`).
+    named or matched by a pattern (`scans/*.txt`). Boxes that `predict` drew beside the scans are none of them.
 
     Raises:
         UsageError: a path that does not exist.
         DataError: a folder without a point file.
     """
-    return expand(paths, _in_folder)
+    return [path for path in expand(paths, _in_folder) if not _is_box_lines(path)]
 
 
 def points_file_stem(path: str | Path) -> str:
@@ -41,7 +43,14 @@ def _in_folder(folder: Path) -> list[Path]:
     for here, below, names in os.walk(folder):
         below[:] = sorted(name for name in below if not name.startswith("."))
         files += [Path(here, name) for name in sorted(names) if not name.startswith(".")]
-    points = [path for path in files if path.name.lower().endswith(wanted)]
+    points = [path for path in files if path.name.lower().endswith(wanted) and not _is_box_lines(path)]
     if not points:
         raise DataError("no point file in this folder", where=folder, wanted=f"one of {', '.join(wanted)}")
     return points
+
+
+def _is_box_lines(path: Path) -> bool:
+    if not path.name.endswith(BOX_LINES_SUFFIX):
+        return False
+    with path.open("rb") as file:
+        return BOX_LINES_MARK in file.read(200)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vol3d.errors import DataError, UsageError
-from vol3d.scans import find_point_files, points_file_stem
+from vol3d.scans import Detections, find_point_files, points_file_stem
+from vol3d.scans.box_lines import write_box_lines
 
 
 def test_everything_a_folder_holds(tmp_path: Path) -> None:
@@ -22,6 +24,15 @@ def test_everything_a_folder_holds(tmp_path: Path) -> None:
         tmp_path / "table.csv",
         tmp_path / "a.ply",
     ]
+
+
+def test_boxes_that_were_drawn_beside_the_scans_are_no_scans(tmp_path: Path) -> None:
+    scan, drawn, moving = (tmp_path / name for name in ("room.npy", "room.boxes.ply", "moving.boxes.ply"))
+    for path in (scan, moving):
+        path.write_bytes(b"ply")
+    write_box_lines(drawn, Detections(np.ones((1, 7)), np.ones(1), np.zeros(1, np.int64), ("chair",), "scan"))
+    assert find_point_files([tmp_path]) == [moving, scan]
+    assert find_point_files([tmp_path / "*.ply", drawn]) == [moving]
 
 
 def test_nothing_there(tmp_path: Path) -> None:
