@@ -167,3 +167,57 @@ def part(tensors: Tensors, *prefixes: str) -> dict[str, Tensor]:
 def to_float(tensors: Tensors) -> dict[str, Tensor]:
     """Halves become float32; counters stay."""
     return {name: t.to(torch.float32) if t.is_floating_point() else t for name, t in tensors.items()}
+
+
+Convention = Literal["ours", "clockwise", "openpcdet"]
+"""What a head's outputs mean: as ours (mmdetection3d from 1.0); w before l and yaw clockwise from -y (before 1.0, and
+CenterPoint); cosine before sine (OpenPCDet)."""
+
+_CENTER_OUTPUTS = {
+    "heatmap": "heatmap",
+    "hm": "heatmap",
+    "reg": "offset",
+    "center": "offset",
+    "height": "height",
+    "center_z": "height",
+    "dim": "size",
+    "rot": "rotation",
+    "vel": "velocity",
+}
+
+
+def center_head_weights(tensors: Tensors, convention: Convention) -> dict[str, Tensor]:
+    """Of CenterPoint's head, in the layouts of mmdetection3d, CenterPoint and OpenPCDet."""
+
+    def output(match: re.Match[str]) -> str:
+        name = _CENTER_OUTPUTS.get(match["output"], match["output"])
+        return f"tasks.{match['task']}.outputs.{name}.{_center_layer(match['layer'], match[0].startswith('tasks'))}"
+
+    places = r"(?:task_heads|tasks|heads_list)\.(?P<task>\d+)\.(?P<output>\w+)\.(?P<layer>.+)"
+    rules: Rules = (
+        (r"shared_conv\.(?:conv|0)\.(\w+)", r"shared.0.\1"),
+        (r"shared_conv\.(?:bn|1)\.(\w+)", r"shared.1.\1"),
+        (places, output),
+    )
+    found = renamed(tensors, rules)
+    for name in [name for name in found if name.endswith("0.bias") and found[name].ndim == 1]:
+        convolution = name.removesuffix(".bias")
+        found = without_bias(found, convolution, convolution.removesuffix("0") + "1")
+    for name in list(found):
+        if ".size.1." in name and convention == "clockwise":
+            found[name] = found[name][[1, 0, 2]]
+        if ".rotation.1." in name and convention != "ours":
+            # sin(-yaw - pi/2) = -cos(yaw) and cos(-yaw - pi/2) = -sin(yaw)
+            found[name] = found[name][[1, 0]] * (-1 if convention == "clockwise" else 1)
+    return found
+
+
+_CENTER_LAYERS = {"0.conv": "0.0", "0.bn": "0.1", "0.0": "0.0", "0.1": "0.1", "1": "1"}
+_FLAT_CENTER_LAYERS = {"0": "0.0", "1": "0.1", "3": "1"}  # CenterPoint counts the ReLU
+
+
+def _center_layer(layer: str, flat: bool) -> str:
+    """Convolution, norm, last convolution as 0.0, 0.1, 1."""
+    stem, _, field = layer.rpartition(".")
+    names = _FLAT_CENTER_LAYERS if flat else _CENTER_LAYERS
+    return f"{names.get(stem, stem)}.{field}"
