@@ -21,6 +21,12 @@ Dataset = Annotated[str, typer.Argument(help="How it is laid out (see `vol3d mod
 Root = Annotated[Path, typer.Argument(help="Its folder.")]
 Workers = Annotated[int | None, typer.Option(min=0, metavar="N", help="Processes.  Default: one per core.")]
 
+_GENERATED = {
+    "rooms": ("pointcloud.generate.rooms:write_rooms", 200, "scannet"),
+    "drives": ("pointcloud.generate.drives:write_drives", 20, "nuscenes"),
+}
+"""What writes a kind, how many it writes if nobody says, and the data set that reads them."""
+
 
 @app.callback(invoke_without_command=True)
 def data(context: typer.Context) -> None:
@@ -31,6 +37,7 @@ def data(context: typer.Context) -> None:
       vol3d data check msd DATA/Task04_Hippocampus
       vol3d data prepare scannet DATA/scannet -o DATA/scannet_ready
       vol3d data generate rooms DATA/rooms --scenes 200
+      vol3d data generate drives DATA/drives --scenes 20
     """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
@@ -131,28 +138,31 @@ def prepare(
 
 @app.command()
 def generate(
-    kind: Annotated[str, typer.Argument(help="What to make: rooms.", metavar="KIND")],
+    kind: Annotated[str, typer.Argument(help="What to make: rooms or drives.", metavar="KIND")],
     out: Annotated[Path, typer.Argument(help="Folder for them.")],
-    scenes: Annotated[int, typer.Option(min=1, metavar="N", help="How many.")] = 200,
+    scenes: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="How many.  Default: 200 rooms, 20 drives of 100 MB.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="S", help="The same seed makes the same scenes.")] = 0,
     workers: Workers = None,
 ) -> None:
-    """Make a data set: furnished rooms as ScanNet hands out its scans, to try every step without a download.
+    """Make a data set to try every step without a download: rooms as ScanNet has them, drives as nuScenes has them.
 
     [bold]Examples[/bold]
 
       vol3d data generate rooms DATA/rooms
       vol3d data generate rooms DATA/rooms --scenes 40 --seed 7 --workers 2
       vol3d data check scannet DATA/rooms
+      vol3d data generate drives DATA/drives --scenes 10
     """
-    if kind != "rooms":
-        raise UsageError("nothing of this kind can be made", where="KIND", got=kind, wanted="rooms")
-    from pointcloud.generate.rooms import write_rooms
-
+    if kind not in _GENERATED:
+        raise UsageError("nothing of this kind can be made", where="KIND", got=kind, wanted=" or ".join(_GENERATED))
+    target, usual, dataset = _GENERATED[kind]
+    write, count = catalog.load(target), scenes or usual
     make_folder(out)
     with progress("generating") as report:
-        write_rooms(out, scenes, seed, workers, report)
-    say(f"{scenes} rooms are in {out}; read them as `scannet`")
+        write(out, count, seed, workers, report)
+    say(f"{count} {kind} are in {out}; read them as `{dataset}`")
 
 
 def find_split(dataset: str, root: Path) -> Any:
