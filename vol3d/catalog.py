@@ -56,6 +56,7 @@ DATASETS = {
     "scannet": Entry("pointcloud.datasets.scannet:ScanNetSettings", "detection", "ScanNet v2, 18 classes"),
     "sun_rgbd": Entry("pointcloud.datasets.sun_rgbd:SunRgbdSettings", "detection", "SUN RGB-D, 10 classes"),
     "nuscenes": Entry("pointcloud.datasets.nuscenes:NuScenesSettings", "detection", "nuScenes drives, 10 classes"),
+    "kitti": Entry("pointcloud.datasets.kitti:KittiSettings", "detection", "KITTI: car, pedestrian, cyclist"),
     "point_folder": Entry(
         "pointcloud.datasets.point_folder:PointFolderSettings",
         "detection",
