@@ -1,0 +1,183 @@
+"""Detections on KITTI against its labels: the benchmark's scores, tables by class and range, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from pointcloud.datasets.kitti_objects import KittiObjects
+from pointcloud.metrics.counts import best_threshold, count_scene
+from pointcloud.metrics.kitti import RECALLS, KittiScores, compare_checked, kitti_scores, pairs, ring_scores
+from pointcloud.metrics.kitti_boxes import objects_in_image
+from pointcloud.metrics.kitti_matching import assign
+from pointcloud.metrics.kitti_rules import CLASSES, COUNTED, DIFFICULTIES, METRICS, MIN_OVERLAP, Frame
+from pointcloud.metrics.matches import SceneMatches
+from pointcloud.pictures import Candidates, ScoredScene, draw_examples
+from vol3d.engine.task import Evaluation
+from vol3d.errors import DataError
+from vol3d.geometry.conventions.kitti import KittiBoxes, boxes_from_kitti
+from vol3d.scans.detections import Detections
+from vol3d.scans.points import PointCloud
+from vol3d.view.top_view import TopViewStyle
+
+RINGS_M = ((0, 20), (20, 40), (40, 80))
+AHEAD = TopViewStyle(colour="height", spread_m=0.15)
+"""As `STREET`, but the frame follows the points: KITTI's objects are all in front of the car."""
+CONVENTIONS = (
+    "AP is that of KITTI's object benchmark: R40, R11 where it says so; an IoU above 0.7 for cars and 0.5 for others; a"
+    " class annotated nowhere is left out; F1, the table of frames and the pictures are in space at moderate difficulty"
+    " and count detections from that score on which makes F1 over all frames the highest; ranges are distances from"
+    " the camera, 3D, moderate"
+)
+_SPACE, _MODERATE = METRICS.index("3d"), DIFFICULTIES.index("moderate")
+
+
+class KittiScored(NamedTuple):
+    """A frame ready to be scored.
+
+    Args:
+        name: of the frame.
+        cloud, found: points and detections in the frame of the LiDAR; the cloud is for pictures only.
+        truth: all rows of the label file, DontCare among them.
+        lidar_from_camera, p2: (4, 4) and (3, 4) of the calibration.
+        image_size: width and height, pixels.
+    """
+
+    name: str
+    cloud: PointCloud
+    found: Detections
+    truth: KittiObjects
+    lidar_from_camera: np.ndarray
+    p2: np.ndarray
+    image_size: tuple[int, int]
+
+
+def evaluate_kitti(
+    scored: Iterable[KittiScored], conditions: Mapping[str, str] | None = None, pictures: bool = False
+) -> Evaluation:
+    """Scores frames as they come; the score is the mean AP over classes in space, moderate, R40 (`ap3d_moderate`).
+
+    Detections that the camera does not see are left out, since nothing is annotated there. `conditions` are copied
+    into the summary. With `pictures` the best, median and worst frame by F1 are shown from above.
+
+    Raises:
+        DataError: no frame, one name twice, values that are not finite.
+    """
+    frames: dict[str, Frame] = {}
+    candidates = Candidates()
+    for frame in scored:
+        if frame.name in frames:
+            raise DataError("a frame is there twice", got=frame.name)
+        if not (np.isfinite(frame.found.boxes[:, :7]).all() and np.isfinite(frame.found.scores).all()):
+            raise DataError(f"a detection of frame '{frame.name}' is not finite", do="The training may have diverged.")
+        found, rows = objects_in_image(frame.found, frame.lidar_from_camera, frame.p2, frame.image_size)
+        frames[frame.name] = compare_checked(frame.name, found, frame.truth)
+        if pictures:
+            truth = _in_lidar(frame.truth, frame.lidar_from_camera)
+            candidates.add(ScoredScene(frame.name, frame.cloud, truth, frame.found.select(rows)))
+    tables = list(frames.values())
+    scores, (matches, kept) = kitti_scores(tables), _matches(frames)
+    threshold, f1 = best_threshold(list(matches.values()), 0)
+    counts = {name: count_scene(match, 0, threshold) for name, match in matches.items()}
+    rows_ = [
+        {"scene": name, "class": CLASSES[label], **row._asdict()}
+        for name, table in counts.items()
+        for label, row in table.items()
+    ]
+    summary = _summary(scores, tables) | {"best_f1": f1, "best_f1_from_score": threshold}
+    summary |= {"conventions": CONVENTIONS, **(conditions or {})}
+    scenes = [
+        scene._replace(truth=scene.truth.select(kept[scene.name][0]), found=scene.found.select(kept[scene.name][1]))
+        for scene in candidates.scenes
+    ]
+    return Evaluation(
+        summary["ap3d_moderate"], "ap3d_moderate", summary, rows_, draw_examples(scenes, counts, threshold, AHEAD)
+    )
+
+
+def _in_lidar(truth: KittiObjects, lidar_from_camera: np.ndarray) -> Detections:
+    """Labels as boxes of the LiDAR, row for row; what is of no class of the benchmark is never shown."""
+    columns = (truth.location, truth.dimensions_hwl.clip(min=0), truth.rotation_y)
+    boxes = boxes_from_kitti(KittiBoxes(*map(torch.from_numpy, columns)), torch.from_numpy(lidar_from_camera))
+    names = (*CLASSES, "other")
+    labels = np.array([names.index(name) if name in CLASSES else len(CLASSES) for name in truth.types], np.int64)
+    return Detections(boxes.numpy().astype(np.float32), np.ones(len(labels), np.float32), labels, names, "lidar")
+
+
+def _matches(frames: Mapping[str, Frame]) -> tuple[dict[str, SceneMatches], dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """What each detection that counts found, frame by frame; and which labels and detections count."""
+    tables = list(frames.values())
+    truth_labels = np.full(sum(len(frame.truth) for frame in tables), -1)
+    labels, taken = (np.full(sum(len(frame.found) for frame in tables), -1) for _ in range(2))
+    for label, name in enumerate(CLASSES):
+        table = pairs(tables, _SPACE, name, _MODERATE)
+        truth_labels[table.truth_states == COUNTED] = label
+        found = assign(table, -np.inf)
+        hit = (found >= 0) & (np.append(table.truth_states, -1)[found] == COUNTED)
+        rows = (table.found_states == COUNTED) & (hit | ((found < 0) & ~table.excused))
+        labels[rows], taken[rows] = label, np.where(hit, found, -1)[rows]
+    matches, kept, first, start = {}, {}, 0, 0
+    for name, frame in frames.items():
+        last, stop = first + len(frame.truth), start + len(frame.found)
+        truth, rows = np.flatnonzero(truth_labels[first:last] >= 0), np.flatnonzero(labels[start:stop] >= 0)
+        objects = np.where(taken[start:stop][rows] >= 0, taken[start:stop][rows] - first, -1)
+        ious = np.append(frame.overlaps[_SPACE], np.zeros((len(frame.found), 1)), axis=1)[rows, objects]
+        matches[name] = SceneMatches(
+            labels=labels[start:stop][rows],
+            scores=frame.found.scores[rows],
+            ious=ious.astype(np.float32),
+            truths=np.where(objects >= 0, np.searchsorted(truth, objects), -1),
+            truth_labels=truth_labels[first:last][truth],
+        )
+        kept[name], first, start = (truth, rows), last, stop
+    return matches, kept
+
+
+def _summary(scores: KittiScores, frames: Sequence[Frame]) -> dict[str, Any]:
+    """Totals, one row per class, the same with 11 recalls, one row per range, and the curves at moderate difficulty."""
+    classes, old = {}, {}
+    for label, name in enumerate(CLASSES):
+        cells = [(m, d) for m in reversed(range(len(METRICS))) for d in range(len(DIFFICULTIES))]
+        keys = [f"ap{METRICS[m]}_{DIFFICULTIES[d]}" for m, d in cells]
+        by_recall = (
+            {key: float(ap[m, label, d]) for key, (m, d) in zip(keys, cells, strict=True)}
+            | {f"aos_{DIFFICULTIES[d]}": float(aos[label, d]) for d in range(len(DIFFICULTIES))}
+            for ap, aos in ((scores.ap_r40, scores.aos_r40), (scores.ap_r11, scores.aos_r11))
+        )
+        classes[name], old[name] = next(by_recall), next(by_recall)
+        classes[name] |= {"ground_truths": int(scores.objects[label, _MODERATE])}
+        classes[name] |= {"detections": int(sum((frame.found.types == name).sum() for frame in frames))}
+    curves = {
+        f"ap{metric}_moderate": {
+            name: [round(float(p), 4) for p in scores.precision[m, label, _MODERATE]]
+            for label, name in enumerate(CLASSES)
+        }
+        for m, metric in enumerate(METRICS)
+    }
+    return {
+        **{f"ap{m}_{d}": _mean([row[f"ap{m}_{d}"] for row in classes.values()]) for m in METRICS for d in DIFFICULTIES},
+        "ap3d_moderate_r11": _mean([row["ap3d_moderate"] for row in old.values()]),
+        "frames": len(frames),
+        "classes": classes,
+        "with_11_recalls": old,
+        "ranges": {f"{near} to {far} m": _ring(frames, (near, far)) for near, far in RINGS_M},
+        "precision_recall": {"recall": [round(float(r), 4) for r in RECALLS], **curves},
+        "min_overlap": ", ".join(f"{name} {least:g}" for name, least in MIN_OVERLAP.items()),
+    }
+
+
+def _ring(frames: Sequence[Frame], ring: tuple[float, float]) -> dict[str, Any]:
+    by_class = dict(zip(CLASSES, ring_scores(frames, ring), strict=True))
+    return {
+        **{name: ap for name, (ap, _) in by_class.items()},
+        **{f"{name}_ground_truths": objects for name, (_, objects) in by_class.items()},
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Over the classes that are annotated."""
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else float("nan")
