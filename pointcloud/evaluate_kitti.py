@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from pointcloud.datasets.kitti_objects import KittiObjects
+from pointcloud.metrics.average_precision import average_precision
 from pointcloud.metrics.counts import best_threshold, count_scene
 from pointcloud.metrics.kitti import RECALLS, KittiScores, compare_checked, kitti_scores, pairs, ring_scores
 from pointcloud.metrics.kitti_boxes import objects_in_image
@@ -23,14 +24,16 @@ from vol3d.scans.detections import Detections
 from vol3d.scans.points import PointCloud
 from vol3d.view.top_view import TopViewStyle
 
+DRAWS = 500
 RINGS_M = ((0, 20), (20, 40), (40, 80))
 AHEAD = TopViewStyle(colour="height", spread_m=0.15)
 """As `STREET`, but the frame follows the points: KITTI's objects are all in front of the car."""
 CONVENTIONS = (
     "AP is that of KITTI's object benchmark: R40, R11 where it says so; an IoU above 0.7 for cars and 0.5 for others; a"
-    " class annotated nowhere is left out; F1, the table of frames and the pictures are in space at moderate difficulty"
-    " and count detections from that score on which makes F1 over all frames the highest; ranges are distances from"
-    " the camera, 3D, moderate"
+    " class annotated nowhere is left out; precision is read at one recall per object at most, so that AP stays below"
+    " 1 where there are fewer than 41 objects: there look at the area under the whole curve; F1, the table of frames"
+    " and the pictures are in space at moderate difficulty and count detections from that score on which makes F1 over"
+    " all frames the highest; ranges are distances from the camera, 3D, moderate"
 )
 _SPACE, _MODERATE = METRICS.index("3d"), DIFFICULTIES.index("moderate")
 
@@ -87,7 +90,9 @@ def evaluate_kitti(
         for name, table in counts.items()
         for label, row in table.items()
     ]
-    summary = _summary(scores, tables) | {"best_f1": f1, "best_f1_from_score": threshold}
+    summary = _summary(scores, tables)
+    _add_area(summary, list(matches.values()))
+    summary |= {"best_f1": f1, "best_f1_from_score": threshold}
     summary |= {"conventions": CONVENTIONS, **(conditions or {})}
     scenes = [
         scene._replace(truth=scene.truth.select(kept[scene.name][0]), found=scene.found.select(kept[scene.name][1]))
@@ -167,6 +172,15 @@ def _summary(scores: KittiScores, frames: Sequence[Frame]) -> dict[str, Any]:
         "precision_recall": {"recall": [round(float(r), 4) for r in RECALLS], **curves},
         "min_overlap": ", ".join(f"{name} {least:g}" for name, least in MIN_OVERLAP.items()),
     }
+
+
+def _add_area(summary: dict[str, Any], matches: Sequence[SceneMatches]) -> None:
+    """The area under the whole curve, in space at moderate difficulty, with its interval."""
+    (result,) = average_precision(matches, len(CLASSES), (0.0,), without_truth="skip", draws=DRAWS)
+    for label, name in enumerate(CLASSES):
+        summary["classes"][name]["ap3d_moderate_area"] = float(result.ap[label])
+    summary["ap3d_moderate_area"] = result.mean_ap
+    summary["ap3d_moderate_area_interval"] = list(result.interval)
 
 
 def _ring(frames: Sequence[Frame], ring: tuple[float, float]) -> dict[str, Any]:

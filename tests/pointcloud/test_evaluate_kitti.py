@@ -109,6 +109,8 @@ def test_frames_are_scored_in_three_ways():
     assert (row["ground_truths"], row["detections"]) == (5, 4)
     assert row["ap3d_moderate"] == row["apbev_moderate"] == row["apbbox_moderate"] == pytest.approx(3 / 40)
     assert summary["with_11_recalls"]["Car"]["ap3d_moderate"] == pytest.approx(1 / 11)
+    # Four of five cars are found: the benchmark stops at the fourth of its 41 steps, the area does not.
+    assert row["ap3d_moderate_area"] == summary["ap3d_moderate_area"] == pytest.approx(4 / 5)
     assert math.isnan(summary["classes"]["Cyclist"]["ap3d_easy"])
     assert [r["Car_ground_truths"] for r in summary["ranges"].values()] == [4, 1, 0]
     json.dumps(results.plain(summary), allow_nan=False)
@@ -134,7 +136,15 @@ def test_the_report_has_the_tables_the_curves_and_the_pictures(tmp_path: Path):
     assert all(picture.startswith(b"\x89PNG") for picture in evaluation.pictures.values())
     results.write(tmp_path, evaluation, step=1)
     page = (tmp_path / "report.html").read_text("utf-8")
-    for words in ("AP 3D moderate", "AP BEV hard", "AOS easy", "With 11 recalls", "20 to 40 m", "Precision and recall"):
+    for words in (
+        "AP 3D moderate",
+        "AP 3D moderate area",
+        "AP BEV hard",
+        "AOS easy",
+        "With 11 recalls",
+        "20 to 40 m",
+        "Precision and recall",
+    ):
         assert words in page, words
     assert page.count("<img") == 3
 

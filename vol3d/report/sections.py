@@ -45,7 +45,7 @@ _TITLES = {
 _AT_OVERLAP = re.compile(r"(ap|ar|recall)(\d\d)(_interval)?")
 # AP where an object is found by its centre: `ap_0.5m`; AP in the image, from above, in space: `ap3d_moderate`.
 _AT_DISTANCE = re.compile(r"ap_([\d.]+)m")
-_OF_KITTI = re.compile(r"(ap|aos)(bbox|bev|3d)?_(easy|moderate|hard)(_r11)?")
+_OF_KITTI = re.compile(r"(ap|aos)(bbox|bev|3d)?_(easy|moderate|hard)(_r11|_area)?(_interval)?")
 # Columns of metrics.csv that count or time the run rather than describe it.
 _CLOCKS = ("step", "epoch", "time", "second", "memory", "speed", "eta", "per_s", "wall", "batch", "samples")
 _LONG = 60
@@ -62,7 +62,8 @@ def title_of(key: str) -> str:
         return f"AP at {found[1]} m"
     if found := _OF_KITTI.fullmatch(key):
         where = {"bbox": " image", "bev": " BEV", "3d": " 3D"}.get(found[2], "")
-        return f"{found[1].upper()}{where} {found[3]}{' R11' if found[4] else ''}"
+        how = {"_r11": " R11", "_area": " area"}.get(found[4], "")
+        return f"{found[1].upper()}{where} {found[3]}{how}{' interval' if found[5] else ''}"
     return _TITLES.get(key.lower(), key.replace("_", " "))
 
 
