@@ -6,6 +6,7 @@ et al., CVPR 2017, as Object DGCNN and mmdetection3d's PointPillars use it.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Literal
 
 import torch
@@ -62,6 +63,30 @@ class FpnSettings(Settings):
     levels: int = Field(
         4, ge=1, description="those beyond the backbone's blocks are every second cell of the one before"
     )
+
+
+def neck_stride(backbone: SecondSettings, neck: SecondFpnSettings) -> int:
+    """Cells of the backbone's input along a side of a cell of the neck's map.
+
+    Raises:
+        ValueError: the neck does not fit the backbone.
+    """
+    if len(neck.widths) != len(backbone.widths):
+        raise ValueError(f"the neck must have {len(backbone.widths)} widths, as the backbone has blocks")
+    strides = {prod(backbone.strides[: n + 1]) / factor for n, factor in enumerate(neck.upsample)}
+    if len(strides) > 1 or min(strides) % 1:
+        raise ValueError(f"neck.upsample must bring all maps to one size, got strides {sorted(strides)}")
+    return int(min(strides))
+
+
+def check_divisible(cells: tuple[int, int], stride: int) -> None:
+    """Refuses a grid (y, x) that strided maps do not tile: their sizes would differ.
+
+    Raises:
+        ValueError: names the multiple.
+    """
+    if any(n % stride for n in cells):
+        raise ValueError(f"voxels along y and x must be multiples of {stride}, got {cells[0]} and {cells[1]}")
 
 
 class Second(nn.Module):

@@ -159,7 +159,7 @@ class PointStack(nn.Module):
             x = self._layer(index, x)
             pooled = kept.max(x) if self.settings.pool == "max" else kept.mean(x)  # (V, W)
             x = torch.cat([x, pooled[owner]], dim=1)
-        return pooled
+        return pooled if len(points) else pooled + x.sum()  # nothing, but gradients exist
 
     def _layer(self, index: int, x: Float[Tensor, "n i"]) -> Float[Tensor, "n w"]:
         return F.relu(self.norms[index](self.linears[index](x)))

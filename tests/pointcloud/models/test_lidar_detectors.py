@@ -1,0 +1,140 @@
+"""Every LiDAR detector through one test: the contract, clouds of all kinds, bad input, saved weights, training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pointcloud.datasets.scenes import BoxTargets
+from tests.pointcloud.models.small_lidar import CLASSES, MODELS, drive
+from vol3d.errors import DataError
+
+NO_BOXES = BoxTargets(torch.zeros(0, 9), torch.zeros(0, dtype=torch.int64))
+
+
+def build(settings: Any, seed: int = 0) -> Any:
+    torch.manual_seed(seed)
+    return settings.build(CLASSES)
+
+
+@pytest.fixture(params=sorted(MODELS))
+def settings(request: pytest.FixtureRequest) -> Any:
+    return MODELS[request.param]
+
+
+def without_gradient(model: nn.Module) -> list[str]:
+    return [n for n, p in model.named_parameters() if p.grad is None or not bool(p.grad.isfinite().all())]
+
+
+def test_forward_loss_backward_decode(settings: Any) -> None:
+    model = build(settings)
+    (first, one), (second, two) = drive(4), drive(3, seed=1, columns=7)
+    prediction = model([first, second])
+    terms = model.loss(prediction, [one, two])
+    assert all(term.ndim == 0 and bool(term.isfinite()) and term > 0 for term in terms.values())
+    sum(terms.values()).backward()
+    assert without_gradient(model) == []
+    found = model.decode(prediction)
+    assert [detections.class_names for detections in found] == [CLASSES, CLASSES]
+    assert prediction.left_out == (0, 0)
+
+
+def test_saved_weights_give_the_same_boxes(settings: Any, tmp_path: Any) -> None:
+    model, other = build(settings).eval(), build(settings, seed=1).eval()
+    torch.save(model.state_dict(), tmp_path / "a.pt")
+    other.load_state_dict(torch.load(tmp_path / "a.pt", weights_only=True))
+    clouds = [drive(3)[0]]
+    for one, two in zip(model.decode(model(clouds)), other.decode(other(clouds)), strict=True):
+        assert np.array_equal(one.boxes, two.boxes) and np.array_equal(one.scores, two.scores)
+
+
+def test_what_is_returned_does_not_depend_on_the_mode(settings: Any) -> None:
+    model = build(settings)
+    cloud, targets = drive(3)
+    trained, evaluated = model.train()([cloud, cloud]), model.eval()([cloud, cloud])
+    assert set(model.loss(trained, [targets] * 2)) == set(model.loss(evaluated, [targets] * 2))
+    assert trained.bev.shape == evaluated.bev.shape
+
+
+def test_a_cloud_is_the_same_alone_and_in_a_batch(settings: Any) -> None:
+    model = build(settings).eval()
+    clouds = [drive(4)[0], torch.zeros(0, 4), drive(2, seed=3)[0]]
+    together = model(clouds).bev
+    for index, cloud in enumerate(clouds):
+        torch.testing.assert_close(model([cloud]).bev[0], together[index], rtol=1e-4, atol=1e-5)
+
+
+def test_samples_without_points_or_boxes_train(settings: Any) -> None:
+    cloud, targets = drive(3)
+    nothing, far = torch.zeros(0, 4), torch.full((5, 4), 1e9)
+    for clouds, truth in (
+        ([nothing], [NO_BOXES]),
+        ([far], [targets]),
+        ([cloud, nothing], [targets, NO_BOXES]),
+        ([far, cloud], [targets, NO_BOXES]),
+    ):
+        model = build(settings)
+        prediction = model(clouds)
+        sum(model.loss(prediction, truth).values()).backward()
+        assert without_gradient(model) == []
+        assert len(model.decode(prediction)) == len(clouds)
+
+
+def test_bfloat16_autocast_trains(settings: Any) -> None:
+    model = build(settings)
+    cloud, targets = drive(3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        prediction = model([cloud, cloud])
+        terms = model.loss(prediction, [targets, targets])
+    assert {term.dtype for term in terms.values()} == {torch.float32}
+    sum(terms.values()).backward()
+    assert without_gradient(model) == []
+    assert len(model.decode(prediction)) == 2
+
+
+@pytest.mark.parametrize(
+    ("clouds", "message"),
+    [
+        ([], "not a list of clouds"),
+        ([torch.rand(9, 5)], "wrong columns"),
+        ([torch.rand(9, 4), torch.full((1, 4), torch.nan)], r"clouds\[1\]\[0\]: values that are not finite"),
+    ],
+)
+def test_clouds_that_are_none_are_refused(settings: Any, clouds: list[Tensor], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        build(settings)(clouds)
+
+
+def test_targets_that_make_no_sense_are_refused(settings: Any) -> None:
+    model = build(settings)
+    cloud, _ = drive(1)
+    with pytest.raises(DataError, match="a class that the model does not have"):
+        model.loss(model([cloud]), [BoxTargets(torch.ones(1, 9), torch.tensor([2]))])
+    with pytest.raises(DataError, match="targets of another batch"):
+        model.loss(model([cloud]), [NO_BOXES, NO_BOXES])
+
+
+def test_a_small_network_learns_one_drive(settings: Any) -> None:
+    model = build(settings)
+    cloud, targets = drive(4, seed=2)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(150):
+        loss = sum(model.loss(model([cloud]), [targets]).values())
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 10)
+        optimizer.step()
+    model.train()  # one scene: its own statistics
+    found = model.decode(model([cloud]))[0]
+    sure = found.select(found.scores > 0.5)
+    away = torch.cdist(torch.from_numpy(sure.boxes[:, :2]), targets.boxes[:, :2])
+    assert len(sure) >= 4
+    assert bool((away.min(dim=0).values < 0.3).all())
+    nearest = away.min(dim=1).indices
+    assert torch.equal(targets.labels[nearest], torch.from_numpy(sure.labels))
+    turned = torch.from_numpy(sure.boxes[:, 6]) - targets.boxes[nearest, 6]
+    assert bool((turned.cos() > 0.9).all())
