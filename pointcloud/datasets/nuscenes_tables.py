@@ -177,9 +177,9 @@ def _boxes(folder: Path, samples: _Samples) -> dict[str, np.ndarray]:
     order = np.argsort(sample, kind="stable")
     columns: dict[str, np.ndarray] = {
         "centre": centre,
-        "size_wlh": numbers[:, 8:11].astype(np.float32),
-        "rotation_wxyz": numbers[:, 11:15].astype(np.float32),
-        "velocity": velocity.astype(np.float32),
+        "size_wlh": numbers[:, 8:11],
+        "rotation_wxyz": numbers[:, 11:15],
+        "velocity": velocity,
         "category": numbers[:, 1].astype(np.int16),
         "attribute": numbers[:, 2].astype(np.int16),
         "lidar_points": numbers[:, 3].astype(np.int32),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -107,22 +107,16 @@ def _lane(rng: Rng, left: float, speed: float, clear: bool) -> list[Actor]:
         along += one.size[0] / 2
         fits = not clear or abs(along) > 7 + one.size[0] / 2
         if fits:
-            found.append(_moved(one, along))
+            found.append(replace(one, along=along))
         along += one.size[0] / 2
         if kind == "trailer" and fits:  # what draws it, in the direction of travel
             towing = _actor(rng, "truck", 0.0, left, speed)
             ahead = np.sign(speed) * (one.size[0] + towing.size[0] + 1.2) / 2
             if not clear or abs(found[-1].along + ahead) > 11:
-                found.append(_moved(towing, found[-1].along + ahead))
+                found.append(replace(towing, along=found[-1].along + ahead))
             along += towing.size[0] + 1.5
         along += rng.uniform(9, 34)
-        if speed < 0 and kind != "trailer" and rng.random() < 0.15:
-            along += 12  # room for a truck that stands on the other side of its trailer
     return _apart(found)
-
-
-def _moved(one: Actor, along: float) -> Actor:
-    return Actor(one.kind, one.size, along, *tuple(vars(one).values())[3:])
 
 
 def _apart(actors: list[Actor]) -> list[Actor]:
@@ -154,7 +148,7 @@ def _kerbside(rng: Rng, side: float) -> list[Actor]:
         start, end = along, along + one.size[0]
         along = end + rng.uniform(0.7, 2.0) + (rng.uniform(4, 25) if rng.random() < 0.4 else 0)
         if end + 3 < zone or start - 3 > zone_end:
-            found.append(_moved(one, (start + end) / 2))
+            found.append(replace(one, along=(start + end) / 2))
     along = BEHIND + 40
     while (along := along + rng.uniform(10, 45)) < AHEAD - 40:  # cycles that stand on the pavement
         kind = _choose(rng, {"bicycle": 0.6, "motorcycle": 0.4})

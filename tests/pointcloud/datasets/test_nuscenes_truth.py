@@ -1,0 +1,58 @@
+"""From generated drives to the official score: our numbers are the devkit's on the same tables and result file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pointcloud.datasets.nuscenes import NuScenesSettings
+from pointcloud.datasets.nuscenes_truth import benchmark_truth
+from pointcloud.generate.drives import write_drives
+from pointcloud.metrics.nuscenes import nuscenes_scores
+from pointcloud.metrics.nuscenes_boxes import CLASSES, NuscenesDetections, NuscenesTruth
+from pointcloud.metrics.nuscenes_submission import LIDAR_ONLY, Submission, write_submission
+from tests.pointcloud.datasets.devkit import devkit_scores
+from tests.pointcloud.datasets.nuscenes_maker import write_small_nuscenes
+
+
+def test_the_benchmark_gets_all_boxes_of_its_classes(tmp_path: Path) -> None:
+    root = write_small_nuscenes(tmp_path / "data")
+    sample = NuScenesSettings(root=root, min_points=99).split().train[1]
+    truth = benchmark_truth(sample)  # type: ignore[arg-type]
+    assert [CLASSES[label] for label in truth.labels] == ["car", "traffic_cone"] and truth.points.tolist() == [9, 4]
+    np.testing.assert_allclose(truth.boxes[0], [430.4, 1105, 0.8, 4.6, 1.9, 1.7, 0, 2, 0], atol=1e-5)
+    assert truth.attributes[1] == -1 and truth.bicycle_racks.shape == (0, 7)
+    np.testing.assert_allclose(truth.ego_position, [402, 1100.32, 0])
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("drives")
+    write_drives(out, 2, seed=5, workers=0, seconds=1.0)
+    return out
+
+
+def perturbed(truth: NuscenesTruth, rng: np.random.Generator) -> NuscenesDetections:
+    """Most boxes, moved and resized a little, and some that are not there."""
+    kept = rng.random(len(truth)) < 0.8
+    rows = np.concatenate([np.flatnonzero(kept), rng.integers(0, len(truth), 20)])
+    boxes = np.nan_to_num(truth.boxes[rows]) + rng.normal(0, [0.6, 0.6, 0.2, 0, 0, 0, 0.2, 0.4, 0.4], (len(rows), 9))
+    boxes[:, 3:6] *= rng.lognormal(0, 0.1, (len(rows), 3))
+    attributes = np.where(rng.random(len(rows)) < 0.8, truth.attributes[rows], -1)
+    return NuscenesDetections(boxes, rng.random(len(rows)), truth.labels[rows], attributes)
+
+
+def test_scores_are_those_of_the_devkit(root: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    samples = NuScenesSettings(root=root).split().validation
+    truth = {one.name: benchmark_truth(one) for one in samples}  # type: ignore[arg-type]
+    found = {name: perturbed(one, rng) for name, one in truth.items()}
+    scores = nuscenes_scores(found, truth)
+    write_submission(tmp_path / "results.json", Submission(LIDAR_ONLY, found))
+    wanted = devkit_scores(root, "v1.0-drives", tmp_path / "scores.json", "validation", tmp_path / "results.json")
+    assert scores.mean_ap == pytest.approx(wanted["mean_ap"], abs=1e-6) and scores.mean_ap > 0.1
+    assert scores.nds == pytest.approx(wanted["nd_score"], abs=1e-6)
+    for name, row in zip(CLASSES, scores.ap, strict=True):
+        assert row.mean() == pytest.approx(wanted["mean_dist_aps"][name], abs=1e-6)
