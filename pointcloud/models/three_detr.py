@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from pointcloud.box_code import encode_boxes
 from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.features import Feature, width
 from pointcloud.losses import SetLossSettings, set_loss
@@ -25,6 +26,7 @@ from pointcloud.models.pointnet2 import PointNet2, PointNet2Settings
 from pointcloud.models.position import FourierEmbedding, SineEmbedding
 from pointcloud.models.set_abstraction import PointSet, SetAbstraction, SetAbstractionSettings, SharedLayer
 from pointcloud.models.transformer import Decoder, EncoderLayer
+from pointcloud.predicted_set import PredictedSet, softmax_log_odds
 from pointcloud.proposals import Proposals, of_each_scan
 from vol3d.engine.settings import Settings
 from vol3d.scans.detections import Detections
@@ -214,6 +216,10 @@ class ThreeDetrPrediction:
             "angle_residual": self.outputs.angle_residual,
             "boxes": self.boxes,
         }
+
+    def as_set(self) -> PredictedSet:
+        """For distillation, of all layers."""
+        return PredictedSet(softmax_log_odds(self.outputs.class_logits), encode_boxes(self.boxes))
 
 
 class ThreeDetr(nn.Module):

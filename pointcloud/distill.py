@@ -1,0 +1,219 @@
+"""Set-to-set distillation: a trained detector teaches another one by the set that it predicts.
+
+Wang and Solomon, "Object DGCNN: 3D Object Detection using Dynamic Graphs", NeurIPS 2021 (arXiv 2110.06923), equations
+11 and 12. The authors published no code; the form of the class term, the weights and the mean over the pairs are ours.
+Any two detectors whose predictions have `as_set()` are a pair: what a query says of a class is compared by the
+Kullback-Leibler divergence of two yes-or-no answers, so that detectors with a softmax and detectors with a sigmoid for
+each class can teach each other.
+
+matched queries: those whose comparison costs least in all, one to one;
+loss: alpha x what the annotations say + beta x what is left of that cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from pointcloud.datasets.scenes import BoxTargets, to_targets
+from pointcloud.predicted_set import PredictedSet
+from vol3d.engine.settings import Settings
+from vol3d.errors import DataError, UsageError
+from vol3d.matching import Cost, HungarianMatcher, Matches, PairLoss, SetLoss, SetTargets, l1_cost, l1_loss
+from vol3d.scans.detections import Detections
+
+Map = Float[Tensor, "b c _y _x"]
+
+
+class DistillSettings(Settings):
+    """Weights; `classes` and `box` weigh the cost of matching too, and are those of Object DGCNN's own loss."""
+
+    alpha: float = Field(1.0, ge=0, description="weight of the loss against annotations")
+    beta: float = Field(1.0, ge=0, description="weight of the loss against the teacher")
+    classes: float = Field(2.0, ge=0, description="divergence of the classes' probabilities")
+    box: float = Field(0.25, ge=0, description="L1 of the box codes")
+    velocity: float = Field(0.05, ge=0, description="L1 of the velocities, if both tell them")
+    taught: Literal["last", "all"] = Field("last", description="layers of the student; the teacher's last teaches them")
+    sure_boxes: bool = Field(
+        False, description="weigh the box of a pair by the teacher's surest class; boxes of the background teach little"
+    )
+
+
+class Teacher:
+    """A trained detector that answers and never learns. It is no part of the student and of its checkpoints.
+
+    Args:
+        model: put into evaluation mode, its parameters without gradients.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model.eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def __call__(self, inputs: Any) -> Any:
+        """What the model predicts for `inputs`, whatever it takes."""
+        return self.model.eval()(inputs)
+
+    def check_classes(self, class_names: Sequence[str]) -> None:
+        """Refuse a student with other classes.
+
+        Raises:
+            UsageError: other names, or another order.
+        """
+        own = tuple(self.model.class_names)  # type: ignore[arg-type]
+        if tuple(class_names) != own:
+            got, do = ", ".join(class_names), "Train both on one data set."
+            raise UsageError("teacher and student have other classes", got=got, wanted=", ".join(own), do=do)
+
+
+def soft_class_loss(log_odds: Float[Tensor, "*q classes"], teacher: Float[Tensor, "*q classes"]) -> Float[Tensor, "*q"]:
+    """Divergence of the student's answers from the teacher's, both as log-odds, summed over the classes; 0 if equal."""
+    divergence = teacher.sigmoid() * (teacher - log_odds) + F.softplus(log_odds) - F.softplus(teacher)
+    return divergence.sum(-1)
+
+
+def soft_class_cost(log_odds: Tensor, teacher: Float[Tensor, "batch most classes"]) -> Tensor:
+    """`soft_class_loss` of every pair: (..., batch, teacher's queries, student's queries)."""
+    probability = teacher.sigmoid()
+    own = (probability * teacher - F.softplus(teacher)).sum(-1)
+    return own[..., None] + F.softplus(log_odds).sum(-1)[..., None, :] - probability @ log_odds.transpose(-1, -2)
+
+
+def match_sets(student: PredictedSet, teacher: PredictedSet, settings: DistillSettings) -> Matches:
+    """The optimal one-to-one matching of the two sets (equation 11): for each query of the teacher one of the student.
+
+    Args:
+        student: any number of layers, each matched for itself.
+        teacher: one layer, no more queries than the student has.
+        settings: weights of the costs.
+
+    Raises:
+        DataError: sets that cannot be compared, a prediction that is not finite.
+    """
+    _check_pair(student, teacher)
+    matcher = HungarianMatcher(
+        {
+            "class": Cost(soft_class_cost, "log_odds", "log_odds", settings.classes),
+            "box": Cost(l1_cost, "box", "box", settings.box),
+        }
+    )
+    return matcher(_fields(student), _targets(teacher, settings))
+
+
+def set_to_set_loss(student: PredictedSet, teacher: PredictedSet, settings: DistillSettings) -> dict[str, Tensor]:
+    """Weighted terms against the teacher (equation 12), without beta; means over the pairs.
+
+    Args:
+        student: its last layer is taught, or all.
+        teacher: its last layer teaches; no gradient goes to it. If it has more queries than the student, the surest
+            of them teach; queries of a student that has more are left to the annotations.
+        settings: weights.
+
+    Returns:
+        `class`, `box` and, if both tell it, `velocity`; `class/layer0` and so on for layers before the last.
+
+    Raises:
+        DataError: as `match_sets`.
+    """
+    with torch.autocast(student.log_odds.device.type, enabled=False):
+        if student.log_odds.ndim == 4 and settings.taught == "last":
+            student = student.layers(-1)
+        teacher = (teacher.layers(-1) if teacher.log_odds.ndim == 4 else teacher).detach()
+        teacher = surest(teacher, student.log_odds.shape[-2])
+        matches = match_sets(student, teacher, settings)
+        targets = _targets(teacher, settings)
+        pairs = teacher.box.new_tensor(max(len(targets.counts) * targets.most, 1))
+        return _terms(student, teacher, settings)(_fields(student), targets, matches, pairs)
+
+
+def combine(
+    supervised: Mapping[str, Tensor], distilled: Mapping[str, Tensor], settings: DistillSettings
+) -> dict[str, Tensor]:
+    """Terms whose sum is alpha x supervised + beta x distilled; names of the latter begin with `teacher_`."""
+    own = {name: settings.alpha * term for name, term in supervised.items()}
+    return own | {f"teacher_{name}": settings.beta * term for name, term in distilled.items()}
+
+
+def surest(teacher: PredictedSet, count: int) -> PredictedSet:
+    """The `count` queries (B, Q, ...) of which one class is surest; all of them where there are no more."""
+    if teacher.log_odds.shape[-2] <= count:
+        return teacher
+    best = teacher.log_odds.amax(-1).topk(count, dim=-1).indices[..., None]
+
+    def take(values: Tensor) -> Tensor:
+        return values.take_along_dim(best, dim=-2)
+
+    velocity = None if teacher.velocity is None else take(teacher.velocity)
+    return PredictedSet(take(teacher.log_odds), take(teacher.box), velocity)
+
+
+def feature_loss(student: Sequence[Map], teacher: Sequence[Map]) -> Tensor:
+    """Mean squared difference of feature maps, the mean over the levels: one of the paper's two rivals.
+
+    Args:
+        student: maps of the student; each is resized to the teacher's.
+        teacher: maps of the same ground; no gradient goes to them.
+
+    Raises:
+        DataError: another number of maps, samples or channels.
+    """
+    if not student or [x.shape[:2] for x in student] != [x.shape[:2] for x in teacher]:
+        got, wanted = ([tuple(x.shape[:2]) for x in maps] for maps in (student, teacher))
+        raise DataError("feature maps that cannot be compared", where="student", got=got, wanted=wanted)
+    differences = [
+        F.mse_loss(F.interpolate(own, size=other.shape[2:], mode="bilinear").float(), other.detach().float())
+        for own, other in zip(student, teacher, strict=True)
+    ]
+    return torch.stack(differences).mean()
+
+
+def pseudo_labels(found: Sequence[Detections], least_score: float, most: int) -> list[BoxTargets]:
+    """The teacher's detections as if they were annotated: the `most` surest of those with the score or a higher one."""
+    labelled = []
+    for scan in found:
+        order = (-scan.scores).argsort(kind="stable")
+        labelled.append(to_targets(scan.select(order[scan.scores[order] >= least_score][:most])))
+    return labelled
+
+
+def _terms(student: PredictedSet, teacher: PredictedSet, settings: DistillSettings) -> SetLoss:
+    told = student.velocity is not None and teacher.velocity is not None
+    velocity = PairLoss(_weighted_l1, ("velocity",), ("velocity", "weight"), settings.velocity if told else 0)
+    return SetLoss(
+        {
+            "class": PairLoss(soft_class_loss, ("log_odds",), ("log_odds",), settings.classes),
+            "box": PairLoss(_weighted_l1, ("box",), ("box", "weight"), settings.box),
+            "velocity": velocity,
+        }
+    )
+
+
+def _weighted_l1(prediction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    return weight * l1_loss(prediction, target)
+
+
+def _fields(predicted: PredictedSet) -> dict[str, Tensor]:
+    """By name, in float32."""
+    fields = {"log_odds": predicted.log_odds.float(), "box": predicted.box.float()}
+    return fields if predicted.velocity is None else fields | {"velocity": predicted.velocity.float()}
+
+
+def _targets(teacher: PredictedSet, settings: DistillSettings) -> SetTargets:
+    """What the student is compared with; the weights of the pairs are 1 on average."""
+    batch, queries = teacher.log_odds.shape[:2]
+    weight = teacher.probability.amax(-1) if settings.sure_boxes else teacher.log_odds.new_ones(batch, queries)
+    fields = {**_fields(teacher), "weight": weight / weight.mean()}
+    return SetTargets(fields, torch.full((batch,), queries))
+
+
+def _check_pair(student: PredictedSet, teacher: PredictedSet) -> None:
+    own, other = student.log_odds.shape, teacher.log_odds.shape
+    if len(other) != 3 or own[-3] != other[0] or own[-1] != other[-1] or own[-2] < other[-2]:
+        wanted = f"(..., {other[0]}, {other[-2]} or more, {other[-1]})" if len(other) == 3 else "a teacher of one layer"
+        raise DataError("sets that cannot be compared", where="student.log_odds", got=tuple(own), wanted=wanted)

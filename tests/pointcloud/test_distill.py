@@ -1,0 +1,233 @@
+"""Distillation: matching and losses against loops, what they must not depend on, and the detectors as pairs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pointcloud.box_code import encode_boxes
+from pointcloud.datasets.scenes import BoxTargets
+from pointcloud.distill import (
+    DistillSettings,
+    Teacher,
+    combine,
+    feature_loss,
+    match_sets,
+    pseudo_labels,
+    set_to_set_loss,
+    soft_class_cost,
+    soft_class_loss,
+    surest,
+)
+from pointcloud.models.object_dgcnn import ObjectDgcnnHead, ObjectDgcnnHeadSettings
+from pointcloud.predicted_set import PredictedSet
+from tests.pointcloud.models.small import CLASSES, TURNING, scene
+from tests.reference import distill as twin
+from vol3d.errors import DataError, UsageError
+from vol3d.scans.detections import Detections
+
+PLAIN = DistillSettings()
+
+
+def a_set(*shape: int, seed: int = 0, velocity: bool = False) -> PredictedSet:
+    """A random set (*shape) of three classes."""
+    generator = torch.Generator().manual_seed(seed)
+    log_odds, box, speed = (torch.randn(*shape, columns, generator=generator) * 2 for columns in (3, 8, 2))
+    return PredictedSet(log_odds, box, speed if velocity else None)
+
+
+def total(student: PredictedSet, teacher: PredictedSet, settings: DistillSettings = PLAIN) -> Tensor:
+    return torch.stack(list(set_to_set_loss(student, teacher, settings).values())).sum()
+
+
+@pytest.mark.parametrize(("students", "teachers"), [(6, 6), (9, 4), (1, 1), (5, 0)])
+def test_matching_value_and_gradient_are_those_of_loops(students: int, teachers: int) -> None:
+    student, teacher = a_set(2, students), a_set(2, teachers, seed=1)
+    student.log_odds.requires_grad_()
+    student.box.requires_grad_()
+    found = match_sets(student, teacher, PLAIN).query
+    pairs = [((student.log_odds[i], student.box[i]), (teacher.log_odds[i], teacher.box[i])) for i in range(2)]
+    assert found.tolist() == [twin.match(*pair, 2.0, 0.25) for pair in pairs]
+    wanted = torch.stack([twin.loss(*pair, 2.0, 0.25) for pair in pairs]).mean()
+    got = total(student, teacher)
+    torch.testing.assert_close(got, wanted)
+    if teachers:
+        leaves = (student.log_odds, student.box)
+        for own, other in zip(torch.autograd.grad(got, leaves), torch.autograd.grad(wanted, leaves), strict=True):
+            torch.testing.assert_close(own, other, atol=1e-6, rtol=1e-4)
+
+
+def test_the_cost_of_a_pair_is_its_loss() -> None:
+    student, teacher = a_set(2, 4), a_set(2, 3, seed=1)
+    cost = soft_class_cost(student.log_odds, teacher.log_odds)
+    for i in range(3):
+        for j in range(4):
+            wanted = soft_class_loss(student.log_odds[:, j], teacher.log_odds[:, i])
+            torch.testing.assert_close(cost[:, i, j], wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_a_teacher_that_equals_the_student_has_nothing_to_teach() -> None:
+    student = a_set(2, 2, 7, velocity=True)
+    terms = set_to_set_loss(student, student, PLAIN)
+    assert {name: term.item() for name, term in terms.items()} == {"class": 0, "box": 0, "velocity": 0}
+
+
+@pytest.mark.parametrize("students", [7, 12, 4])
+@pytest.mark.parametrize("sure", [False, True])
+def test_the_order_of_the_teachers_queries_changes_nothing(students: int, sure: bool) -> None:
+    student, teacher, settings = a_set(2, students), a_set(2, 7, seed=1), DistillSettings(sure_boxes=sure)
+    order = torch.tensor([3, 0, 6, 2, 5, 1, 4])
+    shuffled = PredictedSet(teacher.log_odds[:, order], teacher.box[:, order])
+    torch.testing.assert_close(total(student, shuffled, settings), total(student, teacher, settings))
+
+
+def test_a_student_with_the_teachers_queries_in_another_order_has_learnt_all() -> None:
+    teacher, order = a_set(1, 7), torch.tensor([3, 0, 6, 2, 5, 1, 4])
+    student = PredictedSet(teacher.log_odds[:, order], teacher.box[:, order])
+    assert match_sets(student, teacher, PLAIN).query[0].tolist() == order.argsort().tolist()
+    assert total(student, teacher).item() == 0
+
+
+def test_the_surest_queries_of_a_larger_teacher_teach() -> None:
+    teacher = a_set(1, 5)
+    teacher.log_odds[0] = torch.tensor([[-5.0, -5, -5], [4, -5, -5], [-5, -5, -4], [-5, 3, -5], [-5, -5, -6]])
+    few = surest(teacher, 2)
+    assert few.log_odds[0].amax(-1).tolist() == [4, 3]
+    assert torch.equal(few.box[0], teacher.box[0, [1, 3]])
+    assert total(few, teacher).item() == 0
+    assert surest(teacher, 5) is teacher
+
+
+def test_the_last_layer_is_taught_or_all_of_them() -> None:
+    student, teacher = a_set(3, 2, 6), a_set(2, 2, 6, seed=1)
+    last = set_to_set_loss(student, teacher, PLAIN)
+    assert set(last) == {"class", "box"}
+    every = set_to_set_loss(student, teacher, DistillSettings(taught="all"))
+    assert set(every) == {f"{name}{layer}" for name in ("class", "box") for layer in ("", "/layer0", "/layer1")}
+    torch.testing.assert_close(every["class"], last["class"])
+    first = set_to_set_loss(student.layers(0), teacher.layers(-1), PLAIN)
+    torch.testing.assert_close(every["box/layer0"], first["box"])
+
+
+def test_sure_boxes_weigh_more_if_asked() -> None:
+    teacher = a_set(1, 2)
+    teacher.log_odds[0] = torch.tensor([[20.0, -20, -20], [-20, -20, -20]])
+    student = PredictedSet(teacher.log_odds, teacher.box + torch.tensor([1.0, 0])[:, None])
+    plain, sure = (
+        set_to_set_loss(student, teacher, DistillSettings(sure_boxes=flag))["box"].item() for flag in (False, True)
+    )
+    assert plain == pytest.approx(0.25 * 8 / 2)
+    assert sure == pytest.approx(2 * plain)
+
+
+def test_velocities_are_compared_if_both_tell_them() -> None:
+    with_velocity, without = a_set(1, 4, velocity=True), a_set(1, 4, seed=1)
+    assert "velocity" in set_to_set_loss(with_velocity, a_set(1, 4, seed=1, velocity=True), PLAIN)
+    assert "velocity" not in set_to_set_loss(with_velocity, without, PLAIN)
+    assert "velocity" not in set_to_set_loss(without, with_velocity, PLAIN)
+
+
+def test_no_gradient_goes_to_the_teacher() -> None:
+    student, teacher = a_set(1, 4), a_set(1, 4, seed=1)
+    for leaf in (student.log_odds, student.box, teacher.log_odds, teacher.box):
+        leaf.requires_grad_()
+    total(student, teacher).backward()
+    assert student.box.grad is not None and teacher.box.grad is None and teacher.log_odds.grad is None
+
+
+def test_the_total_is_alpha_times_supervised_and_beta_times_distilled() -> None:
+    terms = combine({"class": torch.tensor(3.0)}, {"class": torch.tensor(5.0)}, DistillSettings(alpha=2, beta=0.5))
+    assert {name: term.item() for name, term in terms.items()} == {"class": 6.0, "teacher_class": 2.5}
+
+
+@pytest.mark.parametrize(("student", "teacher"), [((2, 4), (3, 4)), ((2, 3), (2, 4)), ((1, 2, 4), (1, 2, 4))], ids=str)
+def test_sets_that_cannot_be_compared_are_refused(student: tuple[int, ...], teacher: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match="sets that cannot be compared"):
+        match_sets(a_set(*student), a_set(*teacher), PLAIN)
+
+
+def test_feature_maps_are_compared_at_the_teachers_size() -> None:
+    ramp = torch.linspace(0, 1, 8).expand(1, 2, 4, 8)
+    student = [ramp.clone().requires_grad_(), torch.ones(1, 2, 2, 2)]
+    assert feature_loss(student, [ramp, torch.ones(1, 2, 6, 6)]).item() == 0
+    teacher = [ramp + 1, torch.ones(1, 2, 6, 6).requires_grad_()]
+    loss = feature_loss(student, teacher)
+    assert loss.item() == pytest.approx(0.5)
+    loss.backward()
+    torch.testing.assert_close(student[0].grad, torch.full_like(ramp, -1 / ramp.numel()))
+    assert teacher[1].grad is None
+
+
+@pytest.mark.parametrize("student", [[], [torch.zeros(1, 3, 4, 4)], [torch.zeros(1, 2, 4, 4)] * 2])
+def test_feature_maps_that_cannot_be_compared_are_refused(student: list[Tensor]) -> None:
+    with pytest.raises(DataError, match="feature maps that cannot be compared"):
+        feature_loss(student, [torch.zeros(1, 2, 4, 4)])
+
+
+def test_pseudo_labels_are_the_surest_detections() -> None:
+    boxes = np.arange(28, dtype=np.float32).reshape(4, 7)
+    scores = np.array([0.2, 0.9, 0.5, 0.7], np.float32)
+    found = Detections(boxes, scores, np.array([0, 1, 2, 0]), CLASSES)
+    none = found.select(np.zeros(4, bool))
+    labelled, empty = pseudo_labels([found, none], 0.5, 10)
+    assert torch.equal(labelled.boxes, torch.from_numpy(boxes[[1, 3, 2]])) and labelled.labels.tolist() == [1, 0, 2]
+    assert empty.boxes.shape == (0, 7)
+    assert pseudo_labels([found], 0.5, 2)[0].labels.tolist() == [1, 0]
+
+
+def object_dgcnn(seed: int, **changes: Any) -> ObjectDgcnnHead:
+    torch.manual_seed(seed)
+    sizes = {"levels": 1, "width": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 2, "ffn": 16, "queries": 8}
+    return ObjectDgcnnHead(ObjectDgcnnHeadSettings(**{**sizes, "neighbour_count": 3, **changes}), CLASSES)
+
+
+def test_a_student_comes_nearer_to_a_frozen_teacher() -> None:
+    maps = [torch.randn(2, 16, 6, 6, generator=torch.Generator().manual_seed(0))]
+    teacher, student = Teacher(object_dgcnn(0).train()), object_dgcnn(1, dropout=0.0, queries=10)
+    before = {name: tensor.clone() for name, tensor in teacher.model.state_dict().items()}
+    optimizer = torch.optim.Adam(student.parameters(), lr=0.01)
+    targets = [BoxTargets(torch.rand(2, 9) + 0.5, torch.tensor([0, 2]))] * 2
+    losses = []
+    for _ in range(15):
+        prediction = student(maps)
+        distilled = set_to_set_loss(prediction.as_set(), teacher(maps).as_set(), PLAIN)
+        terms = combine(student.loss(prediction, targets), distilled, PLAIN)
+        losses.append(sum(term.item() for name, term in terms.items() if name.startswith("teacher_")))
+        optimizer.zero_grad()
+        torch.stack(list(terms.values())).sum().backward()
+        optimizer.step()
+    assert losses[-1] < 0.8 * losses[0]
+    after = teacher.model.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("direction", ["to object dgcnn", "to 3detr"])
+def test_3detr_and_object_dgcnn_teach_each_other(direction: str) -> None:
+    clouds, _ = zip(*(scene(400, 2, turn=True, seed=seed) for seed in (0, 1)), strict=True)
+    torch.manual_seed(0)
+    indoor, outdoor = TURNING.build(CLASSES), object_dgcnn(0)
+    pair = [(outdoor, [torch.randn(2, 16, 6, 6)]), (indoor, list(clouds))]
+    (student, seen), (taught_by, shown) = pair if direction == "to object dgcnn" else pair[::-1]
+    teacher = Teacher(taught_by)
+    teacher.check_classes(CLASSES)
+    total(student(seen).as_set(), teacher(shown).as_set()).backward()
+    heads = {name: p.grad for name, p in student.named_parameters() if "heads" in name and p.grad is not None}
+    assert heads and all(bool(gradient.isfinite().all()) for gradient in heads.values())
+
+
+def test_3detr_says_its_own_probabilities_and_boxes() -> None:
+    torch.manual_seed(0)
+    model = TURNING.build(CLASSES).eval()
+    prediction = model([scene(400, 2)[0]])
+    said = prediction.as_set()
+    torch.testing.assert_close(said.probability, prediction.class_probability, atol=1e-6, rtol=1e-4)
+    assert torch.equal(said.box, encode_boxes(prediction.boxes))
+
+
+def test_a_teacher_of_other_classes_is_refused() -> None:
+    with pytest.raises(UsageError, match="other classes"):
+        Teacher(object_dgcnn(0)).check_classes(CLASSES[::-1])
