@@ -33,12 +33,18 @@ def check(split: SceneSplit, workers: int | None = None, progress: Progress | No
     readers = {one.name: one for part in _PARTS for one in getattr(split, part) if one.name not in absent}
     findings = over_cases(inspect, list(readers.values()), workers, progress)
     faults = [*split.listing, *(fault for found in findings for fault in found.faults)]
-    faults += [*_names(split), *_twins(split, findings), *_absent_classes(split, findings)]
+    faults += [*_no_validation(split), *_names(split), *_twins(split, findings), *_absent_classes(split, findings)]
     faults += [*_sizes(split, findings), *_misread(split, findings)]
     return sorted(dict.fromkeys(faults), key=lambda fault: (fault.severity, fault.case))
 
 
 _PARTS = ("train", "validation", "test")
+
+
+def _no_validation(split: SceneSplit) -> Iterator[Fault]:
+    if split.train and not split.validation:
+        do = "Name some scenes for validation if a model is to be trained on the others."
+        yield Fault(split.name, "warning", "no scene is held out for validation, which training needs", do)
 
 
 def _names(split: SceneSplit) -> Iterator[Fault]:

@@ -91,7 +91,7 @@ class PointFolderSettings(Settings):
                 truth = parse_objects(objects, listing.class_names, str(self.boxes))
                 boxes, labels = truth.boxes, tuple(truth.labels.tolist())
         except DataError as error:
-            faults.append(fault_of(_name(file), error))
+            faults.append(fault_of(_name(file), error, "Correct its entry in the JSON."))
         rows = tuple(tuple(row) for row in boxes.astype(np.float64).tolist())
         reading = (self.columns, self.up, self.units)
         return FolderScene(self.root / file, _name(file), listing.class_names, rows, labels, *reading)
@@ -141,16 +141,20 @@ class FolderScene:
         return fingerprint_of([self.path], [self.class_names, self.boxes, self.labels, *reading])
 
 
+_SCHEMA = "`help(pointcloud.datasets.point_folder)` shows what to write into it."
+
+
 def _read_listing(path: Path) -> Listing:
     if not path.is_file():
-        do = "`help(pointcloud.datasets.point_folder)` shows what to write into it."
-        raise DataError("the JSON of the boxes is missing", where=path, do=do)
+        raise DataError("the JSON of the boxes is missing", where=path, do=_SCHEMA)
     try:
         return Listing.model_validate(read_json(path))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{where or 'the JSON'}: {first['msg']}", where=path, wanted="see point_folder") from error
+        unknown = first["type"] == "extra_forbidden"
+        what = f"unknown key '{where}'" if unknown else f"{where or 'the JSON'}: {first['msg']}"
+        raise DataError(what, where=path, wanted=", ".join(Listing.model_fields), do=_SCHEMA) from error
 
 
 def _refuse_names(names: Sequence[str], path: Path) -> None:

@@ -31,6 +31,8 @@ def import_weights(
         known = ", ".join(key for key, one in catalog.RELEASED.items() if one.recipe)
         do = f'In Python: vol3d.load_released("{name}", "{file}").'
         raise UsageError("these weights do not say all that a prediction needs", got=name, wanted=known, do=do)
+    if (out / "best.safetensors").exists():  # perhaps days of somebody's training
+        raise UsageError("there is a model in this folder already", where=out, do="Choose another folder for -o.")
     import vol3d
     from vol3d.checkpoint import save_best
     from vol3d.config import load_task

@@ -85,6 +85,8 @@ def main(words: Sequence[str]) -> int:
     try:
         code = command.main(args=words, prog_name="vol3d", standalone_mode=False)
         sys.stdout.flush()
+        if code == INTERRUPTED:  # Typer catches Ctrl-C itself
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)

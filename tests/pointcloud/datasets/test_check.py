@@ -62,6 +62,12 @@ def test_clean_sets_have_no_fault(tmp_path: Path) -> None:
     assert fault.what.startswith("no training scene has a box of 15 classes: cabinet, bed") and fault.case == "ScanNet"
 
 
+def test_training_without_validation_is_told_before_it_fails() -> None:
+    assert said(furnished("a", 0), furnished("b", 1)) == [
+        "warning mine: no scene is held out for validation, which training needs"
+    ]
+
+
 @pytest.mark.parametrize(
     ("xyz", "boxes", "wanted"),
     [
@@ -84,7 +90,7 @@ def test_faults_of_one_scene(xyz: np.ndarray, boxes: list, wanted: str) -> None:
 def test_scenes_in_two_parts_and_copies() -> None:
     a, b, copy = furnished("a", 0), furnished("b", 1), furnished("z", 0)
     assert said(a, b, validation=(a,)) == ["error a: the scene is in train and validation"]
-    assert said(a, a) == ["error a: the scene is in train 2 times"]
+    assert said(a, a, validation=(b,)) == ["error a: the scene is in train 2 times"]
     assert said(a, copy) == ["warning a: the same points as z"]
     assert said(a, validation=(copy,)) == ["error a: the same points as z, in train and validation"]
 

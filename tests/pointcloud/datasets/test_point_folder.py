@@ -101,6 +101,7 @@ def test_a_wrong_object_is_an_error_of_its_scene_alone(tmp_path: Path, change: d
     edit_boxes(root, scenes={**scenes, "room2.npy": [BOX, {**BOX, **change}]})
     (fault,) = faults(root)
     assert (fault.case, fault.severity) == ("room2", "error") and match in fault.what and "objects[1]" in fault.what
+    assert fault.do == "Correct its entry in the JSON."
 
 
 def test_two_files_of_one_name_are_an_error(tmp_path: Path) -> None:
@@ -117,7 +118,7 @@ def test_two_files_of_one_name_are_an_error(tmp_path: Path) -> None:
         ({"class_names": []}, "class_names"),
         ({"scenes": {}}, "scenes"),
         ({"format": 2}, "format: Input should be 1"),
-        ({"colours": 1}, "colours: Extra inputs"),
+        ({"colours": 1}, "unknown key 'colours'; wanted format, class_names, scenes, validation"),
         ({"validation": ["room9.npy"]}, "validation names scenes without an entry; got room9.npy"),
         ({"validation": 1.5}, "validation is no fraction"),
     ],

@@ -28,6 +28,13 @@ def test_released_weights_predict(oracle_root: Path, tmp_path: Path):
     assert len(read_detections(tmp_path / "out" / "scan.json").class_names) == 18
 
 
+def test_no_model_is_overwritten(tmp_path: Path, capsys):
+    (tmp_path / "best.safetensors").write_bytes(b"trained")
+    assert main(["import", "3detr-scannet", "weights.pth", "-o", str(tmp_path)]) == 2
+    assert "a model in this folder already" in capsys.readouterr().err
+    assert (tmp_path / "best.safetensors").read_bytes() == b"trained"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
