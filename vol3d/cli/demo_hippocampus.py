@@ -1,0 +1,71 @@
+"""The demo's first part: hippocampi in real MR scans that come with the package and that the model has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vol3d.cli.console import cell, print_table, progress, say
+from vol3d.cli.options import make_folder
+from vol3d.errors import Vol3dError
+
+if TYPE_CHECKING:
+    from medical.datasets.cases import Case
+    from vol3d.engine.task import Evaluation
+
+MODEL, SAMPLES = "unetr-hippocampus", "medical/samples/Task04_Hippocampus"
+
+
+def show_hippocampus(out: Path, cases: int) -> None:
+    """Predicts `cases` scans, scores the masks as they lie on the disk, writes the report."""
+    samples = Path(__file__).resolve().parents[2] / SAMPLES
+    if not samples.is_dir():
+        raise Vol3dError("the sample scans are not installed", where=samples, do="Install vol3d again.")
+    import torch
+
+    from medical.datasets.msd import MsdSettings
+    from vol3d.checkpoint import load
+    from vol3d.cli.predict import predict_all
+    from vol3d.engine import results
+
+    split = MsdSettings(root=samples).split()
+    chosen = sorted(split.labelled, key=lambda case: case.name)[:cases]
+    loaded = load(MODEL, "cpu")
+    names = ", ".join(loaded.task.class_names[1:])
+    say(f"{MODEL}: {len(chosen)} real MR scans (Medical Segmentation Decathlon, CC-BY-SA 4.0), looking for {names}")
+    masks = make_folder(out / "masks")
+    with progress("predicting") as report:
+        images = [case.images[0] for case in chosen]
+        rows = predict_all(loaded.task, loaded.models, images, masks, torch.device("cpu"), True, report)
+    failed = [row for row in rows if row["status"] == "failed"]
+    if failed:
+        raise Vol3dError("the demo could not predict its own scans", where=failed[0]["input"], do=failed[0]["error"])
+    evaluation = _score(loaded.task, chosen, masks)
+    results.write(out, evaluation, step=0)
+    columns = [name for name in evaluation.rows[0] if name in ("case", "class", "dice", "hd95_mm", "volume_ml")]
+    print_table(columns, [[row[name] for name in columns] for row in evaluation.rows])
+    print(f"mean Dice {cell(evaluation.score)} over {len(chosen)} scans")
+    print(f"report    {out / 'report.html'}")
+    print(f"masks     {masks}  (each on the grid of its scan in {samples / 'imagesTr'})")
+
+
+def _score(task: Any, cases: Sequence[Case], masks: Path) -> Evaluation:
+    """Scores the masks as they lie on the disk."""
+    from medical.evaluate import ScoredCase, evaluate_cases
+    from vol3d.scans.read import read_labels, read_volume
+    from vol3d.scans.volume import Segmentation
+
+    def scored(case: Case) -> ScoredCase:
+        image, mask = read_volume(case.images[0]), read_labels(task.result_path(case.images[0], masks))
+        prediction = Segmentation(mask.array[0], mask.grid, task.class_names, case.images[0])
+        return ScoredCase(case.name, image, read_labels(_label(case)), prediction)
+
+    conditions = {"data": "sample cases of MSD Task04 Hippocampus", "checkpoint": MODEL}
+    return evaluate_cases(map(scored, cases), task.classes, conditions, pictures=True)
+
+
+def _label(case: Case) -> Path:
+    if case.label is None:
+        raise Vol3dError("a sample case has no label", where=case.name, do="Install vol3d again.")
+    return case.label
