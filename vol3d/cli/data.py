@@ -36,7 +36,6 @@ def data(context: typer.Context) -> None:
 
       vol3d data check msd DATA/Task04_Hippocampus
       vol3d data prepare scannet DATA/scannet -o DATA/scannet_ready
-      vol3d data generate rooms DATA/rooms --scenes 200
       vol3d data generate drives DATA/drives --scenes 20
     """
     if context.invoked_subcommand is None:
@@ -150,10 +149,9 @@ def generate(
 
     [bold]Examples[/bold]
 
-      vol3d data generate rooms DATA/rooms
       vol3d data generate rooms DATA/rooms --scenes 40 --seed 7 --workers 2
-      vol3d data check scannet DATA/rooms
-      vol3d data generate drives DATA/drives --scenes 10
+      vol3d data generate drives DATA/drives
+      vol3d data check nuscenes DATA/drives
     """
     if kind not in _GENERATED:
         raise UsageError("nothing of this kind can be made", where="KIND", got=kind, wanted=" or ".join(_GENERATED))

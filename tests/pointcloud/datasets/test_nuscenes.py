@@ -246,6 +246,16 @@ def test_files_that_are_no_tables_are_refused(root: Path, text: str, message: st
         NuScenesSettings(root=root).split()
 
 
+def test_tables_are_read_piece_by_piece(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = [one.fingerprint() for one in NuScenesSettings(root=root).split().labelled]
+    for piece in (700, 701, 1024):
+        monkeypatch.setattr("pointcloud.datasets.nuscenes_records._PIECE", piece)
+        assert [one.fingerprint() for one in NuScenesSettings(root=root).split().labelled] == whole
+    monkeypatch.setattr("pointcloud.datasets.nuscenes_records._PIECE", 20)
+    with pytest.raises(DataError, match="cut or not JSON"):
+        NuScenesSettings(root=root).split()
+
+
 def test_missing_tables_versions_and_folders_are_named(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no such version; got v1\.0-mini, wanted v1\.0-test"):
         NuScenesSettings(root=root, version="v1.0-test").split()
