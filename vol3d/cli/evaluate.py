@@ -38,8 +38,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="PART",
-            help="validation, train or all labelled cases.  Default: validation with --fold or on the data "
-            "that it was trained on, else all.",
+            help="validation, train or all labelled cases.  Default: validation with --fold, on the data "
+            "that it was trained on, or where the data set itself names validation cases; else all.",
         ),
     ] = None,
     out: Annotated[
@@ -91,7 +91,6 @@ def _on(task: Task, root: Path, dataset: str | None, fold: int | None, part: Par
     """The task on the data set at `root`, and the part of it that is scored."""
     trained_on: Settings = task.settings.data  # type: ignore[attr-defined]
     same = dataset is None and _same_folder(trained_on.root, root)  # type: ignore[attr-defined]
-    part = part or ("validation" if fold is not None or same else "all")
     if dataset is None:
         kind = type(trained_on)
     else:
@@ -101,7 +100,12 @@ def _on(task: Task, root: Path, dataset: str | None, fold: int | None, part: Par
     # A fold means one of those that the model was trained with, wherever the data lie now.
     values = trained_on.model_dump() if same or (fold is not None and dataset is None) else {}
     chosen = {"root": root} if fold is None else {"root": root, "fold": fold}
-    return task.on(kind(**values | chosen), part), part
+    data: Any = kind(**values | chosen)
+    if part is None:
+        # Without folds the split is that of the data set: its training scenes were trained on, wherever a copy lies.
+        named = "fold" not in kind.model_fields and bool(data.split().validation)
+        part = "validation" if fold is not None or same or named else "all"
+    return task.on(data, part), part
 
 
 def _same_folder(one: Path, other: Path) -> bool:

@@ -91,7 +91,7 @@ def test_scenes_in_two_parts_and_copies() -> None:
     a, b, copy = furnished("a", 0), furnished("b", 1), furnished("z", 0)
     assert said(a, b, validation=(a,)) == ["error a: the scene is in train and validation"]
     assert said(a, a, validation=(b,)) == ["error a: the scene is in train 2 times"]
-    assert said(a, copy) == ["warning a: the same points as z"]
+    assert said(a, copy, validation=(b,)) == ["warning a: the same points as z"]
     assert said(a, validation=(copy,)) == ["error a: the same points as z, in train and validation"]
 
 
