@@ -55,6 +55,11 @@ class SecondFpnSettings(Settings):
         return self
 
 
+VOXEL_BACKBONE = SecondSettings(widths=(128, 256), layers=(5, 5), strides=(1, 2))
+VOXEL_NECK = SecondFpnSettings(widths=(256, 256), upsample=(1, 2))
+"""Behind a sparse encoder, as published."""
+
+
 class FpnSettings(Settings):
     """The feature pyramid; the defaults are Object DGCNN's."""
 

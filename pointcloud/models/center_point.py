@@ -38,10 +38,6 @@ from vol3d.engine.settings import Settings
 from vol3d.ops import scatter_to_bev
 from vol3d.scans.detections import Detections
 
-VOXEL_BACKBONE = SecondSettings(widths=(128, 256), layers=(5, 5), strides=(1, 2))
-VOXEL_NECK = SecondFpnSettings(widths=(256, 256), upsample=(1, 2))
-"""2D part behind a sparse encoder, as published."""
-
 
 class CenterPointSettings(Settings):
     """CenterPoint; the defaults are its pillars of 0.2 m on nuScenes but for the tasks, which depend on the classes."""

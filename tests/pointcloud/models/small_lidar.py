@@ -8,16 +8,22 @@ import torch
 from torch import Tensor
 
 from pointcloud.datasets.scenes import BoxTargets
+from pointcloud.models.anchor_head import AnchorHeadSettings
+from pointcloud.models.anchors import AnchorSettings
 from pointcloud.models.bev_backbones import SecondFpnSettings, SecondSettings
 from pointcloud.models.center_head import CenterHeadSettings
 from pointcloud.models.center_point import CenterPointSettings
+from pointcloud.models.point_pillars import PointPillarsSettings
+from pointcloud.models.second import SecondDetectorSettings
 from pointcloud.models.sparse_encoder import SparseEncoderSettings
 from pointcloud.models.voxel_encoders import PointStackSettings, VoxelSettings
+from pointcloud.models.voxel_net import VoxelNetSettings
 
 CLASSES = ("car", "pedestrian")
 RANGE = (0.0, -8.0, -2.0, 16.0, 8.0, 2.0)
 PILLARS = VoxelSettings(point_range_m=RANGE, voxel_size_m=(0.5, 0.5, 4.0), max_points=8, max_voxels=2000)
 VOXELS = VoxelSettings(point_range_m=RANGE, voxel_size_m=(0.125, 0.125, 0.1), max_points=4, max_voxels=4000)
+FINE = VOXELS.model_copy(update={"voxel_size_m": (0.0625, 0.0625, 0.1)})
 BACKBONE = SecondSettings(widths=(16, 16), layers=(1, 1), strides=(1, 2))
 NECK = SecondFpnSettings(widths=(16, 16), upsample=(1, 2))
 STACK = PointStackSettings(widths=(16,))
@@ -33,6 +39,29 @@ MODELS: dict[str, Any] = {
         voxels=PILLARS.model_copy(update={"max_points": None}),
         pillars=STACK,
         head=HEAD.model_copy(update={"velocity": False, "tasks": None}),
+    ),
+}
+
+ANCHORS = {
+    "car": AnchorSettings(size_m=(3.9, 1.6, 1.56), z_m=-0.9, positive=0.5, negative=0.35),
+    "pedestrian": AnchorSettings(size_m=(0.8, 0.6, 1.73), z_m=-0.8, positive=0.4, negative=0.25),
+}
+ANCHOR_HEAD = AnchorHeadSettings(anchors=ANCHORS, placement="centres")
+MODELS |= {
+    "pointpillars": PointPillarsSettings(**PARTS, voxels=PILLARS, pillars=STACK, head=ANCHOR_HEAD),
+    "pointpillars with velocity": PointPillarsSettings(
+        **PARTS,
+        voxels=PILLARS,
+        pillars=STACK.model_copy(update={"centre_offset": "xyz"}),
+        head=ANCHOR_HEAD.model_copy(update={"velocity": True, "per": "batch", "nms_classes": "apart"}),
+    ),
+    "second": SecondDetectorSettings(**PARTS, voxels=FINE, sparse=SPARSE, head=ANCHOR_HEAD),
+    "voxelnet": VoxelNetSettings(
+        **PARTS,
+        voxels=PILLARS.model_copy(update={"voxel_size_m": (0.5, 0.5, 0.8)}),
+        vfe=PointStackSettings(widths=(8, 16), centre_offset="none", padding="each"),
+        middle_width=8,
+        anchors=ANCHORS,
     ),
 }
 

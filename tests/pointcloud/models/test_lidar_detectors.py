@@ -122,7 +122,7 @@ def test_a_small_network_learns_one_drive(settings: Any) -> None:
     model = build(settings)
     cloud, targets = drive(4, seed=2)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for _ in range(150):
+    for _ in range(120):
         loss = sum(model.loss(model([cloud]), [targets]).values())
         optimizer.zero_grad()
         loss.backward()
@@ -130,9 +130,9 @@ def test_a_small_network_learns_one_drive(settings: Any) -> None:
         optimizer.step()
     model.train()  # one scene: its own statistics
     found = model.decode(model([cloud]))[0]
-    sure = found.select(found.scores > 0.5)
+    sure = found.select(np.argsort(-found.scores)[:4])  # the four best boxes are the four objects
     away = torch.cdist(torch.from_numpy(sure.boxes[:, :2]), targets.boxes[:, :2])
-    assert len(sure) >= 4
+    assert bool((sure.scores > 0.5).all())
     assert bool((away.min(dim=0).values < 0.3).all())
     nearest = away.min(dim=1).indices
     assert torch.equal(targets.labels[nearest], torch.from_numpy(sure.labels))

@@ -1,0 +1,111 @@
+"""SECOND: means of small voxels, sparse 3D convolutions, a 2D backbone, anchors.
+
+Yan, Mao, Li, "SECOND: Sparsely Embedded Convolutional Detection", Sensors 2018; as published with OpenPCDet and
+mmdetection3d (the paper's first version had VoxelNet's voxel features).
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from pointcloud.datasets.scenes import BoxTargets
+from pointcloud.features import Feature, width
+from pointcloud.models.anchor_head import AnchorHead, AnchorHeadSettings, AnchorPrediction
+from pointcloud.models.bev_backbones import (
+    VOXEL_BACKBONE,
+    VOXEL_NECK,
+    Second,
+    SecondFpn,
+    SecondFpnSettings,
+    SecondSettings,
+    check_divisible,
+    neck_stride,
+)
+from pointcloud.models.center_targets import MapGrid
+from pointcloud.models.sparse_encoder import SparseEncoder, SparseEncoderSettings
+from pointcloud.models.voxel_encoders import MeanEncoder, VoxelSettings, encode_voxels
+from vol3d.engine.settings import Settings
+from vol3d.scans.detections import Detections
+
+KITTI_VOXELS = VoxelSettings(
+    point_range_m=(0.0, -40.0, -3.0, 70.4, 40.0, 1.0), voxel_size_m=(0.05, 0.05, 0.1), max_points=5
+)
+PLAIN_ENCODER = SparseEncoderSettings(block="plain", widths=(16, 32, 64, 64), blocks=(1, 2, 2, 2))
+
+
+class SecondDetectorSettings(Settings):
+    """SECOND; the defaults are KITTI's with three classes."""
+
+    name: Literal["second"] = "second"
+    features: tuple[Feature, ...] = Field(("intensity",), description="what the network sees besides the place")
+    voxels: VoxelSettings = KITTI_VOXELS
+    sparse: SparseEncoderSettings = PLAIN_ENCODER
+    backbone: SecondSettings = VOXEL_BACKBONE
+    neck: SecondFpnSettings = VOXEL_NECK
+    head: AnchorHeadSettings = Field(default_factory=AnchorHeadSettings)
+
+    @property
+    def stride(self) -> int:
+        """Voxels along a side of a cell of the head's maps."""
+        return self.sparse.stride * neck_stride(self.backbone, self.neck)
+
+    @model_validator(mode="after")
+    def _check(self) -> SecondDetectorSettings:
+        nz, ny, nx = self.voxels.grid.shape
+        self.sparse.layers(nz)
+        check_divisible((ny, nx), self.sparse.stride * prod(self.backbone.strides))
+        _ = self.stride
+        return self
+
+    def build(self, class_names: tuple[str, ...]) -> SecondDetector:
+        """The network with fresh weights."""
+        return SecondDetector(self, class_names)
+
+
+class SecondDetector(nn.Module):
+    """The network of figure 1.
+
+    Args:
+        settings: sizes.
+        class_names: without a background.
+
+    Raises:
+        UsageError: the anchors are those of other classes.
+    """
+
+    def __init__(self, settings: SecondDetectorSettings, class_names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.settings, self.class_names = settings, tuple(class_names)
+        columns = 3 + width(settings.features)
+        self.points, self.middle = MeanEncoder(columns), SparseEncoder(columns, settings.sparse)
+        self.backbone = Second(settings.sparse.map_width(settings.voxels.grid.shape[0]), settings.backbone)
+        self.neck = SecondFpn(settings.backbone.widths, settings.neck)
+        self.head = AnchorHead(self.neck.width, self.class_names, settings.head)
+
+    def forward(self, clouds: list[Tensor]) -> AnchorPrediction:
+        """What is in the clouds (N_i, 3 + C): coordinates in metres with z up, then the settings' features.
+
+        Raises:
+            DataError: other columns than the features, values that are not finite.
+        """
+        settings, grid = self.settings, self.settings.voxels.grid
+        voxels = encode_voxels(clouds, settings.voxels, settings.features, self.points)  # (V, C)
+        bev = self.middle(voxels, grid)  # (B, C, ny / 8, nx / 8)
+        bev = self.neck(self.backbone(bev))  # (B, C, Y, X)
+        low, size = settings.voxels.point_range_m, settings.voxels.voxel_size_m
+        cells = MapGrid((low[0], low[1]), (size[0], size[1]), settings.stride, (bev.shape[2], bev.shape[3]))
+        return AnchorPrediction(self.head(bev), bev, cells, voxels.left_out)
+
+    def loss(self, prediction: AnchorPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:
+        """Weighted terms; errors as `AnchorHead.loss`."""
+        return self.head.loss(prediction.outputs, targets, prediction.grid)
+
+    @torch.no_grad()
+    def decode(self, prediction: AnchorPrediction) -> list[Detections]:
+        """Objects of each cloud, best first."""
+        return self.head.decode(prediction.outputs, prediction.grid)

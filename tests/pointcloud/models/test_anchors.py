@@ -1,0 +1,137 @@
+"""Anchors, their objects and offsets, directions and the loss on them, against a slow twin and by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from pointcloud.datasets.scenes import BoxTargets
+from pointcloud.models.anchor_head import AnchorHead, AnchorHeadSettings, direction, facing, offset_loss
+from pointcloud.models.anchors import (
+    AnchorSettings,
+    decode_offsets,
+    encode_offsets,
+    kitti_anchors,
+    match_anchors,
+    match_sample,
+    nuscenes_anchors,
+    place_anchors,
+)
+from pointcloud.models.center_targets import MapGrid
+from pointcloud.models.point_pillars import PointPillarsSettings
+from pointcloud.models.second import SecondDetectorSettings
+from pointcloud.models.voxel_net import VoxelNetSettings
+from tests.reference import anchors as slow
+from vol3d.errors import UsageError
+
+GRID = MapGrid((0.0, -4.0), (0.5, 0.5), 2, (8, 10))
+CAR = AnchorSettings(size_m=(3.9, 1.6, 1.5), z_m=-1.0)
+WALKER = AnchorSettings(size_m=(0.8, 0.6, 1.7), z_m=-0.6, positive=0.5, negative=0.35)
+
+
+def some_boxes(count: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    place = torch.rand(count, 2, generator=generator) * torch.tensor([10.0, 8.0]) - torch.tensor([0.0, 4.0])
+    size = torch.tensor([3.9, 1.6, 1.5]) * (0.7 + 0.6 * torch.rand(count, 3, generator=generator))
+    yaw = (torch.rand(count, 1, generator=generator) - 0.5) * 6
+    return torch.cat([place, -torch.ones(count, 1), size, yaw], dim=1)
+
+
+@pytest.mark.parametrize("count", [1, 2, 6])
+def test_matches_are_those_of_the_slow_twin(count: int) -> None:
+    anchors = place_anchors(GRID, (CAR,), "centres").flatten(0, 2)
+    boxes = some_boxes(count, seed=count)
+    found = match_anchors(anchors, boxes, CAR)
+    wanted = slow.matches(anchors, boxes, 0.6, 0.45)
+    assert found.object.tolist() == [-1 if k is None else k for k in wanted]
+    assert found.background.tolist() == [k == -1 for k in wanted]
+    assert bool((found.object >= 0).any())
+
+
+def test_classes_are_matched_with_their_own_anchors() -> None:
+    anchors = place_anchors(GRID, (CAR, WALKER), "centres")
+    rows = [[2.5, 0.5, -0.6, 0.8, 0.6, 1.7, 0], [6.5, 0.5, -1, 3.9, 1.6, 1.5, 0], [5, 5, 5, 0, 0, 0, 0]]
+    boxes = torch.tensor(rows)
+    found = match_sample(anchors, BoxTargets(boxes, torch.tensor([1, 0, 0])), (CAR, WALKER))
+    walker, car = (found.object == 0).view(8, 10, 4), (found.object == 1).view(8, 10, 4)
+    assert bool(walker[4, 2, 2]) and not bool(walker[..., :2].any())
+    assert bool(car[4, 6, 0]) and not bool(car[..., 2:].any())
+    assert not bool((found.object == 2).any())
+    nothing = match_sample(anchors, BoxTargets(torch.zeros(0, 9), torch.zeros(0, dtype=torch.int64)), (CAR, WALKER))
+    assert bool(nothing.background.all())
+
+
+def test_anchors_stand_at_centres_or_from_border_to_border() -> None:
+    centres, corners = (place_anchors(GRID, (CAR, WALKER), kind) for kind in ("centres", "corners"))
+    assert centres.shape == corners.shape == (8, 10, 4, 7)
+    assert centres[0, 0, 0].tolist() == pytest.approx([0.5, -3.5, -1.0, 3.9, 1.6, 1.5, 0.0])
+    assert centres[7, 9, 3].tolist() == pytest.approx([9.5, 3.5, -0.6, 0.8, 0.6, 1.7, math.pi / 2])
+    assert corners[0, 0, 0, :2].tolist() == [0.0, -4.0]
+    assert corners[7, 9, 0, :2].tolist() == pytest.approx([10.0, 4.0])
+
+
+@given(seed=st.integers(0, 1000))
+def test_offsets_lead_back_to_the_boxes(seed: int) -> None:
+    boxes, anchors = some_boxes(7, seed), some_boxes(7, seed + 1)
+    boxes = torch.cat([boxes, torch.ones(7, 2)], dim=1)
+    torch.testing.assert_close(decode_offsets(encode_offsets(boxes, anchors), anchors), boxes, atol=1e-4, rtol=1e-4)
+
+
+def test_an_offset_by_hand() -> None:
+    anchor = torch.tensor([[1.0, 2.0, 3.0, 4.0, 3.0, 2.0, 0.5]])
+    box = torch.tensor([[2.0, 4.0, 4.0, 4.0 * math.e, 3.0, 2.0, 1.5]])
+    torch.testing.assert_close(encode_offsets(box, anchor), torch.tensor([[0.2, 0.4, 0.5, 1, 0, 0, 1.0]]))
+
+
+@given(yaw=st.floats(-3.1, 3.1), begin=st.sampled_from([0.0, math.pi / 4, -math.pi / 2]))
+def test_a_direction_tells_a_yaw_from_its_opposite(yaw: float, begin: float) -> None:
+    true = torch.tensor([yaw], dtype=torch.float64)
+    side = direction(true, begin)
+    for said in (true, true + math.pi, true - math.pi):
+        found = facing(said, side, begin)
+        assert float((found - true).sin().abs()) < 1e-6
+        # On the border between the halves rounding may take the other one.
+        border = abs(math.sin(yaw - begin)) < 1e-6
+        assert border or float((found - true).cos()) > 0
+
+
+def test_the_loss_does_not_see_front_and_back_but_unknown_velocities_are_left_out() -> None:
+    settings = AnchorHeadSettings(velocity=True)
+    said, true = torch.zeros(1, 9), torch.zeros(1, 9)
+    true[:, 6], true[:, 7:] = math.pi, torch.nan
+    assert float(offset_loss(said, true, settings)) < 1e-6
+    assert float(offset_loss(said, true[:, :7], settings)) < 1e-6
+    true[:, 0] = 1.0
+    assert float(offset_loss(said, true, settings)) == pytest.approx(1 - 1 / 18)
+
+
+def test_published_networks_have_their_sizes() -> None:
+    assert PointPillarsSettings().voxels.grid.shape == (1, 496, 432)
+    assert SecondDetectorSettings().voxels.grid.shape == (40, 1600, 1408)
+    assert SecondDetectorSettings().sparse.map_width(40) == 256
+    assert VoxelNetSettings().voxels.grid.shape == (10, 400, 352)
+    assert VoxelNetSettings().layers() == 2
+    assert PointPillarsSettings.nuscenes().stride == 4
+    model = PointPillarsSettings.nuscenes().build(tuple(nuscenes_anchors()))
+    assert model.points.linears[0].weight.shape == (64, 11)
+    assert model.head.offsets.weight.shape == (20 * 9, 384, 1, 1)
+    assert PointPillarsSettings().build(("Car", "Pedestrian", "Cyclist")).points.linears[0].weight.shape == (64, 10)
+
+
+def test_settings_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(UsageError, match="anchors of other classes"):
+        AnchorHead(4, ("Car",), AnchorHeadSettings())
+    with pytest.raises(ValidationError, match="negative not above positive"):
+        AnchorSettings(size_m=(1, 1, 1), z_m=0, positive=0.3, negative=0.4)
+    with pytest.raises(ValidationError, match="multiples of 8"):
+        PointPillarsSettings(voxels={"point_range_m": (0, 0, -3, 10, 10, 1), "voxel_size_m": (0.2, 0.2, 4)})
+    with pytest.raises(ValidationError, match="whole range in z"):
+        PointPillarsSettings(voxels={"voxel_size_m": (0.2, 0.2, 4)})
+    with pytest.raises(ValidationError, match="too few for the 3D convolutions"):
+        VoxelNetSettings(voxels={"voxel_size_m": (0.2, 0.2, 8)})
+    assert set(kitti_anchors()) == {"Car", "Pedestrian", "Cyclist"}
