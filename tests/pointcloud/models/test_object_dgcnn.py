@@ -93,6 +93,15 @@ def test_the_loss_reaches_every_weight() -> None:
     assert silent == []
 
 
+def test_mixed_precision_ends_at_the_heads() -> None:
+    network = head().eval()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        prediction = network(maps())
+        terms = network.loss(prediction, targets(2, 1))
+    assert prediction.code.dtype == prediction.class_logits.dtype == terms["box"].dtype == torch.float32
+    torch.testing.assert_close(prediction.class_logits, network(maps()).class_logits, atol=0.2, rtol=0.05)
+
+
 def test_a_batch_without_boxes_teaches_the_background_only() -> None:
     network = head()
     terms = network.loss(network(maps()), targets(0, 0))
