@@ -20,7 +20,6 @@ from vol3d.matching import (
     ClassLoss,
     Cost,
     HungarianMatcher,
-    Matches,
     PairLoss,
     SetLoss,
     SetTargets,
@@ -67,16 +66,6 @@ def object_dgcnn_loss(
         predictions, fields = _named(class_logits.float(), code.float()), encode_targets(targets)
         matches = matcher(settings)(predictions, fields)
         return _terms(settings, with_velocity=code.shape[-1] > BOX)(predictions, fields, matches)
-
-
-def match(
-    class_logits: Float[Tensor, "layers b q classes"],
-    code: Float[Tensor, "layers b q d"],
-    targets: Sequence[BoxTargets],
-    settings: ObjectDgcnnLossSettings,
-) -> Matches:
-    """Which query of each layer answers for which box; arguments and errors as `object_dgcnn_loss`."""
-    return matcher(settings)(_named(class_logits, code), encode_targets(targets))
 
 
 def encode_targets(targets: Sequence[BoxTargets]) -> SetTargets:

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from pointcloud.box_code import BOX
 from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.object_dgcnn import ObjectDgcnnHead, ObjectDgcnnHeadSettings, ObjectDgcnnPrediction
 from pointcloud.models.object_dgcnn_released import QUIRKS, object_dgcnn_head_weights, reorder_rows
-from pointcloud.object_dgcnn_losses import match
+from pointcloud.object_dgcnn_losses import encode_targets, matcher
 from tests.pointcloud.models.lidar_oracle import Fixture, close, load
 from vol3d.geometry import wrap_yaw
 from vol3d.geometry.conventions import boxes_from_mmdet3d_before_1_0
@@ -95,7 +96,8 @@ def test_assignments_and_losses_are_the_originals(
     fixture: Fixture, head: Any, prediction: ObjectDgcnnPrediction, case: str
 ) -> None:
     boxes = truth(fixture, case)
-    matches = match(prediction.class_logits, prediction.code, boxes, head.settings.loss)
+    said_of_boxes = {"class_logits": prediction.class_logits, "box": prediction.code[..., :BOX]}
+    matches = matcher(head.settings.loss)(said_of_boxes, encode_targets(boxes))
     assert torch.equal(matches.target_of_queries(300) + 1, fixture[f"{case}assigned_gt_inds"].long())
     for said, rtol in ((stored(fixture), 1e-5), (prediction, 1e-4)):
         terms = head.loss(said, boxes)
