@@ -157,6 +157,6 @@ def _intersection(targets: SetTargets, settings: SetLossSettings) -> Intersectio
 def _check_counts(targets: Sequence[BoxTargets], queries: int) -> None:
     for index, target in enumerate(targets):
         if len(target.labels) > queries:
-            got, do = len(target.labels), "Train with more queries, or leave boxes out."
+            got, do = len(target.labels), "Train with more of them (model.queries), or leave boxes out."
             where, wanted = f"targets[{index}]", f"{queries} at most"
             raise DataError("more boxes than queries", where=where, got=got, wanted=wanted, do=do)

@@ -154,3 +154,11 @@ def test_a_data_set_without_folds_is_told(tmp_path, recipe, root, capsys):
     assert "--fold: this data set has no folds" in capsys.readouterr().err
     assert main(["evaluate", str(tmp_path / "run"), "--data", str(root), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["scenes"] == 2
+
+
+def test_a_scene_that_cannot_be_learnt_is_named(tmp_path, recipe, capsys):
+    words = ["train", str(recipe), "model.queries=1", "-o", str(tmp_path / "run")]
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert "room" in said and "targets[0]: more boxes than queries; got 2, wanted 1 at most" in said
+    assert "model.queries" in said

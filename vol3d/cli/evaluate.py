@@ -9,7 +9,7 @@ import typer
 
 from vol3d import catalog
 from vol3d.cli import names
-from vol3d.cli.console import print_json, print_table, progress, say
+from vol3d.cli.console import cell, print_json, print_table, progress, say
 from vol3d.cli.options import Checkpoint, Device, Json, make_folder, pick_device
 from vol3d.errors import UsageError
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vol3d.engine.task import Evaluation, Task
 
 Part = Literal["validation", "train", "all"]
+_LONG = 100  # what is longer gets a line of its own
 
 
 def evaluate(
@@ -126,11 +127,16 @@ def show(evaluation: Evaluation, as_json: bool) -> None:
     )
     if classes:
         print_table(["class", *columns], [[name, *(row.get(c) for c in columns)] for name, row in classes.items()])
-    facts = [
-        f"{key.replace('_', ' ')} {value}" for key, value in evaluation.summary.items() if not isinstance(value, dict)
-    ]
-    print(f"{evaluation.score_name} {evaluation.score:.4f}")
-    say("; ".join(facts))
+    print(f"{evaluation.score_name} {cell(evaluation.score)}")
+    facts = {key.replace("_", " "): value for key, value in evaluation.summary.items() if not isinstance(value, dict)}
+    say("; ".join(f"{key} {_fact(value)}" for key, value in facts.items() if len(str(value)) <= _LONG))
+    for key, value in facts.items():
+        if len(str(value)) > _LONG:
+            say(f"{key}: {value}")
+
+
+def _fact(value: object) -> str:
+    return " to ".join(cell(bound) for bound in value) if isinstance(value, (list, tuple)) else cell(value)
 
 
 def _rows(value: dict[str, object]) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from vol3d.engine.optim import make_optimizer
 from vol3d.engine.schedule import learning_rate
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Batch, Task
+from vol3d.errors import Vol3dError
 
 _AMP = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -98,7 +100,11 @@ class Learner:
             ids += batch.ids
             batch = batch.to(self.group.device)
             with self._without_sync(i < self.settings.train.accumulate):
-                terms = self.objective(batch.inputs, batch.targets)
+                try:
+                    terms = self.objective(batch.inputs, batch.targets)
+                except Vol3dError as error:
+                    error.where = _named(error.where, batch.ids)
+                    raise
                 self.scaler.scale(torch.stack([*terms.values()]).sum() * weight).backward()
             for name, term in terms.items():
                 summed[name] = summed.get(name, 0) + term.detach().float() * weight
@@ -187,3 +193,9 @@ def _apply(value: Any, function: Any) -> Any:
 
 def _seed(seed: int, step: int, rank: int) -> int:
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _named(where: Any, ids: Sequence[str]) -> Any:
+    """`targets[1]`, as a model says it, with the name of the case: `room7, targets[1]`."""
+    match = re.match(r"(?:targets|clouds)\[(\d+)\]", str(where))
+    return f"{ids[int(match[1])]}, {where}" if match and int(match[1]) < len(ids) else where
