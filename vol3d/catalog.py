@@ -88,6 +88,23 @@ RELEASED = {
         "3DETR-m, 10 classes",
         "3detr-m_sun_rgbd_ep1080",
     ),
+    "centerpoint-pillar": Entry(
+        "pointcloud.models.lidar_released:load_center_point_pillar",
+        "detection",
+        "CenterPoint, pillars of 0.2 m, nuScenes",
+    ),
+    "centerpoint-voxel": Entry(
+        "pointcloud.models.lidar_released:load_center_point_voxel",
+        "detection",
+        "CenterPoint, voxels of 0.1 m, nuScenes",
+    ),
+    "centerpoint-voxel-0075": Entry(
+        "pointcloud.models.lidar_released:load_center_point_voxel_0075", "detection", "CenterPoint, 0.075 m, nuScenes"
+    ),
+    "pointpillars-kitti": Entry(
+        "pointcloud.models.lidar_released:load_point_pillars", "detection", "PointPillars, 3 classes of KITTI"
+    ),
+    "second-kitti": Entry("pointcloud.models.lidar_released:load_second", "detection", "SECOND, 3 classes of KITTI"),
 }
 """Readers of released weights: `target(path, settings) -> model`."""
 

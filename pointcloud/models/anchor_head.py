@@ -25,7 +25,7 @@ from pointcloud.models.anchors import (
     match_sample,
     place_anchors,
 )
-from pointcloud.models.center_head import check_targets
+from pointcloud.models.center_head import check_targets, to_detections
 from pointcloud.models.center_targets import MapGrid
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError
@@ -165,8 +165,7 @@ class AnchorHead(nn.Module):
             boxes[:, YAW] = facing(boxes[:, YAW], sample.directions[rows].argmax(dim=1), settings.direction_from)
             apart = labels[rows] if settings.nms_classes == "apart" else None
             keep = nms_rotated(boxes[:, :7], scores[rows], settings.nms_iou, labels=apart)[: settings.nms_after]
-            kept = (boxes[keep], scores[rows][keep], labels[rows][keep])
-            found.append(Detections(*(values.cpu().numpy() for values in kept), self.class_names, "lidar"))
+            found.append(to_detections(boxes[keep], scores[rows][keep], labels[rows][keep], self.class_names))
         return found
 
 

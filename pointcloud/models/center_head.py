@@ -164,8 +164,8 @@ class CenterHead(nn.Module):
                 boxes, scores, labels = candidates(said, sample, grid, self.settings.decode)
                 keep = self._suppress(boxes, scores, number)
                 parts.append((boxes[keep], scores[keep], labels.new_tensor(classes)[labels[keep]]))
-            boxes, scores, labels = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
-            found.append(Detections(boxes, scores, labels, self.class_names, "lidar"))
+            boxes, scores, labels = (torch.cat(column) for column in zip(*parts, strict=True))
+            found.append(to_detections(boxes, scores, labels, self.class_names))
         return found
 
     def _suppress(self, boxes: Tensor, scores: Tensor, task: int) -> Tensor:
@@ -241,6 +241,12 @@ def candidates(
         limits = boxes.new_tensor(how.center_range_m)
         keep &= ((boxes[:, :3] >= limits[:3]) & (boxes[:, :3] <= limits[3:])).all(dim=1)
     return boxes[keep], scores[keep], label[keep]
+
+
+def to_detections(boxes: Tensor, scores: Tensor, labels: Tensor, class_names: tuple[str, ...]) -> Detections:
+    """Tensors as what a user gets."""
+    table, values, classes = (t.detach().cpu().numpy() for t in (boxes, scores, labels))
+    return Detections(table, values, classes, class_names, "lidar")
 
 
 def check_targets(targets: list[BoxTargets], samples: int, classes: int) -> None:

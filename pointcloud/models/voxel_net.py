@@ -35,7 +35,7 @@ from pointcloud.models.bev_backbones import (
     check_divisible,
     neck_stride,
 )
-from pointcloud.models.center_head import check_targets
+from pointcloud.models.center_head import check_targets, to_detections
 from pointcloud.models.center_targets import MapGrid
 from pointcloud.models.voxel_encoders import (
     NORM_EPS,
@@ -209,8 +209,7 @@ class VoxelNet(nn.Module):
             keep = nms_rotated(
                 boxes, scores[rows], settings.nms_iou, labels=owner[rows], max_candidates=settings.nms_before
             )
-            kept = (boxes[keep], scores[rows][keep], owner[rows][keep])
-            found.append(Detections(*(values.cpu().numpy() for values in kept), self.class_names, "lidar"))
+            found.append(to_detections(boxes[keep], scores[rows][keep], owner[rows][keep], self.class_names))
         return found
 
     def _anchors(self, grid: MapGrid) -> Float[Tensor, "y x a 7"]:

@@ -1,0 +1,149 @@
+"""Released LiDAR detectors in every layout: strict, with the numbers of the network that was stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import vol3d
+from pointcloud.models.anchor_head import AnchorHeadSettings
+from pointcloud.models.bev_backbones import SecondFpnSettings, SecondSettings
+from pointcloud.models.lidar_released import RELEASED, load_lidar
+from pointcloud.models.sparse_encoder import SparseEncoderSettings
+from tests.pointcloud.models.official_lidar import export, randomise
+from vol3d.errors import CheckpointError
+
+CENTER = {
+    "backbone": SecondSettings(widths=(8, 12), layers=(1, 2), strides=(1, 2)),
+    "neck": SecondFpnSettings(widths=(8, 8), upsample=(1, 2)),
+}
+SMALL: dict[str, dict[str, Any]] = {
+    "centerpoint-pillar": {
+        **CENTER,
+        "voxels": {"point_range_m": (-8, -8, -5, 8, 8, 3), "voxel_size_m": (0.5, 0.5, 8), "max_points": 5},
+    },
+    "centerpoint-voxel": {
+        **CENTER,
+        "voxels": {"point_range_m": (-8, -8, -5, 8, 8, 3), "voxel_size_m": (0.25, 0.25, 0.2), "max_points": 5},
+    },
+    "pointpillars-kitti": {
+        **CENTER,
+        "voxels": {"point_range_m": (-8, -8, -3, 8, 8, 1), "voxel_size_m": (0.5, 0.5, 4), "max_points": 5},
+    },
+    "second-kitti": {
+        **CENTER,
+        "voxels": {"point_range_m": (-8, -8, -3, 8, 8, 1), "voxel_size_m": (0.25, 0.25, 0.1), "max_points": 5},
+    },
+}
+CASES = [
+    (name, layout, spconv)
+    for name in SMALL
+    for layout in ("mmdetection3d", "OpenPCDet", "CenterPoint")
+    for spconv in (1, 2)
+    if not (layout == "CenterPoint" and "kitti" in name) and not (spconv == 2 and "pillar" in name)
+]
+
+
+def stored(name: str, layout: str) -> Any:
+    """A small network of the kind that the layout's authors trained."""
+    published, classes = RELEASED[name]
+    changes = dict(SMALL[name])
+    if layout == "mmdetection3d" and "kitti" in name:
+        classes = ("Pedestrian", "Cyclist", "Car")
+    if name == "centerpoint-voxel":
+        changes["sparse"] = SparseEncoderSettings(bias=layout != "mmdetection3d")
+    model = type(published).model_validate(published.model_dump() | changes).build(classes)
+    randomise(model)
+    return model.eval()
+
+
+def cloud(columns: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    points = torch.rand(600, columns, generator=generator)
+    points[:, :3] = points[:, :3] * torch.tensor([14.0, 14.0, 3.0]) - torch.tensor([7.0, 7.0, 2.5])
+    return points
+
+
+@pytest.mark.parametrize(("name", "layout", "spconv"), CASES)
+def test_a_stored_network_comes_back(name: str, layout: str, spconv: int, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = stored(name, layout)
+    clockwise = layout == "CenterPoint"
+    tensors = export(model, layout, spconv=spconv, clockwise=clockwise)
+    key = "model_state" if layout == "OpenPCDet" else "state_dict"
+    torch.save({key: tensors, "meta": {"mmdet3d_version": "1.4.0"}}, tmp_path / "a.pth")
+    loaded = load_lidar(name, tmp_path / "a.pth", SMALL[name])
+    assert not loaded.training
+    points = cloud(5 if "centerpoint" in name else 4)
+    found, wanted = loaded([points]), model([points])
+    if loaded.settings.model_dump().get("pillars", {}).get("replace_xyz"):
+        assert not torch.allclose(found.bev, wanted.bev)  # mmdetection3d's pillars see other inputs
+        model.points.settings = loaded.points.settings
+        wanted = model([points])
+    torch.testing.assert_close(found.bev, wanted.bev, rtol=1e-4, atol=1e-4)
+    first, second = (p.outputs if isinstance(p.outputs[0], torch.Tensor) else p.outputs[0] for p in (found, wanted))
+    for a, b in zip(first, second, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_boxes_of_mmdetection3d_before_1_0_are_turned(tmp_path: Path) -> None:
+    model = stored("centerpoint-pillar", "mmdetection3d")
+    torch.save(export(model, "mmdetection3d", clockwise=True), tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="does not say what its boxes mean"):
+        vol3d.load_released("centerpoint-pillar", tmp_path / "a.pth", SMALL["centerpoint-pillar"])
+    settings = {**SMALL["centerpoint-pillar"], "convention": "clockwise"}
+    loaded = vol3d.load_released("centerpoint-pillar", tmp_path / "a.pth", settings)
+    points = cloud(5)
+    for a, b in zip(loaded([points]).outputs[0], model([points]).outputs[0], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+
+
+def test_halves_are_read_and_counters_may_be_missing(tmp_path: Path) -> None:
+    model = stored("centerpoint-pillar", "OpenPCDet").half()
+    tensors = {k: t for k, t in export(model, "OpenPCDet").items() if not k.endswith("num_batches_tracked")}
+    tensors["global_step"] = torch.tensor([5])
+    torch.save({"model_state": tensors, "epoch": 3}, tmp_path / "a.pth")
+    loaded = load_lidar("centerpoint-pillar", tmp_path / "a.pth", SMALL["centerpoint-pillar"])
+    assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dense_head.heads_list.0.hm.1.bias": None}, "1 missing: head.tasks.0.outputs.heatmap.1.bias"),
+        ({"dense_head.dcn.weight": torch.ones(2)}, "1 unexpected: head.dcn.weight"),
+        ({"roi_head.weight": torch.ones(2)}, "1 unexpected: roi_head.weight"),
+        ({"backbone_3d.conv1.weight": torch.ones(2)}, "1 unexpected: middle.conv1.weight"),
+        ({"backbone_2d.blocks.0.1.weight": torch.ones(2)}, "1 other shape: backbone.blocks.0.0.0.weight"),
+    ],
+)
+def test_every_tensor_counts(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    tensors: dict[str, Any] = export(stored("centerpoint-pillar", "OpenPCDet"), "OpenPCDet") | change
+    torch.save({k: t for k, t in tensors.items() if t is not None}, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match=message):
+        load_lidar("centerpoint-pillar", tmp_path / "a.pth", SMALL["centerpoint-pillar"])
+
+
+def test_files_of_other_things_are_refused(tmp_path: Path) -> None:
+    torch.save({"encoder.weight": torch.ones(2)}, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="not a known layout"):
+        load_lidar("second-kitti", tmp_path / "a.pth")
+    torch.save([1, 2], tmp_path / "b.pth")
+    with pytest.raises(CheckpointError, match="not a checkpoint of a LiDAR detector"):
+        load_lidar("second-kitti", tmp_path / "b.pth")
+    torch.save(export(stored("pointpillars-kitti", "mmdetection3d"), "mmdetection3d"), tmp_path / "c.pth")
+    settings = {**SMALL["pointpillars-kitti"], "convention": "clockwise"}
+    with pytest.raises(CheckpointError, match="anchors of mmdetection3d before"):
+        load_lidar("pointpillars-kitti", tmp_path / "c.pth", settings)
+    with pytest.raises(CheckpointError, match="no such convention"):
+        load_lidar("pointpillars-kitti", tmp_path / "c.pth", {"convention": "left"})
+
+
+def test_published_names_build_published_networks() -> None:
+    assert RELEASED["centerpoint-voxel-0075"][0].voxels.grid.shape == (40, 1440, 1440)
+    assert RELEASED["centerpoint-voxel"][0].stride == 8
+    assert RELEASED["centerpoint-pillar"][0].stride == 4
+    assert isinstance(RELEASED["second-kitti"][0].head, AnchorHeadSettings)
