@@ -89,6 +89,14 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Document:
     return document
 
 
+def from_words(words: Sequence[str]) -> Document:
+    """A document of `key.path=value` words alone, for verbs without a configuration file; raises as `read` does."""
+    document = Document("the command line", {}, {})
+    for word in words:
+        _override(document, word)
+    return document
+
+
 def _locate(name: str) -> Path:
     path = Path(name).expanduser()
     if path.is_file():

@@ -19,6 +19,7 @@ app = typer.Typer(rich_markup_mode="rich")
 
 Dataset = Annotated[str, typer.Argument(help="How it is laid out (see `vol3d models`).", autocompletion=names.datasets)]
 Root = Annotated[Path, typer.Argument(help="Its folder.")]
+Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings of the data set.")]
 Workers = Annotated[int | None, typer.Option(min=0, metavar="N", help="Processes.  Default: one per core.")]
 
 _GENERATED = {
@@ -44,16 +45,16 @@ def data(context: typer.Context) -> None:
 
 
 @app.command()
-def check(dataset: Dataset, root: Root, workers: Workers = None, as_json: Json = False) -> None:
+def check(dataset: Dataset, root: Root, words: Words = None, workers: Workers = None, as_json: Json = False) -> None:
     """List every fault of a data set, and what to do about each. Leaves with 1 if there are errors.
 
     [bold]Examples[/bold]
 
       vol3d data check msd DATA/Task04_Hippocampus
       vol3d data check scannet DATA/scannet --workers 4
-      vol3d data check point_folder DATA/mine --json
+      vol3d data check point_folder DATA/mine up=y units=mm --json
     """
-    tools, split = find_tools(dataset), find_split(dataset, root)
+    tools, split = find_tools(dataset), find_split(dataset, root, words)
     with progress("checking") as report:
         faults = tools.check(split, workers, report)
     errors = sum(fault.severity == "error" for fault in faults)
@@ -77,7 +78,7 @@ def check(dataset: Dataset, root: Root, workers: Workers = None, as_json: Json =
 
 
 @app.command()
-def stats(dataset: Dataset, root: Root, workers: Workers = None, as_json: Json = False) -> None:
+def stats(dataset: Dataset, root: Root, words: Words = None, workers: Workers = None, as_json: Json = False) -> None:
     """Describe a data set: volumes by shape, spacing, intensity; scenes by points, extent, boxes; and its classes.
 
     [bold]Examples[/bold]
@@ -86,7 +87,7 @@ def stats(dataset: Dataset, root: Root, workers: Workers = None, as_json: Json =
       vol3d data stats scannet DATA/scannet --workers 4
       vol3d data stats folder DATA/mine --json > fingerprint.json
     """
-    tools, split = find_tools(dataset), find_split(dataset, root)
+    tools, split = find_tools(dataset), find_split(dataset, root, words)
     with progress("reading") as report:
         facts = tools.stats(split, workers, report)
     if as_json:
@@ -111,6 +112,7 @@ def prepare(
             metavar="CONFIG",
         ),
     ] = None,
+    words: Words = None,
     workers: Workers = None,
 ) -> None:
     """Make arrays of a data set once, in parallel; the same command goes on where it was stopped.
@@ -119,16 +121,16 @@ def prepare(
 
       vol3d data prepare msd DATA/Task04_Hippocampus --recipe unetr_hippocampus -o DATA/ready
       vol3d data prepare scannet DATA/scannet -o DATA/scannet_ready --workers 8
-      vol3d data prepare sun_rgbd DATA/sun_rgbd -o DATA/sun_rgbd_ready
+      vol3d data prepare point_folder DATA/mine up=y units=mm -o DATA/mine_ready
     """
     from vol3d.config import load_task
 
     tools = find_tools(dataset)
     if out.resolve() == root.resolve():
         raise UsageError("the data set itself is not written to", where="--out", got=out, do="Choose another folder.")
-    words = [f"data.name={dataset}", f"data.root={json.dumps(str(root))}"]
-    settings: Any = load_task(recipe, words).settings if recipe else None
-    split = find_split(dataset, root)
+    split = find_split(dataset, root, words)
+    overrides = [f"data.{word}" for word in (f"name={dataset}", _root(root), *(words or []))]
+    settings: Any = load_task(recipe, overrides).settings if recipe else None
     make_folder(out)
     with progress("preparing") as report:
         tools.prepare(split, settings, out, workers, report)
@@ -163,10 +165,20 @@ def generate(
     say(f"{count} {kind} are in {out}; read them as `{dataset}`")
 
 
-def find_split(dataset: str, root: Path) -> Any:
-    """The cases of the data set at `root`."""
+def find_split(dataset: str, root: Path, words: list[str] | None = None) -> Any:
+    """The cases of the data set at `root`, read as the `key=value` words say.
+
+    Raises:
+        UsageError: a word is no setting of the data set.
+    """
+    from vol3d.config import build, from_words
+
     entry = catalog.find(dataset, catalog.DATASETS, "data set")
-    return catalog.load(entry.target)(root=root).split()
+    return build(from_words([_root(root), *(words or [])]), catalog.load(entry.target)).split()
+
+
+def _root(root: Path) -> str:
+    return f"root={json.dumps(str(root))}"
 
 
 def find_tools(dataset: str) -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.medical.synthetic import write_msd
-from tests.pointcloud.datasets.makers import write_point_folder, write_scannet
+from tests.pointcloud.datasets.makers import room, write_point_folder, write_scannet
 from vol3d import catalog
 from vol3d.cli.data import find_tools
 from vol3d.cli.main import main
@@ -87,6 +88,32 @@ def test_own_clouds_with_a_fault(tmp_path: Path, capsys):
     assert said["faults"][0]["case"] == "room1" and said["faults"][0]["what"].endswith("room1.npy does not exist")
     assert main(["data", "prepare", "point_folder", str(root), "-o", str(tmp_path / "out")]) == 1
     assert "room1.npy does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["check", "stats", "prepare"])
+def test_own_clouds_are_read_as_the_words_say(tmp_path: Path, capsys, verb: str):
+    root, out = write_point_folder(tmp_path / "mine"), tmp_path / "out"
+    for path in root.glob("*.npy"):
+        np.save(path, 1000 * np.load(path)[:, [0, 2, 1]] * [1, 1, -1])
+    words = [
+        "data",
+        verb,
+        "point_folder",
+        str(root),
+        "--workers",
+        "0",
+        *(["-o", str(out)] if verb == "prepare" else []),
+    ]
+    assert main([*words, "up=y", "units=mm"]) == 0
+    assert "found" not in capsys.readouterr().out
+    if verb == "prepare":
+        xyz = np.load(out / "scenes/room0.points.npy")
+        np.testing.assert_allclose(np.ptp(xyz, axis=0), np.ptp(room(0).xyz, axis=0), atol=1e-3)
+    assert main([*words, "unit=mm"]) == 2
+    assert "'unit=mm': unknown setting 'unit'; did you mean 'units'?" in " ".join(capsys.readouterr().err.split())
+    assert main([*words, "up=w"]) == 2
+    assert main([*words, "mm"]) == 2
+    assert "an override reads key.path=value" in capsys.readouterr().err
 
 
 def test_every_data_set_has_its_tools():
