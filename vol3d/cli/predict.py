@@ -118,18 +118,13 @@ def _matching(pattern: str) -> list[Path]:
 
 
 def check_results(task: Task, sources: Sequence[Path], out: Path) -> None:
-    """Refuses what would write over an input, or two results over each other, before anything is predicted."""
-    taken: dict[Path, Path] = {}
+    """Refuses what would write over an input before anything is predicted."""
     if not sources:
         raise UsageError("no scan among the inputs", do="Give files, folders of files, or DICOM series.")
     for source in sources:
         result = task.result_path(source, out).resolve()
         if result in (one.resolve() for one in (source, *sources)):
             raise UsageError("the result would replace an input", where=result, do="Choose another folder for -o.")
-        if result in taken:
-            do = "Predict them into different folders."
-            raise UsageError(f"{taken[result]} and {source} would write the same file", where=result, do=do)
-        taken[result] = source
 
 
 def predict_all(
@@ -144,18 +139,35 @@ def predict_all(
 ) -> list[dict[str, Any]]:
     """One row per scan: its `status` is written, skipped or failed, with what the task says, or the `error`."""
     rows = []
+    first: dict[Path, Path] = {}  # result -> the scan that has it
     for number, source in enumerate(sources):
         report(number, len(sources), source.name)
         row: dict[str, Any] = {"input": str(source), "status": "written"}
         result = task.result_path(source, out)
         done = result.exists() and not (dicom_seg and not dicom_path(result).exists())
-        if done and not overwrite:
-            row |= {"status": "skipped", "output": str(result)}
-        else:
-            row |= _attempt(task, models, source, out, device, dicom_seg)
+        try:
+            _check_result(result, source, first.setdefault(result.resolve(), source))
+            if done and not overwrite:
+                row |= {"status": "skipped", "output": str(result)}
+            else:
+                row |= _predict_one(task, models, source, out, device, dicom_seg)
+        except Exception as error:  # whatever one file does, the others are still predicted
+            row |= _failure(source, error)
         rows.append(row)
     report(len(sources), len(sources), "")
     return rows
+
+
+def _check_result(result: Path, source: Path, first: Path) -> None:
+    """Refuses to write over the result of the scan that came first, or over JSON that is no result of vol3d."""
+    from vol3d.scans.read_detections import is_result
+
+    if first != source:
+        do = "Predict them into different folders."
+        raise UsageError(f"{first} and {source} would write the same file", where=result, do=do)
+    if result.suffix == ".json" and result.exists() and not is_result(result):
+        do = "Choose another folder for -o, or move that file."
+        raise UsageError("the result would replace a file that vol3d did not write", where=result, do=do)
 
 
 def dicom_path(result: Path) -> Path:
@@ -163,20 +175,19 @@ def dicom_path(result: Path) -> Path:
     return result.parent / f"{result.name.removesuffix('.gz').removesuffix('.nii')}.dcm"
 
 
-def _attempt(
+def _predict_one(
     task: Task, models: Sequence[nn.Module], source: Path, out: Path, device: torch.device, dicom_seg: bool
 ) -> dict[str, Any]:
-    try:
-        result = task.result_path(source, out)
-        row = {"output": str(result), **task.predict(models, source, out, device)}
-        if dicom_seg:
-            _write_dicom_seg(task, source, result)
-            row["dicom_seg"] = str(dicom_path(result))
-        return row
-    except Vol3dError as error:
-        message = str(error)
-    except Exception as error:  # whatever one file does, the others are still predicted
-        message = f"{source}: {type(error).__name__}: {error}"
+    result = task.result_path(source, out)
+    row = {"output": str(result), **task.predict(models, source, out, device)}
+    if dicom_seg:
+        _write_dicom_seg(task, source, result)
+        row["dicom_seg"] = str(dicom_path(result))
+    return row
+
+
+def _failure(source: Path, error: Exception) -> dict[str, str]:
+    message = str(error) if isinstance(error, Vol3dError) else f"{source}: {type(error).__name__}: {error}"
     say(f"error: {message}")
     return {"status": "failed", "error": message}
 

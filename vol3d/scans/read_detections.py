@@ -16,6 +16,7 @@ from vol3d.scans.detections import Detections
 FORMAT = 1
 _LARGEST = float(np.finfo(np.float32).max)
 _FILE_KEYS = {"format", "frame", "units", "box", "source", "file_from_scan", "notes", "class_names", "objects"}
+_RESULT_KEYS = {"box", "file_from_scan", "objects"}  # of a file that `write_detections` wrote
 _OBJECT_KEYS = {"class", "score", "center", "size", "yaw", "velocity"}
 
 
@@ -43,6 +44,15 @@ def read_detections(path: str | Path, origin: np.ndarray | None = None) -> Detec
     if not isinstance(frame, str):
         raise DataError("the frame is no name", where=path, got=frame)
     return parse_objects(value["objects"], tuple(names), str(path), frame, origin)
+
+
+def is_result(path: str | Path) -> bool:
+    """Whether `write_detections` wrote this file: it always says what its boxes are, which people do not."""
+    try:
+        value = read_json(path)
+    except DataError:
+        return False
+    return isinstance(value, dict) and value.get("format") == FORMAT and set(value) >= _RESULT_KEYS
 
 
 def parse_objects(

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.vol3d.cli.toy import save_run, toy  # noqa: F401 (a fixture)
+from tests.vol3d.cli.toy import WordTask, save_run, toy  # noqa: F401 (a fixture)
 from vol3d.cli.main import main
+from vol3d.scans import parse_objects, write_detections
 
 
 @pytest.fixture
@@ -85,18 +86,43 @@ def test_a_folder_of_folds_is_an_ensemble(scans: Path, toy: Path):  # noqa: F811
         (["nothing.txt"], "nothing.txt: no such file or folder"),
         (["scans/*.nii"], "no file matches"),
         (["empty"], "no scan among the inputs"),
-        (["scans", "twin/scan_1.txt"], "would write the same file"),
         (["scans", "--device", "warp:9"], "--device: cannot use this device"),
         (["scans", "--mirror", "xy"], "--mirror: words has no such option"),
     ],
 )
 def test_bad_usage(scans: Path, words: list[str], message: str, capsys):
     Path("empty").mkdir()
-    Path("twin").mkdir()
-    Path("twin/scan_1.txt").write_text("other")
     assert main(["predict", "run", *words, "-o", "out"]) == 2
     assert message in capsys.readouterr().err
     assert not Path("out").exists()
+
+
+def test_of_two_that_would_write_the_same_file_the_second_fails_alone(scans: Path, capsys):
+    Path("twin").mkdir()
+    Path("twin/scan_1.txt").write_text("another scan of three words")
+    for words in ([], [], ["--overwrite"]):  # whether the first is there already or not
+        assert predict(scans, "twin", *words) == 3
+        said = capsys.readouterr()
+        assert "scans/scan_1.txt and twin/scan_1.txt would write the same file" in said.err
+        assert "1 failed" in said.err
+        assert Path("out/scan_1.txt").read_text() == "1 words by 1\n"
+
+
+@pytest.mark.parametrize("text", ['{"shapes": []}', '{"format": 1, "class_names": [], "objects": []}', "no JSON", ""])
+def test_json_of_others_is_never_replaced_and_never_taken_for_a_result(
+    scans: Path, text: str, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    monkeypatch.setattr(WordTask, "result_path", lambda task, source, out: out / f"{source.stem}.json")
+    Path("out").mkdir()
+    Path("out/scan_1.json").write_text(text)
+    for words in ([], ["--overwrite"]):
+        write_detections(Path("out/scan_2.json"), parse_objects([], ("chair",), "no boxes"))
+        assert predict(scans, *words) == 3
+        assert "scan_1.json: the result would replace a file that vol3d did not write" in capsys.readouterr().err
+        assert Path("out/scan_1.json").read_text() == text
+        assert Path("out/scan_0.json").exists()
+        assert (Path("out/scan_2.json").read_text() == "2 words by 1\n") == bool(words)
+        Path("out/scan_0.json").unlink()
 
 
 def test_output_onto_the_input_is_refused(scans: Path, capsys):
