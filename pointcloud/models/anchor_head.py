@@ -131,10 +131,11 @@ class AnchorHead(nn.Module):
             for said, target in zip(zip(*outputs, strict=True), targets, strict=True):
                 samples.append(self._sample_loss(AnchorOutputs(*said), target, anchors))
         sums, positives = zip(*samples, strict=True)
-        counts = torch.stack(positives).clamp(min=1)
+        counts = torch.stack(positives).float()
         if settings.per == "batch":
-            counts = counts.new_full(counts.shape, float(torch.stack(positives).sum().clamp(min=1)) / len(counts))
-        table = torch.stack(sums) / counts[:, None] / len(counts)  # (B, 3)
+            counts = counts.mean().expand_as(counts)
+        least = 1 / len(counts) if settings.per == "batch" else 1.0
+        table = torch.stack(sums) / counts.clamp(min=least)[:, None] / len(counts)  # (B, 3)
         weights = {"class": settings.classes, "box": settings.boxes, "direction": settings.directions}
         return {name: weight * term for (name, weight), term in zip(weights.items(), table.sum(dim=0), strict=True)}
 

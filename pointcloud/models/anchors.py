@@ -30,6 +30,9 @@ class AnchorSettings(Settings):
     z_m: float = Field(description="height of the anchor's centre (published configs give its bottom)")
     positive: float = Field(0.6, gt=0, le=1, description="IoU with an object from which an anchor is positive")
     negative: float = Field(0.45, ge=0, le=1, description="IoU with every object below which it is negative")
+    least: float = Field(
+        0.0, ge=0, le=1, description="IoU that an object's best anchor must exceed to be positive (mmdet3d: negative)"
+    )
     yaws: tuple[float, ...] = Field((0.0, math.pi / 2), min_length=1, description="radians")
 
     @model_validator(mode="after")
@@ -116,7 +119,7 @@ def match_anchors(anchors: Float[Tensor, "n 7"], boxes: Float[Tensor, "k _"], ru
     iou = iou_bev_axis_aligned(*flat)  # (N, K)
     best, owner = iou.max(dim=1)
     most = iou.max(dim=0).values
-    chosen = ((iou == most) & (most > 0)).any(dim=1)
+    chosen = ((iou == most) & (most > rule.least)).any(dim=1)
     positive = chosen | (best >= rule.positive)
     return Matches(torch.where(positive, owner, -1), ~positive & (best < rule.negative))
 

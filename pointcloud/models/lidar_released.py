@@ -182,6 +182,8 @@ def of_layout(published: Detector, source: Source) -> dict[str, Any]:
             changes = {"direction_from": -math.pi / 2, "per": "batch", "nms_classes": "apart", "nms_before": 100}
             changes |= {"nms_after": 50}
             changes["placement"] = "centres" if isinstance(published, PointPillarsSettings) else "corners"
+            anchors = published.head.anchors.items()
+            changes["anchors"] = {k: a.model_copy(update={"least": a.negative}) for k, a in anchors}
         found["head"] = published.head.model_copy(update=changes)
     elif source.layout == "CenterPoint":
         loss = published.head.loss.model_copy(update={"positives": "objects"})

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.models.anchor_head import AnchorHead, AnchorHeadSettings, direction, facing, offset_loss
+from pointcloud.models.anchor_head import (
+    AnchorHead,
+    AnchorHeadSettings,
+    AnchorOutputs,
+    AnchorPrediction,
+    direction,
+    facing,
+    offset_loss,
+)
 from pointcloud.models.anchors import (
     AnchorSettings,
     decode_offsets,
@@ -51,6 +59,13 @@ def test_matches_are_those_of_the_slow_twin(count: int) -> None:
     assert found.object.tolist() == [-1 if k is None else k for k in wanted]
     assert found.background.tolist() == [k == -1 for k in wanted]
     assert bool((found.object >= 0).any())
+
+
+def test_the_best_anchor_of_an_object_is_positive_unless_it_is_too_far() -> None:
+    anchors = place_anchors(GRID, (CAR,), "centres").flatten(0, 2)
+    tiny = torch.tensor([[5.2, 0.4, -1.0, 0.5, 0.5, 1.5, 0.0]])
+    assert int((match_anchors(anchors, tiny, CAR).object == 0).sum()) >= 1
+    assert not bool((match_anchors(anchors, tiny, CAR.model_copy(update={"least": 0.45})).object == 0).any())
 
 
 def test_classes_are_matched_with_their_own_anchors() -> None:
@@ -108,6 +123,47 @@ def test_the_loss_does_not_see_front_and_back_but_unknown_velocities_are_left_ou
     assert float(offset_loss(said, true[:, :7], settings)) < 1e-6
     true[:, 0] = 1.0
     assert float(offset_loss(said, true, settings)) == pytest.approx(1 - 1 / 18)
+
+
+@pytest.mark.parametrize("per", ["sample", "batch"])
+def test_the_loss_of_an_anchor_head_by_hand(per: str) -> None:
+    settings = AnchorHeadSettings(anchors={"car": CAR}, placement="centres", per=per)
+    head = AnchorHead(4, ("car",), settings)
+    boxes = place_anchors(GRID, (CAR,), "centres")[[2, 6], [3, 7], 0]
+    truth = [BoxTargets(boxes[:1], torch.tensor([0])), BoxTargets(boxes, torch.tensor([0, 0]))]
+    outputs = head(torch.zeros(2, 4, 8, 10))
+    outputs = AnchorOutputs(torch.zeros_like(outputs.classes), outputs.offsets * 0, outputs.directions * 0)
+    found = [match_sample(head.anchors(GRID), target, (CAR,)) for target in truth]
+    positives = [int((m.object >= 0).sum()) for m in found]
+    negatives = [int(m.background.sum()) for m in found]
+    values = [0.25 * math.log(2) * (0.25 * p + 0.75 * n) for p, n in zip(positives, negatives, strict=True)]
+    wanted = sum(v / p for v, p in zip(values, positives, strict=True)) / 2
+    if per == "batch":
+        wanted = sum(values) / sum(positives)
+    terms = head.loss(outputs, truth, GRID)
+    assert terms["class"].item() == pytest.approx(wanted, rel=1e-5)
+    assert terms["direction"].item() == pytest.approx(0.2 * math.log(2), rel=1e-5)
+
+
+def test_the_loss_of_voxelnet_by_hand() -> None:
+    strict = CAR.model_copy(update={"positive": 0.7})
+    model = VoxelNetSettings(
+        voxels={"point_range_m": (0, -4, -3, 10, 4, 1), "voxel_size_m": (0.5, 0.5, 0.8), "max_points": 4},
+        backbone={"widths": (4,), "layers": (0,), "strides": (2,)},
+        neck={"widths": (4,), "upsample": (1,)},
+        anchors={"car": strict},
+    ).build(("car",))
+    box = place_anchors(GRID, (CAR,), "centres")[3, 4, 0].clone()
+    box[0] += 0.02 * box[3:5].norm()  # an offset of 0.02
+    logits = torch.full((1, 160, 1), 1.0)
+    said = AnchorPrediction(AnchorOutputs(logits, torch.zeros(1, 160, 7), logits[..., :0]), logits, GRID, (0,))
+    target = BoxTargets(box[None], torch.tensor([0]))
+    positive = match_sample(place_anchors(GRID, (strict,), "centres"), target, (strict,)).object >= 0
+    terms = model.loss(said, [target])
+    assert terms["positive"].item() == pytest.approx(1.5 * math.log(1 + math.exp(-1)), rel=1e-5)
+    assert terms["negative"].item() == pytest.approx(math.log(1 + math.e), rel=1e-5)
+    assert int(positive.sum()) == 1
+    assert terms["box"].item() == pytest.approx(0.5 * 0.02**2 * 9, rel=1e-4)
 
 
 def test_published_networks_have_their_sizes() -> None:
