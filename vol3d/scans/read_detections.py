@@ -15,7 +15,18 @@ from vol3d.scans.detections import Detections
 
 FORMAT = 1
 _LARGEST = float(np.finfo(np.float32).max)
-_FILE_KEYS = {"format", "frame", "units", "box", "source", "file_from_scan", "notes", "class_names", "objects"}
+_FILE_KEYS = {
+    "format",
+    "frame",
+    "units",
+    "box",
+    "source",
+    "source_path",
+    "file_from_scan",
+    "notes",
+    "class_names",
+    "objects",
+}
 _RESULT_KEYS = {"box", "file_from_scan", "objects"}  # of a file that `write_detections` wrote
 _OBJECT_KEYS = {"class", "score", "center", "size", "yaw", "velocity"}
 

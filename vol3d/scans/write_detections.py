@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ def write_detections(path: str | Path, detections: Detections, cloud: PointCloud
     The boxes are in metres with z up, with the cloud's `origin` added back. `file_from_scan` (4x4) takes them to the
     coordinates of the file that the cloud was read from: its axes and its unit.
 
-        {"format": 1, "frame": "scan", "units": "m", "box": ..., "source": "room.ply", "file_from_scan": 4x4,
-         "notes": [...], "class_names": ["chair"],
+        {"format": 1, "frame": "scan", "units": "m", "box": ..., "source": "room.ply",
+         "source_path": "../scans/room.ply", "file_from_scan": 4x4, "notes": [...], "class_names": ["chair"],
          "objects": [{"class": "chair", "score": 0.9, "center": [x, y, z], "size": [l, w, h], "yaw": 0.0}]}
 
     Raises:
@@ -41,11 +42,28 @@ def write_detections(path: str | Path, detections: Detections, cloud: PointCloud
         "units": "m",
         "box": BOX,
         "source": None if cloud.source is None else cloud.source.name,
+        "source_path": None if cloud.source is None else _way_to(cloud.source, Path(path).parent),
         "file_from_scan": cloud.file_from_scan.tolist(),
         "notes": list(cloud.notes),
         "class_names": list(detections.class_names),
     }
     write_json(path, about | {"objects": describe_objects(detections, cloud.origin)})
+
+
+def _way_to(source: Path, folder: Path) -> str | None:
+    """`../scans/room.ply`, which stays true when both are moved; None where it would tell how a machine is laid out.
+
+    That is a way over the root or over the folder of all homes, which names a person.
+    """
+    source, folder = source.parent.resolve() / source.name, folder.resolve()
+    try:
+        shared = Path(os.path.commonpath((source, folder)))
+    except ValueError:  # another drive
+        return None
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 (Path.home() raises where there is none)
+    if shared == Path(shared.anchor) or shared in home.parents:
+        return None
+    return Path(os.path.relpath(source, folder)).as_posix()
 
 
 def describe_objects(detections: Detections, origin: np.ndarray | None = None) -> list[dict[str, Any]]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from vol3d.errors import DataError, UsageError
 from vol3d.files import read_json
 from vol3d.scans.detections import Detections
-from vol3d.scans.find_points import points_file_stem
+from vol3d.scans.find_points import POINT_SUFFIXES, points_file_stem
 from vol3d.scans.points import PointCloud
 from vol3d.scans.read_detections import read_detections
 from vol3d.view.palette import INK, class_colours
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 
 _FLAT = ("#a9b2bb", "#88ccee", "#e6b366", "#7fc99a", "#d98fa5")
 _MARGIN_M = 1.0  # how far from the points a box may stand
+
+
+class _Origin(NamedTuple):
+    """What boxes were made for: the scan's name, the way (4, 4) from their frame to its file, where it may lie."""
+
+    source: str | None
+    file_from_scan: np.ndarray
+    source_path: str | None
 
 
 def load_clouds(clouds: Sequence[Path], boxes: Sequence[Path], options: PointOptions) -> ViewScene:
@@ -53,13 +61,14 @@ def load_clouds(clouds: Sequence[Path], boxes: Sequence[Path], options: PointOpt
     )
 
 
-def _made_for(path: Path) -> tuple[str | None, np.ndarray]:
-    """Name of the scan that the boxes were made for, and the way (4, 4) from their frame to the scan's file."""
+def _made_for(path: Path) -> _Origin:
     value = read_json(path)
     about = value if isinstance(value, dict) else {}
-    source, matrix = about.get("source"), about.get("file_from_scan", np.eye(4).tolist())
-    if source is not None and not isinstance(source, str):
-        raise DataError("the source is no name", where=path, got=source)
+    source, source_path = about.get("source"), about.get("source_path")
+    for name in (source, source_path):
+        if name is not None and not isinstance(name, str):
+            raise DataError("the source is no name", where=path, got=name)
+    matrix = about.get("file_from_scan", np.eye(4).tolist())
     try:
         file_from_scan = np.array(matrix, np.float64)
         whole = file_from_scan.shape == (4, 4) and abs(np.linalg.det(file_from_scan[:3, :3])) > 1e-12
@@ -67,41 +76,44 @@ def _made_for(path: Path) -> tuple[str | None, np.ndarray]:
         whole = False
     if not whole:
         raise DataError("file_from_scan is no matrix", where=path, got=matrix, wanted="4 rows of 4 numbers")
-    return source, file_from_scan
+    return _Origin(source, file_from_scan, source_path)
 
 
-def _find_sources(made_for: dict[Path, tuple[str | None, np.ndarray]]) -> tuple[list[Path], list[str]]:
-    """The scans that the boxes name: beside them, in the folder above, or in the current one."""
-    found: dict[Path, None] = {}
+def _find_sources(made_for: dict[Path, _Origin]) -> tuple[list[Path], list[str]]:
+    """The scans that the boxes name: where they say, beside them, in the folder above, or in the current one."""
+    found: dict[Path, Path] = {}
     notes = []
-    for path, (source, _) in made_for.items():
-        if source is None:
+    for path, origin in made_for.items():
+        if origin.source is None:
             continue
-        name = Path(source).name  # a name, never a way to another place
+        name = Path(origin.source).name  # a name, never a way to another place
         places = [folder / name for folder in (path.parent, path.parent.parent, Path())]
+        way = Path(origin.source_path or "")
+        if way.name == name and not way.is_absolute() and name.lower().endswith(POINT_SUFFIXES):  # to points only
+            places.insert(0, path.parent / way)
         scan = next((place for place in places if place.is_file()), None)
         if scan is None:
             notes.append(f"{name}, which the boxes belong to, was not found beside {path.name}; give it too")
         else:
-            found[scan] = None
-    return list(found), notes
+            found.setdefault(scan.resolve(), scan)
+    return list(found.values()), notes
 
 
-def _check_sources(made_for: dict[Path, tuple[str | None, np.ndarray]], clouds: Sequence[Path]) -> None:
+def _check_sources(made_for: dict[Path, _Origin], clouds: Sequence[Path]) -> None:
     stems = {points_file_stem(cloud) for cloud in clouds}
-    for path, (source, _) in made_for.items():
+    for path, (source, *_) in made_for.items():
         if source is not None and points_file_stem(source) not in stems:
             got = ", ".join(cloud.name for cloud in clouds)
             raise UsageError("these boxes belong to another scan", where=path, got=got, wanted=source)
 
 
-def _read(path: Path, made_for: dict[Path, tuple[str | None, np.ndarray]], options: PointOptions) -> PointCloud:
+def _read(path: Path, made_for: dict[Path, _Origin], options: PointOptions) -> PointCloud:
     """The cloud with its axes and unit as the boxes that were made for it have them."""
     from vol3d.scans.read_points import read_points
 
     cloud = read_points(path, columns=options.columns, up=options.up, units=options.units)
     stem = points_file_stem(path)
-    for source, file_from_scan in made_for.values():
+    for source, file_from_scan, _ in made_for.values():
         if source is None or points_file_stem(source) != stem:
             continue
         turn = np.linalg.inv(file_from_scan) @ cloud.file_from_scan

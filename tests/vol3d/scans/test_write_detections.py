@@ -62,6 +62,27 @@ def test_the_file_explains_itself(tmp_path: Path) -> None:
     assert value["file_from_scan"] == np.eye(4).tolist() and "gravity centre" in value["box"]
 
 
+@pytest.mark.parametrize(
+    ("source", "way"),
+    [
+        ("homes/me/scans/room.ply", "../scans/room.ply"),
+        ("homes/me/out/room.ply", "room.ply"),
+        ("homes/you/room.ply", None),
+        ("/room.ply", None),
+    ],
+)
+def test_the_way_to_the_scan_is_told_unless_it_tells_of_the_machine(
+    tmp_path: Path, source: str, way: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "homes" / "me"))
+    out = tmp_path / "homes" / "me" / "out"
+    out.mkdir(parents=True)
+    write_detections(out / "a.json", detections(1), PointCloud(np.zeros((1, 3), np.float32), source=tmp_path / source))
+    assert json.loads((out / "a.json").read_text())["source_path"] == way
+    assert str(tmp_path) not in (out / "a.json").read_text()
+    assert len(read_detections(out / "a.json")) == 1
+
+
 def test_a_velocity_that_is_not_known_stays_unknown(tmp_path: Path) -> None:
     wanted = detections(2, 9)
     wanted.boxes[0, 7:] = np.nan

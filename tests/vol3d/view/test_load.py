@@ -49,6 +49,26 @@ def test_the_scan_named_by_a_result_never_leads_to_another_place(tmp_path: Path)
     assert not load_view([tmp_path / "in" / "a.json"]).points
 
 
+def test_a_result_in_a_folder_beside_that_of_the_scans_finds_its_scan(tmp_path: Path):
+    for folder in ("work/scans", "work/out", "other"):
+        (tmp_path / folder).mkdir(parents=True)
+    scan, beside = write_room(tmp_path / "work" / "scans")
+    result = tmp_path / "work" / "out" / "room.json"
+    write_detections(result, detections(), PointCloud(room_points(), source=scan))
+    assert len(load_view([result, beside]).points) == 1
+    (tmp_path / "work").rename(tmp_path / "moved")
+    result = tmp_path / "moved" / "out" / "room.json"
+    assert load_view([result]).sources[0].resolve() == tmp_path / "moved" / "scans" / "room.npy"
+    whole = json.loads(result.read_text())
+    scan = (tmp_path / "moved" / "scans" / "room.npy").rename(tmp_path / "other" / "else.npy")
+    for way in (str(scan), "../../other/else.npy"):  # absolute, or to what has another name
+        result.write_text(json.dumps(whole | {"source_path": way}))
+        assert not load_view([result]).points
+    result.write_text(json.dumps(whole | {"source_path": 5}))
+    with pytest.raises(DataError, match="source is no name"):
+        load_view([result])
+
+
 def test_annotations_beside_detections_have_a_colour_of_their_own(tmp_path: Path):
     scan, boxes = write_room(tmp_path)
     truth = tmp_path / "truth.json"
