@@ -218,5 +218,5 @@ class SegmentationTask(Task):
         segmentation = self.segment(models, image, device)
         path = self.result_path(source, out)
         write_segmentation(path, segmentation)
-        notes = {"assumed": "; ".join(image.notes)} if image.notes else {}
+        notes = {"assumed": list(image.notes)} if image.notes else {}
         return {"output": str(path), "volumes_ml": segmentation.volumes_ml(), **notes, **segmentation.notes}

@@ -214,5 +214,5 @@ class DetectionTask(Task):
         write_detections(path, found, cloud)
         names = found.names()
         told = ", ".join(f"{names.count(name)} {name}" for name in self.class_names if name in names)
-        notes = {"assumed": "; ".join(cloud.notes)} if cloud.notes else {}
+        notes = {"assumed": list(cloud.notes)} if cloud.notes else {}
         return {"output": str(path), "boxes": len(found), "found": told, **notes}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from vol3d.engine.task import Task
 
 SOME_FAILED, ALL_FAILED = 3, 1
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 def predict(
@@ -216,6 +218,8 @@ def show(rows: Sequence[dict[str, Any]], out: Path) -> None:
         told = [{key: _told(key, value, short) for key, value in row.items()} for row in done]
         table = [[*(row.get(c) for c in columns), *((row.get(k) or {}).get(s) for k, s in nested)] for row in told]
         print_table([*columns, *(f"{key.replace('_', ' ')}: {sub}" for key, sub in nested)], table)
+    if remarks := count_notes(rows):
+        print_table(["scans", "assumed"], remarks)
     failures = [
         [short[row["input"]], row["error"].removeprefix(f"{row['input']}: ")]
         for row in rows
@@ -226,6 +230,15 @@ def show(rows: Sequence[dict[str, Any]], out: Path) -> None:
     skipped = sum(row["status"] == "skipped" for row in rows)
     remark = f", {skipped} skipped because they were there (--overwrite predicts them again)" if skipped else ""
     say(f"{len(done) - skipped} written to {out}{remark}, {len(failures)} failed")
+
+
+def count_notes(rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+    """How many scans have a note under `assumed`, and the note; numbers that differ between them are left out."""
+    alike: dict[str, list[str]] = {}
+    for row in rows:
+        for note in row.get("assumed", ()):
+            alike.setdefault(_NUMBER.sub("…", note), []).append(note)
+    return [[len(notes), notes[0] if len(set(notes)) == 1 else form] for form, notes in alike.items()]
 
 
 def _told(key: str, value: Any, short: Mapping[str, str]) -> Any:

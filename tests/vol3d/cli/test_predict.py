@@ -68,6 +68,18 @@ def test_json_is_one_object(scans: Path, capsys):
     assert rows[2]["volumes_ml"] == {"in": 1.25}
 
 
+def test_what_was_assumed_is_told_once_with_a_count_and_in_json_as_a_list(scans: Path, capsys):
+    assert predict(scans) == 0
+    said = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["3", "…", "words", "fit", "a", "page"] in said
+    assert ["3", "one", "language", "was", "assumed"] in said
+    assert predict(scans / "scan_2.txt", "--overwrite") == 0
+    assert "2 words fit a page" in capsys.readouterr().out
+    assert predict(scans / "scan_1.txt", "--overwrite", "--json") == 0
+    row = json.loads(capsys.readouterr().out)["results"][0]
+    assert row["assumed"] == ["1 words fit a page", "one language was assumed"]
+
+
 def test_globs_and_repeats(scans: Path):
     assert predict(scans / "*_[12].txt", scans / "scan_1.txt") == 0
     assert len(list(Path("out").iterdir())) == 2

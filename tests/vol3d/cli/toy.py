@@ -57,7 +57,8 @@ class WordTask(ToyTask):
         if "bug" in text:
             raise ZeroDivisionError("division by zero")
         write_text(self.result_path(source, out), f"{len(text.split())} words by {len(models)}\n")
-        return {"words": len(text.split()), "volumes_ml": {"in": 1.25}}
+        notes = [f"{len(text.split())} words fit a page", "one language was assumed"]
+        return {"words": len(text.split()), "volumes_ml": {"in": 1.25}, "assumed": notes}
 
 
 @pytest.fixture
