@@ -26,14 +26,15 @@ from pointcloud.models.center_head import NUSCENES_CIRCLES, NUSCENES_TASKS, Cent
 from pointcloud.models.center_point import CenterPoint, CenterPointSettings
 from pointcloud.models.lidar_weights import (
     Convention,
+    anchor_head_weights,
     center_head_weights,
     part,
     point_stack_weights,
-    renamed,
     second_fpn_weights,
     second_weights,
     sparse_encoder_weights,
     to_float,
+    turned_yaws,
     under,
 )
 from pointcloud.models.point_pillars import PointPillarsSettings
@@ -151,7 +152,7 @@ def load_lidar(name: str, path: str | Path, settings: Mapping[str, Any] | None =
     except ValidationError as error:
         raise CheckpointError("settings that cannot be", where=path, got=error.errors()[0]["msg"]) from error
     model = sizes.build(class_names)
-    weights = our_weights(model, source, path)
+    weights = our_weights(model, source)
     for key, tensor in model.state_dict().items():
         if key.endswith("num_batches_tracked"):  # counts nothing that predicting needs; safetensors often lack it
             weights.setdefault(key, tensor)
@@ -177,14 +178,7 @@ def of_layout(published: Detector, source: Source) -> dict[str, Any]:
     if not isinstance(published, PointPillarsSettings):
         found["sparse"] = published.sparse.model_copy(update={"bias": any(".conv1.bias" in name for name in encoder)})
     if not isinstance(published, CenterPointSettings):
-        changes: dict[str, Any] = {"direction_from": math.pi / 4}
-        if mmdet3d:
-            changes = {"direction_from": -math.pi / 2, "per": "batch", "nms_classes": "apart", "nms_before": 100}
-            changes |= {"nms_after": 50}
-            changes["placement"] = "centres" if isinstance(published, PointPillarsSettings) else "corners"
-            anchors = published.head.anchors.items()
-            changes["anchors"] = {k: a.model_copy(update={"least": a.negative}) for k, a in anchors}
-        found["head"] = published.head.model_copy(update=changes)
+        found["head"] = published.head.model_copy(update=_of_anchors(published, source))
     elif source.layout == "CenterPoint":
         loss = published.head.loss.model_copy(update={"positives": "objects"})
         decode = published.head.decode.model_copy(update={"per_cell": "best", "candidates": 1000})
@@ -195,12 +189,31 @@ def of_layout(published: Detector, source: Source) -> dict[str, Any]:
     return found
 
 
-def our_weights(model: nn.Module, source: Source, path: str | Path) -> dict[str, Tensor]:
-    """Every tensor of the file under our names.
+def _of_anchors(published: PointPillarsSettings | SecondDetectorSettings, source: Source) -> dict[str, Any]:
+    """Settings of the anchor head that a toolbox decides; all of them write 1.57 for a quarter turn."""
+    yaws: tuple[float, ...] = (0.0, 1.57)
+    if source.layout != "mmdetection3d":
+        anchors = {name: a.model_copy(update={"yaws": yaws}) for name, a in published.head.anchors.items()}
+        return {"direction_from": math.pi / 4, "anchors": anchors}
+    if source.convention == "clockwise":
+        yaws = turned_yaws(yaws)
+    anchors = {
+        name: a.model_copy(update={"yaws": yaws, "least": a.negative}) for name, a in published.head.anchors.items()
+    }
+    centres = isinstance(published, PointPillarsSettings)
+    return {
+        "anchors": anchors,
+        "placement": "centres" if centres else "corners",
+        "direction_from": -math.pi / 2,
+        "per": "batch",
+        "nms_classes": "apart",
+        "nms_before": 100,
+        "nms_after": 50,
+    }
 
-    Raises:
-        CheckpointError: boxes of a convention that this head has no conversion for.
-    """
+
+def our_weights(model: nn.Module, source: Source) -> dict[str, Tensor]:
+    """Every tensor of the file under our names."""
     points, encoder, backbone, neck, head = (part(source.tensors, *p) for p in PREFIXES[source.layout])
     known = tuple(prefix for prefixes in PREFIXES[source.layout] for prefix in prefixes)
     found = {name: t for name, t in source.tensors.items() if not name.startswith((*known, *IGNORED))}
@@ -219,15 +232,7 @@ def our_weights(model: nn.Module, source: Source, path: str | Path) -> dict[str,
     found |= under("neck.", second_fpn_weights(model.neck, raised, stride_one))  # type: ignore[arg-type]
     if center:
         return found | under("head.", center_head_weights(head, source.convention))
-    if source.convention == "clockwise":
-        do = "Convert it with mmdetection3d's own tools first."
-        raise CheckpointError("anchors of mmdetection3d before 1.0 are not read", where=path, do=do)
-    rules = (
-        (r"conv_cls\.(\w+)", r"classes.\1"),
-        (r"conv_(?:reg|box)\.(\w+)", r"offsets.\1"),
-        (r"conv_dir_cls\.(\w+)", r"directions.\1"),
-    )
-    return found | under("head.", renamed(head, rules))
+    return found | under("head.", anchor_head_weights(head, source.convention))
 
 
 def read_source(path: str | Path, convention: Convention | None) -> Source:

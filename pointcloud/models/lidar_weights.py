@@ -7,6 +7,7 @@ loading tells it. A bias in front of a batch norm, which ours do not have, moves
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -221,3 +222,31 @@ def _center_layer(layer: str, flat: bool) -> str:
     stem, _, field = layer.rpartition(".")
     names = _FLAT_CENTER_LAYERS if flat else _CENTER_LAYERS
     return f"{names.get(stem, stem)}.{field}"
+
+
+def anchor_head_weights(tensors: Tensors, convention: Convention) -> dict[str, Tensor]:
+    """Of SECOND's head on anchors.
+
+    Before 1.0, mmdetection3d's offsets have w before l and turn clockwise; the anchors' yaws that `turned_yaws` tells
+    stand for theirs. Its decoding (`dir_limit_offset=1`) reads the first direction as [-pi, 0) although its targets
+    call [0, pi) so; what it decodes is kept, and a training that goes on learns the directions anew.
+    """
+    found = renamed(
+        tensors,
+        (
+            (r"conv_cls\.(\w+)", r"classes.\1"),
+            (r"conv_(?:reg|box)\.(\w+)", r"offsets.\1"),
+            (r"conv_dir_cls\.(\w+)", r"directions.\1"),
+        ),
+    )
+    for offsets in ("offsets.weight", "offsets.bias"):
+        if convention == "clockwise" and offsets in found and len(found[offsets]) % 7 == 0:
+            columns = found[offsets].unflatten(0, (-1, 7))[:, [0, 1, 2, 4, 3, 5, 6]]
+            columns[:, 6] = -columns[:, 6]
+            found[offsets] = columns.flatten(0, 1)
+    return found
+
+
+def turned_yaws(yaws: tuple[float, ...]) -> tuple[float, ...]:
+    """Angles of mmdetection3d before 1.0 as ours."""
+    return tuple(-yaw - math.pi / 2 for yaw in yaws)

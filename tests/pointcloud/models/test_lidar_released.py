@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,15 @@ import pytest
 import torch
 
 import vol3d
-from pointcloud.models.anchor_head import AnchorHeadSettings
+from pointcloud.models.anchor_head import AnchorHeadSettings, facing
+from pointcloud.models.anchors import AnchorSettings, decode_offsets
 from pointcloud.models.bev_backbones import SecondFpnSettings, SecondSettings
 from pointcloud.models.lidar_released import RELEASED, load_lidar
+from pointcloud.models.lidar_weights import anchor_head_weights, turned_yaws
 from pointcloud.models.sparse_encoder import SparseEncoderSettings
 from tests.pointcloud.models.official_lidar import export, randomise
 from vol3d.errors import CheckpointError
+from vol3d.geometry.conventions import boxes_from_mmdet3d_before_1_0
 
 CENTER = {
     "backbone": SecondSettings(widths=(8, 12), layers=(1, 2), strides=(1, 2)),
@@ -101,6 +105,27 @@ def test_boxes_of_mmdetection3d_before_1_0_are_turned(tmp_path: Path) -> None:
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
 
 
+def test_anchors_of_mmdetection3d_before_1_0_give_the_same_boxes() -> None:
+    generator = torch.Generator().manual_seed(0)
+    said, direction = torch.randn(2, 7, generator=generator) * 0.3, torch.randn(2, 2, generator=generator)
+    size, place = torch.tensor([1.6, 3.9, 1.5]), torch.tensor([5.0, 1.0, -1.0])  # w l h; bottom
+    wanted = []
+    for yaw, offsets, side in zip((0.0, 1.57), said, direction, strict=True):
+        box = torch.empty(7)
+        box[:2] = place[:2] + offsets[:2] * size[:2].norm()
+        box[3:6] = size * offsets[3:6].exp()
+        box[2] = place[2] + size[2] / 2 + offsets[2] * size[2] - box[5] / 2
+        box[6] = (yaw + offsets[6]) % math.pi - math.pi + math.pi * int(side.argmax())
+        wanted.append(boxes_from_mmdet3d_before_1_0(box))
+    tensors = {"conv_reg.bias": said.flatten(), "conv_dir_cls.bias": direction.flatten()}
+    ours = anchor_head_weights(tensors, "clockwise")
+    rule = AnchorSettings(size_m=(3.9, 1.6, 1.5), z_m=-0.25, yaws=turned_yaws((0.0, 1.57)))
+    anchors = torch.tensor([[5.0, 1.0, rule.z_m, *rule.size_m, yaw] for yaw in rule.yaws])
+    boxes = decode_offsets(ours["offsets.bias"].view(2, 7), anchors)
+    boxes[:, 6] = facing(boxes[:, 6], ours["directions.bias"].view(2, 2).argmax(dim=1), -math.pi / 2)
+    torch.testing.assert_close(boxes, torch.stack(wanted), atol=1e-5, rtol=1e-5)
+
+
 def test_halves_are_read_and_counters_may_be_missing(tmp_path: Path) -> None:
     model = stored("centerpoint-pillar", "OpenPCDet").half()
     tensors = {k: t for k, t in export(model, "OpenPCDet").items() if not k.endswith("num_batches_tracked")}
@@ -135,9 +160,6 @@ def test_files_of_other_things_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="not a checkpoint of a LiDAR detector"):
         load_lidar("second-kitti", tmp_path / "b.pth")
     torch.save(export(stored("pointpillars-kitti", "mmdetection3d"), "mmdetection3d"), tmp_path / "c.pth")
-    settings = {**SMALL["pointpillars-kitti"], "convention": "clockwise"}
-    with pytest.raises(CheckpointError, match="anchors of mmdetection3d before"):
-        load_lidar("pointpillars-kitti", tmp_path / "c.pth", settings)
     with pytest.raises(CheckpointError, match="no such convention"):
         load_lidar("pointpillars-kitti", tmp_path / "c.pth", {"convention": "left"})
 
