@@ -9,6 +9,7 @@ import numpy as np
 
 from pointcloud.datasets.findings import MISREADINGS, Findings, inspect
 from pointcloud.datasets.known_sizes import known_size
+from pointcloud.datasets.readings import judge_readings
 from pointcloud.datasets.scenes import SceneSplit
 from vol3d.datasets.fault import ABSENT, Fault, listed
 from vol3d.datasets.parallel import Progress, over_cases
@@ -35,6 +36,7 @@ def check(split: SceneSplit, workers: int | None = None, progress: Progress | No
     faults = [*split.listing, *(fault for found in findings for fault in found.faults)]
     faults += [*_no_validation(split), *_names(split), *_twins(split, findings), *_absent_classes(split, findings)]
     faults += [*_sizes(split, findings), *_misread(split, findings)]
+    faults += judge_readings(split.name, [reading for found in findings for reading in found.readings])
     return sorted(dict.fromkeys(faults), key=lambda fault: (fault.severity, fault.case))
 
 

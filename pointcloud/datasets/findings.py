@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from pointcloud.datasets.prepared import PreparedScene, digest
+from pointcloud.datasets.readings import Reading, readings_of
 from pointcloud.datasets.scenes import Scene, SceneReader
 from vol3d.datasets.fault import Fault, fault_of, listed
 from vol3d.errors import Vol3dError
@@ -19,6 +20,7 @@ SAMPLE = 20_000
 TURN_STEP_DEG = 2
 MISALIGNED_DEG = 10
 SHARPER = 1.3  # how much better walls must line up turned than as they are, for a scan to be called misaligned
+ODD = ("not finite", "not applied")  # in what a reader noted; its other notes are facts, or `readings` of the file
 MISREADINGS = ("clockwise yaw", "l and w exchanged", "z of the bottom")
 
 
@@ -35,6 +37,7 @@ class Findings:
         points_in_boxes: (K,) how many points each box holds.
         inside: how many points of a sample all boxes hold as they are, and were they meant as each of `MISREADINGS`.
         point_hash: of the coordinates.
+        readings: how the file was understood where it does not say.
     """
 
     scene: str
@@ -46,6 +49,7 @@ class Findings:
     points_in_boxes: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     inside: np.ndarray = field(default_factory=lambda: np.zeros(1 + len(MISREADINGS), np.int64))
     point_hash: str | None = None
+    readings: list[Reading] = field(default_factory=list)
 
     def add(self, severity: Literal["error", "warning"], what: str, do: str) -> None:
         """One more fault."""
@@ -60,9 +64,9 @@ def inspect(reader: SceneReader) -> Findings:
             reader.verify()
         scene = reader.read()
         found.points = len(scene.cloud)
-        if scene.cloud.notes:
-            do = "Look at the scene; `up` and `units` of the data set's settings say how its files are meant."
-            found.add("warning", "; ".join(scene.cloud.notes), do)
+        found.readings = readings_of(reader.name, scene.cloud.notes)
+        if odd := [note for note in scene.cloud.notes if any(word in note for word in ODD)]:
+            found.add("warning", "; ".join(odd), "Look at the scene; export it again if it should be otherwise.")
         _judge_points(scene, found)
         _judge_boxes(scene, found)
     except Vol3dError as error:
