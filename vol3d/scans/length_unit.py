@@ -39,8 +39,8 @@ class Unit:
 def find_unit(points: np.ndarray) -> Unit:
     """The unit of a sample (N, 3) of finite points; metres, not found, where their sizes fit several.
 
-    Rooms are 1 to 6 m high and at most five times as long, few scans in metres are over 100 m high and none 1.5 km, and
-    nearly none in centimetres is 300 m long.
+    Rooms are 1 to 6 m high and at most five times as long: what has a room's form and is higher may be in feet. Few
+    scans in metres are over 100 m high and none 1.5 km, and nearly none in centimetres is 300 m long.
     """
     if not len(points):
         return Unit(1.0, False)
@@ -51,4 +51,5 @@ def find_unit(points: np.ndarray) -> Unit:
         return Unit(0.001, True)
     if not far and 150 <= least <= 600 and most <= 4 * least:
         return Unit(0.01, True)
-    return Unit(1.0, bool(0.5 <= most <= 500 and least < 100))
+    hall = least > 6 and most <= 5 * least
+    return Unit(1.0, bool(0.5 <= most <= 500 and least < 100 and not hall))

@@ -67,11 +67,20 @@ def test_a_usual_room_is_turned_and_scaled(tmp_path: Path, up: str, units: str) 
 
 def test_what_the_points_do_not_tell_is_assumed_aloud(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    for extent, unit in ((1e-3, "assumed"), (700.0, "assumed"), (8.0, "taken as metres")):
+    for extent, unit in ((1e-3, "assumed"), (700.0, "assumed"), (5.0, "taken as metres")):
         np.save(tmp_path / "a.npy", rng.random((3000, 3)) * extent)
         cloud = read_points(tmp_path / "a.npy")
         assert unit in cloud.notes[0] and cloud.xyz[:, 0].max() == pytest.approx(extent, rel=0.01)
         assert "z was assumed to be up" in cloud.notes[1]
+
+
+def test_a_room_higher_than_rooms_are_may_be_in_feet(tmp_path: Path) -> None:
+    points = room(np.random.default_rng(3), (6, 5, 2.7))
+    for metres, found in ((1.0, True), (0.3048, False)):
+        unit = find_unit(points / metres)
+        assert (unit.metres, unit.found) == (1.0, found)
+    street = np.random.default_rng(0).random((3000, 3)) * (80, 60, 9)
+    assert find_unit(street).found
 
 
 def test_one_wall_seen_from_near_is_not_taken_for_a_floor() -> None:
