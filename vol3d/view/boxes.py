@@ -27,11 +27,13 @@ def corners(boxes: np.ndarray) -> np.ndarray:
 def box_lines(boxes: np.ndarray) -> np.ndarray:
     """(N, 12 or 13, 2, 3) float64 ends of each box's lines; the 13th is the heading's tick.
 
-    Boxes that all have a yaw of 0 cannot turn, as in indoor scans with boxes along the axes, and have no tick.
+    Boxes that all have a yaw of 0 cannot turn, as in indoor scans with boxes along the axes, and have no tick; nor have
+    several with one and the same yaw, which lie along the walls of a room that was turned back.
     """
     eight = corners(boxes)
     edges = eight[:, _EDGES]
-    if not (boxes[:, 6] != 0).any():
+    yaw = boxes[:, 6]
+    if (yaw == yaw[:1]).all() and (len(yaw) > 1 or not yaw.any()):
         return edges
     front, rear = eight[:, [0, 3]].mean(axis=1), eight[:, [1, 2]].mean(axis=1)
     tick = np.stack((front, front + _TICK * (front - rear)), axis=1)

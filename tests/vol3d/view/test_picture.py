@@ -118,6 +118,19 @@ def test_a_box_that_can_turn_has_a_tick_at_its_front():
     tick = box_lines(turned)[0, 12]
     np.testing.assert_allclose(tick, [(0, 1, -0.5), (0, 1.6, -0.5)], atol=1e-12)
     assert box_lines(np.zeros((0, 7))).shape == (0, 12, 2, 3)
+    assert box_lines(np.concatenate((still, turned))).shape == (2, 13, 2, 3)
+
+
+def test_boxes_of_a_room_that_was_turned_back_have_no_tick():
+    import torch
+
+    from vol3d.geometry.frames import transform_boxes
+
+    boxes = torch.from_numpy(np.random.default_rng(0).uniform(0.5, 3, (20, 7)).astype(np.float32))
+    boxes[:, 6] = 0
+    back = np.eye(4, dtype=np.float32)
+    back[:2, :2] = np.array([(np.cos(0.3), -np.sin(0.3)), (np.sin(0.3), np.cos(0.3))])
+    assert box_lines(transform_boxes(boxes, torch.from_numpy(back)).numpy()).shape == (20, 12, 2, 3)
 
 
 def test_colours_by_height_class_and_cloud():
