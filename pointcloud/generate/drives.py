@@ -15,9 +15,10 @@ from pathlib import Path
 
 from pointcloud.generate.drives_make import DriveNumber, make_drive
 from pointcloud.generate.drives_tables import MAP, VERSION, write_tables
+from pointcloud.generate.folders import make_folders, refuse_filled
 from vol3d.datasets.index import refuse_other
 from vol3d.datasets.parallel import Progress, over_cases
-from vol3d.errors import UsageError, Vol3dError
+from vol3d.errors import UsageError
 from vol3d.files import explain, lock, read_json, sweep, write_json
 
 MOST = 1000
@@ -50,15 +51,16 @@ def write_drives(
     """
     _check(drives, seed, seconds)
     out, samples = Path(out), int(2 * seconds) + 1
-    _make_folders(out)
+    refuse_filled(out, INDEX)
+    make_folders(out)
     with lock(out):
         sweep(out)
         made_with = {"format": 1, "seed": seed, "samples": samples}
         if (out / INDEX).exists():
             refuse_other(read_json(out / INDEX), made_with, out)
-        elif any((out / "samples/LIDAR_TOP").iterdir()):
-            raise UsageError("the folder holds other sweeps", where=out, do="Choose an empty folder.")
-        write_json(out / INDEX, made_with)
+        write_json(out / INDEX, made_with)  # before all else, so that the next try finds the folder its own
+        below = ("samples/LIDAR_TOP", "sweeps/LIDAR_TOP", VERSION, RECORDS, str(Path(MAP).parent))
+        make_folders(*(out / folder for folder in below))
         numbers = [DriveNumber(seed, number, samples) for number in range(drives)]
         over_cases(partial(write_drive, out=out), numbers, workers, progress)
         write_tables(out, numbers, [read_json(_record(one, out)) for one in numbers])
@@ -90,12 +92,3 @@ def _check(drives: int, seed: int, seconds: float) -> None:
         raise UsageError("not a seed", where="seed", got=seed, wanted="0 or more")
     if not 1 <= seconds <= 15:
         raise UsageError("not a length of a drive", where="seconds", got=seconds, wanted="1 to 15 s")
-
-
-def _make_folders(out: Path) -> None:
-    try:
-        for folder in ("samples/LIDAR_TOP", "sweeps/LIDAR_TOP", VERSION, RECORDS, str(Path(MAP).parent)):
-            (out / folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        do = "Choose another one."
-        raise Vol3dError("cannot make the folder", where=out, got=error.strerror, do=do) from error

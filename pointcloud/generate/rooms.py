@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pointcloud.generate.folders import make_folders, refuse_filled
 from pointcloud.generate.make import FIRST_TEST, RoomNumber, make_room
 from pointcloud.generate.scannet_files import (
     MESH,
@@ -31,7 +32,7 @@ from pointcloud.generate.scannet_files import (
 )
 from vol3d.datasets.index import refuse_other
 from vol3d.datasets.parallel import Progress, over_cases
-from vol3d.errors import UsageError, Vol3dError
+from vol3d.errors import UsageError
 from vol3d.files import lock, read_json, sweep, write_json
 
 SPACING = 0.035  # metres: 25,000 to 80,000 vertices a room
@@ -63,15 +64,15 @@ def write_rooms(
     """
     _check(scenes, seed, spacing)
     out = Path(out)
-    _prepare_folder(out)
+    refuse_filled(out, INDEX)
+    make_folders(out)
     with lock(out):
         sweep(out)
         made_with = {"format": 1, "seed": seed, "spacing": spacing}
         if (out / INDEX).exists():
             refuse_other(read_json(out / INDEX), made_with, out)
-        elif any((out / "scans").iterdir()):
-            raise UsageError("the folder holds other scans", where=out, do="Choose an empty folder.")
-        write_json(out / INDEX, made_with)
+        write_json(out / INDEX, made_with)  # before all else, so that the next try finds the folder its own
+        make_folders(out / "scans", out / "scans_test")
         write_label_map(out / "scannetv2-labels.combined.tsv")
         tests = [FIRST_TEST + number for number in range(-(-scenes // TEST_EVERY))]
         rooms = [RoomNumber(seed, number, spacing) for number in (*range(scenes), *tests)]
@@ -111,12 +112,3 @@ def _check(scenes: int, seed: int, spacing: float) -> None:
         raise UsageError("not a seed", where="seed", got=seed, wanted="0 or more")
     if not FINEST <= spacing <= COARSEST:
         raise UsageError("not a spacing of vertices", where="spacing", got=spacing, wanted=f"{FINEST} to {COARSEST} m")
-
-
-def _prepare_folder(out: Path) -> None:
-    try:
-        for folder in ("scans", "scans_test"):
-            (out / folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        do = "Choose another one."
-        raise Vol3dError("cannot make the folder", where=out, got=error.strerror, do=do) from error

@@ -174,8 +174,8 @@ def test_numbers_out_of_range_are_refused(tmp_path: Path, words: tuple[int, int,
         write_drives(tmp_path, words[0], words[1], 0, None, words[2])
 
 
-def test_a_folder_with_other_sweeps_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "samples/LIDAR_TOP").mkdir(parents=True)
-    (tmp_path / "samples/LIDAR_TOP/a.pcd.bin").write_bytes(b"")
-    with pytest.raises(UsageError, match="the folder holds other sweeps"):
+def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "v1.0-trainval").mkdir()
+    with pytest.raises(UsageError, match=r"the folder holds something else; got v1\.0-trainval"):
         write_drives(tmp_path, 2, 0, 0)
+    assert list(tmp_path.iterdir()) == [tmp_path / "v1.0-trainval"]

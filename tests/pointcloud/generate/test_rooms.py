@@ -140,11 +140,11 @@ def test_rooms_of_another_seed_are_not_mixed_in(rooms):
         write_rooms(rooms, 4, 7, 0, spacing=COARSE)
 
 
-def test_a_folder_with_other_scans_is_left_alone(tmp_path):
-    (tmp_path / "scans" / "scene0000_00").mkdir(parents=True)
-    with pytest.raises(UsageError, match="other scans"):
+def test_a_folder_with_something_else_is_left_alone(tmp_path):
+    (tmp_path / "boxes.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"the folder holds something else; got boxes\.json"):
         write_rooms(tmp_path, 2, 0, 0)
-    assert list((tmp_path / "scans").iterdir()) == [tmp_path / "scans" / "scene0000_00"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "boxes.json"]
 
 
 def test_a_file_in_place_of_the_folder_is_named(tmp_path):
