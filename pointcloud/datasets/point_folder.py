@@ -70,17 +70,17 @@ class PointFolderSettings(Settings):
             return prepared_split(self.root)
         listing = _read_listing(path)
         _refuse_names(listing.class_names, path)
-        faults: list[Fault] = []
-        scenes = {file: self._scene(file, objects, listing, faults) for file, objects in listing.scenes.items()}
         validating = _validating(listing, path)
-        found = _clouds(self.root)
-        faults += _without_entry(found - set(listing.scenes))
-        faults += _missing(self.root, listing.scenes)
-        test = [self._scene(file, None, listing, faults) for file in sorted(found - set(listing.scenes))]
-        faults += _same_name([*scenes.values(), *test])
-        train = tuple(scene for file, scene in scenes.items() if file not in validating)
-        validation = tuple(scene for file, scene in scenes.items() if file in validating)
-        return SceneSplit(self.root.resolve().name, listing.class_names, train, validation, tuple(test), tuple(faults))
+        faults: list[Fault] = []
+        unlisted = sorted(_clouds(self.root) - set(listing.scenes))
+        files = _one_of_each_name(_inside([*listing.scenes, *unlisted], faults), faults)
+        scenes = {file: self._scene(file, listing.scenes.get(file), listing, faults) for file in files}
+        faults += _missing(self.root, [file for file in files if file in listing.scenes])
+        faults += _without_entry(file for file in files if file not in listing.scenes)
+        train = tuple(scenes[file] for file in files if file in listing.scenes and file not in validating)
+        validation = tuple(scenes[file] for file in files if file in validating)
+        test = tuple(scenes[file] for file in files if file not in listing.scenes)
+        return SceneSplit(self.root.resolve().name, listing.class_names, train, validation, test, tuple(faults))
 
     def _scene(self, file: str, objects: Any, listing: Listing, faults: list[Fault]) -> FolderScene:
         """One scene; what is wrong with its objects becomes a fault, and the scene keeps none of them."""
@@ -193,28 +193,35 @@ def _clouds(root: Path) -> set[str]:
         return set()
 
 
+def _inside(files: Iterable[str], faults: list[Fault]) -> list[str]:
+    """The files that lie in the folder; each other becomes a fault and no scene."""
+    inside = []
+    for file in files:
+        if ".." in PurePosixPath(file).parts or PurePosixPath(file).is_absolute():
+            faults.append(Fault(file, "error", f"the path {file} leads out of the folder", "Name files inside it."))
+        else:
+            inside.append(file)
+    return inside
+
+
+def _one_of_each_name(files: Iterable[str], faults: list[Fault]) -> list[str]:
+    """The first file of each name, upper and lower case alike; one fault tells of the others."""
+    groups: dict[str, list[str]] = {}
+    for file in files:
+        groups.setdefault(_name(file).casefold(), []).append(file)
+    for first, *others in groups.values():
+        if others:
+            what = f"{first} has the same name as {listed(others)}"
+            faults.append(Fault(_name(first), "error", what, "Rename or remove all but one: a name is one scene's."))
+    return [group[0] for group in groups.values()]
+
+
 def _missing(root: Path, files: Iterable[str]) -> list[Fault]:
     do = "Copy it there, or remove its entry from the JSON."
-    outside = [file for file in files if ".." in PurePosixPath(file).parts or PurePosixPath(file).is_absolute()]
-    return [
-        *(Fault(_name(f), "error", f"the path {f} leads out of the folder", "Name files inside it.") for f in outside),
-        *(
-            Fault(_name(file), "error", f"the file {root / file} {ABSENT}", do)
-            for file in files
-            if file not in outside and not (root / file).is_file()
-        ),
-    ]
+    absent = [file for file in files if not (root / file).is_file()]
+    return [Fault(_name(file), "error", f"the file {root / file} {ABSENT}", do) for file in absent]
 
 
 def _without_entry(files: Iterable[str]) -> list[Fault]:
     do = "Give it an entry in the JSON, [] if it shows no object; until then it is predicted only."
-    return [Fault(_name(file), "warning", f"{file} has no entry in the JSON", do) for file in sorted(files)]
-
-
-def _same_name(scenes: Sequence[FolderScene]) -> list[Fault]:
-    count = Counter(scene.name.casefold() for scene in scenes)
-    return [
-        Fault(scene.name, "error", f"{scene.path} has the same name as another scene", "Rename one of the files.")
-        for scene in scenes
-        if count[scene.name.casefold()] > 1
-    ]
+    return [Fault(_name(file), "warning", f"{file} has no entry in the JSON", do) for file in files]

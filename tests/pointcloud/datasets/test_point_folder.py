@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pointcloud.datasets.check import check
 from pointcloud.datasets.point_folder import PointFolderSettings
 from tests.pointcloud.datasets.makers import edit_boxes, room, write_ply, write_point_folder
 from vol3d.datasets.fault import Fault
@@ -81,8 +82,6 @@ def test_an_entry_without_its_file_is_an_error(tmp_path: Path) -> None:
     assert fault.case == "room1" and fault.what.endswith("room1.npy does not exist")
     with pytest.raises(DataError, match=r"room1: the file .* does not exist"):
         PointFolderSettings(root=root).split().require()
-    edit_boxes(root, scenes={"../room0.npy": []}, validation=[])
-    assert "leads out of the folder" in faults(root)[-1].what
 
 
 @pytest.mark.parametrize(
@@ -104,10 +103,28 @@ def test_a_wrong_object_is_an_error_of_its_scene_alone(tmp_path: Path, change: d
     assert fault.do == "Correct its entry in the JSON."
 
 
-def test_two_files_of_one_name_are_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("other", "listed"), [("ROOM1.ply", False), ("room1.npz", False), ("room1.npz", True)])
+def test_two_files_of_one_name_are_one_error(tmp_path: Path, other: str, listed: bool) -> None:
     root = write_point_folder(tmp_path)
-    write_ply(root / "ROOM1.ply", room(1).xyz)
-    assert {fault.case for fault in faults(root) if "same name" in fault.what} == {"room1", "ROOM1"}
+    scenes = json.loads((root / "boxes.json").read_text())["scenes"]
+    if other.endswith(".ply"):
+        write_ply(root / other, room(1).xyz)
+    else:
+        np.savez(root / other, points=room(1).xyz)
+    edit_boxes(root, scenes={**scenes, other: []} if listed else scenes)
+    split = PointFolderSettings(root=root, up="z", units="m").split()
+    (fault,) = check(split, 0)
+    assert (fault.case, fault.what) == ("room1", f"room1.npy has the same name as {other}")
+    with pytest.raises(DataError, match="the same name"):
+        split.require()
+
+
+def test_a_path_that_leads_out_of_the_folder_is_one_error(tmp_path: Path) -> None:
+    root = write_point_folder(tmp_path / "mine")
+    scenes = json.loads((root / "boxes.json").read_text())["scenes"]
+    edit_boxes(root, scenes={**scenes, "../out.npy": []}, validation=["room3.npy", "../out.npy"])
+    (fault,) = check(PointFolderSettings(root=root, up="z", units="m").split(), 0)
+    assert (fault.case, fault.what) == ("../out.npy", "the path ../out.npy leads out of the folder")
 
 
 @pytest.mark.parametrize(
