@@ -44,8 +44,9 @@ class Proposals:
     def best(self, class_names: tuple[str, ...]) -> Detections:
         """Every proposal with its best class; scores are objectness times that class's probability. On the CPU."""
         best = self.class_probability.max(dim=-1)
-        values = (self.boxes, best.values * self.objectness, best.indices)
-        return Detections(*(value.detach().cpu().numpy() for value in values), class_names)
+        scores = best.values * self.objectness
+        boxes, scores, labels = (values.detach().cpu() for values in (self.boxes, scores, best.indices))
+        return Detections(boxes.numpy(), scores.numpy(), labels.numpy(), class_names)
 
 
 def of_each_scan(boxes: Tensor, probability: Tensor, objectness: Tensor, points: Sequence[Tensor]) -> list[Proposals]:
