@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pointcloud.metrics.average_precision import RECALLS, AveragePrecision, average_precision
@@ -77,11 +77,13 @@ def test_equal_to_the_original(oracle_root: Path, variant: str):
             assert result.mean_recall == pytest.approx(wanted["AR"], abs=1e-6)
 
 
+@example(seed=210835, ties=True)
 @given(st.integers(0, 2**32 - 1), st.booleans())
 @settings(max_examples=30)
 def test_equal_to_the_slow_twin(seed: int, ties: bool):
     pairs = random_scenes(np.random.default_rng(seed), 4, ties)
-    for result in score(pairs, 0.0, 0.25, 0.5, without_truth="skip"):
+    # Not 0: of boxes that only touch one method may find 1e-17 in common and the other nothing.
+    for result in score(pairs, 1e-6, 0.25, 0.5, without_truth="skip"):
         slow = np.array([slow_average_precision(pairs, label, result.iou) for label in range(3)])
         np.testing.assert_allclose(result.ap, slow[:, 0], atol=1e-12)
         np.testing.assert_allclose(result.recall, slow[:, 1], atol=1e-12)
