@@ -92,7 +92,7 @@ def parse_number(data, at):
     if scale < -308:
         value /= _TENS[308]
         scale = max(scale + 308, -308)
-    value = value / _TENS[-scale] if scale < 0 else value * (_TENS[scale] if scale <= 308 else np.inf)
+    value = value / _TENS[-scale] if scale < 0 else value * (_TENS[scale] if scale <= 308 else np.inf if value else 0.0)
     return (-value if negative else value), at, True
 
 

@@ -23,6 +23,7 @@ from vol3d.config import load_task
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import Batch, Evaluation, Progress, Samples, Task
 from vol3d.errors import DataError, Vol3dError
+from vol3d.files import write_text
 
 CONFIG = """
 model: {name: toy}
@@ -170,7 +171,7 @@ def toy(folder: Path, *overrides: str) -> Task:
     """The toy task, from a configuration file in `folder`."""
     register()
     path = folder / "toy.yaml"
-    path.write_text(CONFIG)
+    write_text(path, CONFIG)  # whole at once: two processes of one run may do so together
     return load_task(path, overrides)
 
 

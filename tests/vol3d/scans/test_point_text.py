@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vol3d.errors import DataError, UsageError
@@ -101,6 +101,7 @@ def test_floats_survive_their_shortest_decimals(rows: list[list[float]]) -> None
     assert np.array_equal(got, np.array(rows, np.float32), equal_nan=True)
 
 
+@example(".0E400")
 @given(st.from_regex(r"[+-]?([0-9]{1,25}(\.[0-9]{0,25})?|\.[0-9]{1,25})([eE][+-]?[0-9]{1,3})?", fullmatch=True))
 def test_decimals_are_within_two_units_of_the_last_place(word: str) -> None:
     (got,) = parse_rows(word.encode(), Path("a")).values
