@@ -38,6 +38,11 @@ class SecondSettings(Settings):
             raise ValueError("widths and strides must be positive")
         return self
 
+    @property
+    def stride(self) -> int:
+        """Cells of the input along a side of a cell of the last map."""
+        return prod(self.strides)
+
 
 class SecondFpnSettings(Settings):
     """The map of every block brought to one resolution and joined; the defaults are PointPillars' on KITTI."""
@@ -82,16 +87,6 @@ def neck_stride(backbone: SecondSettings, neck: SecondFpnSettings) -> int:
     if len(strides) > 1 or min(strides) % 1:
         raise ValueError(f"neck.upsample must bring all maps to one size, got strides {sorted(strides)}")
     return int(min(strides))
-
-
-def check_divisible(cells: tuple[int, int], stride: int) -> None:
-    """Refuses a grid (y, x) that strided maps do not tile: their sizes would differ.
-
-    Raises:
-        ValueError: names the multiple.
-    """
-    if any(n % stride for n in cells):
-        raise ValueError(f"voxels along y and x must be multiples of {stride}, got {cells[0]} and {cells[1]}")
 
 
 class Second(nn.Module):

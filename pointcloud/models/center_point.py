@@ -6,7 +6,6 @@ Yin, Zhou, Krähenbühl, "Center-based 3D Object Detection and Tracking", CVPR 2
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 from typing import Literal
 
 import torch
@@ -15,58 +14,29 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.features import Feature, width
-from pointcloud.models.bev_backbones import (
-    Second,
-    SecondFpn,
-    SecondFpnSettings,
-    SecondSettings,
-    check_divisible,
-    neck_stride,
-)
+from pointcloud.models.bev_backbones import Second, SecondFpn, SecondFpnSettings, neck_stride
+from pointcloud.models.bev_encoder import BevEncoder, BevSettings
 from pointcloud.models.center_head import CenterHead, CenterHeadSettings, CenterOutputs
 from pointcloud.models.center_targets import MapGrid
-from pointcloud.models.sparse_encoder import SparseEncoder, SparseEncoderSettings
-from pointcloud.models.voxel_encoders import (
-    MeanEncoder,
-    PointStack,
-    PointStackSettings,
-    VoxelSettings,
-    encode_voxels,
-)
-from vol3d.engine.settings import Settings
-from vol3d.ops import scatter_to_bev
+from pointcloud.models.voxel_encoders import PointStackSettings
 from vol3d.scans.detections import Detections
 
 
-class CenterPointSettings(Settings):
+class CenterPointSettings(BevSettings):
     """CenterPoint; the defaults are its pillars of 0.2 m on nuScenes but for the tasks, which depend on the classes."""
 
     name: Literal["centerpoint"] = "centerpoint"
-    features: tuple[Feature, ...] = Field(("intensity", "time"), description="what the network sees besides the place")
-    encoder: Literal["pillars", "voxels"] = Field("pillars", description="of points; voxels: means and sparse 3D")
-    voxels: VoxelSettings = VoxelSettings()
     pillars: PointStackSettings = Field(PointStackSettings(widths=(32, 64)), description="where the encoder is pillars")
-    sparse: SparseEncoderSettings = Field(SparseEncoderSettings(), description="where the encoder is voxels")
-    backbone: SecondSettings = SecondSettings()
     neck: SecondFpnSettings = SecondFpnSettings(upsample=(0.5, 1, 2))
     head: CenterHeadSettings = CenterHeadSettings()
 
     @property
     def stride(self) -> int:
         """Voxels along a side of a cell of the head's maps."""
-        return neck_stride(self.backbone, self.neck) * (self.sparse.stride if self.encoder == "voxels" else 1)
+        return self.encoder_stride * neck_stride(self.backbone, self.neck)
 
     @model_validator(mode="after")
     def _check(self) -> CenterPointSettings:
-        nz, ny, nx = self.voxels.grid.shape
-        before = 1
-        if self.encoder == "voxels":
-            before = self.sparse.stride
-            self.sparse.layers(nz)
-        elif nz != 1:
-            raise ValueError(f"pillars must reach over the whole range in z, got {nz} voxels above each other")
-        check_divisible((ny, nx), before * prod(self.backbone.strides))
         _ = self.stride
         return self
 
@@ -105,15 +75,8 @@ class CenterPoint(nn.Module):
     def __init__(self, settings: CenterPointSettings, class_names: tuple[str, ...]) -> None:
         super().__init__()
         self.settings, self.class_names = settings, tuple(class_names)
-        columns = 3 + width(settings.features)
-        self.points: MeanEncoder | PointStack
-        if settings.encoder == "pillars":
-            self.points, self.middle = PointStack(columns, settings.pillars), None
-            channels = self.points.width
-        else:
-            self.points, self.middle = MeanEncoder(columns), SparseEncoder(columns, settings.sparse)
-            channels = settings.sparse.map_width(settings.voxels.grid.shape[0])
-        self.backbone = Second(channels, settings.backbone)
+        self.encoder = BevEncoder(settings)
+        self.backbone = Second(self.encoder.width, settings.backbone)
         self.neck = SecondFpn(settings.backbone.widths, settings.neck)
         self.head = CenterHead(self.neck.width, self.class_names, settings.head)
 
@@ -123,17 +86,10 @@ class CenterPoint(nn.Module):
         Raises:
             DataError: other columns than the features, values that are not finite.
         """
-        settings, grid = self.settings, self.settings.voxels.grid
-        voxels = encode_voxels(clouds, settings.voxels, settings.features, self.points)  # (V, C)
-        if self.middle is None:
-            bev = scatter_to_bev(voxels.features, voxels.coordinates, voxels.samples, grid.shape)
-        else:
-            bev = self.middle(voxels, grid)  # (B, C, Y / 8, X / 8)
-        bev = self.neck(self.backbone(bev))  # (B, C, Y / stride, X / stride)
-        outputs = self.head(bev)
-        low, size = settings.voxels.point_range_m, settings.voxels.voxel_size_m
-        cells = MapGrid((low[0], low[1]), (size[0], size[1]), settings.stride, (bev.shape[2], bev.shape[3]))
-        return CenterPointPrediction(outputs, bev, cells, voxels.left_out)
+        bev, left_out = self.encoder(clouds)  # (B, C, ny, nx) of pillars, an eighth of that of voxels
+        bev = self.neck(self.backbone(bev))  # (B, C, Y, X)
+        grid = self.settings.voxels.map_grid(self.settings.stride)
+        return CenterPointPrediction(self.head(bev), bev, grid, left_out)
 
     def loss(self, prediction: CenterPointPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:
         """Weighted terms; errors as `CenterHead.loss`."""

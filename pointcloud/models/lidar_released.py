@@ -39,6 +39,7 @@ from pointcloud.models.lidar_weights import (
 )
 from pointcloud.models.point_pillars import PointPillarsSettings
 from pointcloud.models.second import SecondDetectorSettings
+from pointcloud.models.sparse_encoder import SparseEncoder
 from pointcloud.models.voxel_encoders import VoxelSettings
 from vol3d.checkpoint import load_strictly, read_weights
 from vol3d.errors import CheckpointError
@@ -217,11 +218,11 @@ def our_weights(model: nn.Module, source: Source) -> dict[str, Tensor]:
     points, encoder, backbone, neck, head = (part(source.tensors, *p) for p in PREFIXES[source.layout])
     known = tuple(prefix for prefixes in PREFIXES[source.layout] for prefix in prefixes)
     found = {name: t for name, t in source.tensors.items() if not name.startswith((*known, *IGNORED))}
-    found |= under("points.", point_stack_weights(points))
-    if hasattr(model, "middle") and model.middle is not None:
-        found |= under("middle.", sparse_encoder_weights(model.middle, encoder))  # type: ignore[arg-type]
-    else:
-        found |= under("middle.", encoder)
+    stem, where = (model.encoder, "encoder.") if isinstance(model, CenterPoint) else (model, "")
+    found |= under(f"{where}points.", point_stack_weights(points))
+    if isinstance(getattr(stem, "middle", None), SparseEncoder):
+        encoder = sparse_encoder_weights(stem.middle, encoder)  # type: ignore[arg-type]
+    found |= under(f"{where}middle.", encoder)
     joint = PREFIXES[source.layout][2] == PREFIXES[source.layout][3]
     blocks = {name: t for name, t in backbone.items() if not joint or not name.startswith("deblocks.")}
     raised = {name: t for name, t in neck.items() if not joint or name.startswith("deblocks.")}

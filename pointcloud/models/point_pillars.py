@@ -5,7 +5,6 @@ Lang et al., "PointPillars: Fast Encoders for Object Detection from Point Clouds
 
 from __future__ import annotations
 
-from math import prod
 from typing import Literal
 
 import torch
@@ -16,15 +15,7 @@ from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.features import Feature, width
 from pointcloud.models.anchor_head import AnchorHead, AnchorHeadSettings, AnchorPrediction
 from pointcloud.models.anchors import nuscenes_anchors
-from pointcloud.models.bev_backbones import (
-    Second,
-    SecondFpn,
-    SecondFpnSettings,
-    SecondSettings,
-    check_divisible,
-    neck_stride,
-)
-from pointcloud.models.center_targets import MapGrid
+from pointcloud.models.bev_backbones import Second, SecondFpn, SecondFpnSettings, SecondSettings, neck_stride
 from pointcloud.models.voxel_encoders import PointStack, PointStackSettings, VoxelSettings, encode_voxels
 from vol3d.engine.settings import Settings
 from vol3d.ops import scatter_to_bev
@@ -63,10 +54,8 @@ class PointPillarsSettings(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> PointPillarsSettings:
-        nz, ny, nx = self.voxels.grid.shape
-        if nz != 1:
-            raise ValueError(f"pillars must reach over the whole range in z, got {nz} voxels above each other")
-        check_divisible((ny, nx), prod(self.backbone.strides))
+        self.voxels.require_pillars()
+        self.voxels.require_multiple(self.backbone.stride)
         _ = self.stride
         return self
 
@@ -104,8 +93,7 @@ class PointPillars(nn.Module):
         voxels = encode_voxels(clouds, settings.voxels, settings.features, self.points)  # (V, C)
         bev = scatter_to_bev(voxels.features, voxels.coordinates, voxels.samples, grid.shape)  # (B, C, ny, nx)
         bev = self.neck(self.backbone(bev))  # (B, C, Y, X)
-        low, size = settings.voxels.point_range_m, settings.voxels.voxel_size_m
-        cells = MapGrid((low[0], low[1]), (size[0], size[1]), settings.stride, (bev.shape[2], bev.shape[3]))
+        cells = settings.voxels.map_grid(settings.stride)
         return AnchorPrediction(self.head(bev), bev, cells, voxels.left_out)
 
     def loss(self, prediction: AnchorPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:

@@ -6,7 +6,6 @@ mmdetection3d (the paper's first version had VoxelNet's voxel features).
 
 from __future__ import annotations
 
-from math import prod
 from typing import Literal
 
 import torch
@@ -23,10 +22,8 @@ from pointcloud.models.bev_backbones import (
     SecondFpn,
     SecondFpnSettings,
     SecondSettings,
-    check_divisible,
     neck_stride,
 )
-from pointcloud.models.center_targets import MapGrid
 from pointcloud.models.sparse_encoder import SparseEncoder, SparseEncoderSettings
 from pointcloud.models.voxel_encoders import MeanEncoder, VoxelSettings, encode_voxels
 from vol3d.engine.settings import Settings
@@ -56,9 +53,8 @@ class SecondDetectorSettings(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> SecondDetectorSettings:
-        nz, ny, nx = self.voxels.grid.shape
-        self.sparse.layers(nz)
-        check_divisible((ny, nx), self.sparse.stride * prod(self.backbone.strides))
+        self.sparse.layers(self.voxels.grid.shape[0])
+        self.voxels.require_multiple(self.sparse.stride * self.backbone.stride)
         _ = self.stride
         return self
 
@@ -97,8 +93,7 @@ class SecondDetector(nn.Module):
         voxels = encode_voxels(clouds, settings.voxels, settings.features, self.points)  # (V, C)
         bev = self.middle(voxels, grid)  # (B, C, ny / 8, nx / 8)
         bev = self.neck(self.backbone(bev))  # (B, C, Y, X)
-        low, size = settings.voxels.point_range_m, settings.voxels.voxel_size_m
-        cells = MapGrid((low[0], low[1]), (size[0], size[1]), settings.stride, (bev.shape[2], bev.shape[3]))
+        cells = settings.voxels.map_grid(settings.stride)
         return AnchorPrediction(self.head(bev), bev, cells, voxels.left_out)
 
     def loss(self, prediction: AnchorPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pointcloud.features import Feature, width
+from pointcloud.models.center_targets import MapGrid
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError, UsageError
 from vol3d.ops import VoxelBlocks, VoxelGrid, VoxelPoints, assign_voxels, voxel_coordinates, voxelize
@@ -45,6 +46,31 @@ class VoxelSettings(Settings):
     def grid(self) -> VoxelGrid:
         """Where the voxels lie."""
         return VoxelGrid(self.voxel_size_m, self.point_range_m)
+
+    def map_grid(self, stride: int) -> MapGrid:
+        """Where the cells of a map lie that are `stride` voxels long and wide."""
+        (x, y, *_), (length, width, _), (_, ny, nx) = self.point_range_m, self.voxel_size_m, self.grid.shape
+        return MapGrid((x, y), (length, width), stride, (ny // stride, nx // stride))
+
+    def require_pillars(self) -> None:
+        """Refuses voxels above each other.
+
+        Raises:
+            ValueError: there are some.
+        """
+        if self.grid.shape[0] != 1:
+            layers = self.grid.shape[0]
+            raise ValueError(f"pillars must reach over the whole range in z, got {layers} voxels above each other")
+
+    def require_multiple(self, stride: int) -> None:
+        """Refuses a grid that maps of this stride do not tile: their sizes would differ.
+
+        Raises:
+            ValueError: names the multiple.
+        """
+        _, ny, nx = self.grid.shape
+        if ny % stride or nx % stride:
+            raise ValueError(f"voxels along y and x must be multiples of {stride}, got {ny} and {nx}")
 
     @model_validator(mode="after")
     def _check(self) -> VoxelSettings:

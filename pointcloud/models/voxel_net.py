@@ -7,7 +7,6 @@ figure 2. The paper trains one network for each class; here every class has anch
 from __future__ import annotations
 
 import math
-from math import prod
 from typing import Literal
 
 import torch
@@ -27,14 +26,7 @@ from pointcloud.models.anchors import (
     match_sample,
     place_anchors,
 )
-from pointcloud.models.bev_backbones import (
-    Second,
-    SecondFpn,
-    SecondFpnSettings,
-    SecondSettings,
-    check_divisible,
-    neck_stride,
-)
+from pointcloud.models.bev_backbones import Second, SecondFpn, SecondFpnSettings, SecondSettings, neck_stride
 from pointcloud.models.center_head import check_targets, to_detections
 from pointcloud.models.center_targets import MapGrid
 from pointcloud.models.voxel_encoders import (
@@ -99,7 +91,7 @@ class VoxelNetSettings(Settings):
     @model_validator(mode="after")
     def _check(self) -> VoxelNetSettings:
         self.layers()
-        check_divisible(self.voxels.grid.shape[1:], prod(self.backbone.strides))
+        self.voxels.require_multiple(self.backbone.stride)
         _ = self.stride
         return self
 
@@ -158,11 +150,10 @@ class VoxelNet(nn.Module):
         dense = dense.unflatten(1, (self.points.width, grid.shape[0]))  # (B, C, nz, ny, nx)
         bev = self.middle(dense).flatten(1, 2)  # (B, 64 * 2, ny, nx)
         bev = self.neck(self.backbone(bev))  # (B, C, ny / 2, nx / 2)
-        b, _, ny, nx = bev.shape
+        b = len(bev)
         scores = self.scores(bev).permute(0, 2, 3, 1).reshape(b, -1, 1).float()
         offsets = self.offsets(bev).permute(0, 2, 3, 1).reshape(b, -1, 7).float()
-        low, size = settings.voxels.point_range_m, settings.voxels.voxel_size_m
-        cells = MapGrid((low[0], low[1]), (size[0], size[1]), settings.stride, (ny, nx))
+        cells = settings.voxels.map_grid(settings.stride)
         outputs = AnchorOutputs(scores, offsets, scores.new_zeros(*scores.shape[:2], 0))
         return AnchorPrediction(outputs, bev, cells, voxels.left_out)
 

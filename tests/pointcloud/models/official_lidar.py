@@ -125,11 +125,12 @@ def export(model: Any, layout: str, *, spconv: int = 1, clockwise: bool = False,
         "OpenPCDet": ("vfe.", "backbone_3d.", "backbone_2d.", "backbone_2d.", "dense_head."),
         "CenterPoint": ("reader.", "backbone.", "neck.", "neck.", "bbox_head."),
     }[layout]
-    for number, linear in enumerate(getattr(model.points, "linears", ())):
+    stem = getattr(model, "encoder", model)
+    for number, linear in enumerate(getattr(stem.points, "linears", ())):
         out.layer(f"{points}pfn_layers.{number}.linear", linear)
-        out.layer(f"{points}pfn_layers.{number}.norm", model.points.norms[number])
-    if getattr(model, "middle", None) is not None:
-        out.encoder(middle, model.middle)
+        out.layer(f"{points}pfn_layers.{number}.norm", stem.points.norms[number])
+    if getattr(stem, "middle", None) is not None:
+        out.encoder(middle, stem.middle)
     out.backbone(backbone, model.backbone)
     center = hasattr(model.head, "shared")
     out.neck(neck, model.neck, layout == "OpenPCDet" or (layout == "mmdetection3d" and not center))

@@ -43,6 +43,14 @@ def test_forward_loss_backward_decode(settings: Any) -> None:
     assert prediction.left_out == (0, 0)
 
 
+def test_the_cells_of_the_map_tile_the_range(settings: Any) -> None:
+    prediction = build(settings)([drive(1)[0]])
+    grid, low, high = prediction.grid, settings.voxels.point_range_m[:2], settings.voxels.point_range_m[3:5]
+    assert grid.shape == tuple(prediction.bev.shape[2:])
+    corners = grid.to_metres(torch.tensor([[0.0, 0.0], [grid.shape[1], grid.shape[0]]]))
+    torch.testing.assert_close(corners, torch.tensor([low, high]))
+
+
 def test_saved_weights_give_the_same_boxes(settings: Any, tmp_path: Any) -> None:
     model, other = build(settings).eval(), build(settings, seed=1).eval()
     torch.save(model.state_dict(), tmp_path / "a.pt")

@@ -141,7 +141,7 @@ def test_halves_are_read_and_counters_may_be_missing(tmp_path: Path) -> None:
         ({"dense_head.heads_list.0.hm.1.bias": None}, "1 missing: head.tasks.0.outputs.heatmap.1.bias"),
         ({"dense_head.dcn.weight": torch.ones(2)}, "1 unexpected: head.dcn.weight"),
         ({"roi_head.weight": torch.ones(2)}, "1 unexpected: roi_head.weight"),
-        ({"backbone_3d.conv1.weight": torch.ones(2)}, "1 unexpected: middle.conv1.weight"),
+        ({"backbone_3d.conv1.weight": torch.ones(2)}, "1 unexpected: encoder.middle.conv1.weight"),
         ({"backbone_2d.blocks.0.1.weight": torch.ones(2)}, "1 other shape: backbone.blocks.0.0.0.weight"),
     ],
 )
