@@ -15,11 +15,10 @@ from pathlib import Path
 
 from pointcloud.generate.drives_make import DriveNumber, make_drive
 from pointcloud.generate.drives_tables import MAP, VERSION, write_tables
-from pointcloud.generate.folders import make_folders, refuse_filled
-from vol3d.datasets.index import refuse_other
+from pointcloud.generate.folders import check_numbers, make_folders, own_folder
 from vol3d.datasets.parallel import Progress, over_cases
 from vol3d.errors import UsageError
-from vol3d.files import explain, lock, read_json, sweep, write_json
+from vol3d.files import explain, read_json, write_json
 
 MOST = 1000
 VALIDATION_EVERY = 5
@@ -49,16 +48,11 @@ def write_drives(
         UsageError: a number is out of range, or `out` holds something else, or drives of another seed or length.
         Vol3dError: another process works in `out`, or it cannot be written.
     """
-    _check(drives, seed, seconds)
+    check_numbers("drives", drives, MOST, seed)
+    if not 1 <= seconds <= 15:
+        raise UsageError("not a length of a drive", where="seconds", got=seconds, wanted="1 to 15 s")
     out, samples = Path(out), int(2 * seconds) + 1
-    refuse_filled(out, INDEX)
-    make_folders(out)
-    with lock(out):
-        sweep(out)
-        made_with = {"format": 1, "seed": seed, "samples": samples}
-        if (out / INDEX).exists():
-            refuse_other(read_json(out / INDEX), made_with, out)
-        write_json(out / INDEX, made_with)  # before all else, so that the next try finds the folder its own
+    with own_folder(out, INDEX, {"format": 1, "seed": seed, "samples": samples}):
         below = ("samples/LIDAR_TOP", "sweeps/LIDAR_TOP", VERSION, RECORDS, str(Path(MAP).parent))
         make_folders(*(out / folder for folder in below))
         numbers = [DriveNumber(seed, number, samples) for number in range(drives)]
@@ -82,13 +76,3 @@ def write_drive(drive: DriveNumber, out: Path) -> None:
 
 def _record(drive: DriveNumber, out: Path) -> Path:
     return out / RECORDS / f"{drive.name}.json"
-
-
-def _check(drives: int, seed: int, seconds: float) -> None:
-    if not 2 <= drives <= MOST:
-        wanted = f"2 to {MOST}: at least one drive to train on and one to validate on"
-        raise UsageError("not a number of drives", where="drives", got=drives, wanted=wanted)
-    if seed < 0:
-        raise UsageError("not a seed", where="seed", got=seed, wanted="0 or more")
-    if not 1 <= seconds <= 15:
-        raise UsageError("not a length of a drive", where="seconds", got=seconds, wanted="1 to 15 s")

@@ -1,7 +1,4 @@
-"""One turn of a spinning scanner with 32 beams on the roof of a car in a street: what it meets first, with noise.
-
-A sweep is taken at one instant, as nuScenes' are after the car's own motion has been taken out of them.
-"""
+"""A car in a street and the scanner with 32 beams on its roof: where both are, where things are, and one sweep."""
 
 from __future__ import annotations
 
@@ -11,16 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pointcloud.datasets.nuscenes_poses import pose_matrices
-from pointcloud.generate.street_cast import BALL, BOX, COLUMNS, CONE, cast, cast_ground
+from pointcloud.generate.street_cast import BALL, BOX, COLUMNS, CONE
 from pointcloud.generate.street_plan import Actor, Fixture, Street
 from pointcloud.generate.street_road import LANE
+from pointcloud.generate.street_scan import Scanner, returns, shoot
 
-BEAMS, TURN_STEPS = 32, 1084
-ELEVATIONS = np.deg2rad(np.linspace(-30.67, 10.67, BEAMS))
-FARTHEST_M = 100.0
-NOISE_M = 0.012
-LOST = 0.02  # share of returns that get lost wherever they come from
-GROUND_ALBEDO = 0.16
+BEAMS = 32
+SCANNER = Scanner(np.deg2rad(np.linspace(-30.67, 10.67, BEAMS)), turn_steps=1084, farthest_m=100.0)
 SLACK = 0.05  # metres by which a box is larger than what it is drawn around
 _MOUNT_TURN = np.array([0.70710678, 0.004, 0.006, -0.70710678])  # x to the right, y ahead, and a little askew
 MOUNT_TURN = tuple(float(number) for number in _MOUNT_TURN / np.linalg.norm(_MOUNT_TURN))
@@ -106,44 +100,9 @@ def scan_sweep(street: Street, solids: np.ndarray, pose: Pose, rng: np.random.Ge
     Args:
         solids: (n, 9) in the world, near or far.
     """
-    local = _beams(float(rng.uniform(0, 2 * np.pi / TURN_STEPS)))
-    turn, place = pose.global_from_lidar[:3, :3], pose.global_from_lidar[:3, 3]
-    rays = local @ turn.T
-    near = np.concatenate([solids, _roof(pose)])
-    near[:, 1:4] -= place
-    size = np.abs(near[:, 4:7]).max(axis=1)
-    near = near[np.hypot(near[:, 1], near[:, 2]) - 1.5 * size < FARTHEST_M]
-    depth, cosine = np.empty(rays.shape[:2]), np.empty(rays.shape[:2])
-    hit = np.full(rays.shape[:2], -1, np.int32)
-    cast_ground(rays, place, street.road.waves, FARTHEST_M, depth, cosine)
-    first = rays[0, int(np.abs(ELEVATIONS).argmin())]
-    cast(rays, float(np.arctan2(first[1], first[0])), near, depth, hit, cosine)
-    albedo = np.where(hit >= 0, near[hit, 8], GROUND_ALBEDO)
-    return _returns(local, depth, albedo * np.sqrt(np.clip(cosine, 0, 1)), rng)
-
-
-def _returns(local: np.ndarray, depth: np.ndarray, light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Points of the beams that come back: the farther and the darker, the fewer."""
-    seen = np.isfinite(depth) & (depth < FARTHEST_M)
-    strength = light[seen] * np.exp(-((depth[seen] / 70) ** 2))
-    kept = rng.random(seen.sum()) < (1 - LOST) * np.clip(strength / 0.012, 0, 1)
-    distance = depth[seen][kept] + rng.normal(0, NOISE_M, kept.sum())
-    points = np.empty((len(distance), 5), np.float32)
-    points[:, :3] = local[seen][kept] * distance[:, None]
-    glow = 255 * 0.45 * light[seen][kept] * np.exp(-distance / 60) * rng.lognormal(0, 0.25, len(distance))
-    points[:, 3] = np.clip(np.floor(glow), 0, 255)
-    points[:, 4] = np.broadcast_to(np.arange(BEAMS), seen.shape)[seen][kept]
-    return points
-
-
-def _beams(phase: float) -> np.ndarray:
-    """Directions (columns, rings, 3) in the scanner's frame; the first column is at azimuth `phase`."""
-    azimuth = phase + np.arange(TURN_STEPS) * 2 * np.pi / TURN_STEPS
-    level, up = np.cos(ELEVATIONS), np.sin(ELEVATIONS)
-    rays = np.empty((TURN_STEPS, BEAMS, 3))
-    rays[..., 0], rays[..., 1] = np.cos(azimuth)[:, None] * level, np.sin(azimuth)[:, None] * level
-    rays[..., 2] = up
-    return rays
+    phase = float(rng.uniform(0, 2 * np.pi / SCANNER.turn_steps))
+    solids = np.concatenate([solids, _roof(pose)])
+    return returns(SCANNER, shoot(SCANNER, phase, street.road.waves, solids, pose.global_from_lidar), rng)
 
 
 def _roof(pose: Pose) -> np.ndarray:

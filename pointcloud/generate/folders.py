@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from vol3d.datasets.fault import listed
+from vol3d.datasets.index import refuse_other
 from vol3d.errors import UsageError, Vol3dError
+from vol3d.files import lock, read_json, sweep, write_json
+
+
+@contextmanager
+def own_folder(out: Path, index: str, made_with: dict[str, Any]) -> Iterator[None]:
+    """Holds the folder `out`, whose file `index` says what its data are made with.
+
+    Raises:
+        UsageError: it holds something else, or data made with something else.
+        Vol3dError: another process works in it, or it cannot be written.
+    """
+    refuse_filled(out, index)
+    make_folders(out)
+    with lock(out):
+        sweep(out)
+        if (out / index).exists():
+            refuse_other(read_json(out / index), made_with, out)
+        write_json(out / index, made_with)  # before all else, so that the next try finds the folder its own
+        yield
 
 
 def refuse_filled(out: Path, index: str) -> None:
@@ -26,3 +49,12 @@ def make_folders(*folders: Path) -> None:
         except OSError as error:
             do = "Choose another one."
             raise Vol3dError("cannot make the folder", where=folder, got=error.strerror, do=do) from error
+
+
+def check_numbers(things: str, count: int, most: int, seed: int) -> None:
+    """Raises UsageError unless `count` is 2 to `most` and `seed` is none below 0."""
+    if not 2 <= count <= most:
+        wanted = f"2 to {most}: at least one to train on and one to validate on"
+        raise UsageError(f"not a number of {things}", where="scenes", got=count, wanted=wanted)
+    if seed < 0:
+        raise UsageError("not a seed", where="seed", got=seed, wanted="0 or more")

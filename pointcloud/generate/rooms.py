@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pointcloud.generate.folders import make_folders, refuse_filled
+from pointcloud.generate.folders import check_numbers, make_folders, own_folder
 from pointcloud.generate.make import FIRST_TEST, RoomNumber, make_room
 from pointcloud.generate.scannet_files import (
     MESH,
@@ -30,10 +30,8 @@ from pointcloud.generate.scannet_files import (
     write_mesh,
     write_segments,
 )
-from vol3d.datasets.index import refuse_other
 from vol3d.datasets.parallel import Progress, over_cases
 from vol3d.errors import UsageError
-from vol3d.files import lock, read_json, sweep, write_json
 
 SPACING = 0.035  # metres: 25,000 to 80,000 vertices a room
 FINEST, COARSEST = 0.01, 0.2
@@ -62,16 +60,11 @@ def write_rooms(
         UsageError: a number is out of range, or `out` holds something else or rooms of another seed or spacing.
         Vol3dError: another process works in `out`, or it cannot be written.
     """
-    _check(scenes, seed, spacing)
+    check_numbers("rooms", scenes, FIRST_TEST, seed)
+    if not FINEST <= spacing <= COARSEST:
+        raise UsageError("not a spacing of vertices", where="spacing", got=spacing, wanted=f"{FINEST} to {COARSEST} m")
     out = Path(out)
-    refuse_filled(out, INDEX)
-    make_folders(out)
-    with lock(out):
-        sweep(out)
-        made_with = {"format": 1, "seed": seed, "spacing": spacing}
-        if (out / INDEX).exists():
-            refuse_other(read_json(out / INDEX), made_with, out)
-        write_json(out / INDEX, made_with)  # before all else, so that the next try finds the folder its own
+    with own_folder(out, INDEX, {"format": 1, "seed": seed, "spacing": spacing}):
         make_folders(out / "scans", out / "scans_test")
         write_label_map(out / "scannetv2-labels.combined.tsv")
         tests = [FIRST_TEST + number for number in range(-(-scenes // TEST_EVERY))]
@@ -102,13 +95,3 @@ def write_room(number: RoomNumber, out: Path) -> None:
         write_segments(temporary / f"{number.name}{SEGMENTS}", number.name, made.segment_of_vertex)
         write_aggregation(temporary / f"{number.name}.aggregation.json", number.name, made.objects)
     temporary.rename(target)
-
-
-def _check(scenes: int, seed: int, spacing: float) -> None:
-    if not 2 <= scenes <= FIRST_TEST:
-        wanted = f"2 to {FIRST_TEST}: at least one room to train on and one to validate on"
-        raise UsageError("not a number of rooms", where="scenes", got=scenes, wanted=wanted)
-    if seed < 0:
-        raise UsageError("not a seed", where="seed", got=seed, wanted="0 or more")
-    if not FINEST <= spacing <= COARSEST:
-        raise UsageError("not a spacing of vertices", where="spacing", got=spacing, wanted=f"{FINEST} to {COARSEST} m")
