@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,18 +35,36 @@ def accumulate(keyframe: np.ndarray, sweeps: Sequence[Sweep], close_m: float = 1
         keyframe: (N, 3 + C); all its points are kept.
         sweeps: with the same columns.
         close_m: points of a sweep with |x| and |y| below this in its own frame are the car itself and left out.
+
+    Raises:
+        ValueError: a sweep has other columns.
     """
-    parts = [_timed(keyframe[:, :3], keyframe, 0.0)]
+    end = len(keyframe)
+    table = np.empty((end + sum(len(sweep.points) for sweep in sweeps), keyframe.shape[1] + 1), np.float32)
+    table[:end, :-1], table[:end, -1] = keyframe, 0.0
     for sweep in sweeps:
-        points = sweep.points[~(np.abs(sweep.points[:, :2]) < close_m).all(axis=1)]
+        if sweep.points.shape[1:] != keyframe.shape[1:]:
+            raise ValueError(f"sweeps must have {keyframe.shape[1]} columns, got {sweep.points.shape}")
         # float64, since the motion between two places in a city is a difference of numbers in the thousands
-        motion = np.asarray(sweep.key_from_sweep, np.float64)
-        xyz = points[:, :3].astype(np.float64) @ motion[:3, :3].T + motion[:3, 3]
-        parts.append(_timed(xyz, points, sweep.seconds))
-    return np.concatenate(parts)
+        motion = np.ascontiguousarray(sweep.key_from_sweep, np.float64)
+        points, close = np.ascontiguousarray(sweep.points), sweep.points.dtype.type(close_m)
+        end += _move(points, motion, np.float32(sweep.seconds), close, table[end:])
+    return table[:end]
 
 
-def _timed(xyz: np.ndarray, points: np.ndarray, seconds: float) -> np.ndarray:
-    table = np.empty((len(points), points.shape[1] + 1), np.float32)
-    table[:, :3], table[:, 3:-1], table[:, -1] = xyz, points[:, 3:], seconds
-    return table
+@njit(nogil=True, cache=True)
+def _move(points, motion, seconds, close, out):  # type: ignore[no-untyped-def]
+    """Writes the points that are not close, moved and timed, into the first rows of `out`; returns how many."""
+    kept, columns = 0, points.shape[1]
+    for i in range(points.shape[0]):
+        x, y, z = points[i, 0], points[i, 1], points[i, 2]
+        if abs(x) < close and abs(y) < close:
+            continue
+        for axis in range(3):
+            turned = motion[axis, 0] * x + motion[axis, 1] * y + motion[axis, 2] * z
+            out[kept, axis] = turned + motion[axis, 3]
+        for column in range(3, columns):
+            out[kept, column] = points[i, column]
+        out[kept, columns] = seconds
+        kept += 1
+    return kept

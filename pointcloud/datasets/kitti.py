@@ -189,8 +189,8 @@ def read_velodyne(path: Path) -> np.ndarray:
         points = np.fromfile(path, "<f4").reshape(-1, COLUMNS)
     except OSError as error:
         raise DataError(f"cannot read the points ({error.strerror})", where=path) from error
-    finite = np.isfinite(points).all(axis=1)
-    return points if finite.all() else points[finite]
+    finite = np.isfinite(points)
+    return points if finite.all() else points[finite.all(axis=1)]
 
 
 def _listed(path: Path) -> list[str]:

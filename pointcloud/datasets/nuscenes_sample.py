@@ -185,5 +185,5 @@ def read_sweep(path: Path) -> np.ndarray:
     except OSError as error:
         do = "Unpack its archive, or set data.sweeps to 1 for keyframes only."
         raise DataError(f"cannot read a sweep ({error.strerror})", where=path, do=do) from error
-    finite = np.isfinite(points).all(axis=1)
-    return points if finite.all() else points[finite]
+    finite = np.isfinite(points)
+    return points if finite.all() else points[finite.all(axis=1)]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from pointcloud.sweeps import Sweep, accumulate
+from tests.reference.sweeps import slow_accumulate
 from vol3d.files import read_json
 
 
@@ -49,6 +50,23 @@ def test_the_car_itself_is_left_out_of_earlier_sweeps_only() -> None:
     table = accumulate(car, [Sweep(car, np.eye(4), 0.1)])
     assert table[:, 3].tolist() == [1, 2, 2]
     assert len(accumulate(car[:0], [])) == 0
+
+
+@pytest.mark.parametrize("sizes", [(40, [30, 0, 50]), (0, [20]), (5, [])])
+def test_the_compiled_loop_equals_its_slow_twin(sizes: tuple[int, list[int]]) -> None:
+    rng = np.random.default_rng(0)
+    count, others = sizes
+    key, *rest = (rng.normal(0, 3, (n, 5)).astype(np.float32) for n in (count, *others))
+    sweeps = [Sweep(points, pose(rng.uniform(-3, 3), [400.0, 1100, 1]), 0.05 * n) for n, points in enumerate(rest)]
+    wanted = slow_accumulate(key, [(one.points, one.key_from_sweep, one.seconds) for one in sweeps], 1.0)
+    np.testing.assert_allclose(accumulate(key, sweeps), wanted, rtol=2e-7)
+    if len(rest) > 1:
+        assert len(wanted) < count + sum(others)  # some were close
+
+
+def test_sweeps_of_other_columns_are_refused() -> None:
+    with pytest.raises(ValueError, match="sweeps must have 5 columns"):
+        accumulate(np.zeros((2, 5), np.float32), [Sweep(np.zeros((3, 6), np.float32), np.eye(4), 0.1)])
 
 
 def pose(yaw: float, place: list[float]) -> np.ndarray:
