@@ -32,7 +32,11 @@ class Entry:
     recipe: str | None = None
 
 
-TASKS = {"segmentation": "medical.task:SegmentationTask", "detection": "pointcloud.task:DetectionTask"}
+TASKS = {
+    "segmentation": "medical.task:SegmentationTask",
+    "detection": "pointcloud.task:DetectionTask",
+    "lidar": "pointcloud.lidar_task:LidarTask",
+}
 
 MODELS = {
     "unetr": Entry("medical.models.unetr:UnetrSettings", "segmentation", "UNETR (WACV 2022), any patch and width"),
@@ -47,6 +51,12 @@ MODELS = {
     ),
     "votenet": Entry("pointcloud.models.vote_net:VoteNetSettings", "detection", "VoteNet (ICCV 2019)"),
     "boxnet": Entry("pointcloud.models.vote_net:BoxNetSettings", "detection", "BoxNet: VoteNet without votes"),
+    "pointpillars": Entry("pointcloud.models.point_pillars:PointPillarsSettings", "lidar", "PointPillars (CVPR 2019)"),
+    "second": Entry("pointcloud.models.second:SecondDetectorSettings", "lidar", "SECOND (Sensors 2018)"),
+    "voxelnet": Entry("pointcloud.models.voxel_net:VoxelNetSettings", "lidar", "VoxelNet (CVPR 2018)"),
+    "centerpoint": Entry(
+        "pointcloud.models.center_point:CenterPointSettings", "lidar", "CenterPoint (CVPR 2021), pillars or voxels"
+    ),
 }
 
 DATASETS = {
@@ -90,21 +100,21 @@ RELEASED = {
     ),
     "centerpoint-pillar": Entry(
         "pointcloud.models.lidar_released:load_center_point_pillar",
-        "detection",
+        "lidar",
         "CenterPoint, pillars of 0.2 m, nuScenes",
     ),
     "centerpoint-voxel": Entry(
         "pointcloud.models.lidar_released:load_center_point_voxel",
-        "detection",
+        "lidar",
         "CenterPoint, voxels of 0.1 m, nuScenes",
     ),
     "centerpoint-voxel-0075": Entry(
-        "pointcloud.models.lidar_released:load_center_point_voxel_0075", "detection", "CenterPoint, 0.075 m, nuScenes"
+        "pointcloud.models.lidar_released:load_center_point_voxel_0075", "lidar", "CenterPoint, 0.075 m, nuScenes"
     ),
     "pointpillars-kitti": Entry(
-        "pointcloud.models.lidar_released:load_point_pillars", "detection", "PointPillars, 3 classes of KITTI"
+        "pointcloud.models.lidar_released:load_point_pillars", "lidar", "PointPillars, 3 classes of KITTI"
     ),
-    "second-kitti": Entry("pointcloud.models.lidar_released:load_second", "detection", "SECOND, 3 classes of KITTI"),
+    "second-kitti": Entry("pointcloud.models.lidar_released:load_second", "lidar", "SECOND, 3 classes of KITTI"),
 }
 """Readers of released weights: `target(path, settings) -> model`."""
 

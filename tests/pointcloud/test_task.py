@@ -72,9 +72,9 @@ def test_from_recipe_to_boxes(tmp_path, recipe, root):
 
 
 def test_more_training_beats_less(tmp_path, recipe):
-    short = train(load_task(recipe, ["train.epochs=1"]), tmp_path / "short")
+    short = train(load_task(recipe, ["train.epochs=1"]).overfit(4), tmp_path / "short")
     words = ["train.epochs=200", "train.batch=6", "train.evaluate_every=200", "optim.lr=5e-3"]
-    longer = train(load_task(recipe, words), tmp_path / "long")
+    longer = train(load_task(recipe, words).overfit(4), tmp_path / "long")
     assert longer.score > 0.25 > short.score
 
 

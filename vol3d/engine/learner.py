@@ -158,8 +158,10 @@ class Learner:
 
 def fresh_model(task: Task, device: torch.device, weights: dict[str, Tensor] | None = None) -> nn.Module:
     """The task's model on the device in the memory format of its settings, with `weights` if there are any."""
-    model = task.model()
-    if weights is not None:
+    if weights is None:
+        model = task.initial_model()
+    else:
+        model = task.model()
         model.load_state_dict(weights)
     model = model.to(device)
     if task.settings.train.channels_last:

@@ -117,6 +117,10 @@ class Task(ABC):
         The engine sums the terms; what they are called is what the log shows.
         """
 
+    def initial_model(self) -> nn.Module:
+        """The model that a new training starts from: `model`, or one that took over weights from elsewhere."""
+        return self.model()
+
     @abstractmethod
     def samples(self) -> Samples:
         """The training split."""

@@ -1,0 +1,162 @@
+"""What all detectors in point clouds have in common as a task: scenes, classes, a person's files, boxes in files."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, ValidationError
+from torch import nn
+
+from pointcloud.datasets.kitti import KittiSettings
+from pointcloud.datasets.nuscenes import NuScenesSettings
+from pointcloud.datasets.point_folder import PointFolderSettings
+from pointcloud.datasets.scannet import ScanNetSettings
+from pointcloud.datasets.scenes import SceneSplit
+from pointcloud.datasets.sun_rgbd import SunRgbdSettings
+from vol3d.engine.settings import RunSettings, Settings
+from vol3d.engine.task import Task
+from vol3d.errors import UsageError
+from vol3d.scans.box_lines import write_box_lines
+from vol3d.scans.detections import Detections
+from vol3d.scans.find_points import BOX_LINES_SUFFIX, find_point_files, points_file_stem
+from vol3d.scans.mesh import sample_surface
+from vol3d.scans.points import PointCloud
+from vol3d.scans.read_points import read_points
+from vol3d.scans.write_detections import write_detections
+
+Axis = Literal["auto", "x", "y", "z", "-x", "-y", "-z"]
+Unit = Literal["auto", "m", "cm", "mm", "ft", "in"]
+Data = ScanNetSettings | SunRgbdSettings | NuScenesSettings | KittiSettings | PointFolderSettings
+
+
+class ReadSettings(Settings):
+    """How a person's files are read and which boxes are written; what is `auto` is found from the file, and told."""
+
+    columns: tuple[str, ...] | None = Field(None, description="names of the columns of a file that does not name them")
+    up: Axis = "auto"
+    units: Unit = "auto"
+    score: float = Field(0.3, ge=0, le=1, description="boxes of a lower score are not written")
+
+
+class CloudSettings(RunSettings):
+    """Everything about a run; a recipe in `configs/` is one of these. Each task says which models and data it has."""
+
+    model: Any
+    data: Any
+    repeat: int = Field(1, ge=1, description="how often an epoch shows each scene")
+    predict: ReadSettings = ReadSettings()
+    class_names: tuple[str, ...] | None = Field(None, description="null: as the data set names them")
+
+
+class CloudTask(Task):
+    """Detection of objects in point clouds, whatever they are of."""
+
+    settings_type: ClassVar[type[RunSettings]] = CloudSettings
+    settings: CloudSettings
+
+    @cached_property
+    def split(self) -> SceneSplit:
+        """The data set's scenes; lists files, reads no points."""
+        split = self.settings.data.split()
+        if self.settings.class_names is not None:
+            self.require_classes(split.class_names, split.name)
+        return split
+
+    def resolved(self) -> CloudSettings:
+        """With the names of the classes filled in."""
+        return self.settings.model_copy(update={"class_names": self.class_names})
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of the labels; there is no background."""
+        return self.settings.class_names or self.split.class_names
+
+    def model(self) -> nn.Module:
+        """The detector with fresh weights, and its loss."""
+        return self.settings.model.build(self.class_names)
+
+    def with_settings(self, settings: CloudSettings) -> CloudTask:
+        """The same kind of problem with other settings."""
+        return type(self)(settings)
+
+    def holding(self, model: nn.Module) -> CloudTask:
+        """With the sizes and the classes of a detector, as released weights bring them."""
+        known = {"model": model.settings, "class_names": model.class_names}
+        return self.with_settings(self.settings.model_copy(update=known))
+
+    @abstractmethod
+    def undistorted(self) -> CloudSettings:
+        """The settings without any distortion or choice of training scenes."""
+
+    def overfit(self, n: int) -> CloudTask:
+        """The first `n` training scenes, undistorted, to train and to validate on."""
+        task, split = self.with_settings(self.undistorted()), self.split.require()
+        task.split = replace(split, train=split.train[:n], validation=split.train[:n])
+        return task
+
+    def on(self, data: Settings, part: Literal["validation", "train", "all"] = "validation") -> CloudTask:
+        """The same problem with the scenes of another data set, whose classes must be these.
+
+        Raises:
+            CheckpointError: the data set has other classes.
+        """
+        if not isinstance(data, Data):
+            raise UsageError("no data set of point clouds", where="data", got=type(data).__name__)
+        task, split = self.with_settings(self.resolved().model_copy(update={"data": data})), data.split()
+        self.require_classes(split.class_names, split.name)
+        chosen = {"validation": split.validation, "train": split.train, "all": split.labelled}[part]
+        task.split = replace(split, validation=chosen)
+        return task
+
+    def with_options(self, options: Mapping[str, Any]) -> CloudTask:
+        """What `settings.predict` has: `columns`, `up`, `units` of the files, the least `score` of what is written."""
+        predict = self.settings.predict
+        known = {name: value for name, value in options.items() if name in type(predict).model_fields}
+        super().with_options({name: value for name, value in options.items() if name not in known})
+        if "columns" in known:
+            known["columns"] = tuple(known["columns"].split(","))
+        known |= {name: known[name].lower().removeprefix("+") for name in ("up", "units") if name in known}
+        try:
+            chosen = type(predict)(**predict.model_dump() | known)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            raise UsageError(fault["msg"], where=f"--{fault['loc'][0]}", got=fault["input"]) from error
+        return self.with_settings(self.settings.model_copy(update={"predict": chosen}))
+
+    def find_inputs(self, paths: Sequence[Path]) -> list[Path]:
+        """Files of points, alone or in folders."""
+        return find_point_files(paths)
+
+    def result_path(self, source: Path, out: Path) -> Path:
+        """`room.ply` -> `out/room.json`."""
+        return out / f"{points_file_stem(source)}.json"
+
+    def read(self, source: Path, points: int) -> PointCloud:
+        """A person's file as the settings of `predict` say; of a mesh so many points of its surface."""
+        choice = self.settings.predict
+        cloud = read_points(source, columns=choice.columns, up=choice.up, units=choice.units)
+        if cloud.faces is None:
+            return cloud
+        return sample_surface(cloud, max(points, len(cloud)), np.random.default_rng(0))
+
+    @abstractmethod
+    def find(self, models: Sequence[nn.Module], source: Path, device: torch.device) -> tuple[Detections, PointCloud]:
+        """The objects of a person's file that are sure enough to be written, and its points."""
+
+    def predict(self, models: Sequence[nn.Module], source: Path, out: Path, device: torch.device) -> dict[str, Any]:
+        """Writes the boxes of one scan as `room.json` and, as lines, `room.boxes.ply`; returns how many of each."""
+        found, cloud = self.find(models, source, device)
+        path = self.result_path(source, out)
+        write_box_lines(path.with_suffix(BOX_LINES_SUFFIX), found, cloud)  # never the name of a scan
+        write_detections(path, found, cloud)
+        names = found.names()
+        told = ", ".join(f"{names.count(name)} {name}" for name in self.class_names if name in names)
+        notes = {"assumed": list(cloud.notes)} if cloud.notes else {}
+        return {"output": str(path), "boxes": len(found), "found": told, **notes}
