@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from pointcloud.similarity import Similarity
 from vol3d.engine.settings import Settings
 from vol3d.geometry import enclosing_axis_aligned
 
@@ -46,7 +47,7 @@ class Points:
     Args:
         xyz: (N, 3) float32 metres.
         features: (N, C) float32, moved with their points; `heights` names the column that is a length.
-        boxes: (K, 7) float32.
+        boxes: (K, 7 or 9) float32.
         labels: (K,) int64.
     """
 
@@ -68,12 +69,11 @@ def augment(scene: Points, points: int, settings: SceneAugmentSettings, rng: np.
         scene = random_cuboid(scene, cuboid, rng)
     if cuboid.when != "last":
         scene = scene.at(choose(len(scene.xyz), points, rng))
-    scene = mirror(scene, rng.random() < settings.flip_x, rng.random() < settings.flip_y)
+    flip_x, flip_y = rng.random() < settings.flip_x, rng.random() < settings.flip_y
     angle = math.radians(settings.rotate_deg) * rng.uniform(-1, 1)
     if settings.quarter_turns:
         angle += math.pi / 2 * rng.integers(4)
-    scene = turn(scene, angle) if angle else scene
-    scene = magnify(scene, rng.uniform(*settings.scale))
+    scene = moved(scene, Similarity(flip_x, flip_y, angle, rng.uniform(*settings.scale)))
     if settings.axis_aligned:
         scene = replace(scene, boxes=enclosing_axis_aligned(torch.from_numpy(scene.boxes)).numpy())
     if cuboid.when == "last":
@@ -113,39 +113,10 @@ def _squarish(edges: np.ndarray, aspect: float) -> bool:
     return any(min(edges[i], edges[j]) / max(edges[i], edges[j]) >= aspect for i, j in pairs)
 
 
-def mirror(scene: Points, x: bool, y: bool) -> Points:
-    """x -> -x and y -> -y; a heading is mirrored with its box."""
-    signs = np.array([-1 if x else 1, -1 if y else 1, 1], dtype=np.float32)
-    boxes = scene.boxes.copy()
-    boxes[:, :3] *= signs
-    if x:
-        boxes[:, 6] = math.pi - boxes[:, 6]
-    if y:
-        boxes[:, 6] = -boxes[:, 6]
-    return replace(scene, xyz=scene.xyz * signs, boxes=_wrapped(boxes))
-
-
-def turn(scene: Points, angle: float) -> Points:
-    """Turned about z by `angle` radians, counter-clockwise."""
-    cosine, sine = math.cos(angle), math.sin(angle)
-    rotation = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]], dtype=np.float32)
-    boxes = scene.boxes.copy()
-    boxes[:, :3] = boxes[:, :3] @ rotation.T
-    boxes[:, 6] += angle
-    return replace(scene, xyz=scene.xyz @ rotation.T, boxes=_wrapped(boxes))
-
-
-def magnify(scene: Points, scale: float) -> Points:
-    """Everything that is a length, times `scale`."""
-    boxes, features = scene.boxes.copy(), scene.features
-    boxes[:, :6] *= scale
-    if scene.heights is not None:
+def moved(scene: Points, how: Similarity) -> Points:
+    """The scene mirrored, turned, magnified and shifted; a feature that is a length grows with it."""
+    features = scene.features
+    if scene.heights is not None and how.scale != 1:
         features = features.copy()
-        features[:, scene.heights] *= scale
-    return replace(scene, xyz=scene.xyz * np.float32(scale), features=features, boxes=boxes)
-
-
-def _wrapped(boxes: np.ndarray) -> np.ndarray:
-    """Yaws in [-pi, pi)."""
-    boxes[:, 6] = (boxes[:, 6] + math.pi) % (2 * math.pi) - math.pi
-    return boxes
+        features[:, scene.heights] *= how.scale
+    return replace(scene, xyz=how.points(scene.xyz), features=features, boxes=how.boxes(scene.boxes))

@@ -50,5 +50,5 @@ def _column(cloud: PointCloud, name: Feature) -> np.ndarray:
             wanted=name,
             do="Use a model that was trained without it, or a file that has it.",
         )
-    values = cloud.columns[name].astype(np.float32).reshape(len(cloud), -1)
+    values = cloud.columns[name].astype(np.float32).reshape(len(cloud), WIDTH[name])
     return (values - MEAN_RGB) / 256 if name == "rgb" else values

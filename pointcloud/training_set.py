@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
 from pointcloud.augment import Points, SceneAugmentSettings, augment, choose
 from pointcloud.datasets.scenes import BoxTargets, Scene, SceneReader
@@ -26,8 +28,51 @@ class Sample:
     name: str
 
 
-class SceneSamples(Samples):
-    """Each scene once in an epoch.
+class CloudSamples(Samples):
+    """Scenes in the order of an epoch, kept in memory while there is room.
+
+    Args:
+        scenes: in a fixed order.
+        features: what the network sees of a point besides its place.
+        order: the scene of each sample of an epoch.
+    """
+
+    def __init__(self, scenes: Sequence[SceneReader], features: Sequence[Feature], order: Sequence[int]) -> None:
+        self.scenes, self.features, self.order = tuple(scenes), tuple(features), tuple(order)
+        self._kept: dict[str, Points] = {}
+        self._taken, self._room = 0, free_memory() // 2
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def name(self, index: int) -> str:
+        """The scene of sample `index`."""
+        return self.scenes[self.order[index]].name
+
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        """Samples -> batch of clouds and targets, one entry each."""
+        return Batch(
+            [sample.cloud for sample in samples],
+            [sample.targets for sample in samples],
+            tuple(sample.name for sample in samples),
+        )
+
+    def scene(self, index: int) -> Points:
+        """The scene of sample `index` as it is; not to be written to."""
+        reader = self.scenes[self.order[index]]
+        if reader.name in self._kept:
+            return self._kept[reader.name]
+        points = to_points(reader.read(), self.features)
+        size = points.xyz.nbytes + points.features.nbytes
+        if self._taken + size <= self._room // _sharing():
+            self._taken += size
+            # A mapped array keeps its file open, and a process may have fewer of these than a data set has scenes.
+            self._kept[reader.name] = points = replace(points, xyz=np.array(points.xyz))
+        return points
+
+
+class SceneSamples(CloudSamples):
+    """Each indoor scene once in an epoch.
 
     Args:
         scenes: in a fixed order.
@@ -45,44 +90,25 @@ class SceneSamples(Samples):
         settings: SceneAugmentSettings,
         repeat: int = 1,
     ) -> None:
-        self.scenes, self.points, self.features = tuple(scenes), points, tuple(features)
-        self.settings, self.repeat = settings, repeat
-        self._kept: dict[str, Points] = {}
-        self._room = free_memory() // 2
-
-    def __len__(self) -> int:
-        return len(self.scenes) * self.repeat
-
-    def name(self, index: int) -> str:
-        """The scene of sample `index`."""
-        return self.scenes[index % len(self.scenes)].name
+        super().__init__(scenes, features, tuple(range(len(scenes))) * repeat)
+        self.points, self.settings = points, settings
 
     def sample(self, index: int, rng: np.random.Generator) -> Sample:
-        """Scene `index` (modulo their number), distorted with draws of `rng`."""
-        name = self.name(index)
-        scene = augment(self._read(index % len(self.scenes)), self.points, self.settings, rng)
+        """Sample `index`, distorted with draws of `rng`."""
+        scene = augment(self.scene(index), self.points, self.settings, rng)
         cloud = torch.from_numpy(np.concatenate([scene.xyz, scene.features], axis=1))
-        targets = BoxTargets(torch.from_numpy(scene.boxes), torch.from_numpy(scene.labels))
-        return Sample(cloud, targets, name)
+        return Sample(cloud, box_targets(scene), self.name(index))
 
-    def collate(self, samples: Sequence[Sample]) -> Batch:
-        """Samples -> batch of clouds and targets, one entry each."""
-        return Batch(
-            [sample.cloud for sample in samples],
-            [sample.targets for sample in samples],
-            tuple(sample.name for sample in samples),
-        )
 
-    def _read(self, index: int) -> Points:
-        name = self.scenes[index].name
-        if name in self._kept:
-            return self._kept[name]
-        points = to_points(self.scenes[index].read(), self.features)
-        self._room -= points.xyz.nbytes + points.features.nbytes
-        if self._room > 0:
-            # A mapped array keeps its file open, and a process may have fewer of these than a data set has scenes.
-            self._kept[name] = points = replace(points, xyz=np.array(points.xyz))
-        return points
+def _sharing() -> int:
+    """Processes on this machine that keep scenes of their own: data-loader workers times the run's local processes."""
+    worker = get_worker_info()
+    return (worker.num_workers if worker else 1) * int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+
+
+def box_targets(scene: Points) -> BoxTargets:
+    """The boxes of a scene as a loss wants them."""
+    return BoxTargets(torch.from_numpy(scene.boxes), torch.from_numpy(scene.labels))
 
 
 def to_points(scene: Scene, features: Sequence[Feature]) -> Points:

@@ -14,11 +14,10 @@ from pointcloud.augment import (
     SceneAugmentSettings,
     augment,
     choose,
-    magnify,
-    mirror,
+    moved,
     random_cuboid,
-    turn,
 )
+from pointcloud.similarity import Similarity
 from vol3d.geometry import points_in_boxes
 
 ALL = SceneAugmentSettings(
@@ -48,7 +47,7 @@ def members(scene):
 @given(st.integers(0, 20), st.booleans(), st.booleans(), st.floats(-4, 4), st.floats(0.5, 2))
 def test_points_stay_in_their_boxes(seed, x, y, angle, scale):
     before = scene(seed)
-    after = magnify(turn(mirror(before, x, y), angle), scale)
+    after = moved(before, Similarity(x, y, angle, scale))
     grown = after.boxes.copy()
     grown[:, 3:6] += 1e-4
     shrunk = after.boxes.copy()
@@ -62,14 +61,14 @@ def test_points_stay_in_their_boxes(seed, x, y, angle, scale):
 def test_a_mirrored_heading_points_the_mirrored_way():
     one = Points(np.zeros((1, 3), np.float32), np.zeros((1, 0), np.float32), np.zeros((1, 7), np.float32), np.zeros(1))
     one.boxes[0, 3:] = [2, 1, 1, 0.3]
-    assert mirror(one, True, False).boxes[0, 6] == pytest.approx(math.pi - 0.3)
-    assert mirror(one, False, True).boxes[0, 6] == pytest.approx(-0.3)
-    assert mirror(one, True, True).boxes[0, 6] == pytest.approx(0.3 - math.pi)
+    assert moved(one, Similarity(True, False)).boxes[0, 6] == pytest.approx(math.pi - 0.3)
+    assert moved(one, Similarity(False, True)).boxes[0, 6] == pytest.approx(-0.3)
+    assert moved(one, Similarity(True, True)).boxes[0, 6] == pytest.approx(0.3 - math.pi)
 
 
 def test_heights_grow_with_the_scene_and_other_features_do_not():
     before = scene()
-    after = magnify(before, 1.5)
+    after = moved(before, Similarity(scale=1.5))
     assert np.allclose(after.features[:, 0], before.features[:, 0] * 1.5)
     assert np.array_equal(after.features[:, 1], before.features[:, 1])
 

@@ -26,12 +26,13 @@ def cloud(points=50, seed=0):
 class Reader:
     name: str
     reads: int = 0
+    points: int = 50
 
     def read(self):
         self.reads += 1
         boxes = np.array([[0, 0, 0, 1, 1, 1, 0]], dtype=np.float32)
         truth = Detections(boxes, np.ones(1, np.float32), np.zeros(1, np.int64), ("box",))
-        return Scene(self.name, cloud(seed=int(self.name)), truth)
+        return Scene(self.name, cloud(self.points, seed=int(self.name)), truth)
 
 
 def test_a_batch_has_one_cloud_and_one_target_of_each_scene():
@@ -51,6 +52,25 @@ def test_a_scene_is_read_once_while_memory_allows(monkeypatch):
         samples.sample(0, np.random.default_rng(0))
         tight.sample(0, np.random.default_rng(0))
     assert kept.reads == 1 and poor.reads == 3
+
+
+def test_a_scene_too_large_to_keep_takes_no_room_from_others(monkeypatch):
+    monkeypatch.setattr(training_set, "free_memory", lambda: 2 * 50 * 12 + 2)
+    small, large = Reader("0"), Reader("1", points=500)
+    samples = SceneSamples([large, small], 20, (), SceneAugmentSettings())
+    for index in (0, 1, 0, 1):
+        samples.sample(index, np.random.default_rng(0))
+    assert (large.reads, small.reads) == (2, 1)
+
+
+def test_processes_that_each_keep_scenes_share_the_memory(monkeypatch):
+    monkeypatch.setattr(training_set, "free_memory", lambda: 2 * 50 * 12 + 2)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    one = Reader("0")
+    samples = SceneSamples([one], 20, (), SceneAugmentSettings())
+    for _ in range(2):
+        samples.sample(0, np.random.default_rng(0))
+    assert one.reads == 2
 
 
 def test_features_are_scaled_as_the_papers_scale_them():

@@ -1,0 +1,48 @@
+"""Training scenes of a LiDAR as samples: read once while memory allows, distorted anew each time, cut to a range."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from pointcloud.class_balance import balanced, labels_of
+from pointcloud.datasets.scenes import SceneReader
+from pointcloud.features import Feature
+from pointcloud.lidar_augment import LidarAugmentSettings, Range, augment, in_range
+from pointcloud.training_set import CloudSamples, Sample, box_targets
+
+
+class LidarSamples(CloudSamples):
+    """Each scene once in an epoch, or with `balance` each class as often as any other.
+
+    Args:
+        scenes: in a fixed order.
+        features: what the network sees of a point besides its place.
+        point_range_m: where it looks: x y z of the lowest corner, then of the highest.
+        augment: the distortions.
+        balance: class-balanced sampling, see `class_balance`.
+        repeat: how often an epoch shows each scene.
+    """
+
+    def __init__(
+        self,
+        scenes: Sequence[SceneReader],
+        features: Sequence[Feature],
+        point_range_m: Range,
+        augment: LidarAugmentSettings,
+        balance: bool = False,
+        repeat: int = 1,
+    ) -> None:
+        order = balanced([labels_of(scene) for scene in scenes]) if balance else np.arange(len(scenes))
+        super().__init__(scenes, features, np.tile(order, repeat).tolist())
+        self.point_range_m, self.augment = point_range_m, augment
+
+    def sample(self, index: int, rng: np.random.Generator) -> Sample:
+        """Sample `index`, distorted with draws of `rng`; its points in random order, since voxels have room for few."""
+        scene = augment(self.scene(index), self.augment, rng)
+        scene = in_range(scene, self.point_range_m)
+        cloud = np.concatenate([scene.xyz, scene.features], axis=1)
+        cloud = cloud.take(rng.permutation(len(cloud)), axis=0)
+        return Sample(torch.from_numpy(cloud), box_targets(scene), self.name(index))
