@@ -69,14 +69,17 @@ class Objective(nn.Module):
 
 
 class Learner:
-    """Everything that an optimiser step changes."""
+    """Everything that an optimiser step changes; `kept` is what is evaluated and saved of the `model` that learns."""
 
     def __init__(self, task: Task, group: Processes, weights: dict[str, Tensor] | None = None) -> None:
         self.settings: RunSettings = task.settings
         self.group = group
         train = self.settings.train
         torch.manual_seed(train.seed)
-        self.model = fresh_model(task, group.device, weights)
+        self.kept = _placed(task.initial_model() if weights is None else task.model(), task, group.device)
+        self.model = task.trainee(self.kept).to(group.device)
+        if weights is not None:
+            self.model.load_state_dict(weights)
         self.is_sharded = train.shard and group.count > 1
         if self.is_sharded:
             sharding.shard(self.model, group)
@@ -85,7 +88,7 @@ class Learner:
             self.objective = DistributedDataParallel(self.objective)
         self.optimizer = make_optimizer(self.model, self.settings.optim)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=train.amp == "fp16")
-        self.ema = Ema(self.model, train.ema) if train.ema is not None else None
+        self.ema = Ema(self.kept, train.ema) if train.ema is not None else None
         self.model.train()
 
     def step(self, batches: Iterable[tuple[Batch, float]], step: int, total: int) -> StepResult:
@@ -120,7 +123,7 @@ class Learner:
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         if self.ema:
-            self.ema.update(self.model, step)
+            self.ema.update(self.kept, step)
 
     def _without_sync(self, more_to_come: bool) -> AbstractContextManager[Any]:
         if self.is_sharded:
@@ -131,7 +134,7 @@ class Learner:
 
     def best_weights(self) -> dict[str, Tensor]:
         """Weights to evaluate, whole and on the CPU; all processes must call it together."""
-        return full_state(self.model, self.ema.averages if self.ema else None)
+        return full_state(self.kept, self.ema.averages if self.ema else None)
 
     def state(self) -> dict[str, Any]:
         """Everything of it for the resume point; all processes must call it together."""
@@ -156,13 +159,14 @@ class Learner:
         self.scaler.load_state_dict(state["scaler"])
 
 
-def fresh_model(task: Task, device: torch.device, weights: dict[str, Tensor] | None = None) -> nn.Module:
-    """The task's model on the device in the memory format of its settings, with `weights` if there are any."""
-    if weights is None:
-        model = task.initial_model()
-    else:
-        model = task.model()
-        model.load_state_dict(weights)
+def fresh_model(task: Task, device: torch.device, weights: dict[str, Tensor]) -> nn.Module:
+    """The task's model with `weights`, on the device in the memory format of its settings."""
+    model = task.model()
+    model.load_state_dict(weights)
+    return _placed(model, task, device)
+
+
+def _placed(model: nn.Module, task: Task, device: torch.device) -> nn.Module:
     model = model.to(device)
     if task.settings.train.channels_last:
         _to_channels_last(model)

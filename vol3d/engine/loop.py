@@ -74,8 +74,9 @@ def train(
 def _about(task: Task, group: Processes, overfit: int | None) -> dict[str, Any]:
     """What the resume point says about itself; `run` is what must not change between a stop and its resume."""
     about = checkpoint.describe(task)
+    del about["settings"]
     about["run"] = {
-        **about.pop("settings"),
+        **task.recipe().model_dump(mode="json"),
         "class_names": about["class_names"],
         "processes": group.count,
         "overfit": overfit,
@@ -123,7 +124,7 @@ class _Run:
         self.loader = Loader(self.samples, self.plan, self.group.rank, start, self.total, self.settings.workers)
         self.log = stack.enter_context(Log(self.folder, start, self.total)) if self.group.is_main else None
         if self.group.is_main:
-            files.write_text(self.folder / "config.yaml", dump(self.task.resolved()))
+            files.write_text(self.folder / "config.yaml", dump(self.task.recipe()))
         self.last: Evaluation | None = None
         self.stop = stack.enter_context(StopRequest())
         self._train()

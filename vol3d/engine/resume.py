@@ -16,7 +16,10 @@ from vol3d.errors import CheckpointError, UsageError
 LAST = "last.pt"
 FORMAT = 1
 # What may change between a stop and its resume: it decides where and how fast the run works, not what it learns.
-HARMLESS = {"train.workers", "train.save_every_s", "train.evaluate_every", "data.root"}
+HARMLESS = {
+    *("train.workers", "train.save_every_s", "train.evaluate_every", "data.root"),
+    *("distill.teacher", "distill.cache"),  # the teacher's fingerprint tells whether it is the same
+}
 _MARK = b"\nvol3d-sha256:"
 _TRAILER = len(_MARK) + 64
 

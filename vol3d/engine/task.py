@@ -105,6 +105,10 @@ class Task(ABC):
         """
         return self.settings
 
+    def recipe(self) -> RunSettings:
+        """The settings that decide what a run learns: its `config.yaml`, and what may not change before it goes on."""
+        return self.resolved()
+
     @property
     @abstractmethod
     def class_names(self) -> tuple[str, ...]:
@@ -120,6 +124,13 @@ class Task(ABC):
     def initial_model(self) -> nn.Module:
         """The model that a new training starts from: `model`, or one that took over weights from elsewhere."""
         return self.model()
+
+    def trainee(self, model: nn.Module) -> nn.Module:
+        """What the training steps: `model`, or a module that holds it and adds to its loss.
+
+        Further weights of such a module are learnt and resumed with the model's, and are in no checkpoint.
+        """
+        return model
 
     @abstractmethod
     def samples(self) -> Samples:
