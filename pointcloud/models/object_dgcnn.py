@@ -1,241 +1,105 @@
-"""Object DGCNN's transformer and head: queries that look at a bird's-eye-view map and talk along a dynamic graph.
+"""Object DGCNN: a map seen from above, queries that look at it and talk along a graph, a set of boxes.
 
-Wang and Solomon, "Object DGCNN: 3D Object Detection using Dynamic Graphs", NeurIPS 2021, section 3. In: feature maps
-(B, C, y, x) of several sizes that cover the same ground. Out: a set of boxes, without suppression of duplicates.
-
-The released weights were trained with each query joined to the 16 farthest others: `neighbours="farthest"`.
+Wang and Solomon, "Object DGCNN: 3D Object Detection using Dynamic Graphs", NeurIPS 2021, section 3. What the
+queries do is in `object_dgcnn_head`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor, nn
 
-from pointcloud.box_code import BOX, decode_boxes
 from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.models.deformable import DeformableAttention, Size, cell_centers, embed_places
-from pointcloud.models.graph import DynamicGraph, Neighbours
-from pointcloud.models.transformer import FeedForward
-from pointcloud.object_dgcnn_losses import ObjectDgcnnLossSettings, object_dgcnn_loss
+from pointcloud.models.bev_backbones import VOXEL_BACKBONE, Fpn, FpnSettings, Second
+from pointcloud.models.bev_encoder import BevEncoder, BevSettings
+from pointcloud.models.object_dgcnn_head import ObjectDgcnnHead, ObjectDgcnnHeadSettings, QueryOutputs
+from pointcloud.models.voxel_encoders import VoxelSettings
 from pointcloud.predicted_set import PredictedSet
-from vol3d.engine.settings import Settings
-from vol3d.errors import DataError
-from vol3d.geometry import nms_rotated
 from vol3d.scans.detections import Detections
 
-PRIOR = 0.01
-"""Probability of every class before the first step (Lin et al., ICCV 2017, section 3.3)."""
 
+class ObjectDgcnnSettings(BevSettings):
+    """Object DGCNN; the defaults are its pillars on nuScenes, `on_voxels()` has the other published network."""
 
-class ObjectDgcnnHeadSettings(Settings):
-    """The defaults are the paper's for nuScenes."""
+    name: Literal["object_dgcnn"] = "object_dgcnn"
+    neck: FpnSettings = FpnSettings()
+    head: ObjectDgcnnHeadSettings = ObjectDgcnnHeadSettings()
 
-    area_m: tuple[float, float, float, float] = Field(
-        (-51.2, -51.2, 51.2, 51.2), description="ground that the maps cover: lowest x and y, highest x and y"
-    )
-    levels: int = Field(4, ge=1, description="feature maps")
-    width: int = Field(256, ge=4, description="channels of the maps, length of a query")
-    heads: int = Field(8, ge=1, description="of every attention")
-    points: int = Field(4, ge=1, description="places where each head looks at each map")
-    encoder_layers: int = Field(2, ge=0)
-    decoder_layers: int = Field(6, ge=1)
-    ffn: int = Field(512, ge=1, description="width inside the feed-forward steps")
-    dropout: float = Field(0.1, ge=0, lt=1)
-    queries: int = Field(300, ge=1, description="boxes that can be found in one cloud")
-    neighbour_count: int = Field(16, ge=1, description="edges of each query in the graph")
-    neighbours: Neighbours = Field("nearest", description="farthest: as the released weights were trained")
-    velocity: bool = Field(True, description="whether boxes carry a velocity")
-    max_detections: int = Field(300, ge=1, description="pairs of query and class that are detections, the surest")
-    center_z_m: tuple[float, float] = Field((-10.0, 10.0), description="detections beyond these heights are left out")
-    nms_iou: float | None = Field(
-        None, ge=0, le=1, description="null: none, as in the paper; else boxes of a class overlap by this much at most"
-    )
-    loss: ObjectDgcnnLossSettings = ObjectDgcnnLossSettings()
+    @classmethod
+    def on_voxels(cls) -> ObjectDgcnnSettings:
+        """Voxels of 0.1 x 0.1 x 0.2 m, sparse 3D convolutions."""
+        voxels = VoxelSettings(voxel_size_m=(0.1, 0.1, 0.2), max_points=10, max_voxels=120000)
+        return cls(encoder="voxels", voxels=voxels, backbone=VOXEL_BACKBONE)
 
     @model_validator(mode="after")
-    def _check(self) -> ObjectDgcnnHeadSettings:
-        if self.width % self.heads or self.width % 4:
-            raise ValueError(f"width must be a multiple of heads and of 4, got {self.width} and {self.heads}")
-        if self.area_m[0] >= self.area_m[2] or self.area_m[1] >= self.area_m[3]:
-            raise ValueError(f"area_m must be lowest x and y, highest x and y, got {self.area_m}")
+    def _check(self) -> ObjectDgcnnSettings:
+        width, heads = self.neck.width, self.head.heads
+        if width % heads or width % 4:
+            raise ValueError(f"neck.width must be a multiple of head.heads and of 4, got {width} and {heads}")
+        if self.neck.levels < len(self.backbone.widths):
+            raise ValueError(f"neck.levels must be {len(self.backbone.widths)} at least: the backbone's blocks")
         return self
 
-
-class EncoderLayer(nn.Module):
-    """Cells of the maps look at places round themselves in all maps; each step is added, then normalised."""
-
-    def __init__(self, settings: ObjectDgcnnHeadSettings) -> None:
-        super().__init__()
-        w = settings.width
-        self.norm1, self.norm2 = nn.LayerNorm(w), nn.LayerNorm(w)
-        self.attention = DeformableAttention(w, settings.heads, settings.levels, settings.points)
-        self.feed_forward = FeedForward(w, settings.ffn, settings.dropout)
-        self.dropout = nn.Dropout(settings.dropout)
-
-    def forward(
-        self,
-        cells: Float[Tensor, "b cells w"],
-        position: Float[Tensor, "cells w"],
-        sizes: Sequence[Size],
-        centers: Float[Tensor, "1 cells 2"],
-    ) -> Float[Tensor, "b cells w"]:
-        cells = self.norm1(cells + self.dropout(self.attention(cells + position, cells, sizes, centers)))
-        return self.norm2(cells + self.dropout(self.feed_forward(cells)))
-
-
-class DecoderLayer(nn.Module):
-    """Queries hear from their neighbours in the graph, then look at the maps round their reference points."""
-
-    def __init__(self, settings: ObjectDgcnnHeadSettings) -> None:
-        super().__init__()
-        w = settings.width
-        self.norm1, self.norm2, self.norm3 = nn.LayerNorm(w), nn.LayerNorm(w), nn.LayerNorm(w)
-        self.graph = DynamicGraph(w, settings.neighbour_count, settings.neighbours)
-        self.attention = DeformableAttention(w, settings.heads, settings.levels, settings.points)
-        self.feed_forward = FeedForward(w, settings.ffn, settings.dropout)
-        self.dropout = nn.Dropout(settings.dropout)
-
-    def forward(
-        self,
-        x: Float[Tensor, "b q w"],
-        position: Float[Tensor, "q w"],
-        cells: Float[Tensor, "b cells w"],
-        sizes: Sequence[Size],
-        reference: Float[Tensor, "b q 2"],
-    ) -> Float[Tensor, "b q w"]:
-        x = self.norm1(x + self.dropout(self.graph(x + position)))
-        x = self.norm2(x + self.dropout(self.attention(x + position, cells, sizes, reference)))
-        return self.norm3(x + self.dropout(self.feed_forward(x)))
+    def build(self, class_names: tuple[str, ...]) -> ObjectDgcnn:
+        """The network with fresh weights."""
+        return ObjectDgcnn(self, class_names)
 
 
 @dataclass(frozen=True, eq=False)
 class ObjectDgcnnPrediction:
-    """What the queries say after each decoder layer; the last layer is the result.
+    """A set of boxes.
 
-    class_logits: of each class, before the sigmoid.
-    code: of the boxes, see `pointcloud.box_code`; 10 columns with velocities.
+    outputs: what the queries say after each decoder layer.
+    maps: (B, C, Y, X) that they looked at, finest first.
+    left_out: voxels of each cloud that were beyond the limit.
     """
 
-    class_logits: Float[Tensor, "layers b q classes"]
-    code: Float[Tensor, "layers b q d"]
-
-    @property
-    def boxes(self) -> Float[Tensor, "layers b q c"]:
-        """`x y z l w h yaw [vx vy]`, metres, radians, metres a second."""
-        return decode_boxes(self.code)
+    outputs: QueryOutputs
+    maps: tuple[Float[Tensor, "b c _y _x"], ...]
+    left_out: tuple[int, ...]
 
     def as_set(self) -> PredictedSet:
         """For distillation, of all layers."""
-        velocity = self.code[..., BOX:] if self.code.shape[-1] > BOX else None
-        return PredictedSet(self.class_logits, self.code[..., :BOX], velocity)
+        return self.outputs.as_set()
 
 
-class ObjectDgcnnHead(nn.Module):
-    """Feature maps to a set of boxes.
+class ObjectDgcnn(nn.Module):
+    """Encoder, backbone, feature pyramid, queries.
 
     Args:
         settings: sizes.
         class_names: without a background.
     """
 
-    def __init__(self, settings: ObjectDgcnnHeadSettings, class_names: tuple[str, ...]) -> None:
+    def __init__(self, settings: ObjectDgcnnSettings, class_names: tuple[str, ...]) -> None:
         super().__init__()
-        w, columns = settings.width, BOX + 2 * settings.velocity
         self.settings, self.class_names = settings, tuple(class_names)
-        self.level_embedding = nn.Parameter(torch.randn(settings.levels, w))
-        self.encoder = nn.ModuleList(EncoderLayer(settings) for _ in range(settings.encoder_layers))
-        self.queries = nn.Parameter(torch.randn(settings.queries, 2 * w))
-        self.reference = nn.Linear(w, 2)
-        self.decoder = nn.ModuleList(DecoderLayer(settings) for _ in range(settings.decoder_layers))
-        self.class_heads = nn.ModuleList(_class_head(w, len(self.class_names)) for _ in self.decoder)
-        self.box_heads = nn.ModuleList(_box_head(w, columns) for _ in self.decoder)
-        nn.init.xavier_uniform_(self.reference.weight)
-        nn.init.zeros_(self.reference.bias)
+        low_x, low_y, _, high_x, high_y, _ = settings.voxels.point_range_m
+        self.encoder = BevEncoder(settings)
+        self.backbone = Second(self.encoder.width, settings.backbone)
+        self.neck = Fpn(settings.backbone.widths, settings.neck)
+        self.head = ObjectDgcnnHead(settings.head, self.class_names, settings.neck, (low_x, low_y, high_x, high_y))
 
-    def forward(self, maps: Sequence[Float[Tensor, "b w _y _x"]]) -> ObjectDgcnnPrediction:
-        """What stands on the ground that the maps show; rows of a map go along y, columns along x.
+    def forward(self, clouds: list[Tensor]) -> ObjectDgcnnPrediction:
+        """What is in the clouds (N_i, 3 + C): coordinates in metres with z up, then the settings' features.
 
         Raises:
-            DataError: another number of maps, or of channels, than the settings say.
+            DataError: other columns than the features, values that are not finite.
         """
-        self._check(maps)
-        sizes = [(x.shape[2], x.shape[3]) for x in maps]
-        cells = torch.cat([x.flatten(2).transpose(1, 2) for x in maps], dim=1)  # (B, cells, W)
-        position, centers = self._places(sizes, cells.device)  # (cells, W), (1, cells, 2)
-        for layer in self.encoder:
-            cells = layer(cells, position, sizes, centers)
-        position, content = self.queries.chunk(2, dim=1)  # (Q, W) each
-        x = content.expand(len(cells), -1, -1)
-        reference = self.reference(position).float().sigmoid().expand(len(cells), -1, -1)  # (B, Q, 2)
-        logits, codes = [], []
-        for layer, class_head, box_head in zip(self.decoder, self.class_heads, self.box_heads, strict=True):
-            x = layer(x, position, cells, sizes, reference)  # (B, Q, W)
-            logits.append(class_head(x).float())
-            raw = box_head(x).float()
-            center = (raw[..., :2] + reference.logit(eps=1e-5)).sigmoid()  # refined from layer to layer
-            codes.append(torch.cat([self._metres(center), raw[..., 2:]], dim=-1))
-            reference = center.detach()
-        return ObjectDgcnnPrediction(torch.stack(logits), torch.stack(codes))
+        bev, left_out = self.encoder(clouds)  # (B, C, ny, nx) of pillars, an eighth of that of voxels
+        maps = self.neck(self.backbone(bev))  # levels of (B, W, Y, X)
+        return ObjectDgcnnPrediction(self.head(maps), tuple(maps), left_out)  # Q queries
 
     def loss(self, prediction: ObjectDgcnnPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:
-        """Named terms whose sum is minimised, of every layer; errors as `object_dgcnn_loss`."""
-        return object_dgcnn_loss(prediction.class_logits, prediction.code, targets, self.settings.loss)
+        """Weighted terms of every layer; errors as `object_dgcnn_loss`."""
+        return self.head.loss(prediction.outputs, targets)
 
     @torch.no_grad()
     def decode(self, prediction: ObjectDgcnnPrediction) -> list[Detections]:
-        """The surest pairs of query and class of each sample, best first."""
-        boxes = prediction.boxes[-1]
-        return [
-            self._detections(logits.sigmoid(), of_sample)
-            for logits, of_sample in zip(prediction.class_logits[-1], boxes, strict=True)
-        ]
-
-    def _detections(self, probability: Float[Tensor, "q classes"], boxes: Float[Tensor, "q c"]) -> Detections:
-        best = probability.flatten().topk(min(self.settings.max_detections, probability.numel()))
-        query, labels = best.indices // probability.shape[1], best.indices % probability.shape[1]
-        boxes, scores = boxes[query], best.values
-        low, high = self.settings.center_z_m
-        keep = ((boxes[:, 2] >= low) & (boxes[:, 2] <= high)).nonzero()[:, 0]
-        if self.settings.nms_iou is not None:
-            keep = keep[nms_rotated(boxes[keep], scores[keep], self.settings.nms_iou, labels=labels[keep])]
-        boxes, scores, labels = boxes[keep], scores[keep], labels[keep]
-        return Detections(boxes.cpu().numpy(), scores.cpu().numpy(), labels.cpu().numpy(), self.class_names)
-
-    def _places(self, sizes: Sequence[Size], device: torch.device) -> tuple[Tensor, Tensor]:
-        """Embedded positions of all cells with their map's own embedding, and the positions."""
-        centers = [cell_centers(size, device) for size in sizes]
-        embedded = [
-            embed_places(places, self.settings.width) + own
-            for places, own in zip(centers, self.level_embedding, strict=True)
-        ]
-        return torch.cat(embedded), torch.cat(centers)[None]
-
-    def _metres(self, center: Float[Tensor, "b q 2"]) -> Float[Tensor, "b q 2"]:
-        low, high = center.new_tensor(self.settings.area_m).chunk(2)
-        return low + center * (high - low)
-
-    def _check(self, maps: Sequence[Tensor]) -> None:
-        wanted = f"{self.settings.levels} of {self.settings.width} channels"
-        if len(maps) != self.settings.levels:
-            raise DataError("another number of feature maps", where="maps", got=len(maps), wanted=wanted)
-        for index, x in enumerate(maps):
-            if x.ndim != 4 or x.shape[1] != self.settings.width:
-                raise DataError("not such a feature map", where=f"maps[{index}]", got=tuple(x.shape), wanted=wanted)
-
-
-def _class_head(width: int, classes: int) -> nn.Sequential:
-    hidden = [layer for _ in range(2) for layer in (nn.Linear(width, width), nn.LayerNorm(width), nn.ReLU())]
-    last = nn.Linear(width, classes)
-    nn.init.constant_(last.bias, -math.log((1 - PRIOR) / PRIOR))
-    return nn.Sequential(*hidden, last)
-
-
-def _box_head(width: int, columns: int) -> nn.Sequential:
-    hidden = [layer for _ in range(2) for layer in (nn.Linear(width, width), nn.ReLU())]
-    return nn.Sequential(*hidden, nn.Linear(width, columns))
+        """Objects of each cloud, best first."""
+        return self.head.decode(prediction.outputs)

@@ -23,7 +23,8 @@ from pointcloud.distill import (
     soft_class_loss,
     surest,
 )
-from pointcloud.models.object_dgcnn import ObjectDgcnnHead, ObjectDgcnnHeadSettings
+from pointcloud.models.bev_backbones import FpnSettings
+from pointcloud.models.object_dgcnn_head import ObjectDgcnnHead, ObjectDgcnnHeadSettings
 from pointcloud.predicted_set import PredictedSet
 from tests.pointcloud.models.small import CLASSES, TURNING, scene
 from tests.reference import distill as twin
@@ -182,8 +183,9 @@ def test_pseudo_labels_are_the_surest_detections() -> None:
 
 def object_dgcnn(seed: int, **changes: Any) -> ObjectDgcnnHead:
     torch.manual_seed(seed)
-    sizes = {"levels": 1, "width": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 2, "ffn": 16, "queries": 8}
-    return ObjectDgcnnHead(ObjectDgcnnHeadSettings(**{**sizes, "neighbour_count": 3, **changes}), CLASSES)
+    sizes = {"heads": 2, "encoder_layers": 1, "decoder_layers": 2, "ffn": 16, "queries": 8, "neighbour_count": 3}
+    settings = ObjectDgcnnHeadSettings(**{**sizes, **changes})
+    return ObjectDgcnnHead(settings, CLASSES, FpnSettings(levels=1, width=16), (-8.0, -8.0, 8.0, 8.0))
 
 
 def test_a_student_comes_nearer_to_a_frozen_teacher() -> None:

@@ -10,9 +10,11 @@ from torch import Tensor
 from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.anchor_head import AnchorHeadSettings
 from pointcloud.models.anchors import AnchorSettings
-from pointcloud.models.bev_backbones import SecondFpnSettings, SecondSettings
+from pointcloud.models.bev_backbones import FpnSettings, SecondFpnSettings, SecondSettings
 from pointcloud.models.center_head import CenterHeadSettings
 from pointcloud.models.center_point import CenterPointSettings
+from pointcloud.models.object_dgcnn import ObjectDgcnnSettings
+from pointcloud.models.object_dgcnn_head import ObjectDgcnnHeadSettings
 from pointcloud.models.point_pillars import PointPillarsSettings
 from pointcloud.models.second import SecondDetectorSettings
 from pointcloud.models.sparse_encoder import SparseEncoderSettings
@@ -63,6 +65,19 @@ MODELS |= {
         middle_width=8,
         anchors=ANCHORS,
     ),
+}
+
+QUERIES: dict[str, Any] = {
+    "features": ("intensity",),
+    "backbone": BACKBONE,
+    "neck": FpnSettings(width=16, levels=3),
+    "head": ObjectDgcnnHeadSettings(
+        heads=2, encoder_layers=1, decoder_layers=2, ffn=16, queries=12, neighbour_count=4, dropout=0.0
+    ),
+}
+MODELS |= {
+    "object dgcnn pillars": ObjectDgcnnSettings(**QUERIES, voxels=PILLARS, pillars=STACK),
+    "object dgcnn voxels": ObjectDgcnnSettings(**QUERIES, encoder="voxels", voxels=VOXELS, sparse=SPARSE),
 }
 
 

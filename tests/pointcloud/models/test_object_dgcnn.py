@@ -1,186 +1,133 @@
-"""Object DGCNN's head: shapes, refinement, loss, detections with and without suppression, faults."""
+"""Object DGCNN as a whole: its sizes, its parts against the original's, sets for distillation, suppression."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from pydantic import ValidationError
-from torch import Tensor
 
 from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.models.object_dgcnn import ObjectDgcnnHead, ObjectDgcnnHeadSettings
-from pointcloud.object_dgcnn_losses import ObjectDgcnnLossSettings
-from vol3d.errors import DataError
-from vol3d.geometry import iou_bev
+from pointcloud.distill import DistillSettings, Teacher, feature_loss, set_to_set_loss
+from pointcloud.models.bev_backbones import Fpn, FpnSettings
+from pointcloud.models.bev_encoder import BevEncoder
+from pointcloud.models.lidar_weights import fpn_weights, point_stack_weights, second_weights, sparse_encoder_weights
+from pointcloud.models.object_dgcnn import ObjectDgcnnSettings
+from tests.pointcloud.models.lidar_oracle import Fixture, close, load
+from tests.pointcloud.models.small_lidar import CLASSES, MODELS, drive
+from tests.pointcloud.models.test_sparse_encoder import ROUNDING
 
-CLASSES = ("car", "bus")
-SMALL = ObjectDgcnnHeadSettings(
-    area_m=(-8.0, -4.0, 8.0, 4.0),
-    levels=2,
-    width=16,
-    heads=2,
-    points=2,
-    encoder_layers=1,
-    decoder_layers=2,
-    ffn=16,
-    queries=6,
-    neighbour_count=3,
+PILLARS, VOXELS = MODELS["object dgcnn pillars"], MODELS["object dgcnn voxels"]
+
+
+def build(settings: Any, seed: int = 0) -> Any:
+    torch.manual_seed(seed)
+    return settings.build(CLASSES)
+
+
+def test_published_networks_have_their_sizes() -> None:
+    pillars: Any = ObjectDgcnnSettings().build(CLASSES)
+    assert pillars.encoder.points.linears[0].weight.shape == (64, 10)
+    assert pillars.settings.voxels.grid.shape == (1, 512, 512)
+    assert [len(block) for block in pillars.backbone.blocks] == [4, 6, 6]
+    assert len(pillars.neck.laterals) == 3 and pillars.head.level_embedding.shape == (4, 256)
+    assert pillars.head.queries.shape == (300, 512) and len(pillars.head.decoder) == 6
+    voxels: Any = ObjectDgcnnSettings.on_voxels().build(CLASSES)
+    assert voxels.settings.voxels.grid.shape == (40, 1024, 1024)
+    assert voxels.backbone.blocks[0][0][0].weight.shape == (128, 256, 3, 3)
+    assert len(voxels.neck.laterals) == 2 and voxels.head.area_m == (-51.2, -51.2, 51.2, 51.2)
+
+
+def test_boxes_stay_on_the_ground_that_the_voxels_cover() -> None:
+    model = build(PILLARS)
+    torch.nn.init.normal_(model.head.reference.bias, std=9)
+    boxes = model([drive(2)[0]]).outputs.boxes
+    x, y = boxes[..., 0], boxes[..., 1]
+    assert x.min() >= 0 and x.max() <= 16 and y.min() >= -8 and y.max() <= 8
+
+
+def test_the_map_of_pillars_is_the_originals(oracle_root: Path) -> None:
+    fixture = Fixture(oracle_root, "pillar_nusc_dgcnn")
+    settings = ObjectDgcnnSettings()
+    encoder = BevEncoder(settings).eval()
+    load(encoder.points, point_stack_weights(fixture.weights("pts_voxel_encoder.")))
+    with torch.no_grad():
+        bev, left_out = encoder([fixture["points"]])
+    assert left_out == (0,)
+    close(bev[:, ::8, ::8, ::8], fixture["bev.sample"], 1e-4)
+    close(bev.double().sum(dim=(0, 2, 3)), fixture["bev.chan_sum"], 1e-2, 1e-5)
+
+
+def test_the_maps_of_the_whole_way_are_the_originals(oracle_root: Path) -> None:
+    fixture = Fixture(oracle_root, "pillar_nusc_dgcnn")
+    model = build(ObjectDgcnnSettings()).eval()
+    load(model.encoder.points, point_stack_weights(fixture.weights("pts_voxel_encoder.")))
+    load(model.backbone, second_weights(fixture.weights("pts_backbone.")))
+    load(model.neck, fpn_weights(fixture.weights("pts_neck.")))
+    with torch.no_grad():
+        maps = model.neck(model.backbone(model.encoder([fixture["points"]])[0]))
+    assert isinstance(model.neck, Fpn) and [x.shape[2] for x in maps] == [256, 128, 64, 32]
+    for level, x in enumerate(maps):
+        wanted = fixture[f"fpn{level}.sample"]
+        step = x.shape[2] // wanted.shape[2]
+        close(x[:, ::16, ::step, ::step], wanted, 1e-4)
+
+
+def test_the_map_of_voxels_is_the_originals(oracle_root: Path) -> None:
+    fixture = Fixture(oracle_root, "sparse_encoder_nusc_dgcnn")
+    encoder: Any = BevEncoder(ObjectDgcnnSettings.on_voxels()).eval()
+    load(encoder.middle, sparse_encoder_weights(encoder.middle, fixture.weights("pts_middle_encoder.")))
+    with torch.no_grad():
+        bev, left_out = encoder([fixture["points"]])
+    assert left_out == (0,) and bev.shape == (1, 256, 128, 128)
+    close(bev[:, :, 56:72, 52:76], fixture["bev.crop"], ROUNDING)
+
+
+@pytest.mark.parametrize(("student", "teacher"), [(PILLARS, VOXELS), (VOXELS, PILLARS)])
+def test_networks_of_pillars_and_of_voxels_teach_each_other(student: Any, teacher: Any) -> None:
+    clouds = [drive(3)[0], torch.zeros(0, 4)]
+    learner, taught_by = build(student), Teacher(build(teacher, seed=1))
+    prediction, lesson = learner(clouds), taught_by(clouds)
+    terms = set_to_set_loss(prediction.as_set(), lesson.as_set(), DistillSettings())
+    terms["features"] = feature_loss(prediction.maps, lesson.maps)
+    torch.stack(list(terms.values())).sum().backward()
+    for parameter in (*learner.encoder.parameters(), *learner.neck.parameters(), learner.head.queries):
+        assert bool(parameter.grad.isfinite().all()) and bool(parameter.grad.abs().sum() > 0)
+
+
+def test_suppression_is_a_switch_of_the_settings() -> None:
+    clouds = [drive(2)[0]]
+    head = PILLARS.head.model_copy(update={"nms_iou": 0.2})
+    free, strict = (build(s).eval() for s in (PILLARS, PILLARS.model_copy(update={"head": head})))
+    for model in (free, strict):  # every query says the same box
+        for layer in (model.head.reference, *(box_head[-1] for box_head in model.head.box_heads)):
+            torch.nn.init.zeros_(layer.weight)
+    every, some = free.decode(free(clouds))[0], strict.decode(strict(clouds))[0]
+    assert len(every) == 12 * 2 and sorted(some.labels) == [0, 1]
+    assert every.frame == some.frame == "lidar"
+
+
+def test_a_batch_of_one_nearly_empty_cloud_trains() -> None:
+    model = build(PILLARS)
+    cloud = torch.tensor([[8.0, 0.0, 0.0, 0.5]])
+    targets = [BoxTargets(torch.tensor([[8.0, 0, 0, 4, 2, 1.5, 0.3]]), torch.tensor([0]))]
+    terms = model.loss(model([cloud]), targets)
+    torch.stack(list(terms.values())).sum().backward()
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"neck": FpnSettings(width=20)}, "multiple of head.heads"),
+        ({"neck": FpnSettings(levels=2)}, "3 at least"),
+        ({"voxels": {"voxel_size_m": (0.2, 0.2, 4)}}, "whole range in z"),
+        ({"voxels": {"voxel_size_m": (0.5, 0.5, 8), "point_range_m": (0, 0, -5, 80, 82, 3)}}, "multiples of 8"),
+        ({"encoder": "voxels"}, "too few"),
+    ],
 )
-
-
-def head(**changes: object) -> Any:
-    torch.manual_seed(0)
-    return ObjectDgcnnHead(SMALL.model_copy(update=changes), CLASSES)
-
-
-def maps(batch: int = 2) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    return [torch.randn(batch, 16, size, 2 * size, generator=generator) for size in (4, 2)]
-
-
-def targets(*counts: int, columns: int = 9) -> list[BoxTargets]:
-    generator = torch.Generator().manual_seed(2)
-    found = []
-    for count in counts:
-        boxes = torch.rand(count, columns, generator=generator) + 0.5
-        found.append(BoxTargets(boxes, torch.arange(count) % len(CLASSES)))
-    return found
-
-
-def test_every_layer_says_a_class_and_a_box_of_every_query() -> None:
-    prediction = head()(maps())
-    assert prediction.class_logits.shape == (2, 2, 6, 2)
-    assert prediction.boxes.shape == (2, 2, 6, 9)
-    x, y = prediction.boxes[..., 0], prediction.boxes[..., 1]
-    assert x.abs().max() <= 8 and y.abs().max() <= 4
-
-
-def test_one_sample_gives_the_same_alone_as_in_a_batch() -> None:
-    network = head().eval()
-    alone, together = network([x[1:] for x in maps()]), network(maps())
-    torch.testing.assert_close(alone.code[:, 0], together.code[:, 1])
-
-
-def test_boxes_without_velocity_have_seven_columns() -> None:
-    network = head(velocity=False).eval()
-    prediction = network(maps())
-    assert prediction.boxes.shape[-1] == 7
-    assert network.decode(prediction)[0].boxes.shape[1] == 7
-    assert set(network.loss(prediction, targets(2, 1))) == {"class", "box", "class/layer0", "box/layer0"}
-
-
-def test_a_layer_starts_where_the_one_before_it_ended() -> None:
-    network = head().eval()
-    for box_head in network.box_heads:
-        torch.nn.init.zeros_(box_head[-1].weight)
-    torch.nn.init.zeros_(network.box_heads[0][-1].bias)
-    network.box_heads[1][-1].bias.data[:2] = torch.tensor([1.0, -1.0])
-    first, second = network(maps()).code[..., :2] / torch.tensor([16.0, 8.0]) + 0.5
-    torch.testing.assert_close(second.logit(), first.logit() + torch.tensor([1.0, -1.0]), atol=1e-4, rtol=1e-4)
-
-
-def test_the_loss_reaches_every_weight() -> None:
-    network = head()
-    for name, weight in network.named_parameters():
-        if "attention.offsets" in name or "attention.weights" in name:  # they start at zero, deaf to positions
-            torch.nn.init.normal_(weight)
-    terms = network.loss(network(maps()), targets(3, 0))
-    assert set(terms) == {f"{name}{layer}" for name in ("class", "box", "velocity") for layer in ("", "/layer0")}
-    torch.stack(list(terms.values())).sum().backward()
-    silent = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
-    assert silent == []
-
-
-def test_mixed_precision_ends_at_the_heads() -> None:
-    network = head().eval()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        prediction = network(maps())
-        terms = network.loss(prediction, targets(2, 1))
-    assert prediction.code.dtype == prediction.class_logits.dtype == terms["box"].dtype == torch.float32
-    torch.testing.assert_close(prediction.class_logits, network(maps()).class_logits, atol=0.2, rtol=0.05)
-
-
-def test_a_batch_without_boxes_teaches_the_background_only() -> None:
-    network = head()
-    terms = network.loss(network(maps()), targets(0, 0))
-    assert terms["box"].item() == 0 and terms["velocity"].item() == 0 and terms["class"].item() > 0
-    torch.stack(list(terms.values())).sum().backward()
-
-
-def test_an_unknown_velocity_is_left_out_and_the_released_code_leaves_out_the_box() -> None:
-    network = head().eval()
-    prediction, (known,) = network(maps(1)), targets(1)
-    unknown = BoxTargets(known.boxes.clone(), known.labels)
-    unknown.boxes[:, 7:] = torch.nan
-    terms = network.loss(prediction, [unknown])
-    assert terms["velocity"].item() == 0
-    assert terms["box"].item() == pytest.approx(network.loss(prediction, [known])["box"].item())
-    without = BoxTargets(known.boxes[:, :7], known.labels)
-    assert {name: t.item() for name, t in network.loss(prediction, [without]).items()} == {
-        name: t.item() for name, t in terms.items()
-    }
-    network.settings = SMALL.model_copy(update={"loss": ObjectDgcnnLossSettings(drop_unknown_velocity=True)})
-    assert network.loss(prediction, [unknown])["box"].item() == 0
-    assert network.loss(prediction, [known])["box"].item() > 0
-
-
-def test_detections_are_the_surest_pairs_of_query_and_class() -> None:
-    network = head(max_detections=7).eval()
-    prediction = network(maps())
-    found = network.decode(prediction)[1]
-    probability = prediction.class_logits[-1, 1].sigmoid()
-    assert found.scores.tolist() == pytest.approx(probability.flatten().sort(descending=True).values[:7].tolist())
-    query = int(probability.flatten().argmax()) // 2
-    assert found.boxes[0].tolist() == pytest.approx(prediction.boxes[-1, 1, query].tolist())
-    assert found.names()[0] == CLASSES[int(probability.flatten().argmax()) % 2]
-
-
-def test_detections_far_above_are_left_out() -> None:
-    network = head(max_detections=100).eval()
-    prediction = network(maps(1))
-    prediction.code.data[-1, 0, 0, 2] = 11.0
-    assert len(network.decode(prediction)[0]) == 2 * 5
-
-
-def test_suppression_is_a_switch() -> None:
-    network = head().eval()
-    prediction = network(maps(1))
-    prediction.code.data[:] = prediction.code.data[:, :, :1]  # every query says the same box
-    assert len(network.decode(prediction)[0]) == 12
-    network.settings = SMALL.model_copy(update={"nms_iou": 0.2})
-    found = network.decode(prediction)[0]
-    assert sorted(found.labels.tolist()) == [0, 1]
-    boxes = torch.from_numpy(found.boxes)
-    assert iou_bev(boxes, boxes)[0, 1] > 0.99  # of different classes
-
-
-def test_what_is_returned_does_not_depend_on_training() -> None:
-    network = head().train()
-    trained = network(maps())
-    evaluated = network.eval()(maps())
-    assert trained.code.shape == evaluated.code.shape and type(trained) is type(evaluated)
-    assert len(network.train().decode(evaluated)[0]) == len(network.eval().decode(evaluated)[0]) == 12
-
-
-def test_other_maps_are_refused() -> None:
-    with pytest.raises(DataError, match="another number of feature maps"):
-        head()(maps()[:1])
-    with pytest.raises(DataError, match="not such a feature map"):
-        head()([x[:, :8] for x in maps()])
-
-
-def test_more_boxes_than_queries_and_unknown_classes_are_refused() -> None:
-    network = head()
-    prediction = network(maps(1))
-    with pytest.raises(DataError, match="more targets than queries"):
-        network.loss(prediction, targets(7))
-    with pytest.raises(DataError, match="a class that the model does not have"):
-        network.loss(prediction, [BoxTargets(targets(1)[0].boxes, torch.tensor([2]))])
-
-
-@pytest.mark.parametrize("wrong", [{"width": 18}, {"area_m": (1.0, 0.0, 0.0, 1.0)}, {"neighbours": "some"}])
-def test_settings_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValidationError):
-        ObjectDgcnnHeadSettings(**wrong)
+def test_settings_that_do_not_fit_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ObjectDgcnnSettings(**changes)

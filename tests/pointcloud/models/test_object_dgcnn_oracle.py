@@ -11,7 +11,8 @@ from torch import Tensor
 
 from pointcloud.box_code import BOX
 from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.models.object_dgcnn import ObjectDgcnnHead, ObjectDgcnnHeadSettings, ObjectDgcnnPrediction
+from pointcloud.models.bev_backbones import FpnSettings
+from pointcloud.models.object_dgcnn_head import ObjectDgcnnHead, ObjectDgcnnHeadSettings, QueryOutputs
 from pointcloud.models.object_dgcnn_released import QUIRKS, object_dgcnn_head_weights, reorder_rows
 from pointcloud.object_dgcnn_losses import encode_targets, matcher
 from tests.pointcloud.models.lidar_oracle import Fixture, close, load
@@ -28,7 +29,7 @@ def fixture(oracle_root: Path) -> Fixture:
 
 @pytest.fixture(scope="module")
 def head(fixture: Fixture) -> ObjectDgcnnHead:
-    network = ObjectDgcnnHead(ObjectDgcnnHeadSettings(**QUIRKS), CLASSES)
+    network = ObjectDgcnnHead(ObjectDgcnnHeadSettings(**QUIRKS), CLASSES, FpnSettings(), (-51.2, -51.2, 51.2, 51.2))
     load(network, object_dgcnn_head_weights(fixture.weights()))
     return network
 
@@ -39,7 +40,7 @@ def maps(fixture: Fixture) -> list[Tensor]:
 
 
 @pytest.fixture(scope="module")
-def prediction(head: Any, maps: list[Tensor]) -> ObjectDgcnnPrediction:
+def prediction(head: Any, maps: list[Tensor]) -> QueryOutputs:
     return head(maps)
 
 
@@ -48,9 +49,9 @@ def ours(code: Tensor) -> Tensor:
     return reorder_rows(code.movedim(-1, 0)).movedim(0, -1)
 
 
-def stored(fixture: Fixture) -> ObjectDgcnnPrediction:
+def stored(fixture: Fixture) -> QueryOutputs:
     """What their network said, as leaves."""
-    return ObjectDgcnnPrediction(
+    return QueryOutputs(
         fixture["all_cls_scores"].clone().requires_grad_(), ours(fixture["all_bbox_preds"]).requires_grad_()
     )
 
@@ -63,9 +64,7 @@ def truth(fixture: Fixture, case: str) -> list[BoxTargets]:
 
 
 @pytest.mark.parametrize("layer", range(6))
-def test_classes_and_boxes_of_a_layer_are_the_originals(
-    fixture: Fixture, prediction: ObjectDgcnnPrediction, layer: int
-) -> None:
+def test_classes_and_boxes_of_a_layer_are_the_originals(fixture: Fixture, prediction: QueryOutputs, layer: int) -> None:
     atol = 1e-4 if layer == 0 else 1e-3
     close(prediction.class_logits[layer], fixture["all_cls_scores"][layer], atol=atol, rtol=0)
     close(prediction.code[layer], ours(fixture["all_bbox_preds"][layer]), atol=atol, rtol=0)
@@ -93,7 +92,7 @@ def test_detections_are_the_originals(fixture: Fixture, head: Any) -> None:
 
 @pytest.mark.parametrize("case", ["", "one."])
 def test_assignments_and_losses_are_the_originals(
-    fixture: Fixture, head: Any, prediction: ObjectDgcnnPrediction, case: str
+    fixture: Fixture, head: Any, prediction: QueryOutputs, case: str
 ) -> None:
     boxes = truth(fixture, case)
     said_of_boxes = {"class_logits": prediction.class_logits, "box": prediction.code[..., :BOX]}
@@ -119,7 +118,7 @@ def test_gradients_of_the_loss_are_the_originals(fixture: Fixture, head: Any, ca
 
 
 def test_gradients_at_the_maps_are_the_originals(
-    fixture: Fixture, head: Any, prediction: ObjectDgcnnPrediction, maps: list[Tensor]
+    fixture: Fixture, head: Any, prediction: QueryOutputs, maps: list[Tensor]
 ) -> None:
     total = torch.stack(list(head.loss(prediction, truth(fixture, "")).values())).sum()
     weight = head.decoder[3].graph.first.linear.weight

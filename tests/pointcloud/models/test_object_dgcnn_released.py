@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from pointcloud.models.object_dgcnn import ObjectDgcnnHead, ObjectDgcnnHeadSettings
+from pointcloud.models.bev_backbones import FpnSettings
+from pointcloud.models.object_dgcnn_head import ObjectDgcnnHead, ObjectDgcnnHeadSettings
 from pointcloud.models.object_dgcnn_released import object_dgcnn_head_weights, reorder_rows
 from tests.pointcloud.models.lidar_oracle import Fixture
 from vol3d.checkpoint import load_strictly
@@ -23,15 +24,20 @@ def theirs(oracle_root: Path) -> dict[str, torch.Tensor]:
 
 
 def test_every_tensor_is_used_and_none_is_missing(theirs) -> None:
-    head: Any = ObjectDgcnnHead(ObjectDgcnnHeadSettings(), tuple("abcdefghij"))
+    head = published_head()
     load_strictly(head, object_dgcnn_head_weights(theirs), "here")
     assert len(head.state_dict()) == len(theirs)
     assert int(head.decoder[0].graph.second.norm.get_buffer("num_batches_tracked")) == 7
 
 
+def published_head() -> Any:
+    area_m = (-51.2, -51.2, 51.2, 51.2)
+    return ObjectDgcnnHead(ObjectDgcnnHeadSettings(), tuple("abcdefghij"), FpnSettings(), area_m)
+
+
 @pytest.mark.parametrize("change", ["missing", "unexpected"])
 def test_a_tensor_too_many_or_too_few_is_told(theirs, change: str) -> None:
-    head: Any = ObjectDgcnnHead(ObjectDgcnnHeadSettings(), tuple("abcdefghij"))
+    head = published_head()
     if change == "missing":
         wrong = {name: tensor for name, tensor in theirs.items() if name != "cls_branches.3.4.bias"}
     else:
