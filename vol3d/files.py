@@ -34,6 +34,10 @@ _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _held: set[Path] = set()
 
 
+class FolderBusyError(Vol3dError):
+    """Another process holds the lock of a folder."""
+
+
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path to write to; it becomes `path` when the block ends well and vanishes when it does not.
@@ -190,10 +194,12 @@ def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
     for some seconds do not keep it.
 
     Raises:
-        Vol3dError: another run works in the folder, or it cannot be written.
+        FolderBusyError: another run works in the folder.
+        Vol3dError: it cannot be written.
     """
     path = (Path(folder) / LOCK).resolve()
-    busy = Vol3dError("another run is working in this folder", where=folder, do="Wait for it or choose another folder.")
+    do = "Wait for it or choose another folder."
+    busy = FolderBusyError("another run is working in this folder", where=folder, do=do)
     if path in _held:
         raise busy
     try:

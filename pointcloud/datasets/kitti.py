@@ -96,10 +96,10 @@ class KittiFrame:
         """Width and height of the left colour image; that of most images where it is not there."""
         return image_size(self._file("image_2", ".png"))
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, quick: bool = False) -> str:
         """Hash of the frame's files and settings."""
         facts = [list(self.class_names), self.image_only, list(self.image_size())]
-        return fingerprint_of(self.files(), facts)
+        return fingerprint_of(self.files(), facts, quick)
 
     def files(self) -> list[Path]:
         """What the scene is read from."""

@@ -153,12 +153,12 @@ class NuScenesSample:
             radar_points=index.radar_points[rows],
         )
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, quick: bool = False) -> str:
         """Hash of the sweeps, their motion and the boxes."""
         one = self.index.only(self.row, self.sweeps)
         facts = [one.global_from_lidar.tolist(), one.time_us.tolist(), one.centre.tolist(), one.velocity.tolist()]
         rest = [one.category.tolist(), one.size_wlh.tolist(), one.rotation_wxyz.tolist(), one.lidar_points.tolist()]
-        return fingerprint_of(self.files(), [*facts, *rest, self.close_m, self.min_points])
+        return fingerprint_of(self.files(), [*facts, *rest, self.close_m, self.min_points], quick)
 
     def files(self) -> list[Path]:
         """The sweeps' files."""

@@ -135,10 +135,10 @@ class FolderScene:
         bare = PointCloud(cloud.xyz, cloud.columns, None, cloud.origin, cloud.source, cloud.notes)
         return Scene(self.name, bare, annotated(boxes, self.labels, self.class_names, "scan"))
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, quick: bool = False) -> str:
         """Hash of the file, the boxes and how the file is read."""
         reading = [self.columns, self.up, self.units]
-        return fingerprint_of([self.path], [self.class_names, self.boxes, self.labels, *reading])
+        return fingerprint_of([self.path], [self.class_names, self.boxes, self.labels, *reading], quick)
 
 
 _SCHEMA = "`help(pointcloud.datasets.point_folder)` shows what to write into it."

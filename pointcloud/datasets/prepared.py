@@ -63,9 +63,9 @@ class PreparedScene:
                 where = self._path(f".{column}.npy")
                 raise DataError("the prepared array is not what was written", where=where, do=AGAIN)
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, quick: bool = False) -> str:
         """Hash of the scene's files."""
-        return fingerprint_of(self.files(), list(self.class_names))
+        return fingerprint_of(self.files(), list(self.class_names), quick)
 
     def files(self) -> list[Path]:
         """What the scene is read from."""

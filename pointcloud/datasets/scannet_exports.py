@@ -55,9 +55,9 @@ class ExportedScan:
             raise DataError("a NYU-40 number that is no class", where=self._boxes(), got=unknown, wanted=wanted)
         return _scene(self.name, table, boxes[:, :6], [number[int(row[6])] for row in boxes], self.class_names)
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, quick: bool = False) -> str:
         """Hash of the scan's arrays."""
-        return fingerprint_of(self.files(), [self.class_names, self.nyu40])
+        return fingerprint_of(self.files(), [self.class_names, self.nyu40], quick)
 
     def files(self) -> list[Path]:
         """What the scan is read from."""
@@ -98,9 +98,9 @@ class IndexedScan:
         table = _align(load_bin(self.points, 6), np.array(self.alignment), self.points)
         return _scene(self.name, table, np.array(self.boxes).reshape(-1, 6), self.labels, self.class_names)
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, quick: bool = False) -> str:
         """Hash of the points and of the scan's entry in the index."""
-        return fingerprint_of([self.points], [self.class_names, self.alignment, self.boxes, self.labels])
+        return fingerprint_of([self.points], [self.class_names, self.alignment, self.boxes, self.labels], quick)
 
     def files(self) -> list[Path]:
         """What the scan is read from."""

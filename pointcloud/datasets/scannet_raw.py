@@ -63,10 +63,10 @@ class RawScan:
         boxes, labels = object_boxes(xyz, segment_of_vertex, groups, self._aggregation())
         return Scene(self.name, aligned, annotated(boxes, labels, self.class_names, "aligned"))
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, quick: bool = False) -> str:
         """Hash of the scan's files and the label map."""
         labels = None if self.labels is None else dict(self.labels)
-        return fingerprint_of(self.files(), [list(self.class_names), labels])
+        return fingerprint_of(self.files(), [list(self.class_names), labels], quick)
 
     def files(self) -> list[Path]:
         """What the scan is read from."""

@@ -55,8 +55,11 @@ class SceneReader(Protocol):
         """
         ...
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, quick: bool = False) -> str:
         """Another text whenever `read` would give another scene: `data prepare` makes the scene again then.
+
+        Args:
+            quick: look at the size and the time of change of files, and not at their content.
 
         Raises:
             DataError: a file is missing.
@@ -118,8 +121,11 @@ class BoxTargets:
         return BoxTargets(self.boxes.to(device), self.labels.to(device))
 
 
-def fingerprint_of(files: Iterable[Path], facts: Any = None) -> str:
+def fingerprint_of(files: Iterable[Path], facts: Any = None, quick: bool = False) -> str:
     """Hash of the files' content and of `facts` (JSON-ready), whatever else a scene was made from.
+
+    Args:
+        quick: size and time of change stand for the content; a copy of a data set is another one then.
 
     Raises:
         DataError: a file is missing or cannot be read.
@@ -127,10 +133,15 @@ def fingerprint_of(files: Iterable[Path], facts: Any = None) -> str:
     digest = hashlib.sha256(json.dumps(facts).encode())
     for path in files:
         try:
-            digest.update(sha256(path).encode())
+            digest.update((_stamp(path) if quick else sha256(path)).encode())
         except OSError as error:
             raise DataError(f"cannot read the file ({error.strerror})", where=path) from error
     return digest.hexdigest()
+
+
+def _stamp(path: Path) -> str:
+    found = path.stat()
+    return f"{path} {found.st_size} {found.st_mtime_ns};"
 
 
 def annotated(boxes: ArrayLike, labels: ArrayLike, class_names: tuple[str, ...], frame: str) -> Detections:

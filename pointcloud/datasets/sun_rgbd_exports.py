@@ -46,9 +46,9 @@ class ExportedFrame:
         boxes = boxes_from_sun_rgbd(torch.from_numpy(rows.astype(np.float64))).numpy()
         return Scene(self.name, cloud, annotated(boxes, labels, self.class_names, "scan"))
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, quick: bool = False) -> str:
         """Hash of the frame's arrays."""
-        return fingerprint_of([self._points, self._boxes], self.class_names)
+        return fingerprint_of([self._points, self._boxes], self.class_names, quick)
 
     @property
     def _points(self) -> Path:

@@ -57,11 +57,11 @@ class Frame:
         boxes, labels = self.labels.table() if self.labels else read_annotation(self._annotation(), self.class_names)
         return Scene(self.name, cloud, annotated(boxes, labels, self.class_names, "scan"))
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, quick: bool = False) -> str:
         """Hash of the frame's files and of what the metadata say."""
         own = [] if self.labels else [self.folder / "intrinsics.txt", self._extrinsics(), self._annotation()]
         facts = [self.class_names, self.labels.facts() if self.labels else None]
-        return fingerprint_of([self._depth(), self._image(), *own], facts)
+        return fingerprint_of([self._depth(), self._image(), *own], facts, quick)
 
     def _depth(self) -> Path:
         filled = self.folder / "depth_bfx"

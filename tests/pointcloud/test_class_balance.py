@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,9 +54,7 @@ def test_nuscenes_tells_the_labels_without_its_sweeps(tmp_path):
 
 
 def test_kitti_tells_the_labels_without_its_points(data_root):
-    frame = KittiFrame(data_root / "kitti" / "training", "000008")
-    if not frame.files()[0].is_file():
-        pytest.skip("no such frame")
+    frame = KittiFrame(data_root / "kitti" / "training", "000001")
     assert labels_of(frame).tolist() == frame.read().truth.labels.tolist()
 
 

@@ -32,7 +32,7 @@ class Made:
     def read(self) -> Scene:
         return self.scene
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, quick: bool = False) -> str:
         return self.name
 
 
