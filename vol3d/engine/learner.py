@@ -174,8 +174,12 @@ def _placed(model: nn.Module, task: Task, device: torch.device) -> nn.Module:
 
 
 def _to_channels_last(model: nn.Module) -> None:
-    for parameter in model.parameters():
-        parameter.data = _channels_last(parameter.data)
+    """Dense convolutions only: whoever else has weights of as many dimensions means something else by them."""
+    for layer in model.modules():
+        if isinstance(layer, (nn.Conv3d, nn.ConvTranspose3d)):
+            layer.weight.data = _channels_last(layer.weight.data)
+        elif isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+            layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
 
 
 def _channels_last(tensor: Tensor) -> Tensor:
