@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from pointcloud.datasets.kitti_objects import KittiObjects
+from pointcloud.datasets.kitti_objects import KittiObjects, write_kitti_objects
 from pointcloud.metrics.average_precision import average_precision
 from pointcloud.metrics.counts import best_threshold, count_scene
 from pointcloud.metrics.kitti import RECALLS, KittiScores, compare_checked, kitti_scores, pairs, ring_scores
@@ -59,12 +60,16 @@ class KittiScored(NamedTuple):
 
 
 def evaluate_kitti(
-    scored: Iterable[KittiScored], conditions: Mapping[str, str] | None = None, pictures: bool = False
+    scored: Iterable[KittiScored],
+    conditions: Mapping[str, str] | None = None,
+    pictures: bool = False,
+    submission: Path | None = None,
 ) -> Evaluation:
     """Scores frames as they come; the score is the mean AP over classes in space, moderate, R40 (`ap3d_moderate`).
 
     Detections that the camera does not see are left out, since nothing is annotated there. `conditions` are copied
-    into the summary. With `pictures` the best, median and worst frame by F1 are shown from above.
+    into the summary. With `pictures` the best, median and worst frame by F1 are shown from above. The folder
+    `submission` gets the detections as the benchmark takes them, `NAME.txt` for each frame.
 
     Raises:
         DataError: no frame, one name twice, values that are not finite.
@@ -78,6 +83,8 @@ def evaluate_kitti(
             raise DataError(f"a detection of frame '{frame.name}' is not finite", do="The training may have diverged.")
         found, rows = objects_in_image(frame.found, frame.lidar_from_camera, frame.p2, frame.image_size)
         frames[frame.name] = compare_checked(frame.name, found, frame.truth)
+        if submission is not None:
+            write_kitti_objects(submission / f"{frame.name}.txt", found, scored=True)
         if pictures:
             truth = _in_lidar(frame.truth, frame.lidar_from_camera)
             candidates.add(ScoredScene(frame.name, frame.cloud, truth, frame.found.select(rows)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from pointcloud.datasets.kitti import KittiFrame
@@ -14,7 +15,7 @@ from pointcloud.evaluate_kitti import KittiScored, evaluate_kitti
 from pointcloud.evaluate_nuscenes import NuscenesFrame, evaluate_nuscenes
 from pointcloud.pictures import ScoredScene
 from vol3d.engine.task import Evaluation, Progress
-from vol3d.errors import DataError
+from vol3d.errors import DataError, UsageError
 from vol3d.scans.detections import Detections
 from vol3d.scans.points import PointCloud
 from vol3d.view.top_view import STREET
@@ -30,6 +31,7 @@ def evaluate_lidar(
     progress: Progress,
     conditions: Mapping[str, str] | None = None,
     pictures: bool = False,
+    submission: Path | None = None,
 ) -> Evaluation:
     """Detects in every scene and scores as the data set's benchmark does: NDS, KITTI's AP, or AP at an IoU.
 
@@ -40,19 +42,24 @@ def evaluate_lidar(
         progress: called before each scene.
         conditions: copied into the summary.
         pictures: best, median and worst scene from above.
+        submission: where the detections are also written as the benchmark takes them: a JSON file of nuScenes, a
+            folder of KITTI's text files.
 
     Raises:
         DataError: scenes of several kinds; what the benchmark's evaluation raises.
+        UsageError: a `submission` for data without a benchmark.
     """
     kinds = {type(scene) for scene in scenes}
     if len(kinds) > 1:
         raise DataError("scenes of several data sets", got=", ".join(sorted(kind.__name__ for kind in kinds)))
     if all(isinstance(scene, NuScenesSample) for scene in scenes):
         samples = [scene for scene in scenes if isinstance(scene, NuScenesSample)]
-        return evaluate_nuscenes(_nuscenes(_each(samples, progress), detect), conditions, pictures)
+        return evaluate_nuscenes(_nuscenes(_each(samples, progress), detect), conditions, pictures, submission)
     if all(isinstance(scene, KittiFrame) for scene in scenes):
         frames = [scene for scene in scenes if isinstance(scene, KittiFrame)]
-        return evaluate_kitti(_kitti(_each(frames, progress), detect), conditions, pictures)
+        return evaluate_kitti(_kitti(_each(frames, progress), detect), conditions, pictures, submission)
+    if submission is not None:
+        raise UsageError("this data set has no benchmark to submit to", where="--submission")
     return evaluate_scenes(_scenes(_each(scenes, progress), detect), class_names, conditions, pictures, STREET)
 
 

@@ -19,6 +19,7 @@ from pointcloud.evaluate_lidar import evaluate_lidar
 from pointcloud.lidar_augment import LidarAugmentSettings
 from pointcloud.lidar_training_set import LidarSamples
 from pointcloud.models.center_point import CenterPointSettings
+from pointcloud.models.object_dgcnn import ObjectDgcnnSettings
 from pointcloud.models.point_pillars import PointPillarsSettings
 from pointcloud.models.second import SecondDetectorSettings
 from pointcloud.models.voxel_net import VoxelNetSettings
@@ -27,10 +28,11 @@ from pointcloud.training_set import to_network
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Progress, Samples
 from vol3d.errors import UsageError
+from vol3d.files import explain
 from vol3d.scans.detections import Detections
 from vol3d.scans.points import PointCloud
 
-Model = PointPillarsSettings | SecondDetectorSettings | VoxelNetSettings | CenterPointSettings
+Model = PointPillarsSettings | SecondDetectorSettings | VoxelNetSettings | CenterPointSettings | ObjectDgcnnSettings
 Data = NuScenesSettings | KittiSettings | PointFolderSettings
 
 
@@ -58,6 +60,7 @@ class LidarTask(CloudTask):
     name: ClassVar[str] = "lidar"
     settings_type: ClassVar[type[RunSettings]] = LidarSettings
     settings: LidarSettings
+    submission: Path | None = None
 
     def initial_model(self) -> nn.Module:
         """With fresh weights, but for the parts that are taken from another detector."""
@@ -90,7 +93,20 @@ class LidarTask(CloudTask):
         def detect(cloud: PointCloud) -> Detections:
             return self.detect(models, cloud, device)
 
-        return evaluate_lidar(scenes, detect, self.class_names, progress, conditions, pictures)
+        return evaluate_lidar(scenes, detect, self.class_names, progress, conditions, pictures, self.submission)
+
+    def submitting(self, path: Path) -> LidarTask:
+        """Of nuScenes one JSON file, of KITTI a folder of text files; what cannot be written is told at once."""
+        folder = path if isinstance(self.settings.data, KittiSettings) else path.parent
+        if folder != path and path.is_dir():
+            raise UsageError("a folder, not a file", where="--submission", got=path, wanted="a name ending in .json")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            explain(error, folder)
+        task = LidarTask(self.settings)
+        task.split, task.submission = self.split, path
+        return task
 
     @torch.no_grad()
     def detect(self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device) -> Detections:

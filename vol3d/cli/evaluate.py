@@ -46,6 +46,13 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write evaluation, cases, pictures and report here.")
     ] = None,
+    submission: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Also write what the benchmark takes: a JSON file of nuScenes, KITTI's folder of texts.",
+        ),
+    ] = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -56,6 +63,7 @@ def evaluate(
       vol3d evaluate unetr-hippocampus --data DATA/Task04_Hippocampus --fold 0
       vol3d evaluate runs/first --data DATA/Task04_Hippocampus -o scores
       vol3d evaluate runs/cv --data DATA/new_cases --split all --json
+      vol3d evaluate runs/pillars --data DATA/nuscenes --submission results_nusc.json
     """
     if split not in (None, "validation", "train", "all"):
         raise UsageError("no such split", where="--split", got=split, wanted="validation, train or all")
@@ -66,6 +74,8 @@ def evaluate(
 
     loaded = load(checkpoint, chosen)
     task, part = _on(loaded.task, data, dataset, fold, cast("Part | None", split))
+    if submission is not None:
+        task = task.submitting(submission)
     say(f"{checkpoint}: {len(loaded.models)} model(s) on {chosen}, {part} cases of {data}")
     if out is not None:
         make_folder(out)

@@ -170,6 +170,14 @@ class Task(ABC):
         """
         raise UsageError(f"{self.name} cannot be evaluated on another data set")
 
+    def submitting(self, path: Path) -> Task:
+        """The same problem, whose evaluation also writes what the data set's own benchmark takes, to `path`.
+
+        Raises:
+            UsageError: there is no such benchmark.
+        """
+        raise UsageError("this data set has no benchmark to submit to", where="--submission", got=path)
+
     def with_options(self, options: Mapping[str, Any]) -> Task:
         """The same problem as the options of `vol3d predict` want it: name with `_` for dashes -> value.
 

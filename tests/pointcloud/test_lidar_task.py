@@ -1,0 +1,144 @@
+"""LiDAR detection from a recipe to boxes in a file and to a benchmark's result file, on short drives in seconds."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from pointcloud.generate.drives import write_drives
+from pointcloud.metrics.nuscenes_submission import read_submission
+from tests.pointcloud.synthetic import write_rooms
+from vol3d import checkpoint
+from vol3d.cli.main import main
+from vol3d.config import load_task
+from vol3d.engine.loop import train
+from vol3d.errors import CheckpointError, DataError, UsageError
+from vol3d.scans.read_detections import read_detections
+
+RECIPE = """
+model:
+  name: centerpoint
+  features: [intensity, time]
+  voxels: {point_range_m: [-51.2, -51.2, -5, 51.2, 51.2, 3], voxel_size_m: [1.6, 1.6, 8]}
+  pillars: {widths: [16]}
+  backbone: {widths: [16, 16], layers: [1, 1], strides: [1, 2]}
+  neck: {widths: [16, 16], upsample: [1, 2]}
+  head: {shared_width: 16, width: 16}
+data: {name: nuscenes, root: ROOT, sweeps: 2}
+augment: {flip_x: 0.5, flip_y: 0.5, rotate_deg: 20, scale: [0.95, 1.05]}
+optim: {lr: 2e-3}
+train: {epochs: 1, batch: 2}
+"""
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def drives(tmp_path_factory):
+    root = tmp_path_factory.mktemp("drives") / "root"
+    write_drives(root, 2, seed=3, workers=0, seconds=1)
+    return root
+
+
+@pytest.fixture(scope="module")
+def recipe(drives):
+    path = drives.parent / "recipe.yaml"
+    path.write_text(RECIPE.replace("ROOT", str(drives)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(recipe):
+    folder = recipe.parent / "run"
+    train(load_task(recipe), folder)
+    return folder
+
+
+def silent(done, total, name):
+    pass
+
+
+def test_a_run_is_scored_by_the_benchmark_of_its_data(run):
+    summary = json.loads((run / "evaluation.json").read_text())
+    assert summary["score_name"] == "nds" and 0 <= summary["score"] <= 1
+    assert (run / "report.html").is_file() and (run / "best.safetensors").is_file()
+
+
+def test_the_submission_holds_every_sample_that_was_scored(run, drives, tmp_path):
+    path = tmp_path / "deep" / "results_nusc.json"
+    main(["evaluate", str(run), "--data", str(drives), "--submission", str(path), "--json"])
+    validation = load_task(run / "config.yaml").split.validation
+    assert set(read_submission(path).results) == {sample.name for sample in validation}
+
+
+def test_a_submission_that_cannot_be_written_is_told_before_the_evaluation(run, tmp_path):
+    task = checkpoint.load(run, CPU).task
+    with pytest.raises(UsageError, match="a folder, not a file"):
+        task.submitting(tmp_path)
+
+
+def test_a_folder_of_clouds_has_no_benchmark(recipe, tmp_path):
+    root = write_rooms(tmp_path / "rooms")
+    words = ["data={name: point_folder, root: " + str(root) + "}", "model.features=[]", "model.head.velocity=false"]
+    task = load_task(recipe, words)
+    with pytest.raises(UsageError, match="no benchmark"):
+        task.submitting(tmp_path / "x.json").evaluate(task.model(), CPU, silent)
+    assert task.evaluate(task.model().eval(), CPU, silent).score_name == "ap25"
+
+
+def test_one_sweep_of_a_file_becomes_boxes(run, drives, tmp_path):
+    sweep = tmp_path / "sweep.bin"
+    shutil.copy(next((drives / "samples" / "LIDAR_TOP").iterdir()), sweep)
+    words = ["--columns", "x,y,z,intensity,ring", "--score", "0"]
+    main(["predict", str(run), str(sweep), "-o", str(tmp_path / "out"), *words])
+    found = read_detections(tmp_path / "out" / "sweep.json")
+    assert len(found) > 0 and np.isfinite(found.boxes).all() and found.boxes.shape[1] == 9
+    assert (tmp_path / "out" / "sweep.boxes.ply").is_file()
+
+
+def test_rooms_are_not_turned_by_a_lidar_detector(run):
+    with pytest.raises(UsageError, match="--align"):
+        checkpoint.load(run, CPU).task.with_options({"align": False})
+
+
+def test_training_starts_from_parts_of_another_detector(run, recipe):
+    task = load_task(recipe, [f"start_from={{checkpoint: {run}, parts: [encoder, backbone]}}"])
+    fresh, begun, other = task.model(), task.initial_model(), checkpoint.load(run, CPU).models[0]
+    for name in ("encoder", "backbone"):
+        pairs = zip(getattr(begun, name).parameters(), getattr(other, name).parameters(), strict=True)
+        assert all(torch.equal(mine, theirs) for mine, theirs in pairs)
+    assert not torch.equal(fresh.head.shared[0].weight, other.head.shared[0].weight)
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["start_from={checkpoint: RUN, parts: [bakbone]}"], UsageError),
+        (["start_from={checkpoint: RUN}", "model.pillars.widths=[24]"], CheckpointError),
+        (["start_from={checkpoint: /nowhere}"], UsageError),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(run, recipe, words, fault):
+    task = load_task(recipe, [word.replace("RUN", str(run)) for word in words])
+    with pytest.raises(fault):
+        task.initial_model()
+
+
+def test_classes_of_a_recipe_must_be_those_of_the_data(recipe):
+    with pytest.raises(CheckpointError, match="other classes"):
+        load_task(recipe, ["class_names=[truck, car]"]).samples()
+
+
+def test_overfitting_neither_distorts_nor_balances(recipe):
+    task = load_task(recipe, ["balance=true"]).overfit(1)
+    samples = task.samples()
+    one, again = (samples.sample(0, np.random.default_rng(seed)) for seed in (0, 1))
+    assert len(samples) == 1 and torch.equal(one.targets.boxes, again.targets.boxes)
+
+
+def test_a_file_without_what_the_model_sees_is_refused(run, tmp_path):
+    np.save(tmp_path / "bare.npy", np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32))
+    task = checkpoint.load(run, CPU).task
+    with pytest.raises(DataError, match="intensity"):
+        task.predict([task.model()], tmp_path / "bare.npy", tmp_path, CPU)
