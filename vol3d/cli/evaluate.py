@@ -62,7 +62,6 @@ def evaluate(
 
       vol3d evaluate unetr-hippocampus --data DATA/Task04_Hippocampus --fold 0
       vol3d evaluate runs/first --data DATA/Task04_Hippocampus -o scores
-      vol3d evaluate runs/cv --data DATA/new_cases --split all --json
       vol3d evaluate runs/pillars --data DATA/nuscenes --submission results_nusc.json
     """
     if split not in (None, "validation", "train", "all"):
