@@ -59,7 +59,8 @@ class Points:
 
     def at(self, points: np.ndarray) -> Points:
         """The points at these indices, or under this mask, with all boxes."""
-        return replace(self, xyz=self.xyz[points], features=self.features[points])
+        rows = np.flatnonzero(points) if points.dtype == np.bool_ else points
+        return replace(self, xyz=self.xyz.take(rows, axis=0), features=self.features.take(rows, axis=0))
 
 
 def augment(scene: Points, points: int, settings: SceneAugmentSettings, rng: np.random.Generator) -> Points:

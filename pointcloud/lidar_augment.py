@@ -61,7 +61,7 @@ def in_range(scene: LidarScene, point_range_m: Range) -> LidarScene:
     """The points in a range, and the boxes whose centre seen from above is in it; the upper ends are outside."""
     low, high = np.array(point_range_m, np.float32).reshape(2, 3)
     inside, kept = _within(scene.xyz, low, high), _within(scene.boxes[:, :2], low[:2], high[:2])
-    return replace(scene.at(np.flatnonzero(inside)), boxes=scene.boxes[kept], labels=scene.labels[kept])
+    return replace(scene.at(inside), boxes=scene.boxes[kept], labels=scene.labels[kept])
 
 
 def _within(places: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from torch import Tensor
 from vol3d.errors import DataError
 from vol3d.geometry.boxes import YAW, check_boxes
 from vol3d.geometry.overlap_kernels import COS, RADIUS, SIN, as_rows
+from vol3d.geometry.owner_kernels import BoxGrid, find_owners
 from vol3d.parallel import parallel_for
 
 _CHUNK = 1 << 24  # point-box pairs that torch looks at together: 64 MB per intermediate result in float32
@@ -54,7 +55,19 @@ def count_points_in_boxes(points: Float[Tensor, "n columns"], boxes: Float[Tenso
 
 
 def box_of_points(points: Float[Tensor, "n columns"], boxes: Float[Tensor, "m _"]) -> Int64[Tensor, " n"]:
-    """Index of the first box that holds each point, -1 for a point in none."""
+    """Index of the first box that holds each point, -1 for a point in none.
+
+    Raises:
+        DataError: as `points_in_boxes`.
+    """
+    _check(points, boxes)
+    if points.device.type == "cpu" and len(boxes):
+        xyz = points.detach()[:, :3]
+        xyz = xyz if xyz.dtype in (torch.float32, torch.float64) else xyz.double()
+        owners, grid = np.empty(len(points), np.int64), BoxGrid(as_rows(boxes))
+        where = (grid.rows, grid.low, grid.per_m, grid.starts, grid.members)
+        parallel_for(find_owners, len(xyz), xyz.contiguous().numpy(), *where, owners, grain=16384)
+        return torch.from_numpy(owners)
     inside = points_in_boxes(points, boxes)
     if len(boxes) == 0:
         return torch.full((len(points),), -1, dtype=torch.int64, device=points.device)

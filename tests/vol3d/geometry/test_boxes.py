@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.reference import geometry as reference
 from tests.vol3d.geometry.samples import random_boxes
@@ -104,7 +106,25 @@ def test_counts_are_those_of_the_mask_far_away_and_with_odd_points():
     boxes[:5, 3:6] = 0
     for shift in (0.0, 1e4, -1e6):
         moved, around = points + shift, torch.cat((boxes[:, :3] + shift, boxes[:, 3:]), dim=1)
-        assert torch.equal(count_points_in_boxes(moved, around), points_in_boxes(moved, around).sum(1))
+        inside = points_in_boxes(moved, around)
+        assert torch.equal(count_points_in_boxes(moved, around), inside.sum(1))
+        first = torch.where(inside.any(0), inside.int().argmax(0), -1)
+        assert torch.equal(box_of_points(moved, around), first) and int((first >= 0).sum()) > 20
+
+
+@given(st.integers(0, 10**6), st.integers(1, 40), st.floats(-3, 3))
+def test_the_owner_of_a_point_is_the_first_box_that_holds_it(seed, count, exponent):
+    torch.manual_seed(seed)
+    boxes = torch.randn(count, 7) * 10**exponent
+    boxes[:, 3:6] = boxes[:, 3:6].abs()
+    boxes[:, 6] = torch.randint(-4, 5, (count,)) * math.pi / 4  # footprints along the grid and across it
+    corners = box_corners(boxes).flatten(0, 1)
+    points = torch.cat((corners, boxes[:, :3], torch.randn(200, 3) * 10**exponent))
+    inside = points_in_boxes(points, boxes)
+    assert torch.equal(box_of_points(points, boxes), torch.where(inside.any(0), inside.int().argmax(0), -1))
+    halves = points.half()
+    inside = points_in_boxes(halves, boxes)
+    assert torch.equal(box_of_points(halves, boxes), torch.where(inside.any(0), inside.int().argmax(0), -1))
 
 
 def test_boxes_of_a_real_indoor_scan_hold_its_points(data_root: Path):
