@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from vol3d.parallel import parallel_for
 
 Size = tuple[int, int]
+_GRAIN = 256  # queries that are worth a call to another thread
 
 
 def sample_maps(
@@ -31,6 +37,13 @@ def sample_maps(
         places: where each query looks.
         weights: of each sample.
     """
+    if values.device.type == "cpu" and values.dtype == places.dtype == weights.dtype in (torch.float32, torch.float64):
+        return _SampleMaps.apply(values, tuple(sizes), places, weights)
+    return sample_torch(values, sizes, places, weights)
+
+
+def sample_torch(values: Tensor, sizes: Sequence[Size], places: Tensor, weights: Tensor) -> Tensor:
+    """`sample_maps` on any device and in any precision."""
     batch, queries, heads = weights.shape[:3]
     total = values.new_zeros(batch * heads, values.shape[3], queries)
     grid = (2 * places - 1).transpose(1, 2).flatten(0, 1)  # (B * heads, Q, levels, P, 2)
@@ -40,6 +53,41 @@ def sample_maps(
         samples = F.grid_sample(cells.unflatten(2, size), grid[:, :, level], align_corners=False)
         total = total + (samples * share[:, :, :, level]).sum(-1)  # (B * heads, d, Q)
     return total.unflatten(0, (batch, heads)).permute(0, 3, 1, 2).flatten(2)
+
+
+class _SampleMaps(torch.autograd.Function):
+    """Compiled for the CPU; the samples, several times as large as the values, are not kept."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, sizes: tuple[Size, ...], places: Tensor, weights: Tensor) -> Tensor:
+        from pointcloud.models.deformable_cpu import sample_range
+
+        values, places, weights = values.contiguous(), places.contiguous(), weights.contiguous()
+        ctx.save_for_backward(values, places, weights)
+        ctx.sizes = sizes
+        out = values.new_empty(*weights.shape[:3], values.shape[3])
+        arrays = (values.numpy(), *_extents(sizes), places.numpy(), weights.numpy(), out.numpy())
+        parallel_for(sample_range, len(weights) * weights.shape[1], *arrays, grain=_GRAIN)
+        return out.flatten(2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, Tensor, Tensor]:
+        from pointcloud.models.deformable_cpu import gradient_range
+
+        values, places, weights = ctx.saved_tensors
+        to_values, to_places, to_weights = (torch.zeros_like(x) for x in (values, places, weights))
+        pull = gradients[0].reshape(*weights.shape[:3], values.shape[3]).contiguous()
+        arrays = (x.numpy() for x in (places, weights, pull, to_values, to_places, to_weights))
+        parallel_for(gradient_range, len(values) * values.shape[2], values.numpy(), *_extents(ctx.sizes), *arrays)
+        return to_values, None, to_places, to_weights
+
+
+def _extents(sizes: Sequence[Size]) -> tuple[np.ndarray, np.ndarray]:
+    """Height and width of each map, and where its cells begin."""
+    table = np.array(sizes, dtype=np.int64).reshape(-1, 2)
+    cells = table.prod(axis=1)
+    return table, cells.cumsum() - cells
 
 
 class DeformableAttention(nn.Module):

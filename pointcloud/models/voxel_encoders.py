@@ -155,7 +155,7 @@ class PointStack(nn.Module):
         """Hard or dynamic voxels -> (V, widths[-1])."""
         if isinstance(voxels, VoxelPoints):
             return self._dynamic(voxels, grid)
-        return self._hard(voxels, grid)
+        return self._hard(voxels, grid) if self.training else self._hard_rows(voxels, grid)
 
     def _hard(self, voxels: VoxelBlocks, grid: VoxelGrid) -> Tensor:
         count, places, _ = voxels.points.shape
@@ -169,10 +169,32 @@ class PointStack(nn.Module):
             last = index == len(self.linears) - 1
             seen = x * there[..., None] if last and self.settings.padding == "each" else x
             pooled = seen.amax(dim=1, keepdim=True)  # (V, 1, W)
+            if last:
+                break
             x = torch.cat([x, pooled.expand_as(x)], dim=2)
             if self.settings.padding == "each":
                 x = x * there[..., None]
         return pooled[:, 0]
+
+    def _hard_rows(self, voxels: VoxelBlocks, grid: VoxelGrid) -> Tensor:
+        """`_hard` with running statistics: the empty places of a voxel are alike, and one stands for all of them."""
+        place, counts = torch.arange(voxels.points.shape[1], device=voxels.counts.device), voxels.counts[:, None]
+        rows = place <= counts  # (V, P)
+        owner, there = rows.nonzero()[:, 0], (place < counts)[rows][:, None]  # (N,), (N, 1)
+        means = voxels.mean()[:, :3][owner] if self.settings.cluster_offset else None
+        x = self._inputs(voxels.points[rows], means, grid.centers(voxels.coordinates)[owner]) * there  # (N, inputs)
+        pooled = x
+        for index in range(len(self.linears)):
+            x = self._layer(index, x)
+            last = index == len(self.linears) - 1
+            seen = x * there if last and self.settings.padding == "each" else x
+            pooled = torch.segment_reduce(seen, "max", lengths=rows.sum(dim=1), unsafe=True)  # (V, W)
+            if last:
+                break
+            x = torch.cat([x, pooled[owner]], dim=1)
+            if self.settings.padding == "each":
+                x = x * there
+        return pooled
 
     def _dynamic(self, voxels: VoxelPoints, grid: VoxelGrid) -> Tensor:
         inside = voxels.voxels >= 0
@@ -235,8 +257,9 @@ def count_left_out(
     left_out = [0] * len(clouds)
     for index, cloud in enumerate(clouds):
         if limit is not None and kept[index] >= limit:
-            cells = voxel_coordinates(cloud, grid)
-            left_out[index] = len(cells[cells[:, 0] >= 0].unique(dim=0)) - kept[index]
+            z, y, x = voxel_coordinates(cloud, grid).long().unbind(1)
+            cells = (z * grid.shape[1] + y) * grid.shape[2] + x
+            left_out[index] = len(cells[z >= 0].unique()) - kept[index]
     if any(left_out):
         what = f"a cloud has voxels beyond max_voxels {limit}: those that its first points lie in are kept"
         warnings.warn(what, stacklevel=3)

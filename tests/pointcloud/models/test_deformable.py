@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from pointcloud.models.deformable import DeformableAttention, cell_centers, embed_places, sample_maps
+from pointcloud.models.deformable import DeformableAttention, cell_centers, embed_places, sample_maps, sample_torch
 from tests.pointcloud.models.lidar_oracle import Fixture, close
 from tests.reference import object_dgcnn as twin
 
@@ -26,11 +27,12 @@ def inputs(queries: int = 3, dtype: torch.dtype = torch.float64) -> tuple[Tensor
     return values, places, weights
 
 
-def test_samples_and_their_gradients_are_those_of_loops() -> None:
+@pytest.mark.parametrize("function", [sample_maps, sample_torch])
+def test_samples_and_their_gradients_are_those_of_loops(function: Callable[..., Tensor]) -> None:
     got, wanted = ([t.requires_grad_() for t in inputs()] for _ in range(2))
     fast, slow = (
-        function(values, SIZES, places, weights)
-        for function, (values, places, weights) in ((sample_maps, got), (twin.sample_maps, wanted))
+        sample(values, SIZES, places, weights)
+        for sample, (values, places, weights) in ((function, got), (twin.sample_maps, wanted))
     )
     torch.testing.assert_close(fast, slow)
     pull = torch.linspace(-1, 1, fast.numel(), dtype=fast.dtype).view_as(fast)
@@ -49,6 +51,24 @@ def test_samples_and_gradients_are_the_originals(oracle_root: Path) -> None:
     gradients = torch.autograd.grad(out, leaves, fixture["grad_out"])
     for gradient, name in zip(gradients, ("value", "sampling_locations", "attention_weights"), strict=True):
         close(gradient, fixture[f"grad.{name}"], atol=1e-4)
+
+
+def test_halves_are_sampled_as_floats_are() -> None:
+    values, places, weights = (t.bfloat16() for t in inputs(dtype=torch.float32))
+    got = sample_maps(values, SIZES, places, weights)
+    assert got.dtype == torch.bfloat16
+    wanted = sample_maps(values.float(), SIZES, places.float(), weights.float())
+    torch.testing.assert_close(got.float(), wanted, atol=0.1, rtol=0.1)
+
+
+def test_threads_do_not_change_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for threads in ("1", "3"):
+        monkeypatch.setenv("VOL3D_NUM_THREADS", threads)
+        leaves = [t.requires_grad_() for t in inputs(600, torch.float32)]
+        out = sample_maps(leaves[0], SIZES, *leaves[1:])
+        found.append((out, *torch.autograd.grad(out.square().sum(), leaves)))
+    assert all(torch.equal(one, three) for one, three in zip(*found, strict=True))
 
 
 def test_no_queries_and_one_query() -> None:

@@ -125,6 +125,7 @@ def test_gradients_at_the_maps_are_the_originals(
     *at_maps, at_weight = torch.autograd.grad(total, [*maps, weight])
     for level, gradient in enumerate(at_maps):
         wanted = fixture[f"grad.feat{level}"]
-        close(gradient[:, ::32], wanted, atol=1e-3 * float(wanted.abs().max()), rtol=1e-2)
+        # The original's own gradients are off by 2e-3 of the largest from those in float64.
+        close(gradient[:, ::32], wanted, atol=3e-3 * float(wanted.abs().max()), rtol=1e-2)
     norm = fixture.facts["grad_norms"]["transformer.decoder.layers.3.attentions.0.conv1.0.weight"]
     assert at_weight.norm().item() == pytest.approx(norm, rel=1e-3)

@@ -115,6 +115,26 @@ def test_each_voxel_is_what_its_points_say(widths: tuple[int, ...]) -> None:
     close(model(blocks, grid), torch.stack(wanted), 1e-5)
 
 
+@pytest.mark.parametrize("padding", ["first", "each"])
+@pytest.mark.parametrize("widths", [(5,), (3, 4, 5)])
+def test_one_empty_place_stands_for_all_of_a_voxel(widths: tuple[int, ...], padding: Any) -> None:
+    """In evaluation; training has them all, since they take part in the batch's statistics."""
+    torch.manual_seed(0)
+    model = randomised(PointStack(4, PointStackSettings(widths=widths, centre_offset="xyz", padding=padding)))
+    cloud = torch.rand(90, 4) * torch.tensor([8, 8, 2, 1]) - torch.tensor([4, 4, 1, 0])
+    blocks, found = voxelize([cloud], SMALL.grid, max_points=4), []
+    assert {1, 4} <= set(blocks.counts.tolist())
+    for dense in (True, False):
+        model.train(dense)
+        model.norms.eval()  # statistics stay
+        model.zero_grad()
+        voxels = model(blocks, SMALL.grid)
+        (voxels * torch.arange(1.0, 6)).sum().backward()
+        found.append([voxels.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)])
+    for one, other in zip(*found, strict=True):
+        close(one, other, 1e-5)
+
+
 def randomised(model: PointStack) -> PointStack:
     for norm in model.norms:
         norm.running_mean.normal_()
@@ -191,7 +211,8 @@ def test_voxels_beyond_the_limit_are_told_and_the_first_ones_kept() -> None:
 
 def test_bfloat16_autocast(recwarn: Any) -> None:
     model = PointStack(4, PointStackSettings(widths=(4, 8)))
-    for max_points in (4, None):
+    for max_points, train in ((4, True), (4, False), (None, True)):
+        model.train(train)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             settings = SMALL.model_copy(update={"max_points": max_points})
             voxels = encode_voxels([torch.rand(30, 4)], settings, ("intensity",), model)
