@@ -54,30 +54,36 @@ def read_calibration(path: Path) -> KittiCalibration:
         DataError: missing, a matrix is missing or has other numbers, or the LiDAR's motion is not rigid.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("cannot read the calibration", where=path, got=error) from error
-    texts = {name.strip(): numbers for name, colon, numbers in (line.partition(":") for line in lines) if colon}
-    found = {name: _matrix(name, texts.get(name), shape, path) for name, shape in _SHAPES.items()}
+    return parse_calibration(text, path)
+
+
+def parse_calibration(text: str, where: str | Path) -> KittiCalibration:
+    """`read_calibration` for the text of a file that stood at `where`."""
+    lines = (line.partition(":") for line in text.splitlines())
+    texts = {name.strip(): numbers for name, colon, numbers in lines if colon}
+    found = {name: _matrix(name, texts.get(name), shape, where) for name, shape in _SHAPES.items()}
     try:
         motion = kitti_lidar_from_camera(
             torch.from_numpy(found["R0_rect"]), torch.from_numpy(found["Tr_velo_to_cam"])
         ).numpy()
     except DataError as error:
-        raise DataError(error.what, where=path, got=error.got) from error
+        raise DataError(error.what, where=where, got=error.got) from error
     return KittiCalibration(found["P2"], motion)
 
 
-def _matrix(name: str, text: str | None, shape: tuple[int, int], path: Path) -> np.ndarray:
+def _matrix(name: str, text: str | None, shape: tuple[int, int], where: str | Path) -> np.ndarray:
     if text is None:
-        raise DataError(f"no line {name}", where=path, wanted=", ".join(_SHAPES))
+        raise DataError(f"no line {name}", where=where, wanted=", ".join(_SHAPES))
     try:
         numbers = np.array([float(word) for word in text.split()])
     except ValueError as error:
-        raise DataError(f"{name} has a word that is no number", where=path, got=error) from error
+        raise DataError(f"{name} has a word that is no number", where=where, got=error) from error
     if numbers.size != shape[0] * shape[1] or not np.isfinite(numbers).all():
         wanted = f"{shape[0] * shape[1]} finite numbers"
-        raise DataError(f"{name} is no matrix", where=path, got=f"{numbers.size} numbers", wanted=wanted)
+        raise DataError(f"{name} is no matrix", where=where, got=f"{numbers.size} numbers", wanted=wanted)
     return numbers.reshape(shape)
 
 

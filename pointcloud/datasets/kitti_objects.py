@@ -71,12 +71,16 @@ def read_kitti_objects(path: str | Path, scored: bool = False) -> KittiObjects:
     Raises:
         DataError: missing, not text, a row with too few or too many columns, a value that is no finite number.
     """
-    path = Path(path)
+    return parse_kitti_objects(_text(Path(path)), path, scored)
+
+
+def parse_kitti_objects(text: str, where: str | Path, scored: bool = False) -> KittiObjects:
+    """`read_kitti_objects` for the text of a file that stood at `where`."""
     names = [*_COLUMNS, _SCORE] if scored else _COLUMNS
     types, rows = [], []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         if words := line.split():
-            rows.append(_row(words, names, f"{path}:{number}"))
+            rows.append(_row(words, names, f"{where}:{number}"))
             types.append(words[0])
     table = np.array(rows, np.float64).reshape(-1, len(names) - 1)
     return KittiObjects(

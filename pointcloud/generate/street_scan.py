@@ -46,12 +46,16 @@ class Echoes(NamedTuple):
 
     Args:
         beams: (columns, rings, 3) directions in the scanner's frame.
+        rays: (columns, rings, 3) the same in the world.
+        place: (3,) of the scanner in the world.
         depth: metres, infinite where there is nothing.
         hit: number of the solid, -1 for the ground or nothing.
         light: share of the light that is sent back.
     """
 
     beams: np.ndarray
+    rays: np.ndarray
+    place: np.ndarray
     depth: np.ndarray
     hit: np.ndarray
     light: np.ndarray
@@ -70,22 +74,37 @@ def shoot(
     """
     beams = scanner.beams(phase)
     turn, place = global_from_lidar[:3, :3], global_from_lidar[:3, 3]
-    rays, local = beams @ turn.T, solids.copy()
-    local[:, 1:4] -= place
+    rays, local = beams @ turn.T, _about(solids, place)
     size = np.abs(local[:, 4:7]).max(axis=1, initial=0)
     near = np.flatnonzero(np.hypot(local[:, 1], local[:, 2]) - 1.5 * size < scanner.farthest_m)
     depth, cosine = np.empty(rays.shape[:2]), np.empty(rays.shape[:2])
     hit = np.full(rays.shape[:2], -1, np.int32)
     cast_ground(rays, place, waves, scanner.farthest_m, depth, cosine)
-    cast(rays, _azimuth(scanner, rays), local[near], depth, hit, cosine)
+    cast(rays, _azimuth(rays), local[near], depth, hit, cosine)
     hit = np.append(near, -1)[hit]
     albedo = np.append(solids[:, 8], GROUND_ALBEDO)[hit]
-    return Echoes(beams, depth, hit, albedo * np.sqrt(np.clip(cosine, 0, 1)))
+    return Echoes(beams, rays, place, depth, hit, albedo * np.sqrt(np.clip(cosine, 0, 1)))
 
 
-def _azimuth(scanner: Scanner, rays: np.ndarray) -> float:
-    """Of the first column in the world."""
-    first = rays[0, int(np.abs(scanner.elevations).argmin())]
+def covered(echoes: Echoes, solids: np.ndarray) -> np.ndarray:
+    """Which of the same beams (columns, rings) would meet one of the solids (n, 9) if nothing else were there."""
+    shape = echoes.depth.shape
+    hit = np.full(shape, -1, np.int32)
+    local = _about(solids, echoes.place)
+    cast(echoes.rays, _azimuth(echoes.rays), local, np.full(shape, np.inf), hit, np.empty(shape))
+    return hit >= 0
+
+
+def _about(solids: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Solids of the world relative to a place in it."""
+    local = solids.copy()
+    local[:, 1:4] -= place
+    return local
+
+
+def _azimuth(rays: np.ndarray) -> float:
+    """Of the first column in the world, by its most level beam."""
+    first = rays[0, int(np.abs(rays[0, :, 2]).argmin())]
     return float(np.arctan2(first[1], first[0]))
 
 

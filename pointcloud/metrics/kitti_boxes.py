@@ -32,8 +32,7 @@ def objects_in_image(
     """
     motion = torch.from_numpy(np.asarray(lidar_from_camera, np.float64))
     boxes = torch.from_numpy(found.boxes[:, :7].astype(np.float64))
-    labels = boxes_to_kitti(boxes, motion)
-    bbox = _in_image(transform_points(box_corners(boxes), invert_rigid(motion)).numpy(), p2)
+    labels, bbox = boxes_to_kitti(boxes, motion), extents_in_image(boxes, motion, p2)
     width, height = image_size
     bbox = bbox.clip(0, [width - 1, height - 1, width - 1, height - 1])
     rows = np.flatnonzero((bbox[:, 2] > bbox[:, 0]) & (bbox[:, 3] > bbox[:, 1]))
@@ -53,11 +52,13 @@ def objects_in_image(
     return objects.select(rows), rows
 
 
-def _in_image(corners: np.ndarray, p2: np.ndarray) -> np.ndarray:
-    """Left, top, right, bottom (n, 4) of boxes with `corners` (n, 8, 3) in the camera frame; empty ones are inverted.
+def extents_in_image(boxes: torch.Tensor, lidar_from_camera: torch.Tensor, p2: np.ndarray) -> np.ndarray:
+    """Left, top, right, bottom (n, 4) in pixels of boxes (n, 7) of the LiDAR, however far they reach beyond the image.
 
-    What is behind the lens is cut off: the corners of the cut are where lines between corners pass the near plane.
+    What is behind the lens is cut off: the corners of the cut are where lines between corners pass the near plane. A
+    box of which nothing remains is inverted and infinite.
     """
+    corners = transform_points(box_corners(boxes), invert_rigid(lidar_from_camera)).numpy()
     first, second = corners[:, _FIRST], corners[:, _SECOND]
     rise = second[..., 2] - first[..., 2]
     share = np.divide(_NEAR_M - first[..., 2], rise, out=np.full(rise.shape, -1.0), where=rise != 0)

@@ -23,10 +23,11 @@ Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", hel
 Workers = Annotated[int | None, typer.Option(min=0, metavar="N", help="Processes.  Default: one per core.")]
 
 _GENERATED = {
-    "rooms": ("pointcloud.generate.rooms:write_rooms", 200, "scannet"),
-    "drives": ("pointcloud.generate.drives:write_drives", 20, "nuscenes"),
+    "rooms": ("pointcloud.generate.rooms:write_rooms", 200, "rooms", "scannet"),
+    "drives": ("pointcloud.generate.drives:write_drives", 20, "drives", "nuscenes"),
+    "kitti": ("pointcloud.generate.kitti:write_kitti", 200, "frames", "kitti"),
 }
-"""What writes a kind, how many it writes if nobody says, and the data set that reads them."""
+"""What writes a kind, how many of what it writes if nobody says, and the data set that reads them."""
 
 
 @app.callback(invoke_without_command=True)
@@ -139,30 +140,31 @@ def prepare(
 
 @app.command()
 def generate(
-    kind: Annotated[str, typer.Argument(help="What to make: rooms or drives.", metavar="KIND")],
+    kind: Annotated[str, typer.Argument(help="What to make: rooms, drives or kitti.", metavar="KIND")],
     out: Annotated[Path, typer.Argument(help="Folder for them.")],
     scenes: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="How many.  Default: 200 rooms, 20 drives of 100 MB.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="How many.  Default: 200 rooms, 20 drives of 100 MB, 200 frames."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="S", help="The same seed makes the same scenes.")] = 0,
     workers: Workers = None,
 ) -> None:
-    """Make a data set to try every step without a download: rooms as ScanNet has them, drives as nuScenes has them.
+    """Make a data set to try every step without a download: rooms as in ScanNet, drives as in nuScenes, KITTI's frames.
 
     [bold]Examples[/bold]
 
       vol3d data generate rooms DATA/rooms --scenes 40 --seed 7 --workers 2
       vol3d data generate drives DATA/drives
-      vol3d data check nuscenes DATA/drives
+      vol3d data generate kitti DATA/frames --scenes 500
     """
     if kind not in _GENERATED:
-        raise UsageError("nothing of this kind can be made", where="KIND", got=kind, wanted=" or ".join(_GENERATED))
-    target, usual, dataset = _GENERATED[kind]
+        raise UsageError("nothing of this kind can be made", where="KIND", got=kind, wanted=", ".join(_GENERATED))
+    target, usual, things, dataset = _GENERATED[kind]
     write, count = catalog.load(target), scenes or usual
     make_folder(out)
     with progress("generating") as report:
         write(out, count, seed, workers, report)
-    say(f"{count} {kind} are in {out}; read them as `{dataset}`")
+    say(f"{count} {things} are in {out}; read them as `{dataset}`")
 
 
 def find_split(dataset: str, root: Path, words: list[str] | None = None) -> Any:

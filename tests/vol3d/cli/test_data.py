@@ -122,7 +122,7 @@ def test_every_data_set_has_its_tools():
         assert all(callable(getattr(tools, verb)) for verb in ("check", "stats", "tables", "prepare"))
 
 
-def test_only_rooms_are_generated(tmp_path: Path, capsys):
+def test_what_nothing_generates_is_refused(tmp_path: Path, capsys):
     assert main(["data", "generate", "castles", str(tmp_path / "out")]) == 2
-    assert "got castles, wanted rooms" in capsys.readouterr().err
+    assert "got castles, wanted rooms, drives, kitti" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -1,0 +1,61 @@
+"""Frames of KITTI as its benchmark compares them, whether they are read from its own files or prepared."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from pointcloud.datasets.kitti_calibration import KittiCalibration
+from pointcloud.datasets.kitti_objects import KittiObjects
+from pointcloud.evaluate_kitti import KittiScored
+from pointcloud.metrics.kitti_rules import CLASSES
+from vol3d.scans.detections import Detections
+from vol3d.scans.points import PointCloud
+
+
+@runtime_checkable
+class KittiReader(Protocol):
+    """A frame that knows what the benchmark asks: `KittiFrame` and `PreparedKittiFrame`."""
+
+    @property
+    def name(self) -> str:
+        """Unique in its data set."""
+        ...
+
+    def annotations(self) -> KittiObjects:
+        """All rows of the label file, DontCare among them."""
+        ...
+
+    def calibration(self) -> KittiCalibration:
+        """Of this frame."""
+        ...
+
+    def image_size(self) -> tuple[int, int]:
+        """Width and height, pixels."""
+        ...
+
+
+def kitti_scored(reader: KittiReader, cloud: PointCloud, found: Detections) -> KittiScored:
+    """A frame with what a detector found in it, ready for `evaluate_kitti`.
+
+    Objects of a class that the detector does not know are left out, so that it is not scored for them; what looks
+    alike, a van beside a car, stays.
+
+    Args:
+        cloud, found: in the frame of the LiDAR.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    truth, calibration = reader.annotations(), reader.calibration()
+    unknown = np.isin(truth.types, [name for name in CLASSES if name not in found.class_names])
+    return KittiScored(
+        reader.name,
+        cloud,
+        found,
+        truth.select(~unknown),
+        calibration.lidar_from_camera,
+        calibration.p2,
+        reader.image_size(),
+    )
