@@ -11,6 +11,9 @@ from pointcloud.class_balance import balanced, labels_of
 from pointcloud.datasets.scenes import SceneReader
 from pointcloud.features import Feature
 from pointcloud.lidar_augment import LidarAugmentSettings, Range, augment, in_range
+from pointcloud.object_file import ObjectBank
+from pointcloud.object_noise import ObjectNoiseSettings, move_objects
+from pointcloud.paste import paste
 from pointcloud.training_set import CloudSamples, Sample, box_targets
 
 
@@ -21,7 +24,9 @@ class LidarSamples(CloudSamples):
         scenes: in a fixed order.
         features: what the network sees of a point besides its place.
         point_range_m: where it looks: x y z of the lowest corner, then of the highest.
-        augment: the distortions.
+        augment: the distortions of the whole scene.
+        paste: objects of other scenes, put in before.
+        noise: how objects are moved one by one, the pasted ones too.
         balance: class-balanced sampling, see `class_balance`.
         repeat: how often an epoch shows each scene.
     """
@@ -32,17 +37,23 @@ class LidarSamples(CloudSamples):
         features: Sequence[Feature],
         point_range_m: Range,
         augment: LidarAugmentSettings,
+        paste: ObjectBank | None = None,
+        noise: ObjectNoiseSettings | None = None,
         balance: bool = False,
         repeat: int = 1,
     ) -> None:
         order = balanced([labels_of(scene) for scene in scenes]) if balance else np.arange(len(scenes))
         super().__init__(scenes, features, np.tile(order, repeat).tolist())
-        self.point_range_m, self.augment = point_range_m, augment
+        self.point_range_m, self.augment, self.bank, self.noise = point_range_m, augment, paste, noise
 
     def sample(self, index: int, rng: np.random.Generator) -> Sample:
         """Sample `index`, distorted with draws of `rng`; its points in random order, since voxels have room for few."""
-        scene = augment(self.scene(index), self.augment, rng)
-        scene = in_range(scene, self.point_range_m)
+        scene = self.scene(index)
+        if self.bank is not None:
+            scene = paste(scene, self.bank, rng)
+        if self.noise is not None:
+            scene = move_objects(scene, self.noise, rng)
+        scene = in_range(augment(scene, self.augment, rng), self.point_range_m)
         cloud = np.concatenate([scene.xyz, scene.features], axis=1)
         cloud = cloud.take(rng.permutation(len(cloud)), axis=0)
         return Sample(torch.from_numpy(cloud), box_targets(scene), self.name(index))

@@ -20,7 +20,7 @@ def lidar_scene(seed: int = 0, boxes: int = 5, points: int = 600, columns: int =
     rng = np.random.default_rng(seed)
     centre = rng.uniform(-15, 15, (boxes, 3)) * [1, 1, 0.1]
     if apart:
-        angle = 2 * np.pi * np.arange(boxes) / max(boxes, 1)
+        angle = 2 * np.pi * (np.arange(boxes) / max(boxes, 1) + rng.random())
         centre[:, :2] = 12 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     rest = [rng.uniform(0.5, 4, (boxes, 3)), rng.uniform(-3.1, 3.1, (boxes, 1)), rng.uniform(-5, 5, (boxes, 2))]
     table = np.concatenate([centre, *rest], axis=1)[:, :columns].astype(np.float32)
