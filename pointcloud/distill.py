@@ -56,9 +56,9 @@ class Teacher:
         self.model = model.eval().requires_grad_(False)
 
     @torch.no_grad()
-    def __call__(self, inputs: Any) -> Any:
-        """What the model predicts for `inputs`, whatever it takes."""
-        return self.model.eval()(inputs)
+    def __call__(self, inputs: Sequence[Tensor]) -> Any:
+        """What the model predicts for clouds, on their device."""
+        return self.model.eval().to(inputs[0].device)(inputs)
 
     def check_classes(self, class_names: Sequence[str]) -> None:
         """Refuse a student with other classes.

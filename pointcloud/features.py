@@ -10,8 +10,8 @@ import numpy as np
 from vol3d.errors import DataError
 from vol3d.scans.points import PointCloud
 
-Feature = Literal["rgb", "height", "intensity", "time"]
-WIDTH = {"rgb": 3, "height": 1, "intensity": 1, "time": 1}
+Feature = Literal["rgb", "height", "intensity", "time", "ring"]
+WIDTH = {"rgb": 3, "height": 1, "intensity": 1, "time": 1, "ring": 1}
 MEAN_RGB = np.array([109.8, 97.2, 83.8], dtype=np.float32)
 """Mean colour of ScanNet's training scans, as VoteNet and 3DETR subtract it."""
 
@@ -25,7 +25,7 @@ def point_features(cloud: PointCloud, features: Sequence[Feature]) -> np.ndarray
     """Features of each point, (N, C) float32.
 
     `rgb` is (colour - mean) / 256, `height` metres above the floor (the 0.99th percentile of z, as VoteNet takes it),
-    `intensity` as it is in the file, `time` seconds.
+    `intensity` as it is in the file, `time` seconds, `ring` the number of the beam.
 
     Raises:
         DataError: the cloud lacks a column.

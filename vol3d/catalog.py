@@ -38,6 +38,12 @@ TASKS = {
     "lidar": "pointcloud.lidar_task:LidarTask",
 }
 
+DISTILLED = {
+    "detection": "pointcloud.distill_task:DistillDetectionTask",
+    "lidar": "pointcloud.distill_task:DistillLidarTask",
+}
+"""Tasks of `vol3d distill`, by the student's."""
+
 MODELS = {
     "unetr": Entry("medical.models.unetr:UnetrSettings", "segmentation", "UNETR (WACV 2022), any patch and width"),
     "unet": Entry("medical.models.baselines:UnetSettings", "segmentation", "3D U-Net (MONAI)"),
@@ -56,6 +62,9 @@ MODELS = {
     "voxelnet": Entry("pointcloud.models.voxel_net:VoxelNetSettings", "lidar", "VoxelNet (CVPR 2018)"),
     "centerpoint": Entry(
         "pointcloud.models.center_point:CenterPointSettings", "lidar", "CenterPoint (CVPR 2021), pillars or voxels"
+    ),
+    "object_dgcnn": Entry(
+        "pointcloud.models.object_dgcnn:ObjectDgcnnSettings", "lidar", "Object DGCNN (NeurIPS 2021), pillars or voxels"
     ),
 }
 
@@ -110,6 +119,12 @@ RELEASED = {
     ),
     "centerpoint-voxel-0075": Entry(
         "pointcloud.models.lidar_released:load_center_point_voxel_0075", "lidar", "CenterPoint, 0.075 m, nuScenes"
+    ),
+    "object-dgcnn-pillar": Entry(
+        "pointcloud.models.lidar_released:load_object_dgcnn_pillar", "lidar", "Object DGCNN, pillars of 0.2 m, nuScenes"
+    ),
+    "object-dgcnn-voxel": Entry(
+        "pointcloud.models.lidar_released:load_object_dgcnn_voxel", "lidar", "Object DGCNN, voxels of 0.1 m, nuScenes"
     ),
     "pointpillars-kitti": Entry(
         "pointcloud.models.lidar_released:load_point_pillars", "lidar", "PointPillars, 3 classes of KITTI"

@@ -10,7 +10,7 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -311,8 +311,13 @@ def load_task(path: str | Path, overrides: Sequence[str] = ()) -> Task:
     return make_task(read(path, overrides))
 
 
-def make_task(document: Document) -> Task:
-    """The task of a document that was read before, see `load_task`."""
+def load_distillation(path: str | Path, overrides: Sequence[str] = ()) -> Task:
+    """The task of a student's recipe with a teacher under `distill`; raises as `load_task` does."""
+    return make_task(read(path, overrides), catalog.DISTILLED)
+
+
+def make_task(document: Document, tasks: Mapping[str, str] = catalog.TASKS) -> Task:
+    """The task of a document that was read before, see `load_task`; of those in `tasks`."""
     model = document.values.get("model")
     name = model.get("name") if isinstance(model, dict) else None
     place = document.place(("model", "name"))
@@ -322,7 +327,9 @@ def make_task(document: Document) -> Task:
         entry = catalog.find(name, catalog.MODELS, "model")
     except UsageError as error:
         raise UsageError(error.what, where=place, do=error.do) from None
-    task_type = catalog.load(catalog.TASKS[entry.task])
+    if entry.task not in tasks:
+        raise UsageError(f"no models of {entry.task} here", where=place, got=name, wanted=f"one of {', '.join(tasks)}")
+    task_type = catalog.load(tasks[entry.task])
     return task_type(build(document, task_type.settings_type))
 
 

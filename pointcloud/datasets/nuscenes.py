@@ -55,7 +55,9 @@ class NuScenesSettings(Settings):
     sweeps: int = Field(10, ge=1, le=100, description="taken together, the keyframe among them; 1: keyframes only")
     close_m: float = Field(1.0, ge=0, description="points of earlier sweeps nearer than this are the car itself")
     min_points: int = Field(1, ge=0, description="annotated boxes with fewer LiDAR points are left out")
+    every_beam: int = Field(1, ge=1, le=32, description="beams of the scanner: 1 all, 2 every second, as a cheaper one")
     validation: float | None = Field(None, gt=0, lt=1, description="share of the scenes; null: the official lists")
+    validation_step: int = Field(1, ge=1, description="evaluate on one validation sample in so many; scores of all: 1")
 
     def split(self) -> SceneSplit:
         """The samples of each part. Reads the tables or the index, and no sweep.
@@ -79,9 +81,10 @@ class NuScenesSettings(Settings):
         parts = self._parts(index, version, splits)
         samples: dict[Part, list[NuScenesSample]] = {"train": [], "validation": [], "test": []}
         for row, scene in enumerate(index.scene.tolist()):
-            sample = NuScenesSample(index, row, data, self.sweeps, self.close_m, self.min_points)
+            sample = NuScenesSample(index, row, data, self.sweeps, self.close_m, self.min_points, self.every_beam)
             samples[parts[scene]].append(sample)
         train, validation, test = (tuple(samples[part]) for part in ("train", "validation", "test"))
+        validation = validation[:: self.validation_step]
         return NuScenesSplit(NAME, CLASS_NAMES, train, validation, test, tuple(listing), index, version, data)
 
     def _version(self) -> str:

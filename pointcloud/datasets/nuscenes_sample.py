@@ -48,7 +48,7 @@ CLASS_OF_CATEGORY = {
     "human.pedestrian.police_officer": "pedestrian",
 }
 """Categories that no class has (animals, strollers, wheelchairs, bicycle racks ...) are not detected."""
-COLUMNS = 5  # x y z intensity ring
+COLUMNS, RING = 5, 4  # x y z intensity ring
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +87,7 @@ class NuScenesSample:
         sweeps: taken together, the keyframe among them; a scene's first samples have fewer.
         close_m: points of earlier sweeps nearer than this along x and y are the car itself.
         min_points: boxes with fewer LiDAR points by the annotators' count are not in the scene.
+        every_beam: points are kept whose beam's number is a multiple of this.
     """
 
     index: NuScenesIndex
@@ -95,9 +96,10 @@ class NuScenesSample:
     sweeps: int = 10
     close_m: float = 1.0
     min_points: int = 1
+    every_beam: int = 1
 
     def __reduce__(self) -> tuple[type[NuScenesSample], tuple[Any, ...]]:
-        rest = (self.data, self.sweeps, self.close_m, self.min_points)
+        rest = (self.data, self.sweeps, self.close_m, self.min_points, self.every_beam)
         return NuScenesSample, (self.index.only(self.row, self.sweeps), 0, *rest)
 
     @property
@@ -124,7 +126,7 @@ class NuScenesSample:
         """All points of the sweeps, the newest first, and the boxes; a velocity that is not known is 0."""
         rows, to_lidar = self.index.sweeps_of(self.row, self.sweeps), invert(self.global_from_lidar)
         time_us = self.index.time_us
-        keyframe, *earlier = (read_sweep(self.data / self.index.path(row)) for row in rows)
+        keyframe, *earlier = (self._beams(read_sweep(self.data / self.index.path(row))) for row in rows)
         swept = [
             Sweep(points, to_lidar @ self.index.global_from_lidar[row], 1e-6 * float(time_us[rows[0]] - time_us[row]))
             for points, row in zip(earlier, rows[1:], strict=True)
@@ -158,11 +160,14 @@ class NuScenesSample:
         one = self.index.only(self.row, self.sweeps)
         facts = [one.global_from_lidar.tolist(), one.time_us.tolist(), one.centre.tolist(), one.velocity.tolist()]
         rest = [one.category.tolist(), one.size_wlh.tolist(), one.rotation_wxyz.tolist(), one.lidar_points.tolist()]
-        return fingerprint_of(self.files(), [*facts, *rest, self.close_m, self.min_points], quick)
+        return fingerprint_of(self.files(), [*facts, *rest, self.close_m, self.min_points, self.every_beam], quick)
 
     def files(self) -> list[Path]:
         """The sweeps' files."""
         return [self.data / self.index.path(row) for row in self.index.sweeps_of(self.row, self.sweeps)]
+
+    def _beams(self, points: np.ndarray) -> np.ndarray:
+        return points if self.every_beam == 1 else points[points[:, RING] % self.every_beam == 0]
 
     def _boxes(self, found: Annotations) -> np.ndarray:
         columns = (found.translation, found.size_wlh, found.rotation_wxyz, np.nan_to_num(found.velocity))

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from vol3d import __version__
-from vol3d.cli import data, demo, doctor, evaluate, import_weights, models, predict, train, view
+from vol3d.cli import data, demo, distill, doctor, evaluate, import_weights, models, predict, train, view
 from vol3d.errors import Vol3dError
 
 FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
@@ -33,6 +33,7 @@ app = typer.Typer(
 for verb in (
     demo.demo,
     train.train,
+    distill.distill,
     evaluate.evaluate,
     predict.predict,
     view.view,

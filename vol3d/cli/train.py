@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,30 +13,37 @@ from vol3d.cli.console import cell, print_table, say
 from vol3d.cli.options import Device
 from vol3d.errors import UsageError
 
+if TYPE_CHECKING:
+    from vol3d.engine.repeat import Spread
+    from vol3d.engine.task import Task
+
+Config = Annotated[
+    str,
+    typer.Argument(help="A YAML file, or a shipped recipe's name (see `vol3d models`).", autocompletion=names.recipes),
+]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that replace the file's.")
+]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="The run's folder.  Default: runs/<name of the recipe>.")]
+Seeds = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Train N seeds; tell mean, deviation, minimum, maximum.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="One batch through every stage: time and memory, nothing written.")
+]
+Overfit = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Train and evaluate on N cases: can it learn at all?")
+]
+
 
 def train(
-    config: Annotated[
-        str,
-        typer.Argument(
-            help="A YAML file, or a shipped recipe's name (see `vol3d models`).", autocompletion=names.recipes
-        ),
-    ],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that replace the file's.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The run's folder.  Default: runs/<name of the recipe>.")
-    ] = None,
-    seeds: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Train N seeds; tell mean, deviation, minimum, maximum.")
-    ] = None,
+    config: Config,
+    overrides: Overrides = None,
+    out: Out = None,
+    seeds: Seeds = None,
     folds: Annotated[bool, typer.Option("--folds", help="Train every fold; the folder is then an ensemble.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="One batch through every stage: time and memory, nothing written.")
-    ] = False,
-    overfit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Train and evaluate on N cases: can it learn at all?")
-    ] = None,
+    dry_run: DryRun = False,
+    overfit: Overfit = None,
     device: Device = None,
 ) -> None:
     """Train a recipe, evaluate it, write the report. The same command again resumes.
@@ -48,18 +56,41 @@ def train(
     """
     if sum([bool(seeds), folds, dry_run, overfit is not None]) > 1:
         raise UsageError("choose one of --seeds, --folds, --dry-run and --overfit")
-    words = overrides or []
-    out = out or Path("runs") / Path(config).name.removesuffix(".yaml").removesuffix(".yml")
-    if seeds or folds:
-        _repeat(config, words, out, seeds, device)
-        return
     from vol3d.config import load_task
 
-    task = load_task(config, words)
+    words, folder = overrides or [], out or default_folder(config)
+    if folds:
+        from vol3d.engine.repeat import train_folds
+
+        _tell_spread(train_folds(config, words, folder, device))
+    else:
+        run(load_task, config, words, folder, seeds, dry_run, overfit, device)
+
+
+def default_folder(config: str) -> Path:
+    """Where the runs of a recipe lie."""
+    return Path("runs") / Path(config).name.removesuffix(".yaml").removesuffix(".yml")
+
+
+def run(
+    load: Callable[[str | Path, Sequence[str]], Task],
+    config: str,
+    words: list[str],
+    out: Path,
+    seeds: int | None,
+    dry_run: bool,
+    overfit: int | None,
+    device: str | None,
+) -> None:
+    """Trains the task that `load` makes of the configuration, once or with several seeds, and tells the score."""
     from vol3d.engine.distributed import is_main
     from vol3d.engine.loop import train as fit
+    from vol3d.engine.repeat import train_seeds
 
-    evaluation = fit(task, out, device=device, dry_run=dry_run, overfit=overfit)
+    if seeds:
+        _tell_spread(train_seeds(config, words, out, seeds, device, load))
+        return
+    evaluation = fit(load(config, words), out, device=device, dry_run=dry_run, overfit=overfit)
     if not is_main():
         return
     if dry_run:
@@ -68,15 +99,12 @@ def train(
         say(f"{evaluation.score_name} {evaluation.score:.4f}; report: {out / 'report.html'}")
 
 
-def _repeat(config: str, words: list[str], out: Path, seeds: int | None, device: str | None) -> None:
+def _tell_spread(spread: Spread) -> None:
     from vol3d.engine.distributed import is_main
-    from vol3d.engine.repeat import train_folds, train_seeds
 
-    spread = train_seeds(config, words, out, seeds, device) if seeds else train_folds(config, words, out, device)
-    if not is_main():
-        return
-    print_table(["run", spread.score_name], [[name, score] for name, score in spread.scores.items()])
-    print(spread)
+    if is_main():
+        print_table(["run", spread.score_name], [[name, score] for name, score in spread.scores.items()])
+        print(spread)
 
 
 def _short(value: Any) -> str:

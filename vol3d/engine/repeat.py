@@ -6,7 +6,7 @@ Each run has its own folder and goes on by itself where it stopped, so the whole
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from vol3d.config import load_task
 from vol3d.engine.distributed import processes
 from vol3d.engine.loop import train
 from vol3d.engine.results import CASES, plain, table
-from vol3d.engine.task import Evaluation
+from vol3d.engine.task import Evaluation, Task
 from vol3d.errors import UsageError
 
 
@@ -45,15 +45,23 @@ class Spread:
         return f"{self.score_name} {self.mean:.4f}{deviation} {reach}"
 
 
+Load = Callable[[str | Path, Sequence[str]], Task]
+
+
 def train_seeds(
-    path: str | Path, overrides: Sequence[str], out: str | Path, n: int, device: str | torch.device | None = None
+    path: str | Path,
+    overrides: Sequence[str],
+    out: str | Path,
+    n: int,
+    device: str | torch.device | None = None,
+    load: Load = load_task,
 ) -> Spread:
     """Trains with `n` seeds from the configured one on, in `out/seed0`, `out/seed1` ...; writes `seeds.json`."""
     if n < 1:
         raise UsageError("too few seeds", where="--seeds", got=n, wanted=">= 1")
-    first = load_task(path, overrides).settings.train.seed
-    names = {f"seed{seed}": f"train.seed={seed}" for seed in range(first, first + n)}
-    return _train_all(path, overrides, Path(out), names, "seeds.json", device)
+    first = load(path, overrides).settings.train.seed
+    tasks = {f"seed{seed}": load(path, [*overrides, f"train.seed={seed}"]) for seed in range(first, first + n)}
+    return _train_all(tasks, Path(out), "seeds.json", device)
 
 
 def train_folds(
@@ -64,20 +72,12 @@ def train_folds(
     The folder `out` then is an ensemble for `vol3d predict`.
     """
     count = load_task(path, overrides).folds()
-    names = {f"fold{fold}": f"data.fold={fold}" for fold in range(count)}
-    return _train_all(path, overrides, Path(out), names, "folds.json", device)
+    tasks = {f"fold{fold}": load_task(path, [*overrides, f"data.fold={fold}"]) for fold in range(count)}
+    return _train_all(tasks, Path(out), "folds.json", device)
 
 
-def _train_all(
-    path: str | Path,
-    overrides: Sequence[str],
-    out: Path,
-    names: dict[str, str],
-    summary: str,
-    device: str | torch.device | None,
-) -> Spread:
-    # Every configuration is checked before the first run starts: the last one must not fail after days.
-    tasks = {name: load_task(path, [*overrides, word]) for name, word in names.items()}
+def _train_all(tasks: dict[str, Task], out: Path, summary: str, device: str | torch.device | None) -> Spread:
+    """Trains tasks that were all made before the first run starts: the last one must not fail after days."""
     with processes(device) as group:
         evaluations = {name: train(task, out / name, device=device) for name, task in tasks.items()}
         spread = _spread(evaluations)

@@ -72,6 +72,18 @@ def test_a_scene_begins_with_the_sweeps_that_there_are(root: Path) -> None:
     assert len(alone.cloud) == 200 and (alone.cloud.columns["time"] == 0).all()
 
 
+def test_a_cheaper_scanner_has_fewer_beams_of_the_same_sweeps(root: Path) -> None:
+    ring, fewer = (sample(root, every_beam=step).read().cloud.columns["ring"] for step in (1, 4))
+    np.testing.assert_array_equal(fewer, ring[ring % 4 == 0])
+    assert sample(root, every_beam=4).fingerprint() != sample(root).fingerprint()
+
+
+def test_a_quick_look_takes_some_of_the_validation_samples(root: Path) -> None:
+    whole, some = (NuScenesSettings(root=root, validation_step=step).split() for step in (1, 2))
+    assert [one.name for one in some.validation] == [one.name for one in whole.validation[::2]]
+    assert len(some.train) == len(whole.train)
+
+
 def test_boxes_with_too_few_points_are_left_out_but_not_for_the_evaluation(root: Path) -> None:
     assert sample(root, min_points=4).read().truth.names() == ["car"]
     found = sample(root).annotations()
@@ -86,7 +98,7 @@ def test_a_velocity_that_nothing_tells_is_nan_for_the_evaluation_and_0_for_train
 
 
 def test_another_process_gets_one_sample_and_not_the_index(root: Path) -> None:
-    one = sample(root, close_m=2.0, sweeps=4)
+    one = sample(root, close_m=2.0, sweeps=4, every_beam=2)
     sent = pickle.loads(pickle.dumps(one))
     assert len(sent.index) == 1 and len(sent.index.filename) == 4 and sent.fingerprint() == one.fingerprint()
     np.testing.assert_array_equal(sent.read().cloud.xyz, one.read().cloud.xyz)

@@ -25,6 +25,7 @@ VERBS = [
     "data stats",
     "data generate",
     "train",
+    "distill",
     "evaluate",
     "predict",
     "import",

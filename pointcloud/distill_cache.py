@@ -1,0 +1,46 @@
+"""Answers of a teacher on the disk, one file of each sample, for training sets that never change."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from pointcloud.distill_lessons import Answer
+from vol3d import files
+from vol3d.checkpoint import read_weights
+
+
+class KeptAnswers:
+    """A folder of answers.
+
+    Args:
+        folder: made if it is not there.
+        facts: whatever the answers depend on, JSON-ready; other facts have another folder below.
+    """
+
+    def __init__(self, folder: Path, facts: Any) -> None:
+        self.folder = folder / hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            files.explain(error, self.folder)
+
+    def read(self, names: Sequence[str]) -> list[Answer] | None:
+        """What was said of these samples, on the CPU; None if one of them was never asked about."""
+        paths = [self._path(name) for name in names]
+        return [read_weights(path) for path in paths] if all(path.is_file() for path in paths) else None
+
+    def write(self, names: Sequence[str], answers: Sequence[Answer]) -> None:
+        """Keeps what was said; what is there already stays, so that a run that goes on sees the same."""
+        for name, answer in zip(names, answers, strict=True):
+            if not self._path(name).is_file():
+                with files.atomic(self._path(name)) as temporary:
+                    save_file({key: value.detach().cpu().contiguous() for key, value in answer.items()}, temporary)
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.safetensors"

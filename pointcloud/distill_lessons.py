@@ -1,0 +1,127 @@
+"""What a student can learn of its teacher: its set, its maps or its boxes.
+
+`SetLesson` is the paper's method (Wang and Solomon, "Object DGCNN", NeurIPS 2021, section 4), the other two are the
+rivals that it is compared with. What a teacher says of a sample is a dict of tensors, so that it can be kept on a disk.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from pointcloud.datasets.scenes import BoxTargets
+from pointcloud.distill import DistillSettings, feature_loss, pseudo_labels, set_to_set_loss
+from pointcloud.models.bev_backbones import Fpn
+from pointcloud.predicted_set import PredictedSet
+from vol3d.engine.settings import Settings
+from vol3d.errors import UsageError
+
+Answer = dict[str, Tensor]
+"""What the teacher says of one sample."""
+
+
+class PseudoLabelSettings(Settings):
+    """Which of the teacher's boxes are taken for annotated ones; `alpha: 0` puts them in the place of those."""
+
+    least_score: float = Field(0.3, ge=0, le=1)
+    most: int = Field(50, ge=1, description="of a sample; no more than the student has queries")
+
+
+class Lesson(nn.Module, ABC):
+    """One of the methods; its parameters, if it has some, are learnt beside the student's."""
+
+    @abstractmethod
+    def answers(self, teacher: nn.Module, prediction: Any) -> list[Answer]:
+        """What the teacher's prediction says, one dict of each sample."""
+
+    @abstractmethod
+    def terms(self, student: nn.Module, prediction: Any, answers: Sequence[Answer]) -> dict[str, Tensor]:
+        """Terms of the loss against the answers, without beta."""
+
+
+class SetLesson(Lesson):
+    """Equations 11 and 12: both sets matched one to one, then compared."""
+
+    def __init__(self, settings: DistillSettings) -> None:
+        super().__init__()
+        self.settings = settings
+
+    def answers(self, teacher: nn.Module, prediction: Any) -> list[Answer]:
+        """What the last layer says of each query."""
+        said = _as_set(teacher, prediction)
+        said = said.layers(-1) if said.log_odds.ndim == 4 else said
+        fields = {"log_odds": said.log_odds, "box": said.box}
+        fields |= {} if said.velocity is None else {"velocity": said.velocity}
+        return [{name: values[row] for name, values in fields.items()} for row in range(len(said.log_odds))]
+
+    def terms(self, student: nn.Module, prediction: Any, answers: Sequence[Answer]) -> dict[str, Tensor]:
+        """As `set_to_set_loss`."""
+        said = PredictedSet(**{name: torch.stack([answer[name] for answer in answers]) for name in answers[0]})
+        return set_to_set_loss(_as_set(student, prediction), said, self.settings)
+
+
+class FeatureLesson(Lesson):
+    """The maps that the queries look at; where the teacher's are wider or narrower, behind a 1 x 1 convolution."""
+
+    def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
+        super().__init__()
+        own, other = (_pyramid(model, who) for model, who in ((student, "student"), (teacher, "teacher")))
+        if own.levels != other.levels:
+            got, wanted = f"{own.levels} levels", f"{other.levels} as the teacher's"
+            raise UsageError("feature pyramids that cannot be compared", where="model.neck", got=got, wanted=wanted)
+        same = own.width == other.width
+        bridges = (nn.Identity() if same else nn.Conv2d(own.width, other.width, 1) for _ in range(own.levels))
+        self.bridges = nn.ModuleList(bridges)
+
+    def answers(self, teacher: nn.Module, prediction: Any) -> list[Answer]:
+        """The maps, finest first."""
+        maps = enumerate(prediction.maps)
+        named = {f"map{level}": one for level, one in maps}
+        return [{name: one[row] for name, one in named.items()} for row in range(len(prediction.maps[0]))]
+
+    def terms(self, student: nn.Module, prediction: Any, answers: Sequence[Answer]) -> dict[str, Tensor]:
+        """Mean squared difference, see `feature_loss`."""
+        own = [bridge(one) for bridge, one in zip(self.bridges, prediction.maps, strict=True)]
+        other = [torch.stack([answer[f"map{level}"] for answer in answers]) for level in range(len(own))]
+        return {"features": feature_loss(own, other)}
+
+
+class PseudoLabelLesson(Lesson):
+    """The teacher's surest boxes, as if they were annotated."""
+
+    def __init__(self, settings: PseudoLabelSettings) -> None:
+        super().__init__()
+        self.settings = settings
+
+    def answers(self, teacher: nn.Module, prediction: Any) -> list[Answer]:
+        """Boxes and labels."""
+        found = pseudo_labels(teacher.decode(prediction), self.settings.least_score, self.settings.most)  # type: ignore[operator]
+        return [{"boxes": one.boxes, "labels": one.labels} for one in found]
+
+    def terms(self, student: nn.Module, prediction: Any, answers: Sequence[Answer]) -> dict[str, Tensor]:
+        """The student's own loss."""
+        device = next(student.parameters()).device
+        targets = [BoxTargets(answer["boxes"], answer["labels"]).to(device) for answer in answers]
+        return student.loss(prediction, targets)  # type: ignore[operator]
+
+
+def _as_set(model: nn.Module, prediction: Any) -> PredictedSet:
+    if not hasattr(prediction, "as_set"):
+        do = "Distil features or pseudo_labels, or take an Object DGCNN or a 3DETR."
+        what = "a detector that predicts no set of boxes, one of each query"
+        raise UsageError(what, where="distill.method", got=type(model).__name__, do=do)
+    return prediction.as_set()
+
+
+def _pyramid(model: nn.Module, who: str) -> Fpn:
+    neck = getattr(model, "neck", None)
+    if not isinstance(neck, Fpn):
+        do = "Choose distill.method set or pseudo_labels."
+        what = f"the {who} has no feature pyramid whose maps could be compared"
+        raise UsageError(what, where="distill.method", got=type(model).__name__, wanted="object_dgcnn", do=do)
+    return neck

@@ -1,0 +1,241 @@
+"""Distillation as a task: a student's own task, and a teacher that adds terms to the student's loss.
+
+Neither the student nor its task knows of it. A checkpoint of such a run is one of the student like any other; the
+run's `config.yaml` says who taught it, and how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from pointcloud.cloud_task import CloudTask
+from pointcloud.distill import DistillSettings, Teacher, combine
+from pointcloud.distill_cache import KeptAnswers
+from pointcloud.distill_lessons import (
+    Answer,
+    FeatureLesson,
+    Lesson,
+    PseudoLabelLesson,
+    PseudoLabelSettings,
+    SetLesson,
+)
+from pointcloud.distill_views import SeenSettings, TwoViews, Views, plan_views
+from pointcloud.lidar_task import LidarSettings, LidarTask
+from pointcloud.task import DetectionSettings, DetectionTask
+from vol3d import checkpoint
+from vol3d.engine.settings import RunSettings
+from vol3d.engine.task import Evaluation, Progress, Samples, Task
+from vol3d.errors import CheckpointError, UsageError
+
+
+class LessonSettings(DistillSettings):
+    """Who teaches, and how; the rest of the configuration is a recipe of the student."""
+
+    teacher: str = Field(description="a run's folder, its best.safetensors, or the name of a shipped model")
+    sha256: str | None = Field(None, description="the teacher's fingerprint; null: whichever it has")
+    method: Literal["set", "features", "pseudo_labels"] = Field("set", description="the paper's, or a rival")
+    pseudo_labels: PseudoLabelSettings = Field(PseudoLabelSettings(), description="where they are the method")
+    teacher_sees: SeenSettings = SeenSettings()
+    cache: Path | None = Field(None, description="folder that keeps the teacher's answers; without distortions only")
+
+
+class DistilledLidarSettings(LidarSettings):
+    """A recipe for LiDAR with a teacher."""
+
+    distill: LessonSettings
+
+
+class DistilledDetectionSettings(DetectionSettings):
+    """A recipe for rooms with a teacher."""
+
+    distill: LessonSettings
+
+
+class DistillTask(Task):
+    """A student's task with a teacher."""
+
+    student_type: ClassVar[type[CloudTask]]
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings)
+        recipe = self.student_type.settings_type
+        self.student = self.student_type(recipe(**{name: getattr(settings, name) for name in recipe.model_fields}))
+        self.few: int | None = None  # training scenes, where not all of them
+
+    @cached_property
+    def taught_by(self) -> checkpoint.Loaded:
+        """The teacher.
+
+        Raises:
+            UsageError: no such checkpoint, an ensemble, other classes than the student's.
+            CheckpointError: damaged, or not the one of the settings.
+        """
+        settings: LessonSettings = self.settings.distill
+        loaded = checkpoint.load(settings.teacher)
+        if len(loaded.models) != 1:
+            raise UsageError("an ensemble cannot teach", where="distill.teacher", got=settings.teacher)
+        found = loaded.info[0]["sha256"]
+        if settings.sha256 not in {None, found}:
+            do = "Put the old teacher back, or leave distill.sha256 out for a new run."
+            what = "not the teacher that the run began with"
+            raise CheckpointError(what, where=settings.teacher, got=found, wanted=settings.sha256, do=do)
+        Teacher(loaded.models[0]).check_classes(self.class_names)
+        return loaded
+
+    def resolved(self) -> RunSettings:
+        """The student's, without the teacher."""
+        return self.student.resolved()
+
+    def recipe(self) -> RunSettings:
+        """The student's settings, and the teacher with its fingerprint."""
+        student, sha256 = self.resolved(), self.taught_by.info[0]["sha256"]
+        known = {name: getattr(student, name) for name in type(student).model_fields}
+        return self.settings.model_copy(
+            update=known | {"distill": self.settings.distill.model_copy(update={"sha256": sha256})}
+        )
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The student's."""
+        return self.student.class_names
+
+    def model(self) -> nn.Module:
+        """The student with fresh weights."""
+        return self.student.model()
+
+    def initial_model(self) -> nn.Module:
+        """The student as its recipe starts it."""
+        return self.student.initial_model()
+
+    def trainee(self, model: nn.Module) -> nn.Module:
+        """The student with its teacher."""
+        settings, teacher = self.settings.distill, self.taught_by.models[0]
+        lesson: Lesson
+        if settings.method == "set":
+            lesson = SetLesson(settings)
+        elif settings.method == "features":
+            lesson = FeatureLesson(model, teacher)
+        else:
+            lesson = PseudoLabelLesson(settings.pseudo_labels)
+        return Trainee(model, Teacher(teacher), lesson, settings, self._kept_answers())
+
+    @cached_property
+    def views(self) -> Views:
+        """What each of the two sees."""
+        own = self.student.settings
+        teacher = self.taught_by.task.settings.model.features
+        return plan_views(own.data, own.model.features, teacher, self.settings.distill.teacher_sees)
+
+    @cached_property
+    def dense(self) -> CloudTask:
+        """The student's task with all that the teacher sees."""
+        own, views = self.student.settings, self.views
+        seen = {"data": views.data, "model": own.model.model_copy(update={"features": views.features})}
+        task = self.student.with_settings(own.model_copy(update=seen))
+        return task if self.few is None else task.overfit(self.few)
+
+    def samples(self) -> Samples:
+        """The student's training scenes, in both views."""
+        return TwoViews(self.dense.samples(), self.views)
+
+    def evaluate(
+        self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
+    ) -> Evaluation:
+        """The student on its own view."""
+        return self.student.evaluate(model, device, progress, pictures)
+
+    def overfit(self, n: int) -> DistillTask:
+        """With the first `n` training scenes of the student."""
+        task = type(self)(self.settings)
+        task.student, task.few = self.student.overfit(n), n
+        return task
+
+    def find_inputs(self, paths: Sequence[Path]) -> list[Path]:
+        """As the student's."""
+        return self.student.find_inputs(paths)
+
+    def predict(self, models: Sequence[nn.Module], source: Path, out: Path, device: torch.device) -> dict[str, Any]:
+        """As the student's."""
+        return self.student.predict(models, source, out, device)
+
+    def _kept_answers(self) -> KeptAnswers | None:
+        settings = self.settings.distill
+        if settings.cache is None:
+            return None
+        own, plain = self.student.settings, self.student.undistorted().model_copy(update={"balance": None})
+        distorted = [name for name in type(own).model_fields if getattr(own, name) != getattr(plain, name)]
+        distorted = [name for name in distorted if name != "balance"]  # shows scenes oftener, and as they are
+        if distorted:
+            do = f"Leave {', '.join(distorted)} out, or let the teacher answer anew each time."
+            raise UsageError("scenes that are distorted have no answers to be kept", where="distill.cache", do=do)
+        dense = self.dense.settings
+        asked = {"data": dense.data.model_dump(mode="json", exclude={"root"}), "features": self.views.features}
+        how = settings.model_dump(mode="json", include={"method", "pseudo_labels"})
+        return KeptAnswers(settings.cache, [self.taught_by.info[0]["sha256"], asked, how])
+
+
+class Trainee(nn.Module):
+    """A student with its teacher: one forward pass of each, one loss.
+
+    Args:
+        student: learns.
+        teacher: no part of this module's state.
+        lesson: what the student learns of it.
+        settings: alpha and beta.
+        kept: answers that were given before.
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: Teacher,
+        lesson: Lesson,
+        settings: DistillSettings,
+        kept: KeptAnswers | None = None,
+    ) -> None:
+        super().__init__()
+        self.student, self.lesson = student, lesson
+        self.teacher, self.settings, self.kept = teacher, settings, kept
+
+    def forward(self, inputs: dict[str, Any]) -> tuple[Any, list[Answer]]:
+        """The student's prediction, and what its teacher says of each sample; see `TwoViews`."""
+        return self.student(inputs["student"]), self._ask(inputs["teacher"], inputs["names"])
+
+    def loss(self, prediction: tuple[Any, list[Answer]], targets: Any) -> dict[str, Tensor]:
+        """alpha x the student's own terms, beta x those against the teacher, called `teacher_...`."""
+        own, answers = prediction
+        supervised = self.student.loss(own, targets)  # type: ignore[operator]
+        return combine(supervised, self.lesson.terms(self.student, own, answers), self.settings)
+
+    @torch.no_grad()
+    def _ask(self, clouds: list[Tensor], names: Sequence[str]) -> list[Answer]:
+        known = self.kept.read(names) if self.kept else None
+        if known is not None:
+            return [{key: value.to(clouds[0].device) for key, value in answer.items()} for answer in known]
+        answers = self.lesson.answers(self.teacher.model, self.teacher(clouds))
+        if self.kept:
+            self.kept.write(names, answers)
+        return answers
+
+
+class DistillLidarTask(DistillTask):
+    """Of detectors around a LiDAR scanner."""
+
+    name: ClassVar[str] = LidarTask.name
+    settings_type: ClassVar[type[RunSettings]] = DistilledLidarSettings
+    student_type: ClassVar[type[CloudTask]] = LidarTask
+
+
+class DistillDetectionTask(DistillTask):
+    """Of detectors in rooms."""
+
+    name: ClassVar[str] = DetectionTask.name
+    settings_type: ClassVar[type[RunSettings]] = DistilledDetectionSettings
+    student_type: ClassVar[type[CloudTask]] = DetectionTask

@@ -1,0 +1,155 @@
+"""Two views of one sample: what the student may see, and what only its teacher sees (privileged information).
+
+A sample is read and distorted once, as densely as the teacher wants it; the student's view leaves points out. So the
+boxes of both are the same to the millimetre, whatever the distortions drew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+from torch import Tensor
+
+from pointcloud.datasets.nuscenes import NuScenesSettings
+from pointcloud.features import WIDTH, Feature
+from vol3d.engine.settings import Settings
+from vol3d.engine.task import Batch, Samples
+from vol3d.errors import UsageError
+
+XYZ = 3
+
+
+class SeenSettings(Settings):
+    """What the teacher is shown; null: as much as the student, whose `data` say how much that is."""
+
+    sweeps: int | None = Field(None, ge=1, le=100, description="taken together")
+    every_beam: int | None = Field(None, ge=1, description="beams of the scanner: 1 all, 2 every second ...")
+
+
+@dataclass(frozen=True)
+class View:
+    """What one network is given of a sample's cloud.
+
+    Args:
+        columns: of the cloud, in the network's order.
+        sweeps: so many of the newest, told apart by the seconds in column `time`; None: all.
+        every_beam: those of which the number in column `ring` is a multiple of this; None: all.
+    """
+
+    columns: tuple[int, ...]
+    sweeps: int | None = None
+    every_beam: int | None = None
+    time: int = -1
+    ring: int = -1
+
+    def __call__(self, cloud: Tensor) -> Tensor:
+        """The points (n, 3 + c) of a cloud (N, 3 + C), in their order."""
+        if self.sweeps is not None:
+            moments = cloud[:, self.time].unique()  # seconds before the keyframe, ascending
+            if len(moments) > self.sweeps:
+                cloud = cloud[cloud[:, self.time] < moments[self.sweeps]]
+        if self.every_beam is not None:
+            cloud = cloud[cloud[:, self.ring] % self.every_beam == 0]
+        return cloud if self.columns == tuple(range(cloud.shape[1])) else cloud[:, list(self.columns)]
+
+
+@dataclass(frozen=True)
+class Views:
+    """How samples are read, and what of them each network is given.
+
+    Args:
+        features: of the samples.
+        data: settings of the data set, as the teacher sees it.
+        student, teacher: the views.
+    """
+
+    features: tuple[Feature, ...]
+    data: Any
+    student: View
+    teacher: View
+
+
+def plan_views(data: Any, student: Sequence[Feature], teacher: Sequence[Feature], sees: SeenSettings) -> Views:
+    """Both networks' views of samples that have whatever one of them wants.
+
+    Args:
+        data: settings of the student's data set.
+        student, teacher: features that the networks take.
+        sees: what the teacher is shown.
+
+    Raises:
+        UsageError: a data set without sweeps and beams, a teacher that would see less than the student.
+    """
+    features: list[Feature] = list(dict.fromkeys([*student, *teacher]))
+    if sees == SeenSettings():
+        return Views(tuple(features), data, View(_columns(features, student)), View(_columns(features, teacher)))
+    dense = _denser(data, sees)
+    fewer_sweeps, fewer_beams = dense.sweeps > data.sweeps, dense.every_beam < data.every_beam
+    if fewer_sweeps and "time" not in features:
+        features.append("time")
+    if fewer_beams and "ring" not in features:
+        features.append("ring")
+    own = View(
+        _columns(features, student),
+        data.sweeps if fewer_sweeps else None,
+        data.every_beam if fewer_beams else None,
+        _columns(features, ["time"])[-1] if fewer_sweeps else -1,
+        _columns(features, ["ring"])[-1] if fewer_beams else -1,
+    )
+    return Views(tuple(features), dense, own, View(_columns(features, teacher)))
+
+
+def _denser(data: Any, sees: SeenSettings) -> NuScenesSettings:
+    """The student's data as the teacher sees them."""
+    where = "distill.teacher_sees"
+    if not isinstance(data, NuScenesSettings):
+        raise UsageError("only drives have sweeps and beams", where=where, got=data.name, wanted="nuscenes")
+    sweeps, every_beam = sees.sweeps or data.sweeps, sees.every_beam or data.every_beam
+    if sweeps < data.sweeps or data.every_beam % every_beam:
+        got = f"{sweeps} sweeps, one beam in {every_beam}"
+        wanted = f"all that the student sees, {data.sweeps} sweeps and one beam in {data.every_beam}"
+        raise UsageError("the teacher would see less than the student", where=where, got=got, wanted=wanted)
+    return data.model_copy(update={"sweeps": sweeps, "every_beam": every_beam})
+
+
+def _columns(of: Sequence[Feature], wanted: Sequence[Feature]) -> tuple[int, ...]:
+    """Columns of the place and of the wanted features in clouds with the features `of`."""
+    ends = np.cumsum([XYZ, *(WIDTH[name] for name in of)]).tolist()
+    spans = {name: range(start, end) for name, start, end in zip(of, ends, ends[1:], strict=False)}
+    return (*range(XYZ), *(column for name in wanted for column in spans[name]))
+
+
+class TwoViews(Samples):
+    """Samples of which each batch has the clouds twice: `student`, `teacher`, and the `names`.
+
+    Args:
+        samples: with all columns, read as densely as the teacher wants it.
+        views: what becomes of them.
+    """
+
+    def __init__(self, samples: Samples, views: Views) -> None:
+        self.samples, self.views = samples, views
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def name(self, index: int) -> str:
+        """The scene of sample `index`."""
+        return self.samples.name(index)
+
+    def sample(self, index: int, rng: np.random.Generator) -> Any:
+        """Sample `index` with all columns, distorted with draws of `rng`."""
+        return self.samples.sample(index, rng)
+
+    def collate(self, samples: Sequence[Any]) -> Batch:
+        """Samples -> batch."""
+        batch = self.samples.collate(samples)
+        clouds: list[Tensor] = batch.inputs
+        student = [self.views.student(cloud) for cloud in clouds]
+        same = self.views.student == self.views.teacher
+        teacher = student if same else [self.views.teacher(cloud) for cloud in clouds]
+        return replace(batch, inputs={"student": student, "teacher": teacher, "names": batch.ids})

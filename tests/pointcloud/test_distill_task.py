@@ -1,0 +1,279 @@
+"""Distillation from a recipe to a student's checkpoint: tiny detectors on short drives and small rooms."""
+
+from __future__ import annotations
+
+import csv
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pointcloud.distill_task import DistillTask, Trainee
+from pointcloud.generate.drives import write_drives
+from tests.pointcloud.synthetic import write_rooms
+from tests.pointcloud.test_task import RECIPE as ROOMS
+from tests.vol3d.engine.test_resume import assert_equal, assert_same
+from vol3d import checkpoint
+from vol3d.config import load_distillation, load_task
+from vol3d.engine import loop, resume
+from vol3d.engine.distributed import Processes
+from vol3d.engine.learner import Learner
+from vol3d.engine.loop import train
+from vol3d.engine.order import Loader, Plan
+from vol3d.engine.stop import Stopped, StopRequest
+from vol3d.errors import CheckpointError, UsageError
+
+RECIPE = """
+model:
+  name: object_dgcnn
+  features: [intensity, time]
+  voxels: {point_range_m: [-16, -16, -5, 16, 16, 3], voxel_size_m: [1, 1, 8]}
+  pillars: {widths: [16]}
+  backbone: {widths: [16, 16], layers: [1, 1], strides: [1, 2]}
+  neck: {width: 16, levels: 2}
+  head: {heads: 2, points: 2, encoder_layers: 0, decoder_layers: 2, ffn: 16, queries: 40, max_detections: 30}
+data: {name: nuscenes, root: ROOT, sweeps: 2}
+optim: {lr: 2e-3}
+train: {epochs: 3, batch: 2, ema: 0.9}
+"""
+CENTER = """model={
+  name: centerpoint,
+  features: [intensity, time],
+  voxels: {point_range_m: [-16, -16, -5, 16, 16, 3], voxel_size_m: [1, 1, 8]},
+  pillars: {widths: [16]},
+  backbone: {widths: [16, 16], layers: [1, 1], strides: [1, 2]},
+  neck: {widths: [16, 16], upsample: [1, 2]},
+  head: {shared_width: 16, width: 16},
+}"""
+CPU = torch.device("cpu")
+SHAKE = "augment={flip_x: 0.5, rotate_deg: 20}"
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("distill")
+    write_drives(root / "drives", 2, seed=3, workers=0, seconds=1)
+    path = root / "recipe.yaml"
+    path.write_text(RECIPE.replace("ROOT", str(root / "drives")))
+    return path
+
+
+@pytest.fixture(scope="module")
+def teacher(recipe: Path) -> str:
+    folder = recipe.parent / "teacher"
+    train(load_task(recipe, ["train.seed=7", "model.head.queries=36"]), folder, device=CPU)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def detector(recipe: Path) -> str:
+    """A CenterPoint: it predicts no set."""
+    folder = recipe.parent / "center"
+    train(load_task(recipe, [CENTER, "train.epochs=1"]), folder, device=CPU)
+    return str(folder)
+
+
+def taught(recipe: Path, teacher: str, *words: str) -> Any:
+    return load_distillation(recipe, [f"distill.teacher={teacher}", *words])
+
+
+def losses(task: Any, steps: int) -> list[dict[str, float]]:
+    """Terms of some steps."""
+    samples = task.samples()
+    learner = Learner(task, Processes(0, 1, CPU))
+    loader = Loader(samples, Plan(len(samples), 2, 1, 1, 0), 0, 0, steps, workers=0)
+    terms = []
+    for step in range(steps):
+        terms.append(learner.step(loader.step(step), step, steps).terms)
+        learner.apply(step)
+    return terms
+
+
+def columns(run: Path) -> list[str]:
+    with (run / "metrics.csv").open() as file:
+        return next(csv.reader(file))
+
+
+@pytest.mark.parametrize("method", ["set", "features", "pseudo_labels"])
+def test_the_loss_against_the_teacher_falls(recipe: Path, teacher: str, method: str) -> None:
+    words = [f"distill.method={method}", "distill.alpha=0", "distill.pseudo_labels.least_score=0", "train.ema=null"]
+    words += ["optim={lr: 5e-3, schedule: constant, warmup: 0}", "distill.pseudo_labels.most=10"]
+    told = losses(taught(recipe, teacher, *words), 24)
+    lessons = [sum(value for name, value in terms.items() if name.startswith("teacher_")) for terms in told]
+    assert sum(lessons[-3:]) < 0.8 * sum(lessons[:3])
+    assert all(value == 0 for name, value in told[0].items() if not name.startswith("teacher_"))
+
+
+def test_without_beta_it_is_plain_training_to_the_bit(recipe: Path, teacher: str, tmp_path: Path) -> None:
+    train(load_task(recipe, [SHAKE]), tmp_path / "plain", device=CPU)
+    train(taught(recipe, teacher, SHAKE, "distill.beta=0"), tmp_path / "taught", device=CPU)
+    assert_same(*(checkpoint.read_checkpoint(tmp_path / run / "best.safetensors")[0] for run in ("plain", "taught")))
+
+
+def test_a_run_tells_its_teacher_and_its_checkpoint_needs_none(recipe: Path, teacher: str, tmp_path: Path) -> None:
+    train(taught(recipe, teacher), tmp_path / "run", device=CPU)
+    assert {"teacher_class", "teacher_box", "teacher_velocity", "class", "box"} <= set(columns(tmp_path / "run"))
+    again = load_distillation(tmp_path / "run" / "config.yaml")
+    assert again.settings.distill.sha256 == checkpoint.load(teacher).info[0]["sha256"]
+    loaded = checkpoint.load(tmp_path / "run")
+    assert not isinstance(loaded.task, DistillTask)
+    assert loaded.task.settings == load_task(recipe).resolved()
+    assert loaded.info[0]["task"] == "lidar" and "distill" not in loaded.info[0]["settings"]
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["distill.method=features", "model.neck.width=12", "model.head.heads=2"], ["CACHE"]]
+)
+def test_a_run_that_was_stopped_ends_as_one_that_never_was(
+    recipe: Path, teacher: str, tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def task(run: str) -> Any:
+        cache = f"distill.cache={tmp_path / run / 'answers'}"
+        return taught(recipe, teacher, *(cache if word == "CACHE" else word for word in words))
+
+    train(task("whole"), tmp_path / "whole", device=CPU)
+    with monkeypatch.context() as stopping, pytest.raises(Stopped):
+        stopping.setattr(loop, "StopRequest", StopsAfter)
+        train(task("cut"), tmp_path / "cut", device=CPU)
+    train(task("cut"), tmp_path / "cut", device=CPU)
+    assert_equal(tmp_path / "cut", tmp_path / "whole")
+
+
+class StopsAfter(StopRequest):
+    """As if SIGTERM came in the third step."""
+
+    left = 2
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "asked":
+            self.left -= 1
+            return signal.SIGTERM if self.left < 0 else None
+        return super().__getattribute__(name)
+
+
+def test_further_weights_are_resumed_and_never_shipped(recipe: Path, teacher: str, tmp_path: Path) -> None:
+    words = ["distill.method=features", "model.neck.width=12", "train.epochs=1"]
+    train(taught(recipe, teacher, *words), tmp_path, device=CPU)
+    point = resume.read(tmp_path)
+    assert point is not None
+    state = point.state["model"]
+    assert state["lesson.bridges.0.weight"].shape == (16, 12, 1, 1)
+    shipped = checkpoint.read_checkpoint(tmp_path / "best.safetensors")[0]
+    assert {f"student.{name}" for name in shipped} == {name for name in state if not name.startswith("lesson.")}
+
+
+def test_another_teacher_cannot_go_on(recipe: Path, teacher: str, tmp_path: Path) -> None:
+    train(taught(recipe, teacher, "train.epochs=1"), tmp_path / "run", device=CPU)
+    train(load_task(recipe, ["train.seed=8", "train.epochs=1"]), tmp_path / "other", device=CPU)
+    with pytest.raises(UsageError, match=r"distill\.sha256: "):
+        train(taught(recipe, str(tmp_path / "other"), "train.epochs=1"), tmp_path / "run", device=CPU)
+    with pytest.raises(CheckpointError, match="not the teacher that the run began with"):
+        task = load_distillation(tmp_path / "run" / "config.yaml", [f"distill.teacher={tmp_path / 'other'}"])
+        train(task, tmp_path / "again", device=CPU)
+
+
+def test_a_teacher_sees_more_sweeps_and_beams(recipe: Path, teacher: str) -> None:
+    words = ["data.sweeps=1", "data.every_beam=4", "distill.teacher_sees={sweeps: 2, every_beam: 2}", SHAKE]
+    task = taught(recipe, teacher, *words)
+    samples = task.samples()
+    sample = [samples.sample(0, draws())]
+    inputs = samples.collate(sample).inputs
+    student, seen = inputs["student"][0], inputs["teacher"][0]
+    assert student.shape[1] == seen.shape[1] == 5  # the ring is shown to nobody
+    assert (student[:, 4] == 0).all() and seen[:, 4].unique().numel() == 2
+    assert 0 < len(student) < len(seen) / 3
+    plain = load_task(recipe, ["data.sweeps=1", "data.every_beam=4", SHAKE]).samples()
+    alone = plain.sample(0, draws()).cloud
+    assert torch.equal(sorted_rows(alone), sorted_rows(student))  # its own data would show it the same
+    assert {tuple(row) for row in student.tolist()} <= {tuple(row) for row in seen.tolist()}
+    assert task.student.settings.data.sweeps == 1  # evaluated on what it sees
+    assert all(value == value for value in losses(task, 1)[0].values())
+
+
+def draws() -> np.random.Generator:
+    return np.random.default_rng(5)
+
+
+def sorted_rows(cloud: torch.Tensor) -> torch.Tensor:
+    return torch.tensor(sorted(cloud.tolist()))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["distill.teacher_sees.sweeps=1"], "see less than the student"),
+        (["data.every_beam=2", "distill.teacher_sees.every_beam=3"], "see less than the student"),
+        ([SHAKE, "distill.cache=answers"], "Leave augment out"),
+        (["distill.method=features", "model.neck.levels=3"], "feature pyramids"),
+    ],
+)
+def test_what_cannot_be_taught_is_told_before_the_first_step(
+    recipe: Path, teacher: str, tmp_path: Path, words: list[str], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        train(taught(recipe, teacher, *words), tmp_path, device=CPU)
+
+
+def test_a_missing_teacher_and_a_damaged_one(recipe: Path, teacher: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such checkpoint"):
+        train(taught(recipe, "nobody"), tmp_path / "run", device=CPU)
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes((Path(teacher) / "best.safetensors").read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="damaged"):
+        train(taught(recipe, str(cut)), tmp_path / "run", device=CPU)
+    with pytest.raises(UsageError, match=r"missing setting 'distill'"):
+        load_distillation(recipe)
+
+
+def test_a_detector_without_a_set_can_only_teach_boxes(recipe: Path, detector: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="predicts no set"):
+        losses(taught(recipe, detector), 1)
+    with pytest.raises(UsageError, match="no feature pyramid"):
+        losses(taught(recipe, detector, "distill.method=features"), 1)
+    words = ["distill.method=pseudo_labels", "distill.pseudo_labels={least_score: 0, most: 5}"]
+    assert losses(taught(recipe, detector, *words), 1)[0]["teacher_class"] > 0
+
+
+def test_answers_are_kept_once(recipe: Path, teacher: str, tmp_path: Path) -> None:
+    task = taught(recipe, teacher, f"distill.cache={tmp_path}", "distill.taught=all")
+    trainee = task.trainee(task.model())
+    assert isinstance(trainee, Trainee)
+    samples = task.samples()
+    inputs = samples.collate([samples.sample(i, draws()) for i in range(2)]).inputs
+    first = trainee(inputs)[1]
+    files = sorted(tmp_path.rglob("*.safetensors"))
+    assert len(files) == 2
+    trainee.teacher.model.to("meta")  # it could not answer again
+    assert_same(trainee(inputs)[1], first)
+    assert sorted(tmp_path.rglob("*.safetensors")) == files
+
+
+def test_one_3detr_teaches_another(tmp_path: Path) -> None:
+    root = write_rooms(tmp_path / "data")
+    path = tmp_path / "rooms.yaml"
+    path.write_text(ROOMS.replace("ROOT", str(root)))
+    train(load_task(path, ["train.epochs=1"]), tmp_path / "teacher", device=CPU)
+    task = taught(path, str(tmp_path / "teacher"), "train.epochs=1", "model.queries=20")
+    evaluation = train(task, tmp_path / "run", device=CPU)
+    assert evaluation.score_name == "ap25"
+    assert {"teacher_class", "teacher_box"} <= set(columns(tmp_path / "run"))
+    assert checkpoint.load(tmp_path / "run").task.name == "detection"
+
+
+def test_other_classes_are_refused(recipe: Path, tmp_path: Path) -> None:
+    root = write_rooms(tmp_path / "data")
+    path = tmp_path / "rooms.yaml"
+    path.write_text(ROOMS.replace("ROOT", str(root)))
+    train(load_task(path, ["train.epochs=1"]), tmp_path / "teacher", device=CPU)
+    with pytest.raises(UsageError, match="other classes"):
+        train(taught(recipe, str(tmp_path / "teacher")), tmp_path / "run", device=CPU)
+
+
+def test_overfit_shows_few_scenes_and_no_distortion(recipe: Path, teacher: str) -> None:
+    task = taught(recipe, teacher, SHAKE).overfit(1)
+    assert len(task.samples()) == 1 == len(task.student.split.validation)
+    assert task.dense.settings.augment.rotate_deg == 0

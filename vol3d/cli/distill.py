@@ -1,0 +1,34 @@
+"""`vol3d distill`: a student's recipe and its teacher."""
+
+from __future__ import annotations
+
+from vol3d.cli.options import Device
+from vol3d.cli.train import Config, DryRun, Out, Overfit, Overrides, Seeds, default_folder, run
+from vol3d.errors import UsageError
+
+
+def distill(
+    config: Config,
+    overrides: Overrides = None,
+    out: Out = None,
+    seeds: Seeds = None,
+    dry_run: DryRun = False,
+    overfit: Overfit = None,
+    device: Device = None,
+) -> None:
+    """Train a detector that a trained one teaches. The same command again resumes.
+
+    The configuration is the student's recipe and one block more, `distill`, with a `teacher` and a `method`. The result
+    is a model of the student's recipe and needs no teacher.
+
+    [bold]Examples[/bold]
+
+      vol3d distill object_dgcnn_pillars_small distill.teacher=runs/voxels
+      vol3d distill object_dgcnn_pillars_small distill.teacher=runs/voxels distill.method=features -o runs/rival
+      vol3d distill my.yaml data.sweeps=1 distill.teacher=runs/dense distill.teacher_sees.sweeps=10 --seeds 3
+    """
+    if sum([bool(seeds), dry_run, overfit is not None]) > 1:
+        raise UsageError("choose one of --seeds, --dry-run and --overfit")
+    from vol3d.config import load_distillation
+
+    run(load_distillation, config, overrides or [], out or default_folder(config), seeds, dry_run, overfit, device)
