@@ -1,0 +1,173 @@
+"""A cloud and its mirror images looked at together, which the papers call test-time flips or double flip.
+
+CenterPoint averages what its maps say, and finds boxes once. Of any other detector the boxes of all views are turned
+back and those of one object are averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pointcloud.models.center_head import LARGEST_LOG_SIZE, CenterOutputs
+from pointcloud.models.center_point import CenterPointPrediction
+from pointcloud.similarity import Similarity, wrapped
+from vol3d.errors import UsageError
+from vol3d.geometry import iou_bev, nms_rotated
+from vol3d.geometry.boxes import YAW
+from vol3d.scans.detections import Detections
+
+Flips = Literal["none", "x", "y", "xy"]
+"""Views besides the cloud itself: x -> -x, y -> -y, or both and the two together."""
+
+SAME_OBJECT_IOU = 0.5
+_STRAIGHT, _X, _Y, _BOTH = Similarity(), Similarity(flip_x=True), Similarity(flip_y=True), Similarity(True, True)
+VIEWS: dict[Flips, tuple[Similarity, ...]] = {
+    "none": (_STRAIGHT,),
+    "x": (_STRAIGHT, _X),
+    "y": (_STRAIGHT, _Y),
+    "xy": (_STRAIGHT, _X, _Y, _BOTH),
+}
+
+
+@torch.no_grad()
+def detect_flipped(
+    model: nn.Module, clouds: list[Tensor], flips: Flips = "none", same_iou: float = SAME_OBJECT_IOU
+) -> list[Detections]:
+    """Objects in each cloud, found in all views together.
+
+    Args:
+        model: a detector with `settings.voxels`, in the mode for evaluation.
+        clouds: (N, 3 + C) of each sample.
+        flips: the views.
+        same_iou: boxes of a class that overlap more, seen from above, are one object. Not used for CenterPoint.
+
+    Raises:
+        UsageError: the range of the network is not symmetric along an axis that is mirrored.
+    """
+    detector: Any = model
+    views = VIEWS[flips]
+    _check_symmetric(detector.settings.voxels.point_range_m, flips)
+    predictions = [detector(mirrored(clouds, how)) for how in views]
+    if len(views) == 1:
+        found: list[Detections] = detector.decode(predictions[0])
+        return found
+    if isinstance(predictions[0], CenterPointPrediction):
+        averaged: list[Detections] = detector.decode(average_maps(predictions, views))
+        return averaged
+    decoded = [
+        [replace(one, boxes=how.boxes(one.boxes)) for one in detector.decode(prediction)]
+        for prediction, how in zip(predictions, views, strict=True)
+    ]
+    return [join(list(same), same_iou) for same in zip(*decoded, strict=True)]
+
+
+def mirrored(clouds: Sequence[Tensor], how: Similarity) -> list[Tensor]:
+    """The clouds (N, 3 + C) with x, y or both mirrored, in new tensors."""
+    turned = []
+    for cloud in clouds:
+        signs = cloud.new_ones(cloud.shape[1])
+        signs[0], signs[1] = -1.0 if how.flip_x else 1.0, -1.0 if how.flip_y else 1.0
+        turned.append(cloud * signs)
+    return turned
+
+
+def average_maps(predictions: Sequence[CenterPointPrediction], views: Sequence[Similarity]) -> CenterPointPrediction:
+    """The first prediction with maps that are the averages over all views: of probabilities, and of sizes in metres."""
+    straight = [
+        [map_back(said, how) for said in prediction.outputs] for prediction, how in zip(predictions, views, strict=True)
+    ]
+    return replace(predictions[0], outputs=tuple(_average(task) for task in zip(*straight, strict=True)))
+
+
+def map_back(said: CenterOutputs, how: Similarity) -> CenterOutputs:
+    """What a head says of a mirrored cloud, as maps of the cloud itself; a mirror image mirrored is the original.
+
+    The maps lie symmetrically around the scanner.
+    """
+    axes = [axis for axis, flipped in ((-1, how.flip_x), (-2, how.flip_y)) if flipped]
+    x, y = -1.0 if how.flip_x else 1.0, -1.0 if how.flip_y else 1.0
+    offset = said.offset.flip(axes)
+    for axis, sign in enumerate((x, y)):
+        if sign < 0:  # counted from the other side of the cell
+            offset[:, axis] = 1 - offset[:, axis]
+    along = offset.new_tensor([x, y])[:, None, None]
+    return CenterOutputs(
+        said.heatmap.flip(axes),
+        offset,
+        said.height.flip(axes),
+        said.size.flip(axes),
+        said.rotation.flip(axes) * along.flip(0),  # sine, then cosine
+        None if said.velocity is None else said.velocity.flip(axes) * along,
+    )
+
+
+def _average(views: Sequence[CenterOutputs]) -> CenterOutputs:
+    speeds = [one.velocity for one in views if one.velocity is not None]
+    sizes = [one.size.clamp(max=LARGEST_LOG_SIZE).exp() for one in views]
+    return CenterOutputs(
+        _mean([one.heatmap.sigmoid() for one in views]).logit(eps=1e-7),
+        _mean([one.offset for one in views]),
+        _mean([one.height for one in views]),
+        _mean(sizes).log(),
+        _mean([one.rotation for one in views]),
+        _mean(speeds) if speeds else None,
+    )
+
+
+def _mean(maps: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(maps)).mean(dim=0)
+
+
+def join(views: Sequence[Detections], same_iou: float) -> Detections:
+    """Detections of several views of one cloud as one list, best first.
+
+    The best box of each view that belongs to an object counts with its score as its weight; the object's score is the
+    average over all views, 0 for those that do not see it.
+    """
+    boxes = np.concatenate([one.boxes for one in views])
+    scores, labels = np.concatenate([one.scores for one in views]), np.concatenate([one.labels for one in views])
+    view = np.repeat(np.arange(len(views)), [len(one) for one in views])
+    owner, leaders = _objects(boxes, scores, labels, same_iou)
+    best = np.argsort(-scores, kind="stable")
+    _, first = np.unique(owner[best] * len(views) + view[best], return_index=True)
+    members = best[first]  # one of each view and object
+    owner, weight = owner[members], np.maximum(scores[members], 1e-12).astype(np.float64)
+    share = weight / np.bincount(owner, weight, len(leaders))[owner]
+
+    ahead = boxes[leaders, YAW].astype(np.float64)
+    turn = boxes[members, YAW] - ahead[owner]
+    turn -= np.pi * np.round(turn / np.pi)  # one that looks the other way is the same box
+    columns = boxes[members].astype(np.float64)
+    columns[:, YAW] = turn
+    together = np.stack([np.bincount(owner, share * column, len(leaders)) for column in columns.T], axis=1)
+    together[:, YAW] = wrapped(ahead + together[:, YAW])
+    sure = (np.bincount(owner, scores[members], len(leaders)) / len(views)).astype(np.float32)
+    found = replace(views[0], boxes=together.astype(np.float32), scores=sure, labels=labels[leaders])
+    return found.select(np.argsort(-sure, kind="stable"))
+
+
+def _objects(
+    boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, same_iou: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Object of each box (N,), and the box that leads each object (K,): the surest one."""
+    table, classes = torch.from_numpy(boxes[:, :7]), torch.from_numpy(labels)
+    leaders = nms_rotated(table, torch.from_numpy(scores), same_iou, labels=classes)
+    overlap = iou_bev(table[leaders], table).masked_fill(classes[leaders, None] != classes, -1)
+    overlap[torch.arange(len(leaders)), leaders] = 2
+    owner = overlap.argmax(dim=0) if len(leaders) else torch.zeros(0, dtype=torch.int64)
+    return owner.numpy(), leaders.numpy()
+
+
+def _check_symmetric(point_range_m: Sequence[float], flips: Flips) -> None:
+    for axis, name in enumerate("xy"):
+        low, high = point_range_m[axis], point_range_m[axis + 3]
+        if name in flips.replace("none", "") and abs(low + high) > 1e-6 * (high - low):
+            do = f"Mirror {'y' if name == 'x' else 'x'} only, or nothing."
+            wanted = f"as far to both sides of {name} = 0"
+            raise UsageError(f"{name} cannot be mirrored in this range", got=(low, high), wanted=wanted, do=do)
