@@ -16,6 +16,7 @@ from pointcloud.datasets.kitti import KittiSettings
 from pointcloud.datasets.nuscenes import NuScenesSettings
 from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.evaluate_lidar import evaluate_lidar
+from pointcloud.file_features import for_network, unseen
 from pointcloud.lidar_augment import LidarAugmentSettings
 from pointcloud.lidar_training_set import LidarSamples
 from pointcloud.models.center_point import CenterPointSettings
@@ -123,7 +124,9 @@ class LidarTask(CloudTask):
 
     def find(self, models: Sequence[nn.Module], source: Path, device: torch.device) -> tuple[Detections, PointCloud]:
         """Boxes that are sure enough."""
-        cloud = self.read(source, points=200_000)
+        model = self.settings.model
+        cloud = for_network(self.read(source, points=200_000), model.features, self.settings.data.name)
+        cloud = replace(cloud, notes=(*cloud.notes, *unseen(cloud, model.voxels)))
         found = self.detect(models, cloud, device)
         found = replace(found, frame="scan")
         return found.select(found.scores >= self.settings.predict.score), cloud

@@ -1,0 +1,85 @@
+"""A person's file before a network trained on a data set: what the file lacks is filled in, refused or told.
+
+A file without time is one sweep, and all its points are of age 0. Nothing tells a reflection that was not measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from pointcloud.features import WIDTH, Feature
+from pointcloud.models.voxel_encoders import VoxelSettings
+from vol3d.errors import DataError
+from vol3d.ops import assign_voxels
+from vol3d.scans.points import PointCloud
+
+LARGEST_INTENSITY = {"nuscenes": 255.0, "kitti": 1.0}
+"""Of the data sets whose scanners' scale is known."""
+_DIMMEST, _BRIGHTEST = 0.05, 1.01  # shares of the largest that the brightest point of a scan has
+_FEWEST_INSIDE = 0.1  # share of the points in the range; a frontal camera's view has about a fifth of a turn
+
+
+def for_network(cloud: PointCloud, features: Sequence[Feature], data: str) -> PointCloud:
+    """The cloud with a time if `features` ask for one, without points of unknown features, and with notes of both.
+
+    Args:
+        cloud: as read, without faces.
+        features: of the network.
+        data: name of the data set that it was trained on; another scale of its intensities is noted.
+
+    Raises:
+        DataError: no intensity, which the network needs.
+    """
+    if "intensity" in features and "intensity" not in cloud.columns:
+        got = ", ".join(("x", "y", "z", *cloud.columns))
+        do = "Name the file's columns, `--columns x,y,z,intensity`, or use a model that was trained without it."
+        raise DataError("the points have no intensity, which the model needs", where=cloud.source, got=got, do=do)
+    if "time" in features and "time" not in cloud.columns:
+        note = (
+            "the file has no time, so its points were taken as one sweep, all of age 0; the model was trained with it"
+        )
+        time = np.zeros(len(cloud), np.float32)
+        cloud = replace(cloud, columns=cloud.columns | {"time": time}, notes=(*cloud.notes, note))
+    cloud = _known(cloud, [name for name in features if name in cloud.columns])
+    if "intensity" in features and data in LARGEST_INTENSITY and len(cloud):
+        cloud = replace(cloud, notes=(*cloud.notes, *_scale(cloud.columns["intensity"], LARGEST_INTENSITY[data])))
+    return cloud
+
+
+def unseen(cloud: PointCloud, voxels: VoxelSettings) -> tuple[str, ...]:
+    """What to tell of points that the network does not see: out of its range, or beyond its limit of voxels."""
+    if not len(cloud):
+        return ()
+    found, notes = assign_voxels([torch.from_numpy(cloud.xyz)], voxels.grid), []
+    inside, limit, many = int(found.counts.sum()), voxels.max_voxels, len(found.counts)
+    if inside < _FEWEST_INSIDE * len(cloud):
+        low, high = voxels.point_range_m[:3], voxels.point_range_m[3:]
+        bounds = ", ".join(f"{axis} {a:g} to {b:g}" for axis, a, b in zip("xyz", low, high, strict=True))
+        notes.append(f"{inside} of {len(cloud)} points lie in what the model sees ({bounds} m); see --units and --up")
+    if limit is not None and many > limit:
+        kept = f"the {limit} that the file's first points lie in were kept"
+        notes.append(f"the points fill {many} voxels, more than the model's max_voxels: {kept}")
+    return tuple(notes)
+
+
+def _known(cloud: PointCloud, names: Sequence[Feature]) -> PointCloud:
+    """Without the points that have a value which is not finite in one of these columns."""
+    keep = np.ones(len(cloud), np.bool_)
+    for name in names:
+        keep &= np.isfinite(cloud.columns[name].reshape(keep.size, WIDTH[name])).all(axis=1)
+    if keep.all():
+        return cloud
+    note = f"{int((~keep).sum())} of {len(cloud)} points had no finite {' or '.join(names)} and were left out"
+    kept = {name: values[keep] for name, values in cloud.columns.items()}
+    return replace(cloud, xyz=cloud.xyz[keep], columns=kept, notes=(*cloud.notes, note))
+
+
+def _scale(intensity: np.ndarray, largest: float) -> tuple[str, ...]:
+    top = float(intensity.max())
+    if _DIMMEST * largest <= top <= _BRIGHTEST * largest:
+        return ()
+    return (f"intensities reach {top:.3g} where the model learnt from 0 to {largest:g}: scale them in the file",)

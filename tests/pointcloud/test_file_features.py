@@ -1,0 +1,81 @@
+"""A person's file that lacks what a network wants: times of one sweep are 0, intensities are asked for, scales told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pointcloud.features import point_features
+from pointcloud.file_features import for_network, unseen
+from pointcloud.models.voxel_encoders import VoxelSettings
+from vol3d.errors import DataError
+from vol3d.scans.points import PointCloud
+
+BOTH = ("intensity", "time")
+
+
+def cloud(**columns: list[float]) -> PointCloud:
+    values = {name: np.array(column, np.float32) for name, column in columns.items()}
+    return PointCloud(np.arange(9, dtype=np.float32).reshape(3, 3), values, source=Path("a.bin"), notes=("read",))
+
+
+def test_a_file_without_time_is_one_sweep_of_age_0_and_that_is_told() -> None:
+    got = for_network(cloud(intensity=[3, 200, 7]), BOTH, "nuscenes")
+    assert point_features(got, BOTH).tolist() == [[3, 0], [200, 0], [7, 0]]
+    assert got.notes[0] == "read" and "one sweep, all of age 0" in got.notes[1] and len(got.notes) == 2
+
+
+def test_a_file_that_has_all_stays_as_it_is() -> None:
+    whole = cloud(intensity=[3, 200, 7], time=[0, 0.05, 0.1])
+    assert for_network(whole, BOTH, "nuscenes").columns.keys() == whole.columns.keys()
+    assert for_network(whole, BOTH, "nuscenes").notes == ("read",)
+    assert for_network(cloud(), (), "nuscenes").notes == ("read",)
+    assert "time" not in for_network(cloud(intensity=[0, 0.5, 1]), ("intensity",), "kitti").columns
+
+
+def test_an_intensity_that_is_missing_is_asked_for() -> None:
+    with pytest.raises(
+        DataError, match=r"a\.bin: the points have no intensity.*got x, y, z, ring.*`--columns x,y,z,int"
+    ):
+        for_network(cloud(ring=[0, 1, 2]), BOTH, "nuscenes")
+
+
+@pytest.mark.parametrize(
+    ("data", "values", "told"),
+    [
+        ("nuscenes", [0, 0.5, 0.99], "intensities reach 0.99 where the model learnt from 0 to 255"),
+        ("nuscenes", [0, 90, 255], None),
+        ("nuscenes", [0, 90, 65535], "intensities reach 6.55e+04 where"),
+        ("kitti", [0, 90, 255], "intensities reach 255 where the model learnt from 0 to 1"),
+        ("kitti", [0, 0.2, 0.99], None),
+        ("point_folder", [0, 90, 255], None),
+    ],
+)
+def test_intensities_of_another_scale_are_told(data: str, values: list[float], told: str | None) -> None:
+    notes = for_network(cloud(intensity=values), ("intensity",), data).notes[1:]
+    assert len(notes) == (told is not None)
+    assert told is None or notes[0].startswith(told)
+
+
+def test_points_without_a_finite_feature_are_left_out_and_counted() -> None:
+    got = for_network(cloud(intensity=[1, np.nan, 255], ring=[np.inf, 1, 2]), ("intensity",), "nuscenes")
+    assert got.xyz[:, 0].tolist() == [0, 6] and got.columns["ring"].tolist() == [np.inf, 2]
+    assert got.notes[1] == "1 of 3 points had no finite intensity and were left out"
+
+
+def test_no_points_are_no_fault() -> None:
+    empty = PointCloud(np.zeros((0, 3), np.float32), {"intensity": np.zeros(0, np.float32)})
+    assert len(for_network(empty, BOTH, "nuscenes").columns["time"]) == 0
+
+
+def test_points_out_of_range_and_voxels_beyond_the_limit_are_told() -> None:
+    voxels = VoxelSettings(point_range_m=(0, 0, 0, 10, 10, 10), voxel_size_m=(1, 1, 10), max_voxels=2)
+    assert unseen(cloud(), voxels) == ("the points fill 3 voxels, more than the model's max_voxels: "
+                                     "the 2 that the file's first points lie in were kept",)  # fmt: skip
+    assert unseen(cloud(), voxels.model_copy(update={"max_voxels": 3})) == ()
+    far = PointCloud(np.full((30, 3), 3000, np.float32))
+    (note,) = unseen(far, voxels)
+    assert note == "0 of 30 points lie in what the model sees (x 0 to 10, y 0 to 10, z 0 to 10 m); see --units and --up"
+    assert unseen(PointCloud(np.zeros((0, 3), np.float32)), voxels) == ()
