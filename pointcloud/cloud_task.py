@@ -96,9 +96,9 @@ class CloudTask(Task):
         """The settings without any distortion or choice of training scenes."""
 
     def overfit(self, n: int) -> CloudTask:
-        """The first `n` training scenes, undistorted, to train and to validate on."""
+        """The first `n` training scenes, or of fewer those and others, undistorted, to train and to validate on."""
         task, split = self.with_settings(self.undistorted()), self.split.require()
-        task.split = replace(split, train=split.train[:n], validation=split.train[:n])
+        task.split = replace(split, train=split.labelled[:n], validation=split.labelled[:n])
         return task
 
     def on(self, data: Settings, part: Literal["validation", "train", "all"] = "validation") -> CloudTask:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -16,6 +16,7 @@ from pointcloud.datasets.kitti import KittiSettings
 from pointcloud.datasets.nuscenes import NuScenesSettings
 from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.evaluate_lidar import evaluate_lidar
+from pointcloud.extent import unlike_a_street
 from pointcloud.file_features import for_network, unseen
 from pointcloud.lidar_augment import LidarAugmentSettings
 from pointcloud.lidar_training_set import LidarSamples
@@ -24,9 +25,12 @@ from pointcloud.models.object_dgcnn import ObjectDgcnnSettings
 from pointcloud.models.point_pillars import PointPillarsSettings
 from pointcloud.models.second import SecondDetectorSettings
 from pointcloud.models.voxel_net import VoxelNetSettings
+from pointcloud.object_bank import PasteSettings, object_bank
+from pointcloud.object_noise import ObjectNoiseSettings
 from pointcloud.start_from import StartSettings, take_over
+from pointcloud.test_time import SAME_OBJECT_IOU, Flips, detect_flipped, join
 from pointcloud.training_set import to_network
-from vol3d.engine.settings import RunSettings
+from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import Evaluation, Progress, Samples
 from vol3d.errors import UsageError
 from vol3d.files import explain
@@ -50,7 +54,10 @@ class LidarSettings(CloudSettings):
     model: Annotated[Model, Field(discriminator="name")]
     data: Annotated[Data, Field(discriminator="name")]
     balance: bool = Field(False, description="show rare classes as often as others (CBGS, Zhu et al. 2019)")
+    paste: PasteSettings | None = Field(None, description="objects of other scenes put into each (GT sampling)")
+    noise: ObjectNoiseSettings | None = Field(None, description="objects moved one by one (SECOND, PointPillars)")
     augment: LidarAugmentSettings = LidarAugmentSettings()
+    test_flips: Flips = Field("none", description="mirror images that are looked at together with each scene")
     start_from: StartSettings | None = Field(None, description="parts that begin with the weights of another detector")
     predict: LidarReadSettings = LidarReadSettings()
 
@@ -73,12 +80,16 @@ class LidarTask(CloudTask):
     def samples(self) -> Samples:
         """The training scenes."""
         settings, model = self.settings, self.settings.model
-        scenes = self.split.require().train
+        scenes, bank = self.split.require().train, None
+        if settings.paste is not None:
+            bank = object_bank(scenes, model.features, self.class_names, settings.paste)
         return LidarSamples(
             scenes,
             model.features,
             model.voxels.point_range_m,
             settings.augment,
+            paste=bank,
+            noise=settings.noise,
             balance=settings.balance,
             repeat=settings.repeat,
         )
@@ -89,7 +100,7 @@ class LidarTask(CloudTask):
         """The data set's own benchmark on the validation scenes."""
         models = list(model) if isinstance(model, nn.ModuleList) else [model]
         scenes = self.split.require().validation
-        conditions = {"data": self.split.name}
+        conditions = {"data": self.split.name, "models": str(len(models)), "test flips": self.settings.test_flips}
 
         def detect(cloud: PointCloud) -> Detections:
             return self.detect(models, cloud, device)
@@ -109,24 +120,31 @@ class LidarTask(CloudTask):
         task.split, task.submission = self.split, path
         return task
 
+    def on(self, data: Settings, part: Literal["validation", "train", "all"] = "validation") -> CloudTask:
+        """As for all clouds; of nuScenes as many sweeps and beams are taken as in training, unless `data` says."""
+        trained_on = self.settings.data
+        if isinstance(data, NuScenesSettings) and isinstance(trained_on, NuScenesSettings):
+            unsaid = {"sweeps", "close_m", "every_beam"} - data.model_fields_set
+            data = data.model_copy(update={name: getattr(trained_on, name) for name in unsaid})
+        return super().on(data, part)
+
     @torch.no_grad()
     def detect(self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device) -> Detections:
-        """Objects around one place, in the frame of the points."""
-        if len(models) != 1:
-            raise UsageError("several LiDAR detectors cannot be taken together", got=len(models), wanted="one")
+        """Objects around one place, in the frame of the points; several models' boxes of one object are averaged."""
         points = to_network(cloud, None, self.settings.model.features).to(device)
-        model = models[0].eval()
-        return model.decode(model([points]))[0]  # type: ignore[operator]
+        found = [detect_flipped(model.eval(), [points], self.settings.test_flips)[0] for model in models]
+        return found[0] if len(found) == 1 else join(found, SAME_OBJECT_IOU)
 
     def undistorted(self) -> LidarSettings:
         """Without distortions, every scene as often as any other."""
-        return self.settings.model_copy(update={"augment": LidarAugmentSettings(), "balance": False})
+        plain = {"augment": LidarAugmentSettings(), "balance": False, "paste": None, "noise": None}
+        return self.settings.model_copy(update=plain)
 
     def find(self, models: Sequence[nn.Module], source: Path, device: torch.device) -> tuple[Detections, PointCloud]:
         """Boxes that are sure enough."""
         model = self.settings.model
         cloud = for_network(self.read(source, points=200_000), model.features, self.settings.data.name)
-        cloud = replace(cloud, notes=(*cloud.notes, *unseen(cloud, model.voxels)))
+        cloud = replace(cloud, notes=(*cloud.notes, *unseen(cloud, model.voxels), *unlike_a_street(cloud)))
         found = self.detect(models, cloud, device)
         found = replace(found, frame="scan")
         return found.select(found.scores >= self.settings.predict.score), cloud

@@ -97,6 +97,16 @@ def test_one_sweep_of_a_file_becomes_boxes(run, drives, tmp_path):
     assert (tmp_path / "out" / "sweep.boxes.ply").is_file()
 
 
+def test_mirror_images_and_several_models_are_looked_at_together(run):
+    loaded = checkpoint.load(run, CPU)
+    flipped = loaded.task.with_settings(loaded.task.settings.model_copy(update={"test_flips": "xy"}))
+    cloud = loaded.task.split.validation[0].read().cloud
+    one, two = (task.detect(loaded.models, cloud, CPU) for task in (loaded.task, flipped))
+    both = loaded.task.detect([*loaded.models, *loaded.models], cloud, CPU)
+    assert len(one) and len(two) and not np.array_equal(one.boxes[:1], two.boxes[:1])
+    assert both.scores.max() == pytest.approx(one.scores.max(), abs=1e-6)
+
+
 def test_rooms_are_not_turned_by_a_lidar_detector(run):
     with pytest.raises(UsageError, match="--align"):
         checkpoint.load(run, CPU).task.with_options({"align": False})
@@ -130,8 +140,16 @@ def test_classes_of_a_recipe_must_be_those_of_the_data(recipe):
         load_task(recipe, ["class_names=[truck, car]"]).samples()
 
 
+def test_pasted_objects_and_noise_reach_the_samples(recipe, tmp_path):
+    plain = load_task(recipe, ["augment={}"]).samples()
+    words = [f"paste={{counts: {{car: 30}}, cache: {tmp_path}}}", "augment={}"]
+    filled, moved = (load_task(recipe, [*words, *more]).samples() for more in ([], ["noise={rotate_deg: 20}"]))
+    boxes = [samples.sample(0, np.random.default_rng(0)).targets.boxes for samples in (plain, filled, moved)]
+    assert len(boxes[1]) > len(boxes[0]) and not torch.equal(boxes[1], boxes[2])
+
+
 def test_overfitting_neither_distorts_nor_balances(recipe):
-    task = load_task(recipe, ["balance=true"]).overfit(1)
+    task = load_task(recipe, ["balance=true", "noise={}"]).overfit(1)
     samples = task.samples()
     one, again = (samples.sample(0, np.random.default_rng(seed)) for seed in (0, 1))
     assert len(samples) == 1 and torch.equal(one.targets.boxes, again.targets.boxes)
