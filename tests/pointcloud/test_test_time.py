@@ -122,6 +122,14 @@ def test_boxes_of_two_classes_are_two_objects():
     assert found.labels.tolist() == [0, 1] and np.allclose(found.scores, [0.4, 0.3])
 
 
+def test_a_box_joins_the_best_of_its_own_class_only():
+    place, beside, near = [0, 0, 0, 4, 2, 1, 0], [0.4, 0, 0, 4, 2, 1, 0], [0.5, 0, 0, 4, 2, 1, 0]
+    found = join([boxes_of([place, beside], [0.8, 0.6], [0, 1]), boxes_of([near], [0.2], [0])], 0.5)
+    assert found.labels.tolist() == [0, 1]
+    np.testing.assert_allclose(found.boxes[:, 0], [0.1, 0.4], atol=1e-6)
+    np.testing.assert_allclose(found.scores, [0.5, 0.3], atol=1e-6)
+
+
 def test_no_boxes_in_any_view():
     assert len(join([boxes_of([], [])] * 2, 0.5)) == 0
 
