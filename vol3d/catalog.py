@@ -111,20 +111,31 @@ RELEASED = {
         "pointcloud.models.lidar_released:load_center_point_pillar",
         "lidar",
         "CenterPoint, pillars of 0.2 m, nuScenes",
+        "centerpoint_pillar_nuscenes",
     ),
     "centerpoint-voxel": Entry(
         "pointcloud.models.lidar_released:load_center_point_voxel",
         "lidar",
         "CenterPoint, voxels of 0.1 m, nuScenes",
+        "centerpoint_voxel01_nuscenes",
     ),
     "centerpoint-voxel-0075": Entry(
-        "pointcloud.models.lidar_released:load_center_point_voxel_0075", "lidar", "CenterPoint, 0.075 m, nuScenes"
+        "pointcloud.models.lidar_released:load_center_point_voxel_0075",
+        "lidar",
+        "CenterPoint, 0.075 m, nuScenes",
+        "centerpoint_voxel0075_nuscenes",
     ),
     "object-dgcnn-pillar": Entry(
-        "pointcloud.models.lidar_released:load_object_dgcnn_pillar", "lidar", "Object DGCNN, pillars of 0.2 m, nuScenes"
+        "pointcloud.models.lidar_released:load_object_dgcnn_pillar",
+        "lidar",
+        "Object DGCNN, pillars of 0.2 m, nuScenes",
+        "object_dgcnn_pillar",
     ),
     "object-dgcnn-voxel": Entry(
-        "pointcloud.models.lidar_released:load_object_dgcnn_voxel", "lidar", "Object DGCNN, voxels of 0.1 m, nuScenes"
+        "pointcloud.models.lidar_released:load_object_dgcnn_voxel",
+        "lidar",
+        "Object DGCNN, voxels of 0.1 m, nuScenes",
+        "object_dgcnn_voxel",
     ),
     "pointpillars-kitti": Entry(
         "pointcloud.models.lidar_released:load_point_pillars", "lidar", "PointPillars, 3 classes of KITTI"
