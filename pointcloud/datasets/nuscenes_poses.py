@@ -7,19 +7,22 @@ from numpy.typing import ArrayLike
 
 from vol3d.errors import DataError
 
+FARTHEST_M = 1e8  # more than twice round the Earth
+
 
 def pose_matrices(translation: ArrayLike, rotation_wxyz: ArrayLike, where: object) -> np.ndarray:
     """Matrices (n, 4, 4) float64 of translations (n, 3) in metres and quaternions (n, 4) of any length but 0.
 
     Raises:
-        DataError: other shapes, a value that is not finite, a quaternion of length 0.
+        DataError: other shapes, a value that is not finite, a place off the Earth, a quaternion of length 0.
     """
     try:
         shift = np.asarray(translation, np.float64).reshape(-1, 3)
         turn = np.asarray(rotation_wxyz, np.float64).reshape(-1, 4)
         length = np.linalg.norm(turn, axis=1)
-        if len(shift) != len(turn) or not np.isfinite(shift).all() or not (np.isfinite(length) & (length > 0)).all():
-            raise ValueError("a value is not finite or a quaternion has length 0")
+        near, turning = np.abs(shift) <= FARTHEST_M, np.isfinite(length) & (length > 0)
+        if len(shift) != len(turn) or not near.all() or not turning.all():
+            raise ValueError("a value is not finite or too large, or a quaternion has length 0")
     except (TypeError, ValueError) as error:
         wanted = "translation x y z and rotation w x y z"
         raise DataError(f"not a pose ({error})", where=str(where), wanted=wanted) from error

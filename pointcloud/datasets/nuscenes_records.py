@@ -13,6 +13,9 @@ from vol3d.errors import DataError
 
 AGAIN = "Unpack the metadata archive again."
 _PIECE = 1 << 22  # characters read at a time; no record is as long
+_TEXTS = {"name", "channel", "filename", "prev", "next"}  # and all tokens
+_LISTS = {"attribute_tokens", "translation", "rotation", "size"}
+_LATEST_US = 1 << 62
 _BETWEEN = re.compile(r"\s*,?\s*")
 
 
@@ -20,15 +23,30 @@ def rows(path: Path, *fields: str) -> Iterator[tuple[Any, ...]]:
     """The values of `fields` (two or more) of each record of a table.
 
     Raises:
-        DataError: the file is missing, cut or no JSON list of objects, or a record lacks a field.
+        DataError: the file is missing, cut or no JSON list of objects, or a record lacks a field or has a token, a
+            name, a list or a time that is none.
     """
     chosen = itemgetter(*fields)
+    texts = [place for place, field in enumerate(fields) if field.endswith("token") or field in _TEXTS]
+    lists = [place for place, field in enumerate(fields) if field in _LISTS]
+    times = [place for place, field in enumerate(fields) if field == "timestamp"]
     for number, record in enumerate(_records(path)):
         try:
-            yield chosen(record)
+            values = chosen(record)
         except KeyError as error:
             got = record.get("token", "no token")
             raise DataError(f"record {number} lacks {error}", where=path, got=got, do=AGAIN) from error
+        wrong = [fields[place] for place in texts if type(values[place]) is not str]
+        wrong += [fields[place] for place in lists if type(values[place]) is not list]
+        wrong += [fields[place] for place in times if not _is_time(values[place])]
+        if wrong:
+            what, got = f"record {number} has a '{wrong[0]}' that is none", repr(record[wrong[0]])[:60]
+            raise DataError(what, where=path, got=got, do=AGAIN)
+        yield values
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _LATEST_US
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
@@ -86,7 +104,7 @@ class Tokens:
 
     def find(self, token: str, user: str) -> int:
         """The row of a record that `user` refers to. Raises DataError if there is none."""
-        row = self._rows.get(token)
+        row = self._rows.get(token) if isinstance(token, str) else None
         if row is None:
             raise DataError(f"no record for the token that {user} refers to", where=self._path, got=token, do=AGAIN)
         return row

@@ -49,6 +49,7 @@ CLASS_OF_CATEGORY = {
 }
 """Categories that no class has (animals, strollers, wheelchairs, bicycle racks ...) are not detected."""
 COLUMNS, RING = 5, 4  # x y z intensity ring
+FARTHEST_M = 1e6  # larger numbers are not measured, and would not stay finite when they are moved
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +177,7 @@ class NuScenesSample:
 
 
 def read_sweep(path: Path) -> np.ndarray:
-    """Points (N, 5) float32 x y z intensity ring of a LIDAR_TOP file; points that are not finite are left out.
+    """Points (N, 5) float32 x y z intensity ring of a LIDAR_TOP file; those not finite or beyond measure are left out.
 
     Raises:
         DataError: missing, or its size fits no five columns.
@@ -190,5 +191,5 @@ def read_sweep(path: Path) -> np.ndarray:
     except OSError as error:
         do = "Unpack its archive, or set data.sweeps to 1 for keyframes only."
         raise DataError(f"cannot read a sweep ({error.strerror})", where=path, do=do) from error
-    finite = np.isfinite(points)
-    return points if finite.all() else points[finite.all(axis=1)]
+    measured = np.abs(points) <= FARTHEST_M
+    return points if measured.all() else points[measured.all(axis=1)]

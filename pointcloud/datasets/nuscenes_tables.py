@@ -20,6 +20,7 @@ from vol3d.datasets.fault import listed
 from vol3d.errors import DataError
 
 CHANNEL = "LIDAR_TOP"
+LARGEST_M = 1000.0  # side of a box
 LONGEST_S = 1.5  # seconds between two annotations that still tell a velocity
 TABLES = ("attribute", "calibrated_sensor", "category", "ego_pose", "instance", "sample", "sample_annotation",
           "sample_data", "scene", "sensor")  # fmt: skip
@@ -30,7 +31,7 @@ def read_tables(folder: Path) -> NuScenesIndex:
 
     Raises:
         DataError: a table is missing or damaged, a token is twice or leads nowhere, a sample has no LIDAR_TOP
-            keyframe or two.
+            keyframe or two, a box has no size.
     """
     missing = [f"{table}.json" for table in TABLES if not (folder / f"{table}.json").is_file()]
     if missing:
@@ -173,6 +174,11 @@ def _boxes(folder: Path, samples: _Samples) -> dict[str, np.ndarray]:
     near = np.array([[tokens.next_to(token, "sample_annotation") for token in pair] for pair in links], np.int64)
     sample, centre = numbers[:, 0].astype(np.int64), numbers[:, 5:8]
     pose_matrices(centre, numbers[:, 11:15], path)  # refuses quaternions that are none
+    odd = ~((numbers[:, 8:11] > 0) & (numbers[:, 8:11] < LARGEST_M)).all(axis=1)
+    if odd.any():
+        row = int(odd.argmax())
+        got, wanted = f"{list(table[row][8:11])} of {tokens.names()[row]}", f"w l h above 0 and below {LARGEST_M:g} m"
+        raise DataError(f"{int(odd.sum())} boxes have no size", where=path, got=got, wanted=wanted, do=AGAIN)
     velocity = _velocity(near.reshape(-1, 2), 1e-6 * np.array(samples.time_us)[sample], centre)
     order = np.argsort(sample, kind="stable")
     columns: dict[str, np.ndarray] = {

@@ -229,6 +229,22 @@ FAULTS: dict[str, tuple[str, Callable[[list[dict[str, Any]]], object], str]] = {
     "no field": ("sample_annotation", lambda t: t[3].pop("size"), "record 3 lacks 'size'"),
     "no rotation": ("ego_pose", lambda t: t[0].update(rotation=[0, 0, 0, 0]), "not a pose"),
     "three sizes": ("sample_annotation", lambda t: t[0].update(size=[1, 2]), "annotations of another form"),
+    "no size": ("sample_annotation", lambda t: t[1].update(size=[1, 0, 1]), "1 boxes have no size"),
+    "token of another type": ("instance", lambda t: t[1].update(token=["i"]), "record 1 has a 'token' that is none"),
+    "no time": (
+        "sample",
+        lambda t: t[1].update(timestamp="noon"),
+        "record 1 has a 'timestamp' that is none; got 'noon'",
+    ),
+    "infinite time": ("sample_data", lambda t: t[1].update(timestamp=1e308), "record 1 has a 'timestamp' that is none"),
+    "no place": ("sample_annotation", lambda t: t[2].update(translation=None), "record 2 has a 'translation' that is"),
+    "place off the Earth": ("ego_pose", lambda t: t[2].update(translation=[1e300, 0, 0]), "not a pose"),
+    "attribute of no list": ("sample_annotation", lambda t: t[0].update(attribute_tokens=True), "'attribute_tokens'"),
+    "attribute of no token": (
+        "sample_annotation",
+        lambda t: t[0].update(attribute_tokens=[7]),
+        "no record for the token",
+    ),
     "no lidar": ("sensor", lambda t: t.pop(0), "no sensor LIDAR_TOP"),
     "no sample": ("sample", lambda t: t.clear(), "there is no sample"),
 }
@@ -302,6 +318,10 @@ def test_empty_sweeps_and_points_that_are_none_make_no_fault(root: Path) -> None
     for file in one.files():
         file.write_bytes(b"")
     assert one.read().cloud.xyz.shape == (0, 3)
-    np.array([[1, 2, 3, 4, 5], [np.nan, 0, 0, 0, 0], [1e30, 0, 0, 0, 0]], "<f4").tofile(one.files()[0])
-    assert one.read().cloud.xyz[:, 0].tolist() == [1, np.float32(1e30)]
+    odd = [[np.nan, 0, 0, 0, 0], [3e38, 3e38, 3e38, 0, 0], [0, -np.inf, 0, 0, 0], [5, 0, 0, np.nan, 0]]
+    for file in one.files()[:2]:
+        np.array([[1, 2, 3, 4, 5], *odd, [1e5, 0, 0, 0, 0]], "<f4").tofile(file)
+    cloud = one.read().cloud
+    assert cloud.xyz[:2, 0].tolist() == [1, np.float32(1e5)]
+    assert cloud.xyz.shape == (4, 3) and np.isfinite(cloud.xyz).all()
     np.testing.assert_allclose(invert(one.global_from_lidar) @ one.global_from_lidar, np.eye(4), atol=1e-9)
