@@ -30,6 +30,7 @@ from pointcloud.object_noise import ObjectNoiseSettings
 from pointcloud.start_from import StartSettings, take_over
 from pointcloud.test_time import SAME_OBJECT_IOU, Flips, detect_flipped, join
 from pointcloud.training_set import to_network
+from vol3d.cli import console
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import Evaluation, Progress, Samples
 from vol3d.errors import UsageError
@@ -82,7 +83,8 @@ class LidarTask(CloudTask):
         settings, model = self.settings, self.settings.model
         scenes, bank = self.split.require().train, None
         if settings.paste is not None:
-            bank = object_bank(scenes, model.features, self.class_names, settings.paste)
+            with console.progress("objects to paste, scene") as report:
+                bank = object_bank(scenes, model.features, self.class_names, settings.paste, report)
         return LidarSamples(
             scenes,
             model.features,
