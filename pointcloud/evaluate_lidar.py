@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from pointcloud.datasets.kitti import KittiFrame
+from pointcloud.datasets.kitti_truth import KittiReader, kitti_scored
 from pointcloud.datasets.nuscenes_sample import NuScenesSample
 from pointcloud.datasets.nuscenes_truth import benchmark_truth
 from pointcloud.datasets.scenes import SceneReader
@@ -55,8 +55,8 @@ def evaluate_lidar(
     if all(isinstance(scene, NuScenesSample) for scene in scenes):
         samples = [scene for scene in scenes if isinstance(scene, NuScenesSample)]
         return evaluate_nuscenes(_nuscenes(_each(samples, progress), detect), conditions, pictures, submission)
-    if all(isinstance(scene, KittiFrame) for scene in scenes):
-        frames = [scene for scene in scenes if isinstance(scene, KittiFrame)]
+    if all(isinstance(scene, KittiReader) for scene in scenes):
+        frames = [scene for scene in scenes if isinstance(scene, KittiReader)]
         return evaluate_kitti(_kitti(_each(frames, progress), detect), conditions, pictures, submission)
     if submission is not None:
         raise UsageError("this data set has no benchmark to submit to", where="--submission")
@@ -75,11 +75,10 @@ def _nuscenes(samples: Iterator[NuScenesSample], detect: Detect) -> Iterator[Nus
         yield NuscenesFrame(sample.name, cloud, detect(cloud), benchmark_truth(sample), sample.global_from_lidar)
 
 
-def _kitti(frames: Iterator[KittiFrame], detect: Detect) -> Iterator[KittiScored]:
+def _kitti(frames: Iterator[KittiReader], detect: Detect) -> Iterator[KittiScored]:
     for frame in frames:
-        cloud, calibration = frame.read().cloud, frame.calibration()
-        placed = (calibration.lidar_from_camera, calibration.p2, frame.image_size())
-        yield KittiScored(frame.name, cloud, detect(cloud), frame.annotations(), *placed)
+        cloud = frame.read().cloud
+        yield kitti_scored(frame, cloud, detect(cloud))
 
 
 def _scenes(scenes: Iterator[SceneReader], detect: Detect) -> Iterator[ScoredScene]:

@@ -14,15 +14,16 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 
 from pointcloud.datasets.kitti_calibration import KittiCalibration, image_size, read_calibration
-from pointcloud.datasets.kitti_objects import KittiObjects, read_kitti_objects
-from pointcloud.datasets.prepared import is_prepared, prepared_split
+from pointcloud.datasets.kitti_objects import KittiObjects, read_kitti_objects, read_text
+from pointcloud.datasets.kitti_prepared import CALIBRATION, IMAGE_SIZE, LABELS, prepared_frames
+from pointcloud.datasets.prepared import is_prepared
 from pointcloud.datasets.scenes import Scene, SceneReader, SceneSplit, annotated, fingerprint_of
 from vol3d.datasets.fault import ABSENT, Fault
 from vol3d.engine.settings import Settings
@@ -96,9 +97,15 @@ class KittiFrame:
         """Width and height of the left colour image; that of most images where it is not there."""
         return image_size(self._file("image_2", ".png"))
 
+    def extras(self) -> dict[str, Any]:
+        """What the benchmark asks besides points and boxes; see `PreparedKittiFrame`."""
+        labels = read_text(self._file("label_2", ".txt")) if self.labelled else ""
+        calibration = read_text(self._file("calib", ".txt"))
+        return {LABELS: labels, CALIBRATION: calibration, IMAGE_SIZE: list(self.image_size())}
+
     def fingerprint(self, quick: bool = False) -> str:
         """Hash of the frame's files and settings."""
-        facts = [list(self.class_names), self.image_only, list(self.image_size())]
+        facts = [list(self.class_names), self.image_only, list(self.image_size()), [LABELS, CALIBRATION]]
         return fingerprint_of(self.files(), facts, quick)
 
     def files(self) -> list[Path]:
@@ -134,7 +141,7 @@ class KittiSettings(Settings):
         if not self.root.is_dir():
             raise DataError("no such folder", where=self.root, do="Set the data set's root to where it lies.")
         if is_prepared(self.root):
-            return prepared_split(self.root, self.class_names)
+            return prepared_frames(self.root, self.class_names)
         training, testing = self.root / "training", self.root / "testing"
         if not (training / "velodyne").is_dir():
             raise DataError("not a KITTI folder", where=self.root, wanted="training/velodyne")

@@ -71,7 +71,7 @@ def read_kitti_objects(path: str | Path, scored: bool = False) -> KittiObjects:
     Raises:
         DataError: missing, not text, a row with too few or too many columns, a value that is no finite number.
     """
-    return parse_kitti_objects(_text(Path(path)), path, scored)
+    return parse_kitti_objects(read_text(Path(path)), path, scored)
 
 
 def parse_kitti_objects(text: str, where: str | Path, scored: bool = False) -> KittiObjects:
@@ -96,13 +96,18 @@ def parse_kitti_objects(text: str, where: str | Path, scored: bool = False) -> K
     )
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of one of KITTI's files.
+
+    Raises:
+        DataError: missing, or not text.
+    """
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(f"cannot read the file ({error.strerror})", where=path) from error
     except UnicodeDecodeError as error:
-        raise DataError("not a KITTI label file: it is not text", where=path) from error
+        raise DataError("not a file of KITTI's labels or calibration: it is not text", where=path) from error
 
 
 def _row(words: list[str], names: list[str], where: str) -> list[float]:

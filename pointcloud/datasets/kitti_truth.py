@@ -8,6 +8,7 @@ import numpy as np
 
 from pointcloud.datasets.kitti_calibration import KittiCalibration
 from pointcloud.datasets.kitti_objects import KittiObjects
+from pointcloud.datasets.scenes import SceneReader
 from pointcloud.evaluate_kitti import KittiScored
 from pointcloud.metrics.kitti_rules import CLASSES
 from vol3d.scans.detections import Detections
@@ -15,13 +16,8 @@ from vol3d.scans.points import PointCloud
 
 
 @runtime_checkable
-class KittiReader(Protocol):
-    """A frame that knows what the benchmark asks: `KittiFrame` and `PreparedKittiFrame`."""
-
-    @property
-    def name(self) -> str:
-        """Unique in its data set."""
-        ...
+class KittiReader(SceneReader, Protocol):
+    """A reader of a frame that knows what the benchmark asks: `KittiFrame` and `PreparedKittiFrame`."""
 
     def annotations(self) -> KittiObjects:
         """All rows of the label file, DontCare among them."""

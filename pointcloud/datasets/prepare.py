@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pointcloud.datasets.prepared import FORMAT, INDEX, PARTS, POINTS, SCENES, PreparedScene, digest, prepared_split
-from pointcloud.datasets.scenes import Scene, SceneReader, SceneSplit
+from pointcloud.datasets.scenes import HasExtras, Scene, SceneReader, SceneSplit
 from vol3d.datasets.fault import listed, refuse_errors
 from vol3d.datasets.index import refuse_other
 from vol3d.datasets.parallel import Progress, over_cases
@@ -72,7 +72,8 @@ def prepare_scene(reader: SceneReader, out: Path) -> dict[str, Any]:
     for column, array in arrays.items():
         with atomic(out / SCENES / f"{reader.name}.{column}.npy") as temporary, temporary.open("wb") as file:
             np.save(file, np.ascontiguousarray(array))
-    write_json(record_path, {"key": key, **_record(scene, arrays)})
+    extras = {"extras": reader.extras()} if isinstance(reader, HasExtras) else {}
+    write_json(record_path, {"key": key, **_record(scene, arrays), **extras})
     written = PreparedScene(out, reader.name, scene.truth.class_names)
     written.verify()
     _refuse_difference(scene, written.read(), record_path)

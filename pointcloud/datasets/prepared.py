@@ -3,7 +3,7 @@
 OUT/index.json               format, name, class names, the scenes of each part, points and boxes of each scene
 OUT/scenes/NAME.points.npy   float32 (N, 3), metres, z up: all points
 OUT/scenes/NAME.rgb.npy      uint8 (N, 3); and so on for every other column
-OUT/scenes/NAME.json         what it was made from, hashes of the arrays, frame, boxes and labels
+OUT/scenes/NAME.json         what it was made from, hashes of the arrays, frame, boxes and labels, extras
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -64,6 +64,15 @@ class SceneReader(Protocol):
         Raises:
             DataError: a file is missing.
         """
+        ...
+
+
+@runtime_checkable
+class HasExtras(Protocol):
+    """A reader of scenes of which a benchmark asks more than points and boxes."""
+
+    def extras(self) -> dict[str, Any]:
+        """What it asks, fit for JSON; kept when the scene is prepared."""
         ...
 
 
