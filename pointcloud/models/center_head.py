@@ -18,7 +18,7 @@ from pointcloud.models.bev_backbones import convolution
 from pointcloud.models.center_targets import CenterTargets, Drawing, MapGrid, center_targets
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError, UsageError
-from vol3d.geometry import nms_circle, nms_rotated
+from vol3d.geometry import check_boxes, nms_circle, nms_rotated
 from vol3d.scans.detections import Detections
 
 NUSCENES_TASKS = (
@@ -250,15 +250,22 @@ def to_detections(boxes: Tensor, scores: Tensor, labels: Tensor, class_names: tu
 
 
 def check_targets(targets: list[BoxTargets], samples: int, classes: int) -> None:
-    """Refuses targets that do not belong to a batch of so many samples and so many classes.
+    """Refuses targets that do not belong to a batch of so many samples and so many classes, or cannot be learnt.
+
+    Values of boxes are looked at on the CPU only, as `check_boxes` does.
 
     Raises:
-        DataError: another number of samples, a class that the model does not have.
+        DataError: another number of samples, a class that the model does not have, a box that is not finite (its
+            velocity may be) or has no size.
     """
     if len(targets) != samples:
         raise DataError("targets of another batch", where="targets", got=len(targets), wanted=f"{samples} samples")
     for number, target in enumerate(targets):
-        labels = target.labels
+        boxes, labels = target.boxes, target.labels
+        check_boxes(boxes, f"targets[{number}].boxes")
+        if boxes.device.type == "cpu" and bool((boxes[:, 3:6] <= 0).any()):
+            row = boxes[int((boxes[:, 3:6] <= 0).any(dim=1).nonzero()[0, 0]), :7].tolist()
+            raise DataError("a box has no size", where=f"targets[{number}].boxes", got=row, do="Run vol3d data check.")
         if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
             got, wanted = labels.tolist(), f"labels 0 to {classes - 1}"
             raise DataError("a class that the model does not have", where=f"targets[{number}]", got=got, wanted=wanted)

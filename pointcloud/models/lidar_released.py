@@ -2,6 +2,9 @@
 
 The layouts are those of `lidar_layouts`. What a box means in mmdetection3d changed with 1.0. Where the file does not
 say which it is, `settings` must: `{"convention": "ours"}` from 1.0 on, `{"convention": "clockwise"}` before.
+
+Refused by name: anchors on several maps and on nuScenes (mmdetection3d's FPN and SECFPN), OpenPCDet's multi-head, heads
+with deformable convolutions. A second stage is told as tensors too many.
 """
 
 from __future__ import annotations
@@ -164,6 +167,15 @@ def _check_head(published: Detector, source: Source, name: str, path: str | Path
     if wanted == "queries" and source.convention != "clockwise":
         do = "Released weights of Object DGCNN are from before 1.0."
         raise CheckpointError("Object DGCNN's boxes in another convention", where=path, got=source.convention, do=do)
+    if isinstance(published, PointPillarsSettings | SecondDetectorSettings):
+        anchors = published.head.anchors
+        rows = len(anchors) * sum(len(anchor.yaws) for anchor in anchors.values())
+        got = next(len(t) for name, t in source.tensors.items() if name.endswith("head.conv_cls.weight"))
+        if got != rows:
+            do = "Only the released networks with KITTI's three classes are read."
+            raise CheckpointError(
+                f"not a file of {name}: other classes or anchors", where=path, got=got, wanted=f"{rows} scores", do=do
+            )
 
 
 def of_layout(published: Detector, source: Source) -> dict[str, Any]:
@@ -194,7 +206,20 @@ def of_layout(published: Detector, source: Source) -> dict[str, Any]:
     elif source.layout == "OpenPCDet":
         loss = published.head.loss.model_copy(update={"outside": "clamp", "rotation": 0.2, "velocity": 1.0})
         found["head"] = published.head.model_copy(update={"loss": loss})
+        if published.encoder == "pillars":
+            found["voxels"] = _all_points(published.voxels)
     return found
+
+
+def _all_points(voxels: VoxelSettings) -> VoxelSettings:
+    """OpenPCDet's CenterPoint has dynamic pillars, of points at any height; their centre is that of the range."""
+    low_x, low_y, low, high_x, high_y, high = voxels.point_range_m
+    middle, length, width = (low + high) / 2, *voxels.voxel_size_m[:2]
+    reach = 100.0  # m above and below: beyond what a scanner sees
+    bounds = (low_x, low_y, middle - reach, high_x, high_y, middle + reach)
+    return VoxelSettings(
+        point_range_m=bounds, voxel_size_m=(length, width, 2 * reach), max_points=None, max_voxels=None
+    )
 
 
 def _of_anchors(published: PointPillarsSettings | SecondDetectorSettings, source: Source) -> dict[str, Any]:

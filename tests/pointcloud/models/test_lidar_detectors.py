@@ -134,6 +134,27 @@ def test_targets_that_make_no_sense_are_refused(settings: Any) -> None:
         model.loss(model([cloud]), [NO_BOXES, NO_BOXES])
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [(3, 0.0, "a box has no size"), (5, -1.0, "a size is negative"), (0, torch.nan, "a value is not finite")],
+)
+def test_boxes_that_cannot_be_learnt_are_refused(settings: Any, column: int, value: float, message: str) -> None:
+    model = build(settings)
+    cloud, targets = drive(2)
+    targets.boxes[1, column] = value
+    with pytest.raises(DataError, match=rf"targets\[0\]\.boxes.*{message}"):
+        model.loss(model([cloud]), [targets])
+
+
+def test_boxes_far_away_of_any_size_and_without_velocity_leave_the_loss_finite(settings: Any) -> None:
+    model = build(settings)
+    cloud, targets = drive(4)
+    targets.boxes[0, :3], targets.boxes[1, 3:6], targets.boxes[2, 3:6] = 1e8, 1e5, 1e-4
+    targets.boxes[:, 7:] = torch.nan
+    sum(model.loss(model([cloud]), [targets]).values()).backward()
+    assert without_gradient(model) == []
+
+
 def test_a_small_network_learns_one_drive(settings: Any) -> None:
     model = build(settings)
     cloud, targets = drive(4, seed=2)

@@ -164,6 +164,49 @@ def test_files_of_other_things_are_refused(tmp_path: Path) -> None:
         load_lidar("pointpillars-kitti", tmp_path / "c.pth", {"convention": "left"})
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "message"),
+    [
+        ("pointpillars-kitti", "dense_head.rpn_heads.0.conv_cls.weight", "got OpenPCDet's multi-head on anchors"),
+        ("centerpoint-voxel", "bbox_head.tasks.0.feature_adapt_cls.conv_offset.weight", "deformable convolutions"),
+        ("centerpoint-voxel", "pts_bbox_head.task_heads.0.feature_adapt_reg.0.weight", "deformable convolutions"),
+        ("second-kitti", "bbox_head.transformer.level_embeds", "got queries, wanted anchors"),
+        ("object-dgcnn-voxel", "pts_bbox_head.task_heads.0.reg.1.weight", "got no known head, wanted queries"),
+    ],
+)
+def test_heads_of_other_kinds_are_named(name: str, key: str, message: str, tmp_path: Path) -> None:
+    tensors = {key: torch.ones(2), "pts_bbox_head.other": torch.ones(2)}
+    torch.save({"state_dict": tensors, "meta": {"mmdet3d_version": "0.17.1"}}, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match=message):
+        load_lidar(name, tmp_path / "a.pth")
+
+
+def test_anchors_on_several_maps_and_of_other_classes_are_refused(tmp_path: Path) -> None:
+    tensors = export(stored("pointpillars-kitti", "mmdetection3d"), "mmdetection3d")
+    meta = {"mmdet3d_version": "1.4.0"}
+    levels = {**tensors, "pts_neck.lateral_convs.0.conv.weight": torch.ones(2)}
+    torch.save({"state_dict": levels, "meta": meta}, tmp_path / "levels.pth")
+    with pytest.raises(CheckpointError, match="anchors on several maps"):
+        load_lidar("pointpillars-kitti", tmp_path / "levels.pth")
+    classes = {**tensors, "pts_bbox_head.conv_cls.weight": torch.ones(140, 384, 1, 1)}  # mmdetection3d's on nuScenes
+    torch.save({"state_dict": classes, "meta": meta}, tmp_path / "classes.pth")
+    with pytest.raises(CheckpointError, match="other classes or anchors; got 140, wanted 18 scores"):
+        load_lidar("pointpillars-kitti", tmp_path / "classes.pth")
+
+
+def test_pillars_of_openpcdets_centerpoint_see_all_points_at_any_height(tmp_path: Path) -> None:
+    changes = {**CENTER, "voxels": {"point_range_m": (-8, -8, -5, 8, 8, 3), "voxel_size_m": (0.5, 0.5, 8)}}
+    published, classes = RELEASED["centerpoint-pillar"]
+    model = type(published).model_validate(published.model_dump() | changes).build(classes)
+    torch.save({"model_state": export(model, "OpenPCDet")}, tmp_path / "a.pth")
+    loaded: Any = load_lidar("centerpoint-pillar", tmp_path / "a.pth", CENTER)
+    voxels = loaded.settings.voxels
+    assert voxels.max_points is None and voxels.max_voxels is None and voxels.grid.shape == (1, 512, 512)
+    assert voxels.grid.centers(torch.zeros(1, 4))[0, 2] == -1  # as of the range from -5 to 3 m
+    low, high = torch.zeros(1, 5), torch.tensor([[0.0, 0, 20, 0, 0]])
+    assert not torch.equal(loaded([low]).bev, loaded([torch.cat([low, high])]).bev)
+
+
 def test_published_names_build_published_networks() -> None:
     assert RELEASED["centerpoint-voxel-0075"][0].voxels.grid.shape == (40, 1440, 1440)
     assert RELEASED["centerpoint-voxel"][0].stride == 8
