@@ -1,0 +1,34 @@
+"""Whether a person's scan is as wide as those that a model was made for: a street before a model of rooms, or a room
+before one of streets, gives boxes that look like results and mean nothing. Nobody is stopped, but told."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vol3d.scans.points import PointCloud
+
+WIDEST_ROOM_M, NARROWEST_STREET_M = 40.0, 15.0
+
+
+def width_m(cloud: PointCloud) -> float:
+    """Along the longer of x and y, without the farthest hundredth of the points on each side."""
+    if not len(cloud):
+        return 0.0
+    low, high = np.percentile(cloud.xyz[:, :2], (1, 99), axis=0)
+    return float((high - low).max())
+
+
+def unlike_a_room(cloud: PointCloud) -> tuple[str, ...]:
+    """A note if the scan is wider than a flat."""
+    width = width_m(cloud)
+    if width <= WIDEST_ROOM_M:
+        return ()
+    return (f"the scan is {width:.0f} m wide and the model was made for rooms: expect little; --units may help",)
+
+
+def unlike_a_street(cloud: PointCloud) -> tuple[str, ...]:
+    """A note if the scan is as narrow as a room."""
+    width = width_m(cloud)
+    if width >= NARROWEST_STREET_M or not len(cloud):
+        return ()
+    return (f"the scan is {width:.1f} m wide and the model was made for streets: expect little; --units may help",)
