@@ -128,10 +128,18 @@ class DistillTask(Task):
 
     @cached_property
     def views(self) -> Views:
-        """What each of the two sees."""
+        """What each of the two sees.
+
+        Raises:
+            UsageError: as `plan_views`; pasted objects, whose moments are not those of the scene's sweeps.
+        """
         own = self.student.settings
         teacher = self.taught_by.task.settings.model.features
-        return plan_views(own.data, own.model.features, teacher, self.settings.distill.teacher_sees)
+        views = plan_views(own.data, own.model.features, teacher, self.settings.distill.teacher_sees)
+        if views.student.sweeps is not None and getattr(own, "paste", None) is not None:
+            do = "Leave paste out, or let both see the same sweeps."
+            raise UsageError("the sweeps of pasted objects cannot be told apart", where="paste", do=do)
+        return views
 
     @cached_property
     def dense(self) -> CloudTask:

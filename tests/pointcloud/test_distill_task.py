@@ -208,6 +208,7 @@ def sorted_rows(cloud: torch.Tensor) -> torch.Tensor:
         (["distill.teacher_sees.sweeps=1"], "see less than the student"),
         (["data.every_beam=2", "distill.teacher_sees.every_beam=3"], "see less than the student"),
         ([SHAKE, "distill.cache=answers"], "Leave augment out"),
+        (["data.sweeps=1", "distill.teacher_sees.sweeps=2", "paste={counts: {car: 5}}"], "sweeps of pasted objects"),
         (["distill.method=features", "model.neck.levels=3"], "feature pyramids"),
     ],
 )
