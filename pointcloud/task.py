@@ -19,6 +19,7 @@ from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.datasets.scannet import ScanNetSettings
 from pointcloud.datasets.sun_rgbd import SunRgbdSettings
 from pointcloud.evaluate import ScoredScene, evaluate_scenes
+from pointcloud.extent import unlike_a_room
 from pointcloud.models.three_detr import ThreeDetrMaskedSettings, ThreeDetrSettings
 from pointcloud.models.vote_net import BoxNetSettings, VoteNetSettings
 from pointcloud.postprocess import FOR_PEOPLE, DetectionPostprocessSettings, postprocess
@@ -125,6 +126,7 @@ class DetectionTask(CloudTask):
         """One class per box, of those that are sure enough; the room turned for it where that helps."""
         settings = self.settings
         cloud = self.read(source, settings.points)
+        cloud = replace(cloud, notes=(*cloud.notes, *unlike_a_room(cloud)))
         choice = settings.postprocess.model_copy(update={"per_class": False, "min_score": settings.predict.score})
         if not settings.predict.align or settings.model.angle_bins != 1:
             return self.detect(models, cloud, device, choice), cloud
