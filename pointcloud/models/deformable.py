@@ -37,8 +37,10 @@ def sample_maps(
         places: where each query looks.
         weights: of each sample.
     """
-    if values.device.type == "cpu" and values.dtype == places.dtype == weights.dtype in (torch.float32, torch.float64):
-        return _SampleMaps.apply(values, tuple(sizes), places, weights)
+    if values.device.type == "cpu":
+        wide = torch.promote_types(values.dtype, torch.float32)  # numba knows no halves
+        out = _SampleMaps.apply(values.to(wide), tuple(sizes), places.to(wide), weights.to(wide))
+        return out.to(values.dtype)
     return sample_torch(values, sizes, places, weights)
 
 
