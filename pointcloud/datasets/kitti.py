@@ -35,6 +35,7 @@ NAME = "KITTI"
 CLASS_NAMES = ("Car", "Pedestrian", "Cyclist")
 IGNORED = "DontCare"
 COLUMNS = 4
+FARTHEST_M = 1e6  # larger numbers are not measured
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def lidar_boxes(objects: KittiObjects, calibration: KittiCalibration) -> np.ndar
 
 
 def read_velodyne(path: Path) -> np.ndarray:
-    """Points (N, 4) float32 x y z intensity; points that are not finite are left out.
+    """Points (N, 4) float32 x y z intensity; those not finite or beyond measure are left out.
 
     Raises:
         DataError: missing, or its size fits no four columns.
@@ -196,8 +197,8 @@ def read_velodyne(path: Path) -> np.ndarray:
         points = np.fromfile(path, "<f4").reshape(-1, COLUMNS)
     except OSError as error:
         raise DataError(f"cannot read the points ({error.strerror})", where=path) from error
-    finite = np.isfinite(points)
-    return points if finite.all() else points[finite.all(axis=1)]
+    measured = np.abs(points) <= FARTHEST_M
+    return points if measured.all() else points[measured.all(axis=1)]
 
 
 def _listed(path: Path) -> list[str]:

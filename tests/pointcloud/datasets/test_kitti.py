@@ -170,7 +170,8 @@ def test_cut_empty_and_strange_points(root: Path) -> None:
         frame.read()
     path.write_bytes(b"")
     assert len(frame.read().cloud) == 0 and len(frame.read().truth) == 1
-    np.array([[np.nan, 0, 0, 0], [1e30, 0, 0, 0], [20, 0, 0, 1]], "<f4").tofile(path)
+    odd = [[np.nan, 0, 0, 0], [1e30, 0, 0, 0], [20, 0, 0, np.inf]]
+    np.array([*odd, [1e5, 0, 0, 0], [20, 0, 0, 1]], "<f4").tofile(path)
     whole = KittiFrame(frame.folder, frame.number, image_only=False)
     assert len(whole.read().cloud) == 2 and len(frame.read().cloud) >= 1
     (root / "training/label_2/000000.txt").write_text("")
