@@ -20,11 +20,12 @@ from vol3d.scans.points import PointCloud
 LARGEST_INTENSITY = {"nuscenes": 255.0, "kitti": 1.0}
 """Of the data sets whose scanners' scale is known."""
 _DIMMEST, _BRIGHTEST = 0.05, 1.01  # shares of the largest that the brightest point of a scan has
+_OLDEST_S = 10.0
 _FEWEST_INSIDE = 0.1  # share of the points in the range; a frontal camera's view has about a fifth of a turn
 
 
 def for_network(cloud: PointCloud, features: Sequence[Feature], data: str) -> PointCloud:
-    """The cloud with a time if `features` ask for one, without points of unknown features, and with notes of both.
+    """The cloud with ages of sweeps if `features` ask for time, without points of unknown features, and with notes.
 
     Args:
         cloud: as read, without faces.
@@ -38,16 +39,24 @@ def for_network(cloud: PointCloud, features: Sequence[Feature], data: str) -> Po
         got = ", ".join(("x", "y", "z", *cloud.columns))
         do = "Name the file's columns, `--columns x,y,z,intensity`, or use a model that was trained without it."
         raise DataError("the points have no intensity, which the model needs", where=cloud.source, got=got, do=do)
-    if "time" in features and "time" not in cloud.columns:
-        note = (
-            "the file has no time, so its points were taken as one sweep, all of age 0; the model was trained with it"
-        )
+    if "time" in features and (fault := _no_ages(cloud.columns.get("time"))):
+        note = f"{fault}, so its points were taken as one sweep, all of age 0; the model was trained with their age"
         time = np.zeros(len(cloud), np.float32)
         cloud = replace(cloud, columns=cloud.columns | {"time": time}, notes=(*cloud.notes, note))
     cloud = _known(cloud, [name for name in features if name in cloud.columns])
     if "intensity" in features and data in LARGEST_INTENSITY and len(cloud):
         cloud = replace(cloud, notes=(*cloud.notes, *_scale(cloud.columns["intensity"], LARGEST_INTENSITY[data])))
     return cloud
+
+
+def _no_ages(time: np.ndarray | None) -> str:
+    """Why times are no seconds since a sweep was taken; empty where they may be."""
+    if time is None:
+        return "the file has no time"
+    known = time[np.isfinite(time)]
+    if not len(known) or (known.min() >= 0 and known.max() <= _OLDEST_S):
+        return ""
+    return f"the file's time runs from {known.min():.6g} to {known.max():.6g}, which is no age of sweeps in seconds"
 
 
 def unseen(cloud: PointCloud, voxels: VoxelSettings) -> tuple[str, ...]:

@@ -27,6 +27,12 @@ def test_a_file_without_time_is_one_sweep_of_age_0_and_that_is_told() -> None:
     assert got.notes[0] == "read" and "one sweep, all of age 0" in got.notes[1] and len(got.notes) == 2
 
 
+@pytest.mark.parametrize("time", [[1.6e9, 1.6e9, 1.6e9], [-0.1, -0.05, 0], [0, 5e4, 1e5]])
+def test_clocks_are_no_ages(time: list[float]) -> None:
+    got = for_network(cloud(intensity=[3, 200, 7], time=time), BOTH, "nuscenes")
+    assert got.columns["time"].tolist() == [0, 0, 0] and "the file's time runs from" in got.notes[1]
+
+
 def test_a_file_that_has_all_stays_as_it_is() -> None:
     whole = cloud(intensity=[3, 200, 7], time=[0, 0.05, 0.1])
     assert for_network(whole, BOTH, "nuscenes").columns.keys() == whole.columns.keys()
