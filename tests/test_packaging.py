@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 from tests.conftest import PROJECT
+from vol3d import catalog
 
 PARTS = ("vol3d", "medical", "pointcloud", "configs", "pyproject.toml", "setup.py", "README.md", "LICENSE")
 
@@ -23,7 +24,9 @@ def test_the_wheel_is_complete(tmp_path: Path):
     subprocess.run([sys.executable, "-m", *build], check=True)
     names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
     recipes = {f"vol3d/configs/{path.relative_to(PROJECT / 'configs')}" for path in PROJECT.glob("configs/**/*.yaml")}
-    data = {str(path.relative_to(PROJECT)) for path in PROJECT.glob("medical/s*/**/*.*") if path.suffix != ".py"}
+    areas = [path for area in ("medical/s*", "pointcloud/shipped") for path in PROJECT.glob(f"{area}/**/*.*")]
+    data = {str(path.relative_to(PROJECT)) for path in areas if path.suffix != ".py"}
+    assert {Path(name).parent.name for name in data if name.endswith(".safetensors")} == set(catalog.shipped())
     data |= {str(path.relative_to(PROJECT)) for path in PROJECT.glob("vol3d/view/page/static/**/*") if path.is_file()}
     other = {"vol3d/py.typed", "vol3d/sparse/launch.json", "vol3d/report/style.css", "vol3d/report/script.js"}
     assert recipes and data and recipes | data | other <= names

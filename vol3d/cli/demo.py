@@ -11,24 +11,28 @@ import typer
 from vol3d.cli.options import make_folder
 from vol3d.errors import UsageError
 
-PARTS = ("hippocampus", "rooms")
+PARTS = ("hippocampus", "rooms", "drive")
 
 
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = Path("vol3d-demo"),
-    only: Annotated[str | None, typer.Option(metavar="PART", help="hippocampus or rooms.  Default: both.")] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="PART", help="hippocampus, rooms or drive.  Default: all.")
+    ] = None,
     cases: Annotated[int, typer.Option(min=1, max=12, metavar="N", help="How many MR scans and rooms, 1 to 12.")] = 12,
 ) -> None:
-    """See it work: organs in real MR scans and furniture in made-up rooms, found, scored and drawn. No download.
+    """See it work: organs in real MR scans, furniture in made-up rooms, traffic in made-up drives. No download.
+
+    All is found, scored against what is known to be there, and drawn.
 
     [bold]Examples[/bold]
 
       vol3d demo
       vol3d demo -o look --cases 3
-      vol3d demo --only rooms
+      vol3d demo --only drive
     """
     if only is not None and only not in PARTS:
-        raise UsageError("no such part", where="--only", got=only, wanted=" or ".join(PARTS))
+        raise UsageError("no such part", where="--only", got=only, wanted=", ".join(PARTS))
     began = time.monotonic()
     if only in (None, "hippocampus"):
         from vol3d.cli.demo_hippocampus import show_hippocampus
@@ -38,4 +42,8 @@ def demo(
         from vol3d.cli.demo_rooms import show_rooms
 
         show_rooms(make_folder(out / "rooms"), cases)
+    if only in (None, "drive"):
+        from vol3d.cli.demo_drive import show_drive
+
+        show_drive(make_folder(out / "drive"))
     print(f"\n{time.monotonic() - began:.0f} s in all; open the reports in a browser")

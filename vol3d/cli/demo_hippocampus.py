@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vol3d.cli.console import cell, print_table, progress, say
+from vol3d.cli.console import cell, print_table, say
+from vol3d.cli.demo_steps import predict_scans
 from vol3d.cli.options import make_folder
 from vol3d.errors import Vol3dError
 
@@ -22,11 +23,8 @@ def show_hippocampus(out: Path, cases: int) -> None:
     samples = Path(__file__).resolve().parents[2] / SAMPLES
     if not samples.is_dir():
         raise Vol3dError("the sample scans are not installed", where=samples, do="Install vol3d again.")
-    import torch
-
     from medical.datasets.msd import MsdSettings
     from vol3d.checkpoint import load
-    from vol3d.cli.predict import predict_all
     from vol3d.engine import results
 
     split = MsdSettings(root=samples).split()
@@ -35,12 +33,7 @@ def show_hippocampus(out: Path, cases: int) -> None:
     names = ", ".join(loaded.task.class_names[1:])
     say(f"{MODEL}: {len(chosen)} real MR scans (Medical Segmentation Decathlon, CC-BY-SA 4.0), looking for {names}")
     masks = make_folder(out / "masks")
-    with progress("predicting") as report:
-        images = [case.images[0] for case in chosen]
-        rows = predict_all(loaded.task, loaded.models, images, masks, torch.device("cpu"), True, report)
-    failed = [row for row in rows if row["status"] == "failed"]
-    if failed:
-        raise Vol3dError("the demo could not predict its own scans", where=failed[0]["input"], do=failed[0]["error"])
+    predict_scans(loaded, [case.images[0] for case in chosen], masks)
     evaluation = _score(loaded.task, chosen, masks)
     results.write(out, evaluation, step=0)
     columns = [name for name in evaluation.rows[0] if name in ("case", "class", "dice", "hd95_mm", "volume_ml")]

@@ -1,0 +1,79 @@
+"""The demo's third part on short drives: with a network that knows nothing, and with the one that is shipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pointcloud.datasets.nuscenes_sample import CLASS_NAMES
+from vol3d import catalog
+from vol3d.checkpoint import save_best
+from vol3d.cli import demo_drive as demo
+from vol3d.cli.main import main
+from vol3d.config import load_task
+from vol3d.engine.task import Evaluation
+from vol3d.scans.points import PointCloud
+from vol3d.scans.read_detections import read_detections
+from vol3d.scans.read_points import read_points
+
+RECIPE = """
+model:
+  name: centerpoint
+  features: [intensity, time]
+  voxels: {point_range_m: [-51.2, -51.2, -5, 51.2, 51.2, 3], voxel_size_m: [1.6, 1.6, 8]}
+  pillars: {widths: [16]}
+  backbone: {widths: [16, 16], layers: [1, 1], strides: [1, 2]}
+  neck: {widths: [16, 16], upsample: [1, 2]}
+  head: {shared_width: 16, width: 16}
+data: {name: nuscenes, root: nowhere, sweeps: 2}
+"""
+
+
+def check_results(out: Path, said: str) -> None:
+    assert (out / "report.html").read_text("utf-8").count("<img") >= 2, "best and worst frame"
+    for picture in ("drive.png", "from_above.png"):
+        assert (out / picture).read_bytes().startswith(b"\x89PNG")
+    assert read_detections(out / "boxes" / "drive.json").class_names == CLASS_NAMES
+    assert set(read_points(out / "scans" / "drive.npy").columns) == {"intensity", "time"}
+    assert all(word in said for word in ("NDS", "mAP", "car AP", "report", "vol3d view", "vol3d predict"))
+
+
+@pytest.fixture
+def untrained(tmp_path: Path) -> str:
+    """A run's folder with a very small network that knows nothing."""
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE)
+    task = load_task(recipe)
+    task = type(task)(task.settings.model_copy(update={"class_names": CLASS_NAMES}))
+    (tmp_path / "run").mkdir()
+    save_best(tmp_path / "run", task.model(), task, Evaluation(0.5, "nds", {}), 1)
+    return str(tmp_path / "run")
+
+
+def test_with_an_untrained_network(untrained: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.setattr(demo, "MODEL", untrained)
+    monkeypatch.setattr(demo, "SECONDS", 1.0)
+    assert main(["demo", "-o", str(tmp_path / "out"), "--only", "drive"]) == 0
+    check_results(tmp_path / "out" / "drive", capsys.readouterr().out)
+
+
+@pytest.mark.skipif(demo.MODEL not in catalog.shipped(), reason=f"the model {demo.MODEL} is not shipped yet")
+def test_with_the_shipped_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.setattr(demo, "SECONDS", 1.0)
+    assert main(["demo", "-o", str(tmp_path / "out"), "--only", "drive"]) == 0
+    said = capsys.readouterr().out
+    check_results(tmp_path / "out" / "drive", said)
+    words = next(line for line in said.splitlines() if line.startswith("NDS")).split()
+    assert float(words[words.index("car") + 2]) > 0.5
+
+
+def test_points_keep_their_columns(tmp_path: Path):
+    xyz = np.random.default_rng(0).uniform(-40, 40, (50, 3)).astype(np.float32)
+    columns = {"intensity": np.arange(50, dtype=np.float32), "ring": np.arange(50), "time": np.full(50, 0.05)}
+    demo.write_points(tmp_path / "a.npy", PointCloud(xyz, columns))
+    read = read_points(tmp_path / "a.npy", up="z", units="m")
+    np.testing.assert_array_equal(read.xyz, xyz)
+    np.testing.assert_array_equal(read.columns["intensity"], columns["intensity"])
+    np.testing.assert_allclose(read.columns["time"], 0.05)

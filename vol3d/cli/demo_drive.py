@@ -1,0 +1,73 @@
+"""The demo's third part: traffic around a car, in drives that the generator makes and that the model has not seen."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vol3d.cli.console import cell, print_table, progress, say
+from vol3d.cli.demo_steps import draw_boxes, predict_scans, score_scenes
+from vol3d.cli.options import make_folder
+
+if TYPE_CHECKING:
+    from pointcloud.datasets.scenes import Scene
+    from vol3d.scans.points import PointCloud
+
+MODEL = "centerpoint-drives"
+SEED = 2031  # drives with all ten classes; the model was trained on drives of seed 0
+DRIVES, SECONDS = 2, 2.0
+COLUMNS = ("intensity", "time")  # of the points, besides their place
+
+
+def show_drive(out: Path) -> None:
+    """Makes two short drives in nuScenes' format, finds what is around the car, writes the report."""
+    from pointcloud.datasets.nuscenes import NuScenesSettings
+    from pointcloud.generate.drives import write_drives
+    from vol3d.checkpoint import load
+
+    root = out / "drives"
+    with progress("making drives") as report:
+        write_drives(root, DRIVES, SEED, workers=0, progress=report, seconds=SECONDS)
+    loaded = load(MODEL, "cpu")
+    task = loaded.task.on(NuScenesSettings(root=root), "all")
+    samples = task.split.validation
+    say(f"{MODEL}: {len(samples)} frames of {DRIVES} generated drives, looking for {', '.join(task.class_names)}")
+    evaluation = score_scenes(task, loaded, out)
+    frame = samples[len(samples) // 4].read()  # in the middle of the first drive
+    scan, boxes = make_folder(out / "scans") / "drive.npy", make_folder(out / "boxes")
+    write_points(scan, frame.cloud)
+    rows = predict_scans(loaded, [scan], boxes)
+    print_table(["frame", "found"], [[Path(row["input"]).stem, row["found"]] for row in rows])
+    summary, car = evaluation.summary, evaluation.summary["classes"]["car"]["ap"]
+    print(f"NDS {cell(summary['nds'])}, mAP {cell(summary['map'])}, car AP {cell(car)} over {len(samples)} frames")
+    print(f"report    {out / 'report.html'}")
+    result = task.result_path(scan, boxes)
+    print(f"picture   {draw_from_above(out / 'from_above.png', frame, result)}  (annotated and found)")
+    draw_boxes(out / "drive.png", scan, result)
+    print(f"next      vol3d predict {MODEL} YOUR_SWEEP.bin -o out  (docs/lidar.md)")
+
+
+def write_points(path: Path, cloud: PointCloud) -> None:
+    """A table whose columns have names: x y z intensity time, the seconds since each point was seen."""
+    from vol3d.files import write_bytes
+
+    columns = {**dict(zip("xyz", cloud.xyz.T, strict=True)), **{name: cloud.columns[name] for name in COLUMNS}}
+    table = np.empty(len(cloud), [(name, "<f4") for name in columns])
+    for name, values in columns.items():
+        table[name] = values
+    content = io.BytesIO()
+    np.save(content, table, allow_pickle=False)
+    write_bytes(path, content.getvalue())
+
+
+def draw_from_above(path: Path, frame: Scene, result: Path) -> Path:
+    """A picture of what is annotated and what was found around the car."""
+    from vol3d.files import write_bytes
+    from vol3d.scans.read_detections import read_detections
+    from vol3d.view.top_view import STREET, draw_top_view
+
+    write_bytes(path, draw_top_view(frame.cloud, frame.truth, read_detections(result), "a generated drive", STREET))
+    return path

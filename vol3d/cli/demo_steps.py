@@ -1,0 +1,54 @@
+"""What the parts of the demo have in common: scans that must not fail, scores with a report, one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vol3d.cli.console import progress
+from vol3d.errors import Vol3dError
+
+if TYPE_CHECKING:
+    from vol3d.checkpoint import Loaded
+    from vol3d.engine.task import Evaluation, Task
+
+
+def predict_scans(loaded: Loaded, scans: Sequence[Path], out: Path) -> list[dict[str, Any]]:
+    """Predicts the demo's own scans on the CPU; returns what was said of each.
+
+    Raises:
+        Vol3dError: one of them failed.
+    """
+    import torch
+
+    from vol3d.cli.predict import predict_all
+
+    with progress("predicting") as report:
+        rows = predict_all(loaded.task, loaded.models, scans, out, torch.device("cpu"), True, report)
+    failed = [row for row in rows if row["status"] == "failed"]
+    if failed:
+        raise Vol3dError("the demo could not predict its own scans", where=failed[0]["input"], do=failed[0]["error"])
+    return rows
+
+
+def score_scenes(task: Task, loaded: Loaded, out: Path) -> Evaluation:
+    """Evaluates on the scenes of `task`, on the CPU, and writes the report."""
+    import torch
+
+    from vol3d.engine import results
+
+    with progress("scoring") as report:
+        evaluation = task.evaluate(loaded.models[0], torch.device("cpu"), report, pictures=True)
+    results.write(out, evaluation, step=0)
+    return evaluation
+
+
+def draw_boxes(path: Path, scan: Path, boxes: Path) -> None:
+    """A picture of a scan and its boxes, and how to turn it."""
+    from vol3d.files import write_bytes
+    from vol3d.view.load import load_view
+    from vol3d.view.picture import draw_scene
+
+    write_bytes(path, draw_scene(load_view([scan, boxes])))
+    print(f"picture   {path}  (to turn it: vol3d view {scan} {boxes})")
