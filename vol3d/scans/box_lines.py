@@ -22,6 +22,8 @@ _EDGE = np.dtype([("ends", "<i4", 2), ("rgb", "u1", 3)])
 def write_box_lines(path: str | Path, detections: Detections, cloud: PointCloud | None = None) -> None:
     """Write twelve edges a box and a tick that points where it heads, coloured by class (binary PLY, float64).
 
+    What moves has one more line, from the middle of its box to where it is a second later.
+
     The corners are in the coordinates of the file that the cloud was read from, so that the lines lie on its points.
 
     Raises:
@@ -30,12 +32,15 @@ def write_box_lines(path: str | Path, detections: Detections, cloud: PointCloud 
     """
     cloud = cloud or PointCloud(np.zeros((0, 3), np.float32))
     refuse_overwrite(Path(path), cloud.source)
-    colours = _colours(detections)
-    vertices = np.zeros((len(detections), 10), _VERTEX)
-    vertices["xyz"], vertices["rgb"] = cloud.in_file(_corners(detections.boxes)), colours[:, None]
-    edges = np.zeros((len(detections), len(_EDGES)), _EDGE)
-    edges["ends"] = np.array(_EDGES) + 10 * np.arange(len(detections))[:, None, None]
-    edges["rgb"] = colours[:, None]
+    colours, (moving, ways) = _colours(detections), _ways(detections)
+    boxes, moved = np.arange(len(detections)), 10 * len(detections) + 2 * np.arange(len(moving))
+    vertices = np.zeros(10 * len(boxes) + 2 * len(moving), _VERTEX)
+    vertices["xyz"] = cloud.in_file(np.concatenate((_corners(detections.boxes).reshape(-1, 3), ways.reshape(-1, 3))))
+    vertices["rgb"] = colours[np.concatenate((np.repeat(boxes, 10), np.repeat(moving, 2)))]
+    edges = np.zeros(len(_EDGES) * len(boxes) + len(moving), _EDGE)
+    of_boxes = (np.array(_EDGES) + 10 * boxes[:, None, None]).reshape(-1, 2)
+    edges["ends"] = np.concatenate((of_boxes, np.stack((moved, moved + 1), axis=1)))
+    edges["rgb"] = colours[np.concatenate((np.repeat(boxes, len(_EDGES)), moving))]
     header = ["ply", "format binary_little_endian 1.0", BOX_LINES_MARK.decode()]
     header += [f"element vertex {vertices.size}", *(f"property double {axis}" for axis in "xyz"), *_RGB]
     header += [f"element edge {edges.size}", "property int vertex1", "property int vertex2", *_RGB, "end_header\n"]
@@ -56,6 +61,12 @@ def _corners(boxes: np.ndarray) -> np.ndarray:
     rear = (corners[:, 1] + corners[:, 2]) / 2
     tip = front + _TICK * (front - rear)
     return np.concatenate((corners, front[:, None], tip[:, None]), axis=1)
+
+
+def _ways(detections: Detections) -> tuple[np.ndarray, np.ndarray]:
+    from vol3d.view.boxes import velocity_lines
+
+    return velocity_lines(detections.boxes)
 
 
 def _colours(detections: Detections) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Boxes as lines: twelve edges and the tick that shows where a box heads."""
+"""Boxes as lines: twelve edges, the tick that shows where a box heads, and the way that it goes in a second."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ _SIGNS = 0.5 * np.array(
 )
 _EDGES = np.array([(0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7)])
 _TICK = 0.3  # of the length, from the middle of the front's bottom edge forwards
+SLOWEST = 0.2  # metres a second; what is slower has no arrow
 
 
 def corners(boxes: np.ndarray) -> np.ndarray:
@@ -38,6 +39,16 @@ def box_lines(boxes: np.ndarray) -> np.ndarray:
     front, rear = eight[:, [0, 3]].mean(axis=1), eight[:, [1, 2]].mean(axis=1)
     tick = np.stack((front, front + _TICK * (front - rear)), axis=1)
     return np.concatenate((edges, tick[:, None]), axis=1)
+
+
+def velocity_lines(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the boxes (N, 7 or 9) move (M,), and lines (M, 2, 3) from there to where they are a second later."""
+    table = boxes.astype(np.float64)
+    velocity = np.nan_to_num(table[:, 7:]) if table.shape[1] == 9 else np.zeros((len(table), 2))
+    rows = np.flatnonzero(np.linalg.norm(velocity, axis=1) > SLOWEST)
+    start = table[rows, :3]
+    end = start + np.pad(velocity[rows], ((0, 0), (0, 1)))
+    return rows, np.stack((start, end), axis=1)
 
 
 def box_colours(scene: ViewScene, layer: BoxLayer) -> list[str]:

@@ -13,7 +13,8 @@ from vol3d.files import read_json
 from vol3d.scans.detections import Detections
 from vol3d.scans.find_points import POINT_SUFFIXES, points_file_stem
 from vol3d.scans.points import PointCloud
-from vol3d.scans.read_detections import read_detections
+from vol3d.scans.read_detections import parse_objects, read_detections
+from vol3d.view.listing import ListedScene, pick_scene
 from vol3d.view.palette import INK, class_colours
 from vol3d.view.scene import FOUND, TRUTH, BoxLayer, PointLayer, ViewScene
 
@@ -22,28 +23,34 @@ if TYPE_CHECKING:
 
 _FLAT = ("#a9b2bb", "#88ccee", "#e6b366", "#7fc99a", "#d98fa5")
 _MARGIN_M = 1.0  # how far from the points a box may stand
+_SURFACE = 200_000  # points drawn from a mesh that has fewer corners
 
 
 class _Origin(NamedTuple):
-    """What boxes were made for: the scan's name, the way (4, 4) from their frame to its file, where it may lie."""
+    """What boxes were made for: the scan's name, the way (4, 4) from their frame to its file, where it may lie.
+
+    Boxes out of a whole folder's JSON come with their entry; the way to the file is not known then.
+    """
 
     source: str | None
-    file_from_scan: np.ndarray
+    file_from_scan: np.ndarray | None
     source_path: str | None
+    entry: ListedScene | None = None
 
 
 def load_clouds(clouds: Sequence[Path], boxes: Sequence[Path], options: PointOptions) -> ViewScene:
     """See `vol3d.view.load.load_view`."""
-    made_for = {path: _made_for(path) for path in boxes}
-    notes: list[str] = []
+    made_for = {path: _made_for(path, clouds) for path in boxes}
+    notes = [origin.entry.note for origin in made_for.values() if origin.entry is not None and origin.entry.note]
     if not clouds:
-        clouds, notes = _find_sources(made_for)
+        clouds, missing = _find_sources(made_for)
+        notes += missing
     else:
         _check_sources(made_for, clouds)
     read = [_read(path, made_for, options) for path in clouds]
     origin = read[0].origin if read else np.zeros(3)
     layers = [_layer(cloud, origin, number, len(read)) for number, cloud in enumerate(read)]
-    found = [(path, read_detections(path, origin)) for path in boxes]
+    found = [(path, _boxes(path, one.entry, origin)) for path, one in made_for.items()]
     for path, detections in found:
         _check_place(path, detections, layers)
     names = dict.fromkeys(name for _, detections in found for name in detections.class_names)
@@ -61,9 +68,18 @@ def load_clouds(clouds: Sequence[Path], boxes: Sequence[Path], options: PointOpt
     )
 
 
-def _made_for(path: Path) -> _Origin:
+def _boxes(path: Path, entry: ListedScene | None, origin: np.ndarray) -> Detections:
+    if entry is None:
+        return read_detections(path, origin)
+    return parse_objects(entry.objects, entry.class_names, f"{path}: {entry.file}", origin=origin)
+
+
+def _made_for(path: Path, clouds: Sequence[Path]) -> _Origin:
     value = read_json(path)
     about = value if isinstance(value, dict) else {}
+    if "scenes" in about:
+        entry = pick_scene(path, about, clouds)
+        return _Origin(Path(entry.file).name, None, entry.file, entry)
     source, source_path = about.get("source"), about.get("source_path")
     for name in (source, source_path):
         if name is not None and not isinstance(name, str):
@@ -109,12 +125,15 @@ def _check_sources(made_for: dict[Path, _Origin], clouds: Sequence[Path]) -> Non
 
 def _read(path: Path, made_for: dict[Path, _Origin], options: PointOptions) -> PointCloud:
     """The cloud with its axes and unit as the boxes that were made for it have them."""
+    from vol3d.scans.mesh import sample_surface
     from vol3d.scans.read_points import read_points
 
     cloud = read_points(path, columns=options.columns, up=options.up, units=options.units)
+    if cloud.faces is not None:
+        cloud = sample_surface(cloud, max(len(cloud), _SURFACE), np.random.default_rng(0))
     stem = points_file_stem(path)
-    for source, file_from_scan, _ in made_for.values():
-        if source is None or points_file_stem(source) != stem:
+    for source, file_from_scan, *_ in made_for.values():
+        if source is None or file_from_scan is None or points_file_stem(source) != stem:
             continue
         turn = np.linalg.inv(file_from_scan) @ cloud.file_from_scan
         if np.allclose(turn, np.eye(4), atol=1e-6):

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from vol3d.errors import UsageError
-from vol3d.view.boxes import box_colours, box_label, box_lines, corners
+from vol3d.view.boxes import box_colours, box_label, box_lines, corners, velocity_lines
 from vol3d.view.camera import View, place_camera
 from vol3d.view.colours import HEIGHTS, INTENSITIES, point_colours, value_range
 from vol3d.view.labels import Label, place_labels
@@ -84,8 +84,9 @@ def _draw_boxes(figure: Figure, scene: ViewScene, layer: BoxLayer, view: View, d
     bright: list[tuple[np.ndarray, str]] = []
     faint: list[tuple[np.ndarray, str]] = []
     labels = []
-    for row, lines in zip(rows.tolist(), box_lines(layer.detections.boxes)[rows], strict=True):
-        colour = colours[row]
+    ways = dict(zip(*(part.tolist() for part in velocity_lines(layer.detections.boxes)), strict=True))
+    for row, edges in zip(rows.tolist(), box_lines(layer.detections.boxes)[rows], strict=True):
+        colour, lines = colours[row], np.concatenate((edges, np.reshape(ways.get(row, ()), (-1, 2, 3))))
         for run, hidden in _runs(lines, view, depth):
             (faint if hidden else bright).append((run, colour))
         pixels, ahead = view.project(corners(layer.detections.boxes[row][None])[0])

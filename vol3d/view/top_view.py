@@ -24,6 +24,7 @@ from scipy.ndimage import distance_transform_edt
 
 from vol3d.scans.detections import Detections
 from vol3d.scans.points import PointCloud
+from vol3d.view.boxes import SLOWEST
 from vol3d.view.labels import Label, place_labels
 from vol3d.view.palette import GROUND, INK, MUTED
 
@@ -210,7 +211,7 @@ def _boxes(ax: Axes, boxes: Detections, stroke: _Stroke) -> None:
         ax.add_collection(LineCollection(list(ends), colors=stroke.colour, linewidths=stroke.width * 0.8, zorder=4))
     if table.shape[1] == 9:
         speed = np.linalg.norm(table[:, 7:9], axis=1)
-        for row in table[np.nan_to_num(speed) > 0.2]:
+        for row in table[np.nan_to_num(speed) > SLOWEST]:
             arrow = {"arrowstyle": "-|>", "color": stroke.colour, "linewidth": 1.0, "shrinkA": 0, "shrinkB": 0}
             ax.annotate("", row[:2] + row[7:9], row[:2], arrowprops=arrow, zorder=5, annotation_clip=True)
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from vol3d.view.boxes import box_colours, box_label, box_lines, corners
+from vol3d.view.boxes import box_colours, box_label, box_lines, corners, velocity_lines
 from vol3d.view.camera import View, place_camera
 from vol3d.view.colours import hex_table, point_colours
 from vol3d.view.palette import INK
@@ -62,12 +62,14 @@ class CloudContent:
             lines = box_lines(layer.detections.boxes)[rows]
             if layer.colour is not None:
                 lines = _dashed(lines)
-            ends = lines.reshape(-1, 3)
+            moving, ways = velocity_lines(layer.detections.boxes[rows])
+            ends = np.concatenate((lines.reshape(-1, 3), ways.reshape(-1, 3)))
             drawn = open3d.geometry.LineSet(
                 open3d.utility.Vector3dVector(ends),
                 open3d.utility.Vector2iVector(np.arange(len(ends), dtype=np.int32).reshape(-1, 2)),
             )
-            of_lines = np.repeat(hex_table([colours[row] for row in rows]) / 255, lines.shape[1], axis=0)
+            table = hex_table([colours[row] for row in rows]) / 255
+            of_lines = np.concatenate((np.repeat(table, lines.shape[1], axis=0), table[moving]))
             drawn.colors = open3d.utility.Vector3dVector(of_lines)
             self._replace(f"boxes {number}", drawn, material)
             if self.labelled:

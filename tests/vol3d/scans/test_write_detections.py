@@ -176,9 +176,18 @@ def test_lines_lie_in_the_files_own_coordinates(tmp_path: Path) -> None:
     assert np.allclose(ends[:12].mean((0, 1)), [500_001_000, 3000, -2000])
 
 
+def test_what_moves_has_a_line_to_where_it_is_a_second_later(tmp_path: Path) -> None:
+    boxes = np.array([[0, 0, 0, 4, 2, 1, 0, 0, 0], [10, 20, 1, 4, 2, 1.5, 1, 3, -4]], np.float32)
+    found = Detections(boxes, np.ones(2, np.float32), np.array([0, 1]), ("car", "bus"))
+    write_box_lines(tmp_path / "a.ply", found)
+    ends, colours = edges_of(tmp_path / "a.ply")
+    assert len(ends) == 27 and np.allclose(ends[26], [[10, 20, 1], [13, 16, 1]])
+    assert np.allclose(colours[26], colours[13]) and not np.allclose(colours[26], colours[0])
+
+
 @pytest.mark.parametrize("count", [0, 3])
 def test_lines_of_any_number_of_boxes(tmp_path: Path, count: int) -> None:
-    write_box_lines(tmp_path / "a.ply", detections(count, 9))
+    write_box_lines(tmp_path / "a.ply", detections(count, 7))
     assert f"element edge {13 * count}\n".encode() in (tmp_path / "a.ply").read_bytes()
     if count:
         assert len(edges_of(tmp_path / "a.ply")[0]) == 39

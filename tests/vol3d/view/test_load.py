@@ -69,6 +69,48 @@ def test_a_result_in_a_folder_beside_that_of_the_scans_finds_its_scan(tmp_path: 
         load_view([result])
 
 
+def test_a_whole_folders_boxes_show_the_scene_that_is_asked_for(tmp_path: Path):
+    names = ("first.npy", "up/second.npy")
+    (tmp_path / "up").mkdir()
+    for name in names:
+        np.save(tmp_path / name, room_points())
+    scenes = {name: [{"class": "chair", "center": [1 + n, 1, 0.5], "size": [1, 1, 1]}] for n, name in enumerate(names)}
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps({"format": 1, "class_names": ["chair"], "scenes": scenes}))
+    first = load_view([path])
+    assert first.points[0].name == "first.npy" and any("2 scenes and first.npy" in note for note in first.notes)
+    second = load_view([tmp_path / names[1], path])
+    assert second.boxes[0].detections.boxes[0, 0] == 2 and not any("scenes" in note for note in second.notes)
+    np.save(tmp_path / "third.npy", room_points())
+    with pytest.raises(UsageError, match=r"belong to other scans.*third\.npy.*first\.npy"):
+        load_view([tmp_path / "third.npy", path])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scenes": {}}, "no scenes"),
+        ({"class_names": "chair"}, "class_names"),
+        ({"scenes": {"a.npy": [{"class": "x"}]}}, r"a\.npy"),
+    ],
+)
+def test_a_whole_folders_boxes_that_make_no_sense_are_refused(tmp_path: Path, changes: dict, message: str):
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps({"format": 1, "class_names": ["chair"], "scenes": {"a.npy": []}} | changes))
+    with pytest.raises(DataError, match=message):
+        load_view([path])
+
+
+def test_of_a_mesh_the_surface_is_shown(tmp_path: Path):
+    path = tmp_path / "wall.ply"
+    corners = "0 0 0\n4 0 0\n4 0 3\n0 0 3\n"
+    header = "element vertex 4\nproperty float x\nproperty float y\nproperty float z\nelement face 2\n"
+    faces = "property list uchar int vertex_indices\nend_header\n"
+    path.write_text(f"ply\nformat ascii 1.0\n{header}{faces}{corners}3 0 1 2\n3 0 2 3\n")
+    (layer,) = load_view([path], points=PointOptions(up="z", units="m")).points
+    assert len(layer.xyz) > 10_000 and np.ptp(layer.xyz, axis=0).tolist() == pytest.approx([4, 0, 3], abs=0.05)
+
+
 def test_annotations_beside_detections_have_a_colour_of_their_own(tmp_path: Path):
     scan, boxes = write_room(tmp_path)
     truth = tmp_path / "truth.json"

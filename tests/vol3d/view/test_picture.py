@@ -15,12 +15,13 @@ from matplotlib.image import imread
 
 from tests.vol3d.view.scenes import organs, room
 from vol3d.errors import UsageError
-from vol3d.view.boxes import box_lines, corners
+from vol3d.scans.detections import Detections
+from vol3d.view.boxes import box_lines, corners, velocity_lines
 from vol3d.view.camera import View, place_camera
 from vol3d.view.colours import HEIGHTS, hex_table, point_colours, ramp
 from vol3d.view.picture import draw_scene
 from vol3d.view.raster import draw_points, draw_surfaces, point_radius
-from vol3d.view.scene import Camera, Opening, PointLayer, ViewScene
+from vol3d.view.scene import FOUND, BoxLayer, Camera, Opening, PointLayer, ViewScene
 from vol3d.view.surfaces import Surface, organ_surfaces, surface_net
 
 GROUND = (0, 0, 0)
@@ -119,6 +120,26 @@ def test_a_box_that_can_turn_has_a_tick_at_its_front():
     np.testing.assert_allclose(tick, [(0, 1, -0.5), (0, 1.6, -0.5)], atol=1e-12)
     assert box_lines(np.zeros((0, 7))).shape == (0, 12, 2, 3)
     assert box_lines(np.concatenate((still, turned))).shape == (2, 13, 2, 3)
+
+
+def test_a_box_that_moves_has_a_line_to_where_it_is_a_second_later():
+    box = [5.0, 1, 1, 4, 2, 1.5, 0]
+    boxes = np.array([[*box, 3, -4], [*box, 0.1, 0.1], [*box, np.nan, np.nan]])
+    rows, lines = velocity_lines(boxes)
+    assert rows.tolist() == [0]
+    np.testing.assert_allclose(lines, [[(5, 1, 1), (8, -3, 1)]])
+    for none in (boxes[:0], boxes[:, :7], boxes[:0, :7]):
+        rows, lines = velocity_lines(none)
+        assert not len(rows) and lines.shape == (0, 2, 3)
+
+
+def test_the_way_of_a_box_is_in_the_picture():
+    def drawn(speed: float) -> bytes:
+        box = np.array([[1, 1, 0.5, 1, 0.6, 1, 0, speed, 0]], np.float32)
+        found = Detections(box, np.ones(1, np.float32), np.zeros(1, np.int64), ("chair",))
+        return draw_scene(replace(room(), boxes=(BoxLayer(FOUND, found, True),)))
+
+    assert drawn(0.1) == drawn(0) != drawn(2)
 
 
 def test_boxes_of_a_room_that_was_turned_back_have_no_tick():

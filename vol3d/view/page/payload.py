@@ -124,7 +124,7 @@ def _describe_boxes(scene: ViewScene, layer: BoxLayer, name: str, payload: Paylo
         "colours": box_colours(scene, layer),
         "lines_per_box": lines.shape[1],
         "lines": f"{name}-lines",
-        "boxes": [[float(value) for value in box] for box in boxes.boxes],
+        "boxes": [box[: 9 if np.isfinite(box).all() else 7].tolist() for box in boxes.boxes],
         "scores": [float(score) for score in boxes.scores],
         "classes": boxes.names(),
     }

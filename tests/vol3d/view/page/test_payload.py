@@ -48,6 +48,13 @@ def test_boxes_come_back_with_their_lines_classes_and_scores():
         np.testing.assert_allclose(lines, box_lines(layer.detections.boxes), atol=1e-6)
 
 
+def test_a_velocity_that_is_not_known_is_not_sent():
+    boxes = np.array([[0, 0, 0, 1, 1, 1, 0, 2, 3], [0, 0, 0, 1, 1, 1, 0, np.nan, np.nan]], np.float32)
+    layer = BoxLayer("found", Detections(boxes, np.ones(2, np.float32), np.zeros(2, np.int64), ("car",)), True)
+    sent = json.loads(describe(ViewScene("street", boxes=(layer,), class_colours={"car": "#ffffff"})).json())
+    assert sent["boxes"][0]["boxes"] == [[0, 0, 0, 1, 1, 1, 0, 2, 3], [0, 0, 0, 1, 1, 1, 0]]
+
+
 def test_of_too_many_points_some_are_drawn_and_a_note_says_how_many():
     payload = describe(room(1000), most_points=250)
     cloud = payload.description["clouds"][0]

@@ -63,7 +63,7 @@ export class Boxes {
 
 // A line as long as the way in one second; none for what has no velocity.
 function velocityArrow([x, y, z, , , , , vx, vy]) {
-  return Math.hypot(vx, vy) > 0.1 ? [x, y, z, x + vx, y + vy, z] : null;
+  return Math.hypot(vx, vy) > 0.2 ? [x, y, z, x + vx, y + vy, z] : null;
 }
 
 function meets([x, y, z, l, w, h, yaw], origin, direction) {
