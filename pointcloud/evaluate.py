@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pointcloud.metrics.average_precision import RECALLS, AveragePrecision, average_precision
+from pointcloud.metrics.average_precision import RECALLS, AveragePrecision, WithoutTruth, average_precision
 from pointcloud.metrics.counts import best_threshold, count_scene
 from pointcloud.metrics.matches import SceneMatches, match_scene
 from pointcloud.pictures import Candidates, ScoredScene, draw_examples
@@ -33,9 +33,10 @@ def evaluate_scenes(
 ) -> Evaluation:
     """Scores scenes as they come; of each only what its detections overlap is kept.
 
-    The score is the mean AP over classes at IoU 0.25 (`ap25`). `conditions` (split, post-processing ...) are copied
-    into the summary. With `pictures` the best, the median and the worst scene by F1 are shown from above, drawn as
-    `style` says; of more than 256 scenes they are chosen among every second, fourth ... one.
+    The score is the mean AP over classes at IoU 0.25 (`ap25`), NaN if nothing is annotated anywhere. `conditions`
+    (split, post-processing ...) are copied into the summary. With `pictures` the best, the median and the worst scene
+    by F1 are shown from above, drawn as `style` says; of more than 256 scenes they are chosen among every second,
+    fourth ... one.
 
     Raises:
         DataError: no scene, other classes than `class_names`, a score that is NaN.
@@ -49,11 +50,15 @@ def evaluate_scenes(
         matches[scene.name] = match_scene(scene.found, scene.truth)
         if pictures:
             candidates.add(scene)
-    results = average_precision(list(matches.values()), len(class_names), IOU_THRESHOLDS, draws=DRAWS)
+    annotated = any(len(match.truth_labels) for match in matches.values())
+    rule: WithoutTruth = "zero" if annotated else "skip"
+    results = average_precision(list(matches.values()), len(class_names), IOU_THRESHOLDS, rule, DRAWS)
     threshold, f1 = best_threshold(list(matches.values()), IOU_THRESHOLDS[0])
     counts = {name: count_scene(match, IOU_THRESHOLDS[0], threshold) for name, match in matches.items()}
     summary = _summary(results, matches, class_names) | {"best_f1": f1, "best_f1_from_score": threshold}
     summary |= {"conventions": CONVENTIONS, **(conditions or {})}
+    if not annotated:
+        summary["no_score"] = "no scene has an annotated box, so there is nothing to score"
     rows = [
         {"scene": name, "class": class_names[label], **row._asdict()}
         for name, table in counts.items()

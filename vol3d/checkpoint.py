@@ -34,6 +34,7 @@ FORMAT = 1
 WEIGHTS, CONFIG = "best.safetensors", "config.json"
 _KEY = "vol3d"
 _LISTED = 8
+_PICKLES = (".pt", ".pth", ".ckpt")  # resume points, and weights of other projects
 # Metrics beside released weights are often NumPy's numbers; before NumPy 2 their maker had another name.
 _NUMBERS: list[Any] = [
     np.dtype,
@@ -62,9 +63,12 @@ def resolve(where: str | Path) -> list[Path]:
 
     Raises:
         UsageError: none of these; proposes the nearest shipped name.
+        CheckpointError: a run's resume point, or weights of another project.
     """
     path = Path(where).expanduser()
     if path.is_file():
+        if path.suffix in _PICKLES:
+            return _refuse_pickle(path)
         return [path]
     if path.is_dir():
         found = [path / WEIGHTS] if (path / WEIGHTS).is_file() else sorted(path.glob(f"fold*/{WEIGHTS}"))
@@ -77,6 +81,15 @@ def resolve(where: str | Path) -> list[Path]:
     near = difflib.get_close_matches(str(where), names, n=1)
     hint = f"Did you mean '{near[0]}'?" if near else f"Shipped models: {', '.join(names) or 'none'}."
     raise UsageError("no such checkpoint: neither a shipped model nor a file or folder", where=where, do=hint)
+
+
+def _refuse_pickle(path: Path) -> NoReturn:
+    """What a person may have meant by a file that is no checkpoint of vol3d, whatever is in it."""
+    if (path.parent / "config.yaml").is_file():  # a run's folder
+        do = f"Give the run's folder: its {WEIGHTS} is there from the first evaluation on."
+        raise CheckpointError("the point from which a run goes on, not a model", where=path, wanted=path.parent, do=do)
+    do = "`vol3d import` reads weights of other projects."
+    raise CheckpointError("not a vol3d checkpoint", where=path, wanted="a .safetensors file or a run's folder", do=do)
 
 
 def load(where: str | Path, device: str | torch.device | None = None) -> Loaded:

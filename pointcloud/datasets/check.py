@@ -78,6 +78,12 @@ def _twins(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
 
 
 def _absent_classes(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
+    labelled = {reader.name for reader in split.labelled}
+    boxes = [len(found.labels) for found in findings if found.scene in labelled and found.point_hash is not None]
+    if boxes and not sum(boxes) and not any(fault.severity == "error" for fault in split.listing):
+        do = "Annotate some, or predict only: there is nothing to train on and nothing to score."
+        yield Fault(split.name, "error", "no scene has an annotated box", do)
+        return
     train = {reader.name for reader in split.train}
     occurring = {int(label) for found in findings if found.scene in train for label in found.labels}
     absent = [name for label, name in enumerate(split.class_names) if label not in occurring]

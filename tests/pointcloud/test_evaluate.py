@@ -95,7 +95,9 @@ def test_nothing_found_nothing_there_and_no_points():
     assert nothing_found.score == 0 and nothing_found.summary["best_f1"] == 0
     assert [row["missed"] for row in nothing_found.rows] == [2, 1] and len(nothing_found.pictures) == 1
     nothing_there = evaluate_scenes([scene("a", cubes(), TRUTH, points=1)], NAMES, pictures=True)
-    assert nothing_there.score == 0 and list(nothing_there.pictures) == ["best scene a, F1 0.000"]
+    assert math.isnan(nothing_there.score) and list(nothing_there.pictures) == ["best scene a, F1 0.000"]
+    assert "no scene has an annotated box" in nothing_there.summary["no_score"]
+    assert "no_score" not in nothing_found.summary
     neither = evaluate_scenes([scene("a", cubes(), cubes())], NAMES, pictures=True)
     assert math.isnan(neither.score) and neither.rows == [] and neither.pictures == {}
     for result in (nothing_found, nothing_there, neither):

@@ -73,6 +73,17 @@ def test_what_cannot_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         checkpoint.resolve(tmp_path / "empty")
 
 
+def test_a_resume_point_is_no_model_and_the_error_says_what_is(tmp_path: Path) -> None:
+    run = saved(tmp_path / "run")
+    (run / "config.yaml").touch()
+    (run / "last.pt").write_bytes(b"whatever")
+    with pytest.raises(CheckpointError, match=r"last\.pt: the point from which a run goes on.*wanted .*run\. Give the"):
+        checkpoint.load(run / "last.pt")
+    torch.save({"w": torch.ones(1)}, tmp_path / "theirs.pth")
+    with pytest.raises(CheckpointError, match="vol3d import"):
+        checkpoint.resolve(tmp_path / "theirs.pth")
+
+
 def test_cut_at_every_4_kb_and_a_flipped_bit_anywhere(tmp_path: Path) -> None:
     path = saved(tmp_path, "model.width=64") / "best.safetensors"
     content = path.read_bytes()

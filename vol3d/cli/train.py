@@ -94,7 +94,9 @@ def run(
     if not is_main():
         return
     if dry_run:
-        print_table(["dry run", "value"], [[key.replace("_", " "), _short(v)] for key, v in evaluation.summary.items()])
+        print_table(
+            ["dry run", "value"], [row for key, value in evaluation.summary.items() for row in _rows(key, value)]
+        )
     else:
         say(f"{evaluation.score_name} {evaluation.score:.4f}; report: {out / 'report.html'}")
 
@@ -107,7 +109,8 @@ def _tell_spread(spread: Spread) -> None:
         print(spread)
 
 
-def _short(value: Any) -> str:
+def _rows(name: str, value: Any) -> list[list[str]]:
+    """One line of a table, or one for each entry of a dict."""
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_short(item)}" for key, item in value.items())
-    return f"{value:,}" if isinstance(value, int) else cell(value)
+        return [row for key, item in value.items() for row in _rows(f"{name}: {key}", item)]
+    return [[name.replace("_", " "), f"{value:,}" if isinstance(value, int) else cell(value)]]

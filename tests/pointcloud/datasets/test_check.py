@@ -68,6 +68,12 @@ def test_training_without_validation_is_told_before_it_fails() -> None:
     ]
 
 
+def test_a_set_that_nobody_annotated_is_an_error() -> None:
+    empty = Made("a", furnished("a", 0).scene.cloud.xyz, [], [])
+    assert "error mine: no scene has an annotated box" in said(empty)
+    assert not any("no scene has" in line for line in said(empty, validation=(furnished("b", 1),)))
+
+
 @pytest.mark.parametrize(
     ("xyz", "boxes", "wanted"),
     [

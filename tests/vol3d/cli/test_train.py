@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests.vol3d.cli.toy import toy  # noqa: F401 (a fixture)
@@ -21,7 +22,8 @@ def test_a_run_and_the_same_command_again(toy: Path, capsys):  # noqa: F811
 def test_a_dry_run_writes_nothing(toy: Path, capsys):  # noqa: F811
     assert main(["train", *WORDS, "--dry-run", "-o", "dry"]) == 0
     assert not Path("dry").exists()
-    assert "parameters" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "parameters" in said and re.search(r"loss: \w+ +\d", said), "each term of the loss has a line"
 
 
 def test_overfit(toy: Path):  # noqa: F811
