@@ -278,3 +278,13 @@ def test_overfit_shows_few_scenes_and_no_distortion(recipe: Path, teacher: str) 
     task = taught(recipe, teacher, SHAKE).overfit(1)
     assert len(task.samples()) == 1 == len(task.student.split.validation)
     assert task.dense.settings.augment.rotate_deg == 0
+
+
+def test_a_wrong_setting_of_the_teacher_is_named_with_its_line(recipe: Path, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(recipe.read_text() + "distill:\n  teacher: runs/a\n  methd: set\n  teacher_sees: {sweeps: 0}\n")
+    lines = len(path.read_text().splitlines())
+    with pytest.raises(UsageError) as caught:
+        load_distillation(path)
+    assert f"{path}:{lines - 1}: unknown setting 'distill.methd'; did you mean 'method'?" in str(caught.value)
+    assert f"{path}:{lines}: 'distill.teacher_sees.sweeps' should be greater" in str(caught.value)
