@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from vol3d.cli.options import make_folder
 
 if TYPE_CHECKING:
     from pointcloud.datasets.scenes import Scene
+    from pointcloud.lidar_task import LidarTask
     from vol3d.scans.points import PointCloud
 
 MODEL = "centerpoint-drives"
@@ -32,7 +33,7 @@ def show_drive(out: Path) -> None:
     with progress("making drives") as report:
         write_drives(root, DRIVES, SEED, workers=0, progress=report, seconds=SECONDS)
     loaded = load(MODEL, "cpu")
-    task = loaded.task.on(NuScenesSettings(root=root), "all")
+    task = cast("LidarTask", loaded.task.on(NuScenesSettings(root=root), "all"))
     samples = task.split.validation
     say(f"{MODEL}: {len(samples)} frames of {DRIVES} generated drives, looking for {', '.join(task.class_names)}")
     evaluation = score_scenes(task, loaded, out)
