@@ -47,8 +47,8 @@ FULL = Size(
     {
         "centerpoint_pillars": "centerpoint_pillar_nuscenes",
         "centerpoint_voxels": "centerpoint_voxel01_nuscenes",
-        "pillars": "object_dgcnn_pillar_nuscenes",
-        "voxels": "object_dgcnn_voxel_nuscenes",
+        "pillars": "object_dgcnn_pillar",
+        "voxels": "object_dgcnn_voxel",
     },
     center_pillars=("model.pillars={widths: [64]}",),
     sweeps=10,
