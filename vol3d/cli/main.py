@@ -10,7 +10,9 @@ import errno
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -74,7 +76,17 @@ def vol3d(
 
 def run() -> None:
     """Entry point of the console command."""
+    warnings.formatwarning = format_warning
     sys.exit(main(sys.argv[1:]))
+
+
+def format_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """What a person reads of a warning: of ours the sentence, of a library's its place too."""
+    root = Path(__file__).parents[2]
+    ours = any(root / package in Path(filename).parents for package in ("vol3d", "pointcloud", "medical"))
+    return f"warning: {message}\n" if ours else f"{filename}:{lineno}: {category.__name__}: {message}\n"
 
 
 def main(words: Sequence[str]) -> int:

@@ -12,7 +12,7 @@ import pytest
 
 from vol3d import __version__
 from vol3d.cli import demo, doctor, models
-from vol3d.cli.main import main
+from vol3d.cli.main import format_warning, main
 from vol3d.errors import DataError, UsageError
 
 HELP = Path(__file__).parent / "help"
@@ -210,3 +210,11 @@ def test_completion(line: str, wanted: str):
 def test_each_verb_has_its_module():
     for verb, module in (("demo", demo), ("doctor", doctor), ("models", models)):
         assert callable(getattr(module, verb))
+
+
+def test_warnings_of_ours_are_sentences_and_those_of_libraries_name_their_place():
+    from pointcloud.models import voxel_encoders
+
+    ours = format_warning("too many voxels", UserWarning, voxel_encoders.__file__, 3)
+    assert ours == "warning: too many voxels\n"
+    assert format_warning("old", FutureWarning, "/lib/other.py", 3) == "/lib/other.py:3: FutureWarning: old\n"
