@@ -67,6 +67,9 @@ def evaluate_kitti(
 ) -> Evaluation:
     """Scores frames as they come; the score is the mean AP over classes in space, moderate, R40 (`ap3d_moderate`).
 
+    Where a class has fewer objects than the benchmark has recalls, its AP cannot rise; the score is the area under the
+    whole curve then (`ap3d_moderate_area`), so that better models have better scores. The summary has both.
+
     Detections that the camera does not see are left out, since nothing is annotated there. `conditions` are copied
     into the summary. With `pictures` the best, median and worst frame by F1 are shown from above. The folder
     `submission` gets the detections as the benchmark takes them, `NAME.txt` for each frame.
@@ -105,9 +108,10 @@ def evaluate_kitti(
         scene._replace(truth=scene.truth.select(kept[scene.name][0]), found=scene.found.select(kept[scene.name][1]))
         for scene in candidates.scenes
     ]
-    return Evaluation(
-        summary["ap3d_moderate"], "ap3d_moderate", summary, rows_, draw_examples(scenes, counts, threshold, AHEAD)
-    )
+    objects = scores.objects[:, _MODERATE]
+    few = bool((objects[objects > 0] < len(RECALLS)).any())
+    name = "ap3d_moderate_area" if few else "ap3d_moderate"
+    return Evaluation(summary[name], name, summary, rows_, draw_examples(scenes, counts, threshold, AHEAD))
 
 
 def _in_lidar(truth: KittiObjects, lidar_from_camera: np.ndarray) -> Detections:

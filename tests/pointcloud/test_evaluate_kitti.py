@@ -104,7 +104,7 @@ def test_frames_are_scored_in_three_ways():
     truth = detections(*(car(8 + 6 * i) for i in range(4)))
     evaluation = evaluate_kitti([frame("a", truth, truth), frame("b", detections(), detections(car(10)))])
     summary = evaluation.summary
-    assert evaluation.score_name == "ap3d_moderate" and evaluation.score == summary["ap3d_moderate"]
+    assert evaluation.score_name == "ap3d_moderate_area" and evaluation.score == summary["ap3d_moderate_area"]
     row = summary["classes"]["Car"]
     assert (row["ground_truths"], row["detections"]) == (5, 4)
     assert row["ap3d_moderate"] == row["apbev_moderate"] == row["apbbox_moderate"] == pytest.approx(3 / 40)
@@ -166,3 +166,10 @@ def test_what_cannot_be_scored_is_told():
         evaluate_kitti([frame("a", good, good)] * 2)
     with pytest.raises(DataError, match="detection of frame 'a' is not finite"):
         evaluate_kitti([frame("a", bad, good)])
+
+
+def test_the_score_is_the_benchmarks_own_where_there_are_objects_enough():
+    truth = detections(*(car(8 + 6 * i) for i in range(6)))
+    enough, few = (evaluate_kitti([frame(str(n), truth, truth) for n in range(count)]) for count in (7, 6))
+    assert enough.score_name == "ap3d_moderate" and enough.score == pytest.approx(1)
+    assert few.score_name == "ap3d_moderate_area" and few.score == pytest.approx(1)
