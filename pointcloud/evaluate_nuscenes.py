@@ -63,7 +63,7 @@ def evaluate_nuscenes(
     pictures: bool = False,
     submission: Path | None = None,
 ) -> Evaluation:
-    """Scores samples as they come; the score is NDS (`nds`).
+    """Scores samples as they come; the score is NDS (`nds`), NaN if nothing is annotated anywhere.
 
     `conditions` are copied into the summary. With `pictures` the best, median and worst sample by F1 are shown from
     above. The detections are also written as an official result file where `submission` says so.
@@ -96,8 +96,12 @@ def evaluate_nuscenes(
     ]
     summary = _summary(scores, len(found)) | {"best_f1": f1, "best_f1_from_score": threshold}
     summary |= {"conventions": CONVENTIONS, **(conditions or {})}
+    score = scores.nds
+    if not len(scores.truth.labels):
+        summary["no_score"] = "no sample has an annotated box that counts, so there is nothing to score"
+        score = float("nan")
     shown = draw_examples(_counted(candidates.scenes, scores, list(found)), counts, threshold, STREET)
-    return Evaluation(scores.nds, "nds", summary, rows, shown)
+    return Evaluation(score, "nds", summary, rows, shown)
 
 
 def _scene(frame: NuscenesFrame, found: NuscenesDetections) -> ScoredScene:

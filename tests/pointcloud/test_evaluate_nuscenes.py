@@ -56,6 +56,12 @@ def test_frames_of_the_lidar_are_scored_in_the_world():
     assert evaluation.summary["map"] == pytest.approx(0.1)
 
 
+def test_samples_that_nobody_annotated_have_no_score():
+    evaluation = evaluate_nuscenes([frame("a", (5, 0.9), truth=())])
+    assert math.isnan(evaluation.score) and "nothing to score" in evaluation.summary["no_score"]
+    assert "no_score" not in evaluate_nuscenes([frame("a")]).summary
+
+
 def test_detections_without_velocities_stand_still():
     car = evaluate_nuscenes([frame("a", (5, 0.9), truth=(5,), width=7)]).summary["classes"]["car"]
     assert car["ave_m_s"] == pytest.approx(2) and car["aae"] == 1

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from pointcloud.datasets.nuscenes import NuScenesSettings
 from pointcloud.generate.drives import write_drives
 from pointcloud.metrics.nuscenes_submission import read_submission
 from tests.pointcloud.synthetic import write_rooms
@@ -85,6 +86,12 @@ def test_a_folder_of_clouds_has_no_benchmark(recipe, tmp_path):
     with pytest.raises(UsageError, match="no benchmark"):
         task.submitting(tmp_path / "x.json").evaluate(task.model(), CPU, silent)
     assert task.evaluate(task.model().eval(), CPU, silent).score_name == "ap25"
+
+
+def test_other_drives_are_seen_with_as_many_sweeps_as_in_training_unless_told(run, drives):
+    task = checkpoint.load(run, CPU).task
+    assert {sample.sweeps for sample in task.on(NuScenesSettings(root=drives)).split.validation} == {2}
+    assert {one.sweeps for one in task.on(NuScenesSettings(root=drives, sweeps=1), "all").split.validation} == {1}
 
 
 def test_one_sweep_of_a_file_becomes_boxes(run, drives, tmp_path):

@@ -71,7 +71,11 @@ def test_with_the_shipped_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_points_keep_their_columns(tmp_path: Path):
     xyz = np.random.default_rng(0).uniform(-40, 40, (50, 3)).astype(np.float32)
-    columns = {"intensity": np.arange(50, dtype=np.float32), "ring": np.arange(50), "time": np.full(50, 0.05)}
+    columns: dict[str, np.ndarray] = {
+        "intensity": np.arange(50, dtype=np.float32),
+        "ring": np.arange(50),
+        "time": np.full(50, 0.05),
+    }
     demo.write_points(tmp_path / "a.npy", PointCloud(xyz, columns))
     read = read_points(tmp_path / "a.npy", up="z", units="m")
     np.testing.assert_array_equal(read.xyz, xyz)
