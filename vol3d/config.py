@@ -209,6 +209,8 @@ def _override(document: Document, word: str) -> None:
         raise UsageError("an override reads key.path=value", where=where)
     target = document.values
     for depth, part in enumerate(parts[:-1], 1):
+        if part not in target:
+            document.places[parts[:depth]] = where
         below = target.setdefault(part, {})
         if not isinstance(below, dict):
             raise UsageError(f"'{_dotted(parts[:depth])}' is a value and has no settings below it", where=where)

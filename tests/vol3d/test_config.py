@@ -154,6 +154,7 @@ def test_overrides(tmp_path: Path) -> None:
         ("=3", "'=3': an override reads key.path=value"),
         ("train..epochs=3", "'train..epochs=3': an override"),
         ("train.epoch=3", "'train.epoch=3': unknown setting 'train.epoch'; did you mean 'epochs'?"),
+        ("trian.epochs=3", "'trian.epochs=3': unknown setting 'trian'; did you mean 'train'?"),
         ("train.epochs=x", "'train.epochs=x': 'train.epochs' should be a valid integer, got 'x'"),
         ("train.epochs.more=3", "'train.epochs.more=3': 'train.epochs' is a value"),
         ("train.epochs=[", "'train.epochs=[': not valid YAML"),
