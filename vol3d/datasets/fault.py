@@ -43,7 +43,7 @@ def refuse_errors(faults: Sequence[Fault], data_set: str) -> None:
     """Raises DataError with the first error among the faults, and how many there are."""
     errors = [fault for fault in faults if fault.severity == "error"]
     if errors:
-        what = f"{errors[0].case}: {errors[0].what}"
+        what = errors[0].what if errors[0].case == data_set else f"{errors[0].case}: {errors[0].what}"
         more = f" (and {len(errors) - 1} more faults)" if len(errors) > 1 else ""
         do = f"{errors[0].do} `vol3d data check` lists every fault of a data set."
         raise DataError(what + more, where=data_set, do=do)

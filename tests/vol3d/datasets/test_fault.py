@@ -23,6 +23,8 @@ def test_errors_are_refused_and_warnings_are_not() -> None:
     refuse_errors([warning], "mine")
     with pytest.raises(DataError, match=r"mine: b: cut \(and 1 more faults\)\. Mend it\. `vol3d data check`"):
         refuse_errors([warning, error, error], "mine")
+    with pytest.raises(DataError, match=r"^b: cut"):
+        refuse_errors([error], "b")
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, ""), (2, "0, 1"), (8, "0, 1, 2, 3, 4 and 3 more")])
