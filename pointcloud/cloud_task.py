@@ -52,7 +52,7 @@ class CloudSettings(RunSettings):
     data: Any
     repeat: int = Field(1, ge=1, description="how often an epoch shows each scene")
     predict: ReadSettings = ReadSettings()
-    class_names: tuple[str, ...] | None = Field(None, description="null: as the data set names them")
+    class_names: tuple[str, ...] | None = Field(None, min_length=1, description="null: as the data set names them")
 
 
 class CloudTask(Task):

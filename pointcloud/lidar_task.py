@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from pointcloud.cloud_task import Axis, CloudSettings, CloudTask, ReadSettings, Unit
@@ -28,7 +28,7 @@ from pointcloud.models.voxel_net import VoxelNetSettings
 from pointcloud.object_bank import PasteSettings, object_bank
 from pointcloud.object_noise import ObjectNoiseSettings
 from pointcloud.start_from import StartSettings, take_over
-from pointcloud.test_time import SAME_OBJECT_IOU, Flips, detect_flipped, join
+from pointcloud.test_time import SAME_OBJECT_IOU, Flips, check_symmetric, detect_flipped, join
 from pointcloud.training_set import to_network
 from vol3d.cli import console
 from vol3d.engine.settings import RunSettings, Settings
@@ -61,6 +61,11 @@ class LidarSettings(CloudSettings):
     test_flips: Flips = Field("none", description="mirror images that are looked at together with each scene")
     start_from: StartSettings | None = Field(None, description="parts that begin with the weights of another detector")
     predict: LidarReadSettings = LidarReadSettings()
+
+    @model_validator(mode="after")
+    def _mirrors(self) -> LidarSettings:
+        check_symmetric(self.model.voxels.point_range_m, self.test_flips)  # not after hours of training
+        return self
 
 
 class LidarTask(CloudTask):

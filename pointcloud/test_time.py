@@ -52,7 +52,7 @@ def detect_flipped(
     """
     detector: Any = model
     views = VIEWS[flips]
-    _check_symmetric(detector.settings.voxels.point_range_m, flips)
+    check_symmetric(detector.settings.voxels.point_range_m, flips)
     predictions = [detector(mirrored(clouds, how)) for how in views]
     if len(views) == 1:
         found: list[Detections] = detector.decode(predictions[0])
@@ -164,10 +164,12 @@ def _objects(
     return owner.numpy(), leaders.numpy()
 
 
-def _check_symmetric(point_range_m: Sequence[float], flips: Flips) -> None:
+def check_symmetric(point_range_m: Sequence[float], flips: Flips) -> None:
+    """Raises UsageError if an axis is mirrored along which the range reaches farther to one side."""
     for axis, name in enumerate("xy"):
         low, high = point_range_m[axis], point_range_m[axis + 3]
         if name in flips.replace("none", "") and abs(low + high) > 1e-6 * (high - low):
             do = f"Mirror {'y' if name == 'x' else 'x'} only, or nothing."
             wanted = f"as far to both sides of {name} = 0"
-            raise UsageError(f"{name} cannot be mirrored in this range", got=(low, high), wanted=wanted, do=do)
+            what = f"{name} cannot be mirrored in this range"
+            raise UsageError(what, where="test_flips", got=(low, high), wanted=wanted, do=do)

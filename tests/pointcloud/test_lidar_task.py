@@ -147,6 +147,18 @@ def test_classes_of_a_recipe_must_be_those_of_the_data(recipe):
         load_task(recipe, ["class_names=[truck, car]"]).samples()
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["class_names=[]"], "at least 1 item"),
+        (["test_flips=xy", "model.voxels.point_range_m=[0, -51.2, -5, 102.4, 51.2, 3]"], "test_flips: x cannot be"),
+    ],
+)
+def test_what_no_run_can_end_with_is_refused_before_it_begins(recipe, words, message):
+    with pytest.raises(UsageError, match=message):
+        load_task(recipe, words)
+
+
 def test_pasted_objects_and_noise_reach_the_samples(recipe, tmp_path):
     plain = load_task(recipe, ["augment={}"]).samples()
     words = [f"paste={{counts: {{car: 30}}, cache: {tmp_path}}}", "augment={}"]
