@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pointcloud.datasets.nuscenes_sample import CLASS_NAMES
+from tests.pointcloud.test_lidar_task import RECIPE
 from vol3d import catalog
 from vol3d.checkpoint import save_best
 from vol3d.cli import demo_drive as demo
@@ -17,18 +18,6 @@ from vol3d.engine.task import Evaluation
 from vol3d.scans.points import PointCloud
 from vol3d.scans.read_detections import read_detections
 from vol3d.scans.read_points import read_points
-
-RECIPE = """
-model:
-  name: centerpoint
-  features: [intensity, time]
-  voxels: {point_range_m: [-51.2, -51.2, -5, 51.2, 51.2, 3], voxel_size_m: [1.6, 1.6, 8]}
-  pillars: {widths: [16]}
-  backbone: {widths: [16, 16], layers: [1, 1], strides: [1, 2]}
-  neck: {widths: [16, 16], upsample: [1, 2]}
-  head: {shared_width: 16, width: 16}
-data: {name: nuscenes, root: nowhere, sweeps: 2}
-"""
 
 
 def check_results(out: Path, said: str) -> None:
