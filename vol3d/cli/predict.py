@@ -150,6 +150,7 @@ def predict_all(
         try:
             _check_result(result, source, first.setdefault(result.resolve(), source))
             if done and not overwrite:
+                _check_same(result, source, task.class_names)
                 row |= {"status": "skipped", "output": str(result)}
             else:
                 row |= _predict_one(task, models, source, out, device, dicom_seg)
@@ -170,6 +171,15 @@ def _check_result(result: Path, source: Path, first: Path) -> None:
     if result.suffix == ".json" and result.exists() and not is_result(result):
         do = "Choose another folder for -o, or move that file."
         raise UsageError("the result would replace a file that vol3d did not write", where=result, do=do)
+
+
+def _check_same(result: Path, source: Path, class_names: Sequence[str]) -> None:
+    """Refuses to take for done what is the result of another scan of that name, or of another model."""
+    from vol3d.scans.read_detections import unlike
+
+    if result.suffix == ".json" and (other := unlike(result, source, class_names)):
+        do = "Give --overwrite to replace it, or another folder for -o."
+        raise UsageError("a result is there already that is not of this scan and model", where=result, got=other, do=do)
 
 
 def dicom_path(result: Path) -> Path:

@@ -66,6 +66,23 @@ def is_result(path: str | Path) -> bool:
     return isinstance(value, dict) and value.get("format") == FORMAT and set(value) >= _RESULT_KEYS
 
 
+def unlike(path: str | Path, scan: Path, class_names: Sequence[str]) -> str | None:
+    """What makes a file of `write_detections` another one than that of this scan and these classes; None: nothing.
+
+    A scan that has moved since is known by its name.
+    """
+    value = read_json(path)
+    name, way = value.get("source"), value.get("source_path")
+    if isinstance(name, str) and name != scan.name:
+        return f"of {name}"
+    there = Path(path).parent / way if isinstance(way, str) else scan
+    if there.exists() and not there.samefile(scan):
+        return f"of {there}"
+    if list(class_names) != value.get("class_names"):
+        return "of a model with other classes"
+    return None
+
+
 def parse_objects(
     objects: object, class_names: Sequence[str], where: str, frame: str = "scan", origin: np.ndarray | None = None
 ) -> Detections:

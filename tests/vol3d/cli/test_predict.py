@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.vol3d.cli.toy import WordTask, save_run, toy  # noqa: F401 (a fixture)
 from vol3d.cli.main import main
 from vol3d.scans import parse_objects, write_detections
+from vol3d.scans.points import PointCloud
 
 
 @pytest.fixture
@@ -135,6 +137,34 @@ def test_json_of_others_is_never_replaced_and_never_taken_for_a_result(
         assert Path("out/scan_0.json").exists()
         assert (Path("out/scan_2.json").read_text() == "2 words by 1\n") == bool(words)
         Path("out/scan_0.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("of", "names", "other"),
+    [
+        ("scans/scan_1.txt", ("in", "out"), None),
+        ("moved/scan_1.txt", ("in", "out"), None),
+        ("scans/scan_0.txt", ("in", "out"), "got of scan_0.txt"),
+        ("twin/scan_1.txt", ("in", "out"), "got of out/../twin/scan_1.txt"),
+        ("scans/scan_1.txt", ("chair",), "got of a model with other classes"),
+    ],
+)
+def test_a_result_of_another_scan_or_model_is_not_taken_for_done(
+    scans: Path, of: str, names: tuple[str, ...], other: str | None, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    monkeypatch.setattr(WordTask, "result_path", lambda task, source, out: out / f"{source.stem}.json")
+    Path("out").mkdir()
+    Path("twin").mkdir()
+    Path("twin/scan_1.txt").write_text("another scan")
+    cloud = PointCloud(np.zeros((1, 3), np.float32), source=Path(of))
+    write_detections(Path("out/scan_1.json"), parse_objects([], names, "none"), cloud)
+    before = Path("out/scan_1.json").read_text()
+    assert predict(scans / "scan_1.txt") == (1 if other else 0)
+    said = capsys.readouterr().err
+    assert "1 skipped" in said if other is None else other in said
+    assert Path("out/scan_1.json").read_text() == before
+    assert predict(scans / "scan_1.txt", "--overwrite") == 0
+    assert Path("out/scan_1.json").read_text() == "1 words by 1\n"
 
 
 def test_output_onto_the_input_is_refused(scans: Path, capsys):
