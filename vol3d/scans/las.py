@@ -19,10 +19,11 @@ _GEO_UNITS = {9001: 1.0, 9002: 0.3048, 9003: 1200 / 3937}
 _DEGREES = 2
 _MOST_PER_BYTE = 1000  # that one byte of LAZ is unpacked to
 _LEFT_OUT = {"X", "Y", "Z"}
+_COLOURS = ("red", "green", "blue")
 
 
 def read_las(path: Path) -> RawPoints:
-    """Every dimension, coordinates as float64 with the header's scale and offset.
+    """Every dimension, coordinates as float64 with the header's scale and offset; colours that are all 0 are left out.
 
     Raises:
         DataError: damaged, cut, or in degrees of longitude and latitude.
@@ -49,6 +50,9 @@ def read_las(path: Path) -> RawPoints:
     fields = {axis: np.asarray(las[axis], np.float64) for axis in "xyz"}
     names = [name for name in las.point_format.dimension_names if name not in _LEFT_OUT]
     fields |= {name.lower(): np.asarray(las[name]) for name in names}
+    # Some point formats have room for colours that no camera ever took.
+    if not any(fields[name].any() for name in _COLOURS if name in fields):
+        fields = {name: values for name, values in fields.items() if name not in _COLOURS}
     return RawPoints(fields, up="z", unit_metres=unit)
 
 

@@ -45,6 +45,17 @@ def test_points_and_columns(tmp_path: Path, name: str, version: str, point_forma
     assert cloud.origin.tolist()[:2] == [500_015, 5_400_010]
 
 
+def test_colours_that_were_never_set_are_none(tmp_path: Path) -> None:
+    write(tmp_path / "a.las")
+    las = laspy.read(tmp_path / "a.las")
+    las.red = las.green = las.blue = np.zeros(200, np.uint16)
+    las.write(str(tmp_path / "b.las"))
+    assert not {"rgb", "red", "green", "blue"} & read_points(tmp_path / "b.las").columns.keys()
+    las.blue[7] = 65535
+    las.write(str(tmp_path / "c.las"))
+    assert read_points(tmp_path / "c.las").columns["rgb"][7].tolist() == [0, 0, 255]
+
+
 def test_no_points(tmp_path: Path) -> None:
     write(tmp_path / "a.las", 0)
     with pytest.raises(DataError, match="no points"):
