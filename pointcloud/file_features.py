@@ -19,6 +19,7 @@ from vol3d.scans.points import PointCloud
 
 LARGEST_INTENSITY = {"nuscenes": 255.0, "kitti": 1.0}
 """Of the data sets whose scanners' scale is known."""
+_SCALES = (1.0, 255.0, 65535.0)  # largest intensity that files have: shares, bytes, LAS
 _DIMMEST, _BRIGHTEST = 0.05, 1.01  # shares of the largest that the brightest point of a scan has
 _OLDEST_S = 10.0
 _FEWEST_INSIDE = 0.1  # share of the points in the range; a frontal camera's view has about a fifth of a turn
@@ -30,7 +31,7 @@ def for_network(cloud: PointCloud, features: Sequence[Feature], data: str) -> Po
     Args:
         cloud: as read, without faces.
         features: of the network.
-        data: name of the data set that it was trained on; another scale of its intensities is noted.
+        data: name of the data set that it was trained on; intensities of another scale are brought to its own.
 
     Raises:
         DataError: no intensity, which the network needs.
@@ -45,7 +46,7 @@ def for_network(cloud: PointCloud, features: Sequence[Feature], data: str) -> Po
         cloud = replace(cloud, columns=cloud.columns | {"time": time}, notes=(*cloud.notes, note))
     cloud = _known(cloud, [name for name in features if name in cloud.columns])
     if "intensity" in features and data in LARGEST_INTENSITY and len(cloud):
-        cloud = replace(cloud, notes=(*cloud.notes, *_scale(cloud.columns["intensity"], LARGEST_INTENSITY[data])))
+        cloud = _scaled(cloud, LARGEST_INTENSITY[data])
     return cloud
 
 
@@ -87,8 +88,19 @@ def _known(cloud: PointCloud, names: Sequence[Feature]) -> PointCloud:
     return replace(cloud, xyz=cloud.xyz[keep], columns=kept, notes=(*cloud.notes, note))
 
 
-def _scale(intensity: np.ndarray, largest: float) -> tuple[str, ...]:
+def _scaled(cloud: PointCloud, largest: float) -> PointCloud:
+    """With intensities from 0 to `largest`, where the brightest point tells the file's scale, and a note of it."""
+    intensity, notes = cloud.columns["intensity"], cloud.notes
     top = float(intensity.max())
+    scale = next((one for one in _SCALES if 0 < top <= _BRIGHTEST * one), largest)
+    if scale != largest:
+        change = f"divided by {scale / largest:g}" if scale > largest else f"multiplied by {largest / scale:g}"
+        learnt = f"the model learnt from 0 to {largest:g}"
+        notes = (*notes, f"intensities 0 to {scale:g} (the largest is {top:.5g}) were {change}: {learnt}")
+        intensity = (intensity * (largest / scale)).astype(np.float32)
+        cloud = replace(cloud, columns=cloud.columns | {"intensity": intensity}, notes=notes)
+        top *= largest / scale
     if _DIMMEST * largest <= top <= _BRIGHTEST * largest:
-        return ()
-    return (f"intensities reach {top:.3g} where the model learnt from 0 to {largest:g}: scale them in the file",)
+        return cloud
+    told = f"intensities reach {top:.3g} where the model learnt from 0 to {largest:g}: scale them in the file"
+    return replace(cloud, notes=(*notes, told))

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pointcloud.features import point_features
+from pointcloud.features import Feature, point_features
 from pointcloud.file_features import for_network, unseen
 from pointcloud.models.voxel_encoders import VoxelSettings
 from vol3d.errors import DataError
 from vol3d.scans.points import PointCloud
 
-BOTH = ("intensity", "time")
+BOTH: tuple[Feature, ...] = ("intensity", "time")
 
 
 def cloud(**columns: list[float]) -> PointCloud:
@@ -49,20 +49,49 @@ def test_an_intensity_that_is_missing_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "values", "told"),
+    ("data", "values", "seen", "told"),
     [
-        ("nuscenes", [0, 0.5, 0.99], "intensities reach 0.99 where the model learnt from 0 to 255"),
-        ("nuscenes", [0, 90, 255], None),
-        ("nuscenes", [0, 90, 65535], "intensities reach 6.55e+04 where"),
-        ("kitti", [0, 90, 255], "intensities reach 255 where the model learnt from 0 to 1"),
-        ("kitti", [0, 0.2, 0.99], None),
-        ("point_folder", [0, 90, 255], None),
+        ("nuscenes", [0, 0.5, 1], [0, 127.5, 255], "intensities 0 to 1 (the largest is 1) were multiplied by 255"),
+        ("nuscenes", [0, 90, 255], [0, 90, 255], None),
+        (
+            "nuscenes",
+            [0, 25700, 65535],
+            [0, 100, 255],
+            "intensities 0 to 65535 (the largest is 65535) were divided by 257",
+        ),
+        ("kitti", [0, 51, 255], [0, 0.2, 1], "intensities 0 to 255 (the largest is 255) were divided by 255"),
+        (
+            "kitti",
+            [0, 13107, 60000],
+            [0, 0.2, 60000 / 65535],
+            "intensities 0 to 65535 (the largest is 60000) were divided",
+        ),
+        ("kitti", [0, 0.2, 0.99], [0, 0.2, 0.99], None),
+        ("point_folder", [0, 90, 65535], [0, 90, 65535], None),
     ],
 )
-def test_intensities_of_another_scale_are_told(data: str, values: list[float], told: str | None) -> None:
-    notes = for_network(cloud(intensity=values), ("intensity",), data).notes[1:]
-    assert len(notes) == (told is not None)
-    assert told is None or notes[0].startswith(told)
+def test_intensities_of_a_known_scale_become_those_of_the_model(
+    data: str, values: list[float], seen: list[float], told: str | None
+) -> None:
+    got = for_network(cloud(intensity=values, ring=[1, 2, 3]), ("intensity",), data)
+    assert got.columns["intensity"] == pytest.approx(seen, rel=1e-6) and got.columns["ring"].tolist() == [1, 2, 3]
+    assert got.columns["intensity"].dtype == np.float32 and len(got.notes) == 1 + (told is not None)
+    assert told is None or got.notes[1].startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("data", "values", "reach"),
+    [("nuscenes", [0, 0, 3], "3"), ("nuscenes", [0, 0, 0], "0"), ("kitti", [0, 0, 1e6], "1e+06")],
+)
+def test_intensities_that_tell_no_scale_stay_and_are_told(data: str, values: list[float], reach: str) -> None:
+    got = for_network(cloud(intensity=values), ("intensity",), data)
+    assert got.columns["intensity"].tolist() == values
+    assert got.notes[1].startswith(f"intensities reach {reach} where the model learnt") and len(got.notes) == 2
+
+
+def test_intensities_of_twelve_bits_are_divided_and_told_to_be_dim() -> None:
+    got = for_network(cloud(intensity=[0, 9, 2570]), ("intensity",), "nuscenes")
+    assert "divided by 257" in got.notes[1] and got.notes[2].startswith("intensities reach 10 where")
 
 
 def test_points_without_a_finite_feature_are_left_out_and_counted() -> None:
