@@ -157,6 +157,10 @@ class KittiSettings(Settings):
             if self.validation is None:
                 do = "Put the published lists there, or set data.validation to a share."
                 faults.append(Fault(NAME, "warning", "no ImageSets/train.txt: a half of the frames validates", do))
+        labels = training / "label_2"
+        if not labels.is_dir():
+            do = "Unpack the archive of labels: there is nothing to train on and nothing to score."
+            faults.append(Fault(NAME, "error", f"{labels} {ABSENT}", do))
         return SceneSplit(
             NAME,
             self.class_names,

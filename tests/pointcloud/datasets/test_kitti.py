@@ -127,6 +127,15 @@ def test_prepared_frames_are_the_same(root: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(one.read().truth.boxes, other.read().truth.boxes)
 
 
+def test_training_frames_without_any_labels_are_one_fault_and_are_not_trained_on(root: Path) -> None:
+    shutil.rmtree(root / "training/label_2")
+    split = KittiSettings(root=root).split()
+    faults = [fault for fault in check(split, 0) if fault.case == "KITTI" and fault.severity == "error"]
+    assert faults == list(split.listing) and faults[0].what == f"{root / 'training/label_2'} does not exist"
+    with pytest.raises(DataError, match=r"KITTI: .*label_2 does not exist\. Unpack the archive of labels"):
+        split.require()
+
+
 def test_missing_files_and_folders_are_told(root: Path, tmp_path: Path) -> None:
     (root / "training/calib/000001.txt").unlink()
     (root / "training/velodyne/000003.bin").unlink()
