@@ -218,8 +218,10 @@ class _Run:
             checkpoint.save_best(self.folder, model, self.task, evaluation, point.step)
             self.last = evaluation
         log.numbers(point.step, point.step // self.plan.steps, {evaluation.score_name: score})
-        note = "  (best so far, kept)" if better else f"  (best {point.best:.4f} at step {point.best_step})"
-        log.screen.say(f"step {point.step}/{self.total}  {evaluation.score_name} {score:.4f}{note}")
+        note = "best so far, kept" if better else f"best {point.best:.4f} at step {point.best_step}"
+        if math.isnan(score) and better:
+            note = "nothing annotated, no score; the last weights are kept"
+        log.screen.say(f"step {point.step}/{self.total}  {evaluation.score_name} {score:.4f}  ({note})")
 
     def _save(self) -> None:
         state = self.learner.state()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from vol3d import checkpoint, files
 from vol3d.engine import resume
 from vol3d.engine.loop import train
 from vol3d.engine.repeat import train_folds, train_seeds
+from vol3d.engine.task import Evaluation
 from vol3d.errors import UsageError, Vol3dError
 
 
@@ -41,6 +43,18 @@ def test_a_finished_run_has_its_files(tmp_path: Path) -> None:
     loaded = checkpoint.load(run)
     assert loaded.info[0]["score"] == evaluation.score
     assert loaded.task.evaluate(loaded.models[0], torch.device("cpu"), lambda *given: None).score == evaluation.score
+
+
+def test_without_a_score_the_last_weights_are_kept_and_none_is_called_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    task = toy(tmp_path)
+    monkeypatch.setattr(type(task), "evaluate", lambda *given, **more: Evaluation(math.nan, "mean_margin", {}))
+    assert math.isnan(train(task, tmp_path / "run", device="cpu").score)
+    info = checkpoint.load(tmp_path / "run").info[0]
+    assert (info["step"], info["score"]) == (20, None)
+    said = "".join(capfd.readouterr())
+    assert said.count("nothing annotated, no score; the last weights are kept") == 2 and "best so far" not in said
 
 
 def test_a_long_run_has_about_a_thousand_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
