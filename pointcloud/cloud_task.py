@@ -63,10 +63,20 @@ class CloudTask(Task):
 
     @cached_property
     def split(self) -> SceneSplit:
-        """The data set's scenes; lists files, reads no points."""
-        split = self.settings.data.split()
-        if self.settings.class_names is not None:
-            self.require_classes(split.class_names, split.name)
+        """The data set's scenes; lists files, reads no points.
+
+        Raises:
+            UsageError: the settings name other classes than the data set, or in another order.
+        """
+        split, chosen = self.settings.data.split(), self.settings.class_names
+        if chosen not in (None, split.class_names):
+            raise UsageError(
+                f"not the classes of the data set {split.name}, in its order",
+                where="class_names",
+                got=", ".join(chosen),
+                wanted=", ".join(split.class_names),
+                do="Leave class_names out to take the data set's.",
+            )
         return split
 
     def resolved(self) -> CloudSettings:

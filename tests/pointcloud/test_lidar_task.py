@@ -143,7 +143,8 @@ def test_parts_that_do_not_fit_are_refused(run, recipe, words, fault):
 
 
 def test_classes_of_a_recipe_must_be_those_of_the_data(recipe):
-    with pytest.raises(CheckpointError, match="other classes"):
+    message = r"class_names: not the classes of the data set .*; got truck, car, wanted car, .*\. Leave class_names out"
+    with pytest.raises(UsageError, match=message):
         load_task(recipe, ["class_names=[truck, car]"]).samples()
 
 
