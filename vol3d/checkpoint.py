@@ -74,6 +74,9 @@ def resolve(where: str | Path) -> list[Path]:
         found = [path / WEIGHTS] if (path / WEIGHTS).is_file() else sorted(path.glob(f"fold*/{WEIGHTS}"))
         if found:
             return found
+        seeds = sorted(file.parent for file in path.glob(f"seed*/{WEIGHTS}"))
+        if seeds:  # no ensemble: they are there to show how far chance moves a score
+            raise UsageError("runs of several seeds", where=path, do=f"Give one of them, {seeds[0]} for example.")
         raise UsageError(f"the folder has no {WEIGHTS} and no fold*/{WEIGHTS}", where=path, do="Give a run's folder.")
     names = {name: folder / WEIGHTS for name, folder in catalog.shipped().items()}
     if str(where) in names:

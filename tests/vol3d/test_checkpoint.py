@@ -61,6 +61,13 @@ def test_a_folder_of_folds_is_an_ensemble(tmp_path: Path) -> None:
         checkpoint.load(tmp_path)
 
 
+def test_of_a_folder_of_seeds_one_run_is_proposed(tmp_path: Path) -> None:
+    for seed in range(2):
+        saved(tmp_path / f"seed{seed}")
+    with pytest.raises(UsageError, match=r"runs of several seeds\. Give one of them, .*seed0 for example"):
+        checkpoint.resolve(tmp_path)
+
+
 def test_what_cannot_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog, "shipped", lambda: {"unetr-hippocampus": saved(tmp_path / "m")})
     assert checkpoint.load("unetr-hippocampus").info[0]["step"] == 3
