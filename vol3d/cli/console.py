@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 _PIPE_WIDTH = 160
 _LINE_EVERY_S = 10.0
@@ -49,7 +50,21 @@ def _plain(value: Any) -> Any:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
-    """A table; numbers stand to the right, with four places at most."""
+    """A table; numbers stand to the right, with four places at most. Long cells are broken."""
+    console().print(_table(columns, rows, title))
+
+
+def print_first_columns(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+    """As `print_table`, but no cell is broken: the last columns are left out where there is no room; how many."""
+    screen = console()
+    unlimited = screen.options.update(width=sys.maxsize)
+    tables = [_table(columns[:count], rows) for count in range(1, len(columns) + 1)]
+    fitting = [one for one in tables if screen.measure(one, options=unlimited).maximum <= screen.width] or tables[:1]
+    screen.print(fitting[-1])
+    return len(columns) - len(fitting)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -60,8 +75,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: st
         numeric = bool(cells) and all(value is None or isinstance(value, (int, float)) for value in cells)
         table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell(value)) for value in row))
-    console().print(table)
+        table.add_row(*(Text(cell(value)) for value in row[: len(columns)]))
+    return table
 
 
 def cell(value: Any) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from vol3d import catalog
 from vol3d.cli import names
-from vol3d.cli.console import cell, print_json, print_table, progress, say
+from vol3d.cli.console import cell, print_first_columns, print_json, progress, say
 from vol3d.cli.options import Checkpoint, Device, Json, make_folder, pick_device
 from vol3d.errors import UsageError
 
@@ -135,7 +135,10 @@ def show(evaluation: Evaluation, as_json: bool) -> None:
         dict.fromkeys(key for row in classes.values() for key in row if not isinstance(row[key], (list, dict)))
     )
     if classes:
-        print_table(["class", *columns], [[name, *(row.get(c) for c in columns)] for name, row in classes.items()])
+        rows = [[name, *(row.get(c) for c in columns)] for name, row in classes.items()]
+        more = print_first_columns(["class", *columns], rows)
+        if more:
+            say(f"and {more} more columns, which --json prints and -o writes")
     print(f"{evaluation.score_name} {cell(evaluation.score)}")
     facts = {key.replace("_", " "): value for key, value in evaluation.summary.items() if not isinstance(value, dict)}
     say("; ".join(f"{key} {_fact(value)}" for key, value in facts.items() if len(str(value)) <= _LONG))
