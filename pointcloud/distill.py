@@ -68,8 +68,13 @@ class Teacher:
         """
         own = tuple(self.model.class_names)  # type: ignore[arg-type]
         if tuple(class_names) != own:
-            got, do = ", ".join(class_names), "Train both on one data set."
-            raise UsageError("teacher and student have other classes", got=got, wanted=", ".join(own), do=do)
+            raise UsageError(
+                "the teacher knows other classes than the student's",
+                where="distill.teacher",
+                got=", ".join(own),
+                wanted=", ".join(class_names),
+                do="Train both on one data set.",
+            )
 
 
 def soft_class_loss(log_odds: Float[Tensor, "*q classes"], teacher: Float[Tensor, "*q classes"]) -> Float[Tensor, "*q"]:
