@@ -95,11 +95,19 @@ class DistillTask(Task):
 
     def recipe(self) -> RunSettings:
         """The student's settings, and the teacher with its fingerprint."""
-        student, sha256 = self.resolved(), self.taught_by.info[0]["sha256"]
+        student, sha256 = self.resolved(), self._fingerprint()
         known = {name: getattr(student, name) for name in type(student).model_fields}
         return self.settings.model_copy(
             update=known | {"distill": self.settings.distill.model_copy(update={"sha256": sha256})}
         )
+
+    def _fingerprint(self) -> str | None:
+        """The teacher's; where it is gone, the one of the settings: a run that has ended needs no teacher."""
+        try:
+            checkpoint.resolve(self.settings.distill.teacher)
+        except UsageError:
+            return self.settings.distill.sha256
+        return self.taught_by.info[0]["sha256"]
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,21 @@ def test_another_teacher_cannot_go_on(recipe: Path, teacher: str, tmp_path: Path
     with pytest.raises(CheckpointError, match="not the teacher that the run began with"):
         task = load_distillation(tmp_path / "run" / "config.yaml", [f"distill.teacher={tmp_path / 'other'}"])
         train(task, tmp_path / "again", device=CPU)
+
+
+def test_a_run_that_has_ended_needs_no_teacher(recipe: Path, teacher: str, tmp_path: Path) -> None:
+    shutil.copytree(teacher, tmp_path / "teacher")
+    task = taught(recipe, str(tmp_path / "teacher"), "train.epochs=1")
+    ended = train(task, tmp_path / "run", device=CPU)
+    with pytest.raises(Stopped), pytest.MonkeyPatch.context() as stopping:
+        stopping.setattr(loop, "StopRequest", StopsAfter)
+        train(taught(recipe, str(tmp_path / "teacher")), tmp_path / "cut", device=CPU)
+    shutil.rmtree(tmp_path / "teacher")
+    again = taught(recipe, str(tmp_path / "teacher"), "train.epochs=1")
+    assert train(again, tmp_path / "run", device=CPU).score == ended.score
+    for run in ("cut", "new"):
+        with pytest.raises(UsageError, match="no such checkpoint"):
+            train(taught(recipe, str(tmp_path / "teacher")), tmp_path / run, device=CPU)
 
 
 def test_a_teacher_sees_more_sweeps_and_beams(recipe: Path, teacher: str) -> None:

@@ -20,6 +20,7 @@ HARMLESS = {
     *("train.workers", "train.save_every_s", "train.evaluate_every", "data.root"),
     *("distill.teacher", "distill.cache"),  # the teacher's fingerprint tells whether it is the same
 }
+UNKNOWN = ("distill.sha256", None)  # a teacher that is gone: who has to ask it, fails
 _MARK = b"\nvol3d-sha256:"
 _TRAILER = len(_MARK) + 64
 
@@ -103,7 +104,9 @@ def check_same_run(stored: dict[str, Any], now: dict[str, Any], folder: Path) ->
     differing = [
         f"{key}: {before.get(key, missing)} -> {after.get(key, missing)}"
         for key in dict.fromkeys([*before, *after])
-        if before.get(key, missing) != after.get(key, missing) and key not in HARMLESS
+        if before.get(key, missing) != after.get(key, missing)
+        and key not in HARMLESS
+        and (key, after.get(key, missing)) != UNKNOWN
     ]
     if differing:
         do = "Give the old settings to go on, or another folder for a new run."
