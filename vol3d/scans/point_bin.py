@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.errors import DataError
-from vol3d.scans.point_layouts import LAYOUTS, check_columns, fits, guess_columns, unclear
+from vol3d.scans.point_layouts import LAYOUTS, check_columns, fits, guess_columns, misfits, telling_rows, unclear
 from vol3d.scans.raw_points import COPY, RawPoints, table_fields
 
 _COUNTS = sorted({len(layout) for layout in LAYOUTS})
@@ -52,22 +52,34 @@ def _deduce(values: np.ndarray, path: Path) -> tuple[tuple[str, ...], str]:
         do = f"It is cut, or has other columns: name them, `--columns x,y,z,_` for example. {COPY}"
         raise DataError("the file's size fits no column count", where=path, got=f"{len(values)} numbers",
                         wanted=f"a multiple of one of {counts}", do=do)  # fmt: skip
-    fitting = [count for count in possible if any(fits(_finite(values, count), one) for one in LAYOUTS)]
+    if not np.isfinite(values).any():
+        raise DataError("no finite number in the file", where=path, got=f"{len(values)} numbers", do=COPY)
+    tables = {count: telling_rows(values.reshape(-1, count)) for count in possible}
+    layouts = [one for one in LAYOUTS if len(one) in tables and fits(tables[len(one)], one)]
+    fitting = sorted({len(one) for one in layouts})
     hint = "ring" if path.name.lower().endswith(".pcd.bin") else None
-    if hint and 5 in fitting:
-        fitting = [5]  # nuScenes' own name for its five columns
-    elif (period := _period(values)) is not None:
+    period = 5 if hint and 5 in fitting else _period(values)  # nuScenes' own name for its five columns
+    if period is not None:
         fitting = [count for count in fitting if count == period]
     if len(fitting) != 1:
-        layouts = [one for one in LAYOUTS if len(one) in fitting and fits(_finite(values, len(one)), one)]
-        raise unclear([",".join(one) for one in layouts], f"{len(values)} float32 numbers", path)
+        raise _untold(values, period, [",".join(one) for one in layouts], path)
     return guess_columns(values.reshape(-1, fitting[0]), path, hint)
 
 
-def _finite(values: np.ndarray, count: int) -> np.ndarray:
-    table = values.reshape(-1, count)
-    table = table[:: max(1, len(table) // _LOOKED_AT)]
-    return table[np.isfinite(table).all(axis=1)]
+def _untold(values: np.ndarray, period: int | None, layouts: list[str], path: Path) -> DataError:
+    """The error that says how the numbers repeat, and what does not fit or what could be."""
+    got = f"{len(values)} float32 numbers"
+    if period is None:
+        return unclear(layouts, got, path)
+    got += f" that repeat every {period}"
+    if period in _COUNTS and len(values) % period == 0:
+        return unclear([], got + misfits(values.reshape(-1, period)), path)
+    # A scanner's turns, thinned, repeat after several points.
+    could = [names for names in layouts if period % len(names.split(",")) == 0]
+    if not could:
+        return unclear([], got, path)
+    example = "x,y,z,intensity" if "x,y,z,intensity" in could else could[0]
+    return unclear([], f"{got}; thinned, it could be {' or '.join(could)}", path, example)
 
 
 def _period(values: np.ndarray) -> int | None:

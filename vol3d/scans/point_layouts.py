@@ -24,6 +24,7 @@ LAYOUTS = (
 _FARTHEST = 1e8  # larger numbers are no coordinates in any unit
 _HIGHEST_RING, _LONGEST_SECONDS = 255, 10.0
 _SEEN = 100_000  # rows looked at
+_STRAY = 0.01  # share of rows with huge numbers that decide nothing
 
 
 def check_columns(columns: tuple[str, ...], count: int, path: Path) -> tuple[str, ...]:
@@ -52,14 +53,30 @@ def guess_columns(table: np.ndarray, path: Path, hint: str | None = None) -> tup
     Raises:
         DataError: no known layout fits its values, or several do.
     """
-    sample = table[:: max(1, len(table) // _SEEN)]
-    sample = sample[np.isfinite(sample).all(axis=1)]
-    fitting = [layout for layout in LAYOUTS if fits(sample, layout)]
+    rows = telling_rows(table)
+    fitting = [layout for layout in LAYOUTS if fits(rows, layout)]
     if len(fitting) > 1 and hint is not None:
         fitting = [layout for layout in fitting if layout[-1] == hint] or fitting
     if len(fitting) != 1:
-        raise unclear([",".join(layout) for layout in fitting], f"{table.shape[1]} columns", path)
+        raise unclear([",".join(layout) for layout in fitting], f"{table.shape[1]} columns{misfits(table)}", path)
     return fitting[0], assumed(fitting[0])
+
+
+def telling_rows(table: np.ndarray) -> np.ndarray:
+    """Finite rows from all over a table (N, k), without those of huge numbers, if these are few."""
+    rows = table[:: max(1, len(table) // _SEEN)]
+    rows = rows[np.isfinite(rows).all(axis=1)]
+    near = (np.abs(rows) <= _FARTHEST).all(axis=1)
+    return rows[near] if (~near).sum() <= _STRAY * len(rows) else rows
+
+
+def misfits(table: np.ndarray) -> str:
+    """Why no layout of k columns fits a table (N, k), `: column 4 (-3 to 1) is no intensity`; empty for other k."""
+    if empty := [str(number + 1) for number, column in enumerate(table.T) if not np.isfinite(column).any()]:
+        return f": no finite number in column {', '.join(empty)}"
+    rows = telling_rows(table)
+    faults = [_misfit(rows, layout) for layout in LAYOUTS if len(layout) == table.shape[1]]
+    return ": " + "; ".join(dict.fromkeys(filter(None, faults))) if any(faults) else ""
 
 
 def assumed(columns: tuple[str, ...]) -> str:
@@ -68,9 +85,9 @@ def assumed(columns: tuple[str, ...]) -> str:
     return f"columns {names} were assumed from the values; --columns says otherwise"
 
 
-def unclear(fitting: list[str], got: str, path: Path) -> DataError:
-    """The error for columns that could be several things, or none."""
-    example = fitting[0] if fitting else "x,y,z,_,intensity"
+def unclear(fitting: list[str], got: str, path: Path, example: str = "x,y,z,intensity") -> DataError:
+    """The error for columns that could be several things, or none; `example` is for none."""
+    example = fitting[0] if fitting else example
     return DataError(
         f"{'several layouts fit' if fitting else 'no known layout fits'} the numbers in this file",
         where=path,
@@ -81,16 +98,27 @@ def unclear(fitting: list[str], got: str, path: Path) -> DataError:
 
 def fits(rows: np.ndarray, layout: tuple[str, ...]) -> bool:
     """Whether finite rows (N, k) can be what the names say."""
-    if rows.shape[1] != len(layout) or not len(rows) or np.abs(rows[:, :3]).max() > _FARTHEST:
-        return False
-    columns = dict(zip(layout, rows.T, strict=True))
-    return (
-        ("intensity" not in columns or _is_intensity(columns["intensity"]))
-        and ("ring" not in columns or _is_ring(columns["ring"]))
-        and ("time" not in columns or _is_time(columns["time"]))
-        and ("red" not in columns or _is_colour(np.stack([columns[name] for name in _COLOURS])))
-        and ("nx" not in columns or _is_normal(np.stack([columns[name] for name in _NORMALS])))
-    )
+    return rows.shape[1] == len(layout) and len(rows) > 0 and not _misfit(rows, layout)
+
+
+def _misfit(rows: np.ndarray, layout: tuple[str, ...]) -> str:
+    """The first columns of finite rows (N, k) that cannot be what the names say, and their range; empty if all can."""
+    if not len(rows):
+        return "no row of finite numbers"
+    if np.abs(rows[:, :3]).max() > _FARTHEST:
+        return f"columns 1 to 3 ({_range(rows[:, :3])}) are no coordinates"
+    for names, can_be, what in _KINDS:
+        if names[0] in layout:
+            first, last = layout.index(names[0]), layout.index(names[-1])
+            values = rows[:, first : last + 1]
+            if not can_be(values.T):
+                place = f"column {first + 1}" if first == last else f"columns {first + 1} to {last + 1}"
+                return f"{place} ({_range(values)}) {'is' if first == last else 'are'} no {what}"
+    return ""
+
+
+def _range(values: np.ndarray) -> str:
+    return f"{values.min():.5g} to {values.max():.5g}"
 
 
 def _is_intensity(values: np.ndarray) -> bool:
@@ -116,3 +144,12 @@ def _is_colour(values: np.ndarray) -> bool:
 def _is_normal(values: np.ndarray) -> bool:
     lengths = np.linalg.norm(values, axis=0)
     return bool((np.abs(lengths - 1) < 0.01).mean() > 0.9 and values.min() < 0)
+
+
+_KINDS = (
+    (("intensity",), _is_intensity, "intensity"),
+    (("ring",), _is_ring, "ring"),
+    (("time",), _is_time, "age in seconds"),
+    (_COLOURS, _is_colour, "colours"),
+    (_NORMALS, _is_normal, "normals"),
+)

@@ -30,6 +30,21 @@ def test_columns_behind_the_coordinates(tmp_path: Path) -> None:
     assert set(cloud.columns) == {"intensity"}
 
 
+def test_what_hides_the_columns_is_named(tmp_path: Path) -> None:
+    table = np.concatenate((XYZ, RNG.random((40, 1))), axis=1).repeat(5, axis=0)
+    table[3, 3] = -0.5
+    np.save(tmp_path / "a.npy", table)
+    with pytest.raises(DataError, match=r"got 4 columns: column 4 \(-0\.5 to 0\.\d+\) is no intensity\. Name its"):
+        read_points(tmp_path / "a.npy")
+    np.save(tmp_path / "b.npy", np.where(np.arange(4) == 3, np.nan, table))
+    with pytest.raises(DataError, match="got 4 columns: no finite number in column 4"):
+        read_points(tmp_path / "b.npy")
+    table[3] = (1e30, 0, 0, 0.5)
+    np.save(tmp_path / "c.npy", table)
+    with pytest.raises(DataError, match="extend farther than any scan"):
+        read_points(tmp_path / "c.npy", up="z", units="m")
+
+
 def test_structured_arrays_name_their_columns(tmp_path: Path) -> None:
     rows = np.zeros(
         (4, 10), [("X", "f8"), ("y", "<f4"), ("z", ">f4"), ("ring", "u1"), ("name", "U4"), ("normal", "f4", 3)]

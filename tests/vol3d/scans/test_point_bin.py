@@ -117,6 +117,37 @@ def test_points_that_are_not_finite_do_not_hide_the_columns(tmp_path: Path) -> N
     assert "x,y,z,intensity" in got.notes[0] and len(got) == 7200 and "1200 of 8400 points" in got.notes[1]
 
 
+def test_a_stray_point_does_not_hide_the_columns(tmp_path: Path) -> None:
+    table = np.concatenate((cloud(8400), extra("intensity", 8400)), axis=1).astype(np.float32)
+    table[4000, 0] = 1e30
+    table.tofile(tmp_path / "a.bin")
+    with pytest.raises(DataError, match=r"extend farther than any scan; got 1e\+30 m.*Remove stray points"):
+        read_points(tmp_path / "a.bin", up="z", units="m")
+
+
+def test_a_value_that_fits_no_layout_is_named_with_its_range(tmp_path: Path) -> None:
+    table = np.concatenate((cloud(8400), extra("intensity", 8400)), axis=1).astype(np.float32)
+    table[7, 3] = -2.5
+    table.tofile(tmp_path / "a.bin")
+    with pytest.raises(
+        DataError, match=r"repeat every 4: column 4 \(-2\.5 to 0\.99\d*\) is no intensity.*x,y,z,intensity`"
+    ):
+        read_points(tmp_path / "a.bin")
+    np.full((100, 4), np.nan, np.float32).tofile(tmp_path / "b.bin")
+    with pytest.raises(DataError, match="no finite number in the file"):
+        read_points(tmp_path / "b.bin")
+
+
+def test_a_thinned_sweep_says_what_it_could_be(tmp_path: Path) -> None:
+    turns = np.tile(np.array([[5, 1, -1.5, 9], [20, 300, 0.2, 50], [70, -80, 4, 200]], np.float32), (500, 1))
+    turns += np.random.default_rng(0).random(turns.shape, np.float32)
+    turns.tofile(tmp_path / "a.bin")
+    message = r"6000 float32 numbers that repeat every 12; thinned, it could be .*x,y,z,intensity.*`--columns x,y,z,int"
+    with pytest.raises(DataError, match=message):
+        read_points(tmp_path / "a.bin")
+    assert len(read_points(tmp_path / "a.bin", columns=(*XYZ, "intensity"))) == 1500
+
+
 @pytest.mark.parametrize(
     ("name", "wanted", "points"),
     [
