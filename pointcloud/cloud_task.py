@@ -20,6 +20,7 @@ from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.datasets.scannet import ScanNetSettings
 from pointcloud.datasets.scenes import SceneSplit
 from pointcloud.datasets.sun_rgbd import SunRgbdSettings
+from pointcloud.features import did_you_mean
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import Task
 from vol3d.errors import UsageError
@@ -27,6 +28,8 @@ from vol3d.scans.box_lines import write_box_lines
 from vol3d.scans.detections import Detections
 from vol3d.scans.find_points import BOX_LINES_SUFFIX, find_point_files, points_file_stem
 from vol3d.scans.mesh import sample_surface
+from vol3d.scans.point_fields import usual_name
+from vol3d.scans.point_layouts import check_names
 from vol3d.scans.points import PointCloud
 from vol3d.scans.read_points import read_points
 from vol3d.scans.write_detections import write_detections
@@ -131,7 +134,8 @@ class CloudTask(Task):
         known = {name: value for name, value in options.items() if name in type(predict).model_fields}
         super().with_options({name: value for name, value in options.items() if name not in known})
         if "columns" in known:
-            known["columns"] = tuple(known["columns"].split(","))
+            known["columns"] = check_names(tuple(known["columns"].split(",")))
+            self._check_features(known["columns"])
         known |= {name: known[name].lower().removeprefix("+") for name in ("up", "units") if name in known}
         try:
             chosen = type(predict)(**predict.model_dump() | known)
@@ -139,6 +143,18 @@ class CloudTask(Task):
             fault = error.errors()[0]
             raise UsageError(fault["msg"], where=f"--{fault['loc'][0]}", got=fault["input"]) from error
         return self.with_settings(self.settings.model_copy(update={"predict": chosen}))
+
+    def _check_features(self, columns: Sequence[str]) -> None:
+        """Raises UsageError if a column is called almost like a feature that the detector wants and that is missing."""
+        usual = {usual_name(name) for name in columns}
+        for name in self.settings.model.features:
+            if name not in usual | {"height"} and (
+                do := did_you_mean(name, columns)
+            ):  # heights are those of the points
+                got = ",".join(columns)
+                raise UsageError(
+                    f"no column is called {name}, which the model needs", where="--columns", got=got, do=do
+                )
 
     def find_inputs(self, paths: Sequence[Path]) -> list[Path]:
         """Files of points, alone or in folders."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -38,6 +39,12 @@ def height_column(features: Sequence[Feature]) -> int | None:
     return width(features[: features.index("height")]) if "height" in features else None
 
 
+def did_you_mean(name: Feature, columns: Iterable[str]) -> str:
+    """A question about a column that is called almost like a feature that is missing; empty without one."""
+    near = difflib.get_close_matches(name, columns, n=1, cutoff=0.75)
+    return f"Did you mean '{name}' by the column '{near[0]}'?" if near else ""
+
+
 def _column(cloud: PointCloud, name: Feature) -> np.ndarray:
     if name == "height":
         floor = np.percentile(cloud.xyz[:, 2], 0.99) if len(cloud) else 0.0
@@ -48,7 +55,7 @@ def _column(cloud: PointCloud, name: Feature) -> np.ndarray:
             where=cloud.source,
             got=", ".join(cloud.columns) or "coordinates only",
             wanted=name,
-            do="Use a model that was trained without it, or a file that has it.",
+            do=did_you_mean(name, cloud.columns) or "Use a model that was trained without it, or a file that has it.",
         )
     values = cloud.columns[name].astype(np.float32).reshape(len(cloud), WIDTH[name])
     return (values - MEAN_RGB) / 256 if name == "rgb" else values

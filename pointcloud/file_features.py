@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from pointcloud.features import WIDTH, Feature
+from pointcloud.features import WIDTH, Feature, did_you_mean
 from pointcloud.models.voxel_encoders import VoxelSettings
 from vol3d.errors import DataError
 from vol3d.ops import assign_voxels
@@ -38,7 +38,9 @@ def for_network(cloud: PointCloud, features: Sequence[Feature], data: str) -> Po
     """
     if "intensity" in features and "intensity" not in cloud.columns:
         got = ", ".join(("x", "y", "z", *cloud.columns))
-        do = "Name the file's columns, `--columns x,y,z,intensity`, or use a model that was trained without it."
+        do = did_you_mean("intensity", cloud.columns) or (
+            "Name the file's columns, `--columns x,y,z,intensity`, or use a model that was trained without it."
+        )
         raise DataError("the points have no intensity, which the model needs", where=cloud.source, got=got, do=do)
     if "time" in features and (fault := _no_ages(cloud.columns.get("time"))):
         note = f"{fault}, so its points were taken as one sweep, all of age 0; the model was trained with their age"

@@ -46,6 +46,10 @@ def test_an_intensity_that_is_missing_is_asked_for() -> None:
         DataError, match=r"a\.bin: the points have no intensity.*got x, y, z, ring.*`--columns x,y,z,int"
     ):
         for_network(cloud(ring=[0, 1, 2]), BOTH, "nuscenes")
+    with pytest.raises(
+        DataError, match=r"no intensity.*got x, y, z, intnsity\. Did you mean 'intensity' by the column 'int"
+    ):
+        for_network(cloud(intnsity=[0, 1, 2]), BOTH, "nuscenes")
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,19 @@ def test_one_sweep_of_a_file_becomes_boxes(run, drives, tmp_path):
     assert (tmp_path / "out" / "sweep.boxes.ply").is_file()
 
 
+def test_a_wrong_list_of_columns_is_told_before_a_file_is_read(run, drives, tmp_path, capsys):
+    sweep = next((drives / "samples" / "LIDAR_TOP").iterdir())
+    for names, told in (("x,y,z,intnsity,_", "Did you mean 'intensity'"), ("x,y,w,intensity,_", "no good list")):
+        words = ["predict", str(run), str(sweep), "-o", str(tmp_path / "out"), "--columns", names]
+        assert main(words) == 2 and told in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+    task = checkpoint.load(run, CPU).task
+    assert task.with_options({"columns": "x,y,z,Intensities,mine"}).settings.predict.columns[3:] == (
+        "intensities",
+        "mine",
+    )
+
+
 def test_mirror_images_and_several_models_are_looked_at_together(run):
     loaded = checkpoint.load(run, CPU)
     flipped = loaded.task.with_settings(loaded.task.settings.model_copy(update={"test_flips": "xy"}))

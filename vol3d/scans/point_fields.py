@@ -25,6 +25,11 @@ _NAMES = {
 _FORCED = {"intensity": np.float32, "time": np.float32, "ring": np.int64, "class": np.int64}
 
 
+def usual_name(name: str) -> str:
+    """`intensity` for `reflectance` or `intensities`, and so on; other names stay."""
+    return _NAMES.get(name, name)
+
+
 def coordinates(fields: dict[str, np.ndarray], path: Path) -> np.ndarray:
     """(N, 3) of `x y z` as float32 where that holds what the file has, otherwise float64.
 
@@ -63,7 +68,7 @@ def named_columns(fields: dict[str, np.ndarray], path: Path) -> tuple[dict[str, 
             if name != "xyz":
                 columns[name] = np.stack(parts, axis=1)
     for name, values in found.items():
-        usual = _NAMES.get(name, name)
+        usual = usual_name(name)
         columns.setdefault(usual if usual not in found or usual == name else name, values)
     if "rgb" in columns:
         columns["rgb"], note = to_rgb(columns["rgb"], path)

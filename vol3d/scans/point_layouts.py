@@ -27,17 +27,27 @@ _SEEN = 100_000  # rows looked at
 _STRAY = 0.01  # share of rows with huge numbers that decide nothing
 
 
-def check_columns(columns: tuple[str, ...], count: int, path: Path) -> tuple[str, ...]:
+def check_names(columns: tuple[str, ...]) -> tuple[str, ...]:
     """The names that were asked for, in lower case; `_` leaves a column out.
 
     Raises:
-        UsageError: x, y or z is missing, a name is twice, or there are more or fewer than the file has.
+        UsageError: x, y or z is missing, or a name is twice or empty.
     """
     names = tuple(name.strip().lower() for name in columns)
     named = [name for name in names if name != "_"]
     if len(set(named)) != len(named) or not set(COORDINATES) <= set(named) or "" in named:
         wanted = "x, y, z and others, each once"
         raise UsageError("no good list of columns", where="--columns", got=",".join(names), wanted=wanted)
+    return names
+
+
+def check_columns(columns: tuple[str, ...], count: int, path: Path) -> tuple[str, ...]:
+    """As `check_names`, for a file of so many columns.
+
+    Raises:
+        UsageError: as there, or there are more or fewer names than the file has columns.
+    """
+    names = check_names(columns)
     if len(names) != count:
         wanted = f"{count}, with _ for those to leave out"
         raise UsageError("the file has another number of columns", where=path, got=len(names), wanted=wanted)
