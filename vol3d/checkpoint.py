@@ -34,6 +34,7 @@ FORMAT = 1
 WEIGHTS, CONFIG = "best.safetensors", "config.json"
 _KEY = "vol3d"
 _LISTED = 8
+_STARTS = (b"PK", b"\x80")  # what torch writes: a zip, or before 1.6 a pickle
 _PICKLES = (".pt", ".pth", ".ckpt")  # resume points, and weights of other projects
 # Metrics beside released weights are often NumPy's numbers; before NumPy 2 their maker had another name.
 _NUMBERS: list[Any] = [
@@ -215,11 +216,25 @@ def read_weights(path: str | Path, allow: Sequence[type] = ()) -> Any:
         with torch.serialization.safe_globals([*_NUMBERS, *allow]):
             return torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        with source.open("rb") as file:
+            head = file.read(8)
+        if not head.startswith(_STARTS):
+            wanted = "a .safetensors, .pt, .pth or .ckpt file"
+            raise CheckpointError("no checkpoint file", where=source, got=f"{head!r}", wanted=wanted) from error
         do = "Weights are tensors and plain values; do not load this file with other tools either."
         what = "refused: the file asks for code to be run, or is no file of weights"
         raise CheckpointError(what, where=source, do=do) from error
     except Exception as error:  # what a damaged pickle raises has no end: IndexError, AttributeError, struct.error
         _unreadable(source, error)
+
+
+def is_own(path: Path) -> bool:
+    """Whether a file is a model that vol3d wrote, whole or changed since."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return _KEY in (file.metadata() or {})
+    except (OSError, safetensors.SafetensorError):
+        return False
 
 
 def _unreadable(path: Path, error: Exception) -> NoReturn:

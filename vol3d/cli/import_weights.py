@@ -34,10 +34,13 @@ def import_weights(
     if (out / "best.safetensors").exists():  # perhaps days of somebody's training
         raise UsageError("there is a model in this folder already", where=out, do="Choose another folder for -o.")
     import vol3d
-    from vol3d.checkpoint import save_best
+    from vol3d.checkpoint import is_own, save_best
     from vol3d.config import load_task
     from vol3d.engine.task import Evaluation
 
+    if is_own(file):
+        do = f"Give evaluate and predict its folder, {file.parent}."
+        raise UsageError("a model of vol3d, which needs no import", where=file, do=do)
     model = vol3d.load_released(name, file)
     task = load_task(entry.recipe).holding(model)
     save_best(make_folder(out), model, task, Evaluation(float("nan"), "not evaluated", {}), step=0)

@@ -53,3 +53,18 @@ def test_a_damaged_file_leaves_nothing(tmp_path: Path, capsys):
     assert main(["import", "3detr-scannet", str(tmp_path / "weights.pth"), "-o", str(tmp_path / "run")]) == 1
     assert "weights.pth" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_file_that_is_no_checkpoint_is_not_said_to_be_dangerous(tmp_path: Path, capsys):
+    np.save(tmp_path / "four.npy", np.zeros((5, 4), np.float32))
+    assert main(["import", "centerpoint-pillar", str(tmp_path / "four.npy"), "-o", str(tmp_path / "run")]) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "four.npy: no checkpoint file" in told and "code" not in told and "NUMPY" in told
+
+
+def test_a_model_of_vol3d_needs_no_import(tmp_path: Path, capsys):
+    checkpoint.write_checkpoint(tmp_path / "best.safetensors", {"w": torch.ones(2)}, {"format": 1})
+    words = ["import", "3detr-scannet", str(tmp_path / "best.safetensors"), "-o", str(tmp_path / "run")]
+    assert main(words) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "a model of vol3d, which needs no import" in told and "Give evaluate and predict its folder" in told
