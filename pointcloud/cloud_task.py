@@ -146,15 +146,11 @@ class CloudTask(Task):
 
     def _check_features(self, columns: Sequence[str]) -> None:
         """Raises UsageError if a column is called almost like a feature that the detector wants and that is missing."""
-        usual = {usual_name(name) for name in columns}
+        known = {usual_name(name) for name in columns} | {"height"}  # heights are those of the points
         for name in self.settings.model.features:
-            if name not in usual | {"height"} and (
-                do := did_you_mean(name, columns)
-            ):  # heights are those of the points
-                got = ",".join(columns)
-                raise UsageError(
-                    f"no column is called {name}, which the model needs", where="--columns", got=got, do=do
-                )
+            if name not in known and (do := did_you_mean(name, columns)):
+                what = f"no column is called {name}, which the model needs"
+                raise UsageError(what, where="--columns", got=",".join(columns), do=do)
 
     def find_inputs(self, paths: Sequence[Path]) -> list[Path]:
         """Files of points, alone or in folders."""
