@@ -189,7 +189,8 @@ def _add_area(summary: dict[str, Any], matches: Sequence[SceneMatches]) -> None:
     """The area under the whole curve, in space at moderate difficulty, with its interval."""
     (result,) = average_precision(matches, len(CLASSES), (0.0,), without_truth="skip", draws=DRAWS)
     for label, name in enumerate(CLASSES):
-        summary["classes"][name]["ap3d_moderate_area"] = float(result.ap[label])
+        area = {"ap3d_moderate_area": float(result.ap[label])}  # first, where a table has no room for all
+        summary["classes"][name] = area | summary["classes"][name]
     summary["ap3d_moderate_area"] = result.mean_ap
     summary["ap3d_moderate_area_interval"] = list(result.interval)
 
