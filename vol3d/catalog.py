@@ -74,8 +74,8 @@ DATASETS = {
     "folder": Entry("medical.datasets.folder:FolderSettings", "segmentation", "own volumes: a folder and a small JSON"),
     "scannet": Entry("pointcloud.datasets.scannet:ScanNetSettings", "detection", "ScanNet v2, 18 classes"),
     "sun_rgbd": Entry("pointcloud.datasets.sun_rgbd:SunRgbdSettings", "detection", "SUN RGB-D, 10 classes"),
-    "nuscenes": Entry("pointcloud.datasets.nuscenes:NuScenesSettings", "detection", "nuScenes drives, 10 classes"),
-    "kitti": Entry("pointcloud.datasets.kitti:KittiSettings", "detection", "KITTI: car, pedestrian, cyclist"),
+    "nuscenes": Entry("pointcloud.datasets.nuscenes:NuScenesSettings", "lidar", "nuScenes drives, 10 classes"),
+    "kitti": Entry("pointcloud.datasets.kitti:KittiSettings", "lidar", "KITTI: car, pedestrian, cyclist"),
     "point_folder": Entry(
         "pointcloud.datasets.point_folder:PointFolderSettings",
         "detection",
@@ -83,7 +83,11 @@ DATASETS = {
     ),
 }
 
-DATA_TOOLS = {"segmentation": "medical.datasets.tools", "detection": "pointcloud.datasets.tools"}
+DATA_TOOLS = {
+    "segmentation": "medical.datasets.tools",
+    "detection": "pointcloud.datasets.tools",
+    "lidar": "pointcloud.datasets.tools",
+}
 """Modules with `check`, `stats`, `tables` and `prepare` for the data sets of a task."""
 
 
