@@ -170,6 +170,21 @@ class AnchorHead(nn.Module):
         return found
 
 
+class AnchorDetector(nn.Module):
+    """What detectors with this head have in common: how their predictions are judged and read."""
+
+    head: AnchorHead
+
+    def loss(self, prediction: AnchorPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:
+        """Weighted terms; errors as `AnchorHead.loss`."""
+        return self.head.loss(prediction.outputs, targets, prediction.grid)
+
+    @torch.no_grad()
+    def decode(self, prediction: AnchorPrediction) -> list[Detections]:
+        """Objects of each cloud, best first."""
+        return self.head.decode(prediction.outputs, prediction.grid)
+
+
 def offset_loss(said: Tensor, true: Tensor, settings: AnchorHeadSettings) -> Tensor:
     """Smooth L1 of the offsets, that of the yaw of the sine of the difference (SECOND, equation 5); summed."""
     columns, missing = said.shape[1], said.shape[1] - true.shape[1]

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.features import Feature, width
-from pointcloud.models.anchor_head import AnchorHead, AnchorHeadSettings, AnchorPrediction
+from pointcloud.models.anchor_head import AnchorDetector, AnchorHead, AnchorHeadSettings, AnchorPrediction
 from pointcloud.models.anchors import nuscenes_anchors
 from pointcloud.models.bev_backbones import Second, SecondFpn, SecondFpnSettings, SecondSettings, neck_stride
 from pointcloud.models.voxel_encoders import PointStack, PointStackSettings, VoxelSettings, encode_voxels
 from vol3d.engine.settings import Settings
 from vol3d.ops import scatter_to_bev
-from vol3d.scans.detections import Detections
 
 KITTI_PILLARS = VoxelSettings(
     point_range_m=(0.0, -39.68, -3.0, 69.12, 39.68, 1.0), voxel_size_m=(0.16, 0.16, 4.0), max_points=32
@@ -64,7 +61,7 @@ class PointPillarsSettings(Settings):
         return PointPillars(self, class_names)
 
 
-class PointPillars(nn.Module):
+class PointPillars(AnchorDetector):
     """The network of figure 2.
 
     Args:
@@ -95,12 +92,3 @@ class PointPillars(nn.Module):
         bev = self.neck(self.backbone(bev))  # (B, C, Y, X)
         cells = settings.voxels.map_grid(settings.stride)
         return AnchorPrediction(self.head(bev), bev, cells, voxels.left_out)
-
-    def loss(self, prediction: AnchorPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:
-        """Weighted terms; errors as `AnchorHead.loss`."""
-        return self.head.loss(prediction.outputs, targets, prediction.grid)
-
-    @torch.no_grad()
-    def decode(self, prediction: AnchorPrediction) -> list[Detections]:
-        """Objects of each cloud, best first."""
-        return self.head.decode(prediction.outputs, prediction.grid)

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.features import Feature, width
-from pointcloud.models.anchor_head import AnchorHead, AnchorHeadSettings, AnchorPrediction
+from pointcloud.models.anchor_head import AnchorDetector, AnchorHead, AnchorHeadSettings, AnchorPrediction
 from pointcloud.models.bev_backbones import (
     VOXEL_BACKBONE,
     VOXEL_NECK,
@@ -27,7 +25,6 @@ from pointcloud.models.bev_backbones import (
 from pointcloud.models.sparse_encoder import SparseEncoder, SparseEncoderSettings
 from pointcloud.models.voxel_encoders import MeanEncoder, VoxelSettings, encode_voxels
 from vol3d.engine.settings import Settings
-from vol3d.scans.detections import Detections
 
 KITTI_VOXELS = VoxelSettings(
     point_range_m=(0.0, -40.0, -3.0, 70.4, 40.0, 1.0), voxel_size_m=(0.05, 0.05, 0.1), max_points=5
@@ -63,7 +60,7 @@ class SecondDetectorSettings(Settings):
         return SecondDetector(self, class_names)
 
 
-class SecondDetector(nn.Module):
+class SecondDetector(AnchorDetector):
     """The network of figure 1.
 
     Args:
@@ -95,12 +92,3 @@ class SecondDetector(nn.Module):
         bev = self.neck(self.backbone(bev))  # (B, C, Y, X)
         cells = settings.voxels.map_grid(settings.stride)
         return AnchorPrediction(self.head(bev), bev, cells, voxels.left_out)
-
-    def loss(self, prediction: AnchorPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:
-        """Weighted terms; errors as `AnchorHead.loss`."""
-        return self.head.loss(prediction.outputs, targets, prediction.grid)
-
-    @torch.no_grad()
-    def decode(self, prediction: AnchorPrediction) -> list[Detections]:
-        """Objects of each cloud, best first."""
-        return self.head.decode(prediction.outputs, prediction.grid)
