@@ -10,7 +10,6 @@ ROOT/ImageSets/train.txt, val.txt   names of the frames of each part, one a line
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,8 @@ from pointcloud.datasets.kitti_calibration import KittiCalibration, image_size, 
 from pointcloud.datasets.kitti_objects import KittiObjects, read_kitti_objects, read_text
 from pointcloud.datasets.kitti_prepared import CALIBRATION, IMAGE_SIZE, LABELS, prepared_frames
 from pointcloud.datasets.prepared import is_prepared
-from pointcloud.datasets.scenes import Scene, SceneReader, SceneSplit, annotated, fingerprint_of
+from pointcloud.datasets.raw_sweep import read_rows
+from pointcloud.datasets.scenes import Scene, SceneReader, SceneSplit, annotated, chance_of, fingerprint_of
 from vol3d.datasets.fault import ABSENT, Fault
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
@@ -34,8 +34,6 @@ from vol3d.scans.points import PointCloud
 NAME = "KITTI"
 CLASS_NAMES = ("Car", "Pedestrian", "Cyclist")
 IGNORED = "DontCare"
-COLUMNS = 4
-FARTHEST_M = 1e6  # larger numbers are not measured
 
 
 @dataclass(frozen=True)
@@ -152,8 +150,8 @@ class KittiSettings(Settings):
             train, validation = _listed(lists / "train.txt"), _listed(lists / "val.txt")
         else:
             names, share = _names(training), 0.5 if self.validation is None else self.validation
-            validation = [name for name in names if _chance(name) < share]
-            train = [name for name in names if _chance(name) >= share]
+            validation = [name for name in names if chance_of(name) < share]
+            train = [name for name in names if chance_of(name) >= share]
             if self.validation is None:
                 do = "Put the published lists there, or set data.validation to a share."
                 faults.append(Fault(NAME, "warning", "no ImageSets/train.txt: a half of the frames validates", do))
@@ -193,16 +191,7 @@ def read_velodyne(path: Path) -> np.ndarray:
     Raises:
         DataError: missing, or its size fits no four columns.
     """
-    try:
-        size = path.stat().st_size
-        if size % (4 * COLUMNS):
-            wanted = f"a multiple of {4 * COLUMNS}: float32 x y z intensity"
-            raise DataError("the file is cut", where=path, got=f"{size} bytes", wanted=wanted, do="Copy it again.")
-        points = np.fromfile(path, "<f4").reshape(-1, COLUMNS)
-    except OSError as error:
-        raise DataError(f"cannot read the points ({error.strerror})", where=path) from error
-    measured = np.abs(points) <= FARTHEST_M
-    return points if measured.all() else points[measured.all(axis=1)]
+    return read_rows(path, "x y z intensity", "the file is cut", "cannot read the points")
 
 
 def _listed(path: Path) -> list[str]:
@@ -214,8 +203,3 @@ def _listed(path: Path) -> list[str]:
 
 def _names(folder: Path) -> list[str]:
     return sorted(path.stem for path in (folder / "velodyne").glob("*.bin"))
-
-
-def _chance(name: str) -> float:
-    """A number in [0, 1) that depends on the name alone."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2.0**64

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from pointcloud.datasets.nuscenes_index import NuScenesIndex, is_indexed, read_i
 from pointcloud.datasets.nuscenes_sample import CLASS_NAMES, NuScenesSample
 from pointcloud.datasets.nuscenes_splits import SPLITS, Part, official_part, read_parts
 from pointcloud.datasets.nuscenes_tables import read_tables
-from pointcloud.datasets.scenes import SceneSplit
+from pointcloud.datasets.scenes import SceneSplit, chance_of
 from vol3d.datasets.fault import ABSENT, Fault, listed, refuse_errors
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
@@ -106,7 +105,7 @@ class NuScenesSettings(Settings):
         """The part of each scene."""
         names = [str(name) for name in index.scene_names]
         if self.validation is not None:
-            return ["validation" if _chance(name) < self.validation else "train" for name in names]
+            return ["validation" if chance_of(name) < self.validation else "train" for name in names]
         if splits.is_file():
             chosen = read_parts(splits, names)
             return [chosen[name] for name in names]
@@ -132,8 +131,3 @@ def _files(data: Path, folder: str) -> list[str]:
         return [f"{folder}/{path.name}" for path in (data / folder).iterdir()]
     except OSError:  # the folder itself is missing: all its files are
         return []
-
-
-def _chance(name: str) -> float:
-    """A number in [0, 1) that depends on the name alone."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2.0**64

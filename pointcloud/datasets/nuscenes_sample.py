@@ -12,9 +12,9 @@ import torch
 
 from pointcloud.datasets.nuscenes_index import NuScenesIndex
 from pointcloud.datasets.nuscenes_poses import invert
+from pointcloud.datasets.raw_sweep import read_rows
 from pointcloud.datasets.scenes import Scene, annotated, fingerprint_of
 from pointcloud.sweeps import Sweep, accumulate
-from vol3d.errors import DataError
 from vol3d.geometry.conventions import NuscenesBoxes, boxes_from_nuscenes
 from vol3d.scans.points import PointCloud
 
@@ -48,8 +48,7 @@ CLASS_OF_CATEGORY = {
     "human.pedestrian.police_officer": "pedestrian",
 }
 """Categories that no class has (animals, strollers, wheelchairs, bicycle racks ...) are not detected."""
-COLUMNS, RING = 5, 4  # x y z intensity ring
-FARTHEST_M = 1e6  # larger numbers are not measured, and would not stay finite when they are moved
+RING = 4  # column of a sweep
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,14 +181,5 @@ def read_sweep(path: Path) -> np.ndarray:
     Raises:
         DataError: missing, or its size fits no five columns.
     """
-    try:
-        size = path.stat().st_size
-        if size % (4 * COLUMNS):
-            wanted = f"a multiple of {4 * COLUMNS}: float32 x y z intensity ring"
-            raise DataError("the sweep is cut", where=path, got=f"{size} bytes", wanted=wanted, do="Copy it again.")
-        points = np.fromfile(path, "<f4").reshape(-1, COLUMNS)
-    except OSError as error:
-        do = "Unpack its archive, or set data.sweeps to 1 for keyframes only."
-        raise DataError(f"cannot read a sweep ({error.strerror})", where=path, do=do) from error
-    measured = np.abs(points) <= FARTHEST_M
-    return points if measured.all() else points[measured.all(axis=1)]
+    do = "Unpack its archive, or set data.sweeps to 1 for keyframes only."
+    return read_rows(path, "x y z intensity ring", "the sweep is cut", "cannot read a sweep", do)

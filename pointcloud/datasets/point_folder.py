@@ -22,7 +22,6 @@ nothing for the old ones. Clouds without an entry have no labels: they can be pr
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ import numpy as np
 from pydantic import Field, StrictFloat, StrictInt, ValidationError
 
 from pointcloud.datasets.prepared import is_prepared, prepared_split
-from pointcloud.datasets.scenes import Scene, SceneSplit, annotated, fingerprint_of
+from pointcloud.datasets.scenes import Scene, SceneSplit, annotated, chance_of, fingerprint_of
 from vol3d.datasets.fault import ABSENT, Fault, fault_of, listed
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
@@ -168,16 +167,11 @@ def _validating(listing: Listing, path: Path) -> set[str]:
         share = float(listing.validation)
         if not 0 <= share < 1:
             raise DataError("validation is no fraction", where=path, got=share, wanted="0 to 1, or a list of scenes")
-        return {file for file in listing.scenes if _chance(file) < share}
+        return {file for file in listing.scenes if chance_of(file) < share}
     unknown = [file for file in listing.validation if file not in listing.scenes]
     if unknown:
         raise DataError("validation names scenes without an entry", where=path, got=listed(unknown))
     return set(listing.validation)
-
-
-def _chance(file: str) -> float:
-    """A number in [0, 1) that depends on the name alone."""
-    return int.from_bytes(hashlib.sha256(file.encode()).digest()[:8], "big") / 2.0**64
 
 
 def _name(file: str) -> str:

@@ -1,0 +1,36 @@
+"""LiDAR points as nuScenes and KITTI store them: rows of little-endian float32 and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from vol3d.errors import DataError
+
+FARTHEST_M = 1e6  # larger numbers are not measured, and would not stay finite when they are moved
+
+
+def read_rows(path: Path, columns: str, cut: str, unread: str, do: str | None = None) -> np.ndarray:
+    """Points (N, columns) float32; those not finite or beyond measure are left out.
+
+    Args:
+        path: of the file.
+        columns: names, with spaces between.
+        cut, unread: what is said of a file that ends within a row, and of one that cannot be read.
+        do: what is proposed for the latter.
+
+    Raises:
+        DataError: missing, or its size fits no such rows.
+    """
+    width = len(columns.split())
+    try:
+        size = path.stat().st_size
+        if size % (4 * width):
+            wanted = f"a multiple of {4 * width}: float32 {columns}"
+            raise DataError(cut, where=path, got=f"{size} bytes", wanted=wanted, do="Copy it again.")
+        points = np.fromfile(path, "<f4").reshape(-1, width)
+    except OSError as error:
+        raise DataError(f"{unread} ({error.strerror})", where=path, do=do) from error
+    measured = np.abs(points) <= FARTHEST_M
+    return points if measured.all() else points[measured.all(axis=1)]
