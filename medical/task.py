@@ -39,10 +39,11 @@ from medical.segmenter import Segmenter
 from medical.training_set import WindowSamples, map_prepared, prepare_in_memory
 from medical.window import WindowSettings
 from vol3d.engine.settings import RunSettings, Settings
-from vol3d.engine.task import Evaluation, Progress, Samples, Task
+from vol3d.engine.task import Evaluation, Samples, Task
 from vol3d.errors import DataError, UsageError
 from vol3d.scans import find_scans, read_volume, scan_stem, write_segmentation
 from vol3d.scans.volume import Segmentation, Volume
+from vol3d.terminal import Progress
 
 Model = UnetrSettings | UnetSettings | AttentionUnetSettings | DynUnetSettings | SwinUnetrSettings | SegResNetSettings
 
@@ -115,7 +116,7 @@ class SegmentationTask(Task):
         network = settings.model.build(len(self.channel_names), self.classes.outputs, settings.window.size)
         return Segmenter(network, settings.loss, self.classes.regions is not None)
 
-    def samples(self) -> Samples:
+    def samples(self, progress: Progress | None = None) -> Samples:
         """Windows of the training cases, prepared in memory or mapped from disk."""
         settings, cases = self.settings, self.split.require().train
         if settings.prepared is None:

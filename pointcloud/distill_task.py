@@ -31,8 +31,9 @@ from pointcloud.lidar_task import LidarSettings, LidarTask
 from pointcloud.task import DetectionSettings, DetectionTask
 from vol3d import checkpoint
 from vol3d.engine.settings import RunSettings
-from vol3d.engine.task import Evaluation, Progress, Samples, Task
+from vol3d.engine.task import Evaluation, Samples, Task
 from vol3d.errors import CheckpointError, UsageError
+from vol3d.terminal import Progress
 
 
 class LessonSettings(DistillSettings):
@@ -157,9 +158,9 @@ class DistillTask(Task):
         task = self.student.with_settings(own.model_copy(update=seen))
         return task if self.few is None else task.overfit(self.few)
 
-    def samples(self) -> Samples:
+    def samples(self, progress: Progress | None = None) -> Samples:
         """The student's training scenes, in both views."""
-        return TwoViews(self.dense.samples(), self.views)
+        return TwoViews(self.dense.samples(progress), self.views)
 
     def evaluate(
         self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False

@@ -14,10 +14,11 @@ from pointcloud.evaluate import evaluate_scenes
 from pointcloud.evaluate_kitti import KittiScored, evaluate_kitti
 from pointcloud.evaluate_nuscenes import NuscenesFrame, evaluate_nuscenes
 from pointcloud.pictures import ScoredScene
-from vol3d.engine.task import Evaluation, Progress
+from vol3d.engine.task import Evaluation
 from vol3d.errors import DataError, UsageError
 from vol3d.scans.detections import Detections
 from vol3d.scans.points import PointCloud
+from vol3d.terminal import Progress
 from vol3d.view.top_view import STREET
 
 Detect = Callable[[PointCloud], Detections]

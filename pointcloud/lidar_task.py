@@ -30,13 +30,13 @@ from pointcloud.object_noise import ObjectNoiseSettings
 from pointcloud.start_from import StartSettings, take_over
 from pointcloud.test_time import SAME_OBJECT_IOU, Flips, check_symmetric, detect_flipped, join
 from pointcloud.training_set import to_network
-from vol3d.cli import console
 from vol3d.engine.settings import RunSettings, Settings
-from vol3d.engine.task import Evaluation, Progress, Samples
+from vol3d.engine.task import Evaluation, Samples
 from vol3d.errors import UsageError
 from vol3d.files import explain
 from vol3d.scans.detections import Detections
 from vol3d.scans.points import PointCloud
+from vol3d.terminal import Progress
 
 Model = PointPillarsSettings | SecondDetectorSettings | VoxelNetSettings | CenterPointSettings | ObjectDgcnnSettings
 Data = NuScenesSettings | KittiSettings | PointFolderSettings
@@ -83,13 +83,12 @@ class LidarTask(CloudTask):
             take_over(model, self.settings.start_from)
         return model
 
-    def samples(self) -> Samples:
+    def samples(self, progress: Progress | None = None) -> Samples:
         """The training scenes."""
         settings, model = self.settings, self.settings.model
         scenes, bank = self.split.require().train, None
         if settings.paste is not None:
-            with console.progress("objects to paste, scene") as report:
-                bank = object_bank(scenes, model.features, self.class_names, settings.paste, report)
+            bank = object_bank(scenes, model.features, self.class_names, settings.paste, progress)
         return LidarSamples(
             scenes,
             model.features,

@@ -23,10 +23,10 @@ from pointcloud.features import Feature, width
 from pointcloud.object_file import CutObject, ObjectBank, write_objects
 from pointcloud.training_set import to_points
 from vol3d.engine.settings import Settings
-from vol3d.engine.task import Progress
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.files import FolderBusyError, lock, sweep
 from vol3d.geometry import box_of_points, points_in_boxes
+from vol3d.terminal import Progress
 
 Count = Annotated[int, Field(ge=0)]
 FORMAT = 1
@@ -85,6 +85,8 @@ def object_bank(
                     objects = cut_all(scenes, features, list(counts), settings.min_points, progress)
                     write_objects(path, objects, 3 + width(features))
         except FolderBusyError:
+            if progress:
+                progress(0, len(scenes), f"(another process works in {folder})")
             time.sleep(WAIT_S)
     return ObjectBank(path, counts)
 

@@ -26,9 +26,10 @@ from pointcloud.postprocess import FOR_PEOPLE, DetectionPostprocessSettings, pos
 from pointcloud.proposals import join
 from pointcloud.training_set import SceneSamples, to_network
 from vol3d.engine.settings import RunSettings
-from vol3d.engine.task import Evaluation, Progress, Samples
+from vol3d.engine.task import Evaluation, Samples
 from vol3d.scans.detections import Detections
 from vol3d.scans.points import PointCloud
+from vol3d.terminal import Progress
 
 Model = ThreeDetrSettings | ThreeDetrMaskedSettings | VoteNetSettings | BoxNetSettings
 Data = ScanNetSettings | SunRgbdSettings | PointFolderSettings
@@ -59,7 +60,7 @@ class DetectionTask(CloudTask):
     settings_type: ClassVar[type[RunSettings]] = DetectionSettings
     settings: DetectionSettings
 
-    def samples(self) -> Samples:
+    def samples(self, progress: Progress | None = None) -> Samples:
         """The training scenes."""
         settings = self.settings
         scenes = self.split.require().train

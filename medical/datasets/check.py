@@ -16,12 +16,13 @@ import numpy as np
 from medical.datasets.cases import UNUSED, Case, DataSplit
 from medical.datasets.pairs import channel_complaint, grid_complaint, label_complaint, label_counts, read_image
 from vol3d.datasets.fault import Fault, fault_of, listed
-from vol3d.datasets.parallel import Progress, over_cases
+from vol3d.datasets.parallel import over_cases
 from vol3d.errors import Vol3dError
 from vol3d.scans.gzipped import open_checked
 from vol3d.scans.nifti_header import read_header
 from vol3d.scans.read import read_labels
 from vol3d.scans.volume import Volume
+from vol3d.terminal import Progress
 
 WILD = 3.0  # a spacing this many times above or below the median deserves a look (nnU-Net's anisotropy threshold)
 

@@ -28,11 +28,12 @@ from medical.preprocess import PreprocessSettings, prepare_labels
 from medical.preprocess import prepare as prepare_image
 from vol3d.datasets.fault import listed
 from vol3d.datasets.index import refuse_other
-from vol3d.datasets.parallel import Progress, over_cases
+from vol3d.datasets.parallel import over_cases
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.files import atomic, lock, read_json, sha256, sweep, write_json
 from vol3d.scans.gzipped import open_checked
 from vol3d.scans.nifti_header import read_header
+from vol3d.terminal import Progress
 
 
 def prepare(

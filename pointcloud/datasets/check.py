@@ -12,7 +12,8 @@ from pointcloud.datasets.known_sizes import known_size
 from pointcloud.datasets.readings import judge_readings
 from pointcloud.datasets.scenes import SceneSplit
 from vol3d.datasets.fault import ABSENT, Fault, listed
-from vol3d.datasets.parallel import Progress, over_cases
+from vol3d.datasets.parallel import over_cases
+from vol3d.terminal import Progress
 
 ENOUGH_BOXES = 10  # fewer say nothing about units
 OFF = 1.6  # sizes that differ more from what objects of the class measure deserve a look

@@ -13,9 +13,10 @@ from pointcloud.datasets.prepared import FORMAT, INDEX, PARTS, POINTS, SCENES, P
 from pointcloud.datasets.scenes import HasExtras, Scene, SceneReader, SceneSplit
 from vol3d.datasets.fault import listed, refuse_errors
 from vol3d.datasets.index import refuse_other
-from vol3d.datasets.parallel import Progress, over_cases
+from vol3d.datasets.parallel import over_cases
 from vol3d.errors import DataError, Vol3dError
 from vol3d.files import atomic, explain, lock, read_json, sweep, write_json
+from vol3d.terminal import Progress
 
 
 def prepare(split: SceneSplit, out: Path, workers: int | None = None, progress: Progress | None = None) -> SceneSplit:

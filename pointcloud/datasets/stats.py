@@ -10,9 +10,10 @@ import numpy as np
 from pointcloud.datasets.findings import Findings, inspect
 from pointcloud.datasets.known_sizes import known_size
 from pointcloud.datasets.scenes import SceneSplit
-from vol3d.datasets.parallel import Progress, over_cases
+from vol3d.datasets.parallel import over_cases
 from vol3d.datasets.tables import Table, flatten
 from vol3d.errors import DataError
+from vol3d.terminal import Progress
 
 
 def stats(split: SceneSplit, workers: int | None = None, progress: Progress | None = None) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from pointcloud.datasets.nuscenes import NuScenesSplit
 from pointcloud.datasets.prepare import prepare as write_scenes
 from pointcloud.datasets.scenes import SceneSplit
 from pointcloud.datasets.stats import stats, tables
-from vol3d.datasets.parallel import Progress
 from vol3d.errors import UsageError
+from vol3d.terminal import Progress
 
 __all__ = ["check", "prepare", "stats", "tables"]
 

@@ -16,9 +16,10 @@ from pathlib import Path
 from pointcloud.generate.drives_make import DriveNumber, make_drive
 from pointcloud.generate.drives_tables import MAP, VERSION, write_tables
 from pointcloud.generate.folders import check_numbers, make_folders, own_folder
-from vol3d.datasets.parallel import Progress, over_cases
+from vol3d.datasets.parallel import over_cases
 from vol3d.errors import UsageError
 from vol3d.files import explain, read_json, write_json
+from vol3d.terminal import Progress
 
 MOST = 1000
 VALIDATION_EVERY = 5

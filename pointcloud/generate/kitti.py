@@ -25,8 +25,9 @@ from pointcloud.generate.folders import check_numbers, make_folders, own_folder
 from pointcloud.generate.kitti_make import FrameNumber, make_frame
 from pointcloud.generate.kitti_picture import draw_picture
 from pointcloud.generate.kitti_rig import IMAGE_SIZE, calibration, calibration_text
-from vol3d.datasets.parallel import Progress, over_cases
+from vol3d.datasets.parallel import over_cases
 from vol3d.files import atomic, sweep, write_bytes, write_text
+from vol3d.terminal import Progress
 
 MOST = 100_000
 VALIDATION_EVERY, TEST_EVERY = 5, 10

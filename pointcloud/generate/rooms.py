@@ -30,8 +30,9 @@ from pointcloud.generate.scannet_files import (
     write_mesh,
     write_segments,
 )
-from vol3d.datasets.parallel import Progress, over_cases
+from vol3d.datasets.parallel import over_cases
 from vol3d.errors import UsageError
+from vol3d.terminal import Progress
 
 SPACING = 0.035  # metres: 25,000 to 80,000 vertices a room
 FINEST, COARSEST = 0.01, 0.2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from pointcloud.object_file import CutObject, ObjectBank, write_objects
 from tests.pointcloud.datasets.nuscenes_maker import write_small_nuscenes
 from tests.pointcloud.lidar_scenes import CLASSES, LidarReader, lidar_scene, members
 from vol3d.errors import DataError, UsageError
+from vol3d.files import lock
 
 FEATURES = ("intensity", "time")
 COUNTS = {"car": 3, "pedestrian": 2}
@@ -110,6 +112,19 @@ def test_processes_that_begin_together_cut_out_once(tmp_path):
     for worker in workers:
         worker.start()
     assert sorted(reads.get(timeout=60) for _ in workers) == [(0, 5), (0, 5), (1, 5)]
+
+
+def test_who_waits_for_another_process_says_so(tmp_path):
+    told = []
+    with ExitStack() as other:
+        other.enter_context(lock(tmp_path))
+
+        def report(done, total, name):
+            told.append(name)
+            other.close()
+
+        object_bank([LidarReader(1)], FEATURES, CLASSES, PasteSettings(counts=COUNTS, cache=tmp_path), report)
+    assert told == [f"(another process works in {tmp_path})", "frame1"]
 
 
 def _build(folder, reads):

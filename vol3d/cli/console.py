@@ -1,35 +1,17 @@
-"""What the verbs print: tables and results on stdout, progress and remarks on stderr, plain text where nobody looks."""
+"""What the verbs print on stdout: tables, and results as JSON."""
 
 from __future__ import annotations
 
 import json
 import math
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from vol3d.terminal import console
+
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
-
-_PIPE_WIDTH = 160
-_LINE_EVERY_S = 10.0
-
-
-def console(error: bool = False) -> Console:
-    """A console that takes every character as it is: no markup, no emoji, no colour in a pipe."""
-    from rich.console import Console
-
-    stream = sys.stderr if error else sys.stdout
-    width = None if stream.isatty() else _PIPE_WIDTH
-    return Console(file=stream, markup=False, highlight=False, emoji=False, width=width)
-
-
-def say(line: str) -> None:
-    """A remark for a person, on stderr, so that stdout stays a result."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def print_json(content: Any) -> None:
@@ -86,29 +68,3 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) < 10 else f"{value:.1f}"
     return str(value)
-
-
-@contextmanager
-def progress(title: str) -> Iterator[Callable[[int, int, str], None]]:
-    """Yields `report(done, total, name)`: a bar with the time left on a terminal, a line now and then in a pipe."""
-    if not sys.stderr.isatty():
-        yield _lines(title)
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(error=True), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total, name: bar.update(task, completed=done, total=total, description=f"{title} {name}")
-
-
-def _lines(title: str) -> Callable[[int, int, str], None]:
-    last = time.monotonic()
-
-    def report(done: int, total: int, name: str) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _LINE_EVERY_S:
-            last = time.monotonic()
-            say(f"{title} {done}/{total} {name}")
-
-    return report

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from vol3d.cli.console import cell, print_table, progress, say
+from vol3d.cli.console import cell, print_table
 from vol3d.cli.demo_steps import draw_boxes, predict_scans, score_scenes
 from vol3d.cli.options import make_folder
+from vol3d.terminal import progress, say
 
 if TYPE_CHECKING:
     from pointcloud.datasets.scenes import Scene

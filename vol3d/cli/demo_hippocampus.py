@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vol3d.cli.console import cell, print_table, say
+from vol3d.cli.console import cell, print_table
 from vol3d.cli.demo_steps import predict_scans
 from vol3d.cli.options import make_folder
 from vol3d.errors import Vol3dError
+from vol3d.terminal import say
 
 if TYPE_CHECKING:
     from medical.datasets.cases import Case

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vol3d.cli.console import cell, print_table, progress, say
+from vol3d.cli.console import cell, print_table
 from vol3d.cli.demo_steps import draw_boxes, predict_scans, score_scenes
 from vol3d.cli.options import make_folder
+from vol3d.terminal import progress, say
 
 MODEL = "3detr-rooms"
 SEED = 2026  # the model was trained on rooms of seed 0

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vol3d.cli.console import progress
 from vol3d.errors import Vol3dError
+from vol3d.terminal import progress
 
 if TYPE_CHECKING:
     from vol3d.checkpoint import Loaded

@@ -9,50 +9,55 @@ import typer
 
 from vol3d import catalog
 from vol3d.cli import names
-from vol3d.cli.console import cell, print_first_columns, print_json, progress, say
+from vol3d.cli.console import cell, print_first_columns, print_json
 from vol3d.cli.options import Checkpoint, Device, Json, make_folder, pick_device
 from vol3d.errors import UsageError
+from vol3d.terminal import progress, say
 
 if TYPE_CHECKING:
     from vol3d.engine.settings import Settings
     from vol3d.engine.task import Evaluation, Task
 
 Part = Literal["validation", "train", "all"]
+Root = Annotated[Path, typer.Option("--data", help="The data set's folder.", metavar="ROOT")]
+Layout = Annotated[
+    str | None,
+    typer.Option(
+        help="How ROOT is laid out.  Default: as the data it was trained on.",
+        autocompletion=names.datasets,
+        metavar="NAME",
+    ),
+]
+PartName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PART",
+        help="validation, train or all labelled cases.  Default: validation with --fold, on the data "
+        "that it was trained on, or where the data set itself names validation cases; else all.",
+    ),
+]
+Submission = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="Also write what the benchmark takes: a JSON file of nuScenes, KITTI's folder of texts.",
+    ),
+]
 _LONG = 100  # what is longer gets a line of its own
 
 
 def evaluate(
     checkpoint: Checkpoint,
-    data: Annotated[Path, typer.Option("--data", help="The data set's folder.", metavar="ROOT")],
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help="How ROOT is laid out.  Default: as the data it was trained on.",
-            autocompletion=names.datasets,
-            metavar="NAME",
-        ),
-    ] = None,
+    data: Root,
+    dataset: Layout = None,
     fold: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Score the validation cases of this fold.")
     ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PART",
-            help="validation, train or all labelled cases.  Default: validation with --fold, on the data "
-            "that it was trained on, or where the data set itself names validation cases; else all.",
-        ),
-    ] = None,
+    split: PartName = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write evaluation, cases, pictures and report here.")
     ] = None,
-    submission: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH",
-            help="Also write what the benchmark takes: a JSON file of nuScenes, KITTI's folder of texts.",
-        ),
-    ] = None,
+    submission: Submission = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:

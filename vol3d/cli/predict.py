@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vol3d.cli.console import print_json, print_table, progress, say
+from vol3d.cli.console import print_json, print_table
 from vol3d.cli.options import Checkpoint, Device, Json, make_folder, pick_device
 from vol3d.errors import UsageError, Vol3dError
+from vol3d.terminal import progress, say
 
 if TYPE_CHECKING:
     import torch
@@ -22,48 +23,55 @@ if TYPE_CHECKING:
 
 SOME_FAILED, ALL_FAILED = 3, 1
 _NUMBER = re.compile(r"\d+(\.\d+)?")
+Inputs = Annotated[
+    list[str],
+    typer.Argument(help="Scans: volumes, DICOM series, point clouds; files, folders, globs.", metavar="INPUT..."),
+]
+Mirror = Annotated[
+    str | None,
+    typer.Option(
+        metavar="AXES",
+        help="Volumes: average over mirrored axes, none or some of i, j, k as in 'ij'.  Default: the model's own.",
+    ),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(metavar="NAMES", help="Points: what the columns of a file are, as in x,y,z,intensity,ring."),
+]
+Up = Annotated[
+    str | None,
+    typer.Option(metavar="AXIS", help="Points: the axis that points up, as in y or -z.  Default: found, and told."),
+]
+Units = Annotated[
+    str | None, typer.Option(metavar="UNIT", help="Points: m, cm, mm, ft or in.  Default: found, and told.")
+]
+Align = Annotated[
+    bool | None,
+    typer.Option(
+        "--align/--no-align",
+        help="Points: show a model of axis-aligned boxes the room with its walls along the axes.  Default: yes.",
+    ),
+]
+Score = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, metavar="S", help="Points: write boxes of this score and more.  Default: 0.3."),
+]
 
 
 def predict(
     checkpoint: Checkpoint,
-    inputs: Annotated[
-        list[str],
-        typer.Argument(help="Scans: volumes, DICOM series, point clouds; files, folders, globs.", metavar="INPUT..."),
-    ],
+    inputs: Inputs,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.", metavar="OUT")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Predict again what is there already.")] = False,
     dicom_seg: Annotated[
         bool, typer.Option("--dicom-seg", help="Also write DICOM-SEG beside the mask of each DICOM series.")
     ] = False,
-    mirror: Annotated[
-        str | None,
-        typer.Option(
-            metavar="AXES",
-            help="Volumes: average over mirrored axes, none or some of i, j, k as in 'ij'.  Default: the model's own.",
-        ),
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(metavar="NAMES", help="Points: what the columns of a file are, as in x,y,z,intensity,ring."),
-    ] = None,
-    up: Annotated[
-        str | None,
-        typer.Option(metavar="AXIS", help="Points: the axis that points up, as in y or -z.  Default: found, and told."),
-    ] = None,
-    units: Annotated[
-        str | None, typer.Option(metavar="UNIT", help="Points: m, cm, mm, ft or in.  Default: found, and told.")
-    ] = None,
-    align: Annotated[
-        bool | None,
-        typer.Option(
-            "--align/--no-align",
-            help="Points: show a model of axis-aligned boxes the room with its walls along the axes.  Default: yes.",
-        ),
-    ] = None,
-    score: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, metavar="S", help="Points: write boxes of this score and more.  Default: 0.3."),
-    ] = None,
+    mirror: Mirror = None,
+    columns: Columns = None,
+    up: Up = None,
+    units: Units = None,
+    align: Align = None,
+    score: Score = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:

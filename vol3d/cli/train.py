@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vol3d.cli import names
-from vol3d.cli.console import cell, print_table, say
+from vol3d.cli.console import cell, print_table
 from vol3d.cli.options import Device
 from vol3d.errors import UsageError
+from vol3d.terminal import say
 
 if TYPE_CHECKING:
     from vol3d.engine.repeat import Spread

@@ -7,41 +7,43 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vol3d.cli.console import say
 from vol3d.errors import UsageError, Vol3dError
+from vol3d.terminal import say
 
 if TYPE_CHECKING:
     from vol3d.view.scene import Camera, Opening, ViewScene
 
+Files = Annotated[
+    list[str],
+    typer.Argument(help="Clouds and the JSON of their boxes, or a volume and its masks.", metavar="FILE..."),
+]
+Png = Annotated[Path | None, typer.Option(metavar="OUT.png", help="Write a picture; needs no display, GPU or Open3D.")]
+Window = Annotated[bool, typer.Option("--window", help="Open3D's window.  Default: where there is a display.")]
+Page = Annotated[
+    bool, typer.Option("--page", help="A page of the browser, on 127.0.0.1 only.  Default: without a display.")
+]
+Color = Annotated[str | None, typer.Option(metavar="BY", help="Points by rgb, class, height, intensity or flat.")]
+Classes = Annotated[
+    str | None, typer.Option(metavar="NAMES", help="Show only these, as in chair,table; boxes and organs.")
+]
+Eye = Annotated[
+    str | None,
+    typer.Option(
+        metavar="AZ,EL[,ZOOM]",
+        help="Where the eye stands: degrees from +x and above the horizon, as in 45,30.  Default: looked for.",
+    ),
+]
+
 
 def view(
-    files: Annotated[
-        list[str],
-        typer.Argument(help="Clouds and the JSON of their boxes, or a volume and its masks.", metavar="FILE..."),
-    ],
-    png: Annotated[
-        Path | None, typer.Option(metavar="OUT.png", help="Write a picture; needs no display, GPU or Open3D.")
-    ] = None,
-    window: Annotated[
-        bool, typer.Option("--window", help="Open3D's window.  Default: where there is a display.")
-    ] = False,
-    page: Annotated[
-        bool, typer.Option("--page", help="A page of the browser, on 127.0.0.1 only.  Default: without a display.")
-    ] = False,
-    color: Annotated[
-        str | None, typer.Option(metavar="BY", help="Points by rgb, class, height, intensity or flat.")
-    ] = None,
+    files: Files,
+    png: Png = None,
+    window: Window = False,
+    page: Page = False,
+    color: Color = None,
     score: Annotated[float, typer.Option(min=0, max=1, metavar="S", help="Show boxes of this score and more.")] = 0.3,
-    classes: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Show only these, as in chair,table; boxes and organs.")
-    ] = None,
-    camera: Annotated[
-        str | None,
-        typer.Option(
-            metavar="AZ,EL[,ZOOM]",
-            help="Where the eye stands: degrees from +x and above the horizon, as in 45,30.  Default: looked for.",
-        ),
-    ] = None,
+    classes: Classes = None,
+    camera: Eye = None,
     size: Annotated[str, typer.Option(metavar="WxH", help="Pixels of the picture or window.")] = "1280x800",
     port: Annotated[int | None, typer.Option(metavar="N", help="Port of the page.  Default: a free one.")] = None,
     columns: Annotated[

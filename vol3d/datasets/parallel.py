@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from vol3d.datasets.fault import listed
 from vol3d.errors import Vol3dError
+from vol3d.terminal import Progress
 
 
 class Named(Protocol):
@@ -25,8 +26,6 @@ class Named(Protocol):
 
 Case = TypeVar("Case", bound=Named)
 Result = TypeVar("Result")
-Progress = Callable[[int, int, str], None]
-"""Called as `progress(done, total, name_of_the_case)`."""
 
 
 def over_cases(

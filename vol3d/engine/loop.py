@@ -18,7 +18,7 @@ from vol3d.engine import results, resume
 from vol3d.engine.distributed import Processes, processes
 from vol3d.engine.learner import Learner, StepResult, fresh_model
 from vol3d.engine.log import Log
-from vol3d.engine.order import Loader, Plan
+from vol3d.engine.order import Loader, Plan, open_samples
 from vol3d.engine.rehearse import rehearse
 from vol3d.engine.stop import Stopped, StopRequest
 from vol3d.engine.task import Evaluation, Task
@@ -99,9 +99,7 @@ class _Run:
     def __init__(self, task: Task, folder: Path, group: Processes, point: resume.Point, about: dict[str, Any]) -> None:
         self.task, self.folder, self.group, self.point = task, folder, group, point
         self.settings = task.settings.train
-        self.samples = task.samples()
-        if not len(self.samples):
-            raise UsageError("the training split is empty", where="data")
+        self.samples = open_samples(task, told=group.is_main)
         s = self.settings
         self.plan = Plan(len(self.samples), s.batch, s.accumulate, group.count, s.seed)
         self.total = s.epochs * self.plan.steps
@@ -212,7 +210,7 @@ class _Run:
 
     def _keep(self, model: nn.Module, evaluation: Evaluation, log: Log) -> None:
         point, score = self.point, float(evaluation.score)
-        better = point.best is None or math.isnan(point.best) or score > point.best
+        better = point.best is None or math.isnan(point.best) or score >= point.best  # of equals the longest trained
         if better:
             point.best, point.best_step = score, point.step
             checkpoint.save_best(self.folder, model, self.task, evaluation, point.step)

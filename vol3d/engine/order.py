@@ -19,13 +19,27 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vol3d.engine.stop import ignore_in_worker
-from vol3d.engine.task import Batch, Samples
-from vol3d.errors import DataError, Vol3dError
+from vol3d.engine.task import Batch, Samples, Task
+from vol3d.errors import DataError, UsageError, Vol3dError
+from vol3d.terminal import progress
 
 WORKER_TIMEOUT_S = 1800.0
 POLL_S = 2.0
 Item = tuple[int, int]
 """(epoch, index) of a sample."""
+
+
+def open_samples(task: Task, told: bool) -> Samples:
+    """The training split of a task; with `told`, a person sees what comes before the first sample.
+
+    Raises:
+        UsageError: it is empty.
+    """
+    with progress("preparing") as report:
+        samples = task.samples(report if told else None)
+    if not len(samples):
+        raise UsageError("the training split is empty", where="data")
+    return samples
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from vol3d import checkpoint
 from vol3d.engine import resume
 from vol3d.engine.distributed import Processes
 from vol3d.engine.learner import Learner, fresh_model
-from vol3d.engine.order import Loader, Plan
+from vol3d.engine.order import Loader, Plan, open_samples
 from vol3d.engine.task import Batch, Evaluation, Task
-from vol3d.errors import UsageError, Vol3dError
+from vol3d.errors import Vol3dError
 
 _STEPS = 2  # the first one also warms up, the second one is timed
 
@@ -31,9 +31,7 @@ def rehearse(task: Task, group: Processes) -> Evaluation:
         Vol3dError: whatever the run would have stopped at.
     """
     settings = task.settings.train
-    samples = task.samples()
-    if not len(samples):
-        raise UsageError("the training split is empty", where="data")
+    samples = open_samples(task, told=group.is_main)
     plan = Plan(len(samples), settings.batch, settings.accumulate, group.count, settings.seed)
     learner = Learner(task, group)
     loader = Loader(samples, plan, group.rank, 0, _STEPS, workers=0)

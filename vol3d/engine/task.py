@@ -6,7 +6,7 @@ A task joins a model, a data set and a metric. It is built from a validated conf
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -17,9 +17,7 @@ from torch import Tensor, nn
 
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.errors import CheckpointError, UsageError
-
-Progress = Callable[[int, int, str], None]
-"""Called as `progress(done, total, name_of_the_case)`."""
+from vol3d.terminal import Progress
 
 
 @dataclass(frozen=True)
@@ -133,8 +131,8 @@ class Task(ABC):
         return model
 
     @abstractmethod
-    def samples(self) -> Samples:
-        """The training split."""
+    def samples(self, progress: Progress | None = None) -> Samples:
+        """The training split; `progress` is told of work that comes before the first sample."""
 
     @abstractmethod
     def evaluate(

@@ -15,6 +15,7 @@ _TENS = np.array([10.0**power for power in range(309)])
 
 @njit(cache=True)
 def is_separator(byte):
+    """Whether it stands between two words."""
     return byte == 32 or byte == 9 or byte == 13 or byte == 44 or byte == 59 or byte == 34  # space tab CR , ; "
 
 

@@ -10,6 +10,7 @@ PADDING = 4  # keys behind the last, so that a walk need not ask where the list 
 
 @njit(nogil=True, cache=True, boundscheck=False)
 def first_not_below(keys, wanted):  # type: ignore[no-untyped-def]
+    """The first place of the ascending `keys` whose key is `wanted` or larger; their number, if none is."""
     low, high = 0, len(keys)
     while low < high:
         middle = (low + high) >> 1

@@ -57,6 +57,13 @@ def test_without_a_score_the_last_weights_are_kept_and_none_is_called_best(
     assert said.count("nothing annotated, no score; the last weights are kept") == 2 and "best so far" not in said
 
 
+def test_of_equal_scores_the_longest_trained_weights_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = toy(tmp_path)
+    monkeypatch.setattr(type(task), "evaluate", lambda *given, **more: Evaluation(1.0, "mean_margin", {}))
+    train(task, tmp_path / "run", device="cpu")
+    assert checkpoint.load(tmp_path / "run").info[0]["step"] == 20
+
+
 def test_a_long_run_has_about_a_thousand_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from vol3d.engine import loop
 

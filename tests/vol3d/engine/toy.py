@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from vol3d import catalog
 from vol3d.config import load_task
 from vol3d.engine.settings import RunSettings, Settings
-from vol3d.engine.task import Batch, Evaluation, Progress, Samples, Task
+from vol3d.engine.task import Batch, Evaluation, Samples, Task
 from vol3d.errors import DataError, Vol3dError
 from vol3d.files import write_text
+from vol3d.terminal import Progress
 
 CONFIG = """
 model: {name: toy}
@@ -128,7 +129,7 @@ class ToyTask(Task):
     def model(self) -> nn.Module:
         return ToyModel(self.settings.model, len(self.class_names))
 
-    def samples(self) -> Samples:
+    def samples(self, progress: Progress | None = None) -> Samples:
         return ToySamples(self.settings.data)
 
     def evaluate(
