@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 
 from medical.datasets.msd import MsdSettings
-from vol3d import catalog
-from vol3d.checkpoint import save_best
+from tests.vol3d.untrained import save_untrained
 from vol3d.cli import demo_hippocampus as demo
 from vol3d.cli.main import main
 from vol3d.config import load_task
-from vol3d.engine.task import Evaluation
 from vol3d.scans.read import read_labels, read_volume
 
 CLASSES = ("background", "Anterior", "Posterior")
@@ -42,9 +40,7 @@ def untrained(tmp_path: Path) -> str:
     task = load_task(
         "unetr_hippocampus_small", [f"data.root={SAMPLES}", "data.fold=all", "window.mirror_axes=[]", *SMALL]
     )
-    (tmp_path / "run").mkdir()
-    save_best(tmp_path / "run", task.model(), task, Evaluation(0.5, "mean_dice", {}), 1)
-    return str(tmp_path / "run")
+    return save_untrained(tmp_path / "run", task)
 
 
 def test_with_an_untrained_network(untrained: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
@@ -53,7 +49,6 @@ def test_with_an_untrained_network(untrained: str, tmp_path: Path, monkeypatch: 
     check_results(tmp_path / "out" / "hippocampus", capsys.readouterr().out)
 
 
-@pytest.mark.skipif(demo.MODEL not in catalog.shipped(), reason=f"the model {demo.MODEL} is not shipped yet")
 def test_with_the_shipped_network(tmp_path: Path, capsys):
     assert main(["demo", "-o", str(tmp_path / "out"), "--cases", "2", "--only", "hippocampus"]) == 0
     said = capsys.readouterr().out

@@ -7,12 +7,10 @@ from pathlib import Path
 import pytest
 
 from pointcloud.datasets.scannet import CLASS_NAMES
-from vol3d import catalog
-from vol3d.checkpoint import save_best
+from tests.vol3d.untrained import save_untrained
 from vol3d.cli import demo_rooms as demo
 from vol3d.cli.main import main
 from vol3d.config import load_task
-from vol3d.engine.task import Evaluation
 from vol3d.scans.read_detections import read_detections
 
 SMALL = [
@@ -38,9 +36,7 @@ def untrained(tmp_path: Path) -> str:
     """A run's folder with a very small network that knows nothing."""
     task = load_task("3detr_rooms_small", [f"data.root={tmp_path}", *SMALL])
     task = type(task)(task.settings.model_copy(update={"class_names": CLASS_NAMES}))
-    (tmp_path / "run").mkdir()
-    save_best(tmp_path / "run", task.model(), task, Evaluation(0.5, "ap25", {}), 1)
-    return str(tmp_path / "run")
+    return save_untrained(tmp_path / "run", task)
 
 
 def test_with_an_untrained_network(untrained: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
@@ -49,7 +45,6 @@ def test_with_an_untrained_network(untrained: str, tmp_path: Path, monkeypatch: 
     check_results(tmp_path / "out" / "rooms", capsys.readouterr().out)
 
 
-@pytest.mark.skipif(demo.MODEL not in catalog.shipped(), reason=f"the model {demo.MODEL} is not shipped yet")
 def test_with_the_shipped_network(tmp_path: Path, capsys):
     assert main(["demo", "-o", str(tmp_path / "out"), "--cases", "2", "--only", "rooms"]) == 0
     said = capsys.readouterr().out

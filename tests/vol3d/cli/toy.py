@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from tests.vol3d.engine.toy import CONFIG, ToyTask
+from tests.vol3d.untrained import save_untrained
 from vol3d import catalog
-from vol3d.checkpoint import save_best
 from vol3d.config import make_task, read
 from vol3d.engine.task import Evaluation
 from vol3d.errors import CheckpointError, DataError
@@ -76,8 +76,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def save_run(folder: Path) -> None:
     """A checkpoint of the toy, untrained."""
-    folder.mkdir(parents=True)
     task = make_task(
         read(folder.parent / "toy.yaml" if (folder.parent / "toy.yaml").exists() else folder.parents[1] / "toy.yaml")
     )
-    save_best(folder, task.model(), task, Evaluation(0.5, "mean_dice", {}), 1)
+    save_untrained(folder, task)
