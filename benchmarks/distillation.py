@@ -92,17 +92,36 @@ def score_again(name: str, seed: int, out: Path) -> None:
         model = task.model()
         tensors, info = read_checkpoint(source / WEIGHTS)
         model.load_state_dict(tensors)
-        evaluation = task.evaluate(model.eval(), torch.device("cpu"), lambda done, total, name: None)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        evaluation = task.evaluate(model.to(device).eval(), device, lambda done, total, name: None)
         results.write(folder, evaluation, info["step"])
 
 
 def work(names: Sequence[str], seeds: int, size: Size, out: Path, further: Sequence[str]) -> None:
-    """Makes all runs that nobody else is making, in order; returns when all are there."""
+    """Makes all runs that nobody else is making, in order; returns when all are there and the tables are written.
+
+    Raises:
+        UsageError: the folder has the runs of another size or of other settings.
+    """
+    _check_same(out, size, further)
+    write_tables(out, seeds)
     waiting: list[Run] = [(name, seed) for seed in range(seeds) for name in names]
     while waiting := [run for run in waiting if not _is_done(run, out)]:
         if not any(_make(run, size, out, further) for run in waiting if _can_begin(run, out)):
             time.sleep(PAUSE_S)  # another process makes what is missing
         write_tables(out, seeds)
+
+
+def _check_same(out: Path, size: Size, further: Sequence[str]) -> None:
+    """The data may have moved, all else is as it was."""
+    path, words = out / "settings.json", sorted(word for word in further if not word.startswith("data.root="))
+    about = {"recipes": size.recipes, "settings": words}
+    if not path.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        files.write_json(path, about)
+    elif (known := files.read_json(path)) != about:
+        what = "the folder has the runs of other recipes or settings"
+        raise UsageError(what, where=path, got=about, wanted=known, do="Choose another folder with --out.")
 
 
 def _is_done(run: Run, out: Path) -> bool:
@@ -192,21 +211,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="settings of every row, train.epochs=1")
     parser.add_argument("--data", metavar="ROOT", help="the drives, or nuScenes")
-    parser.add_argument("--out", type=Path, default=Path("runs/tables"))
+    parser.add_argument("--out", type=Path, help="default: runs/tables, with --full runs/tables_full")
     parser.add_argument("--seeds", type=int, default=3, metavar="N")
     parser.add_argument("--only", nargs="+", default=[*ROWS], metavar="ROW", help="with those that they need")
     parser.add_argument("--full", action="store_true", help="the papers' recipes")
     parser.add_argument("--list", action="store_true", help="print the commands")
     chosen = parser.parse_intermixed_args()
     size, names = FULL if chosen.full else SMALL, with_needs(chosen.only)
+    out = chosen.out or Path("runs/tables_full" if chosen.full else "runs/tables")
     further = [*([f"data.root={chosen.data}"] if chosen.data else []), *chosen.words]
     if chosen.list:
-        print(*(command(name, 0, size, chosen.out, further) for name in names), sep="\n")
+        print(*(command(name, 0, size, out, further) for name in names), sep="\n")
         return
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    work(names, chosen.seeds, size, chosen.out, further)
-    print((chosen.out / "table.md").read_text("utf-8"))
+    work(names, chosen.seeds, size, out, further)
+    print((out / "table.md").read_text("utf-8"))
 
 
 if __name__ == "__main__":

@@ -30,10 +30,13 @@ class KeptAnswers:
         except OSError as error:
             files.explain(error, self.folder)
 
-    def read(self, names: Sequence[str]) -> list[Answer] | None:
-        """What was said of these samples, on the CPU; None if one of them was never asked about."""
-        paths = [self._path(name) for name in names]
-        return [read_weights(path) for path in paths] if all(path.is_file() for path in paths) else None
+    def knows(self, names: Sequence[str]) -> bool:
+        """Whether all these samples were asked about."""
+        return all(self._path(name).is_file() for name in names)
+
+    def read(self, names: Sequence[str]) -> list[Answer]:
+        """What was said of these samples, on the CPU."""
+        return [read_weights(self._path(name)) for name in names]
 
     def write(self, names: Sequence[str], answers: Sequence[Answer]) -> None:
         """Keeps what was said; what is there already stays, so that a run that goes on sees the same."""

@@ -29,7 +29,7 @@ class PseudoLabelSettings(Settings):
     """Which of the teacher's boxes are taken for annotated ones; `alpha: 0` puts them in the place of those."""
 
     least_score: float = Field(0.3, ge=0, le=1)
-    most: int = Field(50, ge=1, description="of a sample; no more than the student has queries")
+    most: int = Field(50, ge=1, description="of a sample, and no more than the student has queries")
 
 
 class Lesson(nn.Module, ABC):
@@ -74,6 +74,10 @@ class FeatureLesson(Lesson):
         if own.levels != other.levels:
             got, wanted = f"{own.levels} levels", f"{other.levels} as the teacher's"
             raise UsageError("feature pyramids that cannot be compared", where="model.neck", got=got, wanted=wanted)
+        ground, shown = (ground_of(model.settings) for model in (student, teacher))
+        if ground != shown:
+            what = "feature maps of different ground cannot be compared"
+            raise UsageError(what, where="model.voxels.point_range_m", got=ground, wanted=f"{shown} as the teacher's")
         same = own.width == other.width
         bridges = (nn.Identity() if same else nn.Conv2d(own.width, other.width, 1) for _ in range(own.levels))
         self.bridges = nn.ModuleList(bridges)
@@ -86,7 +90,7 @@ class FeatureLesson(Lesson):
 
     def terms(self, student: nn.Module, prediction: Any, answers: Sequence[Answer]) -> dict[str, Tensor]:
         """Mean squared difference, see `feature_loss`."""
-        own = [bridge(one) for bridge, one in zip(self.bridges, prediction.maps, strict=True)]
+        own = [bridge(one.float()) for bridge, one in zip(self.bridges, prediction.maps, strict=True)]
         other = [torch.stack([answer[f"map{level}"] for answer in answers]) for level in range(len(own))]
         return {"features": feature_loss(own, other)}
 
@@ -106,8 +110,14 @@ class PseudoLabelLesson(Lesson):
     def terms(self, student: nn.Module, prediction: Any, answers: Sequence[Answer]) -> dict[str, Tensor]:
         """The student's own loss."""
         device = next(student.parameters()).device
-        targets = [BoxTargets(answer["boxes"], answer["labels"]).to(device) for answer in answers]
+        most = prediction.as_set().log_odds.shape[-2] if hasattr(prediction, "as_set") else None  # surest first
+        targets = [BoxTargets(answer["boxes"][:most], answer["labels"][:most]).to(device) for answer in answers]
         return student.loss(prediction, targets)  # type: ignore[operator]
+
+
+def ground_of(settings: Any) -> tuple[float, ...] | None:
+    """The range that a detector looks at; None if all that there is."""
+    return settings.voxels.point_range_m if hasattr(settings, "voxels") else None
 
 
 def _as_set(model: nn.Module, prediction: Any) -> PredictedSet:

@@ -25,6 +25,7 @@ from pointcloud.distill_lessons import (
     PseudoLabelLesson,
     PseudoLabelSettings,
     SetLesson,
+    ground_of,
 )
 from pointcloud.distill_views import SeenSettings, TwoViews, Views, plan_views
 from pointcloud.lidar_task import LidarSettings, LidarTask
@@ -192,10 +193,13 @@ class DistillTask(Task):
         if distorted:
             do = f"Leave {', '.join(distorted)} out, or let the teacher answer anew each time."
             raise UsageError("scenes that are distorted have no answers to be kept", where="distill.cache", do=do)
-        dense = self.dense.settings
-        asked = {"data": dense.data.model_dump(mode="json", exclude={"root"}), "features": self.views.features}
+        dense = self.dense
+        scenes = [scene.fingerprint(quick=True) for scene in dense.split.require().train]
+        seen = dense.settings.model_dump(mode="json", include={"points", "data"})
+        del seen["data"]["root"]  # the scenes' fingerprints know better
+        asked = [seen, self.views.features, ground_of(dense.settings.model)]
         how = settings.model_dump(mode="json", include={"method", "pseudo_labels"})
-        return KeptAnswers(settings.cache, [self.taught_by.info[0]["sha256"], asked, how])
+        return KeptAnswers(settings.cache, [self.taught_by.info[0]["sha256"], scenes, asked, how])
 
 
 class Trainee(nn.Module):
@@ -233,13 +237,12 @@ class Trainee(nn.Module):
 
     @torch.no_grad()
     def _ask(self, clouds: list[Tensor], names: Sequence[str]) -> list[Answer]:
-        known = self.kept.read(names) if self.kept else None
-        if known is not None:
-            return [{key: value.to(clouds[0].device) for key, value in answer.items()} for answer in known]
-        answers = self.lesson.answers(self.teacher.model, self.teacher(clouds))
-        if self.kept:
-            self.kept.write(names, answers)
-        return answers
+        if self.kept is None:
+            return self.lesson.answers(self.teacher.model, self.teacher(clouds))
+        if not self.kept.knows(names):
+            self.kept.write(names, self.lesson.answers(self.teacher.model, self.teacher(clouds)))
+        kept = self.kept.read(names)  # what was said of a sample before counts
+        return [{key: value.to(clouds[0].device) for key, value in answer.items()} for answer in kept]
 
 
 class DistillLidarTask(DistillTask):

@@ -13,7 +13,6 @@ from pydantic import Field
 from torch import Tensor
 
 from pointcloud.box_code import BOX, encode_boxes
-from pointcloud.check_targets import check_targets
 from pointcloud.datasets.scenes import BoxTargets
 from vol3d.engine.settings import Settings
 from vol3d.matching import (
@@ -28,9 +27,6 @@ from vol3d.matching import (
     l1_loss,
     sigmoid_focal_loss,
 )
-
-_TURNS = 2
-"""What `check_targets` has to know about angles: boxes may turn."""
 
 
 class ObjectDgcnnLossSettings(Settings):
@@ -59,10 +55,9 @@ def object_dgcnn_loss(
         settings: weights and the quirk.
 
     Raises:
-        DataError: more boxes than queries, a class that the model does not have, values that are not finite.
+        DataError: more boxes than queries; a cost that is not finite.
     """
     with torch.autocast(code.device.type, enabled=False):
-        check_targets(targets, class_logits.shape[-1], _TURNS)
         predictions, fields = _named(class_logits.float(), code.float()), encode_targets(targets)
         matches = matcher(settings)(predictions, fields)
         return _terms(settings, with_velocity=code.shape[-1] > BOX)(predictions, fields, matches)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 from torch import nn
 
@@ -21,13 +23,24 @@ def take_over(model: nn.Module, settings: StartSettings) -> None:
     """Copies the weights of the parts, in place.
 
     Raises:
-        UsageError: one of the networks has no such part.
+        UsageError: one of the networks has no such part; an ensemble; other features of the points.
         CheckpointError: a part has other sizes.
     """
-    other = load(settings.checkpoint).models[0]
+    models = load(settings.checkpoint).models
+    if len(models) != 1:
+        raise UsageError("an ensemble cannot be begun with", where="start_from.checkpoint", got=settings.checkpoint)
+    other = models[0]
+    if "encoder" in settings.parts and _features(model) != _features(other):
+        what, got, wanted = "the other network sees other features of the points", _features(model), _features(other)
+        raise UsageError(what, where="model.features", got=got, wanted=wanted)
     for name in settings.parts:
         mine, theirs = _part(model, name, "the model"), _part(other, name, settings.checkpoint)
         load_strictly(mine, theirs.state_dict(), f"{settings.checkpoint}: {name}")
+
+
+def _features(network: nn.Module) -> str:
+    settings: Any = network.settings
+    return ", ".join(settings.features)
 
 
 def _part(network: nn.Module, name: str, who: str) -> nn.Module:

@@ -11,6 +11,7 @@ import math
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
@@ -97,6 +98,16 @@ def decode_angle(logits: Float[Tensor, "*q bins"], residual: Float[Tensor, "*q b
     best = logits.argmax(dim=-1, keepdim=True)
     rest = residual.gather(-1, best) * (math.pi / bins)
     return (best * (2 * math.pi / bins) + rest)[..., 0]
+
+
+def expected_direction(logits: Float[Tensor, "*q bins"], residual: Float[Tensor, "*q bins"]) -> Float[Tensor, "*q 2"]:
+    """Sine and cosine of the yaw, the mean over all bins by their probability: every bin gets a gradient."""
+    bins = logits.shape[-1]
+    if bins == 1:
+        return F.one_hot(torch.ones_like(logits[..., 0], dtype=torch.int64), 2).to(logits)  # does not turn
+    middle = torch.arange(bins, device=logits.device) * (2 * math.pi / bins)
+    yaw = -(middle + residual * (math.pi / bins))
+    return (logits.softmax(dim=-1)[..., None] * torch.stack([yaw.sin(), yaw.cos()], dim=-1)).sum(dim=-2)
 
 
 def encode_angle(angle: Float[Tensor, "*k"], bins: int) -> tuple[Int64[Tensor, "*k"], Float[Tensor, "*k"]]:

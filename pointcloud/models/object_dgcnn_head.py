@@ -45,7 +45,7 @@ class ObjectDgcnnHeadSettings(Settings):
     decoder_layers: int = Field(6, ge=1)
     ffn: int = Field(512, ge=1, description="width inside the feed-forward steps")
     dropout: float = Field(0.1, ge=0, lt=1)
-    queries: int = Field(300, ge=1, description="boxes that can be found in one cloud")
+    queries: int = Field(300, ge=2, description="boxes that can be found in one cloud")
     neighbour_count: int = Field(16, ge=1, description="edges of each query in the graph")
     neighbours: Neighbours = Field("nearest", description="farthest: as the released weights were trained")
     velocity: bool = Field(True, description="whether boxes carry a velocity")
@@ -140,7 +140,8 @@ class ObjectDgcnnHead(nn.Module):
         super().__init__()
         w, columns = maps.width, BOX + 2 * settings.velocity
         self.settings, self.class_names, self.maps, self.area_m = settings, tuple(class_names), maps, area_m
-        self.level_embedding = nn.Parameter(torch.randn(maps.levels, w))
+        # Only the encoder tells maps apart, and processes that train together want a gradient of all that can learn.
+        self.level_embedding = nn.Parameter(torch.randn(maps.levels, w), requires_grad=settings.encoder_layers > 0)
         self.encoder = nn.ModuleList(EncoderLayer(w, maps.levels, settings) for _ in range(settings.encoder_layers))
         self.queries = nn.Parameter(torch.randn(settings.queries, 2 * w))
         self.reference = nn.Linear(w, 2)
@@ -164,12 +165,12 @@ class ObjectDgcnnHead(nn.Module):
             cells = layer(cells, position, sizes, centers)
         position, content = self.queries.chunk(2, dim=1)  # (Q, W) each
         x = content.expand(len(cells), -1, -1)
-        reference = self.reference(position).float().sigmoid().expand(len(cells), -1, -1)  # (B, Q, 2)
+        reference = _exact(self.reference, position).sigmoid().expand(len(cells), -1, -1)  # (B, Q, 2)
         logits, codes = [], []
         for layer, class_head, box_head in zip(self.decoder, self.class_heads, self.box_heads, strict=True):
             x = layer(x, position, cells, sizes, reference)  # (B, Q, W)
             logits.append(class_head(x).float())
-            raw = box_head(x).float()
+            raw = _exact(box_head, x)
             center = (raw[..., :2] + reference.logit(eps=1e-5)).sigmoid()  # refined from layer to layer
             codes.append(torch.cat([self._metres(center), raw[..., 2:]], dim=-1))
             reference = center.detach()
@@ -224,6 +225,13 @@ class ObjectDgcnnHead(nn.Module):
         for index, x in enumerate(maps):
             if x.ndim != 4 or x.shape[1] != self.maps.width:
                 raise DataError("not such a feature map", where=f"maps[{index}]", got=tuple(x.shape), wanted=wanted)
+
+
+def _exact(layer: nn.Module, x: Tensor) -> Tensor:
+    """The layer in float32: bfloat16 knows a place 50 m away to 0.2 m only."""
+    with torch.autocast(x.device.type, enabled=False):
+        result: Tensor = layer(x.float())
+        return result
 
 
 def _class_head(width: int, classes: int) -> nn.Sequential:

@@ -3,7 +3,8 @@
 Their networks write boxes in mmdetection3d's convention before 1.0: `x y log_w log_l z log_h sin cos vx vy` with a
 clockwise yaw that is 0 along -y (`vol3d.geometry.conventions.mmdet3d`). As sin(yaw) = -cos(yaw_old) and
 cos(yaw) = -sin(yaw_old), ours differ by the order and the sign of the last layer's rows alone, which change here; so
-does no number of the matching or of the loss, which sum absolute differences.
+does no number of the matching or of the loss, which sum absolute differences. Their second edge block joins 16 queries
+however many the first joins; all released networks have 16 in both.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pointcloud.box_code import BOX
 from pointcloud.models.lidar_weights import renamed
 from pointcloud.object_dgcnn_losses import ObjectDgcnnLossSettings
 
@@ -75,12 +77,12 @@ def object_dgcnn_head_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor
             found[name] = tensor.float()
         if name.endswith("linear.weight"):
             found[name] = found[name].flatten(1)  # a convolution of 1 x 1
-        if re.fullmatch(r"box_heads\.\d+\.4\.(weight|bias)", name) and len(tensor) == len(_ROWS):
+        if re.fullmatch(r"box_heads\.\d+\.4\.(weight|bias)", name) and len(tensor) in (BOX, len(_ROWS)):
             found[name] = reorder_rows(found[name])
     return found
 
 
 def reorder_rows(rows: Tensor) -> Tensor:
-    """Rows (10, ...) of their box code as rows of ours."""
-    signs = _SIGNS.to(rows).view(-1, *[1] * (rows.ndim - 1))
-    return rows[_ROWS.to(rows.device)] * signs
+    """Rows (10, ...) of their box code as rows of ours; 8 without velocities."""
+    signs = _SIGNS[: len(rows)].to(rows).view(-1, *[1] * (rows.ndim - 1))
+    return rows[_ROWS[: len(rows)].to(rows.device)] * signs

@@ -21,7 +21,7 @@ from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.features import Feature, width
 from pointcloud.losses import SetLossSettings, set_loss
 from pointcloud.models.clouds import batch_clouds
-from pointcloud.models.heads import Bounds, BoxHeads, HeadOutputs, decode_boxes
+from pointcloud.models.heads import Bounds, BoxHeads, HeadOutputs, decode_boxes, expected_direction
 from pointcloud.models.pointnet2 import PointNet2, PointNet2Settings
 from pointcloud.models.position import FourierEmbedding, SineEmbedding
 from pointcloud.models.set_abstraction import PointSet, SetAbstraction, SetAbstractionSettings, SharedLayer
@@ -218,8 +218,10 @@ class ThreeDetrPrediction:
         }
 
     def as_set(self) -> PredictedSet:
-        """For distillation, of all layers."""
-        return PredictedSet(softmax_log_odds(self.outputs.class_logits), encode_boxes(self.boxes))
+        """For distillation, of all layers; instead of the likeliest bin's angle the direction that all bins expect."""
+        direction = expected_direction(self.outputs.angle_logits, self.outputs.angle_residual)
+        code = torch.cat([encode_boxes(self.boxes)[..., :-2], direction], dim=-1)
+        return PredictedSet(softmax_log_odds(self.outputs.class_logits), code)
 
 
 class ThreeDetr(nn.Module):

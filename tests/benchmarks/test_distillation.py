@@ -84,5 +84,7 @@ def test_a_tiny_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert {(one["row"], one["less"]) for one in table["differences"]} >= {("pillars_nms", "pillars")}
     assert "| Object DGCNN, pillars | 0." in (out / "table.md").read_text()
     assert "pillars_nms seed 0 is done" in capsys.readouterr().err
-    work(names, 1, size, out, ["train.epochs=1"])
+    work(names, 1, size, out, ["train.epochs=1", f"data.root={tmp_path / 'drives'}"])
     assert "is done" not in capsys.readouterr().err
+    with pytest.raises(UsageError, match=r"settings\.json: the folder has the runs of other recipes or settings"):
+        work(names, 1, size, out, ["train.epochs=2"])

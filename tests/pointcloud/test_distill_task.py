@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pointcloud.distill_task import DistillTask, Trainee
 from pointcloud.generate.drives import write_drives
 from tests.pointcloud.synthetic import write_rooms
 from tests.pointcloud.test_task import RECIPE as ROOMS
+from tests.vol3d.engine.test_distributed import codes, launch
 from tests.vol3d.engine.test_resume import assert_equal, assert_same
 from vol3d import checkpoint
 from vol3d.config import load_distillation, load_task
@@ -167,6 +169,14 @@ def test_further_weights_are_resumed_and_never_shipped(recipe: Path, teacher: st
     assert {f"student.{name}" for name in shipped} == {name for name in state if not name.startswith("lesson.")}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs fork and gloo")
+@pytest.mark.parametrize("method", ["set", "features", "pseudo_labels"])
+def test_two_processes_are_taught_together(recipe: Path, teacher: str, tmp_path: Path, method: str) -> None:
+    task = taught(recipe, teacher, f"distill.method={method}", "train.batch=1")
+    assert codes(launch(lambda rank: train(task, tmp_path / "run", device="cpu"), tmp_path / "log")) == [0, 0]
+    assert checkpoint.load(tmp_path / "run").info[0]["score"] is not None
+
+
 def test_another_teacher_cannot_go_on(recipe: Path, teacher: str, tmp_path: Path) -> None:
     train(taught(recipe, teacher, "train.epochs=1"), tmp_path / "run", device=CPU)
     train(load_task(recipe, ["train.seed=8", "train.epochs=1"]), tmp_path / "other", device=CPU)
@@ -226,6 +236,7 @@ def sorted_rows(cloud: torch.Tensor) -> torch.Tensor:
         ([SHAKE, "distill.cache=answers"], "Leave augment out"),
         (["data.sweeps=1", "distill.teacher_sees.sweeps=2", "paste={counts: {car: 5}}"], "sweeps of pasted objects"),
         (["distill.method=features", "model.neck.levels=3"], "feature pyramids"),
+        (["distill.method=features", "model.voxels.point_range_m=[-8, -8, -5, 8, 8, 3]"], "of different ground"),
     ],
 )
 def test_what_cannot_be_taught_is_told_before_the_first_step(
@@ -267,6 +278,34 @@ def test_answers_are_kept_once(recipe: Path, teacher: str, tmp_path: Path) -> No
     trainee.teacher.model.to("meta")  # it could not answer again
     assert_same(trainee(inputs)[1], first)
     assert sorted(tmp_path.rglob("*.safetensors")) == files
+
+
+def test_answers_about_other_scenes_or_another_range_are_not_taken(recipe: Path, teacher: str, tmp_path: Path) -> None:
+    write_drives(tmp_path / "other", 2, seed=4, workers=0, seconds=1)
+    folders = set()
+    for words in ([], [f"data.root={tmp_path / 'other'}"], ["model.voxels.point_range_m=[-8, -8, -5, 8, 8, 3]"]):
+        task = taught(recipe, teacher, f"distill.cache={tmp_path / 'answers'}", *words)
+        folders.add(task.trainee(task.model()).kept.folder)
+    assert len(folders) == 3
+
+
+def test_the_first_answer_about_a_scene_counts(recipe: Path, teacher: str, tmp_path: Path) -> None:
+    task = taught(recipe, teacher, f"distill.cache={tmp_path}")
+    trainee, samples = task.trainee(task.model()), task.samples()
+    batch = [samples.sample(i, draws()) for i in range(2)]
+    first = trainee(samples.collate(batch[:1]).inputs)[1][0]
+    other_points = [samples.sample(0, np.random.default_rng(6)), batch[1]]
+    assert_same(trainee(samples.collate(other_points).inputs)[1][0], first)
+
+
+def test_more_pseudo_labels_than_queries_are_left_out(recipe: Path, teacher: str) -> None:
+    words = ["distill.method=pseudo_labels", "distill.pseudo_labels={least_score: 0, most: 30}"]
+    assert losses(taught(recipe, teacher, *words, "model.head.queries=24"), 1)[0]["teacher_class"] > 0
+
+
+def test_features_of_another_width_are_compared_in_mixed_precision(recipe: Path, teacher: str) -> None:
+    words = ["distill.method=features", "model.neck.width=12", "model.head.heads=2", "train.amp=bf16"]
+    assert losses(taught(recipe, teacher, *words), 1)[0]["teacher_features"] > 0
 
 
 def test_one_3detr_teaches_another(tmp_path: Path) -> None:

@@ -147,6 +147,7 @@ def test_training_starts_from_parts_of_another_detector(run, recipe):
         (["start_from={checkpoint: RUN, parts: [bakbone]}"], UsageError),
         (["start_from={checkpoint: RUN}", "model.pillars.widths=[24]"], CheckpointError),
         (["start_from={checkpoint: /nowhere}"], UsageError),
+        (["start_from={checkpoint: RUN}", "model.features=[time, intensity]"], UsageError),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(run, recipe, words, fault):

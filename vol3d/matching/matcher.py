@@ -75,7 +75,8 @@ class HungarianMatcher:
         cost = self.cost(predictions, targets)
         most = int(targets.counts.max()) if len(targets.counts) else 0
         if most > cost.shape[-1]:
-            raise DataError("more targets than queries", where="targets", got=most, wanted=f"{cost.shape[-1]} at most")
+            wanted, do = f"{cost.shape[-1]} at most", "Give the model more queries."
+            raise DataError("more targets than queries", where="targets", got=most, wanted=wanted, do=do)
         counts = targets.counts.expand(cost.shape[:-2])
         try:
             return Matches(assign_padded(cost, rows=counts))

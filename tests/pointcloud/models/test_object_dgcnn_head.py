@@ -80,15 +80,18 @@ def test_a_layer_starts_where_the_one_before_it_ended() -> None:
     torch.testing.assert_close(second.logit(), first.logit() + torch.tensor([1.0, -1.0]), atol=1e-4, rtol=1e-4)
 
 
-def test_the_loss_reaches_every_weight() -> None:
-    network = head()
+@pytest.mark.parametrize("encoder_layers", [0, 1])
+def test_the_loss_reaches_every_weight_that_can_learn(encoder_layers: int) -> None:
+    network = head(encoder_layers=encoder_layers)
     for name, weight in network.named_parameters():
         if "attention.offsets" in name or "attention.weights" in name:  # they start at zero, deaf to positions
             torch.nn.init.normal_(weight)
     terms = network.loss(network(maps()), targets(3, 0))
     assert set(terms) == {f"{name}{layer}" for name in ("class", "box", "velocity") for layer in ("", "/layer0")}
     torch.stack(list(terms.values())).sum().backward()
-    silent = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    learnt = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    assert ("level_embedding" in learnt) == (encoder_layers > 0)
+    silent = [name for name, p in learnt.items() if p.grad is None or not p.grad.abs().sum() > 0]
     assert silent == []
 
 

@@ -49,3 +49,8 @@ def test_a_tensor_too_many_or_too_few_is_told(theirs, change: str) -> None:
 def test_rows_go_to_our_columns_with_their_signs() -> None:
     rows = torch.arange(10.0) + 1
     assert reorder_rows(rows).tolist() == [1, 2, 5, 4, 3, 6, -8, -7, 9, 10]
+
+
+def test_a_head_without_velocities_has_its_rows_reordered_too() -> None:
+    found = object_dgcnn_head_weights({"reg_branches.0.4.bias": torch.arange(8.0)})
+    assert found["box_heads.0.4.bias"].tolist() == [0, 1, 4, 3, 2, 5, -7, -6]
