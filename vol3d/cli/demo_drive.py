@@ -1,14 +1,14 @@
-"""The demo's third part: traffic around a car, in drives that the generator makes and that the model has not seen."""
+"""The demo's third part: traffic around a car, in drives that the generator makes and that the models have not seen."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from vol3d.cli.console import cell, print_table
+from vol3d.cli.console import print_table
 from vol3d.cli.demo_steps import draw_boxes, predict_scans, score_scenes
 from vol3d.cli.options import make_folder
 from vol3d.terminal import progress, say
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pointcloud.lidar_task import LidarTask
     from vol3d.scans.points import PointCloud
 
-MODEL = "centerpoint-drives"
-SEED = 2031  # drives with all ten classes; the model was trained on drives of seed 0
+MODELS = ("centerpoint-drives", "object-dgcnn-drives")  # the first one is drawn, too
+SEED = 2031  # drives with all ten classes; the models were trained on drives of seed 0
 DRIVES, SECONDS = 2, 2.0
 COLUMNS = ("intensity", "time")  # of the points, besides their place
 
@@ -33,23 +33,29 @@ def show_drive(out: Path) -> None:
     root = out / "drives"
     with progress("making drives") as report:
         write_drives(root, DRIVES, SEED, workers=0, progress=report, seconds=SECONDS)
-    loaded = load(MODEL, "cpu")
-    task = cast("LidarTask", loaded.task.on(NuScenesSettings(root=root), "all"))
+    loaded = {name: load(name, "cpu") for name in MODELS}
+    tasks = {name: cast("LidarTask", one.task.on(NuScenesSettings(root=root), "all")) for name, one in loaded.items()}
+    task = tasks[MODELS[0]]
     samples = task.split.validation
-    say(f"{MODEL}: {len(samples)} frames of {DRIVES} generated drives, looking for {', '.join(task.class_names)}")
-    evaluation = score_scenes(task, loaded, out)
+    say(f"{len(samples)} frames of {DRIVES} generated drives, looking for {', '.join(task.class_names)}")
+    reports = {name: out / Path(name).name for name in MODELS}
+    scores = {name: score_scenes(tasks[name], loaded[name], make_folder(reports[name])).summary for name in MODELS}
     frame = samples[len(samples) // 4].read()  # in the middle of the first drive
     scan, boxes = make_folder(out / "scans") / "drive.npy", make_folder(out / "boxes")
     write_points(scan, frame.cloud)
-    rows = predict_scans(loaded, [scan], boxes)
+    rows = predict_scans(loaded[MODELS[0]], [scan], boxes)
     print_table(["frame", "found"], [[Path(row["input"]).stem, row["found"]] for row in rows])
-    summary, car = evaluation.summary, evaluation.summary["classes"]["car"]["ap"]
-    print(f"NDS {cell(summary['nds'])}, mAP {cell(summary['map'])}, car AP {cell(car)} over {len(samples)} frames")
-    print(f"report    {out / 'report.html'}")
+    print_table(["model", "NDS", "mAP", "car AP"], [[name, *_scores(one)] for name, one in scores.items()])
+    for folder in reports.values():
+        print(f"report    {folder / 'report.html'}")
     result = task.result_path(scan, boxes)
     print(f"picture   {draw_from_above(out / 'from_above.png', frame, result)}  (annotated and found)")
     draw_boxes(out / "drive.png", scan, result)
-    print(f"next      vol3d predict {MODEL} YOUR_SWEEP.bin -o out  (docs/lidar.md)")
+    print(f"next      vol3d predict {MODELS[0]} YOUR_SWEEP.bin -o out  (docs/lidar.md)")
+
+
+def _scores(summary: dict[str, Any]) -> tuple[float, float, float]:
+    return summary["nds"], summary["map"], summary["classes"]["car"]["ap"]
 
 
 def write_points(path: Path, cloud: PointCloud) -> None:

@@ -1,4 +1,4 @@
-"""The demo's third part on short drives: with a network that knows nothing, and with the one that is shipped."""
+"""The demo's third part on short drives: with a network that knows nothing, and with those that are shipped."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ import pytest
 
 from pointcloud.datasets.nuscenes_sample import CLASS_NAMES
 from tests.pointcloud.test_lidar_task import RECIPE
-from vol3d import catalog
-from vol3d.checkpoint import save_best
+from tests.vol3d.untrained import save_untrained
 from vol3d.cli import demo_drive as demo
 from vol3d.cli.main import main
 from vol3d.config import load_task
-from vol3d.engine.task import Evaluation
 from vol3d.scans.points import PointCloud
 from vol3d.scans.read_detections import read_detections
 from vol3d.scans.read_points import read_points
 
 
 def check_results(out: Path, said: str) -> None:
-    assert (out / "report.html").read_text("utf-8").count("<img") >= 2, "best and worst frame"
+    for name in demo.MODELS:
+        assert (out / Path(name).name / "report.html").read_text("utf-8").count("<img") >= 2, "best and worst frame"
     for picture in ("drive.png", "from_above.png"):
         assert (out / picture).read_bytes().startswith(b"\x89PNG")
     assert read_detections(out / "boxes" / "drive.json").class_names == CLASS_NAMES
@@ -36,26 +35,24 @@ def untrained(tmp_path: Path) -> str:
     recipe.write_text(RECIPE)
     task = load_task(recipe)
     task = type(task)(task.settings.model_copy(update={"class_names": CLASS_NAMES}))
-    (tmp_path / "run").mkdir()
-    save_best(tmp_path / "run", task.model(), task, Evaluation(0.5, "nds", {}), 1)
-    return str(tmp_path / "run")
+    return save_untrained(tmp_path / "run", task)
 
 
 def test_with_an_untrained_network(untrained: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
-    monkeypatch.setattr(demo, "MODEL", untrained)
+    monkeypatch.setattr(demo, "MODELS", (untrained,))
     monkeypatch.setattr(demo, "SECONDS", 1.0)
     assert main(["demo", "-o", str(tmp_path / "out"), "--only", "drive"]) == 0
     check_results(tmp_path / "out" / "drive", capsys.readouterr().out)
 
 
-@pytest.mark.skipif(demo.MODEL not in catalog.shipped(), reason=f"the model {demo.MODEL} is not shipped yet")
-def test_with_the_shipped_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+def test_with_the_shipped_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
     monkeypatch.setattr(demo, "SECONDS", 1.0)
     assert main(["demo", "-o", str(tmp_path / "out"), "--only", "drive"]) == 0
     said = capsys.readouterr().out
     check_results(tmp_path / "out" / "drive", said)
-    words = next(line for line in said.splitlines() if line.startswith("NDS")).split()
-    assert float(words[words.index("car") + 2]) > 0.5
+    for name, cars in zip(demo.MODELS, (0.5, 0.2), strict=True):
+        line = next(line for line in said.splitlines() if line.strip().startswith(name))
+        assert float(line.split()[-1]) > cars
 
 
 def test_points_keep_their_columns(tmp_path: Path):
