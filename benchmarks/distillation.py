@@ -57,8 +57,8 @@ def command(name: str, seed: int, size: Size, out: Path, further: Sequence[str] 
     """What makes the row by hand."""
     row = ROWS[name]
     if row.again:
-        words = ["vol3d", "evaluate", str(run_folder(out, row.again, seed)), "--data", "ROOT"]
-        return f"{shlex.join(words)}  # with {' '.join(row.changes)}"
+        changes = [word for change in row.changes for word in ("--set", change)]
+        return shlex.join(["vol3d", "evaluate", str(run_folder(out, row.again, seed)), "--data", "ROOT", *changes])
     verb = "distill" if row.teacher else "train"
     words = [verb, size.recipes[row.recipe], *words_of(name, seed, size, out, further)]
     return shlex.join(["vol3d", *words, "-o", str(run_folder(out, name, seed))])

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pointcloud.datasets.scenes import BoxTargets, to_targets
@@ -44,6 +44,12 @@ class DistillSettings(Settings):
         False, description="weigh the box of a pair by the teacher's surest class; boxes of the background teach little"
     )
 
+    @model_validator(mode="after")
+    def _teaches(self) -> DistillSettings:
+        if self.alpha == self.beta == 0:
+            raise ValueError("alpha and beta are both 0: the student would learn nothing")
+        return self
+
 
 class Teacher:
     """A trained detector that answers and never learns. It is no part of the student and of its checkpoints.
@@ -64,9 +70,13 @@ class Teacher:
         """Refuse a student with other classes.
 
         Raises:
-            UsageError: other names, or another order.
+            UsageError: no detector, other names, or another order.
         """
-        own = tuple(self.model.class_names)  # type: ignore[arg-type]
+        names: Any = getattr(self.model, "class_names", None)
+        if names is None:
+            what, got = "a teacher that finds no objects", type(self.model).__name__
+            raise UsageError(what, where="distill.teacher", got=got, wanted="a detector")
+        own = tuple(names)
         if tuple(class_names) != own:
             raise UsageError(
                 "the teacher knows other classes than the student's",

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from pointcloud.distill_lessons import Answer
 from vol3d import files
 from vol3d.checkpoint import read_weights
+from vol3d.errors import CheckpointError
 
 
 class KeptAnswers:
@@ -35,8 +36,16 @@ class KeptAnswers:
         return all(self._path(name).is_file() for name in names)
 
     def read(self, names: Sequence[str]) -> list[Answer]:
-        """What was said of these samples, on the CPU."""
-        return [read_weights(self._path(name)) for name in names]
+        """What was said of these samples, on the CPU.
+
+        Raises:
+            CheckpointError: a file is damaged.
+        """
+        try:
+            return [read_weights(self._path(name)) for name in names]
+        except CheckpointError as error:
+            do = "Delete it: the teacher answers again."
+            raise CheckpointError("a damaged answer of distill.cache", where=error.where, do=do) from error
 
     def write(self, names: Sequence[str], answers: Sequence[Answer]) -> None:
         """Keeps what was said; what is there already stays, so that a run that goes on sees the same."""

@@ -53,7 +53,7 @@ class SetLesson(Lesson):
 
     def answers(self, teacher: nn.Module, prediction: Any) -> list[Answer]:
         """What the last layer says of each query."""
-        said = _as_set(teacher, prediction)
+        said = _as_set(teacher, prediction, "teacher")
         said = said.layers(-1) if said.log_odds.ndim == 4 else said
         fields = {"log_odds": said.log_odds, "box": said.box}
         fields |= {} if said.velocity is None else {"velocity": said.velocity}
@@ -62,7 +62,7 @@ class SetLesson(Lesson):
     def terms(self, student: nn.Module, prediction: Any, answers: Sequence[Answer]) -> dict[str, Tensor]:
         """As `set_to_set_loss`."""
         said = PredictedSet(**{name: torch.stack([answer[name] for answer in answers]) for name in answers[0]})
-        return set_to_set_loss(_as_set(student, prediction), said, self.settings)
+        return set_to_set_loss(_as_set(student, prediction, "student"), said, self.settings)
 
 
 class FeatureLesson(Lesson):
@@ -120,10 +120,10 @@ def ground_of(settings: Any) -> tuple[float, ...] | None:
     return settings.voxels.point_range_m if hasattr(settings, "voxels") else None
 
 
-def _as_set(model: nn.Module, prediction: Any) -> PredictedSet:
+def _as_set(model: nn.Module, prediction: Any, who: str) -> PredictedSet:
     if not hasattr(prediction, "as_set"):
-        do = "Distil features or pseudo_labels, or take an Object DGCNN or a 3DETR."
-        what = "a detector that predicts no set of boxes, one of each query"
+        do = "Distil pseudo_labels, or take an Object DGCNN or a 3DETR."
+        what = f"the {who} predicts no set of boxes, one of each query"
         raise UsageError(what, where="distill.method", got=type(model).__name__, do=do)
     return prediction.as_set()
 

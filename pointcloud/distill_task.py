@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pointcloud.cloud_task import CloudTask
@@ -46,6 +46,15 @@ class LessonSettings(DistillSettings):
     pseudo_labels: PseudoLabelSettings = Field(PseudoLabelSettings(), description="where they are the method")
     teacher_sees: SeenSettings = SeenSettings()
     cache: Path | None = Field(None, description="folder that keeps the teacher's answers; without distortions only")
+
+    @model_validator(mode="after")
+    def _matters(self) -> LessonSettings:
+        of_sets = {"classes", "box", "velocity", "taught", "sure_boxes"} if self.method != "set" else set()
+        of_labels = {"pseudo_labels"} if self.method != "pseudo_labels" else set()
+        for name in of_sets | of_labels:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} means nothing to the method {self.method}")
+        return self
 
 
 class DistilledLidarSettings(LidarSettings):
@@ -191,7 +200,8 @@ class DistillTask(Task):
         distorted = [name for name in type(own).model_fields if getattr(own, name) != getattr(plain, name)]
         distorted = [name for name in distorted if name != "balance"]  # shows scenes oftener, and as they are
         if distorted:
-            do = f"Leave {', '.join(distorted)} out, or let the teacher answer anew each time."
+            words = " ".join(f"{name}={'{}' if name == 'augment' else 'null'}" for name in distorted)
+            do = f"Give {words}, or let the teacher answer anew each time."
             raise UsageError("scenes that are distorted have no answers to be kept", where="distill.cache", do=do)
         dense = self.dense
         scenes = [scene.fingerprint(quick=True) for scene in dense.split.require().train]

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 import vol3d
 from vol3d import catalog, files
+from vol3d.config import changed
 from vol3d.engine.task import Evaluation, Task
 from vol3d.errors import CheckpointError, UsageError
 
@@ -96,18 +97,19 @@ def _refuse_pickle(path: Path) -> NoReturn:
     raise CheckpointError("not a vol3d checkpoint", where=path, wanted="a .safetensors file or a run's folder", do=do)
 
 
-def load(where: str | Path, device: str | torch.device | None = None) -> Loaded:
+def load(where: str | Path, device: str | torch.device | None = None, changes: Sequence[str] = ()) -> Loaded:
     """The model or the ensemble behind `where` (see `resolve`).
 
     Args:
         device: None is the CPU.
+        changes: settings in place of those that it was trained with, `key.path=value`.
 
     Raises:
-        UsageError: `where` is nothing that could be loaded.
+        UsageError: `where` is nothing that could be loaded; a change is no setting.
         CheckpointError: damaged, from a later release, or of models that do not belong together.
     """
     paths = resolve(where)
-    loaded = [_load_one(path, device) for path in paths]
+    loaded = [_load_one(path, device, changes) for path in paths]
     task, _, first = loaded[0]
     for path, (_, _, info) in zip(paths, loaded, strict=True):
         if (info["task"], info["class_names"]) != (first["task"], first["class_names"]):
@@ -116,7 +118,9 @@ def load(where: str | Path, device: str | torch.device | None = None) -> Loaded:
     return Loaded(task, [model for _, model, _ in loaded], [info for _, _, info in loaded])
 
 
-def _load_one(path: Path, device: str | torch.device | None) -> tuple[Task, nn.Module, dict[str, Any]]:
+def _load_one(
+    path: Path, device: str | torch.device | None, changes: Sequence[str]
+) -> tuple[Task, nn.Module, dict[str, Any]]:
     tensors, info = read_checkpoint(path)
     if info["task"] not in catalog.TASKS:
         raise CheckpointError("unknown task", where=path, got=info["task"], wanted=", ".join(catalog.TASKS))
@@ -125,7 +129,7 @@ def _load_one(path: Path, device: str | torch.device | None) -> tuple[Task, nn.M
         settings = task_type.settings_type.model_validate_json(json.dumps(info["settings"]), strict=True)
     except ValidationError as error:
         raise CheckpointError(f"its settings do not fit this release: {error}", where=path) from error
-    task = task_type(settings)
+    task = task_type(changed(settings, changes, str(path)) if changes else settings)
     if list(task.class_names) != info["class_names"]:
         raise CheckpointError("other classes", where=path, got=info["class_names"], wanted=list(task.class_names))
     model = task.model()

@@ -304,6 +304,14 @@ def _dotted(path: Key) -> str:
     return ".".join(map(str, path))
 
 
+def changed(settings: SettingsType, words: Sequence[str], source: str) -> SettingsType:
+    """The settings with some replaced by `key.path=value` words; raises as `build` does."""
+    document = Document(source, settings.model_dump(mode="json"), {})
+    for word in words:
+        _override(document, word)
+    return build(document, type(settings))
+
+
 def load_task(path: str | Path, overrides: Sequence[str] = ()) -> Task:
     """The task that a configuration describes; `model.name` finds it in the catalogue.
 

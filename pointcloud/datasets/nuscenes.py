@@ -56,7 +56,7 @@ class NuScenesSettings(Settings):
     min_points: int = Field(1, ge=0, description="annotated boxes with fewer LiDAR points are left out")
     every_beam: int = Field(1, ge=1, le=32, description="beams of the scanner: 1 all, 2 every second, as a cheaper one")
     validation: float | None = Field(None, gt=0, lt=1, description="share of the scenes; null: the official lists")
-    validation_step: int = Field(1, ge=1, description="evaluate on one validation sample in so many; scores of all: 1")
+    validation_step: int = Field(1, ge=1, description="training evaluates on one validation sample in so many")
 
     def split(self) -> SceneSplit:
         """The samples of each part. Reads the tables or the index, and no sweep.

@@ -238,3 +238,5 @@ def test_3detr_says_its_own_probabilities_and_boxes() -> None:
 def test_a_teacher_of_other_classes_is_refused() -> None:
     with pytest.raises(UsageError, match=r"distill\.teacher: the teacher knows other classes"):
         Teacher(object_dgcnn(0)).check_classes(CLASSES[::-1])
+    with pytest.raises(UsageError, match=r"distill\.teacher: a teacher that finds no objects; got Linear"):
+        Teacher(torch.nn.Linear(1, 1)).check_classes(CLASSES)

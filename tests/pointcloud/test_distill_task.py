@@ -103,8 +103,9 @@ def columns(run: Path) -> list[str]:
 
 @pytest.mark.parametrize("method", ["set", "features", "pseudo_labels"])
 def test_the_loss_against_the_teacher_falls(recipe: Path, teacher: str, method: str) -> None:
-    words = [f"distill.method={method}", "distill.alpha=0", "distill.pseudo_labels.least_score=0", "train.ema=null"]
-    words += ["optim={lr: 5e-3, schedule: constant, warmup: 0}", "distill.pseudo_labels.most=10"]
+    words = [f"distill.method={method}", "distill.alpha=0", "train.ema=null"]
+    words += ["optim={lr: 5e-3, schedule: constant, warmup: 0}"]
+    words += ["distill.pseudo_labels={least_score: 0, most: 10}"] if method == "pseudo_labels" else []
     told = losses(taught(recipe, teacher, *words), 24)
     lessons = [sum(value for name, value in terms.items() if name.startswith("teacher_")) for terms in told]
     assert sum(lessons[-3:]) < 0.8 * sum(lessons[:3])
@@ -233,9 +234,12 @@ def sorted_rows(cloud: torch.Tensor) -> torch.Tensor:
     [
         (["distill.teacher_sees.sweeps=1"], "see less than the student"),
         (["data.every_beam=2", "distill.teacher_sees.every_beam=3"], "see less than the student"),
-        ([SHAKE, "distill.cache=answers"], "Leave augment out"),
+        ([SHAKE, "distill.cache=answers"], r"Give augment=\{\}"),
         (["data.sweeps=1", "distill.teacher_sees.sweeps=2", "paste={counts: {car: 5}}"], "sweeps of pasted objects"),
         (["distill.method=features", "model.neck.levels=3"], "feature pyramids"),
+        (["distill.alpha=0", "distill.beta=0"], "would learn nothing"),
+        (["distill.method=features", "distill.taught=all"], "taught means nothing to the method features"),
+        (["distill.pseudo_labels.most=9"], "pseudo_labels means nothing to the method set"),
         (["distill.method=features", "model.voxels.point_range_m=[-8, -8, -5, 8, 8, 3]"], "of different ground"),
     ],
 )
@@ -258,7 +262,7 @@ def test_a_missing_teacher_and_a_damaged_one(recipe: Path, teacher: str, tmp_pat
 
 
 def test_a_detector_without_a_set_can_only_teach_boxes(recipe: Path, detector: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="predicts no set"):
+    with pytest.raises(UsageError, match="the teacher predicts no set"):
         losses(taught(recipe, detector), 1)
     with pytest.raises(UsageError, match="no feature pyramid"):
         losses(taught(recipe, detector, "distill.method=features"), 1)
@@ -296,6 +300,19 @@ def test_the_first_answer_about_a_scene_counts(recipe: Path, teacher: str, tmp_p
     first = trainee(samples.collate(batch[:1]).inputs)[1][0]
     other_points = [samples.sample(0, np.random.default_rng(6)), batch[1]]
     assert_same(trainee(samples.collate(other_points).inputs)[1][0], first)
+
+
+def test_a_damaged_answer_can_be_deleted(recipe: Path, teacher: str, tmp_path: Path) -> None:
+    task = taught(recipe, teacher, f"distill.cache={tmp_path}")
+    trainee, samples = task.trainee(task.model()), task.samples()
+    inputs = samples.collate([samples.sample(0, draws())]).inputs
+    trainee(inputs)
+    (file,) = tmp_path.rglob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(CheckpointError, match=rf"{file.name}: a damaged answer of distill\.cache.*Delete it"):
+        trainee(inputs)
+    file.unlink()
+    assert trainee(inputs)[1]
 
 
 def test_more_pseudo_labels_than_queries_are_left_out(recipe: Path, teacher: str) -> None:

@@ -46,6 +46,15 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
         assert torch.equal(loaded.models[0].state_dict()[name], value)
 
 
+def test_settings_can_be_changed_but_not_the_sizes_of_the_weights(tmp_path: Path) -> None:
+    saved(tmp_path)
+    assert checkpoint.load(tmp_path, changes=["train.batch=7"]).task.settings.train.batch == 7
+    with pytest.raises(UsageError, match="did you mean 'batch'"):
+        checkpoint.load(tmp_path, changes=["train.bach=7"])
+    with pytest.raises(CheckpointError, match=r"shape|size"):
+        checkpoint.load(tmp_path, changes=["model.width=9"])
+
+
 def test_a_score_that_is_no_number_is_null(tmp_path: Path) -> None:
     task = toy(tmp_path)
     checkpoint.save_best(tmp_path, task.model(), task, Evaluation(float("nan"), "dice", {}), step=3)

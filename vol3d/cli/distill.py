@@ -23,8 +23,8 @@ def distill(
 
     [bold]Examples[/bold]
 
-      vol3d distill object_dgcnn_pillars_drives_small distill.teacher=runs/voxels
-      vol3d distill object_dgcnn_pillars_drives_small distill.teacher=runs/voxels distill.method=features -o runs/rival
+      vol3d distill object_dgcnn_pillars_drives_small data.root=DATA/drives distill.teacher=runs/voxels
+      vol3d distill my.yaml distill.teacher=runs/voxels distill.method=features -o runs/rival
       vol3d distill my.yaml data.sweeps=1 distill.teacher=runs/dense distill.teacher_sees.sweeps=10 --seeds 3
     """
     if sum([bool(seeds), dry_run, overfit is not None]) > 1:

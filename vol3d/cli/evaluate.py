@@ -10,7 +10,7 @@ import typer
 from vol3d import catalog
 from vol3d.cli import names
 from vol3d.cli.console import cell, print_first_columns, print_json
-from vol3d.cli.options import Checkpoint, Device, Json, make_folder, pick_device
+from vol3d.cli.options import Changes, Checkpoint, Device, Json, make_folder, pick_device
 from vol3d.errors import UsageError
 from vol3d.terminal import progress, say
 
@@ -58,6 +58,7 @@ def evaluate(
         Path | None, typer.Option("--out", "-o", help="Write evaluation, cases, pictures and report here.")
     ] = None,
     submission: Submission = None,
+    changes: Changes = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -76,7 +77,7 @@ def evaluate(
 
     from vol3d.checkpoint import load
 
-    loaded = load(checkpoint, chosen)
+    loaded = load(checkpoint, chosen, changes or ())
     task, part = _on(loaded.task, data, dataset, fold, cast("Part | None", split))
     if submission is not None:
         task = task.submitting(submission)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vol3d.cli.console import print_json, print_table
-from vol3d.cli.options import Checkpoint, Device, Json, make_folder, pick_device
+from vol3d.cli.options import Changes, Checkpoint, Device, Json, make_folder, pick_device
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.terminal import progress, say
 
@@ -72,6 +72,7 @@ def predict(
     units: Units = None,
     align: Align = None,
     score: Score = None,
+    changes: Changes = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -87,7 +88,7 @@ def predict(
     chosen = pick_device(device)
     from vol3d.checkpoint import load
 
-    loaded = load(checkpoint, chosen)
+    loaded = load(checkpoint, chosen, changes or ())
     options = {"mirror": mirror, "columns": columns, "up": up, "units": units, "align": align, "score": score}
     options["dicom_seg"] = dicom_seg or None
     task = loaded.task.with_options({name: value for name, value in options.items() if value is not None})
