@@ -92,22 +92,34 @@ def headline(run: RunFolder) -> str:
 
 
 def curves(run: RunFolder) -> str:
-    """Loss terms, score and learning rate over the course of the training."""
+    """Score, loss and its terms, learning rate and gradient in the course of the training, each on an axis of its own.
+
+    Terms of layers before the last, `box/layer0`, are left to the table.
+    """
     columns = run.metrics
     axis = next((name for name in ("step", "epoch") if name in columns), None)
     steps = columns[axis] if axis else [float(i) for i in range(len(next(iter(columns.values()), ())))]
     rest = [name for name in columns if name != axis and not any(clock in name.lower() for clock in _CLOCKS)]
     losses = [name for name in rest if "loss" in name.lower()]
     rates = [name for name in rest if name.lower() in {"lr", "learning_rate"} or name.lower().startswith("lr/")]
-    scores = [name for name in rest if name not in losses and name not in rates]
+    norms = [name for name in rest if name == "grad_norm"]
+    others = [name for name in rest if name not in {*losses, *rates, *norms}]
+    scores = [name for name in others if name == _score_name(run.evaluation) or _is_rare(columns[name])]
+    terms = [name for name in others if name not in scores and "/" not in name]
+    kinds = {"score": scores, "loss": losses, "terms of the loss": terms, "learning rate": rates, "gradient": norms}
     charts = []
-    for label, names in (("loss", losses), ("score", scores), ("learning rate", rates)):
+    for label, names in kinds.items():
         series = {name: (steps, columns[name]) for name in names}
         if label == "score":  # scores stand in few rows; between them the line goes on
             series = {name: _present(*values) for name, values in series.items()}
         if chart := line_chart(series, axis or "row", label):
             charts.append(f"<figure><figcaption>{_caption(label, names)}</figcaption>{chart}</figure>")
     return _section("Training", f'<div class="charts curves">{"".join(charts)}</div>') if charts else ""
+
+
+def _is_rare(values: Sequence[float]) -> bool:
+    """Whether most rows have none: an evaluation writes a row now and then, a training many."""
+    return sum(map(math.isfinite, values)) < len(values) / 2
 
 
 def classes(run: RunFolder) -> str:

@@ -131,6 +131,16 @@ def test_it_works_offline_and_nothing_shown_can_run(run: Path):
     assert any(a.get("http-equiv") == "Content-Security-Policy" for _, a in tree.tags)
 
 
+def test_score_terms_and_gradient_have_charts_of_their_own(run: Path) -> None:
+    columns = {"loss": 3.0, "class": 1.0, "box": 2.0, "box/layer0": 2.0, "teacher_box": 1.0, "grad_norm": 9.0}
+    rows = [{"step": step, **columns, "mean_dice": 0.8 if step == 9 else ""} for step in range(10)]
+    write_rows(run / "metrics.csv", rows)
+    page = write_report(run).read_text("utf-8")
+    charts = re.findall(r"<figcaption>(.*?)</figcaption>(.*?)</figure>", page.split("<h2>Training</h2>")[1], re.DOTALL)
+    drawn = {caption: sorted(re.findall(r"<title>([^<:]*): last", chart)) for caption, chart in charts[:4]}
+    assert list(drawn.values()) == [["mean_dice"], ["loss"], ["box", "class", "teacher_box"], ["grad_norm"]], drawn
+
+
 @pytest.mark.parametrize(
     "part", ["metrics.csv", "evaluation.json", "cases.csv", "config.yaml", "config.json", "pictures"]
 )
