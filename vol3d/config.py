@@ -340,6 +340,12 @@ def make_task(document: Document, tasks: Mapping[str, str] = catalog.TASKS) -> T
     if entry.task not in tasks:
         raise UsageError(f"no models of {entry.task} here", where=place, got=name, wanted=f"one of {', '.join(tasks)}")
     task_type = catalog.load(tasks[entry.task])
+    taught, teacher = "distill" in task_type.settings_type.model_fields, "distill" in document.values
+    if taught and not teacher:
+        raise UsageError("no teacher", where="distill", do="Give distill.teacher=CHECKPOINT.")
+    if teacher and not taught:
+        where = document.place(("distill",))
+        raise UsageError("a student's configuration, with a teacher", where=where, do="Use `vol3d distill`.")
     return task_type(build(document, task_type.settings_type))
 
 

@@ -257,8 +257,10 @@ def test_a_missing_teacher_and_a_damaged_one(recipe: Path, teacher: str, tmp_pat
     cut.write_bytes((Path(teacher) / "best.safetensors").read_bytes()[:-100])
     with pytest.raises(CheckpointError, match="damaged"):
         train(taught(recipe, str(cut)), tmp_path / "run", device=CPU)
-    with pytest.raises(UsageError, match=r"missing setting 'distill'"):
+    with pytest.raises(UsageError, match=r"distill: no teacher. Give distill\.teacher=CHECKPOINT"):
         load_distillation(recipe)
+    with pytest.raises(UsageError, match=r"with a teacher. Use `vol3d distill`"):
+        load_task(recipe, [f"distill.teacher={teacher}"])
 
 
 def test_a_detector_without_a_set_can_only_teach_boxes(recipe: Path, detector: str, tmp_path: Path) -> None:
