@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -35,8 +36,8 @@ def open_samples(task: Task, told: bool) -> Samples:
     Raises:
         UsageError: it is empty.
     """
-    with progress("preparing") as report:
-        samples = task.samples(report if told else None)
+    with progress("preparing") if told else nullcontext() as report:
+        samples = task.samples(report)
     if not len(samples):
         raise UsageError("the training split is empty", where="data")
     return samples
