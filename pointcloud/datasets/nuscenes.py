@@ -75,7 +75,7 @@ class NuScenesSettings(Settings):
             index, splits = read_tables(self.root / version), self.root / version / SPLITS
             listing = missing_sweeps(index, data, keyframes_only=self.sweeps == 1)
         if not (data / "samples").is_dir():
-            do = "Set `data` to the folder with samples and sweeps."
+            do = "Set the data set's `data` to the folder with samples and sweeps."
             raise DataError("the sweeps are not here", where=data, wanted="samples/LIDAR_TOP", do=do)
         parts = self._parts(index, version, splits)
         samples: dict[Part, list[NuScenesSample]] = {"train": [], "validation": [], "test": []}

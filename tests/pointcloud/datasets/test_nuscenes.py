@@ -185,7 +185,7 @@ def test_the_index_gives_the_same_without_the_tables(root: Path, tmp_path: Path)
     assert [one.fingerprint() for one in again.labelled] == [one.fingerprint() for one in split.labelled]
     assert read_index(ready)[1:] == ("v1.0-mini", root.resolve())
     moved = root.rename(tmp_path / "moved")
-    with pytest.raises(DataError, match=r"the sweeps are not here.*data\.data"):
+    with pytest.raises(DataError, match=r"the sweeps are not here.*data set's `data`"):
         NuScenesSettings(root=ready).split()
     assert NuScenesSettings(root=ready, data=moved).split().train[2].read().truth.names() == ["car", "traffic_cone"]
     other = write_small_nuscenes(tmp_path / "other")
