@@ -26,7 +26,8 @@ import torch
 
 from benchmarks.distillation_rows import COMPARED, FULL, ROWS, SMALL, TABLES, Size, run_folder, words_of
 from vol3d import files
-from vol3d.checkpoint import WEIGHTS, read_checkpoint
+from vol3d.checkpoint import load
+from vol3d.cli.options import pick_device
 from vol3d.config import load_distillation, load_task
 from vol3d.engine import results
 from vol3d.engine.loop import train
@@ -88,13 +89,10 @@ def score_again(name: str, seed: int, out: Path) -> None:
     source = run_folder(out, str(row.again), seed)
     folder.mkdir(parents=True, exist_ok=True)
     with files.lock(folder):
-        task = load_task(source / "config.yaml", row.changes)
-        model = task.model()
-        tensors, info = read_checkpoint(source / WEIGHTS)
-        model.load_state_dict(tensors)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        evaluation = task.evaluate(model.to(device).eval(), device, lambda done, total, name: None)
-        results.write(folder, evaluation, info["step"])
+        device = pick_device(None)
+        loaded = load(source, device, row.changes)
+        evaluation = loaded.task.evaluate(loaded.models[0], device, lambda done, total, name: None)
+        results.write(folder, evaluation, loaded.info[0]["step"])
 
 
 def work(names: Sequence[str], seeds: int, size: Size, out: Path, further: Sequence[str]) -> None:

@@ -36,6 +36,11 @@ from vol3d.engine.task import Evaluation, Samples, Task
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.terminal import Progress
 
+METHOD_OF = dict.fromkeys(("classes", "box", "velocity", "taught", "sure_boxes"), "set") | {
+    "pseudo_labels": "pseudo_labels"
+}
+"""Settings that one method alone looks at."""
+
 
 class LessonSettings(DistillSettings):
     """Who teaches, and how; the rest of the configuration is a recipe of the student."""
@@ -49,10 +54,8 @@ class LessonSettings(DistillSettings):
 
     @model_validator(mode="after")
     def _matters(self) -> LessonSettings:
-        of_sets = {"classes", "box", "velocity", "taught", "sure_boxes"} if self.method != "set" else set()
-        of_labels = {"pseudo_labels"} if self.method != "pseudo_labels" else set()
-        for name in of_sets | of_labels:
-            if getattr(self, name) != type(self).model_fields[name].default:
+        for name, method in METHOD_OF.items():
+            if self.method != method and getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} means nothing to the method {self.method}")
         return self
 
@@ -196,11 +199,11 @@ class DistillTask(Task):
         settings = self.settings.distill
         if settings.cache is None:
             return None
-        own, plain = self.student.settings, self.student.undistorted().model_copy(update={"balance": None})
-        distorted = [name for name in type(own).model_fields if getattr(own, name) != getattr(plain, name)]
-        distorted = [name for name in distorted if name != "balance"]  # shows scenes oftener, and as they are
+        own, plain = self.student.settings, self.student.undistorted()
+        names = [name for name in type(own).model_fields if name != "balance"]  # shows scenes oftener, and as they are
+        distorted = [name for name in names if getattr(own, name) != getattr(plain, name)]
         if distorted:
-            words = " ".join(f"{name}={'{}' if name == 'augment' else 'null'}" for name in distorted)
+            words = " ".join(f"{name}={'null' if getattr(plain, name) is None else '{}'}" for name in distorted)
             do = f"Give {words}, or let the teacher answer anew each time."
             raise UsageError("scenes that are distorted have no answers to be kept", where="distill.cache", do=do)
         dense = self.dense

@@ -83,18 +83,12 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Document:
         values = {}
     if not isinstance(values, dict):
         raise UsageError("a configuration is a mapping of settings", where=source, got=type(values).__name__)
-    document = Document(source, values, places)
-    for word in overrides:
-        _override(document, word)
-    return document
+    return _overridden(Document(source, values, places), overrides)
 
 
 def from_words(words: Sequence[str]) -> Document:
     """A document of `key.path=value` words alone, for verbs without a configuration file; raises as `read` does."""
-    document = Document("the command line", {}, {})
-    for word in words:
-        _override(document, word)
-    return document
+    return _overridden(Document("the command line", {}, {}), words)
 
 
 def _locate(name: str) -> Path:
@@ -198,6 +192,12 @@ def _scalar(node: yaml.ScalarNode, place: str) -> Any:
     except ValueError as error:
         raise UsageError("not a number", where=place, got=repr(text)) from error
     raise UsageError(f"typed values ({node.tag}) are not supported", where=place)
+
+
+def _overridden(document: Document, words: Sequence[str]) -> Document:
+    for word in words:
+        _override(document, word)
+    return document
 
 
 def _override(document: Document, word: str) -> None:
@@ -306,10 +306,7 @@ def _dotted(path: Key) -> str:
 
 def changed(settings: SettingsType, words: Sequence[str], source: str) -> SettingsType:
     """The settings with some replaced by `key.path=value` words; raises as `build` does."""
-    document = Document(source, settings.model_dump(mode="json"), {})
-    for word in words:
-        _override(document, word)
-    return build(document, type(settings))
+    return build(_overridden(Document(source, settings.model_dump(mode="json"), {}), words), type(settings))
 
 
 def load_task(path: str | Path, overrides: Sequence[str] = ()) -> Task:

@@ -11,7 +11,6 @@ import math
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
@@ -104,7 +103,7 @@ def expected_direction(logits: Float[Tensor, "*q bins"], residual: Float[Tensor,
     """Sine and cosine of the yaw, the mean over all bins by their probability: every bin gets a gradient."""
     bins = logits.shape[-1]
     if bins == 1:
-        return F.one_hot(torch.ones_like(logits[..., 0], dtype=torch.int64), 2).to(logits)  # does not turn
+        return logits.new_tensor([0.0, 1.0]).expand(*logits.shape[:-1], 2)  # does not turn
     middle = torch.arange(bins, device=logits.device) * (2 * math.pi / bins)
     yaw = -(middle + residual * (math.pi / bins))
     return (logits.softmax(dim=-1)[..., None] * torch.stack([yaw.sin(), yaw.cos()], dim=-1)).sum(dim=-2)
