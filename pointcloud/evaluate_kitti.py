@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from pointcloud.datasets.kitti_objects import KittiObjects, write_kitti_objects
+from pointcloud.conventions.kitti import KittiBoxes, boxes_from_kitti
+from pointcloud.conventions.kitti_objects import KittiObjects, write_kitti_objects
 from pointcloud.metrics.average_precision import average_precision
 from pointcloud.metrics.counts import best_threshold, count_scene
 from pointcloud.metrics.kitti import RECALLS, KittiScores, compare_checked, kitti_scores, pairs, ring_scores
@@ -20,7 +21,6 @@ from pointcloud.metrics.matches import SceneMatches
 from pointcloud.pictures import Candidates, ScoredScene, draw_examples
 from vol3d.engine.task import Evaluation
 from vol3d.errors import DataError
-from vol3d.geometry.conventions.kitti import KittiBoxes, boxes_from_kitti
 from vol3d.scans.detections import Detections
 from vol3d.scans.points import PointCloud
 from vol3d.view.top_view import TopViewStyle

@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from pointcloud.conventions import KittiBoxes, boxes_from_kitti
+from pointcloud.conventions.kitti_objects import KittiObjects, read_kitti_objects, read_text
 from pointcloud.datasets.kitti_calibration import KittiCalibration, image_size, read_calibration
-from pointcloud.datasets.kitti_objects import KittiObjects, read_kitti_objects, read_text
 from pointcloud.datasets.kitti_prepared import CALIBRATION, IMAGE_SIZE, LABELS, prepared_frames
 from pointcloud.datasets.prepared import is_prepared
 from pointcloud.datasets.raw_sweep import read_rows
@@ -28,7 +29,6 @@ from pointcloud.datasets.scenes import Scene, SceneReader, SceneSplit, annotated
 from vol3d.datasets.fault import ABSENT, Fault
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
-from vol3d.geometry.conventions import KittiBoxes, boxes_from_kitti
 from vol3d.scans.points import PointCloud
 
 NAME = "KITTI"

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
+from pointcloud.conventions import kitti_lidar_from_camera
 from vol3d.errors import DataError
-from vol3d.geometry.conventions import kitti_lidar_from_camera
 
 IMAGE_SIZE = (1242, 375)
 """Width and height of most of KITTI's images: taken where the image is not there."""

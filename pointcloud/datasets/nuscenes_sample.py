@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from pointcloud.conventions import NuscenesBoxes, boxes_from_nuscenes
 from pointcloud.datasets.nuscenes_index import NuScenesIndex
 from pointcloud.datasets.nuscenes_poses import invert
 from pointcloud.datasets.raw_sweep import read_rows
 from pointcloud.datasets.scenes import Scene, annotated, fingerprint_of
 from pointcloud.sweeps import Sweep, accumulate
-from vol3d.geometry.conventions import NuscenesBoxes, boxes_from_nuscenes
 from vol3d.scans.points import PointCloud
 
 CLASS_NAMES = (

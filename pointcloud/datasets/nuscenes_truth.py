@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from pointcloud.conventions import NuscenesBoxes
 from pointcloud.datasets.nuscenes_sample import NuScenesSample
 from pointcloud.metrics.nuscenes_boxes import ATTRIBUTES, CLASSES, NO_ATTRIBUTE, NuscenesTruth, from_columns
-from vol3d.geometry.conventions import NuscenesBoxes
 
 BICYCLE_RACK = "static_object.bicycle_rack"
 

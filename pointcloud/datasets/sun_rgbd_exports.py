@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pointcloud.conventions import boxes_from_sun_rgbd
 from pointcloud.datasets.arrays import colours, load_table
 from pointcloud.datasets.scenes import Scene, annotated, fingerprint_of
 from vol3d.errors import DataError
-from vol3d.geometry.conventions import boxes_from_sun_rgbd
 from vol3d.scans.points import PointCloud
 
 

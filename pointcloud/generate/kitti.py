@@ -20,7 +20,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pointcloud.datasets.kitti_objects import write_kitti_objects
+from pointcloud.conventions.kitti_objects import write_kitti_objects
 from pointcloud.generate.folders import check_numbers, make_folders, own_folder
 from pointcloud.generate.kitti_make import FrameNumber, make_frame
 from pointcloud.generate.kitti_picture import draw_picture

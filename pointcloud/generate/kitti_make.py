@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from pointcloud.datasets.kitti_objects import KittiObjects
+from pointcloud.conventions.kitti_objects import KittiObjects
 from pointcloud.generate.drives_scan import ego_pose, place_all, solids_of
 from pointcloud.generate.kitti_labels import Shown, label
 from pointcloud.generate.kitti_rig import IMAGE_SIZE, SCANNER, calibration, ego_from_lidar

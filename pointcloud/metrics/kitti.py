@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pointcloud.datasets.kitti_objects import KittiObjects
+from pointcloud.conventions.kitti_objects import KittiObjects
 from pointcloud.metrics.kitti_matching import Pairs, count, scores_of_hits
 from pointcloud.metrics.kitti_rules import (
     CLASSES,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from pointcloud.datasets.kitti_objects import KittiObjects
+from pointcloud.conventions.kitti_objects import KittiObjects
 from vol3d.geometry import iou_3d, iou_bev
 
 CLASSES = ("Car", "Pedestrian", "Cyclist")

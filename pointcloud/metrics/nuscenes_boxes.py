@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from pointcloud.conventions.nuscenes import NuscenesBoxes, boxes_from_nuscenes, boxes_to_nuscenes
 from vol3d.errors import DataError
-from vol3d.geometry.conventions.nuscenes import NuscenesBoxes, boxes_from_nuscenes, boxes_to_nuscenes
 from vol3d.scans.detections import Detections
 
 CLASSES = (

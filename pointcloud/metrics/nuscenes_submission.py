@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 
+from pointcloud.conventions.nuscenes import NuscenesBoxes, boxes_to_nuscenes
 from pointcloud.metrics.nuscenes_boxes import (
     ATTRIBUTES,
     CLASSES,
@@ -27,7 +28,6 @@ from pointcloud.metrics.nuscenes_boxes import (
 )
 from vol3d.errors import DataError
 from vol3d.files import atomic, read_json
-from vol3d.geometry.conventions.nuscenes import NuscenesBoxes, boxes_to_nuscenes
 
 USES = ("use_camera", "use_lidar", "use_radar", "use_map", "use_external")
 LIDAR_ONLY = {use: use == "use_lidar" for use in USES}

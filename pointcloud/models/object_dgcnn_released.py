@@ -1,7 +1,7 @@
 """The head of Object DGCNN's released weights under our names and in our order of box columns.
 
 Their networks write boxes in mmdetection3d's convention before 1.0: `x y log_w log_l z log_h sin cos vx vy` with a
-clockwise yaw that is 0 along -y (`vol3d.geometry.conventions.mmdet3d`). As sin(yaw) = -cos(yaw_old) and
+clockwise yaw that is 0 along -y (`pointcloud.conventions.mmdet3d`). As sin(yaw) = -cos(yaw_old) and
 cos(yaw) = -sin(yaw_old), ours differ by the order and the sign of the last layer's rows alone, which change here; so
 does no number of the matching or of the loss, which sum absolute differences. Their second edge block joins 16 queries
 however many the first joins; all released networks have 16 in both.

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import torch
 
+from pointcloud.conventions.nuscenes import NuscenesBoxes
 from pointcloud.metrics.nuscenes_boxes import (
     ATTRIBUTES,
     CLASSES,
     NuscenesTruth,
     from_columns,
 )
-from vol3d.geometry.conventions.nuscenes import NuscenesBoxes
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _SCORE = """

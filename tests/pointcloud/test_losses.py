@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pointcloud.conventions import boxes_from_three_detr
 from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.losses import SUN_RGBD, MatchSettings, SetLossSettings, encode_targets, matcher, set_loss
 from pointcloud.models.heads import Bounds
 from pointcloud.models.three_detr_released import LOSS_QUIRKS
 from tests.conftest import PROJECT
 from tests.pointcloud.models.test_three_detr_oracle import official_corners
-from vol3d.geometry.conventions import boxes_from_three_detr
 
 # Names of the original's predictions and of ours, and of its losses and of ours.
 LEAVES = {

@@ -6,7 +6,7 @@ A box is a row `x y z l w h yaw` or `x y z l w h yaw vx vy`:
     yaw     radians, counter-clockwise seen from above, 0 along +x
     vx vy   metres per second in the same frame; NaN where the data does not know them
 
-Other layouts exist only in `vol3d.geometry.conventions`.
+Other layouts exist only in `pointcloud.conventions`.
 """
 
 from __future__ import annotations

@@ -11,13 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
+from pointcloud.conventions import kitti_lidar_from_camera
+from pointcloud.conventions.kitti_objects import KittiObjects
 from pointcloud.datasets.kitti import CLASS_NAMES, KittiFrame, KittiSettings, lidar_boxes
 from pointcloud.datasets.kitti_calibration import IMAGE_SIZE, KittiCalibration, read_calibration
-from pointcloud.datasets.kitti_objects import KittiObjects
 from pointcloud.datasets.tools import check, prepare
 from vol3d.errors import DataError
 from vol3d.geometry import count_points_in_boxes
-from vol3d.geometry.conventions import kitti_lidar_from_camera
 
 CALIBRATION = """P0: 1 0 0 0 0 1 0 0 0 0 1 0
 P2: 700 0 600 0 0 700 180 0 0 0 1 0

@@ -143,7 +143,7 @@ def test_the_real_keyframe_comes_back_from_tables(data_root: Path, tmp_path: Pat
 
 def place_keyframe(root: Path, facts: dict[str, Any], sweep: Path) -> None:
     """The real keyframe in place of the made-up one, its boxes taken to the world."""
-    from vol3d.geometry.conventions import boxes_to_nuscenes
+    from pointcloud.conventions import boxes_to_nuscenes
 
     world, mount = (
         np.array(facts[key] if key in facts else facts["lidar"][key]) for key in ("ego2global", "lidar2ego")
@@ -168,7 +168,7 @@ def place_keyframe(root: Path, facts: dict[str, Any], sweep: Path) -> None:
 
 
 def quaternion(matrix: np.ndarray) -> list[float]:
-    from vol3d.geometry.conventions import boxes_to_nuscenes
+    from pointcloud.conventions import boxes_to_nuscenes
 
     motion = torch.from_numpy(np.array(matrix, np.float64))
     turn = boxes_to_nuscenes(torch.tensor([[0.0, 0, 0, 1, 1, 1, 0]]), motion).rotation_wxyz[0]

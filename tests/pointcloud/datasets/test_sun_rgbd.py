@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.io import savemat
 
+from pointcloud.conventions import boxes_to_sun_rgbd
 from pointcloud.datasets.known_sizes import SUN_RGBD
 from pointcloud.datasets.sun_rgbd import CLASS_NAMES, SunRgbdSettings
 from pointcloud.datasets.sun_rgbd_frames import CLOUD_FROM_CAMERA, back_project, decode_depth
@@ -24,7 +25,6 @@ from tests.pointcloud.datasets.makers import cells, write_mat, write_sun_frame
 from vol3d.errors import DataError
 from vol3d.files import read_json
 from vol3d.geometry import count_points_in_boxes
-from vol3d.geometry.conventions import boxes_to_sun_rgbd
 
 SHAPE = (48, 64)
 INTRINSICS = np.array([[50.0, 0, 32.5], [0, 50, 24.5], [0, 0, 1]])

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely import Polygon, affinity, box
 
-from pointcloud.datasets.kitti_objects import KittiObjects, read_kitti_objects
+from pointcloud.conventions.kitti_objects import KittiObjects, read_kitti_objects
 from pointcloud.metrics.kitti import RECALLS, KittiScores, compare_checked, kitti_scores, ring_scores, thresholds
 from pointcloud.metrics.kitti_rules import CLASSES, MIN_OVERLAP, compare
 from tests.reference.kitti_metrics import Row, iou_2d, slow_kitti

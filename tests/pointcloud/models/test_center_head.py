@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
+from pointcloud.conventions import boxes_from_mmdet3d_before_1_0
 from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.center_head import (
     NUSCENES_CIRCLES,
@@ -38,7 +39,6 @@ from tests.pointcloud.models.lidar_oracle import Fixture, close, load
 from tests.reference import center_targets as slow
 from vol3d.errors import DataError, UsageError
 from vol3d.geometry import nms_circle
-from vol3d.geometry.conventions import boxes_from_mmdet3d_before_1_0
 
 CLASSES = tuple(name for task in NUSCENES_TASKS for name in task)
 GRID = MapGrid((-25.6, -19.2), (0.2, 0.2), 4, (48, 64))

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import vol3d
+from pointcloud.conventions import boxes_from_mmdet3d_before_1_0
 from pointcloud.models.anchor_head import AnchorHeadSettings, facing
 from pointcloud.models.anchors import AnchorSettings, decode_offsets
 from pointcloud.models.bev_backbones import SecondFpnSettings, SecondSettings
@@ -18,7 +19,6 @@ from pointcloud.models.lidar_weights import anchor_head_weights, turned_yaws
 from pointcloud.models.sparse_encoder import SparseEncoderSettings
 from tests.pointcloud.models.official_lidar import export, randomise
 from vol3d.errors import CheckpointError
-from vol3d.geometry.conventions import boxes_from_mmdet3d_before_1_0
 
 CENTER = {
     "backbone": SecondSettings(widths=(8, 12), layers=(1, 2), strides=(1, 2)),

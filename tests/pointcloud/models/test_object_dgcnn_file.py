@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 import vol3d
+from pointcloud.conventions import boxes_from_mmdet3d_before_1_0
 from tests.pointcloud.models.official_object_dgcnn import Official, stored
 from vol3d.errors import CheckpointError
 from vol3d.geometry import wrap_yaw
-from vol3d.geometry.conventions import boxes_from_mmdet3d_before_1_0
 
 RANGE = (-4.0, -4.0, -5.0, 4.0, 4.0, 3.0)
 SMALL: dict[str, dict[str, Any]] = {

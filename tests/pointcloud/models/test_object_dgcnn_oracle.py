@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pointcloud.box_code import BOX
+from pointcloud.conventions import boxes_from_mmdet3d_before_1_0
 from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.bev_backbones import FpnSettings
 from pointcloud.models.object_dgcnn_head import ObjectDgcnnHead, ObjectDgcnnHeadSettings, QueryOutputs
@@ -17,7 +18,6 @@ from pointcloud.models.object_dgcnn_released import QUIRKS, object_dgcnn_head_we
 from pointcloud.object_dgcnn_losses import encode_targets, matcher
 from tests.pointcloud.models.lidar_oracle import Fixture, close, load
 from vol3d.geometry import wrap_yaw
-from vol3d.geometry.conventions import boxes_from_mmdet3d_before_1_0
 
 CLASSES = tuple(f"class {i}" for i in range(10))
 

@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import vol3d
+from pointcloud.conventions import boxes_to_three_detr
 from pointcloud.models.three_detr import ThreeDetr
 from tests.conftest import PROJECT
-from vol3d.geometry.conventions import boxes_to_three_detr
 
 # Absolute tolerances of the fixtures' README.
 TOLERANCE = {

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import vol3d
+from pointcloud.conventions import boxes_to_three_detr
 from pointcloud.models import three_detr_released
 from pointcloud.models.set_abstraction import SetAbstractionSettings
 from pointcloud.models.three_detr import ThreeDetrMaskedSettings
@@ -21,7 +22,6 @@ from pointcloud.models.three_detr_released import RELEASED, Released, load_three
 from tests.pointcloud.models import official
 from tests.reference import three_detr as twin
 from vol3d.errors import CheckpointError, UsageError
-from vol3d.geometry.conventions import boxes_to_three_detr
 
 NAMES = sorted(RELEASED)
 PARAMETERS = {

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vol3d.geometry.conventions import boxes_from_three_detr
+from pointcloud.conventions import boxes_from_three_detr
 from vol3d.matching import (
     ClassLoss,
     Cost,

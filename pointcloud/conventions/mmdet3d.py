@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pointcloud.conventions.columns import check_columns, raise_z
 from vol3d.geometry.boxes import YAW, check_boxes, wrap_yaw
-from vol3d.geometry.conventions.columns import check_columns, raise_z
 
 
 def boxes_from_mmdet3d(table: Float[Tensor, "*batch c"]) -> Float[Tensor, "*batch c"]:

@@ -3,7 +3,7 @@
     type truncation occlusion alpha  left top right bottom  h w l  x y z  rotation_y  [score]
 
 Units: pixels of the left colour image, metres and radians in its rectified camera frame, `x y z` being the centre of
-the bottom face (see `vol3d.geometry.conventions.kitti`). What a row does not tell is -1, -10 or -1000.
+the bottom face (see `pointcloud.conventions.kitti`). What a row does not tell is -1, -10 or -1000.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pointcloud.conventions.columns import check_columns
 from vol3d.errors import DataError
 from vol3d.geometry.boxes import VELOCITY, YAW, check_boxes
-from vol3d.geometry.conventions.columns import check_columns
 from vol3d.geometry.frames import check_rigid, transform_points
 
 

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pointcloud.conventions.columns import check_columns
 from vol3d.geometry.boxes import YAW, check_boxes, wrap_yaw
-from vol3d.geometry.conventions.columns import check_columns
 
 
 def boxes_from_openpcdet(table: Float[Tensor, "*batch c"]) -> Float[Tensor, "*batch c"]:

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pointcloud.conventions.columns import check_columns
 from vol3d.geometry.boxes import YAW, check_boxes, wrap_yaw
-from vol3d.geometry.conventions.columns import check_columns
 
 
 def boxes_from_sun_rgbd(table: Float[Tensor, "*batch c"]) -> Float[Tensor, "*batch 7"]:

@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pointcloud.conventions.columns import check_columns
 from vol3d.geometry.boxes import YAW, check_boxes, wrap_yaw
-from vol3d.geometry.conventions.columns import check_columns
 from vol3d.geometry.frames import check_rigid, invert_rigid, transform_points
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pointcloud.datasets.kitti_objects import KittiObjects, read_kitti_objects, write_kitti_objects
+from pointcloud.conventions.kitti_objects import KittiObjects, read_kitti_objects, write_kitti_objects
 from vol3d.errors import DataError
 
 CAR = "Car 0.12 1 -1.57 599.41 156.40 629.75 189.25 2.85 2.63 12.34 0.47 1.49 69.44 -1.56"

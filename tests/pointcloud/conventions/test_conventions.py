@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from pointcloud import conventions as to
 from tests.vol3d.geometry.samples import random_boxes
 from vol3d.errors import DataError
-from vol3d.geometry import conventions as to
 from vol3d.geometry import count_points_in_boxes, footprint_corners, invert_rigid, transform_boxes, wrap_yaw
 
 
