@@ -38,11 +38,11 @@ from benchmarks.sparse import arithmetic
 from pointcloud.datasets.kitti import KittiSettings
 from pointcloud.datasets.nuscenes import NuScenesSettings
 from pointcloud.datasets.nuscenes_sample import NuScenesSample
-from pointcloud.features import point_features
 from pointcloud.generate.drives import write_drives
 from pointcloud.generate.drives_tables import VERSION
 from pointcloud.models.lidar_released import RELEASED
 from pointcloud.models.voxel_encoders import encode_voxels
+from pointcloud.structures.features import point_features
 from vol3d.files import write_json
 from vol3d.ops import assign_voxels, scatter_to_bev, voxelize
 from vol3d.scans.points import PointCloud

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from pointcloud.similarity import Similarity
+from pointcloud.structures.similarity import Similarity
 from vol3d.engine.settings import Settings
 from vol3d.geometry import enclosing_axis_aligned
 

@@ -20,7 +20,7 @@ from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.datasets.scannet import ScanNetSettings
 from pointcloud.datasets.scenes import SceneSplit
 from pointcloud.datasets.sun_rgbd import SunRgbdSettings
-from pointcloud.features import did_you_mean
+from pointcloud.structures.features import did_you_mean
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import Task
 from vol3d.errors import UsageError

@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pointcloud.datasets.scenes import BoxTargets, to_targets
-from pointcloud.predicted_set import PredictedSet
+from pointcloud.structures.predicted_set import PredictedSet
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError, UsageError
 from vol3d.matching import Cost, HungarianMatcher, Matches, PairLoss, SetLoss, SetTargets, l1_cost, l1_loss

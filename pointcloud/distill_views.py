@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from pointcloud.datasets.nuscenes import NuScenesSettings
-from pointcloud.features import WIDTH, Feature
+from pointcloud.structures.features import WIDTH, Feature
 from vol3d.engine.settings import Settings
 from vol3d.engine.task import Batch, Samples
 from vol3d.errors import UsageError

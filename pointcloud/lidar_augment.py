@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from pointcloud.augment import Points as LidarScene
 from pointcloud.augment import moved
-from pointcloud.similarity import Similarity
+from pointcloud.structures.similarity import Similarity
 from vol3d.engine.settings import Settings
 
 Length = Annotated[float, Field(ge=0)]

@@ -9,11 +9,11 @@ import torch
 
 from pointcloud.class_balance import balanced, labels_of
 from pointcloud.datasets.scenes import SceneReader
-from pointcloud.features import Feature
 from pointcloud.lidar_augment import LidarAugmentSettings, Range, augment, in_range
 from pointcloud.object_file import ObjectBank
 from pointcloud.object_noise import ObjectNoiseSettings, move_objects
 from pointcloud.paste import paste
+from pointcloud.structures.features import Feature
 from pointcloud.training_set import CloudSamples, Sample, box_targets
 
 

@@ -13,9 +13,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pointcloud.check_targets import check_targets
 from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.heads import Bounds, encode_angle
+from pointcloud.structures.targets import check_targets
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 from vol3d.geometry import wrap_yaw

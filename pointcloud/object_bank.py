@@ -19,8 +19,8 @@ from pydantic import Field
 
 from pointcloud.augment import Points
 from pointcloud.datasets.scenes import SceneReader
-from pointcloud.features import Feature, width
 from pointcloud.object_file import CutObject, ObjectBank, write_objects
+from pointcloud.structures.features import Feature, width
 from pointcloud.training_set import to_points
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError, Vol3dError

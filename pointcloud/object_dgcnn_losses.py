@@ -12,8 +12,8 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from pointcloud.box_code import BOX, encode_boxes
 from pointcloud.datasets.scenes import BoxTargets
+from pointcloud.structures.box_code import BOX, encode_boxes
 from vol3d.engine.settings import Settings
 from vol3d.matching import (
     ClassLoss,
@@ -50,7 +50,7 @@ def object_dgcnn_loss(
 
     Args:
         class_logits: before the sigmoid.
-        code: of the boxes, see `pointcloud.box_code`; 10 columns with velocities.
+        code: of the boxes, see `pointcloud.structures.box_code`; 10 columns with velocities.
         targets: annotated boxes of each sample; a velocity may be NaN or left out: unknown.
         settings: weights and the quirk.
 

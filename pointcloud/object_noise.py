@@ -15,7 +15,7 @@ from pydantic import Field
 
 from pointcloud.lidar_augment import Length, LidarScene
 from pointcloud.paste import TOUCHING_M2
-from pointcloud.similarity import wrapped
+from pointcloud.structures.similarity import wrapped
 from vol3d.engine.settings import Settings
 from vol3d.geometry import box_of_points
 from vol3d.geometry.boxes import VELOCITY, YAW

@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pointcloud.proposals import Proposals
+from pointcloud.structures.proposals import Proposals
 from vol3d.engine.settings import Settings
 from vol3d.geometry import count_points_in_boxes, enclosing_axis_aligned, nms_axis_aligned
 from vol3d.scans.detections import Detections

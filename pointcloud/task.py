@@ -23,7 +23,7 @@ from pointcloud.extent import unlike_a_room
 from pointcloud.models.three_detr import ThreeDetrMaskedSettings, ThreeDetrSettings
 from pointcloud.models.vote_net import BoxNetSettings, VoteNetSettings
 from pointcloud.postprocess import FOR_PEOPLE, DetectionPostprocessSettings, postprocess
-from pointcloud.proposals import join
+from pointcloud.structures.proposals import join
 from pointcloud.training_set import SceneSamples, to_network
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Samples

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pointcloud.models.center_head import LARGEST_LOG_SIZE, CenterOutputs
 from pointcloud.models.center_point import CenterPointPrediction
-from pointcloud.similarity import Similarity, wrapped
+from pointcloud.structures.similarity import Similarity, wrapped
 from vol3d.errors import UsageError
 from vol3d.geometry import iou_bev, nms_rotated
 from vol3d.geometry.boxes import YAW

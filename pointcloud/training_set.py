@@ -13,7 +13,7 @@ from torch.utils.data import get_worker_info
 
 from pointcloud.augment import Points, SceneAugmentSettings, augment, choose
 from pointcloud.datasets.scenes import BoxTargets, Scene, SceneReader
-from pointcloud.features import Feature, height_column, point_features
+from pointcloud.structures.features import Feature, height_column, point_features
 from vol3d.engine.task import Batch, Samples
 from vol3d.memory import free_memory
 from vol3d.scans.points import PointCloud

@@ -15,7 +15,7 @@ from pointcloud.datasets.nuscenes_index import NuScenesIndex
 from pointcloud.datasets.nuscenes_poses import invert
 from pointcloud.datasets.raw_sweep import read_rows
 from pointcloud.datasets.scenes import Scene, annotated, fingerprint_of
-from pointcloud.sweeps import Sweep, accumulate
+from pointcloud.structures.sweeps import Sweep, accumulate
 from vol3d.scans.points import PointCloud
 
 CLASS_NAMES = (

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from pointcloud.datasets.findings import Findings, inspect
-from pointcloud.datasets.known_sizes import known_size
 from pointcloud.datasets.scenes import SceneSplit
+from pointcloud.structures.class_sizes import known_size
 from vol3d.datasets.parallel import over_cases
 from vol3d.datasets.tables import Table, flatten
 from vol3d.errors import DataError

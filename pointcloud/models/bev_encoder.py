@@ -12,10 +12,10 @@ from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pointcloud.features import Feature, width
 from pointcloud.models.bev_backbones import SecondSettings
 from pointcloud.models.sparse_encoder import SparseEncoder, SparseEncoderSettings
 from pointcloud.models.voxel_encoders import MeanEncoder, PointStack, PointStackSettings, VoxelSettings, encode_voxels
+from pointcloud.structures.features import Feature, width
 from vol3d.engine.settings import Settings
 from vol3d.ops import scatter_to_bev
 

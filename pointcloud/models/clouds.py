@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pointcloud.features import Feature, width
 from pointcloud.models.heads import Bounds
+from pointcloud.structures.features import Feature, width
 from vol3d.errors import DataError
 from vol3d.ops import pad_clouds
 

@@ -19,7 +19,7 @@ from pointcloud.models.bev_backbones import VOXEL_BACKBONE, Fpn, FpnSettings, Se
 from pointcloud.models.bev_encoder import BevEncoder, BevSettings
 from pointcloud.models.object_dgcnn_head import ObjectDgcnnHead, ObjectDgcnnHeadSettings, QueryOutputs
 from pointcloud.models.voxel_encoders import VoxelSettings
-from pointcloud.predicted_set import PredictedSet
+from pointcloud.structures.predicted_set import PredictedSet
 from vol3d.scans.detections import Detections
 
 

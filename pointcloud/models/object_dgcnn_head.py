@@ -17,7 +17,6 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from pointcloud.box_code import BOX, decode_boxes
 from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.bev_backbones import FpnSettings
 from pointcloud.models.center_head import check_targets, to_detections
@@ -25,7 +24,8 @@ from pointcloud.models.deformable import DeformableAttention, Size, cell_centers
 from pointcloud.models.graph import DynamicGraph, Neighbours
 from pointcloud.models.transformer import FeedForward
 from pointcloud.object_dgcnn_losses import ObjectDgcnnLossSettings, object_dgcnn_loss
-from pointcloud.predicted_set import PredictedSet
+from pointcloud.structures.box_code import BOX, decode_boxes
+from pointcloud.structures.predicted_set import PredictedSet
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 from vol3d.geometry import nms_rotated
@@ -107,7 +107,7 @@ class QueryOutputs:
     """What the queries say after each decoder layer; the last layer is the result.
 
     class_logits: of each class, before the sigmoid.
-    code: of the boxes, see `pointcloud.box_code`; 10 columns with velocities.
+    code: of the boxes, see `pointcloud.structures.box_code`; 10 columns with velocities.
     """
 
     class_logits: Float[Tensor, "layers b q classes"]

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pointcloud.box_code import BOX
 from pointcloud.models.lidar_weights import renamed
 from pointcloud.object_dgcnn_losses import ObjectDgcnnLossSettings
+from pointcloud.structures.box_code import BOX
 
 QUIRKS: dict[str, Any] = {
     "neighbours": "farthest",

@@ -10,11 +10,11 @@ from typing import Literal
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from pointcloud.features import Feature, width
 from pointcloud.models.anchor_head import AnchorDetector, AnchorHead, AnchorHeadSettings, AnchorPrediction
 from pointcloud.models.anchors import nuscenes_anchors
 from pointcloud.models.bev_backbones import Second, SecondFpn, SecondFpnSettings, SecondSettings, neck_stride
 from pointcloud.models.voxel_encoders import PointStack, PointStackSettings, VoxelSettings, encode_voxels
+from pointcloud.structures.features import Feature, width
 from vol3d.engine.settings import Settings
 from vol3d.ops import scatter_to_bev
 

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pointcloud.datasets.known_sizes import Size, known_size
 from pointcloud.models.heads import decode_angle
 from pointcloud.models.set_abstraction import SharedLayer
+from pointcloud.structures.class_sizes import Size, known_size
 from vol3d.geometry import wrap_yaw
 
 SMALLEST_EDGE_M = 0.01

@@ -11,7 +11,6 @@ from typing import Literal
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from pointcloud.features import Feature, width
 from pointcloud.models.anchor_head import AnchorDetector, AnchorHead, AnchorHeadSettings, AnchorPrediction
 from pointcloud.models.bev_backbones import (
     VOXEL_BACKBONE,
@@ -24,6 +23,7 @@ from pointcloud.models.bev_backbones import (
 )
 from pointcloud.models.sparse_encoder import SparseEncoder, SparseEncoderSettings
 from pointcloud.models.voxel_encoders import MeanEncoder, VoxelSettings, encode_voxels
+from pointcloud.structures.features import Feature, width
 from vol3d.engine.settings import Settings
 
 KITTI_VOXELS = VoxelSettings(

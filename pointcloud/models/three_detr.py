@@ -16,9 +16,7 @@ from jaxtyping import Bool, Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pointcloud.box_code import encode_boxes
 from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.features import Feature, width
 from pointcloud.losses import SetLossSettings, set_loss
 from pointcloud.models.clouds import batch_clouds
 from pointcloud.models.heads import Bounds, BoxHeads, HeadOutputs, decode_boxes, expected_direction
@@ -26,8 +24,10 @@ from pointcloud.models.pointnet2 import PointNet2, PointNet2Settings
 from pointcloud.models.position import FourierEmbedding, SineEmbedding
 from pointcloud.models.set_abstraction import PointSet, SetAbstraction, SetAbstractionSettings, SharedLayer
 from pointcloud.models.transformer import Decoder, EncoderLayer
-from pointcloud.predicted_set import PredictedSet, softmax_log_odds
-from pointcloud.proposals import Proposals, of_each_scan
+from pointcloud.structures.box_code import encode_boxes
+from pointcloud.structures.features import Feature, width
+from pointcloud.structures.predicted_set import PredictedSet, softmax_log_odds
+from pointcloud.structures.proposals import Proposals, of_each_scan
 from vol3d.engine.settings import Settings
 from vol3d.scans.detections import Detections
 

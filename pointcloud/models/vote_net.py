@@ -25,17 +25,17 @@ from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pointcloud.check_targets import check_targets
-from pointcloud.datasets.known_sizes import Size
 from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.features import Feature, width
 from pointcloud.models.clouds import batch_clouds
 from pointcloud.models.heads import Bounds
 from pointcloud.models.pointnet2 import PointNet2, PointNet2Settings
 from pointcloud.models.proposal_head import ProposalHead, ProposalOutputs, decode_proposals, mean_sizes
 from pointcloud.models.set_abstraction import SetAbstraction, SetAbstractionSettings, SharedLayer
 from pointcloud.models.transformer_parts import TransformerDecoder, TransformerEncoder, TransformerPartsSettings
-from pointcloud.proposals import Proposals, of_each_scan
+from pointcloud.structures.class_sizes import Size
+from pointcloud.structures.features import Feature, width
+from pointcloud.structures.proposals import Proposals, of_each_scan
+from pointcloud.structures.targets import check_targets
 from pointcloud.vote_losses import (
     VoteLossSettings,
     assign_by_distance,

@@ -16,7 +16,6 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.features import Feature, width
 from pointcloud.models.anchor_head import AnchorOutputs, AnchorPrediction
 from pointcloud.models.anchors import (
     AnchorSettings,
@@ -37,6 +36,7 @@ from pointcloud.models.voxel_encoders import (
     VoxelSettings,
     encode_voxels,
 )
+from pointcloud.structures.features import Feature, width
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError
 from vol3d.geometry import nms_rotated, wrap_yaw

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pointcloud.proposals import Proposals
+from pointcloud.structures.proposals import Proposals
 from vol3d.scans.detections import Detections
 
 VARIANTS = {"all_scenes_default": True, "all_scenes_exact_eval_False": False, "first_2_scenes_default": True}

@@ -17,7 +17,7 @@ from pointcloud.augment import (
     moved,
     random_cuboid,
 )
-from pointcloud.similarity import Similarity
+from pointcloud.structures.similarity import Similarity
 from vol3d.geometry import points_in_boxes
 
 ALL = SceneAugmentSettings(

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from pointcloud.box_code import encode_boxes
 from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.distill import (
     DistillSettings,
@@ -26,7 +25,8 @@ from pointcloud.distill import (
 )
 from pointcloud.models.bev_backbones import FpnSettings
 from pointcloud.models.object_dgcnn_head import ObjectDgcnnHead, ObjectDgcnnHeadSettings
-from pointcloud.predicted_set import PredictedSet
+from pointcloud.structures.box_code import encode_boxes
+from pointcloud.structures.predicted_set import PredictedSet
 from tests.pointcloud.models.small import CLASSES, TURNING, scene
 from tests.reference import distill as twin
 from vol3d.errors import DataError, UsageError

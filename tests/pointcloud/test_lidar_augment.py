@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from pointcloud.lidar_augment import LidarAugmentSettings, augment, draw, in_range
-from pointcloud.similarity import Similarity
+from pointcloud.structures.similarity import Similarity
 from tests.pointcloud.lidar_scenes import lidar_scene
 
 ALL = LidarAugmentSettings(flip_x=0.5, flip_y=0.5, rotate_deg=45, scale=(0.9, 1.1), shift_m=0.5)

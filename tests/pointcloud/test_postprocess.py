@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pointcloud.postprocess import FOR_PEOPLE, DetectionPostprocessSettings, postprocess, surviving
-from pointcloud.proposals import Proposals
+from pointcloud.structures.proposals import Proposals
 from tests.pointcloud.official_ap import read_official
 
 NAMES = ("chair", "table")

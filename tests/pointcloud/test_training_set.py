@@ -9,7 +9,7 @@ import pytest
 from pointcloud import training_set
 from pointcloud.augment import SceneAugmentSettings
 from pointcloud.datasets.scenes import Scene
-from pointcloud.features import height_column, point_features, width
+from pointcloud.structures.features import height_column, point_features, width
 from pointcloud.training_set import SceneSamples, to_network
 from vol3d.errors import DataError
 from vol3d.scans.detections import Detections

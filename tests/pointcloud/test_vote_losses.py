@@ -7,9 +7,9 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from pointcloud.check_targets import check_targets
 from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.proposal_head import ProposalOutputs
+from pointcloud.structures.targets import check_targets
 from pointcloud.vote_losses import (
     Assignment,
     VoteLossSettings,

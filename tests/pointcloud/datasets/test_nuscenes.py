@@ -18,7 +18,7 @@ from pointcloud.datasets.nuscenes_poses import invert
 from pointcloud.datasets.nuscenes_sample import CLASS_NAMES, NuScenesSample, read_sweep
 from pointcloud.datasets.nuscenes_splits import official_part
 from pointcloud.datasets.tools import check, prepare
-from pointcloud.sweeps import accumulate
+from pointcloud.structures.sweeps import accumulate
 from tests.pointcloud.datasets.devkit import devkit_reads
 from tests.pointcloud.datasets.nuscenes_maker import SWEEPS_PER_SAMPLE, write_small_nuscenes
 from vol3d.errors import DataError, UsageError

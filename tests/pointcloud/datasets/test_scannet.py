@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from pointcloud.datasets.known_sizes import SCANNET
 from pointcloud.datasets.scannet import CLASS_NAMES, NYU40, ScanNetSettings, read_label_map
 from pointcloud.datasets.scenes import Scene
+from pointcloud.structures.class_sizes import SCANNET
 from tests.pointcloud.datasets.makers import alignment, room, unaligned, write_meta, write_scannet
 from vol3d.errors import DataError
 from vol3d.files import read_json

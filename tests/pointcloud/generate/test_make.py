@@ -6,10 +6,10 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from pointcloud.datasets.known_sizes import SCANNET
 from pointcloud.datasets.scannet import NYU40
 from pointcloud.generate.labels import LABELS
 from pointcloud.generate.make import RoomNumber, make_room
+from pointcloud.structures.class_sizes import SCANNET
 
 CLASSES = {number: name for name, number in NYU40.items()}
 

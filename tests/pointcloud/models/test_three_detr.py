@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.features import width
 from pointcloud.losses import SUN_RGBD
 from pointcloud.models.three_detr import (
     RELEASED_RADII_M,
@@ -19,6 +18,7 @@ from pointcloud.models.three_detr import (
     ThreeDetrSettings,
     within,
 )
+from pointcloud.structures.features import width
 from tests.pointcloud.models.small import CLASSES, MASKED, MODELS, PLAIN, STARTED, TURNING, scene
 from vol3d.errors import DataError
 from vol3d.ops import farthest_point_sample

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pointcloud.proposals import Proposals, join
+from pointcloud.structures.proposals import Proposals, join
 from vol3d.errors import DataError
 
 

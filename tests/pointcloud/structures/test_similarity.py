@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointcloud.augment import moved
-from pointcloud.similarity import Similarity, wrapped
+from pointcloud.structures.similarity import Similarity, wrapped
 from tests.pointcloud.lidar_scenes import lidar_scene, members
 
 SHIFTS = st.tuples(*[st.floats(-3, 3)] * 3)

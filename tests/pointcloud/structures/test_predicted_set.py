@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pointcloud.predicted_set import PredictedSet, softmax_log_odds
+from pointcloud.structures.predicted_set import PredictedSet, softmax_log_odds
 
 
 def test_log_odds_of_a_softmax_are_its_probabilities() -> None:

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointcloud.box_code import decode_boxes, encode_boxes
+from pointcloud.structures.box_code import decode_boxes, encode_boxes
 from vol3d.errors import DataError
 
 place = st.floats(-80, 80, width=32)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
-from pointcloud.sweeps import Sweep, accumulate
+from pointcloud.structures.sweeps import Sweep, accumulate
 from tests.reference.sweeps import slow_accumulate
 from vol3d.files import read_json
 

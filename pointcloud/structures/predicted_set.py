@@ -14,7 +14,7 @@ class PredictedSet:
     """Predictions of Q queries for B samples; detectors with several layers have them in front.
 
     log_odds: of each class being that of the query's object: before the sigmoid.
-    box: code of the box without the velocity, see `pointcloud.box_code`.
+    box: code of the box without the velocity, see `pointcloud.structures.box_code`.
     velocity: metres a second, None if the detector does not tell.
     """
 
