@@ -10,8 +10,7 @@ import numpy as np
 
 from pointcloud.metrics.counts import best_threshold, count_scene
 from pointcloud.metrics.matches import SceneMatches
-from pointcloud.metrics.nuscenes import ERRORS_AT, RECALLS, NuscenesScores, nuscenes_scores, ring_ap
-from pointcloud.metrics.nuscenes_boxes import (
+from pointcloud.metrics.nuscenes.boxes import (
     CLASSES,
     NuscenesDetections,
     NuscenesTruth,
@@ -19,8 +18,9 @@ from pointcloud.metrics.nuscenes_boxes import (
     moved,
     truth_in_scan,
 )
-from pointcloud.metrics.nuscenes_matching import DISTANCES_M
-from pointcloud.metrics.nuscenes_submission import LIDAR_ONLY, Submission, write_submission
+from pointcloud.metrics.nuscenes.matching import DISTANCES_M
+from pointcloud.metrics.nuscenes.scores import ERRORS_AT, RECALLS, NuscenesScores, nuscenes_scores, ring_ap
+from pointcloud.metrics.nuscenes.submission import LIDAR_ONLY, Submission, write_submission
 from pointcloud.pictures import Candidates, ScoredScene, draw_examples
 from vol3d.engine.task import Evaluation
 from vol3d.errors import DataError

@@ -10,7 +10,7 @@ from pointcloud.conventions.kitti_objects import KittiObjects
 from pointcloud.datasets.kitti_calibration import KittiCalibration
 from pointcloud.datasets.scenes import SceneReader
 from pointcloud.evaluate_kitti import KittiScored
-from pointcloud.metrics.kitti_rules import CLASSES
+from pointcloud.metrics.kitti.rules import CLASSES
 from vol3d.scans.detections import Detections
 from vol3d.scans.points import PointCloud
 

@@ -18,7 +18,7 @@ import torch
 from pointcloud.conventions.kitti_objects import KittiObjects
 from pointcloud.datasets.kitti_calibration import KittiCalibration
 from pointcloud.generate.kitti_things import TYPES
-from pointcloud.metrics.kitti_boxes import extents_in_image, objects_in_image
+from pointcloud.metrics.kitti.boxes import extents_in_image, objects_in_image
 from vol3d.geometry import count_points_in_boxes
 from vol3d.scans.detections import Detections
 

@@ -15,7 +15,7 @@ from pointcloud.generate.kitti_rig import IMAGE_SIZE, SCANNER, calibration, ego_
 from pointcloud.generate.kitti_things import TYPES, with_kitti_types
 from pointcloud.generate.street_plan import Actor, Fixture, Street, plan_street
 from pointcloud.generate.street_scan import Echoes, covered, returns, shoot
-from pointcloud.metrics.kitti_rules import CLASSES
+from pointcloud.metrics.kitti.rules import CLASSES
 from vol3d.geometry import transform_boxes
 
 _LATEST_S = 8.0

@@ -13,8 +13,8 @@ import torch
 from pointcloud.conventions.kitti import KittiBoxes, boxes_from_kitti
 from pointcloud.conventions.kitti_objects import KittiObjects, read_kitti_objects, write_kitti_objects
 from pointcloud.evaluate_kitti import KittiScored, evaluate_kitti
-from pointcloud.metrics.kitti_boxes import objects_in_image
-from pointcloud.metrics.kitti_rules import CLASSES
+from pointcloud.metrics.kitti.boxes import objects_in_image
+from pointcloud.metrics.kitti.rules import CLASSES
 from vol3d.engine import results
 from vol3d.errors import DataError
 from vol3d.scans.detections import Detections

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from pointcloud.evaluate_nuscenes import RINGS_M, NuscenesFrame, evaluate_nuscenes
-from pointcloud.metrics.nuscenes import nuscenes_scores
-from pointcloud.metrics.nuscenes_boxes import CLASSES, NuscenesTruth, moved
-from pointcloud.metrics.nuscenes_submission import read_submission
+from pointcloud.metrics.nuscenes.boxes import CLASSES, NuscenesTruth, moved
+from pointcloud.metrics.nuscenes.scores import nuscenes_scores
+from pointcloud.metrics.nuscenes.submission import read_submission
 from vol3d.engine import results
 from vol3d.errors import DataError
 from vol3d.scans.detections import Detections

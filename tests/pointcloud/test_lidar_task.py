@@ -9,7 +9,7 @@ import torch
 
 from pointcloud.datasets.nuscenes import NuScenesSettings
 from pointcloud.generate.drives import write_drives
-from pointcloud.metrics.nuscenes_submission import read_submission
+from pointcloud.metrics.nuscenes.submission import read_submission
 from tests.pointcloud.synthetic import write_rooms
 from vol3d import checkpoint
 from vol3d.cli.main import main

@@ -10,7 +10,7 @@ import torch
 
 from pointcloud.postprocess import FOR_PEOPLE, DetectionPostprocessSettings, postprocess, surviving
 from pointcloud.structures.proposals import Proposals
-from tests.pointcloud.official_ap import read_official
+from tests.pointcloud.metrics.official_ap import read_official
 
 NAMES = ("chair", "table")
 

@@ -1,4 +1,4 @@
-"""Slow twin of `pointcloud.metrics.kitti`: the official kit's rules, one object after the other, without arrays.
+"""Slow twin of `pointcloud.metrics.kitti.scores`: the official kit's rules, one object after the other, without arrays.
 
 Rows are dicts with `type truncated occluded alpha bbox score` and, for pairs, a function that tells the overlap.
 """

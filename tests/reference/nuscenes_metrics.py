@@ -1,4 +1,4 @@
-"""Slow twin of `pointcloud.metrics.nuscenes`: one class at one distance, one box after the other."""
+"""Slow twin of `pointcloud.metrics.nuscenes.scores`: one class at one distance, one box after the other."""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@ import pytest
 from pointcloud.datasets.nuscenes import NuScenesSettings
 from pointcloud.datasets.nuscenes_truth import benchmark_truth
 from pointcloud.generate.drives import write_drives
-from pointcloud.metrics.nuscenes import nuscenes_scores
-from pointcloud.metrics.nuscenes_boxes import CLASSES, NuscenesDetections, NuscenesTruth
-from pointcloud.metrics.nuscenes_submission import LIDAR_ONLY, Submission, write_submission
+from pointcloud.metrics.nuscenes.boxes import CLASSES, NuscenesDetections, NuscenesTruth
+from pointcloud.metrics.nuscenes.scores import nuscenes_scores
+from pointcloud.metrics.nuscenes.submission import LIDAR_ONLY, Submission, write_submission
 from tests.pointcloud.datasets.devkit import devkit_scores
 from tests.pointcloud.datasets.nuscenes_maker import write_small_nuscenes
 

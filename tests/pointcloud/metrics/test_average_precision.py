@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pointcloud.metrics.average_precision import RECALLS, AveragePrecision, average_precision
 from pointcloud.metrics.matches import match_scene
 from pointcloud.postprocess import DetectionPostprocessSettings, postprocess
-from tests.pointcloud.official_ap import VARIANTS, read_official
+from tests.pointcloud.metrics.official_ap import VARIANTS, read_official
 from tests.reference.average_precision import slow_average_precision
 from vol3d.errors import DataError, UsageError
 from vol3d.scans.detections import Detections

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from shapely import Polygon, affinity, box
 
 from pointcloud.conventions.kitti_objects import KittiObjects, read_kitti_objects
-from pointcloud.metrics.kitti import RECALLS, KittiScores, compare_checked, kitti_scores, ring_scores, thresholds
-from pointcloud.metrics.kitti_rules import CLASSES, MIN_OVERLAP, compare
+from pointcloud.metrics.kitti.rules import CLASSES, MIN_OVERLAP, compare
+from pointcloud.metrics.kitti.scores import RECALLS, KittiScores, compare_checked, kitti_scores, ring_scores, thresholds
 from tests.reference.kitti_metrics import Row, iou_2d, slow_kitti
 from vol3d.errors import DataError
 

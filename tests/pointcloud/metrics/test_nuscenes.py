@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
-from pointcloud.metrics.nuscenes import ERRORS, NuscenesScores, nuscenes_scores
-from pointcloud.metrics.nuscenes_boxes import ATTRIBUTES, CLASSES, NuscenesDetections, NuscenesTruth
-from pointcloud.metrics.nuscenes_matching import DISTANCES_M
-from pointcloud.metrics.nuscenes_submission import read_submission
-from tests.pointcloud.official_nuscenes import read_truth
+from pointcloud.metrics.nuscenes.boxes import ATTRIBUTES, CLASSES, NuscenesDetections, NuscenesTruth
+from pointcloud.metrics.nuscenes.matching import DISTANCES_M
+from pointcloud.metrics.nuscenes.scores import ERRORS, NuscenesScores, nuscenes_scores
+from pointcloud.metrics.nuscenes.submission import read_submission
+from tests.pointcloud.metrics.official_nuscenes import read_truth
 from tests.reference.nuscenes_metrics import slow_nuscenes
 from vol3d.errors import DataError
 

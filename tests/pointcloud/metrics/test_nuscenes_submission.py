@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pointcloud.metrics.nuscenes import nuscenes_scores
-from pointcloud.metrics.nuscenes_boxes import NuscenesDetections
-from pointcloud.metrics.nuscenes_submission import LIDAR_ONLY, Submission, read_submission, write_submission
-from tests.pointcloud.official_nuscenes import devkit_scores, read_truth
+from pointcloud.metrics.nuscenes.boxes import NuscenesDetections
+from pointcloud.metrics.nuscenes.scores import nuscenes_scores
+from pointcloud.metrics.nuscenes.submission import LIDAR_ONLY, Submission, read_submission, write_submission
+from tests.pointcloud.metrics.official_nuscenes import devkit_scores, read_truth
 from vol3d.errors import DataError
 from vol3d.files import read_json
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from pointcloud.conventions.nuscenes import NuscenesBoxes
-from pointcloud.metrics.nuscenes_boxes import (
+from pointcloud.metrics.nuscenes.boxes import (
     ATTRIBUTES,
     CLASSES,
     NuscenesTruth,

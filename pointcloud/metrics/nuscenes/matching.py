@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
-from pointcloud.metrics.nuscenes_tables import BoxTable
+from pointcloud.metrics.nuscenes.tables import BoxTable
 
 DISTANCES_M = (0.5, 1.0, 2.0, 4.0)
 

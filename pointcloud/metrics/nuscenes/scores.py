@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pointcloud.metrics.nuscenes_boxes import CLASSES, NO_ATTRIBUTE, NuscenesDetections, NuscenesTruth
-from pointcloud.metrics.nuscenes_matching import DISTANCES_M, match, rank
-from pointcloud.metrics.nuscenes_tables import BoxTable, check_samples, detection_table, truth_table
+from pointcloud.metrics.nuscenes.boxes import CLASSES, NO_ATTRIBUTE, NuscenesDetections, NuscenesTruth
+from pointcloud.metrics.nuscenes.matching import DISTANCES_M, match, rank
+from pointcloud.metrics.nuscenes.tables import BoxTable, check_samples, detection_table, truth_table
 
 ERRORS = ("trans_err", "scale_err", "orient_err", "vel_err", "attr_err")
 RECALLS = np.linspace(0, 1, 101)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pointcloud.metrics.nuscenes_boxes import CLASSES, MAX_BOXES, NuscenesDetections, NuscenesTruth
+from pointcloud.metrics.nuscenes.boxes import CLASSES, MAX_BOXES, NuscenesDetections, NuscenesTruth
 from vol3d.errors import DataError
 
 RANGES_M = dict.fromkeys(CLASSES[:5], 50.0) | {

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from pointcloud.conventions.nuscenes import NuscenesBoxes, boxes_to_nuscenes
-from pointcloud.metrics.nuscenes_boxes import (
+from pointcloud.metrics.nuscenes.boxes import (
     ATTRIBUTES,
     CLASSES,
     MAX_BOXES,

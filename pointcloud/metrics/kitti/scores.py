@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pointcloud.conventions.kitti_objects import KittiObjects
-from pointcloud.metrics.kitti_matching import Pairs, count, scores_of_hits
-from pointcloud.metrics.kitti_rules import (
+from pointcloud.metrics.kitti.matching import Pairs, count, scores_of_hits
+from pointcloud.metrics.kitti.rules import (
     CLASSES,
     COUNTED,
     DIFFICULTIES,
