@@ -21,7 +21,7 @@ from torch import Tensor
 
 from benchmarks.common import least_ms, one_thread, print_table, save
 from benchmarks.scenes import room
-from pointcloud.datasets.scannet import CLASS_NAMES
+from pointcloud.datasets.scannet.dataset import CLASS_NAMES
 from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.metrics.average_precision import average_precision
 from pointcloud.metrics.matches import match_scene

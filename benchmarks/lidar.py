@@ -35,9 +35,9 @@ from benchmarks.lidar_peers import SpconvEncoder, SpconvVoxels, devkit_ms, load_
 from benchmarks.ops import spconv_for
 from benchmarks.scenes import DATA, street
 from benchmarks.sparse import arithmetic
-from pointcloud.datasets.kitti import KittiSettings
-from pointcloud.datasets.nuscenes import NuScenesSettings
-from pointcloud.datasets.nuscenes_sample import NuScenesSample
+from pointcloud.datasets.kitti.dataset import KittiSettings
+from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
+from pointcloud.datasets.nuscenes.sample import NuScenesSample
 from pointcloud.generate.drives import write_drives
 from pointcloud.generate.drives_tables import VERSION
 from pointcloud.models.lidar_released import RELEASED

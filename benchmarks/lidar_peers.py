@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.sparse import peer
-from pointcloud.datasets.nuscenes_sample import NuScenesSample
+from pointcloud.datasets.nuscenes.sample import NuScenesSample
 from pointcloud.models.sparse_encoder import SparseEncoder
 from pointcloud.models.voxel_encoders import VoxelSettings
 from vol3d.ops import VoxelGrid

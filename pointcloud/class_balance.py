@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pointcloud.datasets.kitti import KittiFrame
-from pointcloud.datasets.nuscenes_sample import CLASS_NAMES, NuScenesSample
+from pointcloud.datasets.kitti.dataset import KittiFrame
+from pointcloud.datasets.nuscenes.sample import CLASS_NAMES, NuScenesSample
 from pointcloud.datasets.prepared import PreparedScene
 from pointcloud.datasets.scenes import SceneReader
 

@@ -14,12 +14,12 @@ import torch
 from pydantic import Field, ValidationError
 from torch import nn
 
-from pointcloud.datasets.kitti import KittiSettings
-from pointcloud.datasets.nuscenes import NuScenesSettings
+from pointcloud.datasets.kitti.dataset import KittiSettings
+from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
 from pointcloud.datasets.point_folder import PointFolderSettings
-from pointcloud.datasets.scannet import ScanNetSettings
+from pointcloud.datasets.scannet.dataset import ScanNetSettings
 from pointcloud.datasets.scenes import SceneSplit
-from pointcloud.datasets.sun_rgbd import SunRgbdSettings
+from pointcloud.datasets.sun_rgbd.dataset import SunRgbdSettings
 from pointcloud.structures.features import did_you_mean
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import Task

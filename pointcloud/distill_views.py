@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 from torch import Tensor
 
-from pointcloud.datasets.nuscenes import NuScenesSettings
+from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
 from pointcloud.structures.features import WIDTH, Feature
 from vol3d.engine.settings import Settings
 from vol3d.engine.task import Batch, Samples

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from pointcloud.datasets.kitti_truth import KittiReader, kitti_scored
-from pointcloud.datasets.nuscenes_sample import NuScenesSample
-from pointcloud.datasets.nuscenes_truth import benchmark_truth
+from pointcloud.datasets.nuscenes.sample import NuScenesSample
 from pointcloud.datasets.scenes import SceneReader
 from pointcloud.evaluate import evaluate_scenes
 from pointcloud.evaluate_kitti import KittiScored, evaluate_kitti
 from pointcloud.evaluate_nuscenes import NuscenesFrame, evaluate_nuscenes
+from pointcloud.evaluation.kitti_truth import KittiReader, kitti_scored
+from pointcloud.evaluation.nuscenes_truth import benchmark_truth
 from pointcloud.pictures import ScoredScene
 from vol3d.engine.task import Evaluation
 from vol3d.errors import DataError, UsageError

@@ -12,8 +12,8 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from pointcloud.cloud_task import Axis, CloudSettings, CloudTask, ReadSettings, Unit
-from pointcloud.datasets.kitti import KittiSettings
-from pointcloud.datasets.nuscenes import NuScenesSettings
+from pointcloud.datasets.kitti.dataset import KittiSettings
+from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
 from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.evaluate_lidar import evaluate_lidar
 from pointcloud.extent import unlike_a_street

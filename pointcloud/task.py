@@ -16,8 +16,8 @@ from pointcloud.align import turned, turned_cloud, wall_angle
 from pointcloud.augment import SceneAugmentSettings
 from pointcloud.cloud_task import CloudSettings, CloudTask, ReadSettings
 from pointcloud.datasets.point_folder import PointFolderSettings
-from pointcloud.datasets.scannet import ScanNetSettings
-from pointcloud.datasets.sun_rgbd import SunRgbdSettings
+from pointcloud.datasets.scannet.dataset import ScanNetSettings
+from pointcloud.datasets.sun_rgbd.dataset import SunRgbdSettings
 from pointcloud.evaluate import ScoredScene, evaluate_scenes
 from pointcloud.extent import unlike_a_room
 from pointcloud.models.three_detr import ThreeDetrMaskedSettings, ThreeDetrSettings

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from pointcloud.datasets.assumptions import judge_readings
 from pointcloud.datasets.findings import MISREADINGS, Findings, inspect
-from pointcloud.datasets.readings import judge_readings
 from pointcloud.datasets.scenes import SceneSplit
 from pointcloud.structures.class_sizes import known_size
 from vol3d.datasets.fault import ABSENT, Fault, listed

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import torch
 
+from pointcloud.datasets.assumptions import Reading, readings_of
 from pointcloud.datasets.prepared import PreparedScene, digest
-from pointcloud.datasets.readings import Reading, readings_of
 from pointcloud.datasets.scenes import Scene, SceneReader
 from vol3d.datasets.fault import Fault, fault_of, listed
 from vol3d.errors import Vol3dError

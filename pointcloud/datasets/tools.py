@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pointcloud.datasets.check import check
-from pointcloud.datasets.nuscenes import NuScenesSplit
+from pointcloud.datasets.nuscenes.dataset import NuScenesSplit
 from pointcloud.datasets.prepare import prepare as write_scenes
 from pointcloud.datasets.scenes import SceneSplit
 from pointcloud.datasets.stats import stats, tables

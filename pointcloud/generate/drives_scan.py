@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pointcloud.datasets.nuscenes_poses import pose_matrices
+from pointcloud.datasets.nuscenes.poses import pose_matrices
 from pointcloud.generate.street_cast import BALL, BOX, COLUMNS, CONE
 from pointcloud.generate.street_plan import Actor, Fixture, Street
 from pointcloud.generate.street_road import LANE

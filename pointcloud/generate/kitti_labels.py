@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from pointcloud.conventions.kitti_objects import KittiObjects
-from pointcloud.datasets.kitti_calibration import KittiCalibration
+from pointcloud.datasets.kitti.calibration import KittiCalibration
 from pointcloud.generate.kitti_things import TYPES
 from pointcloud.metrics.kitti.boxes import extents_in_image, objects_in_image
 from vol3d.geometry import count_points_in_boxes

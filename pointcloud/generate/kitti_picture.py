@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pointcloud.datasets.kitti_calibration import KittiCalibration
+from pointcloud.datasets.kitti.calibration import KittiCalibration
 from pointcloud.generate.street_scan import Scanner, shoot
 
 _EYE = Scanner(np.deg2rad(np.arange(-17.0, 17.0, 0.25)), turn_steps=1440, farthest_m=150.0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pointcloud.datasets.kitti_calibration import KittiCalibration, parse_calibration
+from pointcloud.datasets.kitti.calibration import KittiCalibration, parse_calibration
 from pointcloud.generate.street_scan import Scanner
 
 SCANNER = Scanner(

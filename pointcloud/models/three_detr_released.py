@@ -17,8 +17,8 @@ from typing import Any
 from pydantic import ValidationError
 from torch import Tensor
 
-from pointcloud.datasets.scannet import CLASS_NAMES as SCANNET_CLASSES
-from pointcloud.datasets.sun_rgbd import CLASS_NAMES as SUN_RGBD_CLASSES
+from pointcloud.datasets.scannet.dataset import CLASS_NAMES as SCANNET_CLASSES
+from pointcloud.datasets.sun_rgbd.dataset import CLASS_NAMES as SUN_RGBD_CLASSES
 from pointcloud.losses import SUN_RGBD, SetLossSettings
 from pointcloud.models.three_detr import RELEASED_RADII_M, ThreeDetr, ThreeDetrMaskedSettings, ThreeDetrSettings
 from vol3d.checkpoint import load_strictly, read_weights

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointcloud.class_balance import balanced, labels_of
-from pointcloud.datasets.kitti import KittiFrame
-from pointcloud.datasets.nuscenes import NuScenesSettings
+from pointcloud.datasets.kitti.dataset import KittiFrame
+from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
 from tests.pointcloud.datasets.nuscenes_maker import write_small_nuscenes
 from tests.pointcloud.lidar_scenes import LidarReader
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pointcloud.datasets.nuscenes import NuScenesSettings
+from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
 from pointcloud.generate.drives import write_drives
 from pointcloud.metrics.nuscenes.submission import read_submission
 from tests.pointcloud.synthetic import write_rooms

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 from safetensors import safe_open
 
-from pointcloud.datasets.nuscenes import NuScenesSettings
+from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
 from pointcloud.object_bank import PasteSettings, object_bank
 from pointcloud.object_file import CutObject, ObjectBank, write_objects
 from tests.pointcloud.datasets.nuscenes_maker import write_small_nuscenes

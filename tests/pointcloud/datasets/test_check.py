@@ -14,7 +14,7 @@ from pointcloud.datasets.check import check
 from pointcloud.datasets.findings import wall_direction_deg
 from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.datasets.prepare import prepare
-from pointcloud.datasets.scannet import ScanNetSettings
+from pointcloud.datasets.scannet.dataset import ScanNetSettings
 from pointcloud.datasets.scenes import Scene, SceneSplit, annotated
 from pointcloud.datasets.stats import stats, tables
 from tests.pointcloud.datasets.makers import alignment, edit_boxes, room, write_point_folder, write_scannet

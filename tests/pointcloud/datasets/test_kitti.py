@@ -13,8 +13,8 @@ from PIL import Image
 
 from pointcloud.conventions import kitti_lidar_from_camera
 from pointcloud.conventions.kitti_objects import KittiObjects
-from pointcloud.datasets.kitti import CLASS_NAMES, KittiFrame, KittiSettings, lidar_boxes
-from pointcloud.datasets.kitti_calibration import IMAGE_SIZE, KittiCalibration, read_calibration
+from pointcloud.datasets.kitti.calibration import IMAGE_SIZE, KittiCalibration, read_calibration
+from pointcloud.datasets.kitti.dataset import CLASS_NAMES, KittiFrame, KittiSettings, lidar_boxes
 from pointcloud.datasets.tools import check, prepare
 from vol3d.errors import DataError
 from vol3d.geometry import count_points_in_boxes

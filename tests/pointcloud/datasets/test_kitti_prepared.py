@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pointcloud.datasets.kitti import KittiFrame, KittiSettings
-from pointcloud.datasets.kitti_prepared import PreparedKittiFrame
-from pointcloud.datasets.kitti_truth import KittiReader, kitti_scored
+from pointcloud.datasets.kitti.dataset import KittiFrame, KittiSettings
+from pointcloud.datasets.kitti.prepared import PreparedKittiFrame
 from pointcloud.datasets.tools import check, prepare
 from pointcloud.evaluate_kitti import evaluate_kitti
+from pointcloud.evaluation.kitti_truth import KittiReader, kitti_scored
 from pointcloud.generate.kitti import write_kitti
 from vol3d.errors import DataError
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from pointcloud.datasets.nuscenes import NuScenesSettings
-from pointcloud.datasets.nuscenes_index import read_index
-from pointcloud.datasets.nuscenes_poses import invert
-from pointcloud.datasets.nuscenes_sample import CLASS_NAMES, NuScenesSample, read_sweep
-from pointcloud.datasets.nuscenes_splits import official_part
+from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
+from pointcloud.datasets.nuscenes.index import read_index
+from pointcloud.datasets.nuscenes.poses import invert
+from pointcloud.datasets.nuscenes.sample import CLASS_NAMES, NuScenesSample, read_sweep
+from pointcloud.datasets.nuscenes.splits import official_part
 from pointcloud.datasets.tools import check, prepare
 from pointcloud.structures.sweeps import accumulate
 from tests.pointcloud.datasets.devkit import devkit_reads
@@ -277,9 +277,9 @@ def test_files_that_are_no_tables_are_refused(root: Path, text: str, message: st
 def test_tables_are_read_piece_by_piece(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = [one.fingerprint() for one in NuScenesSettings(root=root).split().labelled]
     for piece in (700, 701, 1024):
-        monkeypatch.setattr("pointcloud.datasets.nuscenes_records._PIECE", piece)
+        monkeypatch.setattr("pointcloud.datasets.nuscenes.records._PIECE", piece)
         assert [one.fingerprint() for one in NuScenesSettings(root=root).split().labelled] == whole
-    monkeypatch.setattr("pointcloud.datasets.nuscenes_records._PIECE", 20)
+    monkeypatch.setattr("pointcloud.datasets.nuscenes.records._PIECE", 20)
     with pytest.raises(DataError, match="cut or not JSON"):
         NuScenesSettings(root=root).split()
 

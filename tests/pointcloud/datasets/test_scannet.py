@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from pointcloud.datasets.scannet import CLASS_NAMES, NYU40, ScanNetSettings, read_label_map
+from pointcloud.datasets.scannet.dataset import CLASS_NAMES, NYU40, ScanNetSettings, read_label_map
 from pointcloud.datasets.scenes import Scene
 from pointcloud.structures.class_sizes import SCANNET
 from tests.pointcloud.datasets.makers import alignment, room, unaligned, write_meta, write_scannet

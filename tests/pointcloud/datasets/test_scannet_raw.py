@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pointcloud.datasets.scannet import CLASS_NAMES, ScanNetSettings, read_label_map
-from pointcloud.datasets.scannet_raw import Group, RawScan, object_boxes
+from pointcloud.datasets.scannet.dataset import CLASS_NAMES, ScanNetSettings, read_label_map
+from pointcloud.datasets.scannet.raw import Group, RawScan, object_boxes
 from tests.pointcloud.datasets.makers import CATEGORIES, FURNITURE, LABEL_OF, room, write_scannet
 from vol3d.errors import DataError
 

@@ -17,9 +17,9 @@ from hypothesis.extra.numpy import arrays
 from scipy.io import savemat
 
 from pointcloud.conventions import boxes_to_sun_rgbd
-from pointcloud.datasets.sun_rgbd import CLASS_NAMES, SunRgbdSettings
-from pointcloud.datasets.sun_rgbd_frames import CLOUD_FROM_CAMERA, back_project, decode_depth
-from pointcloud.datasets.sun_rgbd_labels import frame_key, read_annotation
+from pointcloud.datasets.sun_rgbd.dataset import CLASS_NAMES, SunRgbdSettings
+from pointcloud.datasets.sun_rgbd.frames import CLOUD_FROM_CAMERA, back_project, decode_depth
+from pointcloud.datasets.sun_rgbd.labels import frame_key, read_annotation
 from pointcloud.structures.class_sizes import SUN_RGBD
 from tests.pointcloud.datasets.makers import cells, write_mat, write_sun_frame
 from vol3d.errors import DataError

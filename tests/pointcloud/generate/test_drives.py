@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from pointcloud.datasets.nuscenes import NuScenesSettings
-from pointcloud.datasets.nuscenes_sample import CLASS_NAMES, NuScenesSample
+from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
+from pointcloud.datasets.nuscenes.sample import CLASS_NAMES, NuScenesSample
 from pointcloud.generate.drives import write_drives
 from pointcloud.generate.drives_make import DriveNumber, make_drive, make_sweep
 from pointcloud.generate.drives_scan import BEAMS, ego_pose, place_all, scan_sweep, solids_of

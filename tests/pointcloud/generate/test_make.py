@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from pointcloud.datasets.scannet import NYU40
+from pointcloud.datasets.scannet.dataset import NYU40
 from pointcloud.generate.labels import LABELS
 from pointcloud.generate.make import RoomNumber, make_room
 from pointcloud.structures.class_sizes import SCANNET

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from pointcloud.datasets.scannet import CLASS_NAMES, NYU40, ScanNetSettings
+from pointcloud.datasets.scannet.dataset import CLASS_NAMES, NYU40, ScanNetSettings
 from pointcloud.generate import write_rooms
 from pointcloud.generate.labels import LABELS, NYU40_DETECTED
 from tests.pointcloud.generate.reading import read_alignment, read_boxes, read_mesh

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pointcloud.datasets.nuscenes_sample import CLASS_NAMES
+from pointcloud.datasets.nuscenes.sample import CLASS_NAMES
 from tests.pointcloud.test_lidar_task import RECIPE
 from tests.vol3d.untrained import save_untrained
 from vol3d.cli import demo_drive as demo

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pointcloud.datasets.scannet import CLASS_NAMES
+from pointcloud.datasets.scannet.dataset import CLASS_NAMES
 from tests.vol3d.untrained import save_untrained
 from vol3d.cli import demo_rooms as demo
 from vol3d.cli.main import main

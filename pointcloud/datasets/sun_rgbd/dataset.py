@@ -20,9 +20,9 @@ from pydantic import Field
 
 from pointcloud.datasets.prepared import is_prepared, prepared_split
 from pointcloud.datasets.scenes import SceneReader, SceneSplit
-from pointcloud.datasets.sun_rgbd_exports import ExportedFrame
-from pointcloud.datasets.sun_rgbd_frames import Frame
-from pointcloud.datasets.sun_rgbd_labels import FrameLabels, frame_key, read_allsplit, read_meta
+from pointcloud.datasets.sun_rgbd.exports import ExportedFrame
+from pointcloud.datasets.sun_rgbd.frames import Frame
+from pointcloud.datasets.sun_rgbd.labels import FrameLabels, frame_key, read_allsplit, read_meta
 from vol3d.datasets.fault import Fault, listed
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from pointcloud.datasets.nuscenes_index import NuScenesIndex
-from pointcloud.datasets.nuscenes_poses import pose_matrices
-from pointcloud.datasets.nuscenes_records import AGAIN, Tokens, rows
+from pointcloud.datasets.nuscenes.index import NuScenesIndex
+from pointcloud.datasets.nuscenes.poses import pose_matrices
+from pointcloud.datasets.nuscenes.records import AGAIN, Tokens, rows
 from vol3d.datasets.fault import listed
 from vol3d.errors import DataError
 

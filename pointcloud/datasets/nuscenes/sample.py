@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from pointcloud.conventions import NuscenesBoxes, boxes_from_nuscenes
-from pointcloud.datasets.nuscenes_index import NuScenesIndex
-from pointcloud.datasets.nuscenes_poses import invert
+from pointcloud.datasets.nuscenes.index import NuScenesIndex
+from pointcloud.datasets.nuscenes.poses import invert
 from pointcloud.datasets.raw_sweep import read_rows
 from pointcloud.datasets.scenes import Scene, annotated, fingerprint_of
 from pointcloud.structures.sweeps import Sweep, accumulate

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from pointcloud.datasets.scenes import Scene, annotated, fingerprint_of
-from pointcloud.datasets.sun_rgbd_labels import FrameLabels, read_annotation
+from pointcloud.datasets.sun_rgbd.labels import FrameLabels, read_annotation
 from vol3d.errors import DataError
 from vol3d.scans.points import PointCloud
 

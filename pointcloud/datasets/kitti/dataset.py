@@ -21,8 +21,8 @@ from pydantic import Field
 
 from pointcloud.conventions import KittiBoxes, boxes_from_kitti
 from pointcloud.conventions.kitti_objects import KittiObjects, read_kitti_objects, read_text
-from pointcloud.datasets.kitti_calibration import KittiCalibration, image_size, read_calibration
-from pointcloud.datasets.kitti_prepared import CALIBRATION, IMAGE_SIZE, LABELS, prepared_frames
+from pointcloud.datasets.kitti.calibration import KittiCalibration, image_size, read_calibration
+from pointcloud.datasets.kitti.prepared import CALIBRATION, IMAGE_SIZE, LABELS, prepared_frames
 from pointcloud.datasets.prepared import is_prepared
 from pointcloud.datasets.raw_sweep import read_rows
 from pointcloud.datasets.scenes import Scene, SceneReader, SceneSplit, annotated, chance_of, fingerprint_of

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pointcloud.conventions.kitti_objects import KittiObjects, parse_kitti_objects
-from pointcloud.datasets.kitti_calibration import KittiCalibration, parse_calibration
+from pointcloud.datasets.kitti.calibration import KittiCalibration, parse_calibration
 from pointcloud.datasets.prepared import AGAIN, PreparedScene, prepared_split
 from pointcloud.datasets.scenes import SceneReader, SceneSplit
 from vol3d.errors import DataError

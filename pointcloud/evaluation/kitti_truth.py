@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from pointcloud.conventions.kitti_objects import KittiObjects
-from pointcloud.datasets.kitti_calibration import KittiCalibration
+from pointcloud.datasets.kitti.calibration import KittiCalibration
 from pointcloud.datasets.scenes import SceneReader
 from pointcloud.evaluate_kitti import KittiScored
 from pointcloud.metrics.kitti.rules import CLASSES

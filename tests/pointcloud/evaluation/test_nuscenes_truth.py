@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pointcloud.datasets.nuscenes import NuScenesSettings
-from pointcloud.datasets.nuscenes_truth import benchmark_truth
+from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
+from pointcloud.evaluation.nuscenes_truth import benchmark_truth
 from pointcloud.generate.drives import write_drives
 from pointcloud.metrics.nuscenes.boxes import CLASSES, NuscenesDetections, NuscenesTruth
 from pointcloud.metrics.nuscenes.scores import nuscenes_scores

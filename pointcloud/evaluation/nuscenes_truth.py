@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from pointcloud.conventions import NuscenesBoxes
-from pointcloud.datasets.nuscenes_sample import NuScenesSample
+from pointcloud.datasets.nuscenes.sample import NuScenesSample
 from pointcloud.metrics.nuscenes.boxes import ATTRIBUTES, CLASSES, NO_ATTRIBUTE, NuscenesTruth, from_columns
 
 BICYCLE_RACK = "static_object.bicycle_rack"

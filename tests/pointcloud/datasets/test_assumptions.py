@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pointcloud.datasets.assumptions import Reading, judge_readings
 from pointcloud.datasets.check import check
 from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.datasets.prepare import prepare
-from pointcloud.datasets.readings import Reading, judge_readings
 from tests.pointcloud.datasets.makers import edit_boxes, room, write_point_folder
 
 

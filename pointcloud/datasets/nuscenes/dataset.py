@@ -16,10 +16,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from pointcloud.datasets.nuscenes_index import NuScenesIndex, is_indexed, read_index, write_index
-from pointcloud.datasets.nuscenes_sample import CLASS_NAMES, NuScenesSample
-from pointcloud.datasets.nuscenes_splits import SPLITS, Part, official_part, read_parts
-from pointcloud.datasets.nuscenes_tables import read_tables
+from pointcloud.datasets.nuscenes.index import NuScenesIndex, is_indexed, read_index, write_index
+from pointcloud.datasets.nuscenes.sample import CLASS_NAMES, NuScenesSample
+from pointcloud.datasets.nuscenes.splits import SPLITS, Part, official_part, read_parts
+from pointcloud.datasets.nuscenes.tables import read_tables
 from pointcloud.datasets.scenes import SceneSplit, chance_of
 from vol3d.datasets.fault import ABSENT, Fault, listed, refuse_errors
 from vol3d.engine.settings import Settings
