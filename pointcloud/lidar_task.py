@@ -15,7 +15,7 @@ from pointcloud.cloud_task import Axis, CloudSettings, CloudTask, ReadSettings, 
 from pointcloud.datasets.kitti.dataset import KittiSettings
 from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
 from pointcloud.datasets.point_folder import PointFolderSettings
-from pointcloud.evaluate_lidar import evaluate_lidar
+from pointcloud.evaluation.lidar import evaluate_lidar
 from pointcloud.extent import unlike_a_street
 from pointcloud.file_features import for_network, unseen
 from pointcloud.lidar_augment import LidarAugmentSettings

@@ -18,7 +18,7 @@ from pointcloud.cloud_task import CloudSettings, CloudTask, ReadSettings
 from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.datasets.scannet.dataset import ScanNetSettings
 from pointcloud.datasets.sun_rgbd.dataset import SunRgbdSettings
-from pointcloud.evaluate import ScoredScene, evaluate_scenes
+from pointcloud.evaluation.scenes import ScoredScene, evaluate_scenes
 from pointcloud.extent import unlike_a_room
 from pointcloud.models.three_detr import ThreeDetrMaskedSettings, ThreeDetrSettings
 from pointcloud.models.vote_net import BoxNetSettings, VoteNetSettings

@@ -9,7 +9,7 @@ import numpy as np
 from pointcloud.conventions.kitti_objects import KittiObjects
 from pointcloud.datasets.kitti.calibration import KittiCalibration
 from pointcloud.datasets.scenes import SceneReader
-from pointcloud.evaluate_kitti import KittiScored
+from pointcloud.evaluation.kitti import KittiScored
 from pointcloud.metrics.kitti.rules import CLASSES
 from vol3d.scans.detections import Detections
 from vol3d.scans.points import PointCloud

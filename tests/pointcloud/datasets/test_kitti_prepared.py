@@ -13,7 +13,7 @@ import pytest
 from pointcloud.datasets.kitti.dataset import KittiFrame, KittiSettings
 from pointcloud.datasets.kitti.prepared import PreparedKittiFrame
 from pointcloud.datasets.tools import check, prepare
-from pointcloud.evaluate_kitti import evaluate_kitti
+from pointcloud.evaluation.kitti import evaluate_kitti
 from pointcloud.evaluation.kitti_truth import KittiReader, kitti_scored
 from pointcloud.generate.kitti import write_kitti
 from vol3d.errors import DataError

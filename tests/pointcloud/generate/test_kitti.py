@@ -12,7 +12,7 @@ from PIL import Image
 
 from pointcloud.datasets.kitti.dataset import KittiFrame, KittiSettings
 from pointcloud.datasets.tools import check
-from pointcloud.evaluate_kitti import evaluate_kitti
+from pointcloud.evaluation.kitti import evaluate_kitti
 from pointcloud.evaluation.kitti_truth import kitti_scored
 from pointcloud.generate.kitti import write_kitti
 from pointcloud.generate.kitti_labels import Shown, label

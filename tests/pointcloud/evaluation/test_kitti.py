@@ -12,7 +12,7 @@ import torch
 
 from pointcloud.conventions.kitti import KittiBoxes, boxes_from_kitti
 from pointcloud.conventions.kitti_objects import KittiObjects, read_kitti_objects, write_kitti_objects
-from pointcloud.evaluate_kitti import KittiScored, evaluate_kitti
+from pointcloud.evaluation.kitti import KittiScored, evaluate_kitti
 from pointcloud.metrics.kitti.boxes import objects_in_image
 from pointcloud.metrics.kitti.rules import CLASSES
 from vol3d.engine import results

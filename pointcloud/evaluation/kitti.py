@@ -11,6 +11,7 @@ import torch
 
 from pointcloud.conventions.kitti import KittiBoxes, boxes_from_kitti
 from pointcloud.conventions.kitti_objects import KittiObjects, write_kitti_objects
+from pointcloud.evaluation.pictures import Candidates, ScoredScene, draw_examples
 from pointcloud.metrics.average_precision import average_precision
 from pointcloud.metrics.counts import best_threshold, count_scene
 from pointcloud.metrics.kitti.boxes import objects_in_image
@@ -18,7 +19,6 @@ from pointcloud.metrics.kitti.matching import assign
 from pointcloud.metrics.kitti.rules import CLASSES, COUNTED, DIFFICULTIES, METRICS, MIN_OVERLAP, Frame
 from pointcloud.metrics.kitti.scores import RECALLS, KittiScores, compare_checked, kitti_scores, pairs, ring_scores
 from pointcloud.metrics.matches import SceneMatches
-from pointcloud.pictures import Candidates, ScoredScene, draw_examples
 from vol3d.engine.task import Evaluation
 from vol3d.errors import DataError
 from vol3d.scans.detections import Detections

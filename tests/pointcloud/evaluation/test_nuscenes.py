@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pointcloud.evaluate_nuscenes import RINGS_M, NuscenesFrame, evaluate_nuscenes
+from pointcloud.evaluation.nuscenes import RINGS_M, NuscenesFrame, evaluate_nuscenes
 from pointcloud.metrics.nuscenes.boxes import CLASSES, NuscenesTruth, moved
 from pointcloud.metrics.nuscenes.scores import nuscenes_scores
 from pointcloud.metrics.nuscenes.submission import read_submission
@@ -117,7 +117,7 @@ def test_the_report_has_the_tables_the_curves_and_the_pictures(tmp_path: Path):
 
 def test_pictures_show_what_counts_only(monkeypatch: pytest.MonkeyPatch):
     shown = []
-    monkeypatch.setattr("pointcloud.pictures.draw_top_view", lambda *scene: shown.append(scene) or b"")
+    monkeypatch.setattr("pointcloud.evaluation.pictures.draw_top_view", lambda *scene: shown.append(scene) or b"")
     evaluate_nuscenes([frame("a", (5, 0.9), (60, 0.95), truth=(5, 70))], pictures=True)
     (_, truth, found, _, _), *_ = shown
     np.testing.assert_allclose(truth.boxes[:, :2], [[5, 0]], atol=1e-3)

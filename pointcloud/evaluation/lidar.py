@@ -8,12 +8,12 @@ from typing import TypeVar
 
 from pointcloud.datasets.nuscenes.sample import NuScenesSample
 from pointcloud.datasets.scenes import SceneReader
-from pointcloud.evaluate import evaluate_scenes
-from pointcloud.evaluate_kitti import KittiScored, evaluate_kitti
-from pointcloud.evaluate_nuscenes import NuscenesFrame, evaluate_nuscenes
+from pointcloud.evaluation.kitti import KittiScored, evaluate_kitti
 from pointcloud.evaluation.kitti_truth import KittiReader, kitti_scored
+from pointcloud.evaluation.nuscenes import NuscenesFrame, evaluate_nuscenes
 from pointcloud.evaluation.nuscenes_truth import benchmark_truth
-from pointcloud.pictures import ScoredScene
+from pointcloud.evaluation.pictures import ScoredScene
+from pointcloud.evaluation.scenes import evaluate_scenes
 from vol3d.engine.task import Evaluation
 from vol3d.errors import DataError, UsageError
 from vol3d.scans.detections import Detections

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from pointcloud.evaluation.pictures import Candidates, ScoredScene, draw_examples
 from pointcloud.metrics.average_precision import RECALLS, AveragePrecision, WithoutTruth, average_precision
 from pointcloud.metrics.counts import best_threshold, count_scene
 from pointcloud.metrics.matches import SceneMatches, match_scene
-from pointcloud.pictures import Candidates, ScoredScene, draw_examples
 from vol3d.engine.task import Evaluation
 from vol3d.errors import DataError
 from vol3d.view.top_view import ROOM, TopViewStyle

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pointcloud.evaluate import evaluate_scenes
+from pointcloud.evaluation.pictures import CANDIDATES, Candidates, ScoredScene
+from pointcloud.evaluation.scenes import evaluate_scenes
 from pointcloud.metrics.counts import best_threshold, count_scene
 from pointcloud.metrics.matches import match_scene
-from pointcloud.pictures import CANDIDATES, Candidates, ScoredScene
 from vol3d.engine import results
 from vol3d.errors import DataError
 from vol3d.scans.detections import Detections

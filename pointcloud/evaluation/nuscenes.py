@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pointcloud.evaluation.pictures import Candidates, ScoredScene, draw_examples
 from pointcloud.metrics.counts import best_threshold, count_scene
 from pointcloud.metrics.matches import SceneMatches
 from pointcloud.metrics.nuscenes.boxes import (
@@ -21,7 +22,6 @@ from pointcloud.metrics.nuscenes.boxes import (
 from pointcloud.metrics.nuscenes.matching import DISTANCES_M
 from pointcloud.metrics.nuscenes.scores import ERRORS_AT, RECALLS, NuscenesScores, nuscenes_scores, ring_ap
 from pointcloud.metrics.nuscenes.submission import LIDAR_ONLY, Submission, write_submission
-from pointcloud.pictures import Candidates, ScoredScene, draw_examples
 from vol3d.engine.task import Evaluation
 from vol3d.errors import DataError
 from vol3d.scans.detections import Detections
