@@ -27,7 +27,7 @@ from pointcloud.metrics.average_precision import average_precision
 from pointcloud.metrics.matches import match_scene
 from pointcloud.models.three_detr import ThreeDetrMaskedSettings, ThreeDetrSettings
 from pointcloud.postprocess import postprocess
-from pointcloud.training_set import to_network
+from pointcloud.training.samples import to_network
 from tests.reference import original_ops
 from tests.reference.average_precision import slow_average_precision
 from vol3d.geometry import giou_3d

@@ -18,18 +18,18 @@ from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.evaluation.lidar import evaluate_lidar
 from pointcloud.extent import unlike_a_street
 from pointcloud.file_features import for_network, unseen
-from pointcloud.lidar_augment import LidarAugmentSettings
-from pointcloud.lidar_training_set import LidarSamples
 from pointcloud.models.center_point import CenterPointSettings
 from pointcloud.models.object_dgcnn import ObjectDgcnnSettings
 from pointcloud.models.point_pillars import PointPillarsSettings
 from pointcloud.models.second import SecondDetectorSettings
 from pointcloud.models.voxel_net import VoxelNetSettings
-from pointcloud.object_bank import PasteSettings, object_bank
-from pointcloud.object_noise import ObjectNoiseSettings
 from pointcloud.start_from import StartSettings, take_over
 from pointcloud.test_time import SAME_OBJECT_IOU, Flips, check_symmetric, detect_flipped, join
-from pointcloud.training_set import to_network
+from pointcloud.training.lidar_augment import LidarAugmentSettings
+from pointcloud.training.lidar_samples import LidarSamples
+from pointcloud.training.object_bank import PasteSettings, object_bank
+from pointcloud.training.object_noise import ObjectNoiseSettings
+from pointcloud.training.samples import to_network
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import Evaluation, Samples
 from vol3d.errors import UsageError

@@ -13,7 +13,6 @@ from pydantic import Field
 from torch import nn
 
 from pointcloud.align import turned, turned_cloud, wall_angle
-from pointcloud.augment import SceneAugmentSettings
 from pointcloud.cloud_task import CloudSettings, CloudTask, ReadSettings
 from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.datasets.scannet.dataset import ScanNetSettings
@@ -24,7 +23,8 @@ from pointcloud.models.three_detr import ThreeDetrMaskedSettings, ThreeDetrSetti
 from pointcloud.models.vote_net import BoxNetSettings, VoteNetSettings
 from pointcloud.postprocess import FOR_PEOPLE, DetectionPostprocessSettings, postprocess
 from pointcloud.structures.proposals import join
-from pointcloud.training_set import SceneSamples, to_network
+from pointcloud.training.augment import SceneAugmentSettings
+from pointcloud.training.samples import SceneSamples, to_network
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Samples
 from vol3d.scans.detections import Detections

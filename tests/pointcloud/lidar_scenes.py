@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from pointcloud.datasets.scenes import Scene, annotated
-from pointcloud.lidar_augment import LidarScene
+from pointcloud.training.lidar_augment import LidarScene
 from vol3d.geometry import points_in_boxes
 from vol3d.scans.points import PointCloud
 

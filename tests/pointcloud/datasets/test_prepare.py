@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pointcloud.augment import SceneAugmentSettings
 from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.datasets.prepare import prepare
 from pointcloud.datasets.prepared import PreparedScene, is_prepared, prepared_split
 from pointcloud.datasets.scannet.dataset import CLASS_NAMES, ScanNetSettings
-from pointcloud.training_set import SceneSamples
+from pointcloud.training.augment import SceneAugmentSettings
+from pointcloud.training.samples import SceneSamples
 from tests.pointcloud.datasets.makers import edit_boxes, room, write_point_folder, write_scannet
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.files import lock, sha256

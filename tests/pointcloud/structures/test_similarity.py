@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointcloud.augment import moved
 from pointcloud.structures.similarity import Similarity, wrapped
+from pointcloud.training.augment import moved
 from tests.pointcloud.lidar_scenes import lidar_scene, members
 
 SHIFTS = st.tuples(*[st.floats(-3, 3)] * 3)

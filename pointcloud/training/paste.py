@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from pointcloud.lidar_augment import LidarScene
-from pointcloud.object_file import ObjectBank
+from pointcloud.training.lidar_augment import LidarScene
+from pointcloud.training.object_file import ObjectBank
 from vol3d.geometry import box_of_points, overlap_bev
 
 TOUCHING_M2 = 1e-6  # footprints of boxes that only touch have such an area in common, by rounding

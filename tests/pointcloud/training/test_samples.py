@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pointcloud import training_set
-from pointcloud.augment import SceneAugmentSettings
 from pointcloud.datasets.scenes import Scene
 from pointcloud.structures.features import height_column, point_features, width
-from pointcloud.training_set import SceneSamples, to_network
+from pointcloud.training import samples as training_set
+from pointcloud.training.augment import SceneAugmentSettings
+from pointcloud.training.samples import SceneSamples, to_network
 from vol3d.errors import DataError
 from vol3d.scans.detections import Detections
 from vol3d.scans.points import PointCloud

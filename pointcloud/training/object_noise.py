@@ -13,9 +13,9 @@ import torch
 from numba import njit
 from pydantic import Field
 
-from pointcloud.lidar_augment import Length, LidarScene
-from pointcloud.paste import TOUCHING_M2
 from pointcloud.structures.similarity import wrapped
+from pointcloud.training.lidar_augment import Length, LidarScene
+from pointcloud.training.paste import TOUCHING_M2
 from vol3d.engine.settings import Settings
 from vol3d.geometry import box_of_points
 from vol3d.geometry.boxes import VELOCITY, YAW

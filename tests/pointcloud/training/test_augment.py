@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointcloud.augment import (
+from pointcloud.structures.similarity import Similarity
+from pointcloud.training.augment import (
     CuboidSettings,
     Points,
     SceneAugmentSettings,
@@ -17,7 +18,6 @@ from pointcloud.augment import (
     moved,
     random_cuboid,
 )
-from pointcloud.structures.similarity import Similarity
 from vol3d.geometry import points_in_boxes
 
 ALL = SceneAugmentSettings(

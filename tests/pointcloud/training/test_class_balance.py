@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointcloud.class_balance import balanced, labels_of
 from pointcloud.datasets.kitti.dataset import KittiFrame
 from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
+from pointcloud.training.class_balance import balanced, labels_of
 from tests.pointcloud.datasets.nuscenes_maker import write_small_nuscenes
 from tests.pointcloud.lidar_scenes import LidarReader
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from pointcloud.augment import Points, SceneAugmentSettings, augment, choose
 from pointcloud.datasets.scenes import BoxTargets, Scene, SceneReader
 from pointcloud.structures.features import Feature, height_column, point_features
+from pointcloud.training.augment import Points, SceneAugmentSettings, augment, choose
 from vol3d.engine.task import Batch, Samples
 from vol3d.memory import free_memory
 from vol3d.scans.points import PointCloud

@@ -8,11 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointcloud.lidar_augment import LidarAugmentSettings
-from pointcloud.lidar_training_set import LidarSamples
-from pointcloud.object_bank import PasteSettings, object_bank
-from pointcloud.object_file import CutObject, ObjectBank, write_objects
-from pointcloud.paste import draw, fitting, paste
+from pointcloud.training.lidar_augment import LidarAugmentSettings
+from pointcloud.training.lidar_samples import LidarSamples
+from pointcloud.training.object_bank import PasteSettings, object_bank
+from pointcloud.training.object_file import CutObject, ObjectBank, write_objects
+from pointcloud.training.paste import draw, fitting, paste
 from tests.pointcloud.lidar_scenes import CLASSES, LidarReader, lidar_scene, members
 from tests.reference.geometry import overlap_bev as slow_overlap
 

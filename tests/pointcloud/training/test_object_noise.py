@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointcloud.lidar_augment import LidarAugmentSettings
-from pointcloud.lidar_training_set import LidarSamples
-from pointcloud.object_noise import ObjectNoiseSettings, move_objects
+from pointcloud.training.lidar_augment import LidarAugmentSettings
+from pointcloud.training.lidar_samples import LidarSamples
+from pointcloud.training.object_noise import ObjectNoiseSettings, move_objects
 from tests.pointcloud.lidar_scenes import LidarReader, lidar_scene, members
 from vol3d.geometry import iou_bev
 

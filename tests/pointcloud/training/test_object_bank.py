@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from safetensors import safe_open
 
 from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
-from pointcloud.object_bank import PasteSettings, object_bank
-from pointcloud.object_file import CutObject, ObjectBank, write_objects
+from pointcloud.training.object_bank import PasteSettings, object_bank
+from pointcloud.training.object_file import CutObject, ObjectBank, write_objects
 from tests.pointcloud.datasets.nuscenes_maker import write_small_nuscenes
 from tests.pointcloud.lidar_scenes import CLASSES, LidarReader, lidar_scene, members
 from vol3d.errors import DataError, UsageError

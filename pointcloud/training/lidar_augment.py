@@ -13,9 +13,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, model_validator
 
-from pointcloud.augment import Points as LidarScene
-from pointcloud.augment import moved
 from pointcloud.structures.similarity import Similarity
+from pointcloud.training.augment import Points as LidarScene
+from pointcloud.training.augment import moved
 from vol3d.engine.settings import Settings
 
 Length = Annotated[float, Field(ge=0)]

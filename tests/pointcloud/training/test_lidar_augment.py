@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pointcloud.lidar_augment import LidarAugmentSettings, augment, draw, in_range
 from pointcloud.structures.similarity import Similarity
+from pointcloud.training.lidar_augment import LidarAugmentSettings, augment, draw, in_range
 from tests.pointcloud.lidar_scenes import lidar_scene
 
 ALL = LidarAugmentSettings(flip_x=0.5, flip_y=0.5, rotate_deg=45, scale=(0.9, 1.1), shift_m=0.5)

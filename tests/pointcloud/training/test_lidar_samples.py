@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pointcloud.lidar_augment import LidarAugmentSettings
-from pointcloud.lidar_training_set import LidarSamples
+from pointcloud.training.lidar_augment import LidarAugmentSettings
+from pointcloud.training.lidar_samples import LidarSamples
 from tests.pointcloud.lidar_scenes import LidarReader, lidar_scene
 
 RANGE = (-30.0, -30.0, -5.0, 30.0, 30.0, 5.0)

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from pointcloud.class_balance import balanced, labels_of
 from pointcloud.datasets.scenes import SceneReader
-from pointcloud.lidar_augment import LidarAugmentSettings, Range, augment, in_range
-from pointcloud.object_file import ObjectBank
-from pointcloud.object_noise import ObjectNoiseSettings, move_objects
-from pointcloud.paste import paste
 from pointcloud.structures.features import Feature
-from pointcloud.training_set import CloudSamples, Sample, box_targets
+from pointcloud.training.class_balance import balanced, labels_of
+from pointcloud.training.lidar_augment import LidarAugmentSettings, Range, augment, in_range
+from pointcloud.training.object_file import ObjectBank
+from pointcloud.training.object_noise import ObjectNoiseSettings, move_objects
+from pointcloud.training.paste import paste
+from pointcloud.training.samples import CloudSamples, Sample, box_targets
 
 
 class LidarSamples(CloudSamples):

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from pointcloud.augment import Points
 from pointcloud.datasets.scenes import SceneReader
-from pointcloud.object_file import CutObject, ObjectBank, write_objects
 from pointcloud.structures.features import Feature, width
-from pointcloud.training_set import to_points
+from pointcloud.training.augment import Points
+from pointcloud.training.object_file import CutObject, ObjectBank, write_objects
+from pointcloud.training.samples import to_points
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.files import FolderBusyError, lock, sweep
