@@ -23,10 +23,10 @@ from benchmarks.common import least_ms, one_thread, print_table, save
 from benchmarks.scenes import room
 from pointcloud.datasets.scannet.dataset import CLASS_NAMES
 from pointcloud.datasets.scenes import BoxTargets
+from pointcloud.inference.postprocess import postprocess
 from pointcloud.metrics.average_precision import average_precision
 from pointcloud.metrics.matches import match_scene
 from pointcloud.models.three_detr import ThreeDetrMaskedSettings, ThreeDetrSettings
-from pointcloud.postprocess import postprocess
 from pointcloud.training.samples import to_network
 from tests.reference import original_ops
 from tests.reference.average_precision import slow_average_precision

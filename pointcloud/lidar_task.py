@@ -16,15 +16,15 @@ from pointcloud.datasets.kitti.dataset import KittiSettings
 from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
 from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.evaluation.lidar import evaluate_lidar
-from pointcloud.extent import unlike_a_street
-from pointcloud.file_features import for_network, unseen
+from pointcloud.inference.extent import unlike_a_street
+from pointcloud.inference.file_features import for_network, unseen
+from pointcloud.inference.tta import SAME_OBJECT_IOU, Flips, check_symmetric, detect_flipped, join
 from pointcloud.models.center_point import CenterPointSettings
 from pointcloud.models.object_dgcnn import ObjectDgcnnSettings
 from pointcloud.models.point_pillars import PointPillarsSettings
 from pointcloud.models.second import SecondDetectorSettings
 from pointcloud.models.voxel_net import VoxelNetSettings
 from pointcloud.start_from import StartSettings, take_over
-from pointcloud.test_time import SAME_OBJECT_IOU, Flips, check_symmetric, detect_flipped, join
 from pointcloud.training.lidar_augment import LidarAugmentSettings
 from pointcloud.training.lidar_samples import LidarSamples
 from pointcloud.training.object_bank import PasteSettings, object_bank

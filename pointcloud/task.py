@@ -12,16 +12,16 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from pointcloud.align import turned, turned_cloud, wall_angle
 from pointcloud.cloud_task import CloudSettings, CloudTask, ReadSettings
 from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.datasets.scannet.dataset import ScanNetSettings
 from pointcloud.datasets.sun_rgbd.dataset import SunRgbdSettings
 from pointcloud.evaluation.scenes import ScoredScene, evaluate_scenes
-from pointcloud.extent import unlike_a_room
+from pointcloud.inference.align import turned, turned_cloud, wall_angle
+from pointcloud.inference.extent import unlike_a_room
+from pointcloud.inference.postprocess import FOR_PEOPLE, DetectionPostprocessSettings, postprocess
 from pointcloud.models.three_detr import ThreeDetrMaskedSettings, ThreeDetrSettings
 from pointcloud.models.vote_net import BoxNetSettings, VoteNetSettings
-from pointcloud.postprocess import FOR_PEOPLE, DetectionPostprocessSettings, postprocess
 from pointcloud.structures.proposals import join
 from pointcloud.training.augment import SceneAugmentSettings
 from pointcloud.training.samples import SceneSamples, to_network

@@ -280,7 +280,7 @@ class ThreeDetr(nn.Module):
         return set_loss(prediction.for_loss(), prediction.bounds, targets, self.settings.loss)
 
     def proposals(self, prediction: ThreeDetrPrediction) -> list[Proposals]:
-        """What the queries of the last layer propose for each scan; `pointcloud.postprocess` decides."""
+        """What the queries of the last layer propose for each scan; `pointcloud.inference.postprocess` decides."""
         found = (prediction.boxes, prediction.class_probability, prediction.objectness)
         return of_each_scan(*found, prediction.points)
 

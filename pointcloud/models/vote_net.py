@@ -230,7 +230,7 @@ class VoteNet(nn.Module):
         return terms
 
     def proposals(self, prediction: VoteNetPrediction) -> list[Proposals]:
-        """What is proposed for each scan by the last layer; `pointcloud.postprocess` decides."""
+        """What is proposed for each scan by the last layer; `pointcloud.inference.postprocess` decides."""
         found = (prediction.boxes, prediction.class_probability, prediction.objectness)
         return of_each_scan(*found, prediction.points)
 

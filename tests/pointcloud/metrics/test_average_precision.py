@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pointcloud.inference.postprocess import DetectionPostprocessSettings, postprocess
 from pointcloud.metrics.average_precision import RECALLS, AveragePrecision, average_precision
 from pointcloud.metrics.matches import match_scene
-from pointcloud.postprocess import DetectionPostprocessSettings, postprocess
 from tests.pointcloud.metrics.official_ap import VARIANTS, read_official
 from tests.reference.average_precision import slow_average_precision
 from vol3d.errors import DataError, UsageError

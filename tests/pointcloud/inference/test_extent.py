@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pointcloud.extent import unlike_a_room, unlike_a_street, width_m
+from pointcloud.inference.extent import unlike_a_room, unlike_a_street, width_m
 from vol3d.scans.points import PointCloud
 
 

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from pointcloud.inference.tta import VIEWS, Flips, average_maps, detect_flipped, join, map_back, mirrored
 from pointcloud.models.center_head import CenterDecodeSettings, CenterOutputs, candidates
 from pointcloud.models.center_targets import MapGrid
 from pointcloud.structures.similarity import Similarity
-from pointcloud.test_time import VIEWS, Flips, average_maps, detect_flipped, join, map_back, mirrored
 from tests.pointcloud.models.small_lidar import CLASSES, MODELS, PILLARS
 from vol3d.errors import UsageError
 from vol3d.scans.detections import Detections

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointcloud.align import turn_about_z, turned, turned_cloud, wall_angle
+from pointcloud.inference.align import turn_about_z, turned, turned_cloud, wall_angle
 from vol3d.scans.detections import Detections
 from vol3d.scans.points import PointCloud
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pointcloud.file_features import for_network, unseen
+from pointcloud.inference.file_features import for_network, unseen
 from pointcloud.models.voxel_encoders import VoxelSettings
 from pointcloud.structures.features import Feature, point_features
 from vol3d.errors import DataError

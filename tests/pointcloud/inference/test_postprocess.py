@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pointcloud.postprocess import FOR_PEOPLE, DetectionPostprocessSettings, postprocess, surviving
+from pointcloud.inference.postprocess import FOR_PEOPLE, DetectionPostprocessSettings, postprocess, surviving
 from pointcloud.structures.proposals import Proposals
 from tests.pointcloud.metrics.official_ap import read_official
 
