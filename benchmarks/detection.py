@@ -26,7 +26,7 @@ from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.inference.postprocess import postprocess
 from pointcloud.metrics.average_precision import average_precision
 from pointcloud.metrics.matches import match_scene
-from pointcloud.models.three_detr import ThreeDetrMaskedSettings, ThreeDetrSettings
+from pointcloud.models.three_detr.model import ThreeDetrMaskedSettings, ThreeDetrSettings
 from pointcloud.training.samples import to_network
 from tests.reference import original_ops
 from tests.reference.average_precision import slow_average_precision
@@ -42,7 +42,7 @@ Row = dict[str, object]
 @contextmanager
 def ported() -> Iterator[None]:
     """Set abstraction with the port's operations."""
-    at = "pointcloud.models.set_abstraction"
+    at = "pointcloud.models.layers.set_abstraction"
     with (
         patch(f"{at}.farthest_point_sample", original_ops.farthest_points),
         patch(f"{at}.ball_query", original_ops.ball),

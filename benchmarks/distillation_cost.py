@@ -29,7 +29,7 @@ import torch
 from benchmarks.common import least_ms, one_thread, print_table, save
 from benchmarks.distillation_rows import FULL, NMS_QUERIES, NONE_CENTER, SMALL, Size
 from pointcloud.distill import match_sets, surest
-from pointcloud.object_dgcnn_losses import encode_targets, matcher
+from pointcloud.models.object_dgcnn.loss import encode_targets, matcher
 from pointcloud.structures.box_code import BOX
 from vol3d.checkpoint import save_best
 from vol3d.config import load_distillation, load_task

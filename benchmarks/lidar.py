@@ -40,8 +40,8 @@ from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
 from pointcloud.datasets.nuscenes.sample import NuScenesSample
 from pointcloud.generate.drives import write_drives
 from pointcloud.generate.drives_tables import VERSION
-from pointcloud.models.lidar_released import RELEASED
-from pointcloud.models.voxel_encoders import encode_voxels
+from pointcloud.models.layers.voxel_encoders import encode_voxels
+from pointcloud.models.released.load import RELEASED
 from pointcloud.structures.features import point_features
 from vol3d.files import write_json
 from vol3d.ops import assign_voxels, scatter_to_bev, voxelize

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from benchmarks.sparse import peer
 from pointcloud.datasets.nuscenes.sample import NuScenesSample
-from pointcloud.models.sparse_encoder import SparseEncoder
-from pointcloud.models.voxel_encoders import VoxelSettings
+from pointcloud.models.layers.sparse_encoder import SparseEncoder
+from pointcloud.models.layers.voxel_encoders import VoxelSettings
 from vol3d.ops import VoxelGrid
 from vol3d.sparse import state_to_spconv
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.distill import DistillSettings, feature_loss, pseudo_labels, set_to_set_loss
-from pointcloud.models.bev_backbones import Fpn
+from pointcloud.models.layers.bev_backbones import Fpn
 from pointcloud.structures.predicted_set import PredictedSet
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError

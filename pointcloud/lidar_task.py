@@ -19,11 +19,11 @@ from pointcloud.evaluation.lidar import evaluate_lidar
 from pointcloud.inference.extent import unlike_a_street
 from pointcloud.inference.file_features import for_network, unseen
 from pointcloud.inference.tta import SAME_OBJECT_IOU, Flips, check_symmetric, detect_flipped, join
-from pointcloud.models.center_point import CenterPointSettings
-from pointcloud.models.object_dgcnn import ObjectDgcnnSettings
-from pointcloud.models.point_pillars import PointPillarsSettings
-from pointcloud.models.second import SecondDetectorSettings
-from pointcloud.models.voxel_net import VoxelNetSettings
+from pointcloud.models.anchors.point_pillars import PointPillarsSettings
+from pointcloud.models.anchors.second import SecondDetectorSettings
+from pointcloud.models.anchors.voxel_net import VoxelNetSettings
+from pointcloud.models.center_point.model import CenterPointSettings
+from pointcloud.models.object_dgcnn.model import ObjectDgcnnSettings
 from pointcloud.start_from import StartSettings, take_over
 from pointcloud.training.lidar_augment import LidarAugmentSettings
 from pointcloud.training.lidar_samples import LidarSamples

@@ -20,8 +20,8 @@ from pointcloud.evaluation.scenes import ScoredScene, evaluate_scenes
 from pointcloud.inference.align import turned, turned_cloud, wall_angle
 from pointcloud.inference.extent import unlike_a_room
 from pointcloud.inference.postprocess import FOR_PEOPLE, DetectionPostprocessSettings, postprocess
-from pointcloud.models.three_detr import ThreeDetrMaskedSettings, ThreeDetrSettings
-from pointcloud.models.vote_net import BoxNetSettings, VoteNetSettings
+from pointcloud.models.three_detr.model import ThreeDetrMaskedSettings, ThreeDetrSettings
+from pointcloud.models.vote_net.model import BoxNetSettings, VoteNetSettings
 from pointcloud.structures.proposals import join
 from pointcloud.training.augment import SceneAugmentSettings
 from pointcloud.training.samples import SceneSamples, to_network

@@ -51,20 +51,26 @@ MODELS = {
     "dynunet": Entry("medical.models.baselines:DynUnetSettings", "segmentation", "nnU-Net's network (MONAI DynUNet)"),
     "swin_unetr": Entry("medical.models.baselines:SwinUnetrSettings", "segmentation", "Swin UNETR (MONAI)"),
     "segresnet": Entry("medical.models.baselines:SegResNetSettings", "segmentation", "SegResNet (MONAI)"),
-    "3detr": Entry("pointcloud.models.three_detr:ThreeDetrSettings", "detection", "3DETR (ICCV 2021)"),
+    "3detr": Entry("pointcloud.models.three_detr.model:ThreeDetrSettings", "detection", "3DETR (ICCV 2021)"),
     "3detr-m": Entry(
-        "pointcloud.models.three_detr:ThreeDetrMaskedSettings", "detection", "3DETR with a masked encoder"
+        "pointcloud.models.three_detr.model:ThreeDetrMaskedSettings", "detection", "3DETR with a masked encoder"
     ),
-    "votenet": Entry("pointcloud.models.vote_net:VoteNetSettings", "detection", "VoteNet (ICCV 2019)"),
-    "boxnet": Entry("pointcloud.models.vote_net:BoxNetSettings", "detection", "BoxNet: VoteNet without votes"),
-    "pointpillars": Entry("pointcloud.models.point_pillars:PointPillarsSettings", "lidar", "PointPillars (CVPR 2019)"),
-    "second": Entry("pointcloud.models.second:SecondDetectorSettings", "lidar", "SECOND (Sensors 2018)"),
-    "voxelnet": Entry("pointcloud.models.voxel_net:VoxelNetSettings", "lidar", "VoxelNet (CVPR 2018)"),
+    "votenet": Entry("pointcloud.models.vote_net.model:VoteNetSettings", "detection", "VoteNet (ICCV 2019)"),
+    "boxnet": Entry("pointcloud.models.vote_net.model:BoxNetSettings", "detection", "BoxNet: VoteNet without votes"),
+    "pointpillars": Entry(
+        "pointcloud.models.anchors.point_pillars:PointPillarsSettings", "lidar", "PointPillars (CVPR 2019)"
+    ),
+    "second": Entry("pointcloud.models.anchors.second:SecondDetectorSettings", "lidar", "SECOND (Sensors 2018)"),
+    "voxelnet": Entry("pointcloud.models.anchors.voxel_net:VoxelNetSettings", "lidar", "VoxelNet (CVPR 2018)"),
     "centerpoint": Entry(
-        "pointcloud.models.center_point:CenterPointSettings", "lidar", "CenterPoint (CVPR 2021), pillars or voxels"
+        "pointcloud.models.center_point.model:CenterPointSettings",
+        "lidar",
+        "CenterPoint (CVPR 2021), pillars or voxels",
     ),
     "object_dgcnn": Entry(
-        "pointcloud.models.object_dgcnn:ObjectDgcnnSettings", "lidar", "Object DGCNN (NeurIPS 2021), pillars or voxels"
+        "pointcloud.models.object_dgcnn.model:ObjectDgcnnSettings",
+        "lidar",
+        "Object DGCNN (NeurIPS 2021), pillars or voxels",
     ),
 }
 
@@ -94,57 +100,57 @@ DATA_TOOLS = {
 RELEASED = {
     "unetr": Entry("medical.models.released:load_unetr", "segmentation", "UNETR in MONAI's layouts, 0.7 to now"),
     "3detr-scannet": Entry(
-        "pointcloud.models.three_detr_released:load_scannet", "detection", "3DETR, 18 classes", "3detr_scannet_ep1080"
+        "pointcloud.models.three_detr.released:load_scannet", "detection", "3DETR, 18 classes", "3detr_scannet_ep1080"
     ),
     "3detr-m-scannet": Entry(
-        "pointcloud.models.three_detr_released:load_masked_scannet",
+        "pointcloud.models.three_detr.released:load_masked_scannet",
         "detection",
         "3DETR-m, 18 classes",
         "3detr-m_scannet_ep1080",
     ),
     "3detr-sunrgbd": Entry(
-        "pointcloud.models.three_detr_released:load_sunrgbd", "detection", "3DETR, 10 classes", "3detr_sun_rgbd_ep1080"
+        "pointcloud.models.three_detr.released:load_sunrgbd", "detection", "3DETR, 10 classes", "3detr_sun_rgbd_ep1080"
     ),
     "3detr-m-sunrgbd": Entry(
-        "pointcloud.models.three_detr_released:load_masked_sunrgbd",
+        "pointcloud.models.three_detr.released:load_masked_sunrgbd",
         "detection",
         "3DETR-m, 10 classes",
         "3detr-m_sun_rgbd_ep1080",
     ),
     "centerpoint-pillar": Entry(
-        "pointcloud.models.lidar_released:load_center_point_pillar",
+        "pointcloud.models.released.load:load_center_point_pillar",
         "lidar",
         "CenterPoint, pillars of 0.2 m, nuScenes",
         "centerpoint_pillar_nuscenes",
     ),
     "centerpoint-voxel": Entry(
-        "pointcloud.models.lidar_released:load_center_point_voxel",
+        "pointcloud.models.released.load:load_center_point_voxel",
         "lidar",
         "CenterPoint, voxels of 0.1 m, nuScenes",
         "centerpoint_voxel01_nuscenes",
     ),
     "centerpoint-voxel-0075": Entry(
-        "pointcloud.models.lidar_released:load_center_point_voxel_0075",
+        "pointcloud.models.released.load:load_center_point_voxel_0075",
         "lidar",
         "CenterPoint, 0.075 m, nuScenes",
         "centerpoint_voxel0075_nuscenes",
     ),
     "object-dgcnn-pillar": Entry(
-        "pointcloud.models.lidar_released:load_object_dgcnn_pillar",
+        "pointcloud.models.released.load:load_object_dgcnn_pillar",
         "lidar",
         "Object DGCNN, pillars of 0.2 m, nuScenes",
         "object_dgcnn_pillar",
     ),
     "object-dgcnn-voxel": Entry(
-        "pointcloud.models.lidar_released:load_object_dgcnn_voxel",
+        "pointcloud.models.released.load:load_object_dgcnn_voxel",
         "lidar",
         "Object DGCNN, voxels of 0.1 m, nuScenes",
         "object_dgcnn_voxel",
     ),
     "pointpillars-kitti": Entry(
-        "pointcloud.models.lidar_released:load_point_pillars", "lidar", "PointPillars, 3 classes of KITTI"
+        "pointcloud.models.released.load:load_point_pillars", "lidar", "PointPillars, 3 classes of KITTI"
     ),
-    "second-kitti": Entry("pointcloud.models.lidar_released:load_second", "lidar", "SECOND, 3 classes of KITTI"),
+    "second-kitti": Entry("pointcloud.models.released.load:load_second", "lidar", "SECOND, 3 classes of KITTI"),
 }
 """Readers of released weights: `target(path, settings) -> model`."""
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from pointcloud.models.voxel_encoders import VoxelSettings
+from pointcloud.models.layers.voxel_encoders import VoxelSettings
 from pointcloud.structures.features import WIDTH, Feature, did_you_mean
 from vol3d.errors import DataError
 from vol3d.ops import assign_voxels

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pointcloud.models.center_head import LARGEST_LOG_SIZE, CenterOutputs
-from pointcloud.models.center_point import CenterPointPrediction
+from pointcloud.models.center_point.head import LARGEST_LOG_SIZE, CenterOutputs
+from pointcloud.models.center_point.model import CenterPointPrediction
 from pointcloud.structures.similarity import Similarity, wrapped
 from vol3d.errors import UsageError
 from vol3d.geometry import iou_bev, nms_rotated

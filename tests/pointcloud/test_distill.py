@@ -23,8 +23,8 @@ from pointcloud.distill import (
     soft_class_loss,
     surest,
 )
-from pointcloud.models.bev_backbones import FpnSettings
-from pointcloud.models.object_dgcnn_head import ObjectDgcnnHead, ObjectDgcnnHeadSettings
+from pointcloud.models.layers.bev_backbones import FpnSettings
+from pointcloud.models.object_dgcnn.head import ObjectDgcnnHead, ObjectDgcnnHeadSettings
 from pointcloud.structures.box_code import encode_boxes
 from pointcloud.structures.predicted_set import PredictedSet
 from tests.pointcloud.models.small import CLASSES, TURNING, scene

@@ -154,6 +154,6 @@ def _usable(name: str, where: str) -> str:
 def _load(name: str) -> tuple[Convolver, str | None]:
     """The module of a backend and None, or the torch module and why the one asked for cannot be imported."""
     try:
-        return cast(Convolver, importlib.import_module(f"vol3d.sparse.{name}_backend")), None
+        return cast(Convolver, importlib.import_module(f"vol3d.sparse.backends.{name}_backend")), None
     except ImportError as error:
-        return cast(Convolver, importlib.import_module("vol3d.sparse.torch_backend")), f"{error}"
+        return cast(Convolver, importlib.import_module("vol3d.sparse.backends.torch_backend")), f"{error}"

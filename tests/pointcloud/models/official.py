@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pointcloud.models.three_detr import DetectorSettings, ThreeDetrMaskedSettings
-from pointcloud.models.three_detr_released import Released, expected_options
+from pointcloud.models.three_detr.model import DetectorSettings, ThreeDetrMaskedSettings
+from pointcloud.models.three_detr.released import Released, expected_options
 
 Shapes = Iterator[tuple[str, tuple[int, ...]]]
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pointcloud.models.sparse_encoder import ResidualBlock
+from pointcloud.models.layers.sparse_encoder import ResidualBlock
 from vol3d.sparse import to_spconv
 
 NAMES = {

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.models.pointnet2 import PointNet2Settings
-from pointcloud.models.set_abstraction import SetAbstractionSettings
-from pointcloud.models.three_detr import ThreeDetrMaskedSettings, ThreeDetrSettings
+from pointcloud.models.layers.pointnet2 import PointNet2Settings
+from pointcloud.models.layers.set_abstraction import SetAbstractionSettings
+from pointcloud.models.three_detr.model import ThreeDetrMaskedSettings, ThreeDetrSettings
 
 CLASSES = ("chair", "table", "bed")
 SIZES = {

@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 
 from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.models.anchor_head import AnchorHeadSettings
-from pointcloud.models.anchors import AnchorSettings
-from pointcloud.models.bev_backbones import FpnSettings, SecondFpnSettings, SecondSettings
-from pointcloud.models.center_head import CenterHeadSettings
-from pointcloud.models.center_point import CenterPointSettings
-from pointcloud.models.object_dgcnn import ObjectDgcnnSettings
-from pointcloud.models.object_dgcnn_head import ObjectDgcnnHeadSettings
-from pointcloud.models.point_pillars import PointPillarsSettings
-from pointcloud.models.second import SecondDetectorSettings
-from pointcloud.models.sparse_encoder import SparseEncoderSettings
-from pointcloud.models.voxel_encoders import PointStackSettings, VoxelSettings
-from pointcloud.models.voxel_net import VoxelNetSettings
+from pointcloud.models.anchors.anchors import AnchorSettings
+from pointcloud.models.anchors.head import AnchorHeadSettings
+from pointcloud.models.anchors.point_pillars import PointPillarsSettings
+from pointcloud.models.anchors.second import SecondDetectorSettings
+from pointcloud.models.anchors.voxel_net import VoxelNetSettings
+from pointcloud.models.center_point.head import CenterHeadSettings
+from pointcloud.models.center_point.model import CenterPointSettings
+from pointcloud.models.layers.bev_backbones import FpnSettings, SecondFpnSettings, SecondSettings
+from pointcloud.models.layers.sparse_encoder import SparseEncoderSettings
+from pointcloud.models.layers.voxel_encoders import PointStackSettings, VoxelSettings
+from pointcloud.models.object_dgcnn.head import ObjectDgcnnHeadSettings
+from pointcloud.models.object_dgcnn.model import ObjectDgcnnSettings
 
 CLASSES = ("car", "pedestrian")
 RANGE = (0.0, -8.0, -2.0, 16.0, 8.0, 2.0)

@@ -11,16 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.models.anchor_head import (
-    AnchorHead,
-    AnchorHeadSettings,
-    AnchorOutputs,
-    AnchorPrediction,
-    direction,
-    facing,
-    offset_loss,
-)
-from pointcloud.models.anchors import (
+from pointcloud.models.anchors.anchors import (
     AnchorSettings,
     decode_offsets,
     encode_offsets,
@@ -30,10 +21,19 @@ from pointcloud.models.anchors import (
     nuscenes_anchors,
     place_anchors,
 )
-from pointcloud.models.center_targets import MapGrid
-from pointcloud.models.point_pillars import PointPillarsSettings
-from pointcloud.models.second import SecondDetectorSettings
-from pointcloud.models.voxel_net import VoxelNetSettings
+from pointcloud.models.anchors.head import (
+    AnchorHead,
+    AnchorHeadSettings,
+    AnchorOutputs,
+    AnchorPrediction,
+    direction,
+    facing,
+    offset_loss,
+)
+from pointcloud.models.anchors.point_pillars import PointPillarsSettings
+from pointcloud.models.anchors.second import SecondDetectorSettings
+from pointcloud.models.anchors.voxel_net import VoxelNetSettings
+from pointcloud.models.center_point.targets import MapGrid
 from tests.reference import anchors as slow
 from vol3d.errors import UsageError
 

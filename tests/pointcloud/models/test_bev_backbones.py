@@ -9,9 +9,16 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from pointcloud.models.bev_backbones import Fpn, FpnSettings, Second, SecondFpn, SecondFpnSettings, SecondSettings
-from pointcloud.models.lidar_weights import fpn_weights, second_fpn_weights, second_weights
-from pointcloud.models.voxel_encoders import PointStack, PointStackSettings, VoxelSettings, encode_voxels
+from pointcloud.models.layers.bev_backbones import (
+    Fpn,
+    FpnSettings,
+    Second,
+    SecondFpn,
+    SecondFpnSettings,
+    SecondSettings,
+)
+from pointcloud.models.layers.voxel_encoders import PointStack, PointStackSettings, VoxelSettings, encode_voxels
+from pointcloud.models.released.weights import fpn_weights, second_fpn_weights, second_weights
 from tests.pointcloud.models.lidar_oracle import Fixture, close, load
 from vol3d.ops import scatter_to_bev
 

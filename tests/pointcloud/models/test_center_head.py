@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pointcloud.conventions import boxes_from_mmdet3d_before_1_0
 from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.models.center_head import (
+from pointcloud.models.center_point.head import (
     NUSCENES_CIRCLES,
     NUSCENES_TASKS,
     CenterDecodeSettings,
@@ -26,7 +26,7 @@ from pointcloud.models.center_head import (
     candidates,
     heatmap_loss,
 )
-from pointcloud.models.center_targets import (
+from pointcloud.models.center_point.targets import (
     CenterTargets,
     Drawing,
     MapGrid,
@@ -34,7 +34,7 @@ from pointcloud.models.center_targets import (
     draw_gaussians,
     gaussian_radius,
 )
-from pointcloud.models.lidar_weights import center_head_weights
+from pointcloud.models.released.weights import center_head_weights
 from tests.pointcloud.models.lidar_oracle import Fixture, close, load
 from tests.reference import center_targets as slow
 from vol3d.errors import DataError, UsageError

@@ -10,7 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from pointcloud.models.deformable import DeformableAttention, cell_centers, embed_places, sample_maps, sample_torch
+from pointcloud.models.layers.deformable import (
+    DeformableAttention,
+    cell_centers,
+    embed_places,
+    sample_maps,
+    sample_torch,
+)
 from tests.pointcloud.models.lidar_oracle import Fixture, close
 from tests.reference import object_dgcnn as twin
 

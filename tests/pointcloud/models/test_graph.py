@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pointcloud.models.graph import DynamicGraph, EdgeConvolution, neighbours_of
-from pointcloud.models.object_dgcnn_released import object_dgcnn_head_weights
+from pointcloud.models.layers.graph import DynamicGraph, EdgeConvolution, neighbours_of
+from pointcloud.models.object_dgcnn.released import object_dgcnn_head_weights
 from tests.pointcloud.models.lidar_oracle import Fixture, close, load
 from tests.reference import object_dgcnn as twin
 

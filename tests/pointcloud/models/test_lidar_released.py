@@ -11,12 +11,12 @@ import torch
 
 import vol3d
 from pointcloud.conventions import boxes_from_mmdet3d_before_1_0
-from pointcloud.models.anchor_head import AnchorHeadSettings, facing
-from pointcloud.models.anchors import AnchorSettings, decode_offsets
-from pointcloud.models.bev_backbones import SecondFpnSettings, SecondSettings
-from pointcloud.models.lidar_released import RELEASED, load_lidar
-from pointcloud.models.lidar_weights import anchor_head_weights, turned_yaws
-from pointcloud.models.sparse_encoder import SparseEncoderSettings
+from pointcloud.models.anchors.anchors import AnchorSettings, decode_offsets
+from pointcloud.models.anchors.head import AnchorHeadSettings, facing
+from pointcloud.models.layers.bev_backbones import SecondFpnSettings, SecondSettings
+from pointcloud.models.layers.sparse_encoder import SparseEncoderSettings
+from pointcloud.models.released.load import RELEASED, load_lidar
+from pointcloud.models.released.weights import anchor_head_weights, turned_yaws
 from tests.pointcloud.models.official_lidar import export, randomise
 from vol3d.errors import CheckpointError
 

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.models.bev_backbones import FpnSettings
-from pointcloud.models.object_dgcnn_head import ObjectDgcnnHead, ObjectDgcnnHeadSettings
-from pointcloud.object_dgcnn_losses import ObjectDgcnnLossSettings
+from pointcloud.models.layers.bev_backbones import FpnSettings
+from pointcloud.models.object_dgcnn.head import ObjectDgcnnHead, ObjectDgcnnHeadSettings
+from pointcloud.models.object_dgcnn.loss import ObjectDgcnnLossSettings
 from vol3d.errors import DataError
 from vol3d.geometry import iou_bev
 

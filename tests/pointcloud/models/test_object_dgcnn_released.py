@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from pointcloud.models.bev_backbones import FpnSettings
-from pointcloud.models.object_dgcnn_head import ObjectDgcnnHead, ObjectDgcnnHeadSettings
-from pointcloud.models.object_dgcnn_released import object_dgcnn_head_weights, reorder_rows
+from pointcloud.models.layers.bev_backbones import FpnSettings
+from pointcloud.models.object_dgcnn.head import ObjectDgcnnHead, ObjectDgcnnHeadSettings
+from pointcloud.models.object_dgcnn.released import object_dgcnn_head_weights, reorder_rows
 from tests.pointcloud.models.lidar_oracle import Fixture
 from vol3d.checkpoint import load_strictly
 from vol3d.errors import CheckpointError

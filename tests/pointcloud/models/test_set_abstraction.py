@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from pointcloud.models.pointnet2 import PointNet2, PointNet2Settings
-from pointcloud.models.set_abstraction import (
+from pointcloud.models.layers.pointnet2 import PointNet2, PointNet2Settings
+from pointcloud.models.layers.set_abstraction import (
     FeaturePropagation,
     SetAbstraction,
     SetAbstractionSettings,

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from pointcloud.models.lidar_weights import sparse_encoder_weights
-from pointcloud.models.sparse_encoder import SparseEncoder, SparseEncoderSettings
-from pointcloud.models.voxel_encoders import MeanEncoder, Voxels, VoxelSettings, encode_voxels
+from pointcloud.models.layers.sparse_encoder import SparseEncoder, SparseEncoderSettings
+from pointcloud.models.layers.voxel_encoders import MeanEncoder, Voxels, VoxelSettings, encode_voxels
+from pointcloud.models.released.weights import sparse_encoder_weights
 from tests.pointcloud.models.lidar_oracle import Fixture, close, load
 from vol3d.ops import VoxelGrid
 from vol3d.sparse import SparseTensor

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.losses import SUN_RGBD
-from pointcloud.models.three_detr import (
+from pointcloud.models.three_detr.loss import SUN_RGBD
+from pointcloud.models.three_detr.model import (
     RELEASED_RADII_M,
     ThreeDetr,
     ThreeDetrMaskedSettings,

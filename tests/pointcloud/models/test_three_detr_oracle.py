@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import vol3d
 from pointcloud.conventions import boxes_to_three_detr
-from pointcloud.models.three_detr import ThreeDetr
+from pointcloud.models.three_detr.model import ThreeDetr
 from tests.conftest import PROJECT
 
 # Absolute tolerances of the fixtures' README.

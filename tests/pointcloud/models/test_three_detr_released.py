@@ -15,10 +15,10 @@ from torch import Tensor
 
 import vol3d
 from pointcloud.conventions import boxes_to_three_detr
-from pointcloud.models import three_detr_released
-from pointcloud.models.set_abstraction import SetAbstractionSettings
-from pointcloud.models.three_detr import ThreeDetrMaskedSettings
-from pointcloud.models.three_detr_released import RELEASED, Released, load_three_detr, our_names
+from pointcloud.models.layers.set_abstraction import SetAbstractionSettings
+from pointcloud.models.three_detr import released as three_detr_released
+from pointcloud.models.three_detr.model import ThreeDetrMaskedSettings
+from pointcloud.models.three_detr.released import RELEASED, Released, load_three_detr, our_names
 from tests.pointcloud.models import official
 from tests.reference import three_detr as twin
 from vol3d.errors import CheckpointError, UsageError

@@ -12,9 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from pointcloud.models.heads import SMALLEST_EXTENT_M, Bounds, HeadOutputs, decode_angle, decode_boxes, encode_angle
-from pointcloud.models.position import FourierEmbedding, SineEmbedding
-from pointcloud.models.transformer import Attention, Decoder, EncoderLayer
+from pointcloud.models.layers.attention import Attention, Decoder, EncoderLayer
+from pointcloud.models.layers.position import FourierEmbedding, SineEmbedding
+from pointcloud.models.three_detr.heads import (
+    SMALLEST_EXTENT_M,
+    Bounds,
+    HeadOutputs,
+    decode_angle,
+    decode_boxes,
+    encode_angle,
+)
 from tests.reference import three_detr as twin
 
 

@@ -12,11 +12,17 @@ from torch import Tensor
 
 from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.inference.postprocess import postprocess
-from pointcloud.models.pointnet2 import PointNet2Settings
-from pointcloud.models.proposal_head import SMALLEST_EDGE_M, ProposalHead, ProposalOutputs, decode_proposals, mean_sizes
-from pointcloud.models.set_abstraction import SetAbstractionSettings
-from pointcloud.models.transformer_parts import TransformerPartsSettings
-from pointcloud.models.vote_net import BoxNetSettings, VoteNet, VoteNetSettings, Voting
+from pointcloud.models.layers.pointnet2 import PointNet2Settings
+from pointcloud.models.layers.set_abstraction import SetAbstractionSettings
+from pointcloud.models.vote_net.model import BoxNetSettings, VoteNet, VoteNetSettings, Voting
+from pointcloud.models.vote_net.proposal_head import (
+    SMALLEST_EDGE_M,
+    ProposalHead,
+    ProposalOutputs,
+    decode_proposals,
+    mean_sizes,
+)
+from pointcloud.models.vote_net.transformer_parts import TransformerPartsSettings
 from pointcloud.structures.class_sizes import SCANNET, SUN_RGBD
 from pointcloud.structures.features import width
 from tests.pointcloud.models.small import CLASSES, LEVELS, scene

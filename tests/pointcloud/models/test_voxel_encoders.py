@@ -11,7 +11,13 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from pointcloud.models.voxel_encoders import MeanEncoder, PointStack, PointStackSettings, VoxelSettings, encode_voxels
+from pointcloud.models.layers.voxel_encoders import (
+    MeanEncoder,
+    PointStack,
+    PointStackSettings,
+    VoxelSettings,
+    encode_voxels,
+)
 from tests.pointcloud.models.lidar_oracle import Fixture, close, load
 from tests.reference import voxel_encoders as slow
 from vol3d.errors import DataError

@@ -217,7 +217,7 @@ def test_each_verb_has_its_module():
 
 
 def test_warnings_of_ours_are_sentences_and_those_of_libraries_name_their_place():
-    from pointcloud.models import voxel_encoders
+    from pointcloud.models.layers import voxel_encoders
 
     ours = format_warning("too many voxels", UserWarning, voxel_encoders.__file__, 3)
     assert ours == "warning: too many voxels\n"

@@ -1,0 +1,94 @@
+"""PointPillars: pillars of points, a 2D backbone, anchors.
+
+Lang et al., "PointPillars: Fast Encoders for Object Detection from Point Clouds", CVPR 2019.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from pointcloud.models.anchors.anchors import nuscenes_anchors
+from pointcloud.models.anchors.head import AnchorDetector, AnchorHead, AnchorHeadSettings, AnchorPrediction
+from pointcloud.models.layers.bev_backbones import Second, SecondFpn, SecondFpnSettings, SecondSettings, neck_stride
+from pointcloud.models.layers.voxel_encoders import PointStack, PointStackSettings, VoxelSettings, encode_voxels
+from pointcloud.structures.features import Feature, width
+from vol3d.engine.settings import Settings
+from vol3d.ops import scatter_to_bev
+
+KITTI_PILLARS = VoxelSettings(
+    point_range_m=(0.0, -39.68, -3.0, 69.12, 39.68, 1.0), voxel_size_m=(0.16, 0.16, 4.0), max_points=32
+)
+
+
+class PointPillarsSettings(Settings):
+    """PointPillars; the defaults are KITTI's with three classes, `nuscenes()` has the other published setting."""
+
+    name: Literal["pointpillars"] = "pointpillars"
+    features: tuple[Feature, ...] = Field(("intensity",), description="what the network sees besides the place")
+    voxels: VoxelSettings = KITTI_PILLARS
+    pillars: PointStackSettings = PointStackSettings(centre_offset="xyz")
+    backbone: SecondSettings = SecondSettings()
+    neck: SecondFpnSettings = SecondFpnSettings()
+    head: AnchorHeadSettings = Field(default_factory=AnchorHeadSettings)
+
+    @classmethod
+    def nuscenes(cls) -> PointPillarsSettings:
+        """Ten classes on nuScenes: pillars of 0.2 m, velocities, anchors as OpenPCDet publishes them, in one head."""
+        return cls(
+            features=("intensity", "time"),
+            voxels=VoxelSettings(max_points=20, max_voxels=30000),
+            neck=SecondFpnSettings(upsample=(0.5, 1, 2)),
+            head=AnchorHeadSettings(anchors=nuscenes_anchors(), velocity=True, nms_iou=0.2, nms_classes="apart"),
+        )
+
+    @property
+    def stride(self) -> int:
+        """Pillars along a side of a cell of the head's maps."""
+        return neck_stride(self.backbone, self.neck)
+
+    @model_validator(mode="after")
+    def _check(self) -> PointPillarsSettings:
+        self.voxels.require_pillars()
+        self.voxels.require_multiple(self.backbone.stride)
+        _ = self.stride
+        return self
+
+    def build(self, class_names: tuple[str, ...]) -> PointPillars:
+        """The network with fresh weights."""
+        return PointPillars(self, class_names)
+
+
+class PointPillars(AnchorDetector):
+    """The network of figure 2.
+
+    Args:
+        settings: sizes.
+        class_names: without a background.
+
+    Raises:
+        UsageError: the anchors are those of other classes.
+    """
+
+    def __init__(self, settings: PointPillarsSettings, class_names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.settings, self.class_names = settings, tuple(class_names)
+        self.points = PointStack(3 + width(settings.features), settings.pillars)
+        self.backbone = Second(self.points.width, settings.backbone)
+        self.neck = SecondFpn(settings.backbone.widths, settings.neck)
+        self.head = AnchorHead(self.neck.width, self.class_names, settings.head)
+
+    def forward(self, clouds: list[Tensor]) -> AnchorPrediction:
+        """What is in the clouds (N_i, 3 + C): coordinates in metres with z up, then the settings' features.
+
+        Raises:
+            DataError: other columns than the features, values that are not finite.
+        """
+        settings, grid = self.settings, self.settings.voxels.grid
+        voxels = encode_voxels(clouds, settings.voxels, settings.features, self.points)  # (V, C)
+        bev = scatter_to_bev(voxels.features, voxels.coordinates, voxels.samples, grid.shape)  # (B, C, ny, nx)
+        bev = self.neck(self.backbone(bev))  # (B, C, Y, X)
+        cells = settings.voxels.map_grid(settings.stride)
+        return AnchorPrediction(self.head(bev), bev, cells, voxels.left_out)

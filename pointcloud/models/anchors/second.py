@@ -1,0 +1,94 @@
+"""SECOND: means of small voxels, sparse 3D convolutions, a 2D backbone, anchors.
+
+Yan, Mao, Li, "SECOND: Sparsely Embedded Convolutional Detection", Sensors 2018; as published with OpenPCDet and
+mmdetection3d (the paper's first version had VoxelNet's voxel features).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from pointcloud.models.anchors.head import AnchorDetector, AnchorHead, AnchorHeadSettings, AnchorPrediction
+from pointcloud.models.layers.bev_backbones import (
+    VOXEL_BACKBONE,
+    VOXEL_NECK,
+    Second,
+    SecondFpn,
+    SecondFpnSettings,
+    SecondSettings,
+    neck_stride,
+)
+from pointcloud.models.layers.sparse_encoder import SparseEncoder, SparseEncoderSettings
+from pointcloud.models.layers.voxel_encoders import MeanEncoder, VoxelSettings, encode_voxels
+from pointcloud.structures.features import Feature, width
+from vol3d.engine.settings import Settings
+
+KITTI_VOXELS = VoxelSettings(
+    point_range_m=(0.0, -40.0, -3.0, 70.4, 40.0, 1.0), voxel_size_m=(0.05, 0.05, 0.1), max_points=5
+)
+PLAIN_ENCODER = SparseEncoderSettings(block="plain", widths=(16, 32, 64, 64), blocks=(1, 2, 2, 2))
+
+
+class SecondDetectorSettings(Settings):
+    """SECOND; the defaults are KITTI's with three classes."""
+
+    name: Literal["second"] = "second"
+    features: tuple[Feature, ...] = Field(("intensity",), description="what the network sees besides the place")
+    voxels: VoxelSettings = KITTI_VOXELS
+    sparse: SparseEncoderSettings = PLAIN_ENCODER
+    backbone: SecondSettings = VOXEL_BACKBONE
+    neck: SecondFpnSettings = VOXEL_NECK
+    head: AnchorHeadSettings = Field(default_factory=AnchorHeadSettings)
+
+    @property
+    def stride(self) -> int:
+        """Voxels along a side of a cell of the head's maps."""
+        return self.sparse.stride * neck_stride(self.backbone, self.neck)
+
+    @model_validator(mode="after")
+    def _check(self) -> SecondDetectorSettings:
+        self.sparse.layers(self.voxels.grid.shape[0])
+        self.voxels.require_multiple(self.sparse.stride * self.backbone.stride)
+        _ = self.stride
+        return self
+
+    def build(self, class_names: tuple[str, ...]) -> SecondDetector:
+        """The network with fresh weights."""
+        return SecondDetector(self, class_names)
+
+
+class SecondDetector(AnchorDetector):
+    """The network of figure 1.
+
+    Args:
+        settings: sizes.
+        class_names: without a background.
+
+    Raises:
+        UsageError: the anchors are those of other classes.
+    """
+
+    def __init__(self, settings: SecondDetectorSettings, class_names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.settings, self.class_names = settings, tuple(class_names)
+        columns = 3 + width(settings.features)
+        self.points, self.middle = MeanEncoder(columns), SparseEncoder(columns, settings.sparse)
+        self.backbone = Second(settings.sparse.map_width(settings.voxels.grid.shape[0]), settings.backbone)
+        self.neck = SecondFpn(settings.backbone.widths, settings.neck)
+        self.head = AnchorHead(self.neck.width, self.class_names, settings.head)
+
+    def forward(self, clouds: list[Tensor]) -> AnchorPrediction:
+        """What is in the clouds (N_i, 3 + C): coordinates in metres with z up, then the settings' features.
+
+        Raises:
+            DataError: other columns than the features, values that are not finite.
+        """
+        settings, grid = self.settings, self.settings.voxels.grid
+        voxels = encode_voxels(clouds, settings.voxels, settings.features, self.points)  # (V, C)
+        bev = self.middle(voxels, grid)  # (B, C, ny / 8, nx / 8)
+        bev = self.neck(self.backbone(bev))  # (B, C, Y, X)
+        cells = settings.voxels.map_grid(settings.stride)
+        return AnchorPrediction(self.head(bev), bev, cells, voxels.left_out)

@@ -1,0 +1,213 @@
+"""VoxelNet: features of voxels, dense 3D convolutions, a region proposal network on anchors.
+
+Zhou, Tuzel, "VoxelNet: End-to-End Learning for Point Cloud Based 3D Object Detection", CVPR 2018; names follow its
+figure 2. The paper trains one network for each class; here every class has anchors and a score of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from pointcloud.datasets.scenes import BoxTargets
+from pointcloud.models.anchors.anchors import (
+    AnchorSettings,
+    decode_offsets,
+    encode_offsets,
+    kitti_anchors,
+    match_sample,
+    place_anchors,
+)
+from pointcloud.models.anchors.head import AnchorOutputs, AnchorPrediction
+from pointcloud.models.center_point.head import check_targets, to_detections
+from pointcloud.models.center_point.targets import MapGrid
+from pointcloud.models.layers.bev_backbones import Second, SecondFpn, SecondFpnSettings, SecondSettings, neck_stride
+from pointcloud.models.layers.voxel_encoders import (
+    NORM_EPS,
+    NORM_MOMENTUM,
+    PointStack,
+    PointStackSettings,
+    VoxelSettings,
+    encode_voxels,
+)
+from pointcloud.structures.features import Feature, width
+from vol3d.engine.settings import Settings
+from vol3d.errors import UsageError
+from vol3d.geometry import nms_rotated, wrap_yaw
+from vol3d.geometry.boxes import YAW
+from vol3d.ops import scatter_to_bev
+from vol3d.scans.detections import Detections
+
+KITTI_CAR = VoxelSettings(
+    point_range_m=(0.0, -40.0, -3.0, 70.4, 40.0, 1.0), voxel_size_m=(0.2, 0.2, 0.4), max_points=35, max_voxels=20000
+)
+VFE = PointStackSettings(widths=(16, 64, 128), centre_offset="none", padding="each")
+
+
+class VoxelNetSettings(Settings):
+    """VoxelNet; the defaults are the paper's for cars on KITTI (section 3.1)."""
+
+    name: Literal["voxelnet"] = "voxelnet"
+    features: tuple[Feature, ...] = Field(("intensity",), description="what the network sees besides the place")
+    voxels: VoxelSettings = KITTI_CAR
+    vfe: PointStackSettings = VFE
+    middle_width: int = Field(64, ge=1, description="channels of the dense 3D convolutions")
+    backbone: SecondSettings = SecondSettings(widths=(128, 128, 256))
+    neck: SecondFpnSettings = SecondFpnSettings(widths=(256, 256, 256))
+    anchors: dict[str, AnchorSettings] = Field(
+        default_factory=lambda: {"Car": kitti_anchors()["Car"]}, description="of every class, by its name"
+    )
+    positives: float = Field(1.5, ge=0, description="alpha of equation 2")
+    negatives: float = Field(1.0, ge=0, description="beta of equation 2")
+    smooth: float = Field(1 / 9, gt=0, description="below it the L1 loss is quadratic")
+    score: float = Field(0.3, ge=0, le=1, description="least score of a box")
+    nms_iou: float = Field(0.1, ge=0, le=1, description="boxes that overlap more with a better one of their class go")
+    nms_before: int = Field(1000, ge=1, description="best boxes that enter")
+
+    @property
+    def stride(self) -> int:
+        """Voxels along a side of a cell of the maps."""
+        return neck_stride(self.backbone, self.neck)
+
+    def layers(self) -> int:
+        """Positions above each other behind the 3D convolutions.
+
+        Raises:
+            ValueError: the voxels above each other are too few.
+        """
+        nz = self.voxels.grid.shape[0]
+        first = (nz - 1) // 2 + 1
+        last = (first - 2 - 1) // 2 + 1
+        if first < 3:
+            raise ValueError(f"{nz} voxels above each other are too few for the 3D convolutions: 5 at least")
+        return last
+
+    @model_validator(mode="after")
+    def _check(self) -> VoxelNetSettings:
+        self.layers()
+        self.voxels.require_multiple(self.backbone.stride)
+        _ = self.stride
+        return self
+
+    def build(self, class_names: tuple[str, ...]) -> VoxelNet:
+        """The network with fresh weights."""
+        return VoxelNet(self, class_names)
+
+
+class MiddleLayers(nn.Sequential):
+    """Three 3D convolutions that shrink the height (section 2.1.3)."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(
+            *_convolution3d(channels, out, stride=2, padding=1),
+            *_convolution3d(out, out, stride=1, padding=0),
+            *_convolution3d(out, out, stride=2, padding=1),
+        )
+
+
+class VoxelNet(nn.Module):
+    """The network of figure 2.
+
+    Args:
+        settings: sizes.
+        class_names: without a background.
+
+    Raises:
+        UsageError: the anchors are those of other classes.
+    """
+
+    def __init__(self, settings: VoxelNetSettings, class_names: tuple[str, ...]) -> None:
+        super().__init__()
+        if set(settings.anchors) != set(class_names):
+            got, wanted = ", ".join(settings.anchors), "anchors for " + ", ".join(class_names)
+            raise UsageError("anchors of other classes", where="anchors", got=got, wanted=wanted)
+        self.settings, self.class_names = settings, tuple(class_names)
+        self.rules = tuple(settings.anchors[name] for name in class_names)
+        self.points = PointStack(3 + width(settings.features), settings.vfe)
+        self.middle = MiddleLayers(self.points.width, settings.middle_width)
+        self.backbone = Second(settings.middle_width * settings.layers(), settings.backbone)
+        self.neck = SecondFpn(settings.backbone.widths, settings.neck)
+        count = sum(len(rule.yaws) for rule in self.rules)
+        self.scores = nn.Conv2d(self.neck.width, count, 1)
+        self.offsets = nn.Conv2d(self.neck.width, 7 * count, 1)
+        nn.init.constant_(self.scores.bias, -math.log(99))  # type: ignore[arg-type]
+
+    def forward(self, clouds: list[Tensor]) -> AnchorPrediction:
+        """What is in the clouds (N_i, 3 + C): coordinates in metres with z up, then the settings' features.
+
+        Raises:
+            DataError: other columns than the features, values that are not finite.
+        """
+        settings, grid = self.settings, self.settings.voxels.grid
+        voxels = encode_voxels(clouds, settings.voxels, settings.features, self.points)  # (V, C)
+        dense = scatter_to_bev(voxels.features, voxels.coordinates, voxels.samples, grid.shape)
+        dense = dense.unflatten(1, (self.points.width, grid.shape[0]))  # (B, C, nz, ny, nx)
+        bev = self.middle(dense).flatten(1, 2)  # (B, 64 * 2, ny, nx)
+        bev = self.neck(self.backbone(bev))  # (B, C, ny / 2, nx / 2)
+        b = len(bev)
+        scores = self.scores(bev).permute(0, 2, 3, 1).reshape(b, -1, 1).float()
+        offsets = self.offsets(bev).permute(0, 2, 3, 1).reshape(b, -1, 7).float()
+        cells = settings.voxels.map_grid(settings.stride)
+        outputs = AnchorOutputs(scores, offsets, scores.new_zeros(*scores.shape[:2], 0))
+        return AnchorPrediction(outputs, bev, cells, voxels.left_out)
+
+    def loss(self, prediction: AnchorPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:
+        """The terms `positive`, `negative` and `box` of equation 2, of the whole batch.
+
+        Raises:
+            DataError: another number of samples, a class that the model does not have.
+        """
+        said, settings = prediction.outputs, self.settings
+        check_targets(targets, len(said.classes), len(self.class_names))
+        anchors = self._anchors(prediction.grid)
+        with torch.autocast(said.classes.device.type, enabled=False):
+            found = [match_sample(anchors, target, self.rules) for target in targets]
+            positive = torch.stack([matches.object >= 0 for matches in found])
+            negative = torch.stack([matches.background for matches in found])
+            scores = said.classes[..., 0]
+            hits, misses = F.softplus(-scores[positive]), F.softplus(scores[negative])  # -log p, -log (1 - p)
+            flat = anchors.flatten(0, 2)
+            true = [
+                encode_offsets(target.boxes[matches.object[rows], :7].float(), flat[rows])
+                for target, matches, rows in zip(targets, found, positive, strict=True)
+            ]
+            box = F.smooth_l1_loss(said.offsets[positive], torch.cat(true), beta=settings.smooth, reduction="sum")
+            return {
+                "positive": settings.positives * hits.sum() / max(len(hits), 1),
+                "negative": settings.negatives * misses.sum() / max(len(misses), 1),
+                "box": box / max(len(hits), 1),
+            }
+
+    @torch.no_grad()
+    def decode(self, prediction: AnchorPrediction) -> list[Detections]:
+        """Objects of each cloud, best first."""
+        settings, said, found = self.settings, prediction.outputs, []
+        anchors = self._anchors(prediction.grid)
+        count = [len(rule.yaws) for rule in self.rules]
+        owner = torch.arange(len(count)).repeat_interleave(torch.tensor(count)).to(anchors.device)
+        owner = owner.expand(anchors.shape[:3]).flatten()
+        for logits, offsets in zip(said.classes[..., 0], said.offsets, strict=True):
+            scores = logits.sigmoid()
+            rows = (scores > settings.score).nonzero()[:, 0]
+            boxes = decode_offsets(offsets[rows], anchors.flatten(0, 2)[rows])
+            boxes = torch.cat([boxes[:, :YAW], wrap_yaw(boxes[:, YAW:])], dim=1)
+            keep = nms_rotated(
+                boxes, scores[rows], settings.nms_iou, labels=owner[rows], max_candidates=settings.nms_before
+            )
+            found.append(to_detections(boxes[keep], scores[rows][keep], owner[rows][keep], self.class_names))
+        return found
+
+    def _anchors(self, grid: MapGrid) -> Float[Tensor, "y x a 7"]:
+        return place_anchors(grid, self.rules, "centres").to(self.scores.weight.device)
+
+
+def _convolution3d(channels: int, out: int, stride: int, padding: int) -> tuple[nn.Module, ...]:
+    """Strides and pads along z as told, along y and x keeps the size."""
+    convolution = nn.Conv3d(channels, out, 3, stride=(stride, 1, 1), padding=(padding, 1, 1), bias=False)
+    return convolution, nn.BatchNorm3d(out, eps=NORM_EPS, momentum=NORM_MOMENTUM), nn.ReLU()

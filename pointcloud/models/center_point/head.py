@@ -1,0 +1,271 @@
+"""CenterPoint's head: a heat map of centres for each group of classes, and what the box at each centre is like.
+
+Yin, Zhou, Krähenbühl, "Center-based 3D Object Detection and Tracking", CVPR 2021, section 4. The networks speak our
+box convention; released weights in others are turned into it when they are read (`lidar_weights`).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from pointcloud.datasets.scenes import BoxTargets
+from pointcloud.models.center_point.targets import CenterTargets, Drawing, MapGrid, center_targets
+from pointcloud.models.layers.bev_backbones import convolution
+from vol3d.engine.settings import Settings
+from vol3d.errors import DataError, UsageError
+from vol3d.geometry import check_boxes, nms_circle, nms_rotated
+from vol3d.scans.detections import Detections
+
+NUSCENES_TASKS = (
+    ("car",),
+    ("truck", "construction_vehicle"),
+    ("bus", "trailer"),
+    ("barrier",),
+    ("motorcycle", "bicycle"),
+    ("pedestrian", "traffic_cone"),
+)
+NUSCENES_CIRCLES = (4.0, 12.0, 10.0, 1.0, 0.85, 0.175)
+"""Published with CenterPoint for these tasks as radii; its code compares them with squared distances."""
+
+LARGEST_LOG_SIZE = 10.0  # exp of it is 22 km: sizes of an untrained network stay numbers
+
+
+class CenterLossSettings(Settings):
+    """Weights of the terms, and how targets are drawn."""
+
+    heatmap: float = Field(1.0, ge=0)
+    box: float = Field(0.25, ge=0)
+    rotation: float = Field(1.0, ge=0, description="of sine and cosine within the box term (OpenPCDet's nuScenes: 0.2)")
+    velocity: float = Field(0.2, ge=0, description="of the velocity within the box term (OpenPCDet's nuScenes: 1)")
+    positives: Literal["cells", "objects"] = Field(
+        "cells", description="objects: two objects in one cell count twice, as in CenterPoint's own code"
+    )
+    gaussian_overlap: float = Field(0.1, gt=0, lt=1, description="IoU that a box moved by the radius still has")
+    least_radius: int = Field(2, ge=0, description="of a Gaussian, cells")
+    most_objects: int = Field(500, ge=1, description="of a task in a sample; others are not learnt")
+    outside: Literal["drop", "clamp"] = Field("drop", description="centres outside: left out, or moved in (OpenPCDet)")
+
+
+class CenterDecodeSettings(Settings):
+    """From heat maps to boxes."""
+
+    score: float = Field(0.1, ge=0, le=1, description="least score of a box")
+    candidates: int = Field(500, ge=1, description="best cells of a task that become boxes")
+    per_cell: Literal["all", "best"] = Field("all", description="classes of a cell that may become boxes")
+    nms: Literal["rotated", "circle", "none"] = Field("rotated", description="among the boxes of a task")
+    nms_iou: float = Field(0.2, ge=0, le=1, description="rotated: boxes that overlap more with a better one go")
+    nms_before: int = Field(1000, ge=1, description="rotated: best boxes that enter")
+    nms_after: int = Field(83, ge=1, description="boxes of a task that leave")
+    circles_m2: tuple[float, ...] = Field(NUSCENES_CIRCLES, description="circle: squared distance, for each task")
+    center_range_m: tuple[float, float, float, float, float, float] | None = Field(
+        (-61.2, -61.2, -10.0, 61.2, 61.2, 10.0), description="centres outside are dropped; null: none"
+    )
+
+
+class CenterHeadSettings(Settings):
+    """The head; the defaults are nuScenes'."""
+
+    tasks: tuple[tuple[str, ...], ...] | None = Field(None, description="names of classes that share a map; null: all")
+    velocity: bool = Field(True, description="boxes have a velocity")
+    shared_width: int = Field(64, ge=1, description="channels of the convolution that all tasks see")
+    width: int = Field(64, ge=1, description="channels of each output's own convolution")
+    loss: CenterLossSettings = CenterLossSettings()
+    decode: CenterDecodeSettings = CenterDecodeSettings()
+
+    @model_validator(mode="after")
+    def _check(self) -> CenterHeadSettings:
+        if self.decode.nms == "circle" and len(self.decode.circles_m2) != len(self.tasks or ((),)):
+            tasks = len(self.tasks or ((),))
+            raise ValueError(f"decode.circles_m2 must have one value for each of {tasks} tasks")
+        return self
+
+    def drawing(self) -> Drawing:
+        """How targets are drawn."""
+        loss = self.loss
+        clamp = loss.outside == "clamp"
+        return Drawing(loss.gaussian_overlap, loss.least_radius, loss.most_objects, clamp, self.velocity)
+
+
+class CenterOutputs(NamedTuple):
+    """Maps of one task (B, channels, Y, X), float32."""
+
+    heatmap: Tensor  # logits, one of each class
+    offset: Tensor  # x y from the cell's begin, cells
+    height: Tensor  # z of the centre, metres
+    size: Tensor  # log of l w h, metres
+    rotation: Tensor  # sine and cosine of yaw
+    velocity: Tensor | None  # x y, metres a second
+
+    def code(self) -> Float[Tensor, "b _ y x"]:
+        """What `CenterTargets.code` is compared with."""
+        parts = [self.offset, self.height, self.size, self.rotation]
+        return torch.cat(parts if self.velocity is None else [*parts, self.velocity], dim=1)
+
+
+class CenterHead(nn.Module):
+    """One shared convolution; then two for every output of every task.
+
+    Args:
+        channels: of the map.
+        class_names: of all classes.
+        settings: sizes.
+
+    Raises:
+        UsageError: the tasks do not have every class once.
+    """
+
+    def __init__(self, channels: int, class_names: tuple[str, ...], settings: CenterHeadSettings) -> None:
+        super().__init__()
+        self.settings, self.class_names = settings, class_names
+        tasks = settings.tasks or (class_names,)
+        if sorted(name for task in tasks for name in task) != sorted(class_names):
+            raise UsageError("tasks must have every class once", where="head.tasks", got=tasks, wanted=class_names)
+        self.classes = tuple(tuple(class_names.index(name) for name in task) for task in tasks)
+        w = settings.shared_width
+        self.shared = convolution(channels, w, 3, padding=1, eps=1e-5, momentum=0.1)
+        self.tasks = nn.ModuleList(TaskHead(w, len(task), settings) for task in tasks)
+
+    def forward(self, bev: Float[Tensor, "b c y x"]) -> tuple[CenterOutputs, ...]:
+        shared = self.shared(bev)
+        return tuple(task(shared) for task in self.tasks)
+
+    def targets(self, targets: list[BoxTargets], grid: MapGrid) -> list[CenterTargets]:
+        """What each task's maps should be."""
+        drawing = self.settings.drawing()
+        return [center_targets(targets, torch.tensor(task), grid, drawing) for task in self.classes]
+
+    def loss(self, outputs: tuple[CenterOutputs, ...], targets: list[BoxTargets], grid: MapGrid) -> dict[str, Tensor]:
+        """Weighted terms `heatmap/0`, `box/0` and so on, one pair for each task.
+
+        Raises:
+            DataError: another number of samples, a class that the model does not have.
+        """
+        check_targets(targets, len(outputs[0].heatmap), len(self.class_names))
+        settings, terms = self.settings.loss, {}
+        with torch.autocast(outputs[0].heatmap.device.type, enabled=False):
+            for number, (said, true) in enumerate(zip(outputs, self.targets(targets, grid), strict=True)):
+                terms[f"heatmap/{number}"] = settings.heatmap * heatmap_loss(said.heatmap, true, settings.positives)
+                weights = [1.0] * 6 + [settings.rotation] * 2 + [settings.velocity] * 2
+                terms[f"box/{number}"] = settings.box * box_loss(said.code(), true, weights)
+        return terms
+
+    @torch.no_grad()
+    def decode(self, outputs: tuple[CenterOutputs, ...], grid: MapGrid) -> list[Detections]:
+        """Boxes of each sample, task after task, best first within a task."""
+        found = []
+        for sample in range(len(outputs[0].heatmap)):
+            parts = []
+            for number, (said, classes) in enumerate(zip(outputs, self.classes, strict=True)):
+                boxes, scores, labels = candidates(said, sample, grid, self.settings.decode)
+                keep = self._suppress(boxes, scores, number)
+                parts.append((boxes[keep], scores[keep], labels.new_tensor(classes)[labels[keep]]))
+            boxes, scores, labels = (torch.cat(column) for column in zip(*parts, strict=True))
+            found.append(to_detections(boxes, scores, labels, self.class_names))
+        return found
+
+    def _suppress(self, boxes: Tensor, scores: Tensor, task: int) -> Tensor:
+        how = self.settings.decode
+        if how.nms == "none":
+            return torch.arange(len(boxes), device=boxes.device)
+        if how.nms == "circle":
+            kept = nms_circle(boxes, scores, how.circles_m2[task], compare="squared_distance")
+        else:
+            kept = nms_rotated(boxes[:, :7], scores, how.nms_iou, max_candidates=how.nms_before)
+        return kept[: how.nms_after]
+
+
+class TaskHead(nn.Module):
+    """The outputs of one task, each from two convolutions."""
+
+    def __init__(self, channels: int, classes: int, settings: CenterHeadSettings) -> None:
+        super().__init__()
+        sizes = {"heatmap": classes, "offset": 2, "height": 1, "size": 3, "rotation": 2, "velocity": 2}
+        if not settings.velocity:
+            del sizes["velocity"]
+        self.outputs = nn.ModuleDict()
+        for name, size in sizes.items():
+            hidden = convolution(channels, settings.width, 3, padding=1, eps=1e-5, momentum=0.1)
+            last = nn.Conv2d(settings.width, size, 3, padding=1)
+            nn.init.constant_(last.bias, -2.19 if name == "heatmap" else 0.0)  # type: ignore[arg-type]
+            self.outputs[name] = nn.Sequential(hidden, last)
+
+    def forward(self, x: Float[Tensor, "b c y x"]) -> CenterOutputs:
+        said = {name: output(x).float() for name, output in self.outputs.items()}
+        return CenterOutputs(
+            said["heatmap"], said["offset"], said["height"], said["size"], said["rotation"], said.get("velocity")
+        )
+
+
+def heatmap_loss(logits: Tensor, targets: CenterTargets, positives: Literal["cells", "objects"]) -> Tensor:
+    """Focal loss with alpha 2 and beta 4 (CornerNet, equation 1), by the number of positives."""
+    p = logits.sigmoid().clamp(1e-4, 1 - 1e-4)
+    wrong = -((1 - p).log() * p**2 * (1 - targets.heatmap) ** 4).sum()
+    at = p.flatten(2)[targets.sample, targets.label, targets.cell]  # (K,)
+    if positives == "cells":
+        at = p[targets.heatmap == 1]
+    return (wrong - (at.log() * (1 - at) ** 2).sum()) / max(len(at), 1)
+
+
+def box_loss(code: Float[Tensor, "b d y x"], targets: CenterTargets, weights: list[float]) -> Tensor:
+    """L1 at the objects' cells, summed over the weighted columns, by the number of objects; NaN is not learnt."""
+    said = code.flatten(2)[targets.sample, :, targets.cell]  # (K, D)
+    known = ~targets.code.isnan()
+    away = (said - targets.code.nan_to_num()).abs() * known
+    return (away * away.new_tensor(weights[: away.shape[1]])).sum() / (len(said) + 1e-4)
+
+
+def candidates(
+    said: CenterOutputs, sample: int, grid: MapGrid, how: CenterDecodeSettings
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes (K, 7 or 9), scores and labels within the task of the best cells of a sample, best first."""
+    probability = said.heatmap[sample].sigmoid().flatten(1)  # (classes, cells)
+    if how.per_cell == "best":
+        best, owner = probability.max(dim=0)
+        scores, cell = best.topk(min(how.candidates, len(best)))
+        label = owner[cell]
+    else:
+        scores, index = probability.flatten().topk(min(how.candidates, probability.numel()))
+        label, cell = index // probability.shape[1], index % probability.shape[1]
+    code = said.code()[sample].flatten(1)[:, cell].T  # (K, 8 or 10)
+    place = torch.stack([cell % grid.shape[1], cell // grid.shape[1]], dim=1) + code[:, :2]
+    size = code[:, 3:6].clamp(max=LARGEST_LOG_SIZE).exp()
+    yaw = torch.atan2(code[:, 6:7], code[:, 7:8])
+    boxes = torch.cat([grid.to_metres(place), code[:, 2:3], size, yaw, code[:, 8:]], dim=1)
+    keep = scores > how.score
+    if how.center_range_m is not None:
+        limits = boxes.new_tensor(how.center_range_m)
+        keep &= ((boxes[:, :3] >= limits[:3]) & (boxes[:, :3] <= limits[3:])).all(dim=1)
+    return boxes[keep], scores[keep], label[keep]
+
+
+def to_detections(boxes: Tensor, scores: Tensor, labels: Tensor, class_names: tuple[str, ...]) -> Detections:
+    """Tensors as what a user gets."""
+    table, values, classes = (t.detach().cpu().numpy() for t in (boxes, scores, labels))
+    return Detections(table, values, classes, class_names, "lidar")
+
+
+def check_targets(targets: list[BoxTargets], samples: int, classes: int) -> None:
+    """Refuses targets that do not belong to a batch of so many samples and so many classes, or cannot be learnt.
+
+    Values of boxes are looked at on the CPU only, as `check_boxes` does.
+
+    Raises:
+        DataError: another number of samples, a class that the model does not have, a box that is not finite (its
+            velocity may be) or has no size.
+    """
+    if len(targets) != samples:
+        raise DataError("targets of another batch", where="targets", got=len(targets), wanted=f"{samples} samples")
+    for number, target in enumerate(targets):
+        boxes, labels = target.boxes, target.labels
+        check_boxes(boxes, f"targets[{number}].boxes")
+        if boxes.device.type == "cpu" and bool((boxes[:, 3:6] <= 0).any()):
+            row = boxes[int((boxes[:, 3:6] <= 0).any(dim=1).nonzero()[0, 0]), :7].tolist()
+            raise DataError("a box has no size", where=f"targets[{number}].boxes", got=row, do="Run vol3d data check.")
+        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+            got, wanted = labels.tolist(), f"labels 0 to {classes - 1}"
+            raise DataError("a class that the model does not have", where=f"targets[{number}]", got=got, wanted=wanted)

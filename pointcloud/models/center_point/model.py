@@ -1,0 +1,101 @@
+"""CenterPoint: objects as the centres of heat maps seen from above, on pillars or on sparse voxels.
+
+Yin, Zhou, Krähenbühl, "Center-based 3D Object Detection and Tracking", CVPR 2021; its first stage.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from pointcloud.datasets.scenes import BoxTargets
+from pointcloud.models.center_point.head import CenterHead, CenterHeadSettings, CenterOutputs
+from pointcloud.models.center_point.targets import MapGrid
+from pointcloud.models.layers.bev_backbones import Second, SecondFpn, SecondFpnSettings, neck_stride
+from pointcloud.models.layers.bev_encoder import BevEncoder, BevSettings
+from pointcloud.models.layers.voxel_encoders import PointStackSettings
+from vol3d.scans.detections import Detections
+
+
+class CenterPointSettings(BevSettings):
+    """CenterPoint; the defaults are its pillars of 0.2 m on nuScenes but for the tasks, which depend on the classes."""
+
+    name: Literal["centerpoint"] = "centerpoint"
+    pillars: PointStackSettings = Field(PointStackSettings(widths=(32, 64)), description="where the encoder is pillars")
+    neck: SecondFpnSettings = SecondFpnSettings(upsample=(0.5, 1, 2))
+    head: CenterHeadSettings = CenterHeadSettings()
+
+    @property
+    def stride(self) -> int:
+        """Voxels along a side of a cell of the head's maps."""
+        return self.encoder_stride * neck_stride(self.backbone, self.neck)
+
+    @model_validator(mode="after")
+    def _check(self) -> CenterPointSettings:
+        _ = self.stride
+        return self
+
+    def build(self, class_names: tuple[str, ...]) -> CenterPoint:
+        """The network with fresh weights."""
+        return CenterPoint(self, class_names)
+
+
+@dataclass(frozen=True, eq=False)
+class CenterPointPrediction:
+    """Maps of every task.
+
+    outputs: of the head, one of each task.
+    bev: (B, C, Y, X) what the head saw.
+    grid: where the maps' cells lie.
+    left_out: voxels of each cloud that were beyond the limit.
+    """
+
+    outputs: tuple[CenterOutputs, ...]
+    bev: Float[Tensor, "b c y x"]
+    grid: MapGrid
+    left_out: tuple[int, ...]
+
+
+class CenterPoint(nn.Module):
+    """The network of figure 2's first stage.
+
+    Args:
+        settings: sizes.
+        class_names: without a background.
+
+    Raises:
+        UsageError: the head's tasks are not these classes.
+    """
+
+    def __init__(self, settings: CenterPointSettings, class_names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.settings, self.class_names = settings, tuple(class_names)
+        self.encoder = BevEncoder(settings)
+        self.backbone = Second(self.encoder.width, settings.backbone)
+        self.neck = SecondFpn(settings.backbone.widths, settings.neck)
+        self.head = CenterHead(self.neck.width, self.class_names, settings.head)
+
+    def forward(self, clouds: list[Tensor]) -> CenterPointPrediction:
+        """What is in the clouds (N_i, 3 + C): coordinates in metres with z up, then the settings' features.
+
+        Raises:
+            DataError: other columns than the features, values that are not finite.
+        """
+        bev, left_out = self.encoder(clouds)  # (B, C, ny, nx) of pillars, an eighth of that of voxels
+        bev = self.neck(self.backbone(bev))  # (B, C, Y, X)
+        grid = self.settings.voxels.map_grid(self.settings.stride)
+        return CenterPointPrediction(self.head(bev), bev, grid, left_out)
+
+    def loss(self, prediction: CenterPointPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:
+        """Weighted terms; errors as `CenterHead.loss`."""
+        return self.head.loss(prediction.outputs, targets, prediction.grid)
+
+    @torch.no_grad()
+    def decode(self, prediction: CenterPointPrediction) -> list[Detections]:
+        """Objects of each cloud, task after task, best first within a task."""
+        return self.head.decode(prediction.outputs, prediction.grid)

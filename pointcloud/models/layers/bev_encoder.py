@@ -1,0 +1,86 @@
+"""Clouds to a bird's-eye-view map, by pillars or by sparse voxels: the beginning of CenterPoint and of Object DGCNN.
+
+Pillars are those of PointPillars (Lang et al., CVPR 2019), voxels those of SECOND (Yan et al., 2018): both papers
+train their detector on either.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from jaxtyping import Float
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from pointcloud.models.layers.bev_backbones import SecondSettings
+from pointcloud.models.layers.sparse_encoder import SparseEncoder, SparseEncoderSettings
+from pointcloud.models.layers.voxel_encoders import (
+    MeanEncoder,
+    PointStack,
+    PointStackSettings,
+    VoxelSettings,
+    encode_voxels,
+)
+from pointcloud.structures.features import Feature, width
+from vol3d.engine.settings import Settings
+from vol3d.ops import scatter_to_bev
+
+
+class BevSettings(Settings):
+    """From points to the backbone's maps; base of the settings of detectors that take pillars or voxels."""
+
+    name: str
+    features: tuple[Feature, ...] = Field(("intensity", "time"), description="what the network sees besides the place")
+    encoder: Literal["pillars", "voxels"] = Field("pillars", description="of points; voxels: means and sparse 3D")
+    voxels: VoxelSettings = VoxelSettings()
+    pillars: PointStackSettings = Field(PointStackSettings(), description="where the encoder is pillars")
+    sparse: SparseEncoderSettings = Field(SparseEncoderSettings(), description="where the encoder is voxels")
+    backbone: SecondSettings = SecondSettings()
+
+    @property
+    def encoder_stride(self) -> int:
+        """Voxels along a side of a cell of the backbone's input."""
+        return self.sparse.stride if self.encoder == "voxels" else 1
+
+    @model_validator(mode="after")
+    def _check_grid(self) -> BevSettings:
+        if self.encoder == "voxels":
+            self.sparse.layers(self.voxels.grid.shape[0])
+        else:
+            self.voxels.require_pillars()
+        self.voxels.require_multiple(self.encoder_stride * self.backbone.stride)
+        return self
+
+
+class BevEncoder(nn.Module):
+    """Voxel features on a map; `width` are its channels.
+
+    Args:
+        settings: sizes.
+    """
+
+    def __init__(self, settings: BevSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        columns = 3 + width(settings.features)
+        self.points: MeanEncoder | PointStack
+        if settings.encoder == "pillars":
+            self.points, self.middle = PointStack(columns, settings.pillars), None
+            self.width = self.points.width
+        else:
+            self.points, self.middle = MeanEncoder(columns), SparseEncoder(columns, settings.sparse)
+            self.width = settings.sparse.map_width(settings.voxels.grid.shape[0])
+
+    def forward(self, clouds: list[Tensor]) -> tuple[Float[Tensor, "b c y x"], tuple[int, ...]]:
+        """The map of clouds (N_i, 3 + C), and the voxels of each that were beyond the limit.
+
+        Raises:
+            DataError: other columns than the features, values that are not finite.
+        """
+        settings, grid = self.settings, self.settings.voxels.grid
+        voxels = encode_voxels(clouds, settings.voxels, settings.features, self.points)  # (V, C)
+        if self.middle is None:
+            bev = scatter_to_bev(voxels.features, voxels.coordinates, voxels.samples, grid.shape)  # (B, C, ny, nx)
+        else:
+            bev = self.middle(voxels, grid)  # (B, C, ny / 8, nx / 8)
+        return bev, voxels.left_out

@@ -1,0 +1,102 @@
+"""The PointNet++ backbone of VoteNet (Qi et al., ICCV 2019, section 4.1): four abstractions down, two steps back up.
+
+3DETR's table 2 puts it in the place of its transformer encoder; VoteNet and BoxNet vote from what it gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from pointcloud.models.layers.set_abstraction import (
+    FeaturePropagation,
+    PointSet,
+    SetAbstraction,
+    SetAbstractionSettings,
+)
+from vol3d.engine.settings import Settings
+
+
+class PointNet2Settings(Settings):
+    """Sizes of the backbone; the defaults are VoteNet's. Its output has the points of the second level."""
+
+    levels: tuple[SetAbstractionSettings, ...] = Field(
+        (
+            SetAbstractionSettings(points=2048, radius_m=0.2, neighbours=64, widths=(64, 64, 128)),
+            SetAbstractionSettings(points=1024, radius_m=0.4, neighbours=32, widths=(128, 128, 256)),
+            SetAbstractionSettings(points=512, radius_m=0.8, neighbours=16, widths=(128, 128, 256)),
+            SetAbstractionSettings(points=256, radius_m=1.2, neighbours=16, widths=(128, 128, 256)),
+        ),
+        min_length=3,
+    )
+    up_widths: tuple[int, ...] = Field((256, 256), min_length=1, description="of the layers of each step back")
+
+    @property
+    def points(self) -> int:
+        """Points of the output."""
+        return self.levels[1].points
+
+    @property
+    def width(self) -> int:
+        """Channels of the output."""
+        return self.up_widths[-1]
+
+    @model_validator(mode="after")
+    def _fewer_and_fewer(self) -> PointNet2Settings:
+        points = [level.points for level in self.levels]
+        if points != sorted(points, reverse=True):
+            raise ValueError(f"each level must keep no more points than the one before it, got {points}")
+        return self
+
+
+class PointNet2(nn.Module):
+    """Clouds to fewer points that have seen far.
+
+    Args:
+        channels: features of a point besides its place.
+        settings: sizes.
+        skip_near_origin: quirk of the released code, see `vol3d.ops.farthest_point_sample`.
+        power: of the distance in the interpolation; the released code's is 1, the paper's 2.
+    """
+
+    def __init__(
+        self, channels: int, settings: PointNet2Settings, *, skip_near_origin: bool = False, power: int = 2
+    ) -> None:
+        super().__init__()
+        widths = [channels, *(level.widths[-1] for level in settings.levels)]
+        self.down = nn.ModuleList(
+            SetAbstraction(width, level, skip_near_origin=skip_near_origin)
+            for width, level in zip(widths, settings.levels, strict=False)
+        )
+        below = [
+            *(settings.up_widths[-1] for _ in widths[4:]),
+            widths[-1],
+        ]  # what each step starts from
+        self.up = nn.ModuleList(
+            FeaturePropagation(start + own, settings.up_widths, power=power)
+            for start, own in zip(below, widths[2:-1], strict=True)
+        )
+
+    def forward(
+        self,
+        xyz: Float[Tensor, "b n 3"],
+        features: Float[Tensor, "b n c"] | None = None,
+        counts: Sequence[int] | None = None,
+    ) -> PointSet:
+        """The points of the second level; `picks` say where they were in the cloud. `counts` as `SetAbstraction`."""
+        levels: list[PointSet] = []
+        picks = None
+        for abstraction in self.down:
+            level: PointSet = abstraction(xyz, features, counts=counts)
+            picks = level.picks if picks is None else picks.gather(1, level.picks)
+            levels.append(level._replace(picks=picks))
+            xyz, features, counts = level.xyz, level.features, None
+        deep = levels.pop()  # from here on the levels are joined, the deepest first
+        while len(levels) > 1:
+            upper = levels.pop()
+            step = self.up[len(levels) - 1]
+            deep = upper._replace(features=step(upper.xyz, upper.features, deep.xyz, deep.features))
+        return deep

@@ -1,0 +1,287 @@
+"""Points to features of the voxels they lie in: what every LiDAR network here starts with.
+
+One stack of linear maps and maxima is VoxelNet's VFE (Zhou, Tuzel, CVPR 2018, section 2.1.1), PointPillars' pillar
+network (Lang et al., CVPR 2019, section 2.1) and mmdetection3d's hard and dynamic VFE; SECOND takes the mean.
+
+Where released code differs from the papers, options say so: `padding` (empty places of a voxel take part in its
+maximum), `replace_xyz` (mmdetection3d subtracts the voxel's centre in place, so that coordinates are lost).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int32
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from pointcloud.models.center_point.targets import MapGrid
+from pointcloud.structures.features import Feature, width
+from vol3d.engine.settings import Settings
+from vol3d.errors import DataError, UsageError
+from vol3d.ops import VoxelBlocks, VoxelGrid, VoxelPoints, assign_voxels, voxel_coordinates, voxelize
+from vol3d.sparse import SparseBatchNorm
+
+NORM_EPS, NORM_MOMENTUM = 1e-3, 0.01  # of SECOND's batch norms, and of all that followed it
+Range = tuple[float, float, float, float, float, float]
+
+
+class VoxelSettings(Settings):
+    """The grid, and how many points and voxels are kept.
+
+    The papers train with a lower limit of voxels than they test with; here one limit holds for both.
+    """
+
+    point_range_m: Range = Field((-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), description="lowest x y z, then highest x y z")
+    voxel_size_m: tuple[float, float, float] = Field((0.2, 0.2, 8.0), description="x y z")
+    max_points: int | None = Field(20, ge=1, description="kept per voxel, first come first served; null: all")
+    max_voxels: int | None = Field(40000, ge=1, description="kept per cloud, first come first served; null: all")
+
+    @property
+    def grid(self) -> VoxelGrid:
+        """Where the voxels lie."""
+        return VoxelGrid(self.voxel_size_m, self.point_range_m)
+
+    def map_grid(self, stride: int) -> MapGrid:
+        """Where the cells of a map lie that are `stride` voxels long and wide."""
+        (x, y, *_), (length, width, _), (_, ny, nx) = self.point_range_m, self.voxel_size_m, self.grid.shape
+        return MapGrid((x, y), (length, width), stride, (ny // stride, nx // stride))
+
+    def require_pillars(self) -> None:
+        """Refuses voxels above each other.
+
+        Raises:
+            ValueError: there are some.
+        """
+        if self.grid.shape[0] != 1:
+            layers = self.grid.shape[0]
+            raise ValueError(f"pillars must reach over the whole range in z, got {layers} voxels above each other")
+
+    def require_multiple(self, stride: int) -> None:
+        """Refuses a grid that maps of this stride do not tile: their sizes would differ.
+
+        Raises:
+            ValueError: names the multiple.
+        """
+        _, ny, nx = self.grid.shape
+        if ny % stride or nx % stride:
+            raise ValueError(f"voxels along y and x must be multiples of {stride}, got {ny} and {nx}")
+
+    @model_validator(mode="after")
+    def _check(self) -> VoxelSettings:
+        try:
+            _ = self.grid
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+
+class PointStackSettings(Settings):
+    """The network of `PointStack`; the defaults are PointPillars' on nuScenes as published with CenterPoint."""
+
+    widths: tuple[int, ...] = Field(
+        (64,), min_length=1, description="of the linear maps; maxima double all but the last"
+    )
+    cluster_offset: bool = Field(True, description="a point sees its offset from the mean of its voxel's points")
+    centre_offset: Literal["none", "xy", "xyz"] = Field("xy", description="and from the centre of its voxel")
+    distance: bool = Field(False, description="and its distance from the sensor")
+    replace_xyz: bool = Field(
+        False, description="as mmdetection3d's pillars: the offset from the centre instead of xyz"
+    )
+    pool: Literal["max", "mean"] = Field("max", description="of a voxel's points; mean: dynamic voxels only")
+    padding: Literal["first", "each"] = Field(
+        "first",
+        description="empty places are zeroed before the first linear map only, or after each (SECOND's VoxelNet)",
+    )
+
+    def inputs(self, columns: int) -> int:
+        """Numbers that the first linear map sees of a point with so many columns."""
+        return columns + 3 * self.cluster_offset + CENTRE_AXES[self.centre_offset] + self.distance
+
+
+CENTRE_AXES = {"none": 0, "xy": 2, "xyz": 3}
+
+
+@dataclass(frozen=True, eq=False)
+class Voxels:
+    """Features of the voxels of a batch.
+
+    features: (V, C).
+    coordinates: (V, 4) sample, z, y, x.
+    samples: how many there are; the last ones may have no voxel.
+    left_out: for each sample, voxels with points that were beyond the limit; points of the later ones are not seen.
+    """
+
+    features: Float[Tensor, "v c"]
+    coordinates: Int32[Tensor, "v 4"]
+    samples: int
+    left_out: tuple[int, ...]
+
+
+class MeanEncoder(nn.Module):
+    """The mean of each voxel's points (SECOND's later encoder; mmdetection3d's HardSimpleVFE)."""
+
+    def __init__(self, columns: int) -> None:
+        super().__init__()
+        self.width = columns
+
+    def forward(self, voxels: VoxelBlocks | VoxelPoints, grid: VoxelGrid) -> Float[Tensor, "v c"]:
+        """Voxels with points (.., C) -> (V, C)."""
+        return voxels.mean()
+
+
+class PointStack(nn.Module):
+    """Linear map, norm, ReLU for every point, then the maximum over its voxel joined to it; the last gives the voxel.
+
+    Args:
+        columns: of a point, coordinates included.
+        settings: sizes and inputs.
+    """
+
+    def __init__(self, columns: int, settings: PointStackSettings) -> None:
+        super().__init__()
+        self.settings, self.width = settings, settings.widths[-1]
+        inputs = [settings.inputs(columns), *(2 * w for w in settings.widths[:-1])]
+        sizes = list(zip(inputs, settings.widths, strict=True))
+        self.linears = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in sizes)
+        self.norms = nn.ModuleList(SparseBatchNorm(b, eps=NORM_EPS, momentum=NORM_MOMENTUM) for _, b in sizes)
+
+    def forward(self, voxels: VoxelBlocks | VoxelPoints, grid: VoxelGrid) -> Float[Tensor, "v c"]:
+        """Hard or dynamic voxels -> (V, widths[-1])."""
+        if isinstance(voxels, VoxelPoints):
+            return self._dynamic(voxels, grid)
+        return self._hard(voxels, grid) if self.training else self._hard_rows(voxels, grid)
+
+    def _hard(self, voxels: VoxelBlocks, grid: VoxelGrid) -> Tensor:
+        count, places, _ = voxels.points.shape
+        centre = grid.centers(voxels.coordinates)[:, None]  # (V, 1, 3)
+        means = voxels.mean()[:, None, :3] if self.settings.cluster_offset else None
+        there = torch.arange(places, device=voxels.counts.device) < voxels.counts[:, None]  # (V, P)
+        x = self._inputs(voxels.points, means, centre) * there[..., None]  # (V, P, inputs)
+        pooled = x
+        for index, out in enumerate(self.settings.widths):
+            x = self._layer(index, x.flatten(0, 1)).view(count, places, out)
+            last = index == len(self.linears) - 1
+            seen = x * there[..., None] if last and self.settings.padding == "each" else x
+            pooled = seen.amax(dim=1, keepdim=True)  # (V, 1, W)
+            if last:
+                break
+            x = torch.cat([x, pooled.expand_as(x)], dim=2)
+            if self.settings.padding == "each":
+                x = x * there[..., None]
+        return pooled[:, 0]
+
+    def _hard_rows(self, voxels: VoxelBlocks, grid: VoxelGrid) -> Tensor:
+        """`_hard` with running statistics: the empty places of a voxel are alike, and one stands for all of them."""
+        place, counts = torch.arange(voxels.points.shape[1], device=voxels.counts.device), voxels.counts[:, None]
+        rows = place <= counts  # (V, P)
+        owner, there = rows.nonzero()[:, 0], (place < counts)[rows][:, None]  # (N,), (N, 1)
+        means = voxels.mean()[:, :3][owner] if self.settings.cluster_offset else None
+        x = self._inputs(voxels.points[rows], means, grid.centers(voxels.coordinates)[owner]) * there  # (N, inputs)
+        pooled = x
+        for index in range(len(self.linears)):
+            x = self._layer(index, x)
+            last = index == len(self.linears) - 1
+            seen = x * there if last and self.settings.padding == "each" else x
+            pooled = torch.segment_reduce(seen, "max", lengths=rows.sum(dim=1), unsafe=True)  # (V, W)
+            if last:
+                break
+            x = torch.cat([x, pooled[owner]], dim=1)
+            if self.settings.padding == "each":
+                x = x * there
+        return pooled
+
+    def _dynamic(self, voxels: VoxelPoints, grid: VoxelGrid) -> Tensor:
+        inside = voxels.voxels >= 0
+        points, owner = voxels.points[inside], voxels.voxels[inside]
+        kept = VoxelPoints(points, owner, voxels.coordinates, voxels.counts)
+        means = kept.mean()[:, :3][owner] if self.settings.cluster_offset else None
+        x = self._inputs(points, means, grid.centers(voxels.coordinates)[owner])  # (N, inputs)
+        pooled = x
+        for index in range(len(self.linears)):
+            x = self._layer(index, x)
+            pooled = kept.max(x) if self.settings.pool == "max" else kept.mean(x)  # (V, W)
+            x = torch.cat([x, pooled[owner]], dim=1)
+        return pooled if len(points) else pooled + x.sum()  # nothing, but gradients exist
+
+    def _layer(self, index: int, x: Float[Tensor, "n i"]) -> Float[Tensor, "n w"]:
+        return F.relu(self.norms[index](self.linears[index](x)))
+
+    def _inputs(self, points: Tensor, means: Tensor | None, centre: Tensor) -> Tensor:
+        """What the first linear map sees: (..., C) -> (..., inputs)."""
+        xyz, axes = points[..., :3], CENTRE_AXES[self.settings.centre_offset]
+        away = xyz[..., :axes] - centre[..., :axes]
+        parts = [points]
+        if self.settings.replace_xyz:
+            parts = [away, points[..., axes:]]
+        distance = torch.cat(parts, dim=-1)[..., :3].norm(dim=-1, keepdim=True)
+        if means is not None:
+            parts.append(xyz - means)
+        if axes:
+            parts.append(away)
+        if self.settings.distance:
+            parts.append(distance)
+        return torch.cat(parts, dim=-1)
+
+
+def encode_voxels(
+    clouds: Sequence[Tensor], settings: VoxelSettings, features: Sequence[Feature], encoder: MeanEncoder | PointStack
+) -> Voxels:
+    """Clouds (N_i, 3 + C) to features of voxels. A cloud may be empty or lie outside the range.
+
+    Raises:
+        DataError: not a list of clouds, other columns than the features, values that are not finite.
+    """
+    check_clouds(clouds, features)
+    grid, limit = settings.grid, settings.max_voxels
+    clouds = [cloud.float() for cloud in clouds]
+    voxels: VoxelBlocks | VoxelPoints
+    if settings.max_points is None:
+        voxels = assign_voxels(clouds, grid, max_voxels=limit)
+    else:
+        voxels = voxelize(clouds, grid, max_points=settings.max_points, max_voxels=limit)
+    left_out = count_left_out(clouds, grid, voxels.coordinates, limit)
+    return Voxels(encoder(voxels, grid), voxels.coordinates, len(clouds), left_out)
+
+
+def count_left_out(
+    clouds: Sequence[Tensor], grid: VoxelGrid, coordinates: Tensor, limit: int | None
+) -> tuple[int, ...]:
+    """Voxels of each cloud beyond the limit, which are told in a warning; 0 where the limit was not reached."""
+    kept = torch.bincount(coordinates[:, 0].long(), minlength=len(clouds)).tolist()
+    left_out = [0] * len(clouds)
+    for index, cloud in enumerate(clouds):
+        if limit is not None and kept[index] >= limit:
+            z, y, x = voxel_coordinates(cloud, grid).long().unbind(1)
+            cells = (z * grid.shape[1] + y) * grid.shape[2] + x
+            left_out[index] = len(cells[z >= 0].unique()) - kept[index]
+    if any(left_out):
+        what = f"a cloud has voxels beyond max_voxels {limit}: those that its first points lie in are kept"
+        warnings.warn(what, stacklevel=3)
+    return tuple(left_out)
+
+
+def check_clouds(clouds: Sequence[Tensor], features: Sequence[Feature]) -> None:
+    """Refuses what is no batch of clouds with these features; an empty cloud is one.
+
+    Raises:
+        DataError: not a list of clouds, other columns than the features, values that are not finite.
+    """
+    if not isinstance(clouds, (list, tuple)) or not clouds:
+        raise DataError("not a list of clouds", where="clouds", got=type(clouds).__name__, wanted="one cloud or more")
+    columns = 3 + width(features)
+    for index, cloud in enumerate(clouds):
+        if not isinstance(cloud, Tensor) or cloud.ndim != 2 or cloud.shape[1] != columns:
+            got = tuple(cloud.shape) if isinstance(cloud, Tensor) else type(cloud).__name__
+            wanted = f"(N, {columns}): " + ", ".join(("x y z", *features))
+            raise DataError("wrong columns", where=f"clouds[{index}]", got=got, wanted=wanted)
+        finite = cloud.isfinite().all(dim=1)
+        if not bool(finite.all()):
+            row = int((~finite).nonzero()[0, 0])
+            what = f"values that are not finite in {int((~finite).sum())} of {len(cloud)} points"
+            raise DataError(what, where=f"clouds[{index}][{row}]", got=cloud[row].tolist(), do="Take them out.")

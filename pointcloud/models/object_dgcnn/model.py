@@ -1,0 +1,105 @@
+"""Object DGCNN: a map seen from above, queries that look at it and talk along a graph, a set of boxes.
+
+Wang and Solomon, "Object DGCNN: 3D Object Detection using Dynamic Graphs", NeurIPS 2021, section 3. What the
+queries do is in `object_dgcnn_head`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import model_validator
+from torch import Tensor, nn
+
+from pointcloud.datasets.scenes import BoxTargets
+from pointcloud.models.layers.bev_backbones import VOXEL_BACKBONE, Fpn, FpnSettings, Second
+from pointcloud.models.layers.bev_encoder import BevEncoder, BevSettings
+from pointcloud.models.layers.voxel_encoders import VoxelSettings
+from pointcloud.models.object_dgcnn.head import ObjectDgcnnHead, ObjectDgcnnHeadSettings, QueryOutputs
+from pointcloud.structures.predicted_set import PredictedSet
+from vol3d.scans.detections import Detections
+
+
+class ObjectDgcnnSettings(BevSettings):
+    """Object DGCNN; the defaults are its pillars on nuScenes, `on_voxels()` has the other published network."""
+
+    name: Literal["object_dgcnn"] = "object_dgcnn"
+    neck: FpnSettings = FpnSettings()
+    head: ObjectDgcnnHeadSettings = ObjectDgcnnHeadSettings()
+
+    @classmethod
+    def on_voxels(cls) -> ObjectDgcnnSettings:
+        """Voxels of 0.1 x 0.1 x 0.2 m, sparse 3D convolutions."""
+        voxels = VoxelSettings(voxel_size_m=(0.1, 0.1, 0.2), max_points=10, max_voxels=120000)
+        return cls(encoder="voxels", voxels=voxels, backbone=VOXEL_BACKBONE)
+
+    @model_validator(mode="after")
+    def _check(self) -> ObjectDgcnnSettings:
+        width, heads = self.neck.width, self.head.heads
+        if width % heads or width % 4:
+            raise ValueError(f"neck.width must be a multiple of head.heads and of 4, got {width} and {heads}")
+        if self.neck.levels < len(self.backbone.widths):
+            raise ValueError(f"neck.levels must be {len(self.backbone.widths)} at least: the backbone's blocks")
+        return self
+
+    def build(self, class_names: tuple[str, ...]) -> ObjectDgcnn:
+        """The network with fresh weights."""
+        return ObjectDgcnn(self, class_names)
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectDgcnnPrediction:
+    """A set of boxes.
+
+    outputs: what the queries say after each decoder layer.
+    maps: (B, C, Y, X) that they looked at, finest first.
+    left_out: voxels of each cloud that were beyond the limit.
+    """
+
+    outputs: QueryOutputs
+    maps: tuple[Float[Tensor, "b c _y _x"], ...]
+    left_out: tuple[int, ...]
+
+    def as_set(self) -> PredictedSet:
+        """For distillation, of all layers."""
+        return self.outputs.as_set()
+
+
+class ObjectDgcnn(nn.Module):
+    """Encoder, backbone, feature pyramid, queries.
+
+    Args:
+        settings: sizes.
+        class_names: without a background.
+    """
+
+    def __init__(self, settings: ObjectDgcnnSettings, class_names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.settings, self.class_names = settings, tuple(class_names)
+        low_x, low_y, _, high_x, high_y, _ = settings.voxels.point_range_m
+        self.encoder = BevEncoder(settings)
+        self.backbone = Second(self.encoder.width, settings.backbone)
+        self.neck = Fpn(settings.backbone.widths, settings.neck)
+        self.head = ObjectDgcnnHead(settings.head, self.class_names, settings.neck, (low_x, low_y, high_x, high_y))
+
+    def forward(self, clouds: list[Tensor]) -> ObjectDgcnnPrediction:
+        """What is in the clouds (N_i, 3 + C): coordinates in metres with z up, then the settings' features.
+
+        Raises:
+            DataError: other columns than the features, values that are not finite.
+        """
+        bev, left_out = self.encoder(clouds)  # (B, C, ny, nx) of pillars, an eighth of that of voxels
+        maps = self.neck(self.backbone(bev))  # levels of (B, W, Y, X)
+        return ObjectDgcnnPrediction(self.head(maps), tuple(maps), left_out)  # Q queries
+
+    def loss(self, prediction: ObjectDgcnnPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:
+        """Weighted terms of every layer; errors as `object_dgcnn_loss`."""
+        return self.head.loss(prediction.outputs, targets)
+
+    @torch.no_grad()
+    def decode(self, prediction: ObjectDgcnnPrediction) -> list[Detections]:
+        """Objects of each cloud, best first."""
+        return self.head.decode(prediction.outputs)

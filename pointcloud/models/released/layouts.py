@@ -1,0 +1,115 @@
+"""Whose file a checkpoint of a LiDAR detector is: told by the names of its tensors.
+
+    mmdetection3d   pts_voxel_encoder. pts_bbox_head. ..., or voxel_encoder. bbox_head. ... (`state_dict`)
+    OpenPCDet       vfe. backbone_3d. backbone_2d. dense_head. (`model_state`)
+    CenterPoint     reader. backbone. neck. bbox_head.tasks. (`state_dict`)
+
+Object DGCNN's authors built on mmdetection3d 0.17, and have its layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from torch import Tensor
+
+from pointcloud.models.released.weights import Convention, to_float
+from vol3d.checkpoint import read_weights
+from vol3d.errors import CheckpointError
+
+Layout = Literal["mmdetection3d", "OpenPCDet", "CenterPoint"]
+
+PREFIXES: dict[Layout, tuple[tuple[str, ...], ...]] = {
+    # points, sparse encoder, backbone, neck, head
+    "mmdetection3d": (
+        ("pts_voxel_encoder.", "voxel_encoder."),
+        ("pts_middle_encoder.", "middle_encoder."),
+        ("pts_backbone.", "backbone."),
+        ("pts_neck.", "neck."),
+        ("pts_bbox_head.", "bbox_head."),
+    ),
+    "OpenPCDet": (("vfe.",), ("backbone_3d.",), ("backbone_2d.",), ("backbone_2d.",), ("dense_head.",)),
+    "CenterPoint": (("reader.",), ("backbone.",), ("neck.",), ("neck.",), ("bbox_head.",)),
+}
+IGNORED = ("global_step", "pts_bbox_head.loss", "dense_head.hm_loss_func", "dense_head.reg_loss_func", "bbox_head.crit")
+"""What may be there and is not used: counters and losses."""
+
+
+Head = Literal["queries", "centres", "anchors"]
+_HEADS: tuple[tuple[str, str], ...] = (
+    # a part of a name that only such a head has; heads of the last three kinds are read
+    (".feature_adapt_", "CenterPoint with deformable convolutions"),
+    ("dense_head.rpn_heads.", "OpenPCDet's multi-head on anchors"),
+    ("bbox_head.transformer.", "queries"),
+    ("head.shared_conv.", "centres"),
+    ("head.conv_cls.", "anchors"),
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Tensors of a released file, and what is known of it; `head` is text for people where it is none that is read."""
+
+    tensors: dict[str, Tensor]
+    layout: Layout
+    convention: Convention
+    head: Head | str
+
+
+def read_source(path: str | Path, convention: Convention | None) -> Source:
+    """A file's tensors in float32, its layout and its convention.
+
+    Raises:
+        CheckpointError: no layout that is known, or mmdetection3d's without a hint of its version.
+    """
+    document = read_weights(path)
+    meta: Any = {}
+    if isinstance(document, Mapping):
+        meta = document.get("meta") or {}
+        for key in ("state_dict", "model_state"):
+            document = document.get(key, document)
+    if not isinstance(document, Mapping) or not all(isinstance(t, Tensor) for t in document.values()):
+        raise CheckpointError("not a checkpoint of a LiDAR detector", where=path, wanted="names and tensors")
+    tensors = to_float({name: t for name, t in document.items() if not name.startswith(IGNORED)})
+    layout = _layout(tensors, path)
+    if convention is not None and convention not in get_args(Convention):
+        raise CheckpointError("no such convention", where=path, got=convention, wanted=" | ".join(get_args(Convention)))
+    if convention is None:
+        convention = _convention(tensors, layout, meta if isinstance(meta, Mapping) else {}, path)
+    return Source(tensors, layout, convention, _head(tensors))
+
+
+def _head(tensors: Mapping[str, Tensor]) -> str:
+    found = next((kind for mark, kind in _HEADS if any(mark in name for name in tensors)), "no known head")
+    on_levels = found == "anchors" and any(".lateral_convs." in name for name in tensors)
+    return "anchors on several maps (mmdetection3d's FPN)" if on_levels else found
+
+
+def _layout(tensors: Mapping[str, Tensor], path: str | Path) -> Layout:
+    starts = {name.split(".")[0] for name in tensors}
+    if "dense_head" in starts:
+        return "OpenPCDet"
+    if any(name.startswith("bbox_head.tasks.") for name in tensors):
+        return "CenterPoint"
+    if starts & {"pts_bbox_head", "bbox_head"}:
+        return "mmdetection3d"
+    got = ", ".join(sorted(starts)[:8])
+    wanted = "mmdetection3d, OpenPCDet or CenterPoint"
+    raise CheckpointError("not a known layout of LiDAR detectors", where=path, got=got, wanted=wanted)
+
+
+def _convention(tensors: Mapping[str, Tensor], layout: Layout, meta: Mapping[Any, Any], path: str | Path) -> Convention:
+    if layout != "mmdetection3d":
+        return "openpcdet" if layout == "OpenPCDet" else "clockwise"
+    version = str(meta.get("mmdet3d_version", "1" if "mmengine_version" in meta else ""))
+    if version:
+        return "clockwise" if version.startswith("0.") else "ours"
+    if any("bbox_head.transformer." in name for name in tensors):
+        return "clockwise"  # Object DGCNN was written for versions before 1.0
+    if not any(name.endswith(("bbox_head.conv_dir_cls.weight", "task_heads.0.rot.1.weight")) for name in tensors):
+        return "ours"  # nothing in it that the convention changes
+    do = 'Say {"convention": "ours"} for mmdetection3d from 1.0 on, {"convention": "clockwise"} before.'
+    raise CheckpointError("the file does not say what its boxes mean", where=path, do=do)

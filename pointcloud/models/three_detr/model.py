@@ -1,0 +1,289 @@
+"""3DETR and 3DETR-m: a transformer that turns a point cloud into a set of boxes.
+
+Misra et al., "An End-to-End Transformer Model for 3D Object Detection", ICCV 2021; names follow its figure 2.
+
+Where the released code differs from the paper, options say so, off by default and on for released weights:
+`skip_near_origin`, radii of the masks that are squares (`RELEASED_RADII_M`), and two in `SetLossSettings`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from pointcloud.datasets.scenes import BoxTargets
+from pointcloud.models.layers.attention import Decoder, EncoderLayer
+from pointcloud.models.layers.clouds import batch_clouds
+from pointcloud.models.layers.pointnet2 import PointNet2, PointNet2Settings
+from pointcloud.models.layers.position import FourierEmbedding, SineEmbedding
+from pointcloud.models.layers.set_abstraction import PointSet, SetAbstraction, SetAbstractionSettings, SharedLayer
+from pointcloud.models.three_detr.heads import Bounds, BoxHeads, HeadOutputs, decode_boxes, expected_direction
+from pointcloud.models.three_detr.loss import SetLossSettings, set_loss
+from pointcloud.structures.box_code import encode_boxes
+from pointcloud.structures.features import Feature, width
+from pointcloud.structures.predicted_set import PredictedSet, softmax_log_odds
+from pointcloud.structures.proposals import Proposals, of_each_scan
+from vol3d.engine.settings import Settings
+from vol3d.scans.detections import Detections
+
+RELEASED_RADII_M = (0.16, 0.64, 1.44)
+"""What 3DETR-m's released weights were trained with: the squares of the radii, compared with distances as they are."""
+
+
+class DetectorSettings(Settings):
+    """What 3DETR and 3DETR-m share; the defaults are the paper's for ScanNet (SUN RGB-D: 128 queries, 12 bins)."""
+
+    features: tuple[Feature, ...] = Field((), description="what the network sees of a point besides its place")
+    aggregation: SetAbstractionSettings = SetAbstractionSettings()
+    width: int = Field(256, ge=2, description="length of a token")
+    heads: int = Field(4, ge=1, description="of every attention")
+    encoder_ffn: int = Field(128, ge=1)
+    encoder_dropout: float = Field(0.1, ge=0, lt=1, description="3DETR-m on ScanNet: 0.3")
+    queries: int = Field(256, ge=1, description="boxes that can be found in one scan")
+    query_start: Literal["zeros", "tokens"] = Field(
+        "zeros", description="zeros: the paper; tokens: what the query's token holds, which short trainings gain from"
+    )
+    position: Literal["fourier", "sine"] = "fourier"
+    decoder_layers: int = Field(8, ge=1)
+    decoder_ffn: int = Field(256, ge=1)
+    decoder_dropout: float = Field(0.1, ge=0, lt=1)
+    head_dropout: float = Field(0.3, ge=0, lt=1)
+    angle_bins: int = Field(1, ge=1, description="1: boxes do not turn")
+    skip_near_origin: bool = Field(False, description="as the released code: no token within 3 cm of the origin")
+    loss: SetLossSettings = SetLossSettings()
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the decoder sees."""
+        return self.aggregation.points
+
+    @model_validator(mode="after")
+    def _check(self) -> DetectorSettings:
+        if self.width % self.heads or self.width % 2:
+            raise ValueError(f"width must be even and a multiple of heads, got {self.width} and {self.heads}")
+        if self.aggregation.widths[-1] != self.width:
+            raise ValueError(f"aggregation.widths must end with width {self.width}, got {self.aggregation.widths}")
+        if self.queries > self.tokens:
+            raise ValueError(f"queries are picked from {self.tokens} tokens, got {self.queries}")
+        return self
+
+
+class ThreeDetrSettings(DetectorSettings):
+    """3DETR. `encoder: pointnet2` is the fourth row of table 2: VoteNet's backbone for aggregation and encoder."""
+
+    name: Literal["3detr"] = "3detr"
+    encoder: Literal["transformer", "pointnet2"] = "transformer"
+    encoder_layers: int = Field(3, ge=0)
+    pointnet2: PointNet2Settings = PointNet2Settings()
+
+    @property
+    def tokens(self) -> int:
+        return self.pointnet2.points if self.encoder == "pointnet2" else self.aggregation.points
+
+    @model_validator(mode="after")
+    def _check_backbone(self) -> ThreeDetrSettings:
+        if self.encoder == "pointnet2" and self.pointnet2.width != self.width:
+            raise ValueError(f"pointnet2.up_widths must end with width {self.width}, got {self.pointnet2.up_widths}")
+        return self
+
+    def build(self, class_names: tuple[str, ...]) -> ThreeDetr:
+        """The network with fresh weights."""
+        channels = width(self.features)
+        if self.encoder == "pointnet2":
+            backbone = PointNet2(channels, self.pointnet2, skip_near_origin=self.skip_near_origin)
+            return ThreeDetr(self, class_names, backbone, nn.Identity(), projections=3)
+        aggregate = SetAbstraction(channels, self.aggregation, skip_near_origin=self.skip_near_origin)
+        return ThreeDetr(self, class_names, aggregate, Encoder(self), projections=3)
+
+
+class ThreeDetrMaskedSettings(DetectorSettings):
+    """3DETR-m (section 3.3 of the paper): tokens attend to near tokens only, and half of them go after one layer."""
+
+    name: Literal["3detr-m"] = "3detr-m"
+    mask_radii_m: tuple[float, ...] = Field((0.4, 0.8, 1.2), min_length=1, description="how far each layer looks")
+    interim: SetAbstractionSettings = SetAbstractionSettings(
+        points=1024, radius_m=0.4, neighbours=32, widths=(256, 256, 256)
+    )
+
+    @property
+    def tokens(self) -> int:
+        return self.interim.points
+
+    @model_validator(mode="after")
+    def _check_masks(self) -> ThreeDetrMaskedSettings:
+        if min(self.mask_radii_m) <= 0:
+            raise ValueError(f"mask_radii_m must be positive, got {self.mask_radii_m}")
+        if self.interim.points > self.aggregation.points or self.interim.widths[-1] != self.width:
+            got = f"{self.interim.points} points and widths {self.interim.widths}"
+            raise ValueError(f"interim must keep some of the tokens and end with width {self.width}, got {got}")
+        return self
+
+    def build(self, class_names: tuple[str, ...]) -> ThreeDetr:
+        """The network with fresh weights."""
+        aggregate = SetAbstraction(width(self.features), self.aggregation, skip_near_origin=self.skip_near_origin)
+        return ThreeDetr(self, class_names, aggregate, MaskedEncoder(self), projections=2)
+
+
+class Encoder(nn.Module):
+    """Self-attention of all tokens; without positions, which the tokens' features know."""
+
+    def __init__(self, settings: ThreeDetrSettings) -> None:
+        super().__init__()
+        sizes = (settings.width, settings.heads, settings.encoder_ffn, settings.encoder_dropout)
+        self.layers = nn.ModuleList(EncoderLayer(*sizes) for _ in range(settings.encoder_layers))
+
+    def forward(self, tokens: PointSet) -> PointSet:
+        features = tokens.features
+        for layer in self.layers:
+            features = layer(features)
+        return tokens._replace(features=features)
+
+
+class MaskedEncoder(nn.Module):
+    """Self-attention of tokens that are near each other; after the first layer only some tokens go on."""
+
+    def __init__(self, settings: ThreeDetrMaskedSettings) -> None:
+        super().__init__()
+        sizes = (settings.width, settings.heads, settings.encoder_ffn, settings.encoder_dropout)
+        self.radii_m = settings.mask_radii_m
+        self.layers = nn.ModuleList(EncoderLayer(*sizes) for _ in self.radii_m)
+        self.interim = SetAbstraction(settings.width, settings.interim)
+
+    def forward(self, tokens: PointSet) -> PointSet:
+        first, *others = zip(self.layers, self.radii_m, strict=True)
+        tokens = self._attend(tokens, *first)  # (B, 2048, W)
+        tokens = self._downsample(tokens)  # (B, 1024, W)
+        for layer, radius in others:
+            tokens = self._attend(tokens, layer, radius)
+        return tokens
+
+    def _attend(self, tokens: PointSet, layer: nn.Module, radius_m: float) -> PointSet:
+        return tokens._replace(features=layer(tokens.features, within(tokens.xyz, radius_m)))
+
+    def _downsample(self, tokens: PointSet) -> PointSet:
+        # Tokens are in the order of farthest-point sampling: its first picks among them are the first ones.
+        first = torch.arange(self.interim.settings.points, device=tokens.xyz.device).expand(len(tokens.xyz), -1)
+        kept = self.interim(tokens.xyz, tokens.features, picks=first)
+        return kept._replace(picks=tokens.picks.gather(1, first))
+
+
+def within(xyz: Float[Tensor, "b n 3"], radius_m: float) -> Bool[Tensor, "b n n"]:
+    """Which tokens are nearer to each other than the radius."""
+    return torch.cdist(xyz, xyz, compute_mode="donot_use_mm_for_euclid_dist") < radius_m
+
+
+@dataclass(frozen=True, eq=False)
+class ThreeDetrPrediction:
+    """What the queries say after each decoder layer, (layers, B, Q, ...); the last layer is the result.
+
+    outputs: of the heads, raw.
+    boxes: `x y z l w h yaw`, metres and radians.
+    bounds: of each scan.
+    query_xyz: (B, Q, 3) where the queries sit.
+    points: (N, 3) of each scan.
+    """
+
+    outputs: HeadOutputs
+    boxes: Float[Tensor, "layers b q 7"]
+    bounds: Bounds
+    query_xyz: Float[Tensor, "b q 3"]
+    points: list[Tensor]
+
+    @property
+    def class_probability(self) -> Float[Tensor, "layers b q classes"]:
+        """Of every class without the background."""
+        return self.outputs.class_logits.softmax(dim=-1)[..., :-1]
+
+    @property
+    def objectness(self) -> Float[Tensor, "layers b q"]:
+        """1 less the probability of the background."""
+        return 1 - self.outputs.class_logits.softmax(dim=-1)[..., -1]
+
+    def for_loss(self) -> dict[str, Tensor]:
+        """What `pointcloud.models.three_detr.loss.set_loss` looks at."""
+        return {
+            "class_logits": self.outputs.class_logits,
+            "class_probability": self.class_probability,
+            "objectness": self.objectness,
+            "center": self.bounds.normalize(self.boxes[..., :3]),
+            "size": self.outputs.size.sigmoid(),
+            "angle_logits": self.outputs.angle_logits,
+            "angle_residual": self.outputs.angle_residual,
+            "boxes": self.boxes,
+        }
+
+    def as_set(self) -> PredictedSet:
+        """For distillation, of all layers; instead of the likeliest bin's angle the direction that all bins expect."""
+        direction = expected_direction(self.outputs.angle_logits, self.outputs.angle_residual)
+        code = torch.cat([encode_boxes(self.boxes)[..., :-2], direction], dim=-1)
+        return PredictedSet(softmax_log_odds(self.outputs.class_logits), code)
+
+
+class ThreeDetr(nn.Module):
+    """The network of figure 2.
+
+    Args:
+        settings: sizes.
+        class_names: without a background.
+        aggregate: points to tokens.
+        encoder: tokens to tokens.
+        projections: layers between encoder and decoder; the released 3DETR has three, 3DETR-m two.
+    """
+
+    def __init__(
+        self,
+        settings: ThreeDetrSettings | ThreeDetrMaskedSettings,
+        class_names: tuple[str, ...],
+        aggregate: nn.Module,
+        encoder: nn.Module,
+        projections: int,
+    ) -> None:
+        super().__init__()
+        w = settings.width
+        self.settings, self.class_names = settings, tuple(class_names)
+        self.aggregate, self.encoder = aggregate, encoder
+        self.project = nn.Sequential(*(SharedLayer(w, w) for _ in range(projections)))
+        self.embed = FourierEmbedding(w) if settings.position == "fourier" else SineEmbedding(w)
+        self.place_queries = nn.Sequential(nn.Linear(w, w), nn.ReLU(), nn.Linear(w, w), nn.ReLU())
+        self.decoder = Decoder(
+            settings.decoder_layers, w, settings.heads, settings.decoder_ffn, settings.decoder_dropout
+        )
+        self.heads = BoxHeads(w, len(self.class_names), settings.angle_bins, settings.head_dropout)
+
+    def forward(self, clouds: list[Tensor]) -> ThreeDetrPrediction:
+        """What is in the clouds (N_i, 3 + C): coordinates in metres with z up, then the settings' features.
+
+        Raises:
+            DataError: a cloud is empty, has other columns than the features, or values that are not finite.
+        """
+        xyz, features, counts, bounds = batch_clouds(clouds, self.settings.features)  # (B, N, 3), (B, N, C)
+        tokens = self.aggregate(xyz, features, counts=counts)  # set aggregation: (B, 2048, 3), (B, 2048, W)
+        tokens = self.encoder(tokens)  # (B, T, 3), (B, T, W): T is 2048, in 3DETR-m 1024
+        memory = self.project(tokens.features)  # (B, T, W)
+        place = self.embed(bounds.normalize(tokens.xyz))  # (B, T, W)
+        # Tokens are in the order of farthest-point sampling: the first Q are the farthest samples among them.
+        query_xyz = tokens.xyz[:, : self.settings.queries]  # (B, Q, 3)
+        queries = self.place_queries(place[:, : self.settings.queries])  # (B, Q, W)
+        start = memory[:, : self.settings.queries] if self.settings.query_start == "tokens" else None
+        states = self.decoder(queries, memory, place, start)  # (layers, B, Q, W)
+        outputs = self.heads(states)  # (layers, B, Q, ...) each
+        boxes = decode_boxes(outputs, query_xyz, bounds)  # (layers, B, Q, 7)
+        return ThreeDetrPrediction(outputs, boxes, bounds, query_xyz, [cloud[:, :3] for cloud in clouds])
+
+    def loss(self, prediction: ThreeDetrPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:
+        """Named terms whose sum is minimised, of every decoder layer; errors as `pointcloud.models.three_detr.loss.set_loss`."""
+        return set_loss(prediction.for_loss(), prediction.bounds, targets, self.settings.loss)
+
+    def proposals(self, prediction: ThreeDetrPrediction) -> list[Proposals]:
+        """What the queries of the last layer propose for each scan; `pointcloud.inference.postprocess` decides."""
+        found = (prediction.boxes, prediction.class_probability, prediction.objectness)
+        return of_each_scan(*found, prediction.points)
+
+    def decode(self, prediction: ThreeDetrPrediction) -> list[Detections]:
+        """One box for every query of each scan with its best class; scores are objectness times its probability."""
+        return [scan.best(self.class_names) for scan in self.proposals(prediction)]

@@ -1,0 +1,243 @@
+"""VoteNet, and BoxNet, which is VoteNet without votes: proposals where votes, or seeds, gather.
+
+Qi et al., "Deep Hough Voting for 3D Object Detection in Point Clouds", ICCV 2019; names follow its figure 2. They are
+the baselines of 3DETR (Misra et al., ICCV 2021, tables 1 and 2), and its encoder and decoder fit in:
+
+    encoder      decoder      loss    model
+    transformer  transformer  set     3detr
+    pointnet2    transformer  set     3detr    encoder=pointnet2
+    pointnet2    aggregation  box     boxnet
+    pointnet2    aggregation  vote    votenet
+    transformer  aggregation  box     boxnet   encoder=transformer
+    transformer  aggregation  vote    votenet  encoder=transformer
+    transformer  transformer  box     boxnet   encoder=transformer decoder=transformer
+    transformer  transformer  vote    votenet  encoder=transformer decoder=transformer
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from pointcloud.datasets.scenes import BoxTargets
+from pointcloud.models.layers.clouds import batch_clouds
+from pointcloud.models.layers.pointnet2 import PointNet2, PointNet2Settings
+from pointcloud.models.layers.set_abstraction import SetAbstraction, SetAbstractionSettings, SharedLayer
+from pointcloud.models.three_detr.heads import Bounds
+from pointcloud.models.vote_net.loss import (
+    VoteLossSettings,
+    assign_by_distance,
+    assign_by_membership,
+    proposal_losses,
+    vote_loss,
+)
+from pointcloud.models.vote_net.proposal_head import ProposalHead, ProposalOutputs, decode_proposals, mean_sizes
+from pointcloud.models.vote_net.transformer_parts import (
+    TransformerDecoder,
+    TransformerEncoder,
+    TransformerPartsSettings,
+)
+from pointcloud.structures.class_sizes import Size
+from pointcloud.structures.features import Feature, width
+from pointcloud.structures.proposals import Proposals, of_each_scan
+from pointcloud.structures.targets import check_targets
+from vol3d.engine.settings import Settings
+from vol3d.scans.detections import Detections
+
+
+class SeedDetectorSettings(Settings):
+    """What VoteNet and BoxNet share; the defaults are VoteNet's for ScanNet (SUN RGB-D: 12 bins)."""
+
+    features: tuple[Feature, ...] = Field(("height",), description="what the network sees of a point besides its place")
+    encoder: Literal["pointnet2", "transformer"] = "pointnet2"
+    decoder: Literal["aggregation", "transformer"] = "aggregation"
+    pointnet2: PointNet2Settings = PointNet2Settings()
+    aggregation: SetAbstractionSettings = Field(
+        SetAbstractionSettings(points=256, radius_m=0.3, neighbours=16, widths=(128, 128, 128)),
+        description="of votes to proposals; its points are how many boxes can be found in one scan",
+    )
+    transformer: TransformerPartsSettings = Field(
+        TransformerPartsSettings(), description="3DETR's parts, where encoder or decoder is one"
+    )
+    angle_bins: int = Field(1, ge=1, description="1: boxes do not turn")
+    sizes_m: dict[str, Size] = Field({}, description="mean l w h of classes; others: as published, or none")
+    loss: VoteLossSettings = VoteLossSettings()
+
+    @property
+    def seeds(self) -> int:
+        """Points that the encoder gives."""
+        return self.pointnet2.points if self.encoder == "pointnet2" else self.transformer.aggregation.points
+
+    @property
+    def width(self) -> int:
+        """Channels of the encoder's features."""
+        return self.pointnet2.width if self.encoder == "pointnet2" else self.transformer.width
+
+    @model_validator(mode="after")
+    def _check(self) -> SeedDetectorSettings:
+        if self.aggregation.points > self.seeds:
+            raise ValueError(f"proposals are picked from {self.seeds} seeds, got {self.aggregation.points}")
+        if any(edge <= 0 for size in self.sizes_m.values() for edge in size):
+            raise ValueError(f"sizes_m must be positive, got {self.sizes_m}")
+        return self
+
+
+class VoteNetSettings(SeedDetectorSettings):
+    """VoteNet."""
+
+    name: Literal["votenet"] = "votenet"
+
+    def build(self, class_names: tuple[str, ...]) -> VoteNet:
+        """The network with fresh weights."""
+        return VoteNet(self, class_names, Voting(self.width))
+
+
+class BoxNetSettings(SeedDetectorSettings):
+    """BoxNet: boxes straight from the seeds (VoteNet's paper, section 5.2)."""
+
+    name: Literal["boxnet"] = "boxnet"
+
+    def build(self, class_names: tuple[str, ...]) -> VoteNet:
+        """The network with fresh weights."""
+        return VoteNet(self, class_names, None)
+
+
+class Voting(nn.Module):
+    """Every seed votes for the centre of its object: an offset of its place and of its features (section 4.1)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.offsets = nn.Sequential(SharedLayer(width, width), SharedLayer(width, width), nn.Linear(width, 3 + width))
+
+    def forward(
+        self, xyz: Float[Tensor, "b s 3"], features: Float[Tensor, "b s w"]
+    ) -> tuple[Float[Tensor, "b s 3"], Float[Tensor, "b s w"]]:
+        """Places and features of the votes; the features have length 1."""
+        moved, changed = self.offsets(features).split([3, features.shape[2]], dim=-1)
+        return xyz + moved.float(), F.normalize(features + changed, dim=-1)
+
+
+class Aggregation(nn.Module):
+    """Proposals at the farthest of the votes, from the votes around each (section 4.2)."""
+
+    def __init__(self, channels: int, settings: SetAbstractionSettings) -> None:
+        super().__init__()
+        self.abstraction = SetAbstraction(channels, settings)
+
+    def forward(self, xyz: Tensor, features: Tensor, bounds: Bounds) -> tuple[Tensor, Tensor]:
+        """As `TransformerDecoder`, with one layer."""
+        gathered = self.abstraction(xyz, features)
+        return gathered.xyz, gathered.features[None]
+
+
+@dataclass(frozen=True, eq=False)
+class VoteNetPrediction:
+    """What the proposals say, (layers, B, Q, ...); the last layer is the result. Only a transformer has more than one.
+
+    outputs: of the head, raw.
+    boxes: `x y z l w h yaw`, metres and radians.
+    places: (B, Q, 3) votes, or seeds, that the proposals gather around.
+    seeds: (B, S, 3) that the encoder gave.
+    votes: (B, S, 3) of the seeds, or None.
+    points: (N, 3) of each scan.
+    """
+
+    outputs: ProposalOutputs
+    boxes: Float[Tensor, "layers b q 7"]
+    places: Float[Tensor, "b q 3"]
+    seeds: Float[Tensor, "b s 3"]
+    votes: Float[Tensor, "b s 3"] | None
+    points: list[Tensor]
+
+    @property
+    def class_probability(self) -> Float[Tensor, "layers b q classes"]:
+        """Of every class, if there is an object."""
+        return self.outputs.class_logits.softmax(dim=-1)
+
+    @property
+    def objectness(self) -> Float[Tensor, "layers b q"]:
+        """Probability of an object."""
+        return self.outputs.objectness.softmax(dim=-1)[..., 1]
+
+
+class VoteNet(nn.Module):
+    """The network of figure 2; without `voting` it is BoxNet.
+
+    Args:
+        settings: sizes.
+        class_names: without a background.
+        voting: seeds to votes; None: seeds are taken as they are.
+    """
+
+    def __init__(self, settings: VoteNetSettings | BoxNetSettings, class_names: tuple[str, ...], voting: Voting | None):
+        super().__init__()
+        self.settings, self.class_names = settings, tuple(class_names)
+        channels, proposals = width(settings.features), settings.aggregation
+        sizes = mean_sizes(self.class_names, settings.sizes_m, turned=settings.angle_bins > 1)
+        self.register_buffer("mean_sizes", sizes)
+        self.encoder: nn.Module = PointNet2(channels, settings.pointnet2)
+        self.decoder: nn.Module = Aggregation(settings.width, proposals)
+        out = proposals.widths[-1]
+        if settings.encoder == "transformer":
+            self.encoder = TransformerEncoder(channels, settings.transformer)
+        if settings.decoder == "transformer":
+            self.decoder = TransformerDecoder(settings.width, proposals.points, settings.transformer)
+            out = settings.transformer.width
+        self.voting = voting
+        self.head = ProposalHead(out, len(self.class_names), settings.angle_bins)
+
+    def forward(self, clouds: list[Tensor]) -> VoteNetPrediction:
+        """What is in the clouds (N_i, 3 + C): coordinates in metres with z up, then the settings' features.
+
+        Raises:
+            DataError: a cloud is empty, has other columns than the features, or values that are not finite.
+        """
+        xyz, features, counts, bounds = batch_clouds(clouds, self.settings.features)  # (B, N, 3), (B, N, C)
+        seeds = self.encoder(xyz, features, counts)  # (B, S, 3), (B, S, W)
+        votes, gathered = None, seeds.features
+        if self.voting is not None:
+            votes, gathered = self.voting(seeds.xyz, seeds.features)  # (B, S, 3), (B, S, W)
+        places, states = self.decoder(
+            seeds.xyz if votes is None else votes, gathered, bounds
+        )  # (B, Q, 3), (L, B, Q, V)
+        outputs = self.head(states)  # (L, B, Q, ...) each
+        boxes = decode_proposals(outputs, places, self.get_buffer("mean_sizes"))  # (L, B, Q, 7)
+        return VoteNetPrediction(outputs, boxes, places, seeds.xyz, votes, [cloud[:, :3] for cloud in clouds])
+
+    def loss(self, prediction: VoteNetPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:
+        """Weighted terms: `name` of the last decoder layer, `name/layer0` and so on of those before it.
+
+        Raises:
+            DataError: no boxes, a class that the model does not have, boxes that turn though the model's do not.
+        """
+        settings, places = self.settings.loss, prediction.places
+        check_targets(targets, len(self.class_names), self.settings.angle_bins)
+        with torch.autocast(places.device.type, enabled=False):
+            if prediction.votes is None:
+                terms: dict[str, Tensor] = {}
+                assignment = assign_by_membership(places, targets)
+            else:
+                terms = {"vote": settings.vote * vote_loss(prediction.seeds, prediction.votes, targets)}
+                assignment = assign_by_distance(places, targets, settings.near_m, settings.far_m)
+            last = len(prediction.boxes) - 1
+            for layer, boxes in enumerate(prediction.boxes):
+                outputs = ProposalOutputs(*(values[layer] for values in prediction.outputs))
+                sizes = self.get_buffer("mean_sizes")
+                found = proposal_losses(outputs, boxes[..., :3], assignment, targets, sizes, settings)
+                terms |= {name if layer == last else f"{name}/layer{layer}": term for name, term in found.items()}
+        return terms
+
+    def proposals(self, prediction: VoteNetPrediction) -> list[Proposals]:
+        """What is proposed for each scan by the last layer; `pointcloud.inference.postprocess` decides."""
+        found = (prediction.boxes, prediction.class_probability, prediction.objectness)
+        return of_each_scan(*found, prediction.points)
+
+    def decode(self, prediction: VoteNetPrediction) -> list[Detections]:
+        """One box for every proposal of each scan with its best class; scores are objectness times its probability."""
+        return [scan.best(self.class_names) for scan in self.proposals(prediction)]
