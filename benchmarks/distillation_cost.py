@@ -28,7 +28,7 @@ import torch
 
 from benchmarks.common import least_ms, one_thread, print_table, save
 from benchmarks.distillation_rows import FULL, NMS_QUERIES, NONE_CENTER, SMALL, Size
-from pointcloud.distill import match_sets, surest
+from pointcloud.distill.set_loss import match_sets, surest
 from pointcloud.models.object_dgcnn.loss import encode_targets, matcher
 from pointcloud.structures.box_code import BOX
 from vol3d.checkpoint import save_best

@@ -39,8 +39,8 @@ TASKS = {
 }
 
 DISTILLED = {
-    "detection": "pointcloud.distill_task:DistillDetectionTask",
-    "lidar": "pointcloud.distill_task:DistillLidarTask",
+    "detection": "pointcloud.distill.task:DistillDetectionTask",
+    "lidar": "pointcloud.distill.task:DistillLidarTask",
 }
 """Tasks of `vol3d distill`, by the student's."""
 

@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 
 from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.distill import DistillSettings, Teacher, feature_loss, set_to_set_loss
+from pointcloud.distill.set_loss import DistillSettings, Teacher, feature_loss, set_to_set_loss
 from pointcloud.models.layers.bev_backbones import Fpn, FpnSettings
 from pointcloud.models.layers.bev_encoder import BevEncoder
 from pointcloud.models.object_dgcnn.model import ObjectDgcnnSettings

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.distill import (
+from pointcloud.distill.set_loss import (
     DistillSettings,
     Teacher,
     combine,

@@ -16,9 +16,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pointcloud.cloud_task import CloudTask
-from pointcloud.distill import DistillSettings, Teacher, combine
-from pointcloud.distill_cache import KeptAnswers
-from pointcloud.distill_lessons import (
+from pointcloud.distill.cache import KeptAnswers
+from pointcloud.distill.methods import (
     Answer,
     FeatureLesson,
     Lesson,
@@ -27,7 +26,8 @@ from pointcloud.distill_lessons import (
     SetLesson,
     ground_of,
 )
-from pointcloud.distill_views import SeenSettings, TwoViews, Views, plan_views
+from pointcloud.distill.set_loss import DistillSettings, Teacher, combine
+from pointcloud.distill.views import SeenSettings, TwoViews, Views, plan_views
 from pointcloud.lidar_task import LidarSettings, LidarTask
 from pointcloud.task import DetectionSettings, DetectionTask
 from vol3d import checkpoint

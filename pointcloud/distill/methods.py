@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.distill import DistillSettings, feature_loss, pseudo_labels, set_to_set_loss
+from pointcloud.distill.set_loss import DistillSettings, feature_loss, pseudo_labels, set_to_set_loss
 from pointcloud.models.layers.bev_backbones import Fpn
 from pointcloud.structures.predicted_set import PredictedSet
 from vol3d.engine.settings import Settings

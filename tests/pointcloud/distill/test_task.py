@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from pointcloud.distill_task import DistillTask, Trainee
+from pointcloud.distill.task import DistillTask, Trainee
 from pointcloud.generate.drives import write_drives
 from tests.pointcloud.synthetic import write_rooms
 from tests.pointcloud.test_task import RECIPE as ROOMS

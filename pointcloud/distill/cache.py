@@ -10,7 +10,7 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from pointcloud.distill_lessons import Answer
+from pointcloud.distill.methods import Answer
 from vol3d import files
 from vol3d.checkpoint import read_weights
 from vol3d.errors import CheckpointError
