@@ -34,8 +34,8 @@ class Entry:
 
 TASKS = {
     "segmentation": "medical.task:SegmentationTask",
-    "detection": "pointcloud.task:DetectionTask",
-    "lidar": "pointcloud.lidar_task:LidarTask",
+    "detection": "pointcloud.tasks.rooms:DetectionTask",
+    "lidar": "pointcloud.tasks.lidar:LidarTask",
 }
 
 DISTILLED = {

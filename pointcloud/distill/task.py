@@ -15,7 +15,6 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pointcloud.cloud_task import CloudTask
 from pointcloud.distill.cache import KeptAnswers
 from pointcloud.distill.methods import (
     Answer,
@@ -28,8 +27,9 @@ from pointcloud.distill.methods import (
 )
 from pointcloud.distill.set_loss import DistillSettings, Teacher, combine
 from pointcloud.distill.views import SeenSettings, TwoViews, Views, plan_views
-from pointcloud.lidar_task import LidarSettings, LidarTask
-from pointcloud.task import DetectionSettings, DetectionTask
+from pointcloud.tasks.base import CloudTask
+from pointcloud.tasks.lidar import LidarSettings, LidarTask
+from pointcloud.tasks.rooms import DetectionSettings, DetectionTask
 from vol3d import checkpoint
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Samples, Task

@@ -15,7 +15,7 @@ from vol3d.terminal import progress, say
 
 if TYPE_CHECKING:
     from pointcloud.datasets.scenes import Scene
-    from pointcloud.lidar_task import LidarTask
+    from pointcloud.tasks.lidar import LidarTask
     from vol3d.scans.points import PointCloud
 
 MODELS = ("centerpoint-drives", "object-dgcnn-drives")  # the first one is drawn, too

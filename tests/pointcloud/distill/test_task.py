@@ -16,7 +16,7 @@ import torch
 from pointcloud.distill.task import DistillTask, Trainee
 from pointcloud.generate.drives import write_drives
 from tests.pointcloud.synthetic import write_rooms
-from tests.pointcloud.test_task import RECIPE as ROOMS
+from tests.pointcloud.tasks.test_rooms import RECIPE as ROOMS
 from tests.vol3d.engine.test_distributed import codes, launch
 from tests.vol3d.engine.test_resume import assert_equal, assert_same
 from vol3d import checkpoint

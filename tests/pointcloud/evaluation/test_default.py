@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.pointcloud.test_task import RECIPE, write_rooms
+from tests.pointcloud.tasks.test_rooms import RECIPE, write_rooms
 from vol3d.cli.evaluate import _on
 from vol3d.config import load_task
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pointcloud.datasets.nuscenes.sample import CLASS_NAMES
-from tests.pointcloud.test_lidar_task import RECIPE
+from tests.pointcloud.tasks.test_lidar import RECIPE
 from tests.vol3d.untrained import save_untrained
 from vol3d.cli import demo_drive as demo
 from vol3d.cli.main import main

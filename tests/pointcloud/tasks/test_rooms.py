@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from pointcloud.task import DetectionTask
+from pointcloud.tasks.rooms import DetectionTask
 from tests.pointcloud.synthetic import CLASSES, room, write_rooms
 from vol3d import checkpoint
 from vol3d.cli.main import main

@@ -12,7 +12,6 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from pointcloud.cloud_task import CloudSettings, CloudTask, ReadSettings
 from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.datasets.scannet.dataset import ScanNetSettings
 from pointcloud.datasets.sun_rgbd.dataset import SunRgbdSettings
@@ -23,6 +22,7 @@ from pointcloud.inference.postprocess import FOR_PEOPLE, DetectionPostprocessSet
 from pointcloud.models.three_detr.model import ThreeDetrMaskedSettings, ThreeDetrSettings
 from pointcloud.models.vote_net.model import BoxNetSettings, VoteNetSettings
 from pointcloud.structures.proposals import join
+from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings
 from pointcloud.training.augment import SceneAugmentSettings
 from pointcloud.training.samples import SceneSamples, to_network
 from vol3d.engine.settings import RunSettings

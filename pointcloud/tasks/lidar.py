@@ -11,7 +11,6 @@ import torch
 from pydantic import Field, model_validator
 from torch import nn
 
-from pointcloud.cloud_task import Axis, CloudSettings, CloudTask, ReadSettings, Unit
 from pointcloud.datasets.kitti.dataset import KittiSettings
 from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
 from pointcloud.datasets.point_folder import PointFolderSettings
@@ -24,7 +23,8 @@ from pointcloud.models.anchors.second import SecondDetectorSettings
 from pointcloud.models.anchors.voxel_net import VoxelNetSettings
 from pointcloud.models.center_point.model import CenterPointSettings
 from pointcloud.models.object_dgcnn.model import ObjectDgcnnSettings
-from pointcloud.start_from import StartSettings, take_over
+from pointcloud.tasks.base import Axis, CloudSettings, CloudTask, ReadSettings, Unit
+from pointcloud.tasks.start_from import StartSettings, take_over
 from pointcloud.training.lidar_augment import LidarAugmentSettings
 from pointcloud.training.lidar_samples import LidarSamples
 from pointcloud.training.object_bank import PasteSettings, object_bank
