@@ -38,8 +38,8 @@ from benchmarks.sparse import arithmetic
 from pointcloud.datasets.kitti.dataset import KittiSettings
 from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
 from pointcloud.datasets.nuscenes.sample import NuScenesSample
-from pointcloud.generate.drives import write_drives
-from pointcloud.generate.drives_tables import VERSION
+from pointcloud.generate.drives.tables import VERSION
+from pointcloud.generate.drives.write import write_drives
 from pointcloud.models.layers.voxel_encoders import encode_voxels
 from pointcloud.models.released.load import RELEASED
 from pointcloud.structures.features import point_features

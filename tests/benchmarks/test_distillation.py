@@ -12,7 +12,7 @@ import torch
 from benchmarks import distillation
 from benchmarks.distillation import task_of, with_needs, work
 from benchmarks.distillation_rows import COMPARED, FULL, ROWS, SMALL, TABLES, Size
-from pointcloud.generate.drives import write_drives
+from pointcloud.generate.drives.write import write_drives
 from tests.pointcloud.distill.test_task import CENTER, RECIPE
 from vol3d.errors import UsageError
 from vol3d.files import lock

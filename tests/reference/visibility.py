@@ -1,4 +1,4 @@
-"""The plain twin of `pointcloud.generate.visibility`: one ray per vertex and view against every triangle."""
+"""The plain twin of `pointcloud.generate.rooms.visibility`: one ray per vertex and view against every triangle."""
 
 import numpy as np
 

@@ -24,9 +24,9 @@ Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", hel
 Workers = Annotated[int | None, typer.Option(min=0, metavar="N", help="Processes.  Default: one per core.")]
 
 _GENERATED = {
-    "rooms": ("pointcloud.generate.rooms:write_rooms", 200, "rooms", "scannet"),
-    "drives": ("pointcloud.generate.drives:write_drives", 20, "drives", "nuscenes"),
-    "kitti": ("pointcloud.generate.kitti:write_kitti", 200, "frames", "kitti"),
+    "rooms": ("pointcloud.generate.rooms.write:write_rooms", 200, "rooms", "scannet"),
+    "drives": ("pointcloud.generate.drives.write:write_drives", 20, "drives", "nuscenes"),
+    "kitti": ("pointcloud.generate.kitti.write:write_kitti", 200, "frames", "kitti"),
 }
 """What writes a kind, how many of what it writes if nobody says, and the data set that reads them."""
 

@@ -27,7 +27,7 @@ COLUMNS = ("intensity", "time")  # of the points, besides their place
 def show_drive(out: Path) -> None:
     """Makes two short drives in nuScenes' format, finds what is around the car, writes the report."""
     from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
-    from pointcloud.generate.drives import write_drives
+    from pointcloud.generate.drives.write import write_drives
     from vol3d.checkpoint import load
 
     root = out / "drives"

@@ -16,7 +16,7 @@ SEED = 2026  # the model was trained on rooms of seed 0
 def show_rooms(out: Path, rooms: int) -> None:
     """Makes `rooms` rooms in the raw format of ScanNet, finds their furniture from the meshes, writes the report."""
     from pointcloud.datasets.scannet.dataset import ScanNetSettings
-    from pointcloud.generate.rooms import write_rooms
+    from pointcloud.generate.rooms.write import write_rooms
     from vol3d.checkpoint import load
 
     raw = out / "scans"

@@ -15,7 +15,7 @@ from pointcloud.datasets.kitti.prepared import PreparedKittiFrame
 from pointcloud.datasets.tools import check, prepare
 from pointcloud.evaluation.kitti import evaluate_kitti
 from pointcloud.evaluation.kitti_truth import KittiReader, kitti_scored
-from pointcloud.generate.kitti import write_kitti
+from pointcloud.generate.kitti.write import write_kitti
 from vol3d.errors import DataError
 
 

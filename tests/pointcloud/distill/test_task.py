@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from pointcloud.distill.task import DistillTask, Trainee
-from pointcloud.generate.drives import write_drives
+from pointcloud.generate.drives.write import write_drives
 from tests.pointcloud.synthetic import write_rooms
 from tests.pointcloud.tasks.test_rooms import RECIPE as ROOMS
 from tests.vol3d.engine.test_distributed import codes, launch

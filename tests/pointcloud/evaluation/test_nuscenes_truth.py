@@ -9,7 +9,7 @@ import pytest
 
 from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
 from pointcloud.evaluation.nuscenes_truth import benchmark_truth
-from pointcloud.generate.drives import write_drives
+from pointcloud.generate.drives.write import write_drives
 from pointcloud.metrics.nuscenes.boxes import CLASSES, NuscenesDetections, NuscenesTruth
 from pointcloud.metrics.nuscenes.scores import nuscenes_scores
 from pointcloud.metrics.nuscenes.submission import LIDAR_ONLY, Submission, write_submission

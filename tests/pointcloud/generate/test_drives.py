@@ -11,11 +11,11 @@ import torch
 
 from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
 from pointcloud.datasets.nuscenes.sample import CLASS_NAMES, NuScenesSample
-from pointcloud.generate.drives import write_drives
-from pointcloud.generate.drives_make import DriveNumber, make_drive, make_sweep
-from pointcloud.generate.drives_scan import BEAMS, ego_pose, place_all, scan_sweep, solids_of
-from pointcloud.generate.street_plan import Street, plan_street
-from pointcloud.generate.street_shapes import KINDS
+from pointcloud.generate.drives.drive import DriveNumber, make_drive, make_sweep
+from pointcloud.generate.drives.shapes import KINDS
+from pointcloud.generate.drives.street import Street, plan_street
+from pointcloud.generate.drives.sweep import BEAMS, ego_pose, place_all, scan_sweep, solids_of
+from pointcloud.generate.drives.write import write_drives
 from tests.pointcloud.datasets.devkit import devkit_reads
 from vol3d.errors import UsageError
 from vol3d.geometry import count_points_in_boxes, iou_bev

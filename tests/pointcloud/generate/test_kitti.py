@@ -14,11 +14,11 @@ from pointcloud.datasets.kitti.dataset import KittiFrame, KittiSettings
 from pointcloud.datasets.tools import check
 from pointcloud.evaluation.kitti import evaluate_kitti
 from pointcloud.evaluation.kitti_truth import kitti_scored
-from pointcloud.generate.kitti import write_kitti
-from pointcloud.generate.kitti_labels import Shown, label
-from pointcloud.generate.kitti_make import FrameNumber, MadeFrame, make_frame
-from pointcloud.generate.kitti_rig import IMAGE_SIZE, calibration, calibration_text
-from pointcloud.generate.kitti_things import TYPES
+from pointcloud.generate.kitti.frame import FrameNumber, MadeFrame, make_frame
+from pointcloud.generate.kitti.labels import Shown, label
+from pointcloud.generate.kitti.objects import TYPES
+from pointcloud.generate.kitti.rig import IMAGE_SIZE, calibration, calibration_text
+from pointcloud.generate.kitti.write import write_kitti
 from vol3d.errors import UsageError
 from vol3d.geometry import box_of_points, count_points_in_boxes
 

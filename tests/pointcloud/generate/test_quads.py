@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pointcloud.generate import clutter, on_walls, seats, storage, tables, wet_rooms
-from pointcloud.generate.quads import box, cylinder, join, loft, outline, turned_body
-from pointcloud.generate.surface import normals_of, tessellate
+from pointcloud.generate.rooms import clutter, on_walls, seats, storage, tables, wet_rooms
+from pointcloud.generate.rooms.quads import box, cylinder, join, loft, outline, turned_body
+from pointcloud.generate.rooms.surface import normals_of, tessellate
 
 GREY = (128.0, 128.0, 128.0)
 BUILDERS = [

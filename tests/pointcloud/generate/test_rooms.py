@@ -8,7 +8,7 @@ import pytest
 
 from pointcloud.datasets.scannet.dataset import CLASS_NAMES, NYU40, ScanNetSettings
 from pointcloud.generate import write_rooms
-from pointcloud.generate.labels import LABELS, NYU40_DETECTED
+from pointcloud.generate.rooms.labels import LABELS, NYU40_DETECTED
 from tests.pointcloud.generate.reading import read_alignment, read_boxes, read_mesh
 from vol3d.errors import UsageError, Vol3dError
 

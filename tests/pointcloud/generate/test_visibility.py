@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from pointcloud.generate.cameras import look_around
-from pointcloud.generate.layout import furnish
-from pointcloud.generate.quads import box, join
-from pointcloud.generate.surface import tessellate
-from pointcloud.generate.visibility import FAR, seen_from
+from pointcloud.generate.rooms.cameras import look_around
+from pointcloud.generate.rooms.layout import furnish
+from pointcloud.generate.rooms.quads import box, join
+from pointcloud.generate.rooms.surface import tessellate
+from pointcloud.generate.rooms.visibility import FAR, seen_from
 from tests.reference.visibility import hidden
 
 FORWARD_X = np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]])  # rows: right, down, forward

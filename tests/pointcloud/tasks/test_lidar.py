@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
-from pointcloud.generate.drives import write_drives
+from pointcloud.generate.drives.write import write_drives
 from pointcloud.metrics.nuscenes.submission import read_submission
 from tests.pointcloud.synthetic import write_rooms
 from vol3d import checkpoint

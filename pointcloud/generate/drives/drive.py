@@ -1,0 +1,94 @@
+"""One drive from its number: its sweeps, written as nuScenes' files, and a record of all that the tables need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pointcloud.generate.drives.street import Street, plan_street
+from pointcloud.generate.drives.sweep import Placed, Pose, ego_pose, place_all, scan_sweep, solids_of
+from vol3d.geometry import count_points_in_boxes
+
+SWEEP_S, SWEEPS_PER_SAMPLE, SWEEPS_BEFORE = 0.05, 10, 9
+ANNOTATED_M = 75.0  # farther things are not annotated
+_FIRST_US, _DRIVE_US = 1_600_000_000_000_000, 1_000_000_000
+
+
+@dataclass(frozen=True)
+class DriveNumber:
+    """One drive to be made.
+
+    Args:
+        seed: of the data set.
+        number: of the drive in it.
+        samples: keyframes, half a second apart.
+    """
+
+    seed: int
+    number: int
+    samples: int
+
+    @property
+    def name(self) -> str:
+        """Of the scene in the tables."""
+        return f"drive-{self.number:04d}"
+
+    @property
+    def frames(self) -> range:
+        """Sweeps by number; every tenth from 0 on is a keyframe, and nine lie before the first."""
+        return range(-SWEEPS_BEFORE, (self.samples - 1) * SWEEPS_PER_SAMPLE + 1)
+
+    def time_us(self, frame: int) -> int:
+        """When a sweep was taken."""
+        return _FIRST_US + self.number * _DRIVE_US + round(frame * SWEEP_S * 1e6)
+
+    def file(self, frame: int) -> str:
+        """Path of a sweep below the root."""
+        folder = "samples" if frame >= 0 and frame % SWEEPS_PER_SAMPLE == 0 else "sweeps"
+        return f"{folder}/LIDAR_TOP/{self.name}__LIDAR_TOP__{self.time_us(frame)}.pcd.bin"
+
+
+def make_drive(drive: DriveNumber, out: Path) -> dict[str, Any]:
+    """Writes the sweeps of a drive below `out`; returns its record: the things in it, its poses and its boxes."""
+    street = plan_street(np.random.default_rng([drive.seed, drive.number]))
+    still = solids_of(street.fixtures, place_all(street, street.fixtures, 0.0))
+    poses, boxes = [], []
+    for frame in drive.frames:
+        pose, placed, points = make_sweep(drive, street, still, frame)
+        points.astype("<f4").tofile(out / drive.file(frame))
+        poses.append([*pose.translation.tolist(), *pose.rotation_wxyz.tolist()])
+        if drive.file(frame).startswith("samples"):
+            boxes.append(_annotate(street, pose, placed, points))
+    things = [[one.kind, one.category, one.attribute, *one.size] for one in street.actors]
+    return {"things": things, "poses": poses, "boxes": boxes}
+
+
+def make_sweep(drive: DriveNumber, street: Street, still: np.ndarray, frame: int) -> tuple[Pose, Placed, np.ndarray]:
+    """The car's pose, where things are, and the points (N, 5); a function of seed, drive and frame only."""
+    seconds = frame * SWEEP_S
+    pose, placed = ego_pose(street, seconds), place_all(street, street.actors, seconds)
+    rng = np.random.default_rng([drive.seed, drive.number, frame + SWEEPS_BEFORE])
+    points = scan_sweep(street, np.concatenate([still, solids_of(street.actors, placed)]), pose, rng)
+    return pose, placed, points
+
+
+def _annotate(street: Street, pose: Pose, placed: Placed, points: np.ndarray) -> list[list[float]]:
+    """Rows `thing x y z yaw points` in the world of what is near the car, whether a beam met it or not."""
+    size = np.array([one.size for one in street.actors])
+    centre = placed.xyz + np.array([0, 0, 0.5]) * size
+    near = np.flatnonzero(np.linalg.norm((centre - pose.translation)[:, :2], axis=1) < ANNOTATED_M)
+    boxes = np.column_stack([centre, size, placed.yaw])[near]
+    turn, shift = pose.global_from_lidar[:3, :3], pose.global_from_lidar[:3, 3]
+    world = points[:, :3].astype(np.float64) @ turn.T + shift
+    # Counted about the car, since counting takes its points in float32.
+    boxes[:, :3] -= pose.translation
+    inside = count_points_in_boxes(torch.from_numpy(world - pose.translation), torch.from_numpy(boxes)).tolist()
+    boxes[:, :3] += pose.translation
+    return [
+        [thing, *(round(float(number), 4) for number in box[[0, 1, 2, 6]]), count]
+        for thing, box, count in zip(near.tolist(), boxes, inside, strict=True)
+    ]
