@@ -32,8 +32,8 @@ from tests.reference import original_ops
 from tests.reference.average_precision import slow_average_precision
 from vol3d.geometry import giou_3d
 from vol3d.matching import assign_padded
-from vol3d.scans.detections import Detections
-from vol3d.scans.read_points import read_points
+from vol3d.scans.points.read import read_points
+from vol3d.scans.results.detections import Detections
 
 POINTS = 40_000
 Row = dict[str, object]

@@ -45,7 +45,7 @@ from pointcloud.models.released.load import RELEASED
 from pointcloud.structures.features import point_features
 from vol3d.files import write_json
 from vol3d.ops import assign_voxels, scatter_to_bev, voxelize
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
 
 Row = dict[str, object]
 Works = dict[str, Callable[[], Any]]

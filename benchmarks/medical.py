@@ -23,7 +23,7 @@ import torch
 
 from benchmarks.common import print_table, save
 from medical.preprocess import PreprocessSettings, Window, prepare
-from vol3d.scans.volume import Grid, Volume
+from vol3d.scans.volumes.volume import Grid, Volume
 
 CLASSES, WINDOW = 14, (96, 96, 96)
 PREPROCESS = PreprocessSettings(spacing_mm=(1.5, 1.5, 2.0), intensity=Window(low=-175, high=250))  # BTCV's, not cropped

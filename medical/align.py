@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vol3d.errors import DataError
-from vol3d.scans.volume import Grid
+from vol3d.scans.volumes.volume import Grid
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from medical.classes import Classes
 from medical.metrics import ClassScore, bootstrap_interval, mean_of_means, score_case
 from vol3d.engine.task import Evaluation
 from vol3d.errors import DataError
-from vol3d.scans.volume import Segmentation, Volume
+from vol3d.scans.volumes.volume import Segmentation, Volume
 from vol3d.view.slices import slice_picture
 
 CONVENTIONS = (

@@ -23,7 +23,7 @@ from scipy.ndimage import find_objects
 from scipy.spatial import cKDTree
 
 from vol3d.errors import DataError
-from vol3d.scans.volume import Grid
+from vol3d.scans.volumes.volume import Grid
 
 Outcome = Literal["found", "absent", "missed", "false_alarm"]
 

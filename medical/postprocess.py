@@ -10,7 +10,7 @@ from scipy.ndimage import find_objects, generate_binary_structure, label
 
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError
-from vol3d.scans.volume import Segmentation
+from vol3d.scans.volumes.volume import Segmentation
 
 
 class PostprocessSettings(Settings):

@@ -13,8 +13,8 @@ from pydantic import Field, field_validator, model_validator
 from medical.align import axis_maps, take_nearest
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
-from vol3d.scans.grid import crop, orientation, reorient, resample
-from vol3d.scans.volume import Grid, Volume
+from vol3d.scans.volumes.grid import crop, orientation, reorient, resample
+from vol3d.scans.volumes.volume import Grid, Volume
 
 Index = tuple[int, int, int]
 Spacing = tuple[float, float, float]

@@ -21,7 +21,7 @@ from medical.classes import Classes
 from medical.preprocess import PreprocessSettings, prepare
 from medical.window import Predict, Slab, WindowSettings, stream
 from vol3d.errors import Vol3dError
-from vol3d.scans.volume import Grid, Segmentation, Volume
+from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
 
 _log = logging.getLogger(__name__)
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}

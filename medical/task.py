@@ -42,7 +42,7 @@ from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import Evaluation, Samples, Task
 from vol3d.errors import DataError, UsageError
 from vol3d.scans import find_scans, read_volume, scan_stem, write_segmentation
-from vol3d.scans.volume import Segmentation, Volume
+from vol3d.scans.volumes.volume import Segmentation, Volume
 from vol3d.terminal import Progress
 
 Model = UnetrSettings | UnetSettings | AttentionUnetSettings | DynUnetSettings | SwinUnetrSettings | SegResNetSettings

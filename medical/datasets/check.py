@@ -18,10 +18,10 @@ from medical.datasets.pairs import channel_complaint, grid_complaint, label_comp
 from vol3d.datasets.fault import Fault, fault_of, listed
 from vol3d.datasets.parallel import over_cases
 from vol3d.errors import Vol3dError
-from vol3d.scans.gzipped import open_checked
-from vol3d.scans.nifti_header import read_header
 from vol3d.scans.read import read_labels
-from vol3d.scans.volume import Volume
+from vol3d.scans.volumes.gzipped import open_checked
+from vol3d.scans.volumes.nifti_header import read_header
+from vol3d.scans.volumes.volume import Volume
 from vol3d.terminal import Progress
 
 WILD = 3.0  # a spacing this many times above or below the median deserves a look (nnU-Net's anisotropy threshold)

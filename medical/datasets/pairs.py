@@ -11,7 +11,7 @@ from medical.datasets.cases import Case
 from vol3d.datasets.fault import listed
 from vol3d.errors import DataError
 from vol3d.scans.read import read_labels, read_volume
-from vol3d.scans.volume import Grid, Volume
+from vol3d.scans.volumes.volume import Grid, Volume
 
 TOLERANCE = 0.05  # of a voxel: what headers of one scan differ by after tools have rounded them
 Complaint = tuple[str, str]

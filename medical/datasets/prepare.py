@@ -31,8 +31,8 @@ from vol3d.datasets.index import refuse_other
 from vol3d.datasets.parallel import over_cases
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.files import atomic, lock, read_json, sha256, sweep, write_json
-from vol3d.scans.gzipped import open_checked
-from vol3d.scans.nifti_header import read_header
+from vol3d.scans.volumes.gzipped import open_checked
+from vol3d.scans.volumes.nifti_header import read_header
 from vol3d.terminal import Progress
 
 

@@ -14,7 +14,7 @@ from vol3d.datasets.fault import listed
 from vol3d.datasets.index import refuse_other
 from vol3d.errors import DataError, UsageError
 from vol3d.files import read_json
-from vol3d.scans.volume import Grid
+from vol3d.scans.volumes.volume import Grid
 
 FORMAT = 1
 INDEX = "prepared.json"

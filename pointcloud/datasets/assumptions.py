@@ -1,6 +1,6 @@
 """How files that do not say it were understood: columns, axis up and unit, found in the points or merely assumed.
 
-`vol3d.scans.read_points` says so in the notes of each cloud; whether a set was read alike only all its scenes show.
+`vol3d.scans.points.read` says so in the notes of each cloud; whether a set was read alike only all its scenes show.
 """
 
 from __future__ import annotations

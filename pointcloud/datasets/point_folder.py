@@ -37,10 +37,10 @@ from vol3d.datasets.fault import ABSENT, Fault, fault_of, listed
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 from vol3d.files import read_json
-from vol3d.scans.find_points import find_point_files, points_file_stem
-from vol3d.scans.points import PointCloud
-from vol3d.scans.read_detections import parse_objects
-from vol3d.scans.read_points import read_points
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.points.find import find_point_files, points_file_stem
+from vol3d.scans.points.read import read_points
+from vol3d.scans.results.read import parse_objects
 
 Up = Literal["auto", "x", "y", "z", "-x", "-y", "-z"]
 Units = Literal["auto", "m", "cm", "mm", "in", "ft"]

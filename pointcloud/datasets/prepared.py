@@ -18,7 +18,7 @@ import numpy as np
 from pointcloud.datasets.scenes import Scene, SceneSplit, annotated, fingerprint_of
 from vol3d.errors import DataError
 from vol3d.files import read_json
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
 
 FORMAT = 1
 INDEX, SCENES, POINTS = "index.json", "scenes", "points"

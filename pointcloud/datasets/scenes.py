@@ -20,8 +20,8 @@ from torch import Tensor
 from vol3d.datasets.fault import Fault, refuse_errors
 from vol3d.errors import DataError
 from vol3d.files import sha256
-from vol3d.scans.detections import Detections
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.results.detections import Detections
 
 
 @dataclass(frozen=True, eq=False)

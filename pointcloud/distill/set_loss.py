@@ -26,7 +26,7 @@ from pointcloud.structures.predicted_set import PredictedSet
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError, UsageError
 from vol3d.matching import Cost, HungarianMatcher, Matches, PairLoss, SetLoss, SetTargets, l1_cost, l1_loss
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 
 Map = Float[Tensor, "b c _y _x"]
 

@@ -21,8 +21,8 @@ from pointcloud.metrics.kitti.scores import RECALLS, KittiScores, compare_checke
 from pointcloud.metrics.matches import SceneMatches
 from vol3d.engine.task import Evaluation
 from vol3d.errors import DataError
-from vol3d.scans.detections import Detections
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.results.detections import Detections
 from vol3d.view.top_view import TopViewStyle
 
 DRAWS = 500

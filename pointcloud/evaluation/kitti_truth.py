@@ -11,8 +11,8 @@ from pointcloud.datasets.kitti.calibration import KittiCalibration
 from pointcloud.datasets.scenes import SceneReader
 from pointcloud.evaluation.kitti import KittiScored
 from pointcloud.metrics.kitti.rules import CLASSES
-from vol3d.scans.detections import Detections
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.results.detections import Detections
 
 
 @runtime_checkable

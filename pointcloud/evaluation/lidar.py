@@ -16,8 +16,8 @@ from pointcloud.evaluation.pictures import ScoredScene
 from pointcloud.evaluation.scenes import evaluate_scenes
 from vol3d.engine.task import Evaluation
 from vol3d.errors import DataError, UsageError
-from vol3d.scans.detections import Detections
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
 from vol3d.view.top_view import STREET
 

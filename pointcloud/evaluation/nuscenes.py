@@ -24,8 +24,8 @@ from pointcloud.metrics.nuscenes.scores import ERRORS_AT, RECALLS, NuscenesScore
 from pointcloud.metrics.nuscenes.submission import LIDAR_ONLY, Submission, write_submission
 from vol3d.engine.task import Evaluation
 from vol3d.errors import DataError
-from vol3d.scans.detections import Detections
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.results.detections import Detections
 from vol3d.view.top_view import STREET
 
 RINGS_M = ((0, 10), (10, 20), (20, 30), (30, 40), (40, 50))

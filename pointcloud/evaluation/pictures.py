@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from pointcloud.metrics.counts import Counts
-from vol3d.scans.detections import Detections
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.results.detections import Detections
 from vol3d.view.top_view import TopViewStyle, draw_top_view
 
 CANDIDATES, _POINTS = 256, 50_000

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from vol3d.geometry import transform_boxes
-from vol3d.scans.detections import Detections
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.results.detections import Detections
 
 BIN_M = 0.05
 COARSE = np.radians(np.arange(-45, 45, 1.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
 
 WIDEST_ROOM_M, NARROWEST_STREET_M = 40.0, 15.0
 

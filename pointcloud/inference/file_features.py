@@ -15,7 +15,7 @@ from pointcloud.models.layers.voxel_encoders import VoxelSettings
 from pointcloud.structures.features import WIDTH, Feature, did_you_mean
 from vol3d.errors import DataError
 from vol3d.ops import assign_voxels
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
 
 LARGEST_INTENSITY = {"nuscenes": 255.0, "kitti": 1.0}
 """Of the data sets whose scanners' scale is known."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from pointcloud.structures.proposals import Proposals
 from vol3d.engine.settings import Settings
 from vol3d.geometry import count_points_in_boxes, enclosing_axis_aligned, nms_axis_aligned
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 
 
 class DetectionPostprocessSettings(Settings):

@@ -20,7 +20,7 @@ from pointcloud.structures.similarity import Similarity, wrapped
 from vol3d.errors import UsageError
 from vol3d.geometry import iou_bev, nms_rotated
 from vol3d.geometry.boxes import YAW
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 
 Flips = Literal["none", "x", "y", "xy"]
 """Views besides the cloud itself: x -> -x, y -> -y, or both and the two together."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from vol3d.geometry import iou_3d_paired
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 
 
 class SceneMatches(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from vol3d.errors import DataError
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
 
 Feature = Literal["rgb", "height", "intensity", "time", "ring"]
 WIDTH = {"rgb": 3, "height": 1, "intensity": 1, "time": 1, "ring": 1}

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vol3d.errors import DataError
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 
 
 @dataclass(frozen=True, eq=False)

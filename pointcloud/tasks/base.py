@@ -24,15 +24,15 @@ from pointcloud.structures.features import did_you_mean
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import Task
 from vol3d.errors import UsageError
-from vol3d.scans.box_lines import write_box_lines
-from vol3d.scans.detections import Detections
-from vol3d.scans.find_points import BOX_LINES_SUFFIX, find_point_files, points_file_stem
-from vol3d.scans.mesh import sample_surface
-from vol3d.scans.point_fields import usual_name
-from vol3d.scans.point_layouts import check_names
-from vol3d.scans.points import PointCloud
-from vol3d.scans.read_points import read_points
-from vol3d.scans.write_detections import write_detections
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.points.fields import usual_name
+from vol3d.scans.points.find import BOX_LINES_SUFFIX, find_point_files, points_file_stem
+from vol3d.scans.points.layouts import check_names
+from vol3d.scans.points.mesh import sample_surface
+from vol3d.scans.points.read import read_points
+from vol3d.scans.results.box_lines import write_box_lines
+from vol3d.scans.results.detections import Detections
+from vol3d.scans.results.write import write_detections
 
 Axis = Literal["auto", "x", "y", "z", "-x", "-y", "-z"]
 Unit = Literal["auto", "m", "cm", "mm", "ft", "in"]

@@ -34,8 +34,8 @@ from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import Evaluation, Samples
 from vol3d.errors import UsageError
 from vol3d.files import explain
-from vol3d.scans.detections import Detections
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
 
 Model = PointPillarsSettings | SecondDetectorSettings | VoxelNetSettings | CenterPointSettings | ObjectDgcnnSettings

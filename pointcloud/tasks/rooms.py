@@ -27,8 +27,8 @@ from pointcloud.training.augment import SceneAugmentSettings
 from pointcloud.training.samples import SceneSamples, to_network
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Samples
-from vol3d.scans.detections import Detections
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
 
 Model = ThreeDetrSettings | ThreeDetrMaskedSettings | VoteNetSettings | BoxNetSettings

@@ -16,7 +16,7 @@ from pointcloud.structures.features import Feature, height_column, point_feature
 from pointcloud.training.augment import Points, SceneAugmentSettings, augment, choose
 from vol3d.engine.task import Batch, Samples
 from vol3d.memory import free_memory
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from medical.evaluate import ScoredCase, evaluate_cases
 from medical.postprocess import PostprocessSettings, postprocess
 from tests.medical.synthetic import CLASSES, blobs
 from vol3d.errors import DataError, UsageError
-from vol3d.scans.volume import Grid, Segmentation, Volume
+from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
 
 NAMES = Classes(CLASSES)
 

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from medical.preprocess import PreprocessSettings, Unscaled, Window, ZScore, foreground_box, prepare, prepare_labels
 from tests.medical.synthetic import blobs, ras_affine
 from vol3d.errors import DataError
-from vol3d.scans.grid import reorient
-from vol3d.scans.volume import Grid, Volume
+from vol3d.scans.volumes.grid import reorient
+from vol3d.scans.volumes.volume import Grid, Volume
 
 CODES = ["".join(p) for t in itertools.product("RL", "AP", "SI") for p in itertools.permutations(t)]
 

@@ -17,8 +17,8 @@ from medical.window import WindowSettings, stream
 from tests.medical.synthetic import blobs, ras_affine
 from tests.reference.segment import slow_labels
 from vol3d.errors import Vol3dError
-from vol3d.scans.grid import reorient
-from vol3d.scans.volume import Grid, Volume
+from vol3d.scans.volumes.grid import reorient
+from vol3d.scans.volumes.volume import Grid, Volume
 
 CPU = torch.device("cpu")
 NAMES = Classes(("background", "a", "b"))

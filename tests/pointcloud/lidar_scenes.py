@@ -10,7 +10,7 @@ import torch
 from pointcloud.datasets.scenes import Scene, annotated
 from pointcloud.training.lidar_augment import LidarScene
 from vol3d.geometry import points_in_boxes
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
 
 CLASSES = ("car", "pedestrian", "cyclist")
 

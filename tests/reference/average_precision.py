@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from tests.reference.geometry import overlap_3d
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 
 
 def slow_average_precision(

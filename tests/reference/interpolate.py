@@ -1,11 +1,11 @@
-"""Slow twin of `vol3d.scans.grid.resample_to`: every target voxel on its own, through world coordinates."""
+"""Slow twin of `vol3d.scans.volumes.grid.resample_to`: every target voxel on its own, through world coordinates."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage
 
-from vol3d.scans.volume import Grid, Volume
+from vol3d.scans.volumes.volume import Grid, Volume
 
 
 def resample_to(volume: Volume, grid: Grid, order: int, outside: float = 0.0) -> np.ndarray:

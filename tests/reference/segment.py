@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from vol3d.scans.volume import Grid
+from vol3d.scans.volumes.volume import Grid
 
 
 def slow_labels(probabilities: np.ndarray, ready: Grid, grid: Grid) -> np.ndarray:

@@ -16,7 +16,7 @@ from vol3d.terminal import progress, say
 if TYPE_CHECKING:
     from pointcloud.datasets.scenes import Scene
     from pointcloud.tasks.lidar import LidarTask
-    from vol3d.scans.points import PointCloud
+    from vol3d.scans.points.cloud import PointCloud
 
 MODELS = ("centerpoint-drives", "object-dgcnn-drives")  # the first one is drawn, too
 SEED = 2031  # drives with all ten classes; the models were trained on drives of seed 0
@@ -74,7 +74,7 @@ def write_points(path: Path, cloud: PointCloud) -> None:
 def draw_from_above(path: Path, frame: Scene, result: Path) -> Path:
     """A picture of what is annotated and what was found around the car."""
     from vol3d.files import write_bytes
-    from vol3d.scans.read_detections import read_detections
+    from vol3d.scans.results.read import read_detections
     from vol3d.view.top_view import STREET, draw_top_view
 
     write_bytes(path, draw_top_view(frame.cloud, frame.truth, read_detections(result), "a generated drive", STREET))

@@ -48,7 +48,7 @@ def _score(task: Any, cases: Sequence[Case], masks: Path) -> Evaluation:
     """Scores the masks as they lie on the disk."""
     from medical.evaluate import ScoredCase, evaluate_cases
     from vol3d.scans.read import read_labels, read_volume
-    from vol3d.scans.volume import Segmentation
+    from vol3d.scans.volumes.volume import Segmentation
 
     def scored(case: Case) -> ScoredCase:
         image, mask = read_volume(case.images[0]), read_labels(task.result_path(case.images[0], masks))

@@ -172,7 +172,7 @@ def predict_all(
 
 def _check_result(result: Path, source: Path, first: Path) -> None:
     """Refuses to write over the result of the scan that came first, or over JSON that is no result of vol3d."""
-    from vol3d.scans.read_detections import is_result
+    from vol3d.scans.results.read import is_result
 
     if first != source:
         do = "Predict them into different folders."
@@ -184,7 +184,7 @@ def _check_result(result: Path, source: Path, first: Path) -> None:
 
 def _check_same(result: Path, source: Path, class_names: Sequence[str]) -> None:
     """Refuses to take for done what is the result of another scan of that name, or of another model."""
-    from vol3d.scans.read_detections import unlike
+    from vol3d.scans.results.read import unlike
 
     if result.suffix == ".json" and (other := unlike(result, source, class_names)):
         do = "Give --overwrite to replace it, or another folder for -o."
@@ -214,9 +214,9 @@ def _failure(source: Path, error: Exception) -> dict[str, str]:
 
 
 def _write_dicom_seg(task: Task, source: Path, result: Path) -> None:
-    from vol3d.scans.dicom_seg import write_dicom_seg
+    from vol3d.scans.dicom.seg import write_dicom_seg
     from vol3d.scans.read import read_labels
-    from vol3d.scans.volume import Segmentation
+    from vol3d.scans.volumes.volume import Segmentation
 
     mask = read_labels(result)
     write_dicom_seg(dicom_path(result), Segmentation(mask.array[0], mask.grid, task.class_names, source))

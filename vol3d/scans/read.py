@@ -9,8 +9,8 @@ import numpy as np
 
 from vol3d.errors import DataError, UsageError
 from vol3d.scans.find import DICOM, ITK, is_dicom
-from vol3d.scans.volume import Volume
-from vol3d.scans.voxels import label_slab, narrowest
+from vol3d.scans.volumes.volume import Volume
+from vol3d.scans.volumes.voxels import label_slab, narrowest
 
 
 def read_volume(path: str | Path, *, series: str | None = None, fill_nonfinite: float | None = None) -> Volume:
@@ -30,16 +30,16 @@ def read_volume(path: str | Path, *, series: str | None = None, fill_nonfinite: 
     """
     path = Path(path)
     if _is_dicom_source(path):
-        from vol3d.scans.dicom import read_dicom
+        from vol3d.scans.dicom.read import read_dicom
 
         return read_dicom(path, series, fill_nonfinite)
     if series is not None:
         raise UsageError("only DICOM has series to choose from", where=path, got=f"series {series!r}")
     if path.name.lower().endswith(ITK):
-        from vol3d.scans.itk import read_itk
+        from vol3d.scans.volumes.itk import read_itk
 
         return read_itk(path, fill_nonfinite)
-    from vol3d.scans.nifti import read_nifti
+    from vol3d.scans.volumes.nifti import read_nifti
 
     return read_nifti(path, fill_nonfinite)
 
@@ -60,11 +60,11 @@ def read_labels(path: str | Path) -> Volume:
     if _is_dicom_source(path):
         return _dicom_labels(path)
     if path.name.lower().endswith(ITK):
-        from vol3d.scans.itk import read_itk_labels
+        from vol3d.scans.volumes.itk import read_itk_labels
 
         labels = read_itk_labels(path)
     else:
-        from vol3d.scans.nifti import read_nifti_labels
+        from vol3d.scans.volumes.nifti import read_nifti_labels
 
         labels = read_nifti_labels(path)
     if len(labels.array) != 1:
@@ -80,12 +80,12 @@ def _is_dicom_source(path: Path) -> bool:
 
 def _dicom_labels(path: Path) -> Volume:
     if path.is_file() and is_dicom(path):
-        from vol3d.scans.dicom_seg import is_dicom_seg, read_dicom_seg
+        from vol3d.scans.dicom.seg import is_dicom_seg, read_dicom_seg
 
         if is_dicom_seg(path):
             segmentation = read_dicom_seg(path)
             return Volume(narrowest(segmentation.labels.astype(np.int32))[None], segmentation.grid, path)
-    from vol3d.scans.dicom import read_dicom
+    from vol3d.scans.dicom.read import read_dicom
 
     volume = read_dicom(path)
     return volume.with_array(narrowest(label_slab(volume.array[0], 1.0, 0.0, path))[None])

@@ -10,8 +10,8 @@ import numpy as np
 
 from vol3d.errors import DataError, UsageError
 from vol3d.files import atomic
-from vol3d.scans.volume import Grid, Segmentation, Volume
-from vol3d.scans.voxels import slab_depth
+from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
+from vol3d.scans.volumes.voxels import slab_depth
 
 MM = 2  # xyzt_units
 LEVEL = 4  # of gzip: masks shrink as well as at 9, in a fraction of the time
@@ -55,7 +55,7 @@ def write_segmentation(path: str | Path, segmentation: Segmentation) -> None:
     """
     path = Path(path)
     if path.suffix.lower() == ".dcm":
-        from vol3d.scans.dicom_seg import write_dicom_seg
+        from vol3d.scans.dicom.seg import write_dicom_seg
 
         write_dicom_seg(path, segmentation)
         return

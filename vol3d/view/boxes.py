@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 from vol3d.view.scene import BoxLayer, ViewScene
 
 # Corners 0 to 3 at the bottom from front left counter-clockwise, 4 to 7 above them.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vol3d.errors import DataError, UsageError
-from vol3d.scans.find_points import points_file_stem
+from vol3d.scans.points.find import points_file_stem
 
 _NAMED = 3
 

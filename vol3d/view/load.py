@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vol3d.errors import UsageError
 from vol3d.scans.find import DICOM, SUFFIXES, is_dicom
-from vol3d.scans.find_points import POINT_SUFFIXES
+from vol3d.scans.points.find import POINT_SUFFIXES
 from vol3d.view.scene import Opening, ViewScene
 
 _KNOWN = "a point cloud ({}), boxes (.json), a volume ({}) or a DICOM folder".format(
@@ -18,7 +18,7 @@ _KNOWN = "a point cloud ({}), boxes (.json), a volume ({}) or a DICOM folder".fo
 
 @dataclass(frozen=True)
 class PointOptions:
-    """What is known of point files that they do not say; see `vol3d.scans.read_points`."""
+    """What is known of point files that they do not say; see `vol3d.scans.points.read`."""
 
     columns: tuple[str, ...] | None = None
     up: str = "auto"

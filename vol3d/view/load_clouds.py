@@ -10,10 +10,10 @@ import numpy as np
 
 from vol3d.errors import DataError, UsageError
 from vol3d.files import read_json
-from vol3d.scans.detections import Detections
-from vol3d.scans.find_points import POINT_SUFFIXES, points_file_stem
-from vol3d.scans.points import PointCloud
-from vol3d.scans.read_detections import parse_objects, read_detections
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.points.find import POINT_SUFFIXES, points_file_stem
+from vol3d.scans.results.detections import Detections
+from vol3d.scans.results.read import parse_objects, read_detections
 from vol3d.view.listing import ListedScene, pick_scene
 from vol3d.view.palette import INK, class_colours
 from vol3d.view.scene import FOUND, TRUTH, BoxLayer, PointLayer, ViewScene
@@ -125,8 +125,8 @@ def _check_sources(made_for: dict[Path, _Origin], clouds: Sequence[Path]) -> Non
 
 def _read(path: Path, made_for: dict[Path, _Origin], options: PointOptions) -> PointCloud:
     """The cloud with its axes and unit as the boxes that were made for it have them."""
-    from vol3d.scans.mesh import sample_surface
-    from vol3d.scans.read_points import read_points
+    from vol3d.scans.points.mesh import sample_surface
+    from vol3d.scans.points.read import read_points
 
     cloud = read_points(path, columns=options.columns, up=options.up, units=options.units)
     if cloud.faces is not None:

@@ -10,9 +10,9 @@ import numpy as np
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.files import read_json
 from vol3d.scans.find import is_dicom, scan_stem
-from vol3d.scans.orientation import reorient
 from vol3d.scans.read import read_labels, read_volume
-from vol3d.scans.volume import Segmentation, Volume
+from vol3d.scans.volumes.orientation import reorient
+from vol3d.scans.volumes.volume import Segmentation, Volume
 from vol3d.view.palette import class_colours
 from vol3d.view.scene import MaskLayer, ViewScene, VolumeLayer
 
@@ -107,14 +107,14 @@ def _place(volume: Volume) -> str:
 def _is_dicom_seg(path: Path) -> bool:
     if path.is_dir() or not is_dicom(path):
         return False
-    from vol3d.scans.dicom_seg import is_dicom_seg
+    from vol3d.scans.dicom.seg import is_dicom_seg
 
     return is_dicom_seg(path)
 
 
 def _read_mask(path: Path) -> Segmentation:
     if _is_dicom_seg(path):
-        from vol3d.scans.dicom_seg import read_dicom_seg
+        from vol3d.scans.dicom.seg import read_dicom_seg
 
         return read_dicom_seg(path)
     volume = read_labels(path)

@@ -12,8 +12,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from vol3d.scans.detections import Detections
-from vol3d.scans.volume import Segmentation, Volume
+from vol3d.scans.results.detections import Detections
+from vol3d.scans.volumes.volume import Segmentation, Volume
 
 Source = Literal["rgb", "class", "height", "intensity", "flat"]
 SOURCES: tuple[Source, ...] = get_args(Source)

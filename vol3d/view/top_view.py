@@ -22,8 +22,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from scipy.ndimage import distance_transform_edt
 
-from vol3d.scans.detections import Detections
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.results.detections import Detections
 from vol3d.view.boxes import SLOWEST
 from vol3d.view.labels import Label, place_labels
 from vol3d.view.palette import GROUND, INK, MUTED

@@ -29,7 +29,7 @@ from pointcloud.datasets.scenes import Scene, SceneReader, SceneSplit, annotated
 from vol3d.datasets.fault import ABSENT, Fault
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
 
 NAME = "KITTI"
 CLASS_NAMES = ("Car", "Pedestrian", "Cyclist")

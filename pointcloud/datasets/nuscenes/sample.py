@@ -16,7 +16,7 @@ from pointcloud.datasets.nuscenes.poses import invert
 from pointcloud.datasets.raw_sweep import read_rows
 from pointcloud.datasets.scenes import Scene, annotated, fingerprint_of
 from pointcloud.structures.sweeps import Sweep, accumulate
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
 
 CLASS_NAMES = (
     "car",

@@ -18,7 +18,7 @@ from pointcloud.datasets.arrays import colours, load_bin, load_table
 from pointcloud.datasets.scenes import Scene, annotated, fingerprint_of
 from vol3d.errors import DataError
 from vol3d.files import read_json
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
 
 Rows = tuple[tuple[float, ...], ...]
 Matrix = tuple[tuple[float, ...], ...]

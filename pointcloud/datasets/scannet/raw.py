@@ -21,8 +21,8 @@ import numpy as np
 from pointcloud.datasets.scenes import Scene, annotated, fingerprint_of
 from vol3d.errors import DataError
 from vol3d.files import read_json
-from vol3d.scans.points import PointCloud
-from vol3d.scans.read_points import read_points
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.points.read import read_points
 
 AGAIN = "Download the scan again."
 

@@ -16,7 +16,7 @@ from pointcloud.conventions import boxes_from_sun_rgbd
 from pointcloud.datasets.arrays import colours, load_table
 from pointcloud.datasets.scenes import Scene, annotated, fingerprint_of
 from vol3d.errors import DataError
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
 
 
 @dataclass(frozen=True)

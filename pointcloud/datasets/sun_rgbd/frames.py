@@ -21,7 +21,7 @@ from PIL import Image, UnidentifiedImageError
 from pointcloud.datasets.scenes import Scene, annotated, fingerprint_of
 from pointcloud.datasets.sun_rgbd.labels import FrameLabels, read_annotation
 from vol3d.errors import DataError
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
 
 FARTHEST_M = 8.0
 # The camera's x right, y down, z forward -> the cloud's x right, y forward, z up.

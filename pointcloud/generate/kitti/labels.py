@@ -20,7 +20,7 @@ from pointcloud.datasets.kitti.calibration import KittiCalibration
 from pointcloud.generate.kitti.objects import TYPES
 from pointcloud.metrics.kitti.boxes import extents_in_image, objects_in_image
 from vol3d.geometry import count_points_in_boxes
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 
 FARTHEST_M = 75.0
 FEWEST_POINTS, FEWEST_BEAMS = 5, 12

@@ -10,7 +10,7 @@ import torch
 from pointcloud.conventions.kitti import boxes_to_kitti
 from pointcloud.conventions.kitti_objects import KittiObjects
 from vol3d.geometry import box_corners, invert_rigid, transform_points
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 
 _NEAR_M = 0.1  # what is nearer to the plane of the lens, or behind it, has no place in the image
 _FIRST, _SECOND = np.triu_indices(8, 1)

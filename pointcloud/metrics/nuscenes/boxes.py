@@ -13,7 +13,7 @@ import torch
 
 from pointcloud.conventions.nuscenes import NuscenesBoxes, boxes_from_nuscenes, boxes_to_nuscenes
 from vol3d.errors import DataError
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 
 CLASSES = (
     "car",

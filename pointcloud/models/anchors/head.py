@@ -32,7 +32,7 @@ from vol3d.errors import UsageError
 from vol3d.geometry import nms_rotated, wrap_yaw
 from vol3d.geometry.boxes import YAW
 from vol3d.matching.losses import sigmoid_focal_loss
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 
 
 class AnchorHeadSettings(Settings):

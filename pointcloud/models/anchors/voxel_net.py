@@ -42,7 +42,7 @@ from vol3d.errors import UsageError
 from vol3d.geometry import nms_rotated, wrap_yaw
 from vol3d.geometry.boxes import YAW
 from vol3d.ops import scatter_to_bev
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 
 KITTI_CAR = VoxelSettings(
     point_range_m=(0.0, -40.0, -3.0, 70.4, 40.0, 1.0), voxel_size_m=(0.2, 0.2, 0.4), max_points=35, max_voxels=20000

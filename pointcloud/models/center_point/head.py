@@ -19,7 +19,7 @@ from pointcloud.models.layers.bev_backbones import convolution
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError, UsageError
 from vol3d.geometry import check_boxes, nms_circle, nms_rotated
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 
 NUSCENES_TASKS = (
     ("car",),

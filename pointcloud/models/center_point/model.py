@@ -19,7 +19,7 @@ from pointcloud.models.center_point.targets import MapGrid
 from pointcloud.models.layers.bev_backbones import Second, SecondFpn, SecondFpnSettings, neck_stride
 from pointcloud.models.layers.bev_encoder import BevEncoder, BevSettings
 from pointcloud.models.layers.voxel_encoders import PointStackSettings
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 
 
 class CenterPointSettings(BevSettings):

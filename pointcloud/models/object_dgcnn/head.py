@@ -29,7 +29,7 @@ from pointcloud.structures.predicted_set import PredictedSet
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 from vol3d.geometry import nms_rotated
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 
 Area = tuple[float, float, float, float]
 PRIOR = 0.01

@@ -20,7 +20,7 @@ from pointcloud.models.layers.bev_encoder import BevEncoder, BevSettings
 from pointcloud.models.layers.voxel_encoders import VoxelSettings
 from pointcloud.models.object_dgcnn.head import ObjectDgcnnHead, ObjectDgcnnHeadSettings, QueryOutputs
 from pointcloud.structures.predicted_set import PredictedSet
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 
 
 class ObjectDgcnnSettings(BevSettings):

@@ -29,7 +29,7 @@ from pointcloud.structures.features import Feature, width
 from pointcloud.structures.predicted_set import PredictedSet, softmax_log_odds
 from pointcloud.structures.proposals import Proposals, of_each_scan
 from vol3d.engine.settings import Settings
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 
 RELEASED_RADII_M = (0.16, 0.64, 1.44)
 """What 3DETR-m's released weights were trained with: the squares of the radii, compared with distances as they are."""
@@ -276,7 +276,7 @@ class ThreeDetr(nn.Module):
         return ThreeDetrPrediction(outputs, boxes, bounds, query_xyz, [cloud[:, :3] for cloud in clouds])
 
     def loss(self, prediction: ThreeDetrPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:
-        """Named terms whose sum is minimised, of every decoder layer; errors as `pointcloud.models.three_detr.loss.set_loss`."""
+        """Named terms whose sum is minimised, of every decoder layer; errors as of `set_loss`."""
         return set_loss(prediction.for_loss(), prediction.bounds, targets, self.settings.loss)
 
     def proposals(self, prediction: ThreeDetrPrediction) -> list[Proposals]:

@@ -48,7 +48,7 @@ from pointcloud.structures.features import Feature, width
 from pointcloud.structures.proposals import Proposals, of_each_scan
 from pointcloud.structures.targets import check_targets
 from vol3d.engine.settings import Settings
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 
 
 class SeedDetectorSettings(Settings):

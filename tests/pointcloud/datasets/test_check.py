@@ -19,7 +19,7 @@ from pointcloud.datasets.scenes import Scene, SceneSplit, annotated
 from pointcloud.datasets.stats import stats, tables
 from tests.pointcloud.datasets.makers import alignment, edit_boxes, room, write_point_folder, write_scannet
 from vol3d.errors import DataError
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
 
 
 class Made:

@@ -30,7 +30,7 @@ from pointcloud.structures.predicted_set import PredictedSet
 from tests.pointcloud.models.small import CLASSES, TURNING, scene
 from tests.reference import distill as twin
 from vol3d.errors import DataError, UsageError
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 
 PLAIN = DistillSettings()
 

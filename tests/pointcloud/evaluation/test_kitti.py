@@ -17,8 +17,8 @@ from pointcloud.metrics.kitti.boxes import objects_in_image
 from pointcloud.metrics.kitti.rules import CLASSES
 from vol3d.engine import results
 from vol3d.errors import DataError
-from vol3d.scans.detections import Detections
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.results.detections import Detections
 
 SIZE = (1242, 375)
 P2 = np.array([[700.0, 0, 600, 0], [0, 700, 180, 0], [0, 0, 1, 0]])

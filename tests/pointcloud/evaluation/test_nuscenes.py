@@ -15,8 +15,8 @@ from pointcloud.metrics.nuscenes.scores import nuscenes_scores
 from pointcloud.metrics.nuscenes.submission import read_submission
 from vol3d.engine import results
 from vol3d.errors import DataError
-from vol3d.scans.detections import Detections
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.results.detections import Detections
 
 NAMES = ("pedestrian", "car", "tree")
 

@@ -18,8 +18,8 @@ from pointcloud.metrics.counts import best_threshold, count_scene
 from pointcloud.metrics.matches import match_scene
 from vol3d.engine import results
 from vol3d.errors import DataError
-from vol3d.scans.detections import Detections
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.results.detections import Detections
 
 NAMES = ("chair", "table")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pointcloud.inference.extent import unlike_a_room, unlike_a_street, width_m
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
 
 
 def square(side: float) -> PointCloud:

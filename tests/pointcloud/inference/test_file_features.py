@@ -11,7 +11,7 @@ from pointcloud.inference.file_features import for_network, unseen
 from pointcloud.models.layers.voxel_encoders import VoxelSettings
 from pointcloud.structures.features import Feature, point_features
 from vol3d.errors import DataError
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
 
 BOTH: tuple[Feature, ...] = ("intensity", "time")
 

@@ -20,7 +20,7 @@ from pointcloud.models.center_point.targets import MapGrid
 from pointcloud.structures.similarity import Similarity
 from tests.pointcloud.models.small_lidar import CLASSES, MODELS, PILLARS
 from vol3d.errors import UsageError
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 
 MIRRORS = [how for how in VIEWS["xy"] if how != Similarity()]
 RANGE = (-8.0, -8.0, -2.0, 8.0, 8.0, 2.0)

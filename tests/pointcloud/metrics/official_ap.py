@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pointcloud.structures.proposals import Proposals
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 
 VARIANTS = {"all_scenes_default": True, "all_scenes_exact_eval_False": False, "first_2_scenes_default": True}
 """Name in `expected.json` -> whether nearly empty boxes are removed."""

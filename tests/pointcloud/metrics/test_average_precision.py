@@ -15,7 +15,7 @@ from pointcloud.metrics.matches import match_scene
 from tests.pointcloud.metrics.official_ap import VARIANTS, read_official
 from tests.reference.average_precision import slow_average_precision
 from vol3d.errors import DataError, UsageError
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 
 NAMES = ("chair", "table", "sofa")
 Pair = tuple[Detections, Detections]

@@ -16,7 +16,7 @@ from vol3d.cli.main import main
 from vol3d.config import load_task
 from vol3d.engine.loop import train
 from vol3d.errors import CheckpointError, DataError, UsageError
-from vol3d.scans.read_detections import read_detections
+from vol3d.scans.results.read import read_detections
 
 RECIPE = """
 model:

@@ -12,8 +12,8 @@ from pointcloud.training import samples as training_set
 from pointcloud.training.augment import SceneAugmentSettings
 from pointcloud.training.samples import SceneSamples, to_network
 from vol3d.errors import DataError
-from vol3d.scans.detections import Detections
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.results.detections import Detections
 
 
 def cloud(points=50, seed=0):

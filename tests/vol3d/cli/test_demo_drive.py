@@ -13,9 +13,9 @@ from tests.vol3d.untrained import save_untrained
 from vol3d.cli import demo_drive as demo
 from vol3d.cli.main import main
 from vol3d.config import load_task
-from vol3d.scans.points import PointCloud
-from vol3d.scans.read_detections import read_detections
-from vol3d.scans.read_points import read_points
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.points.read import read_points
+from vol3d.scans.results.read import read_detections
 
 
 def check_results(out: Path, said: str) -> None:

@@ -72,7 +72,7 @@ def test_a_dicom_series_becomes_a_mask_and_a_dicom_segmentation(
     untrained: str, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ):
     pytest.importorskip("highdicom", reason="the extra vol3d[dicom] is not installed")
-    from vol3d.scans.dicom_seg import read_dicom_seg
+    from vol3d.scans.dicom.seg import read_dicom_seg
 
     series, out = data_root / "dicom" / "hippocampus_crop_study1", tmp_path / "out"
     (tmp_path / "text.nii.gz").write_text("no volume")

@@ -11,7 +11,7 @@ from tests.vol3d.untrained import save_untrained
 from vol3d.cli import demo_rooms as demo
 from vol3d.cli.main import main
 from vol3d.config import load_task
-from vol3d.scans.read_detections import read_detections
+from vol3d.scans.results.read import read_detections
 
 SMALL = [
     "model.aggregation={points: 64, radius_m: 0.4, neighbours: 8, widths: [16, 32]}",

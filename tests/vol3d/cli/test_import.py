@@ -11,7 +11,7 @@ import torch
 import vol3d
 from vol3d import checkpoint
 from vol3d.cli.main import main
-from vol3d.scans.read_detections import read_detections
+from vol3d.scans.results.read import read_detections
 
 CPU = torch.device("cpu")
 

@@ -11,7 +11,7 @@ import pytest
 from tests.vol3d.cli.toy import WordTask, save_run, toy  # noqa: F401 (a fixture)
 from vol3d.cli.main import main
 from vol3d.scans import parse_objects, write_detections
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ import nibabel
 import numpy as np
 import pytest
 
-from tests.vol3d.scans.dicom_maker import write_series
+from tests.vol3d.scans.dicom.maker import write_series
 from vol3d.errors import DataError, UsageError
-from vol3d.scans import Volume, find_scans, read_volume, scan_stem, voxels, write_nifti
-from vol3d.scans.grid import resample
+from vol3d.scans import Volume, find_scans, read_volume, scan_stem, write_nifti
+from vol3d.scans.volumes import voxels
+from vol3d.scans.volumes.grid import resample
 
 
 def test_everything_a_folder_holds(tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_memory_stays_near_one_float32_array(tmp_path: Path, monkeypatch: pytest
     assert peak(lambda: read_volume(tmp_path / "a.nii.gz")) < 1.3
     volume = read_volume(tmp_path / "a.nii.gz")
     assert peak(lambda: write_nifti(tmp_path / "b.nii.gz", volume) or True) < 0.2
-    monkeypatch.setattr("vol3d.scans.grid.SLAB_VOXELS", 1 << 16)
+    monkeypatch.setattr("vol3d.scans.volumes.grid.SLAB_VOXELS", 1 << 16)
     assert peak(lambda: resample(volume, (1.0, 1.0, 1.25))) < 1.2
     labels = Volume(volume.array.astype(np.uint8), volume.grid)
     assert peak(lambda: resample(labels, (1.0, 1.0, 1.25))) < 0.7

@@ -15,7 +15,7 @@ from matplotlib.image import imread
 
 from tests.vol3d.view.scenes import organs, room
 from vol3d.errors import UsageError
-from vol3d.scans.detections import Detections
+from vol3d.scans.results.detections import Detections
 from vol3d.view.boxes import box_lines, corners, velocity_lines
 from vol3d.view.camera import View, place_camera
 from vol3d.view.colours import HEIGHTS, hex_table, point_colours, ramp

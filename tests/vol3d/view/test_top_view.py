@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from matplotlib.image import imread
 
 from vol3d.geometry import footprint_corners
-from vol3d.scans.detections import Detections
-from vol3d.scans.points import PointCloud
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.results.detections import Detections
 from vol3d.view.labels import Label, place_labels
 from vol3d.view.top_view import ROOM, STREET, TopViewStyle, draw_top_view, footprints
 

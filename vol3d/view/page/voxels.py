@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import find_objects
 
-from vol3d.scans.volume import Grid
+from vol3d.scans.volumes.volume import Grid
 from vol3d.view.page.buffers import Buffers, as_buffer
 from vol3d.view.scene import MaskLayer, VolumeLayer
 from vol3d.view.surfaces import organ_surfaces

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vol3d.scans.detections import Detections
-from vol3d.scans.volume import Grid, Segmentation, Volume
+from vol3d.scans.results.detections import Detections
+from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
 from vol3d.view.scene import BoxLayer, MaskLayer, PointLayer, ViewScene, VolumeLayer
 
 COLOURS = {"chair": "#e69f00", "table": "#4d9de0", "lamp": "#cc6677"}

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.vol3d.view.page.scenes import organ, room
-from vol3d.scans.detections import Detections
-from vol3d.scans.volume import Grid, Segmentation, Volume
+from vol3d.scans.results.detections import Detections
+from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
 from vol3d.view.boxes import box_lines
 from vol3d.view.page import voxels
 from vol3d.view.page.payload import Payload, describe

@@ -1,0 +1,111 @@
+"""NumPy's `.npy` and `.npz`: a table of columns, a structured array, or several arrays by name. Never a pickle."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from vol3d.errors import DataError, UsageError
+from vol3d.scans.points.layouts import check_columns, guess_columns
+from vol3d.scans.points.raw import COORDINATES, COPY, RawPoints, table_fields
+
+POINT_KEYS = (
+    "points",
+    "xyz",
+    "pc",
+    "coord",
+    "coords",
+    "point_cloud",
+    "pointcloud",
+    "pts",
+    "pos",
+    "positions",
+    "vertices",
+)
+_FACE_KEYS = ("faces", "triangles")
+
+
+def read_npy(path: Path, columns: tuple[str, ...] | None = None) -> RawPoints:
+    """Points of an array (N, 3 or more), or of a structured array by the names of its fields.
+
+    Raises:
+        DataError: damaged, cut or with bytes behind; Python objects; another shape or type.
+    """
+    with path.open("rb") as file:
+        array = _load(file, path, path.name)
+        if file.read(1):
+            raise DataError("the file goes on after its array", where=path, do=COPY)
+    return _points(array, path, path.name, columns)
+
+
+def read_npz(path: Path, columns: tuple[str, ...] | None = None) -> RawPoints:
+    """Points of the array with a usual name (or the only one), and the other arrays of its length as columns.
+
+    Raises:
+        DataError: as `read_npy`; no array is known to hold points, or several are.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith(".npy")]
+            arrays = {}
+            for name in names:
+                with archive.open(name) as file:
+                    arrays[name.removesuffix(".npy").lower()] = _load(file, path, name)
+                    file.read()  # to the end, where the archive compares the checksum
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as fault:
+        raise DataError("a damaged .npz file", where=path, got=str(fault), do=COPY) from fault
+    known = [key for key in POINT_KEYS if key in arrays]
+    if not known and len(arrays) == 1:
+        known = list(arrays)
+    if len(known) != 1:
+        what = "several arrays could be the points" if known else "no array is known to hold the points"
+        do = "Name it 'points'; others of its length become columns."
+        got = ", ".join(f"{key} {arrays[key].shape}" for key in arrays) or "no arrays"
+        raise DataError(what, where=path, got=got, wanted=f"one of {', '.join(POINT_KEYS)}", do=do)
+    points = _points(arrays[known[0]], path, known[0], columns)
+    count = len(points.fields["x"])
+    others = {key: array for key, array in arrays.items() if key != known[0] and array.shape[:1] == (count,)}
+    faces = next((arrays[key].astype(np.int64) for key in _FACE_KEYS if _is_faces(arrays.get(key))), None)
+    fields = {key: array for key, array in others.items() if array.ndim <= 2 and array.dtype.kind in "biuf"}
+    fields = {key: array for key, array in fields.items() if key not in _FACE_KEYS}
+    return RawPoints({**fields, **points.fields}, faces, points.notes)
+
+
+def _is_faces(array: np.ndarray | None) -> bool:
+    return array is not None and array.ndim == 2 and array.shape[1] == 3 and array.dtype.kind in "iu" and len(array) > 0
+
+
+def _load(file: IO[bytes], path: Path, name: str) -> np.ndarray:
+    try:
+        return np.lib.format.read_array(file, allow_pickle=False)
+    except (zipfile.BadZipFile, zlib.error):
+        raise
+    except Exception as fault:  # ValueError, EOFError, SyntaxError, TokenError and others for a damaged header
+        raise DataError("no array can be read", where=f"{path}: {name}", got=str(fault)[:200], do=COPY) from fault
+
+
+def _points(array: np.ndarray, path: Path, name: str, columns: tuple[str, ...] | None) -> RawPoints:
+    if array.dtype.names is not None:
+        if columns is not None:
+            raise UsageError("the fields have names of their own", where=path, got=", ".join(array.dtype.names))
+        flat = array.reshape(-1)
+        return RawPoints({field.lower(): np.ascontiguousarray(flat[field]) for field in array.dtype.names})
+    if array.dtype.kind not in "iuf":
+        raise DataError("an array of no numbers", where=f"{path}: {name}", got=array.dtype, wanted="floats or integers")
+    if array.ndim != 2 or array.shape[1] < 3 or (array.shape[0] == 3 and array.shape[1] > 12):
+        do = "Transpose it before you save it." if array.ndim == 2 and array.shape[0] == 3 else None
+        raise DataError(
+            "an array of another shape", where=f"{path}: {name}", got=array.shape, wanted="(N, 3 or more)", do=do
+        )
+    if columns is not None:
+        return RawPoints(table_fields(array, check_columns(columns, array.shape[1], path)))
+    if array.shape[1] == 3:
+        return RawPoints(table_fields(array, COORDINATES))
+    if not len(array):
+        raise DataError("no points in the file", where=f"{path}: {name}", got=array.shape)
+    names, note = guess_columns(array, path)
+    return RawPoints(table_fields(array, names), notes=(note,))

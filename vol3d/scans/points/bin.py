@@ -1,0 +1,95 @@
+"""Plain float32 numbers without a header (`.bin`), whose columns are asked for or found in the numbers themselves.
+
+In a stream of points with c columns, numbers c apart are of one kind. The mean difference of ranks between numbers k
+apart is therefore least at k = c (and its multiples), where it compares x with x and intensity with intensity.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from vol3d.errors import DataError
+from vol3d.scans.points.layouts import LAYOUTS, check_columns, fits, guess_columns, misfits, telling_rows, unclear
+from vol3d.scans.points.raw import COPY, RawPoints, table_fields
+
+_COUNTS = sorted({len(layout) for layout in LAYOUTS})
+_LOOKED_AT = 120_000  # numbers in the middle of the file
+_FEWEST = 300  # numbers that tell a period
+_CLEAR = 0.85  # the least mean difference is below this share of any other that is no multiple
+_MOST = 12  # columns that a period is looked for
+
+
+def read_bin(path: Path, columns: tuple[str, ...] | None = None) -> RawPoints:
+    """Points of a `.bin` file; `columns` name them in order, `_` leaves one out.
+
+    Raises:
+        DataError: its size fits no column count, no layout fits its numbers or several do.
+        UsageError: `columns` that cannot be.
+    """
+    size = path.stat().st_size
+    if size % 4:
+        raise DataError("the size is no multiple of four bytes", where=path, got=size, wanted="float32", do=COPY)
+    if columns is not None:
+        names, notes = check_columns(columns, len(columns), path), ()
+        if size % (4 * len(names)):
+            wanted = f"a multiple of {len(names)}"
+            raise DataError(
+                "the file's size fits no such columns", where=path, got=f"{size // 4} numbers", wanted=wanted
+            )
+        table = np.fromfile(path, "<f4").reshape(-1, len(names))
+        return RawPoints(table_fields(table, names), notes=notes)
+    values = np.fromfile(path, "<f4")
+    names, note = _deduce(values, path)
+    return RawPoints(table_fields(values.reshape(-1, len(names)), names), notes=(note,))
+
+
+def _deduce(values: np.ndarray, path: Path) -> tuple[tuple[str, ...], str]:
+    possible = [count for count in _COUNTS if len(values) % count == 0]
+    if not possible:
+        counts = ", ".join(map(str, _COUNTS))
+        do = f"It is cut, or has other columns: name them, `--columns x,y,z,_` for example. {COPY}"
+        raise DataError("the file's size fits no column count", where=path, got=f"{len(values)} numbers",
+                        wanted=f"a multiple of one of {counts}", do=do)  # fmt: skip
+    if not np.isfinite(values).any():
+        raise DataError("no finite number in the file", where=path, got=f"{len(values)} numbers", do=COPY)
+    tables = {count: telling_rows(values.reshape(-1, count)) for count in possible}
+    layouts = [one for one in LAYOUTS if len(one) in tables and fits(tables[len(one)], one)]
+    fitting = sorted({len(one) for one in layouts})
+    hint = "ring" if path.name.lower().endswith(".pcd.bin") else None
+    period = 5 if hint and 5 in fitting else _period(values)  # nuScenes' own name for its five columns
+    if period is not None:
+        fitting = [count for count in fitting if count == period]
+    if len(fitting) != 1:
+        raise _untold(values, period, [",".join(one) for one in layouts], path)
+    return guess_columns(values.reshape(-1, fitting[0]), path, hint)
+
+
+def _untold(values: np.ndarray, period: int | None, layouts: list[str], path: Path) -> DataError:
+    """The error that says how the numbers repeat, and what does not fit or what could be."""
+    got = f"{len(values)} float32 numbers"
+    if period is None:
+        return unclear(layouts, got, path)
+    got += f" that repeat every {period}"
+    if period in _COUNTS and len(values) % period == 0:
+        return unclear([], got + misfits(values.reshape(-1, period)), path)
+    # A scanner's turns, thinned, repeat after several points.
+    could = [names for names in layouts if period % len(names.split(",")) == 0]
+    if not could:
+        return unclear([], got, path)
+    example = "x,y,z,intensity" if "x,y,z,intensity" in could else could[0]
+    return unclear([], f"{got}; thinned, it could be {' or '.join(could)}", path, example)
+
+
+def _period(values: np.ndarray) -> int | None:
+    """The number of columns at which the stream repeats its kinds of numbers; None if none stands out."""
+    middle = max(0, len(values) - _LOOKED_AT) // 2
+    part = values[middle : middle + _LOOKED_AT]
+    if len(part) < _FEWEST:
+        return None
+    ranks = np.searchsorted(np.sort(part), part).astype(np.float64)
+    differences = {count: float(np.abs(ranks[count:] - ranks[:-count]).mean()) for count in range(3, _MOST + 1)}
+    least = min(differences.values())
+    close = [count for count, difference in differences.items() if difference * _CLEAR <= least]
+    return close[0] if all(count % close[0] == 0 for count in close) else None

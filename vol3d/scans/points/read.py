@@ -1,0 +1,204 @@
+"""One door to every file of points: which reader it needs, and from the file's numbers to metres with z up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vol3d.errors import DataError, UsageError
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.points.fields import coordinates, named_columns
+from vol3d.scans.points.find import POINT_SUFFIXES
+from vol3d.scans.points.length_unit import find_unit, unit_metres
+from vol3d.scans.points.raw import COPY, RawPoints
+from vol3d.scans.points.up_axis import check_up, find_up, turn_matrix, turn_up
+
+# What files of a kind begin with, and the suffixes that such files have.
+_MARKS = (
+    (b"ply", (".ply",)),
+    (b"# .PCD", (".pcd",)),
+    (b"\x93NUMPY", (".npy",)),
+    (b"PK\x03\x04", (".npz",)),
+    (b"LASF", (".las", ".laz")),
+)
+_SAMPLE = 50_000  # points that tell the unit and the axis up
+_NEAR = 1000.0  # metres from the origin that need no other origin: float32 holds them to 0.06 mm
+_LARGEST = 200_000.0  # metres that a scan extends at most
+
+
+def read_points(
+    path: str | Path, *, columns: tuple[str, ...] | None = None, up: str = "auto", units: str = "auto"
+) -> PointCloud:
+    """Read a point cloud or mesh.
+
+    Args:
+        path: `.ply .pcd .npy .npz .bin .xyz .txt .csv .pts .asc .las .laz`.
+        columns: names of the columns in a file that has none, `_` for those to leave out.
+        up: the axis of the file that points up (`x`, `-x`, ... `-z`), or `auto`.
+        units: of the file's coordinates (`m`, `cm`, `mm`, ...), or `auto`.
+
+    Returns:
+        Metres, z up, all points that are finite; `notes` say all that was assumed, found or changed.
+
+    Raises:
+        DataError: missing, damaged, cut, of another kind than its name says, or without a finite point; columns that
+            cannot be told; larger than any scan.
+        UsageError: no such axis or unit; `columns` for a file that names its own.
+        Vol3dError: the package for LAS files is not installed.
+    """
+    path = Path(path)
+    asked = _Asked(None if up == "auto" else check_up(up), None if units == "auto" else unit_metres(units))
+    try:
+        raw = _read(path, columns)
+    except OSError as fault:
+        raise DataError("cannot read the file", where=path, got=fault.strerror or str(fault)) from fault
+    except MemoryError as fault:
+        raise DataError("the points do not fit into this machine's memory", where=path) from fault
+    return _cloud(raw, path, asked)
+
+
+def _read(path: Path, columns: tuple[str, ...] | None) -> RawPoints:
+    suffix = _suffix(path)
+    if columns is not None and suffix in (".ply", ".pcd", ".las", ".laz"):
+        raise UsageError(f"a {suffix} file names its own columns", where=path, got=f"--columns {','.join(columns)}")
+    if suffix == ".ply":
+        from vol3d.scans.points.ply import read_ply
+
+        return read_ply(path)
+    if suffix == ".pcd":
+        from vol3d.scans.points.pcd import read_pcd
+
+        return read_pcd(path)
+    if suffix in (".npy", ".npz"):
+        from vol3d.scans.points.arrays import read_npy, read_npz
+
+        return (read_npy if suffix == ".npy" else read_npz)(path, columns)
+    if suffix in (".las", ".laz"):
+        from vol3d.scans.points.las import read_las
+
+        return read_las(path)
+    if suffix == ".bin":
+        from vol3d.scans.points.bin import read_bin
+
+        return read_bin(path, columns)
+    from vol3d.scans.points.text import read_text
+
+    return read_text(path, columns)
+
+
+def _suffix(path: Path) -> str:
+    """What decides the reader. Raises DataError for what is no file of points, and where name and content disagree."""
+    if not path.is_file() or path.stat().st_size == 0:
+        what = "a folder, not a file" if path.is_dir() else "the file is empty" if path.exists() else "no such file"
+        raise DataError(what, where=path)
+    with path.open("rb") as file:
+        head = file.read(8)
+    suffix = path.suffix.lower()
+    marked = next((suffixes for mark, suffixes in _MARKS if head.startswith(mark)), None)
+    if marked is not None and suffix not in marked and suffix:
+        do = f"Rename it to {path.stem}{marked[0]} if that is right."
+        raise DataError(f"the content is that of a {marked[0]} file", where=path, got=suffix, wanted=marked[0], do=do)
+    if marked is not None:
+        return suffix or marked[0]
+    if suffix not in POINT_SUFFIXES:
+        raise DataError("not a file of points", where=path, got=suffix or head, wanted=" ".join(POINT_SUFFIXES))
+    needed = next((mark for mark, suffixes in _MARKS if suffix in suffixes), None)
+    if needed is not None and suffix != ".pcd":  # the first line of a PCD file is a comment and may be missing
+        what = f"damaged, or not a {suffix} file"
+        raise DataError(what, where=path, got=head, wanted=f"{needed!r} at its start", do=COPY)
+    return suffix
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The caller's axis and unit; None where the points are to tell."""
+
+    up: str | None
+    metres: float | None
+
+
+def _cloud(raw: RawPoints, path: Path, asked: _Asked) -> PointCloud:
+    """Drop what is not finite, then unit, turn and origin."""
+    xyz = coordinates(raw.fields, path)
+    if not len(xyz):
+        raise DataError("no points in the file", where=path)
+    columns, changed = named_columns(raw.fields, path)
+    faces = _checked_faces(raw.faces, len(xyz), path)
+    xyz, columns, faces, dropped = _finite(xyz, columns, faces, path)
+    sample = xyz[:: max(1, len(xyz) // _SAMPLE)].astype(np.float64)
+    metres, unit_note = _unit(sample, raw, asked)
+    up, up_note = _up(sample, metres, raw, asked)
+    low, high = (bound.astype(np.float64) * metres for bound in (xyz.min(axis=0), xyz.max(axis=0)))
+    if not (high - low).max() <= _LARGEST:
+        do = "Remove stray points, or name the unit with --units."
+        got, wanted = f"{(high - low).max():.3g} m", f"at most {_LARGEST:g} m"
+        raise DataError("the points extend farther than any scan", where=path, got=got, wanted=wanted, do=do)
+    if "normal" in columns:
+        columns["normal"] = turn_up(columns["normal"], up)
+    matrix = np.eye(4)
+    matrix[:3, :3] = turn_matrix(up).T / metres
+    xyz, origin, moved = _near(turn_up(xyz, up), metres)
+    notes = (*raw.notes, *changed, *dropped, *unit_note, *up_note, *moved)
+    return PointCloud(xyz, columns, faces, origin, path, notes, matrix)
+
+
+def _finite(
+    xyz: np.ndarray, columns: dict[str, np.ndarray], faces: np.ndarray | None, path: Path
+) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray | None, tuple[str, ...]]:
+    keep = np.isfinite(xyz).all(axis=1)
+    if keep.all():
+        return xyz, columns, faces, ()
+    if not keep.any():
+        raise DataError("no point has finite coordinates", where=path, got=f"{len(xyz)} points", do=COPY)
+    note = f"{len(keep) - int(keep.sum())} of {len(keep)} points had coordinates that are not finite and were left out"
+    if faces is not None:
+        faces = (np.cumsum(keep) - 1)[faces[keep[faces].all(axis=1)]]
+    return xyz[keep], {name: values[keep] for name, values in columns.items()}, faces, (note,)
+
+
+def _unit(sample: np.ndarray, raw: RawPoints, asked: _Asked) -> tuple[float, tuple[str, ...]]:
+    if asked.metres is not None:
+        return asked.metres, ()
+    if raw.unit_metres is not None:
+        return raw.unit_metres, (f"the file states its unit, {raw.unit_metres:g} m; --units says otherwise",)
+    unit = find_unit(sample)
+    size = " x ".join(f"{side:.3g}" for side in np.ptp(np.percentile(sample, (1, 99), axis=0), axis=0))
+    name = {1.0: "metres", 0.01: "centimetres", 0.001: "millimetres"}[unit.metres]
+    if unit.found:
+        return unit.metres, (
+            f"the coordinates were taken as {name}, which fits a size of {size}; --units says otherwise",
+        )
+    return unit.metres, (f"{name} were assumed, a size of {size} does not tell the unit; --units mm says otherwise",)
+
+
+def _up(sample: np.ndarray, metres: float, raw: RawPoints, asked: _Asked) -> tuple[str, tuple[str, ...]]:
+    if asked.up is not None:
+        return asked.up, ()
+    if raw.up is not None:
+        return raw.up, (f"{raw.up} is up, as in all files of this format; --up says otherwise",)
+    up = find_up(sample, metres)
+    if up.found:
+        return up.axis, (f"{up.axis} is up: the floor was found across it; --up says otherwise",)
+    return up.axis, (f"{up.axis} was assumed to be up, the points do not tell; --up y says otherwise",)
+
+
+def _near(xyz: np.ndarray, metres: float) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Metres as float32, near an origin of whole metres where the scan is far from the file's."""
+    middle = (xyz.min(axis=0).astype(np.float64) + xyz.max(axis=0)) / 2 * metres
+    origin = np.where(np.abs(middle) > _NEAR, np.round(middle), 0.0) + 0.0
+    if not origin.any():
+        return (xyz if metres == 1 else xyz * xyz.dtype.type(metres)).astype(np.float32, copy=False), origin, ()
+    near = (xyz.astype(np.float64) * metres - origin).astype(np.float32)
+    place = ", ".join(f"{value:.0f}" for value in origin)
+    return near, origin, (f"the origin was moved to ({place}) m; results are written in the file's coordinates",)
+
+
+def _checked_faces(faces: np.ndarray | None, points: int, path: Path) -> np.ndarray | None:
+    if faces is None or not len(faces):
+        return None
+    if faces.min() < 0 or faces.max() >= points:
+        got, wanted = f"{faces.min()} to {faces.max()}", f"0 to {points - 1}"
+        raise DataError("a face names a point that is not there", where=path, got=got, wanted=wanted, do=COPY)
+    return faces

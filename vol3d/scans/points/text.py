@@ -1,0 +1,110 @@
+"""Text with one point a line (`.xyz`, `.txt`, `.csv`, `.asc`, Leica's `.pts`): any separators, names or none."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vol3d.errors import DataError
+from vol3d.scans.points.layouts import check_columns, guess_columns
+from vol3d.scans.points.raw import COORDINATES, COPY, RawPoints, table_fields, unique_names
+from vol3d.scans.points.text_table import Rows, parse_rows
+
+_SEPARATORS = re.compile(r'[\s,;"]+')
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf)\w*", re.IGNORECASE)
+_HEAD = 1 << 16  # bytes in which the first point must begin
+_PTS = {
+    3: COORDINATES,
+    4: (*COORDINATES, "intensity"),
+    6: (*COORDINATES, "red", "green", "blue"),
+    7: (*COORDINATES, "intensity", "red", "green", "blue"),
+}
+
+
+def read_text(path: Path, columns: tuple[str, ...] | None = None) -> RawPoints:
+    """Points of a text file.
+
+    Names come from `columns`, from the line before the first point (a comment or not) or from the values.
+
+    Raises:
+        DataError: a word that is no number, lines of different length (each with its line number), no x, y and z.
+        UsageError: `columns` that cannot be.
+    """
+    text = np.fromfile(path, np.uint8)
+    head = _read_head(text, path)
+    notes = []
+    if head.decimal_comma:
+        text = np.frombuffer(text.tobytes().replace(b",", b"."), np.uint8)
+        notes.append("commas were read as decimal points, semicolons separate the columns")
+    rows = parse_rows(text[head.size :], path, head.lines + 1)
+    rows = _without_counts(rows, path) if path.suffix.lower() == ".pts" else rows
+    if not len(rows):
+        raise DataError("no points in the file", where=path, do=COPY)
+    table = rows.table(path)
+    count = table.shape[1]
+    if columns is not None:
+        names = check_columns(columns, count, path)
+    elif head.names and len(head.names) == count and set(COORDINATES) <= set(head.names):
+        unique_names(list(head.names), path)
+        names = head.names
+    elif head.names and not head.is_comment:
+        do = "Name the columns, `--columns x,y,z,_` for example."
+        got = " ".join(head.names)
+        raise DataError(
+            "the header does not name the columns", where=path, got=got, wanted=f"{count} names with x, y and z", do=do
+        )
+    elif count == 3 or (path.suffix.lower() == ".pts" and count in _PTS):
+        names = _PTS[count]
+    else:
+        names, note = guess_columns(table, path)
+        notes.append(note)
+    return RawPoints(table_fields(table, names), notes=tuple(notes))
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What stands before the first point: names if any, and how far it goes."""
+
+    names: tuple[str, ...]
+    is_comment: bool
+    size: int
+    lines: int
+    decimal_comma: bool
+
+
+def _read_head(text: np.ndarray, path: Path) -> _Head:
+    begin = text[:_HEAD].tobytes()
+    if b"\0" in begin:
+        raise DataError("not a text file", where=path, do="Is it of another format than its name says?")
+    names: tuple[str, ...] = ()
+    comment, size = False, 0
+    for number, line in enumerate(begin.splitlines(keepends=True)):
+        words = [word for word in _SEPARATORS.split(line.decode("utf-8-sig", "replace").strip()) if word]
+        is_comment = bool(words) and words[0].startswith(("#", "//"))
+        if words and not is_comment and _NUMBER.fullmatch(words[0]):
+            return _Head(names, comment, size, number, b";" in line and b"," in line)
+        if words and not is_comment and names and not comment:
+            raise DataError(
+                "a line that is no point", where=f"{path}:{number + 1}", got=repr(" ".join(words)[:60]), do=COPY
+            )
+        if words:
+            bare = " ".join(words).lstrip("#/ ").split()
+            names, comment = tuple(word.lower() for word in bare), is_comment
+        size += len(line)
+    raise DataError("no points in the file", where=path, do="Is it a table of numbers, a point a line?")
+
+
+def _without_counts(rows: Rows, path: Path) -> Rows:
+    """A `.pts` file says the number of points in a line of its own, once for each scan in it."""
+    alone = rows.widths() == 1
+    if not alone.any():
+        return rows
+    announced, points = int(rows.values[rows.starts[:-1][alone]].sum()), int((~alone).sum())
+    if announced != points or not alone[0]:
+        what = "the file is cut" if points < announced else "more points than the file announces"
+        raise DataError(what, where=path, got=f"{points} points", wanted=announced, do=COPY)
+    keep = np.repeat(~alone, rows.widths())
+    return Rows(rows.values[keep], np.concatenate(([0], np.cumsum(rows.widths()[~alone]))), rows.lines[~alone])

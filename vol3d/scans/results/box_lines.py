@@ -1,0 +1,77 @@
+"""Boxes as coloured lines in a PLY file, to lay over the scan in MeshLab and other viewers that draw edges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from vol3d.files import write_bytes
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.points.find import BOX_LINES_MARK
+from vol3d.scans.results.detections import Detections
+from vol3d.scans.write import refuse_overwrite
+
+# Corners 0 to 3 at the bottom from front left counter-clockwise, 4 to 7 above them; 8 and 9 are the heading's tick.
+_EDGES = [(0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7), (8, 9)]
+_TICK = 0.25  # of the length, from the middle of the front's bottom edge forwards
+_VERTEX = np.dtype([("xyz", "<f8", 3), ("rgb", "u1", 3)])
+_EDGE = np.dtype([("ends", "<i4", 2), ("rgb", "u1", 3)])
+
+
+def write_box_lines(path: str | Path, detections: Detections, cloud: PointCloud | None = None) -> None:
+    """Write twelve edges a box and a tick that points where it heads, coloured by class (binary PLY, float64).
+
+    What moves has one more line, from the middle of its box to where it is a second later.
+
+    The corners are in the coordinates of the file that the cloud was read from, so that the lines lie on its points.
+
+    Raises:
+        UsageError: `path` is the scan itself.
+        Vol3dError: the folder is missing or read-only, or the disk is full.
+    """
+    cloud = cloud or PointCloud(np.zeros((0, 3), np.float32))
+    refuse_overwrite(Path(path), cloud.source)
+    colours, (moving, ways) = _colours(detections), _ways(detections)
+    boxes, moved = np.arange(len(detections)), 10 * len(detections) + 2 * np.arange(len(moving))
+    vertices = np.zeros(10 * len(boxes) + 2 * len(moving), _VERTEX)
+    vertices["xyz"] = cloud.in_file(np.concatenate((_corners(detections.boxes).reshape(-1, 3), ways.reshape(-1, 3))))
+    vertices["rgb"] = colours[np.concatenate((np.repeat(boxes, 10), np.repeat(moving, 2)))]
+    edges = np.zeros(len(_EDGES) * len(boxes) + len(moving), _EDGE)
+    of_boxes = (np.array(_EDGES) + 10 * boxes[:, None, None]).reshape(-1, 2)
+    edges["ends"] = np.concatenate((of_boxes, np.stack((moved, moved + 1), axis=1)))
+    edges["rgb"] = colours[np.concatenate((np.repeat(boxes, len(_EDGES)), moving))]
+    header = ["ply", "format binary_little_endian 1.0", BOX_LINES_MARK.decode()]
+    header += [f"element vertex {vertices.size}", *(f"property double {axis}" for axis in "xyz"), *_RGB]
+    header += [f"element edge {edges.size}", "property int vertex1", "property int vertex2", *_RGB, "end_header\n"]
+    write_bytes(path, "\n".join(header).encode() + vertices.tobytes() + edges.tobytes())
+
+
+_RGB = [f"property uchar {name}" for name in ("red", "green", "blue")]
+
+
+def _corners(boxes: np.ndarray) -> np.ndarray:
+    """(N, 10, 3) float64: eight corners, then the ends of the tick."""
+    import torch
+
+    from vol3d.geometry.boxes import box_corners
+
+    corners = box_corners(torch.from_numpy(boxes[:, :7].astype(np.float64))).numpy()
+    front = (corners[:, 0] + corners[:, 3]) / 2
+    rear = (corners[:, 1] + corners[:, 2]) / 2
+    tip = front + _TICK * (front - rear)
+    return np.concatenate((corners, front[:, None], tip[:, None]), axis=1)
+
+
+def _ways(detections: Detections) -> tuple[np.ndarray, np.ndarray]:
+    from vol3d.view.boxes import velocity_lines
+
+    return velocity_lines(detections.boxes)
+
+
+def _colours(detections: Detections) -> np.ndarray:
+    from vol3d.view.palette import class_colours
+
+    colours = class_colours(("boxes",), len(detections.class_names))
+    table = [tuple(bytes.fromhex(colour[1:])) for colour in colours.values()]
+    return np.array(table, np.uint8).reshape(-1, 3)[detections.labels]

@@ -1,0 +1,80 @@
+"""Boxes to JSON that says by itself what its numbers mean, with the way back to the coordinates of the scan's file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vol3d.files import write_json
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.results.detections import Detections
+from vol3d.scans.results.read import FORMAT
+from vol3d.scans.write import refuse_overwrite
+
+BOX = (
+    "center: gravity centre x y z; size: length along the heading, width, height; yaw: radians, counter-clockwise "
+    "from +x, z up; velocity: x y in m/s; file coordinates = file_from_scan times (x, y, z, 1)"
+)
+
+
+def write_detections(path: str | Path, detections: Detections, cloud: PointCloud | None = None) -> None:
+    """Write the boxes of one scan, whole or not at all; `read_detections` reads them back.
+
+    The boxes are in metres with z up, with the cloud's `origin` added back. `file_from_scan` (4x4) takes them to the
+    coordinates of the file that the cloud was read from: its axes and its unit.
+
+        {"format": 1, "frame": "scan", "units": "m", "box": ..., "source": "room.ply",
+         "source_path": "../scans/room.ply", "file_from_scan": 4x4, "notes": [...], "class_names": ["chair"],
+         "objects": [{"class": "chair", "score": 0.9, "center": [x, y, z], "size": [l, w, h], "yaw": 0.0}]}
+
+    Raises:
+        UsageError: `path` is the scan itself.
+        Vol3dError: the folder is missing or read-only, or the disk is full.
+    """
+    cloud = cloud or PointCloud(np.zeros((0, 3), np.float32))
+    refuse_overwrite(Path(path), cloud.source)
+    about = {
+        "format": FORMAT,
+        "frame": detections.frame,
+        "units": "m",
+        "box": BOX,
+        "source": None if cloud.source is None else cloud.source.name,
+        "source_path": None if cloud.source is None else _way_to(cloud.source, Path(path).parent),
+        "file_from_scan": cloud.file_from_scan.tolist(),
+        "notes": list(cloud.notes),
+        "class_names": list(detections.class_names),
+    }
+    write_json(path, about | {"objects": describe_objects(detections, cloud.origin)})
+
+
+def _way_to(source: Path, folder: Path) -> str | None:
+    """`../scans/room.ply`, which stays true when both are moved; None where it would tell how a machine is laid out.
+
+    That is a way over the root or over the folder of all homes, which names a person.
+    """
+    source, folder = source.parent.resolve() / source.name, folder.resolve()
+    try:
+        shared = Path(os.path.commonpath((source, folder)))
+    except ValueError:  # another drive
+        return None
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 (Path.home() raises where there is none)
+    if shared == Path(shared.anchor) or shared in home.parents:
+        return None
+    return Path(os.path.relpath(source, folder)).as_posix()
+
+
+def describe_objects(detections: Detections, origin: np.ndarray | None = None) -> list[dict[str, Any]]:
+    """The list under `objects`, in the order of the boxes; a velocity that is not known is left out."""
+    boxes = detections.boxes.astype(np.float64)
+    centers = boxes[:, :3] if origin is None else boxes[:, :3] + origin
+    objects = []
+    for name, score, center, box in zip(detections.names(), detections.scores, centers, boxes, strict=True):
+        described: dict[str, Any] = {"class": name, "score": float(score), "center": center.tolist()}
+        described |= {"size": box[3:6].tolist(), "yaw": float(box[6])}
+        if len(box) == 9 and np.isfinite(box[7:]).all():
+            described["velocity"] = box[7:].tolist()
+        objects.append(described)
+    return objects
