@@ -15,7 +15,7 @@ from medical.metrics import ClassScore, bootstrap_interval, mean_of_means, score
 from vol3d.engine.task import Evaluation
 from vol3d.errors import DataError
 from vol3d.scans.volumes.volume import Segmentation, Volume
-from vol3d.view.slices import slice_picture
+from vol3d.view.draw.slices import slice_picture
 
 CONVENTIONS = (
     "a class absent from truth and prediction is not counted; one missed or found where there is none counts with"

@@ -23,7 +23,7 @@ from vol3d.engine.task import Evaluation
 from vol3d.errors import DataError
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
-from vol3d.view.top_view import TopViewStyle
+from vol3d.view.draw.top_view import TopViewStyle
 
 DRAWS = 500
 RINGS_M = ((0, 20), (20, 40), (40, 80))

@@ -19,7 +19,7 @@ from vol3d.errors import DataError, UsageError
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
-from vol3d.view.top_view import STREET
+from vol3d.view.draw.top_view import STREET
 
 Detect = Callable[[PointCloud], Detections]
 Reader = TypeVar("Reader", bound=SceneReader)

@@ -26,7 +26,7 @@ from vol3d.engine.task import Evaluation
 from vol3d.errors import DataError
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
-from vol3d.view.top_view import STREET
+from vol3d.view.draw.top_view import STREET
 
 RINGS_M = ((0, 10), (10, 20), (20, 30), (30, 40), (40, 50))
 ERROR_NAMES = ("ate_m", "ase", "aoe_rad", "ave_m_s", "aae")

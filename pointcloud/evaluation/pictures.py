@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pointcloud.metrics.counts import Counts
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
-from vol3d.view.top_view import TopViewStyle, draw_top_view
+from vol3d.view.draw.top_view import TopViewStyle, draw_top_view
 
 CANDIDATES, _POINTS = 256, 50_000
 

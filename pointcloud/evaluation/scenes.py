@@ -13,7 +13,7 @@ from pointcloud.metrics.counts import best_threshold, count_scene
 from pointcloud.metrics.matches import SceneMatches, match_scene
 from vol3d.engine.task import Evaluation
 from vol3d.errors import DataError
-from vol3d.view.top_view import ROOM, TopViewStyle
+from vol3d.view.draw.top_view import ROOM, TopViewStyle
 
 IOU_THRESHOLDS = (0.25, 0.5)
 DRAWS = 500

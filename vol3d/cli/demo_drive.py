@@ -75,7 +75,7 @@ def draw_from_above(path: Path, frame: Scene, result: Path) -> Path:
     """A picture of what is annotated and what was found around the car."""
     from vol3d.files import write_bytes
     from vol3d.scans.results.read import read_detections
-    from vol3d.view.top_view import STREET, draw_top_view
+    from vol3d.view.draw.top_view import STREET, draw_top_view
 
     write_bytes(path, draw_top_view(frame.cloud, frame.truth, read_detections(result), "a generated drive", STREET))
     return path

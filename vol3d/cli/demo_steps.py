@@ -47,8 +47,8 @@ def score_scenes(task: Task, loaded: Loaded, out: Path) -> Evaluation:
 def draw_boxes(path: Path, scan: Path, boxes: Path) -> None:
     """A picture of a scan and its boxes, and how to turn it."""
     from vol3d.files import write_bytes
-    from vol3d.view.load import load_view
-    from vol3d.view.picture import draw_scene
+    from vol3d.view.draw.picture import draw_scene
+    from vol3d.view.load.read import load_view
 
     write_bytes(path, draw_scene(load_view([scan, boxes])))
     print(f"picture   {path}  (to turn it: vol3d view {scan} {boxes})")

@@ -117,7 +117,7 @@ def _sparse() -> dict[str, Any]:
 
 def _viewer() -> dict[str, Any]:
     """What `vol3d view` can show here, and how to get what Open3D lacks."""
-    from vol3d.view.libraries import install_lines, missing_libraries, why_no_window
+    from vol3d.view.window.libraries import install_lines, missing_libraries, why_no_window
 
     missing, fault = missing_libraries(), why_no_window()
     return {

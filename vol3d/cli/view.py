@@ -66,7 +66,7 @@ def view(
         raise UsageError("only the page has a port", where="--port", got=port)
     pixels = parse_size(size)
     opening = _opening(color, score, classes, camera)
-    from vol3d.view.load import PointOptions, load_view
+    from vol3d.view.load.read import PointOptions, load_view
 
     named = tuple(name.strip() for name in columns.split(",")) if columns else None
     scene = load_view(files, opening, PointOptions(named, up, units))
@@ -75,7 +75,7 @@ def view(
     if png is not None:
         write_picture(scene, png, pixels)
     elif window:
-        from vol3d.view.window import show_window
+        from vol3d.view.window.window import show_window
 
         show_window(scene, pixels)
     elif page or not _shown_in_window(scene, pixels):
@@ -92,7 +92,7 @@ def write_picture(scene: ViewScene, path: Path, size: tuple[int, int]) -> None:
         Vol3dError: the folder is missing or read-only, or the disk is full.
     """
     from vol3d.files import write_bytes
-    from vol3d.view.picture import draw_scene
+    from vol3d.view.draw.picture import draw_scene
 
     if path.suffix.lower() != ".png":
         raise UsageError("the picture is a PNG", where="--png", got=path, wanted="a name that ends in .png")
@@ -149,8 +149,8 @@ def _opening(color: str | None, score: float, classes: str | None, camera: str |
 
 def _shown_in_window(scene: ViewScene, size: tuple[int, int]) -> bool:
     """Tries the window where there is a display, and says why there is none if it fails."""
-    from vol3d.view.libraries import has_display
-    from vol3d.view.window import show_window
+    from vol3d.view.window.libraries import has_display
+    from vol3d.view.window.window import show_window
 
     if not has_display():
         return False

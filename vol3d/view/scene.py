@@ -41,7 +41,7 @@ class PointLayer:
     flat: str = "#a9b2bb"
 
     def sources(self) -> tuple[Source, ...]:
-        """What the points can be coloured by (`vol3d.view.colours.point_colours`), the default first."""
+        """What the points can be coloured by (`vol3d.view.draw.colours.point_colours`), the default first."""
         known = {"rgb": self.rgb, "class": self.classes, "intensity": self.intensity}
         return tuple(source for source in SOURCES if source not in known or known[source] is not None)
 

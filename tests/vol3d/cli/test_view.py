@@ -17,8 +17,9 @@ from tests.vol3d.view.scenes import write_organs, write_room
 from vol3d.cli.main import main
 from vol3d.cli.view import parse_camera, parse_size
 from vol3d.errors import UsageError, Vol3dError
-from vol3d.view import libraries, page, window
+from vol3d.view import page
 from vol3d.view.scene import Camera, ViewScene
+from vol3d.view.window import libraries, window
 
 
 @pytest.fixture

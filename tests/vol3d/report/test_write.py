@@ -14,7 +14,7 @@ import pytest
 
 from vol3d.errors import Vol3dError
 from vol3d.report import write_report
-from vol3d.view.slices import slice_picture
+from vol3d.view.draw.slices import slice_picture
 
 VOID = {"meta", "img", "input", "br"}
 EVIL = "<script>alert(1)</script>\"'&"

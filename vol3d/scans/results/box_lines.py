@@ -64,13 +64,13 @@ def _corners(boxes: np.ndarray) -> np.ndarray:
 
 
 def _ways(detections: Detections) -> tuple[np.ndarray, np.ndarray]:
-    from vol3d.view.boxes import velocity_lines
+    from vol3d.view.draw.boxes import velocity_lines
 
     return velocity_lines(detections.boxes)
 
 
 def _colours(detections: Detections) -> np.ndarray:
-    from vol3d.view.palette import class_colours
+    from vol3d.scans.results.palette import class_colours
 
     colours = class_colours(("boxes",), len(detections.class_names))
     table = [tuple(bytes.fromhex(colour[1:])) for colour in colours.values()]

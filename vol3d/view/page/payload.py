@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from vol3d.view.boxes import box_colours, box_lines, corners
-from vol3d.view.camera import place_camera
-from vol3d.view.colours import HEIGHTS, INTENSITIES, UNLABELLED, value_range
+from vol3d.scans.results.palette import class_colours
+from vol3d.view.draw.boxes import box_colours, box_lines, corners
+from vol3d.view.draw.camera import place_camera
+from vol3d.view.draw.colours import HEIGHTS, INTENSITIES, UNLABELLED, value_range
 from vol3d.view.page.buffers import Buffers, as_buffer
 from vol3d.view.page.voxels import describe_volume
-from vol3d.view.palette import class_colours
 from vol3d.view.scene import BoxLayer, PointLayer, ViewScene
 
 MOST_POINTS = 2_000_000

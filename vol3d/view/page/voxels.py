@@ -11,9 +11,9 @@ import numpy as np
 from scipy.ndimage import find_objects
 
 from vol3d.scans.volumes.volume import Grid
+from vol3d.view.draw.surfaces import organ_surfaces
 from vol3d.view.page.buffers import Buffers, as_buffer
 from vol3d.view.scene import MaskLayer, VolumeLayer
-from vol3d.view.surfaces import organ_surfaces
 
 MOST_VOXELS = 96_000_000
 LONGEST = 2048  # voxels along an edge of a texture that every browser with WebGL 2 on a computer takes

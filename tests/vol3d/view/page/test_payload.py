@@ -11,7 +11,7 @@ import pytest
 from tests.vol3d.view.page.scenes import organ, room
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
-from vol3d.view.boxes import box_lines
+from vol3d.view.draw.boxes import box_lines
 from vol3d.view.page import voxels
 from vol3d.view.page.payload import Payload, describe
 from vol3d.view.scene import BoxLayer, Camera, MaskLayer, Opening, PointLayer, ViewScene, VolumeLayer

@@ -14,14 +14,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from vol3d.errors import UsageError
-from vol3d.view.boxes import box_colours, box_label, box_lines, corners, velocity_lines
-from vol3d.view.camera import View, place_camera
-from vol3d.view.colours import HEIGHTS, INTENSITIES, point_colours, value_range
-from vol3d.view.labels import Label, place_labels
-from vol3d.view.palette import GROUND, INK, MUTED
-from vol3d.view.raster import draw_points, point_radius
+from vol3d.scans.results.palette import GROUND, INK, MUTED
+from vol3d.view.draw.boxes import box_colours, box_label, box_lines, corners, velocity_lines
+from vol3d.view.draw.camera import View, place_camera
+from vol3d.view.draw.colours import HEIGHTS, INTENSITIES, point_colours, value_range
+from vol3d.view.draw.labels import Label, place_labels
+from vol3d.view.draw.raster import draw_points, point_radius
+from vol3d.view.draw.volume_picture import draw_volume
 from vol3d.view.scene import BoxLayer, Source, ViewScene
-from vol3d.view.volume_picture import draw_volume
 
 _DPI = 100
 _HEAD, _FOOT = 46, 54  # pixels of the strips above and below the scene

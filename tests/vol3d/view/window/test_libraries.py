@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vol3d.view import libraries
-from vol3d.view.libraries import explain_open3d, missing_libraries, why_no_window
+from vol3d.view.window import libraries
+from vol3d.view.window.libraries import explain_open3d, missing_libraries, why_no_window
 
 
 def test_the_library_in_an_import_error_is_named_with_its_packages():

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from vol3d.errors import UsageError
-from vol3d.view.palette import GROUND, INK, MUTED, class_colours
+from vol3d.scans.results.palette import GROUND, INK, MUTED, class_colours
 
 _WIDTH_INCH, _DPI, _COLUMNS = 10.0, 110, 5
 _PERCENTILES = (2.0, 99.5)

@@ -11,9 +11,9 @@ from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.files import read_json
 from vol3d.scans.find import is_dicom, scan_stem
 from vol3d.scans.read import read_labels, read_volume
+from vol3d.scans.results.palette import class_colours
 from vol3d.scans.volumes.orientation import reorient
 from vol3d.scans.volumes.volume import Segmentation, Volume
-from vol3d.view.palette import class_colours
 from vol3d.view.scene import MaskLayer, ViewScene, VolumeLayer
 
 _LOOKED_AT = 24  # slices that tell labels from an image
@@ -23,7 +23,7 @@ _PERCENTILES = (1.0, 98.5)
 
 
 def load_volume(paths: Sequence[Path]) -> ViewScene:
-    """See `vol3d.view.load.load_view`."""
+    """See `vol3d.view.load.read.load_view`."""
     image: Volume | None = None
     images: list[Path] = []
     masks: list[Path] = []

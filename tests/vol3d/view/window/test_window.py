@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 
 from tests.vol3d.view.scenes import COLOURS, organs, room, write_organs, write_room
-from tests.vol3d.view.screen import Screen, screen
+from tests.vol3d.view.window.screen import Screen, screen
 from vol3d.scans import Grid, Volume, write_nifti
-from vol3d.view import window_clouds, window_volume
-from vol3d.view.colours import hex_table
-from vol3d.view.libraries import missing_libraries
+from vol3d.view.draw.colours import hex_table
 from vol3d.view.scene import Opening
-from vol3d.view.window_volume import plane
+from vol3d.view.window import clouds as window_clouds
+from vol3d.view.window import volume as window_volume
+from vol3d.view.window.libraries import missing_libraries
+from vol3d.view.window.volume import plane
 
 CLOSE_SOON = """
 from tests.vol3d.view.scenes import room

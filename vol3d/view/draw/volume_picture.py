@@ -9,12 +9,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from vol3d.view.camera import place_camera
-from vol3d.view.palette import GROUND, INK, MUTED
-from vol3d.view.raster import draw_surfaces
+from vol3d.scans.results.palette import GROUND, INK, MUTED
+from vol3d.view.draw.camera import place_camera
+from vol3d.view.draw.raster import draw_surfaces
+from vol3d.view.draw.slices import slice_picture
+from vol3d.view.draw.surfaces import Surface, organ_surfaces
 from vol3d.view.scene import Camera, MaskLayer, ViewScene, VolumeLayer
-from vol3d.view.slices import slice_picture
-from vol3d.view.surfaces import Surface, organ_surfaces
 
 _DPI = 100
 _TALL, _HEAD = 400, 30  # pixels of the row of surfaces and of the line above it

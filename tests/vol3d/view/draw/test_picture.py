@@ -16,13 +16,13 @@ from matplotlib.image import imread
 from tests.vol3d.view.scenes import organs, room
 from vol3d.errors import UsageError
 from vol3d.scans.results.detections import Detections
-from vol3d.view.boxes import box_lines, corners, velocity_lines
-from vol3d.view.camera import View, place_camera
-from vol3d.view.colours import HEIGHTS, hex_table, point_colours, ramp
-from vol3d.view.picture import draw_scene
-from vol3d.view.raster import draw_points, draw_surfaces, point_radius
+from vol3d.view.draw.boxes import box_lines, corners, velocity_lines
+from vol3d.view.draw.camera import View, place_camera
+from vol3d.view.draw.colours import HEIGHTS, hex_table, point_colours, ramp
+from vol3d.view.draw.picture import draw_scene
+from vol3d.view.draw.raster import draw_points, draw_surfaces, point_radius
+from vol3d.view.draw.surfaces import Surface, organ_surfaces, surface_net
 from vol3d.view.scene import FOUND, BoxLayer, Camera, Opening, PointLayer, ViewScene
-from vol3d.view.surfaces import Surface, organ_surfaces, surface_net
 
 GROUND = (0, 0, 0)
 
@@ -265,7 +265,7 @@ def test_a_triangle_covers_its_pixels_without_holes():
 
 def test_a_picture_needs_neither_open3d_nor_torch():
     code = (
-        "import sys; from tests.vol3d.view.scenes import room; from vol3d.view.picture import draw_scene;"
+        "import sys; from tests.vol3d.view.scenes import room; from vol3d.view.draw.picture import draw_scene;"
         "sys.modules['open3d'] = None; draw_scene(room()); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,10 +9,10 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from vol3d.errors import Vol3dError
-from vol3d.view.libraries import explain_open3d, why_no_window
-from vol3d.view.palette import GROUND
-from vol3d.view.panel import toolkit
+from vol3d.scans.results.palette import GROUND
 from vol3d.view.scene import ViewScene
+from vol3d.view.window.libraries import explain_open3d, why_no_window
+from vol3d.view.window.panel import toolkit
 
 _PANEL_EM = 19
 
@@ -103,10 +103,10 @@ class ViewWindow:
     def _fill(self, scene: ViewScene, size: tuple[int, int]) -> Any:
         stage = (max(size[0] - _PANEL_EM * self.em, size[0] // 2), size[1])
         if scene.volume is not None:
-            from vol3d.view.window_volume import VolumeContent
+            from vol3d.view.window.volume import VolumeContent
 
             return VolumeContent(scene, scene.volume, self.stage, self.side, stage)
-        from vol3d.view.window_clouds import CloudContent
+        from vol3d.view.window.clouds import CloudContent
 
         return CloudContent(scene, self.stage, self.side, stage)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vol3d.view.palette import INK, MUTED
+from vol3d.scans.results.palette import INK, MUTED
 
 
 def toolkit() -> Any:

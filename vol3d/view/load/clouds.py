@@ -13,13 +13,13 @@ from vol3d.files import read_json
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.find import POINT_SUFFIXES, points_file_stem
 from vol3d.scans.results.detections import Detections
+from vol3d.scans.results.palette import INK, class_colours
 from vol3d.scans.results.read import parse_objects, read_detections
-from vol3d.view.listing import ListedScene, pick_scene
-from vol3d.view.palette import INK, class_colours
+from vol3d.view.load.listing import ListedScene, pick_scene
 from vol3d.view.scene import FOUND, TRUTH, BoxLayer, PointLayer, ViewScene
 
 if TYPE_CHECKING:
-    from vol3d.view.load import PointOptions
+    from vol3d.view.load.read import PointOptions
 
 _FLAT = ("#a9b2bb", "#88ccee", "#e6b366", "#7fc99a", "#d98fa5")
 _MARGIN_M = 1.0  # how far from the points a box may stand
@@ -39,7 +39,7 @@ class _Origin(NamedTuple):
 
 
 def load_clouds(clouds: Sequence[Path], boxes: Sequence[Path], options: PointOptions) -> ViewScene:
-    """See `vol3d.view.load.load_view`."""
+    """See `vol3d.view.load.read.load_view`."""
     made_for = {path: _made_for(path, clouds) for path in boxes}
     notes = [origin.entry.note for origin in made_for.values() if origin.entry is not None and origin.entry.note]
     if not clouds:

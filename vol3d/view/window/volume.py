@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from vol3d.view.camera import place_camera
-from vol3d.view.colours import hex_table
-from vol3d.view.palette import INK
-from vol3d.view.panel import heading, remark, slider, switches, whole_open3d
+from vol3d.scans.results.palette import INK
+from vol3d.view.draw.camera import place_camera
+from vol3d.view.draw.colours import hex_table
+from vol3d.view.draw.surfaces import Surface, organ_surfaces
 from vol3d.view.scene import Camera, MaskLayer, ViewScene, VolumeLayer
-from vol3d.view.surfaces import Surface, organ_surfaces
+from vol3d.view.window.panel import heading, remark, slider, switches, whole_open3d
 
 # Name, and the axis of the volume that the plane's slider moves along.
 _PLANES = (("axial", 2), ("coronal", 1), ("sagittal", 0))

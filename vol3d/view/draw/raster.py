@@ -14,8 +14,8 @@ import itertools
 import numpy as np
 from scipy.spatial import cKDTree
 
-from vol3d.view.camera import View
-from vol3d.view.surfaces import Surface
+from vol3d.view.draw.camera import View
+from vol3d.view.draw.surfaces import Surface
 
 SUPERSAMPLE = 2
 _RADIUS_PX = (0.75, 6.0)

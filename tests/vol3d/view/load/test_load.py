@@ -12,8 +12,8 @@ from tests.vol3d.view.scenes import BOXES, detections, room_points, write_organs
 from vol3d.errors import DataError, UsageError
 from vol3d.scans import PointCloud, Volume, read_volume, write_detections, write_nifti
 from vol3d.scans.volumes.orientation import reorient
-from vol3d.view.load import PointOptions, load_view
-from vol3d.view.load_volume import grey_window, looks_like_labels
+from vol3d.view.load.read import PointOptions, load_view
+from vol3d.view.load.volume import grey_window, looks_like_labels
 from vol3d.view.scene import FOUND, TRUTH, Opening
 
 

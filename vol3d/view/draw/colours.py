@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vol3d.view.palette import class_colours
+from vol3d.scans.results.palette import class_colours
 from vol3d.view.scene import PointLayer, Source
 
 # From low to high; even steps of lightness, so that order survives without colour.

@@ -17,8 +17,8 @@ from matplotlib.image import imread
 from vol3d.geometry import footprint_corners
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
-from vol3d.view.labels import Label, place_labels
-from vol3d.view.top_view import ROOM, STREET, TopViewStyle, draw_top_view, footprints
+from vol3d.view.draw.labels import Label, place_labels
+from vol3d.view.draw.top_view import ROOM, STREET, TopViewStyle, draw_top_view, footprints
 
 NAMES = ("chair", "table")
 TRUTH, FOUND = "#56c1ff", "#ffa62b"
@@ -134,5 +134,7 @@ def test_a_real_room(data_root: Path):
 
 
 def test_no_pyplot_and_no_torch():
-    code = "import sys, vol3d.view.top_view; print([m for m in ('matplotlib.pyplot', 'torch') if m in sys.modules])"
+    code = (
+        "import sys, vol3d.view.draw.top_view; print([m for m in ('matplotlib.pyplot', 'torch') if m in sys.modules])"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

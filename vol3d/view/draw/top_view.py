@@ -24,9 +24,9 @@ from scipy.ndimage import distance_transform_edt
 
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
-from vol3d.view.boxes import SLOWEST
-from vol3d.view.labels import Label, place_labels
-from vol3d.view.palette import GROUND, INK, MUTED
+from vol3d.scans.results.palette import GROUND, INK, MUTED
+from vol3d.view.draw.boxes import SLOWEST
+from vol3d.view.draw.labels import Label, place_labels
 
 _WIDTH, _TALLEST, _DPI = 10.0, 8.5, 110
 _GAP, _HEAD, _FOOT = 0.3, 0.42, 0.42

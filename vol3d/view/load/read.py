@@ -50,11 +50,11 @@ def load_view(
         got = f"{kinds['volume'][0].name} with {(kinds['points'] + kinds['boxes'])[0].name}"
         raise UsageError("a volume and points are no one scene", got=got, do="Look at them one after the other.")
     if kinds["volume"]:
-        from vol3d.view.load_volume import load_volume
+        from vol3d.view.load.volume import load_volume
 
         scene = load_volume(kinds["volume"])
     elif kinds["points"] or kinds["boxes"]:
-        from vol3d.view.load_clouds import load_clouds
+        from vol3d.view.load.clouds import load_clouds
 
         scene = load_clouds(kinds["points"], kinds["boxes"], points)
     else:

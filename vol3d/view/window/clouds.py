@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from vol3d.view.boxes import box_colours, box_label, box_lines, corners, velocity_lines
-from vol3d.view.camera import View, place_camera
-from vol3d.view.colours import hex_table, point_colours
-from vol3d.view.palette import INK
-from vol3d.view.panel import choice, gui_colour, heading, remark, slider, switches, whole_open3d
-from vol3d.view.raster import point_radius
+from vol3d.scans.results.palette import INK
+from vol3d.view.draw.boxes import box_colours, box_label, box_lines, corners, velocity_lines
+from vol3d.view.draw.camera import View, place_camera
+from vol3d.view.draw.colours import hex_table, point_colours
+from vol3d.view.draw.raster import point_radius
 from vol3d.view.scene import Opening, Source, ViewScene
+from vol3d.view.window.panel import choice, gui_colour, heading, remark, slider, switches, whole_open3d
 
 _POINT_PX, _LINE_PX = (2.0, 7.0), 2.0
 _DASHES = 11  # pieces of a dashed line, every other one drawn

@@ -11,8 +11,8 @@ import pytest
 from matplotlib.image import imread
 
 from vol3d.errors import UsageError
-from vol3d.view.palette import class_colours
-from vol3d.view.slices import _middle, slice_picture
+from vol3d.scans.results.palette import class_colours
+from vol3d.view.draw.slices import _middle, slice_picture
 
 NAMES = ("background", "anterior", "posterior")
 
@@ -123,5 +123,5 @@ def test_bad_input_is_named(change: dict, message: str):
 
 
 def test_no_pyplot_and_no_torch():
-    code = "import sys, vol3d.view.slices; print([m for m in ('matplotlib.pyplot', 'torch') if m in sys.modules])"
+    code = "import sys, vol3d.view.draw.slices; print([m for m in ('matplotlib.pyplot', 'torch') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
