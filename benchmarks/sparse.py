@@ -159,11 +159,11 @@ def map_rows(scene: Scene) -> list[Row]:
 def ready_map(found: Any) -> object:
     """What the first convolution with a map makes of it."""
     if found.device.type == "cpu":
-        from vol3d.sparse import numba_backend
+        from vol3d.sparse.backends import numba_backend
 
         return found.derived("tiles", numba_backend.list_pairs)
-    from vol3d.sparse.launch import launch
-    from vol3d.sparse.triton_backend import tap_blocks
+    from vol3d.sparse.backends.launch import launch
+    from vol3d.sparse.backends.triton_backend import tap_blocks
 
     rows = launch("convolve", torch.float16, 64, 64).block_rows
     return found.derived(f"taps of {rows} rows", lambda m: tap_blocks(m, rows))

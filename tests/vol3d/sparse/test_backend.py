@@ -47,7 +47,7 @@ def test_forced_for_a_block_and_for_the_process(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_backward_pass_uses_the_backend_of_the_forward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    from vol3d.sparse import torch_backend
+    from vol3d.sparse.backends import torch_backend
 
     x, layer = random_tensor(50, 4), SubMConv3d(4, 4)
     with use_backend("torch"):

@@ -14,7 +14,7 @@ from tests.reference.sparse import slow_coarser, slow_finer, slow_neighbours
 from tests.vol3d.sparse.scenes import random_tensor, triples, windows
 from vol3d.errors import UsageError
 from vol3d.sparse import Geometry, SparseTensor
-from vol3d.sparse.numba_backend import TILE_ROWS, list_pairs
+from vol3d.sparse.backends.numba_backend import TILE_ROWS, list_pairs
 
 relaxed = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

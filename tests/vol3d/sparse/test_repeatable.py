@@ -75,7 +75,7 @@ def test_on_other_cpus(cpu: str) -> None:
         pytest.skip("needs an x86-64 CPU with AVX2")
     code = (
         "import torch; from vol3d.sparse import *; from tests.vol3d.sparse.scenes import random_tensor;"
-        "from vol3d.sparse.simd import TILE; x = random_tensor(400, 37); layer = SubMConv3d(37, 90);"
+        "from vol3d.sparse.backends.simd import TILE; x = random_tensor(400, 37); layer = SubMConv3d(37, 90);"
         "out = layer(x).features; g = torch.autograd.grad((out ** 2).sum(), layer.weight)[0];"
         "print(TILE.lanes); _ = use_backend('torch').__enter__(); y = layer(x).features;"
         "h = torch.autograd.grad((y ** 2).sum(), layer.weight)[0];"

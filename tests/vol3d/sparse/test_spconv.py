@@ -10,15 +10,8 @@ import torch
 from torch import Tensor
 
 from tests.vol3d.sparse.scenes import random_coordinates, random_tensor
-from vol3d.sparse import (
-    Geometry,
-    SparseConv3d,
-    SparseInverseConv3d,
-    SparseTensor,
-    SubMConv3d,
-    to_spconv,
-    torch_backend,
-)
+from vol3d.sparse import Geometry, SparseConv3d, SparseInverseConv3d, SparseTensor, SubMConv3d, to_spconv
+from vol3d.sparse.backends import torch_backend
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("spconv") is None, reason="spconv is not installed")
 
@@ -68,7 +61,7 @@ def test_network_equals_spconv() -> None:
 @pytest.mark.parametrize("kind", ["submanifold", "strided", "inverse"])
 def test_backend_on_the_cpu_wheel(kind: str) -> None:
     """The calls are the same on CUDA; here they run, with one thread, on the CPU."""
-    from vol3d.sparse import spconv_backend
+    from vol3d.sparse.backends import spconv_backend
 
     x = random_tensor(200, 1)
     table = x.sites.submanifold_map(Geometry.submanifold(3))

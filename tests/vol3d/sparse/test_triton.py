@@ -14,7 +14,7 @@ import torch
 from tests.vol3d.sparse.scenes import random_tensor
 from vol3d.errors import UsageError
 from vol3d.sparse import Geometry
-from vol3d.sparse.launch import KERNELS, launch, tune
+from vol3d.sparse.backends.launch import KERNELS, launch, tune
 
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
 PROJECT = Path(__file__).resolve().parents[3]
@@ -42,7 +42,7 @@ def test_on_the_gpu() -> None:
 
 @needs_triton
 def test_blocks_of_taps() -> None:
-    from vol3d.sparse.triton_backend import tap_blocks, tap_pairs
+    from vol3d.sparse.backends.triton_backend import tap_blocks, tap_pairs
 
     table = random_tensor(200, 1).sites.submanifold_map(Geometry.submanifold((3, 5, 5)))  # 75 taps, three words
     blocks = tap_blocks(table, 32)

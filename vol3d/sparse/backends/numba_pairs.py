@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from vol3d.sparse.numba_maps import PADDING, first_not_below, search_keys
-from vol3d.sparse.simd import TILE, compress
+from vol3d.sparse.backends.numba_maps import PADDING, first_not_below, search_keys
+from vol3d.sparse.backends.simd import TILE, compress
 
 TILE_ROWS = np.int32(256)  # output rows whose sums stay in the cache while all taps are added to them
 keep_found = compress(TILE.lanes)

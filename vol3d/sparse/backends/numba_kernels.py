@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from vol3d.sparse.simd import TILE, gather_multiply, gather_outer
+from vol3d.sparse.backends.simd import TILE, gather_multiply, gather_outer
 
 LANES = TILE.lanes
 COLUMNS = 4 * LANES  # channels of a full block

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from vol3d.parallel import parallel_for
-from vol3d.sparse import numba_kernels as kernels
-from vol3d.sparse import numba_maps as maps
-from vol3d.sparse import numba_pairs as listing
-from vol3d.sparse import numba_sort as sorting
-from vol3d.sparse import torch_backend
+from vol3d.sparse.backends import numba_kernels as kernels
+from vol3d.sparse.backends import numba_maps as maps
+from vol3d.sparse.backends import numba_pairs as listing
+from vol3d.sparse.backends import numba_sort as sorting
+from vol3d.sparse.backends import torch_backend
 from vol3d.sparse.geometry import Geometry, Packing, Triple
 from vol3d.sparse.kernel_map import KernelMap, Reading, SortedPositions
 

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vol3d.sparse import torch_backend
+from vol3d.sparse.backends import torch_backend
+from vol3d.sparse.backends.launch import launch
 from vol3d.sparse.geometry import Packing
 from vol3d.sparse.kernel_map import KernelMap, Reading
-from vol3d.sparse.launch import launch
 
 if importlib.util.find_spec("triton") is None:
     raise ImportError("triton is not installed")
@@ -65,7 +65,7 @@ class TapPairs(NamedTuple):
 
 def convolve(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
     """See `torch_backend.convolve`."""
-    from vol3d.sparse.triton_kernels import convolve_kernel
+    from vol3d.sparse.backends.triton_kernels import convolve_kernel
 
     rows, c_in, c_out = kernel_map.outputs, features.shape[1], weight.shape[2]
     size = launch("convolve", features.dtype, c_in, c_out)
@@ -96,7 +96,7 @@ def convolve(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
 
 def weight_gradient(features: Tensor, grad: Tensor, kernel_map: KernelMap) -> Tensor:
     """See `torch_backend.weight_gradient`."""
-    from vol3d.sparse.triton_kernels import weight_gradient_kernel
+    from vol3d.sparse.backends.triton_kernels import weight_gradient_kernel
 
     taps, c_in, c_out = kernel_map.taps, features.shape[1], grad.shape[1]
     size = launch("weight_gradient", features.dtype, c_in, c_out)
@@ -126,7 +126,7 @@ def weight_gradient(features: Tensor, grad: Tensor, kernel_map: KernelMap) -> Te
 
 def neighbours(reading: Reading) -> Tensor:
     """See `torch_backend.neighbours`. Does not wait for the device."""
-    from vol3d.sparse.triton_kernels import search_kernel
+    from vol3d.sparse.backends.triton_kernels import search_kernel
 
     coarse, fine, window, coarse_shape, fine_shape = reading
     table = torch.empty(window.taps, len(coarse), dtype=torch.int32, device=fine.device)
