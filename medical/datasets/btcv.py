@@ -15,7 +15,7 @@ from typing import Literal
 from medical.datasets.cases import Case, DataSplit, some_labelled, stem, visible
 from medical.datasets.folds import DatasetSettings, choose
 from medical.datasets.msd import read_listing
-from vol3d.datasets.fault import Fault
+from vol3d.dataset_tools.fault import Fault
 from vol3d.errors import DataError
 
 CLASS_NAMES = (

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vol3d.datasets.fault import Fault, listed, refuse_errors
+from vol3d.dataset_tools.fault import Fault, listed, refuse_errors
 from vol3d.errors import DataError
 
 UNUSED = "unused "  # a label number without a class is called so, then the number

@@ -42,7 +42,7 @@ from medical.datasets.cases import (
     visible,
 )
 from medical.datasets.folds import DatasetSettings, choose
-from vol3d.datasets.fault import Fault, listed
+from vol3d.dataset_tools.fault import Fault, listed
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 from vol3d.files import read_json

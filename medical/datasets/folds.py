@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from medical.datasets.cases import Case, DataSplit
-from vol3d.datasets.fault import listed
+from vol3d.dataset_tools.fault import listed
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError, UsageError
 from vol3d.files import read_json

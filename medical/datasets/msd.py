@@ -24,7 +24,7 @@ from medical.datasets.cases import (
     unlisted_files,
 )
 from medical.datasets.folds import DatasetSettings, choose
-from vol3d.datasets.fault import Fault
+from vol3d.dataset_tools.fault import Fault
 from vol3d.errors import DataError
 from vol3d.files import read_json
 

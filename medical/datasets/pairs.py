@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from medical.datasets.cases import Case
-from vol3d.datasets.fault import listed
+from vol3d.dataset_tools.fault import listed
 from vol3d.errors import DataError
 from vol3d.scans.read import read_labels, read_volume
 from vol3d.scans.volumes.volume import Grid, Volume

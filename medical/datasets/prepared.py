@@ -10,8 +10,8 @@ import numpy as np
 
 from medical.datasets.cases import DataSplit
 from medical.preprocess import PreprocessSettings
-from vol3d.datasets.fault import listed
-from vol3d.datasets.index import refuse_other
+from vol3d.dataset_tools.fault import listed
+from vol3d.dataset_tools.index import refuse_other
 from vol3d.errors import DataError, UsageError
 from vol3d.files import read_json
 from vol3d.scans.volumes.volume import Grid

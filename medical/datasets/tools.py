@@ -9,7 +9,7 @@ from medical.datasets.cases import DataSplit
 from medical.datasets.check import check
 from medical.datasets.prepare import prepare as write_arrays
 from medical.datasets.stats import stats
-from vol3d.datasets.tables import Table, flatten
+from vol3d.dataset_tools.tables import Table, flatten
 from vol3d.errors import UsageError
 from vol3d.terminal import Progress
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from vol3d.datasets.fault import Fault, listed
+from vol3d.dataset_tools.fault import Fault, listed
 
 
 @dataclass(frozen=True)

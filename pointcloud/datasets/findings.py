@@ -11,7 +11,7 @@ import torch
 from pointcloud.datasets.assumptions import Reading, readings_of
 from pointcloud.datasets.prepared import PreparedScene, digest
 from pointcloud.datasets.scenes import Scene, SceneReader
-from vol3d.datasets.fault import Fault, fault_of, listed
+from vol3d.dataset_tools.fault import Fault, fault_of, listed
 from vol3d.errors import Vol3dError
 from vol3d.geometry import count_points_in_boxes
 

@@ -33,7 +33,7 @@ from pydantic import Field, StrictFloat, StrictInt, ValidationError
 
 from pointcloud.datasets.prepared import is_prepared, prepared_split
 from pointcloud.datasets.scenes import Scene, SceneSplit, annotated, chance_of, fingerprint_of
-from vol3d.datasets.fault import ABSENT, Fault, fault_of, listed
+from vol3d.dataset_tools.fault import ABSENT, Fault, fault_of, listed
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 from vol3d.files import read_json

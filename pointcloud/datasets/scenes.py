@@ -17,7 +17,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from vol3d.datasets.fault import Fault, refuse_errors
+from vol3d.dataset_tools.fault import Fault, refuse_errors
 from vol3d.errors import DataError
 from vol3d.files import sha256
 from vol3d.scans.points.cloud import PointCloud

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vol3d.datasets.fault import listed
-from vol3d.datasets.index import refuse_other
+from vol3d.dataset_tools.fault import listed
+from vol3d.dataset_tools.index import refuse_other
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.files import lock, read_json, sweep, write_json
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vol3d.geometry.boxes import YAW, working_dtype
 from vol3d.geometry.overlap_kernels import as_rows, overlap_paired, overlap_rows
-from vol3d.parallel import parallel_for
+from vol3d.threads import parallel_for
 
 # An edge shorter than this (m) along an axis encloses no area worth the name, and 1 / length^2 must not overflow.
 _SHORTEST = 1e-18

@@ -12,7 +12,7 @@ from vol3d.errors import DataError
 from vol3d.geometry.boxes import YAW, check_boxes
 from vol3d.geometry.overlap_kernels import COS, RADIUS, SIN, as_rows
 from vol3d.geometry.owner_kernels import BoxGrid, find_owners
-from vol3d.parallel import parallel_for
+from vol3d.threads import parallel_for
 
 _CHUNK = 1 << 24  # point-box pairs that torch looks at together: 64 MB per intermediate result in float32
 

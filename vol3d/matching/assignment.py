@@ -1,6 +1,6 @@
 """Linear sum assignment of many cost matrices at once: which column serves which row, at the least total cost.
 
-On the CPU the samples are shared out to the threads of `vol3d.parallel`. A batch on a GPU is fetched in one transfer,
+On the CPU the samples are shared out to the threads of `vol3d.threads`. A batch on a GPU is fetched in one transfer,
 however many samples and decoder layers it holds, and the answer goes back in one.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vol3d.errors import DataError, UsageError
 from vol3d.matching.assignment_kernels import INFEASIBLE, NOT_A_COST, assign_samples
-from vol3d.parallel import parallel_for
+from vol3d.threads import parallel_for
 
 Infeasible = Literal["raise", "partial"]
 

@@ -19,7 +19,7 @@ from vol3d.ops.checks import (
     require_same_device,
     require_whole,
 )
-from vol3d.parallel import parallel_for
+from vol3d.threads import parallel_for
 
 _GRAIN = 64  # query points that are worth a call to another thread
 

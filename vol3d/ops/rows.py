@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vol3d.parallel import parallel_for
+from vol3d.threads import parallel_for
 
 _GRAIN = 4096  # rows that are worth a call to another thread
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from vol3d.errors import DataError
 from vol3d.ops.checks import cloud_counts, computable, require_floats, require_same_device, require_whole
 from vol3d.ops.sampling_torch import sample_by_rows, usable_points
-from vol3d.parallel import parallel_for
+from vol3d.threads import parallel_for
 
 
 def farthest_point_sample(

@@ -21,7 +21,7 @@ from vol3d.ops.checks import require_floats, require_whole
 from vol3d.ops.rows import put_rows
 from vol3d.ops.scatter import scatter_reduce
 from vol3d.ops.voxels_torch import Assignment, assign_torch, cell_of_points, place_torch
-from vol3d.parallel import parallel_for
+from vol3d.threads import parallel_for
 
 _MOST_CELLS = 2**31 - 1
 

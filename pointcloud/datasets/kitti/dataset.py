@@ -26,7 +26,7 @@ from pointcloud.datasets.kitti.prepared import CALIBRATION, IMAGE_SIZE, LABELS, 
 from pointcloud.datasets.prepared import is_prepared
 from pointcloud.datasets.raw_sweep import read_rows
 from pointcloud.datasets.scenes import Scene, SceneReader, SceneSplit, annotated, chance_of, fingerprint_of
-from vol3d.datasets.fault import ABSENT, Fault
+from vol3d.dataset_tools.fault import ABSENT, Fault
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 from vol3d.scans.points.cloud import PointCloud

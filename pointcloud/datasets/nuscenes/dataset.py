@@ -21,7 +21,7 @@ from pointcloud.datasets.nuscenes.sample import CLASS_NAMES, NuScenesSample
 from pointcloud.datasets.nuscenes.splits import SPLITS, Part, official_part, read_parts
 from pointcloud.datasets.nuscenes.tables import read_tables
 from pointcloud.datasets.scenes import SceneSplit, chance_of
-from vol3d.datasets.fault import ABSENT, Fault, listed, refuse_errors
+from vol3d.dataset_tools.fault import ABSENT, Fault, listed, refuse_errors
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 

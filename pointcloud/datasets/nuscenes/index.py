@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from vol3d.datasets.index import refuse_other
+from vol3d.dataset_tools.index import refuse_other
 from vol3d.errors import DataError
 from vol3d.files import atomic, lock, read_json, sweep, write_json
 

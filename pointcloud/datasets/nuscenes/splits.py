@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from vol3d.datasets.fault import listed
+from vol3d.dataset_tools.fault import listed
 from vol3d.errors import DataError
 from vol3d.files import read_json
 

@@ -16,7 +16,7 @@ import numpy as np
 from pointcloud.datasets.nuscenes.index import NuScenesIndex
 from pointcloud.datasets.nuscenes.poses import pose_matrices
 from pointcloud.datasets.nuscenes.records import AGAIN, Tokens, rows
-from vol3d.datasets.fault import listed
+from vol3d.dataset_tools.fault import listed
 from vol3d.errors import DataError
 
 CHANNEL = "LIDAR_TOP"

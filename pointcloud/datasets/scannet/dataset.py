@@ -18,7 +18,7 @@ from pointcloud.datasets.prepared import is_prepared, prepared_split
 from pointcloud.datasets.scannet.exports import ExportedScan, IndexedScan, read_index
 from pointcloud.datasets.scannet.raw import RawScan
 from pointcloud.datasets.scenes import SceneReader, SceneSplit
-from vol3d.datasets.fault import ABSENT, Fault, listed
+from vol3d.dataset_tools.fault import ABSENT, Fault, listed
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 

@@ -23,7 +23,7 @@ from pointcloud.datasets.scenes import SceneReader, SceneSplit
 from pointcloud.datasets.sun_rgbd.exports import ExportedFrame
 from pointcloud.datasets.sun_rgbd.frames import Frame
 from pointcloud.datasets.sun_rgbd.labels import FrameLabels, frame_key, read_allsplit, read_meta
-from vol3d.datasets.fault import Fault, listed
+from vol3d.dataset_tools.fault import Fault, listed
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from vol3d.datasets.fault import Fault
+from vol3d.dataset_tools.fault import Fault
 from vol3d.errors import DataError
 from vol3d.files import read_json
 

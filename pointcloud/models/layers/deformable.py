@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from vol3d.parallel import parallel_for
+from vol3d.threads import parallel_for
 
 Size = tuple[int, int]
 _GRAIN = 256  # queries that are worth a call to another thread

@@ -11,7 +11,7 @@ import pytest
 from pointcloud.datasets.check import check
 from pointcloud.datasets.point_folder import PointFolderSettings
 from tests.pointcloud.datasets.makers import edit_boxes, room, write_ply, write_point_folder
-from vol3d.datasets.fault import Fault
+from vol3d.dataset_tools.fault import Fault
 from vol3d.errors import DataError
 
 BOX = {"class": "chair", "center": [0.5, 0.6, 0.4], "size": [0.6, 0.5, 0.9], "yaw": 0.25}

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vol3d.parallel import parallel_for
 from vol3d.sparse.backends import numba_kernels as kernels
 from vol3d.sparse.backends import numba_maps as maps
 from vol3d.sparse.backends import numba_pairs as listing
@@ -19,6 +18,7 @@ from vol3d.sparse.backends import numba_sort as sorting
 from vol3d.sparse.backends import torch_backend
 from vol3d.sparse.geometry import Geometry, Packing, Triple
 from vol3d.sparse.kernel_map import KernelMap, Reading, SortedPositions
+from vol3d.threads import parallel_for
 
 NAME = "numba"
 TILE_ROWS = int(listing.TILE_ROWS)

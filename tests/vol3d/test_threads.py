@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from vol3d import parallel
+from vol3d import threads as parallel
 from vol3d.errors import UsageError
-from vol3d.parallel import parallel_for
+from vol3d.threads import parallel_for
 
 
 @pytest.fixture(params=["1", "2", "5"])

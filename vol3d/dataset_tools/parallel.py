@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from vol3d.datasets.fault import listed
+from vol3d.dataset_tools.fault import listed
 from vol3d.errors import Vol3dError
 from vol3d.terminal import Progress
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from vol3d.datasets.fault import Fault, fault_of, listed, refuse_errors
-from vol3d.datasets.index import refuse_other
-from vol3d.datasets.tables import flatten
+from vol3d.dataset_tools.fault import Fault, fault_of, listed, refuse_errors
+from vol3d.dataset_tools.index import refuse_other
+from vol3d.dataset_tools.tables import flatten
 from vol3d.errors import DataError, UsageError
 
 
