@@ -16,7 +16,7 @@ import numpy as np
 from medical.datasets.cases import UNUSED, Case, DataSplit
 from medical.datasets.pairs import channel_complaint, grid_complaint, label_complaint, label_counts, read_image
 from vol3d.dataset_tools.fault import Fault, fault_of, listed
-from vol3d.dataset_tools.parallel import over_cases
+from vol3d.dataset_tools.processes import over_cases
 from vol3d.errors import Vol3dError
 from vol3d.scans.read import read_labels
 from vol3d.scans.volumes.gzipped import open_checked

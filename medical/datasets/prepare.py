@@ -28,7 +28,7 @@ from medical.preprocess import PreprocessSettings, prepare_labels
 from medical.preprocess import prepare as prepare_image
 from vol3d.dataset_tools.fault import listed
 from vol3d.dataset_tools.index import refuse_other
-from vol3d.dataset_tools.parallel import over_cases
+from vol3d.dataset_tools.processes import over_cases
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.files import atomic, lock, read_json, sha256, sweep, write_json
 from vol3d.scans.volumes.gzipped import open_checked

@@ -19,7 +19,7 @@ from medical.datasets.cases import Case, DataSplit
 from medical.datasets.pairs import label_counts, read_image, read_pair
 from medical.datasets.suggest import suggest
 from medical.preprocess import foreground_box
-from vol3d.dataset_tools.parallel import over_cases
+from vol3d.dataset_tools.processes import over_cases
 from vol3d.errors import DataError, Vol3dError
 from vol3d.scans.volumes.volume import Volume
 from vol3d.terminal import Progress

@@ -12,7 +12,7 @@ from pointcloud.datasets.findings import MISREADINGS, Findings, inspect
 from pointcloud.datasets.scenes import SceneSplit
 from pointcloud.structures.class_sizes import known_size
 from vol3d.dataset_tools.fault import ABSENT, Fault, listed
-from vol3d.dataset_tools.parallel import over_cases
+from vol3d.dataset_tools.processes import over_cases
 from vol3d.terminal import Progress
 
 ENOUGH_BOXES = 10  # fewer say nothing about units

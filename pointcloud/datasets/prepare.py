@@ -13,7 +13,7 @@ from pointcloud.datasets.prepared import FORMAT, INDEX, PARTS, POINTS, SCENES, P
 from pointcloud.datasets.scenes import HasExtras, Scene, SceneReader, SceneSplit
 from vol3d.dataset_tools.fault import listed, refuse_errors
 from vol3d.dataset_tools.index import refuse_other
-from vol3d.dataset_tools.parallel import over_cases
+from vol3d.dataset_tools.processes import over_cases
 from vol3d.errors import DataError, Vol3dError
 from vol3d.files import atomic, explain, lock, read_json, sweep, write_json
 from vol3d.terminal import Progress

@@ -10,7 +10,7 @@ import numpy as np
 from pointcloud.datasets.findings import Findings, inspect
 from pointcloud.datasets.scenes import SceneSplit
 from pointcloud.structures.class_sizes import known_size
-from vol3d.dataset_tools.parallel import over_cases
+from vol3d.dataset_tools.processes import over_cases
 from vol3d.dataset_tools.tables import Table, flatten
 from vol3d.errors import DataError
 from vol3d.terminal import Progress

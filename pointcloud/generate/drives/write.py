@@ -16,7 +16,7 @@ from pathlib import Path
 from pointcloud.generate.drives.drive import DriveNumber, make_drive
 from pointcloud.generate.drives.tables import MAP, VERSION, write_tables
 from pointcloud.generate.folders import check_numbers, make_folders, own_folder
-from vol3d.dataset_tools.parallel import over_cases
+from vol3d.dataset_tools.processes import over_cases
 from vol3d.errors import UsageError
 from vol3d.files import explain, read_json, write_json
 from vol3d.terminal import Progress

@@ -25,7 +25,7 @@ from pointcloud.generate.folders import check_numbers, make_folders, own_folder
 from pointcloud.generate.kitti.frame import FrameNumber, make_frame
 from pointcloud.generate.kitti.picture import draw_picture
 from pointcloud.generate.kitti.rig import IMAGE_SIZE, calibration, calibration_text
-from vol3d.dataset_tools.parallel import over_cases
+from vol3d.dataset_tools.processes import over_cases
 from vol3d.files import atomic, sweep, write_bytes, write_text
 from vol3d.terminal import Progress
 

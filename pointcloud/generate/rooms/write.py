@@ -30,7 +30,7 @@ from pointcloud.generate.rooms.scannet_files import (
     write_mesh,
     write_segments,
 )
-from vol3d.dataset_tools.parallel import over_cases
+from vol3d.dataset_tools.processes import over_cases
 from vol3d.errors import UsageError
 from vol3d.terminal import Progress
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from vol3d.dataset_tools.parallel import over_cases
+from vol3d.dataset_tools.processes import over_cases
 from vol3d.errors import DataError, Vol3dError
 
 
