@@ -21,12 +21,12 @@ from torch import Tensor
 
 from benchmarks.common import least_ms, one_thread, print_table, save
 from benchmarks.scenes import room
-from pointcloud.datasets.scannet.dataset import CLASS_NAMES
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.inference.postprocess import postprocess
 from pointcloud.metrics.average_precision import average_precision
 from pointcloud.metrics.matches import match_scene
 from pointcloud.models.three_detr.model import ThreeDetrMaskedSettings, ThreeDetrSettings
+from pointcloud.structures.class_names import SCANNET_CLASSES
+from pointcloud.structures.targets import BoxTargets
 from pointcloud.training.samples import to_network
 from tests.reference import original_ops
 from tests.reference.average_precision import slow_average_precision
@@ -52,7 +52,7 @@ def ported() -> Iterator[None]:
 
 def one_scan(scan: Path, settings: ThreeDetrSettings | ThreeDetrMaskedSettings, device: str) -> Row:
     """Read, sample, network, decode and choice of one scan, in parts and as a whole."""
-    model = settings.build(CLASS_NAMES).eval().to(device)
+    model = settings.build(SCANNET_CLASSES).eval().to(device)
     cloud = read_points(scan, up="z", units="m")
     points = [to_network(cloud, POINTS, ()).to(device)]
 
@@ -63,7 +63,7 @@ def one_scan(scan: Path, settings: ThreeDetrSettings | ThreeDetrMaskedSettings, 
     @torch.no_grad()
     def whole() -> Detections:
         read = to_network(read_points(scan, up="z", units="m"), POINTS, ()).to(device)
-        return postprocess(model.proposals(model([read]))[0], CLASS_NAMES)
+        return postprocess(model.proposals(model([read]))[0], SCANNET_CLASSES)
 
     def port() -> None:
         with ported():
@@ -74,7 +74,7 @@ def one_scan(scan: Path, settings: ThreeDetrSettings | ThreeDetrMaskedSettings, 
     works = {
         "read": lambda: to_network(read_points(scan, up="z", units="m"), POINTS, ()),
         "network": network,
-        "decode and choose": lambda: postprocess(model.proposals(prediction)[0], CLASS_NAMES),
+        "decode and choose": lambda: postprocess(model.proposals(prediction)[0], SCANNET_CLASSES),
         "ours": whole,
     }
     ms = least_ms(works | ({"port": port} if device == "cpu" else {}), 3, device)
@@ -83,7 +83,7 @@ def one_scan(scan: Path, settings: ThreeDetrSettings | ThreeDetrMaskedSettings, 
 
 def training_step(settings: ThreeDetrSettings | ThreeDetrMaskedSettings, device: str, batch: int = 2) -> Row:
     """Forward, loss and backward of a batch."""
-    model = settings.build(CLASS_NAMES).to(device)
+    model = settings.build(SCANNET_CLASSES).to(device)
     clouds = [torch.from_numpy(room(POINTS, seed)).to(device) for seed in range(batch)]
     targets = [BoxTargets(some_boxes(12, seed).to(device), torch.arange(12, device=device)) for seed in range(batch)]
 
@@ -121,10 +121,10 @@ def evaluation(scenes: int, peer_scenes: int = 3) -> Row:
     few = made[:peer_scenes]
 
     def ours(some: Sequence[tuple[Detections, Detections]]) -> object:
-        return average_precision([match_scene(found, truth) for found, truth in some], len(CLASS_NAMES))
+        return average_precision([match_scene(found, truth) for found, truth in some], len(SCANNET_CLASSES))
 
     def port() -> None:
-        for label in range(len(CLASS_NAMES)):
+        for label in range(len(SCANNET_CLASSES)):
             for threshold in (0.25, 0.5):
                 slow_average_precision(few, label, threshold)
 
@@ -144,12 +144,12 @@ def some_boxes(count: int, seed: int, turn: bool = False) -> Tensor:
 def some_detections(seed: int) -> tuple[Detections, Detections]:
     """Annotated boxes, and 128 detections of each class around them."""
     rng = np.random.default_rng(seed)
-    truth, labels = some_boxes(12, seed).numpy(), rng.integers(0, len(CLASS_NAMES), 12)
-    near = truth[rng.integers(0, 12, 128 * len(CLASS_NAMES))]
+    truth, labels = some_boxes(12, seed).numpy(), rng.integers(0, len(SCANNET_CLASSES), 12)
+    near = truth[rng.integers(0, 12, 128 * len(SCANNET_CLASSES))]
     near = (near + rng.normal(0, 0.15, near.shape) * [1, 1, 1, 0, 0, 0, 0]).astype(np.float32)
     scores = rng.random(len(near)).astype(np.float32)
-    found = Detections(near, scores, np.repeat(np.arange(len(CLASS_NAMES)), 128), CLASS_NAMES)
-    return found, Detections(truth, np.ones(12, np.float32), labels, CLASS_NAMES)
+    found = Detections(near, scores, np.repeat(np.arange(len(SCANNET_CLASSES)), 128), SCANNET_CLASSES)
+    return found, Detections(truth, np.ones(12, np.float32), labels, SCANNET_CLASSES)
 
 
 def _row(work: str, ms: dict[str, float]) -> Row:

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from vol3d.errors import DataError, Vol3dError
+from vol3d.errors import DataError, UsageError, Vol3dError
 
 if os.name == "nt":
     import msvcrt
@@ -232,3 +232,9 @@ def sweep(folder: str | os.PathLike[str]) -> None:
     """Removes temporaries that a killed process left in `folder`; call it only where no other process writes."""
     for leftover in Path(folder).glob(f"{TEMPORARY}*"):
         leftover.unlink(missing_ok=True)
+
+
+def refuse_overwrite(path: Path, source: Path | None) -> None:
+    """Raises UsageError if writing `path` would replace the scan itself."""
+    if source is not None and path.exists() and source.exists() and path.samefile(source):
+        raise UsageError("the output would overwrite the input", where=path, do="Choose another name.")

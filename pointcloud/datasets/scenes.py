@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
 
 from vol3d.dataset_tools.fault import Fault, refuse_errors
 from vol3d.errors import DataError
@@ -113,23 +111,6 @@ class SceneSplit:
         return self
 
 
-@dataclass(frozen=True, eq=False)
-class BoxTargets:
-    """What a detector's loss compares one sample with.
-
-    Args:
-        boxes: (K, 7) or (K, 9) float32, the package's convention, in the frame of the sample's points.
-        labels: (K,) int64.
-    """
-
-    boxes: Tensor
-    labels: Tensor
-
-    def to(self, device: torch.device) -> BoxTargets:
-        """The same boxes on `device`."""
-        return BoxTargets(self.boxes.to(device), self.labels.to(device))
-
-
 def fingerprint_of(files: Iterable[Path], facts: Any = None, quick: bool = False) -> str:
     """Hash of the files' content and of `facts` (JSON-ready), whatever else a scene was made from.
 
@@ -163,9 +144,3 @@ def annotated(boxes: ArrayLike, labels: ArrayLike, class_names: tuple[str, ...],
     table = np.asarray(boxes, np.float32)
     table = table if table.size else np.zeros((0, 7), np.float32)
     return Detections(table, np.ones(len(table), np.float32), np.asarray(labels, np.int64), class_names, frame)
-
-
-def to_targets(truth: Detections) -> BoxTargets:
-    """Annotations as tensors."""
-    boxes = torch.from_numpy(np.ascontiguousarray(truth.boxes, dtype=np.float32))
-    return BoxTargets(boxes, torch.from_numpy(truth.labels.astype(np.int64)))

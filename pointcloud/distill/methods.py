@@ -14,10 +14,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.distill.set_loss import DistillSettings, feature_loss, pseudo_labels, set_to_set_loss
 from pointcloud.models.layers.bev_backbones import Fpn
 from pointcloud.structures.predicted_set import PredictedSet
+from pointcloud.structures.targets import BoxTargets
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError
 

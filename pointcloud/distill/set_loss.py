@@ -21,8 +21,8 @@ from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pointcloud.datasets.scenes import BoxTargets, to_targets
 from pointcloud.structures.predicted_set import PredictedSet
+from pointcloud.structures.targets import BoxTargets, to_targets
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError, UsageError
 from vol3d.matching import Cost, HungarianMatcher, Matches, PairLoss, SetLoss, SetTargets, l1_cost, l1_loss

@@ -1,26 +1,72 @@
-"""Which annotated boxes a detector can learn."""
+"""What a detector's loss compares its predictions with, and which annotated boxes it can learn."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from pointcloud.datasets.scenes import BoxTargets
+import numpy as np
+import torch
+from torch import Tensor
+
 from vol3d.errors import DataError
 from vol3d.geometry import check_boxes
+from vol3d.geometry.boxes import SIZE, YAW
+from vol3d.scans.results.detections import Detections
 
 
-def check_targets(targets: Sequence[BoxTargets], classes: int, angle_bins: int) -> None:
-    """Refuse targets that the model cannot learn.
+@dataclass(frozen=True, eq=False)
+class BoxTargets:
+    """What a detector's loss compares one sample with.
+
+    Args:
+        boxes: (K, 7) or (K, 9) float32, the package's convention, in the frame of the sample's points.
+        labels: (K,) int64.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+
+    def to(self, device: torch.device) -> BoxTargets:
+        """The same boxes on `device`."""
+        return BoxTargets(self.boxes.to(device), self.labels.to(device))
+
+
+def to_targets(truth: Detections) -> BoxTargets:
+    """Annotations as tensors."""
+    boxes = torch.from_numpy(np.ascontiguousarray(truth.boxes, dtype=np.float32))
+    return BoxTargets(boxes, torch.from_numpy(truth.labels.astype(np.int64)))
+
+
+def check_targets(targets: Sequence[BoxTargets], samples: int, classes: int, turning: bool = True) -> None:
+    """Refuses targets that do not belong to a batch of so many samples and so many classes, or cannot be learnt.
+
+    Values of boxes are looked at on the CPU only, as `check_boxes` does.
+
+    Args:
+        turning: whether the model's boxes turn.
 
     Raises:
-        DataError: no boxes, a class that the model does not have, boxes that turn though the model's do not.
+        DataError: another number of samples, a class that the model does not have, a box that is not finite (its
+            velocity may be) or has no size, or one that turns though the model's do not.
     """
-    for index, target in enumerate(targets):
-        where, labels = f"targets[{index}]", target.labels
-        check_boxes(target.boxes, where)
+    if len(targets) != samples:
+        raise DataError("targets of another batch", where="targets", got=len(targets), wanted=f"{samples} samples")
+    for number, target in enumerate(targets):
+        where = f"targets[{number}]"
+        _check_boxes(target.boxes, where, turning)
+        labels = target.labels
         if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
             got = f"{int(labels.min())} to {int(labels.max())}"
             raise DataError("a class that the model does not have", where=where, got=got, wanted=f"0 to {classes - 1}")
-        if angle_bins == 1 and len(labels) and bool((target.boxes[:, 6] != 0).any()):
-            do = "Set the model's angle_bins to 12, or make the boxes axis-aligned."
-            raise DataError("boxes turn, those of the model do not", where=where, got="a yaw other than 0", do=do)
+
+
+def _check_boxes(boxes: Tensor, where: str, turning: bool) -> None:
+    check_boxes(boxes, where)
+    empty = (boxes[:, SIZE] <= 0).any(dim=1)
+    if boxes.device.type == "cpu" and bool(empty.any()):
+        row = boxes[empty][0, : YAW + 1].tolist()
+        raise DataError("a box has no size", where=where, got=row, do="Run vol3d data check.")
+    if not turning and bool((boxes[:, YAW] != 0).any()):
+        do = "Set the model's angle_bins to 12, or make the boxes axis-aligned."
+        raise DataError("boxes turn, those of the model do not", where=where, got="a yaw other than 0", do=do)

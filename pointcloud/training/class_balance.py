@@ -11,9 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from pointcloud.datasets.kitti.dataset import KittiFrame
-from pointcloud.datasets.nuscenes.sample import CLASS_NAMES, NuScenesSample
+from pointcloud.datasets.nuscenes.sample import NuScenesSample
 from pointcloud.datasets.prepared import PreparedScene
 from pointcloud.datasets.scenes import SceneReader
+from pointcloud.structures.class_names import NUSCENES_CLASSES
 
 
 def balanced(labels: Sequence[np.ndarray], seed: int = 0) -> np.ndarray:
@@ -49,7 +50,7 @@ def labels_of(scene: SceneReader) -> np.ndarray:
         found = scene.annotations()
         names = [name for name, points in zip(found.class_names, found.lidar_points, strict=True)
                  if name is not None and points >= scene.min_points]  # fmt: skip
-        return np.array([CLASS_NAMES.index(name) for name in names], np.int64)
+        return np.array([NUSCENES_CLASSES.index(name) for name in names], np.int64)
     if isinstance(scene, KittiFrame):
         types = [name for name in scene.objects().types if name in scene.class_names]
         return np.array([scene.class_names.index(name) for name in types], np.int64)

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from pointcloud.datasets.scenes import BoxTargets, Scene, SceneReader
+from pointcloud.datasets.scenes import Scene, SceneReader
 from pointcloud.structures.features import Feature, height_column, point_features
+from pointcloud.structures.targets import BoxTargets
 from pointcloud.training.augment import Points, SceneAugmentSettings, augment, choose
 from vol3d.engine.task import Batch, Samples
 from vol3d.memory import free_memory

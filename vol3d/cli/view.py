@@ -66,10 +66,11 @@ def view(
         raise UsageError("only the page has a port", where="--port", got=port)
     pixels = parse_size(size)
     opening = _opening(color, score, classes, camera)
-    from vol3d.view.load.read import PointOptions, load_view
+    from vol3d.scans.points.options import ReadOptions
+    from vol3d.view.load.read import load_view
 
     named = tuple(name.strip() for name in columns.split(",")) if columns else None
-    scene = load_view(files, opening, PointOptions(named, up, units))
+    scene = load_view(files, opening, ReadOptions(named, up, units))
     for note in scene.notes:
         say(f"note: {note}")
     if png is not None:

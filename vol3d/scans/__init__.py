@@ -1,6 +1,7 @@
 """Scans in and results out: volumes and point clouds of every common format, each with its place in the world."""
 
-from vol3d.scans.find import find_scans, scan_stem
+from vol3d.scans.find import find_scans
+from vol3d.scans.paths import scan_stem
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.find import find_point_files, points_file_stem
 from vol3d.scans.points.mesh import sample_surface

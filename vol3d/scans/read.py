@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.errors import DataError, UsageError
-from vol3d.scans.find import DICOM, ITK, is_dicom
+from vol3d.scans.paths import DICOM, ITK, is_dicom
 from vol3d.scans.volumes.volume import Volume
 from vol3d.scans.volumes.voxels import label_slab, narrowest
 

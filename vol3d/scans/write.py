@@ -9,7 +9,7 @@ from typing import IO, Any
 import numpy as np
 
 from vol3d.errors import DataError, UsageError
-from vol3d.files import atomic
+from vol3d.files import atomic, refuse_overwrite
 from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
 from vol3d.scans.volumes.voxels import slab_depth
 
@@ -67,12 +67,6 @@ def write_segmentation(path: str | Path, segmentation: Segmentation) -> None:
         )  # fmt: skip
     labels = segmentation.labels.astype(np.uint8 if highest <= 255 else np.uint16, copy=False)
     write_nifti(path, Volume(labels[None], segmentation.grid, segmentation.source))
-
-
-def refuse_overwrite(path: Path, source: Path | None) -> None:
-    """Raises UsageError if writing `path` would replace the scan itself."""
-    if source is not None and path.exists() and source.exists() and path.samefile(source):
-        raise UsageError("the output would overwrite the input", where=path, do="Choose another name.")
 
 
 def _header(array: np.ndarray, grid: Grid) -> Any:

@@ -7,15 +7,15 @@ from vol3d.sparse.kernel_map import KernelMap
 from vol3d.sparse.layers import SparseConv3d, SparseConvTranspose3d, SparseInverseConv3d, SubMConv3d
 from vol3d.sparse.pooling import SparseAvgPool3d, SparseMaxPool3d
 from vol3d.sparse.sequential import SparseBatchNorm, SparseSequential
-from vol3d.sparse.sites import Sites
+from vol3d.sparse.sites import ActiveSites
 from vol3d.sparse.tensor import SparseTensor
 from vol3d.sparse.weights import from_spconv, state_from_spconv, state_to_spconv, to_spconv
 
 __all__ = [
+    "ActiveSites",
     "BackendState",
     "Geometry",
     "KernelMap",
-    "Sites",
     "SparseAvgPool3d",
     "SparseBatchNorm",
     "SparseConv3d",

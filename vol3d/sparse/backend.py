@@ -12,16 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor
 
 from vol3d.errors import UsageError
-from vol3d.sparse.geometry import Geometry, Triple
-
-if TYPE_CHECKING:
-    from vol3d.sparse.kernel_map import KernelMap, Reading, SortedPositions
+from vol3d.sparse.kernel_map import KernelMap, MapBuilder
 
 NAMES = ("triton", "spconv", "numba", "torch")  # in order of preference
 VARIABLE = "VOL3D_SPARSE_BACKEND"
@@ -39,20 +36,6 @@ class Convolver(Protocol):
     def convolve(self, features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor: ...
 
     def weight_gradient(self, features: Tensor, grad: Tensor, kernel_map: KernelMap) -> Tensor: ...
-
-
-class MapBuilder(Protocol):
-    """What a backend module offers for positions, if it builds kernel maps; `torch_backend` documents each function."""
-
-    def sort_positions(self, coordinates: Tensor, shape: Triple, batch_size: int, check: bool) -> SortedPositions: ...
-
-    def neighbours(self, reading: Reading) -> Tensor: ...
-
-    def reversed_neighbours(self, neighbours: Tensor, inputs: int) -> Tensor: ...
-
-    def coarser(self, fine: Tensor, window: Geometry, shape: Triple) -> Tensor: ...
-
-    def finer(self, coarse: Tensor, window: Geometry, shape: Triple) -> Tensor: ...
 
 
 class BackendState(NamedTuple):

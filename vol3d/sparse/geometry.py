@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -146,3 +147,25 @@ class Packing:
         batch, z = rest // self.size[0], rest % self.size[0]
         mz, my, mx = self.margin
         return torch.stack([batch, z - mz, y - my, x - mx], 1).to(torch.int32)
+
+
+class SortedPositions(NamedTuple):
+    """Positions int32 [n, 4] in ascending order.
+
+    order: int64 [n], the rows that they were given in; None if that was this order.
+    sound: all are inside the grid and none is there twice.
+    """
+
+    order: Tensor | None
+    coordinates: Tensor
+    sound: bool
+
+
+class MapSpec(NamedTuple):
+    """What a map is built from: windows at coarse positions read fine positions, int32 [m, 4] and [n, 4], sorted."""
+
+    coarse: Tensor
+    fine: Tensor
+    window: Geometry
+    coarse_shape: Triple
+    fine_shape: Triple

@@ -3,45 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from vol3d.sparse import backend as backend_choice
-from vol3d.sparse.geometry import Geometry, Triple
+from vol3d.sparse.geometry import Geometry, MapSpec, SortedPositions, Triple
 
 Derived = TypeVar("Derived")
 
 
-class SortedPositions(NamedTuple):
-    """Positions int32 [n, 4] in ascending order.
+class MapBuilder(Protocol):
+    """What a backend module offers for positions, if it builds kernel maps; `torch_backend` documents each function."""
 
-    order: int64 [n], the rows that they were given in; None if that was this order.
-    sound: all are inside the grid and none is there twice.
-    """
+    def sort_positions(self, coordinates: Tensor, shape: Triple, batch_size: int, check: bool) -> SortedPositions: ...
 
-    order: Tensor | None
-    coordinates: Tensor
-    sound: bool
+    def neighbours(self, spec: MapSpec) -> Tensor: ...
+
+    def reversed_neighbours(self, neighbours: Tensor, inputs: int) -> Tensor: ...
+
+    def coarser(self, fine: Tensor, window: Geometry, shape: Triple) -> Tensor: ...
+
+    def finer(self, coarse: Tensor, window: Geometry, shape: Triple) -> Tensor: ...
 
 
-class Reading(NamedTuple):
-    """What a map is built from: windows at coarse positions read fine positions, int32 [m, 4] and [n, 4], sorted."""
-
-    coarse: Tensor
-    fine: Tensor
-    window: Geometry
-    coarse_shape: Triple
-    fine_shape: Triple
+ChooseBuilder = Callable[[torch.device], MapBuilder]
 
 
 class _Tables:
     """What both directions of a map share: neighbour tables of each, and what backends derived from them."""
 
-    def __init__(self, reading: Reading, symmetric: bool) -> None:
-        self.reading = reading
-        self.rows = len(reading.coarse), len(reading.fine)
+    def __init__(self, spec: MapSpec, builder: ChooseBuilder, symmetric: bool) -> None:
+        self.spec = spec
+        self.builder = builder
+        self.rows = len(spec.coarse), len(spec.fine)
         self.symmetric = symmetric
         self.neighbours: list[Tensor | None] = [None, None]
         self.derived: dict[tuple[int, str], object] = {}
@@ -53,18 +48,19 @@ class KernelMap:
     Nothing is built before it is asked for: backends need different tables.
 
     Args:
-        reading: the positions (inputs are the fine ones) and the window.
+        spec: the positions (inputs are the fine ones) and the window.
+        builder: gives what builds maps on a device, asked when a table is needed (`backend.for_maps`).
         symmetric: a submanifold map with odd window: the transposed map is this one with the taps reversed.
     """
 
-    def __init__(self, reading: Reading, symmetric: bool = False) -> None:
-        self._tables = _Tables(reading, symmetric)
+    def __init__(self, spec: MapSpec, builder: ChooseBuilder, symmetric: bool = False) -> None:
+        self._tables = _Tables(spec, builder, symmetric)
         self._side = 0
 
     @property
-    def reading(self) -> Reading | None:
+    def spec(self) -> MapSpec | None:
         """What to build this direction from; None for a transposed map, which is built from the other direction."""
-        return None if self._side else self._tables.reading
+        return None if self._side else self._tables.spec
 
     @property
     def outputs(self) -> int:
@@ -78,7 +74,7 @@ class KernelMap:
 
     @property
     def taps(self) -> int:
-        return self._tables.reading.window.taps
+        return self._tables.spec.window.taps
 
     @property
     def symmetric(self) -> bool:
@@ -86,16 +82,16 @@ class KernelMap:
 
     @property
     def device(self) -> torch.device:
-        return self._tables.reading.fine.device
+        return self._tables.spec.fine.device
 
     @property
     def neighbours(self) -> Tensor:
         """int32 [taps, outputs]."""
         tables = self._tables.neighbours
         if (table := tables[self._side]) is None:
-            build = backend_choice.for_maps(self.device)
+            build = self._tables.builder(self.device)
             if self._side == 0:
-                table = build.neighbours(self._tables.reading)
+                table = build.neighbours(self._tables.spec)
             elif self.symmetric:
                 table = self.transposed().neighbours.flip(0)
             else:

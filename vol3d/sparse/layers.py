@@ -17,7 +17,7 @@ from vol3d.errors import DataError, UsageError
 from vol3d.sparse.convolve import sparse_convolve
 from vol3d.sparse.geometry import Geometry, Triple, triple
 from vol3d.sparse.kernel_map import KernelMap
-from vol3d.sparse.sites import Sites
+from vol3d.sparse.sites import ActiveSites
 from vol3d.sparse.tensor import SparseTensor
 
 Size = int | Sequence[int]
@@ -178,7 +178,7 @@ class SparseInverseConv3d(_SparseConvolution):
         return SparseTensor.at(origin.sites, self._features(x.features, origin.map.transposed()))
 
 
-def map_to(made: Sites) -> KernelMap:
+def map_to(made: ActiveSites) -> KernelMap:
     """The map from the positions that `made` was made from to `made`."""
     if made.origin is None:
         raise DataError("positions that no convolution made", where="sites")

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from vol3d.errors import DataError
 from vol3d.sparse import backend as backend_choice
-from vol3d.sparse.geometry import Geometry, Packing, Triple
-from vol3d.sparse.kernel_map import KernelMap, Reading
+from vol3d.sparse.geometry import Geometry, MapSpec, Packing, Triple
+from vol3d.sparse.kernel_map import KernelMap
 
 MOST_KEYS = 2**62
 
@@ -27,12 +27,12 @@ MOST_KEYS = 2**62
 class Origin:
     """The positions that others were made from, through which window, and the map from the former to the latter."""
 
-    sites: Sites
+    sites: ActiveSites
     window: Geometry
     map: KernelMap
 
 
-class Sites:
+class ActiveSites:
     """Sorted, unique active positions.
 
     Args:
@@ -48,48 +48,48 @@ class Sites:
         self.batch_size = batch_size
         self.origin = origin
         self._submanifold: dict[Geometry, KernelMap] = {}
-        self._made: WeakValueDictionary[tuple[Geometry, Triple, bool], Sites] = WeakValueDictionary()
+        self._made: WeakValueDictionary[tuple[Geometry, Triple, bool], ActiveSites] = WeakValueDictionary()
 
     def __len__(self) -> int:
         return self.coordinates.shape[0]
 
-    def to(self, device: torch.device) -> Sites:
+    def to(self, device: torch.device) -> ActiveSites:
         """The same positions on another device, without maps; itself if they are there already."""
         moved = self.coordinates.to(device)
-        return self if moved is self.coordinates else Sites(moved, self.spatial_shape, self.batch_size)
+        return self if moved is self.coordinates else ActiveSites(moved, self.spatial_shape, self.batch_size)
 
     def submanifold_map(self, window: Geometry) -> KernelMap:
         """Map from these positions to themselves."""
         if window not in self._submanifold:
             symmetric = all(k % 2 for k in window.kernel)
-            self._submanifold[window] = KernelMap(self._read_by(self, window), symmetric)
+            self._submanifold[window] = KernelMap(self._read_by(self, window), backend_choice.for_maps, symmetric)
         return self._submanifold[window]
 
-    def coarser(self, window: Geometry) -> Sites:
+    def coarser(self, window: Geometry) -> ActiveSites:
         """Every position whose window holds one of these; its `origin.map` leads from here to there."""
         shape = window.coarse_shape(self.spatial_shape)
         if (made := self._made.get((window, shape, False))) is None:
             self._check(Packing(shape))
             reached = backend_choice.for_maps(self.coordinates.device).coarser(self.coordinates, window, shape)
-            made = Sites(reached, shape, self.batch_size)
-            made.origin = Origin(self, window, KernelMap(self._read_by(made, window)))
+            made = ActiveSites(reached, shape, self.batch_size)
+            made.origin = Origin(self, window, KernelMap(self._read_by(made, window), backend_choice.for_maps))
             self._made[window, shape, False] = made
         return made
 
-    def finer(self, window: Geometry, shape: Triple) -> Sites:
+    def finer(self, window: Geometry, shape: Triple) -> ActiveSites:
         """Every position that lies in the window of one of these (transposed convolution)."""
         if (made := self._made.get((window, shape, True))) is None:
             self._check(Packing(shape))
             reached = backend_choice.for_maps(self.coordinates.device).finer(self.coordinates, window, shape)
-            made = Sites(reached, shape, self.batch_size)
-            back = KernelMap(made._read_by(self, window))
+            made = ActiveSites(reached, shape, self.batch_size)
+            back = KernelMap(made._read_by(self, window), backend_choice.for_maps)
             made.origin = Origin(self, window, back.transposed())
             self._made[window, shape, True] = made
         return made
 
-    def _read_by(self, coarse: Sites, window: Geometry) -> Reading:
+    def _read_by(self, coarse: ActiveSites, window: Geometry) -> MapSpec:
         self._check(Packing.around(self.spatial_shape, coarse.spatial_shape, window))
-        return Reading(coarse.coordinates, self.coordinates, window, coarse.spatial_shape, self.spatial_shape)
+        return MapSpec(coarse.coordinates, self.coordinates, window, coarse.spatial_shape, self.spatial_shape)
 
     def _check(self, packing: Packing) -> None:
         if self.batch_size * packing.cells >= MOST_KEYS:

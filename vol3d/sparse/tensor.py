@@ -11,7 +11,7 @@ from torch import Tensor
 from vol3d.errors import DataError
 from vol3d.sparse import backend as backend_choice
 from vol3d.sparse.geometry import Packing, Triple, triple
-from vol3d.sparse.sites import MOST_KEYS, Sites
+from vol3d.sparse.sites import MOST_KEYS, ActiveSites
 
 INTEGERS = (torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64)
 
@@ -57,12 +57,12 @@ class SparseTensor:
         order, rows, sound = builder.sort_positions(coordinates, shape, batch_size, check)
         if check and not sound:
             _refuse(coordinates, (batch_size, *shape))
-        self.sites = Sites(rows, shape, batch_size)
+        self.sites = ActiveSites(rows, shape, batch_size)
         self.features = features if order is None else features.index_select(0, order)
         self.order = order
 
     @classmethod
-    def at(cls, sites: Sites, features: Tensor, order: Tensor | None = None) -> SparseTensor:
+    def at(cls, sites: ActiveSites, features: Tensor, order: Tensor | None = None) -> SparseTensor:
         """Features [n, c] at known positions, row for row; shares the positions and their kernel maps.
 
         Raises:

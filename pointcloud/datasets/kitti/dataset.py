@@ -26,13 +26,13 @@ from pointcloud.datasets.kitti.prepared import CALIBRATION, IMAGE_SIZE, LABELS, 
 from pointcloud.datasets.prepared import is_prepared
 from pointcloud.datasets.raw_sweep import read_rows
 from pointcloud.datasets.scenes import Scene, SceneReader, SceneSplit, annotated, chance_of, fingerprint_of
+from pointcloud.structures.class_names import KITTI_CLASSES
 from vol3d.dataset_tools.fault import ABSENT, Fault
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 from vol3d.scans.points.cloud import PointCloud
 
 NAME = "KITTI"
-CLASS_NAMES = ("Car", "Pedestrian", "Cyclist")
 IGNORED = "DontCare"
 
 
@@ -49,7 +49,7 @@ class KittiFrame:
 
     folder: Path
     number: str
-    class_names: tuple[str, ...] = CLASS_NAMES
+    class_names: tuple[str, ...] = KITTI_CLASSES
     image_only: bool = True
 
     @property
@@ -127,7 +127,9 @@ class KittiSettings(Settings):
 
     name: Literal["kitti"] = "kitti"
     root: Path = Field(description="the folder that holds training, testing and ImageSets; or prepared")
-    class_names: tuple[str, ...] = Field(CLASS_NAMES, min_length=1, description="types of objects to detect, in order")
+    class_names: tuple[str, ...] = Field(
+        KITTI_CLASSES, min_length=1, description="types of objects to detect, in order"
+    )
     image_only: bool = Field(True, description="keep only the points in the camera's view, where objects are annotated")
     validation: float | None = Field(None, gt=0, lt=1, description="share of the frames; null: the lists in ImageSets")
 
@@ -135,7 +137,7 @@ class KittiSettings(Settings):
         """The frames of each part. Reads no points.
 
         Raises:
-            DataError: no such folder, or it is not laid out like KITTI.
+            DataError: no such folder, or it is not laid out like KITTI_CLASSES.
         """
         if not self.root.is_dir():
             raise DataError("no such folder", where=self.root, do="Set the data set's root to where it lies.")
@@ -143,7 +145,7 @@ class KittiSettings(Settings):
             return prepared_frames(self.root, self.class_names)
         training, testing = self.root / "training", self.root / "testing"
         if not (training / "velodyne").is_dir():
-            raise DataError("not a KITTI folder", where=self.root, wanted="training/velodyne")
+            raise DataError("not a KITTI_CLASSES folder", where=self.root, wanted="training/velodyne")
         lists = self.root / "ImageSets"
         faults: list[Fault] = []
         if self.validation is None and (lists / "train.txt").is_file():

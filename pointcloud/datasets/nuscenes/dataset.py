@@ -17,10 +17,11 @@ from typing import Literal
 from pydantic import Field
 
 from pointcloud.datasets.nuscenes.index import NuScenesIndex, is_indexed, read_index, write_index
-from pointcloud.datasets.nuscenes.sample import CLASS_NAMES, NuScenesSample
+from pointcloud.datasets.nuscenes.sample import NuScenesSample
 from pointcloud.datasets.nuscenes.splits import SPLITS, Part, official_part, read_parts
 from pointcloud.datasets.nuscenes.tables import read_tables
 from pointcloud.datasets.scenes import SceneSplit, chance_of
+from pointcloud.structures.class_names import NUSCENES_CLASSES
 from vol3d.dataset_tools.fault import ABSENT, Fault, listed, refuse_errors
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
@@ -84,7 +85,7 @@ class NuScenesSettings(Settings):
             samples[parts[scene]].append(sample)
         train, validation, test = (tuple(samples[part]) for part in ("train", "validation", "test"))
         validation = validation[:: self.validation_step]
-        return NuScenesSplit(NAME, CLASS_NAMES, train, validation, test, tuple(listing), index, version, data)
+        return NuScenesSplit(NAME, NUSCENES_CLASSES, train, validation, test, tuple(listing), index, version, data)
 
     def _version(self) -> str:
         found = sorted(path.parent.name for path in self.root.glob("*/sample_data.json"))

@@ -15,22 +15,10 @@ from pointcloud.datasets.nuscenes.index import NuScenesIndex
 from pointcloud.datasets.nuscenes.poses import invert
 from pointcloud.datasets.raw_sweep import read_rows
 from pointcloud.datasets.scenes import Scene, annotated, fingerprint_of
+from pointcloud.structures.class_names import NUSCENES_CLASSES
 from pointcloud.structures.sweeps import Sweep, accumulate
 from vol3d.scans.points.cloud import PointCloud
 
-CLASS_NAMES = (
-    "car",
-    "truck",
-    "construction_vehicle",
-    "bus",
-    "trailer",
-    "barrier",
-    "motorcycle",
-    "bicycle",
-    "pedestrian",
-    "traffic_cone",
-)
-"""In CenterPoint's order, which groups classes of like size; other codes have other orders."""
 CLASS_OF_CATEGORY = {
     "movable_object.barrier": "barrier",
     "movable_object.trafficcone": "traffic_cone",
@@ -135,10 +123,12 @@ class NuScenesSample:
         columns = {name: table[:, 3 + number] for number, name in enumerate(("intensity", "ring", "time"))}
         cloud = PointCloud(np.ascontiguousarray(table[:, :3]), columns, source=self.data / self.index.path(rows[0]))
         found = self.annotations()
-        labels = np.array([-1 if name is None else CLASS_NAMES.index(name) for name in found.class_names], np.int64)
+        labels = np.array(
+            [-1 if name is None else NUSCENES_CLASSES.index(name) for name in found.class_names], np.int64
+        )
         kept = (labels >= 0) & (found.lidar_points >= self.min_points)
         boxes = self._boxes(found)[kept]
-        return Scene(self.name, cloud, annotated(boxes, labels[kept], CLASS_NAMES, "lidar"))
+        return Scene(self.name, cloud, annotated(boxes, labels[kept], NUSCENES_CLASSES, "lidar"))
 
     def annotations(self) -> Annotations:
         """All annotated boxes in the world."""

@@ -18,33 +18,14 @@ from pointcloud.datasets.prepared import is_prepared, prepared_split
 from pointcloud.datasets.scannet.exports import ExportedScan, IndexedScan, read_index
 from pointcloud.datasets.scannet.raw import RawScan
 from pointcloud.datasets.scenes import SceneReader, SceneSplit
+from pointcloud.structures.class_names import SCANNET_CLASSES
 from vol3d.dataset_tools.fault import ABSENT, Fault, listed
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 
 NAME = "ScanNet"
-# "showercurtrain" is how every code base and checkpoint spells it; class 39 of NYU-40 is "otherfurniture" in ScanNet.
-NYU40 = {
-    "cabinet": 3,
-    "bed": 4,
-    "chair": 5,
-    "sofa": 6,
-    "table": 7,
-    "door": 8,
-    "window": 9,
-    "bookshelf": 10,
-    "picture": 11,
-    "counter": 12,
-    "desk": 14,
-    "curtain": 16,
-    "refrigerator": 24,
-    "showercurtrain": 28,
-    "toilet": 33,
-    "sink": 34,
-    "bathtub": 36,
-    "garbagebin": 39,
-}
-CLASS_NAMES = tuple(NYU40)
+NYU40 = dict(zip(SCANNET_CLASSES, (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39), strict=True))
+"""NYU-40 identifiers of the classes; class 39 of NYU-40 is "otherfurniture" in ScanNet."""
 LISTS = {"train": "scannetv2_train.txt", "validation": "scannetv2_val.txt", "test": "scannetv2_test.txt"}
 LABEL_MAP = "scannetv2-labels.combined.tsv"
 ARRAYS = ("", "scannet_train_detection_data", "scannet_instance_data")
@@ -73,7 +54,7 @@ class ScanNetSettings(Settings):
         if not self.root.is_dir():
             raise DataError("no such folder", where=self.root, do="Set the data set's root to where it lies.")
         if is_prepared(self.root):
-            return prepared_split(self.root, CLASS_NAMES)
+            return prepared_split(self.root, SCANNET_CLASSES)
         if (self.root / "scans").is_dir():
             return self._raw()
         for folder in (self.root / name for name in ARRAYS):
@@ -92,13 +73,13 @@ class ScanNetSettings(Settings):
             folder = self.root / ("scans_test" if part == "test" else "scans") / name
             if part == "test" and not folder.is_dir():
                 folder = self.root / "scans" / name
-            return RawScan(folder, CLASS_NAMES, None if part == "test" else labels) if folder.is_dir() else None
+            return RawScan(folder, SCANNET_CLASSES, None if part == "test" else labels) if folder.is_dir() else None
 
         return self._listed(find)
 
     def _exported(self, folder: Path) -> SceneSplit:
         def find(name: str, part: str) -> ExportedScan | None:
-            scan = ExportedScan(folder, name, CLASS_NAMES, tuple(NYU40.values()), labelled=part != "test")
+            scan = ExportedScan(folder, name, SCANNET_CLASSES, tuple(NYU40.values()), labelled=part != "test")
             return scan if (folder / f"{name}_vert.npy").is_file() else None
 
         return self._listed(find)
@@ -120,7 +101,7 @@ class ScanNetSettings(Settings):
             path = self.root / f"scannet_infos_{part}.json"
             if not path.is_file():
                 raise DataError("the index is missing", where=path, wanted="mmdetection3d's index as JSON", do=TO_JSON)
-            return read_index(path, self.root / "points", CLASS_NAMES)
+            return read_index(path, self.root / "points", SCANNET_CLASSES)
 
         train, validation = read("train"), read("val")
         faults = [fault for scan in (*train, *validation) for fault in _incomplete(scan)]
@@ -182,4 +163,4 @@ def _incomplete(scan: RawScan | ExportedScan | IndexedScan) -> list[Fault]:
 def _split(
     train: Sequence[SceneReader], validation: Sequence[SceneReader], test: Sequence[SceneReader], faults: list[Fault]
 ) -> SceneSplit:
-    return SceneSplit(NAME, CLASS_NAMES, tuple(train), tuple(validation), tuple(test), tuple(faults))
+    return SceneSplit(NAME, SCANNET_CLASSES, tuple(train), tuple(validation), tuple(test), tuple(faults))

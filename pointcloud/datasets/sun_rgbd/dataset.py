@@ -23,23 +23,12 @@ from pointcloud.datasets.scenes import SceneReader, SceneSplit
 from pointcloud.datasets.sun_rgbd.exports import ExportedFrame
 from pointcloud.datasets.sun_rgbd.frames import Frame
 from pointcloud.datasets.sun_rgbd.labels import FrameLabels, frame_key, read_allsplit, read_meta
+from pointcloud.structures.class_names import SUN_RGBD_CLASSES
 from vol3d.dataset_tools.fault import Fault, listed
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 
 NAME = "SUN RGB-D"
-CLASS_NAMES = (
-    "bed",
-    "table",
-    "sofa",
-    "chair",
-    "toilet",
-    "desk",
-    "dresser",
-    "night_stand",
-    "bookshelf",
-    "bathtub",
-)
 META = {"v1": "SUNRGBDMeta.mat", "v2": "SUNRGBDMeta3DBB_v2.mat"}
 FOLDERS = ("", "SUNRGBDtoolbox/Metadata", "SUNRGBDtoolbox", "SUNRGBDtoolbox/traintestSUNRGBD")
 
@@ -64,10 +53,10 @@ class SunRgbdSettings(Settings):
         if not self.root.is_dir():
             raise DataError("no such folder", where=self.root, do="Set the data set's root to where it lies.")
         if is_prepared(self.root):
-            return prepared_split(self.root, CLASS_NAMES)
+            return prepared_split(self.root, SUN_RGBD_CLASSES)
         exported = [self.root / f"sunrgbd_pc_bbox_votes_50k_{self.labels}_{part}" for part in ("train", "val")]
         if any(folder.is_dir() for folder in exported):
-            return SceneSplit(NAME, CLASS_NAMES, _exported(exported[0]), _exported(exported[1]))
+            return SceneSplit(NAME, SUN_RGBD_CLASSES, _exported(exported[0]), _exported(exported[1]))
         if (self.root / "SUNRGBD").is_dir():
             return self._official()
         got = ", ".join(sorted(path.name for path in self.root.iterdir())[:5]) or "an empty folder"
@@ -93,15 +82,15 @@ class SunRgbdSettings(Settings):
         if unknown:
             what = f"{len(unknown)} frames have no entry in the labels {self.labels}: {listed(unknown, 3)}"
             faults.append(Fault(NAME, "warning", what, "They are left out; use labels: json for them."))
-        return SceneSplit(NAME, CLASS_NAMES, tuple(frames[0]), tuple(frames[1]), listing=tuple(faults))
+        return SceneSplit(NAME, SUN_RGBD_CLASSES, tuple(frames[0]), tuple(frames[1]), listing=tuple(faults))
 
     def _labels(self) -> tuple[dict[str, FrameLabels], list[Fault]]:
         """Boxes as the settings say; cameras of v2 where its file is there, as in VoteNet's export."""
-        chosen, faults = read_meta(self._file(META[self.labels]), CLASS_NAMES)
+        chosen, faults = read_meta(self._file(META[self.labels]), SUN_RGBD_CLASSES)
         newer = self._file(META["v2"])
         if self.labels == "v2" or not newer.is_file():
             return chosen, faults
-        cameras, _ = read_meta(newer, CLASS_NAMES)
+        cameras, _ = read_meta(newer, SUN_RGBD_CLASSES)
         return {key: one.with_camera(cameras.get(key, one)) for key, one in chosen.items()}, faults
 
     def _file(self, name: str) -> Path:
@@ -113,12 +102,12 @@ class SunRgbdSettings(Settings):
 
 def _exported(folder: Path) -> tuple[SceneReader, ...]:
     names = sorted(path.name[: -len("_pc.npz")] for path in folder.glob("*_pc.npz"))
-    return tuple(ExportedFrame(folder, name, CLASS_NAMES) for name in names)
+    return tuple(ExportedFrame(folder, name, SUN_RGBD_CLASSES) for name in names)
 
 
 def _frame(folder: Path, key: str, labels: FrameLabels | None) -> Frame:
     name = f"{labels.number:06d}" if labels else key.replace("/", "_")
-    return Frame(folder, name, CLASS_NAMES, labels)
+    return Frame(folder, name, SUN_RGBD_CLASSES, labels)
 
 
 def _order(key: str, labels: dict[str, FrameLabels]) -> tuple[int, str]:

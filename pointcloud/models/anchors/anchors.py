@@ -14,8 +14,8 @@ from jaxtyping import Float, Int64
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.models.center_point.targets import MapGrid
+from pointcloud.structures.map_grid import MapGrid
+from pointcloud.structures.targets import BoxTargets
 from vol3d.engine.settings import Settings
 from vol3d.geometry import iou_bev_axis_aligned, nearest_axis_aligned
 from vol3d.geometry.boxes import YAW

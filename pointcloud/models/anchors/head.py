@@ -16,7 +16,6 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.anchors.anchors import (
     AnchorSettings,
     decode_offsets,
@@ -25,8 +24,9 @@ from pointcloud.models.anchors.anchors import (
     match_sample,
     place_anchors,
 )
-from pointcloud.models.center_point.head import check_targets, to_detections
-from pointcloud.models.center_point.targets import MapGrid
+from pointcloud.structures.detections import to_detections
+from pointcloud.structures.map_grid import MapGrid
+from pointcloud.structures.targets import BoxTargets, check_targets
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError
 from vol3d.geometry import nms_rotated, wrap_yaw

@@ -15,7 +15,6 @@ from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.anchors.anchors import (
     AnchorSettings,
     decode_offsets,
@@ -25,8 +24,6 @@ from pointcloud.models.anchors.anchors import (
     place_anchors,
 )
 from pointcloud.models.anchors.head import AnchorOutputs, AnchorPrediction
-from pointcloud.models.center_point.head import check_targets, to_detections
-from pointcloud.models.center_point.targets import MapGrid
 from pointcloud.models.layers.bev_backbones import Second, SecondFpn, SecondFpnSettings, SecondSettings, neck_stride
 from pointcloud.models.layers.voxel_encoders import (
     NORM_EPS,
@@ -36,7 +33,10 @@ from pointcloud.models.layers.voxel_encoders import (
     VoxelSettings,
     encode_voxels,
 )
+from pointcloud.structures.detections import to_detections
 from pointcloud.structures.features import Feature, width
+from pointcloud.structures.map_grid import MapGrid
+from pointcloud.structures.targets import BoxTargets, check_targets
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError
 from vol3d.geometry import nms_rotated, wrap_yaw

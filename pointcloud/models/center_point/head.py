@@ -13,12 +13,14 @@ from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.models.center_point.targets import CenterTargets, Drawing, MapGrid, center_targets
+from pointcloud.models.center_point.targets import CenterTargets, Drawing, center_targets
 from pointcloud.models.layers.bev_backbones import convolution
+from pointcloud.structures.detections import to_detections
+from pointcloud.structures.map_grid import MapGrid
+from pointcloud.structures.targets import BoxTargets, check_targets
 from vol3d.engine.settings import Settings
-from vol3d.errors import DataError, UsageError
-from vol3d.geometry import check_boxes, nms_circle, nms_rotated
+from vol3d.errors import UsageError
+from vol3d.geometry import nms_circle, nms_rotated
 from vol3d.scans.results.detections import Detections
 
 NUSCENES_TASKS = (
@@ -241,31 +243,3 @@ def candidates(
         limits = boxes.new_tensor(how.center_range_m)
         keep &= ((boxes[:, :3] >= limits[:3]) & (boxes[:, :3] <= limits[3:])).all(dim=1)
     return boxes[keep], scores[keep], label[keep]
-
-
-def to_detections(boxes: Tensor, scores: Tensor, labels: Tensor, class_names: tuple[str, ...]) -> Detections:
-    """Tensors as what a user gets."""
-    table, values, classes = (t.detach().cpu().numpy() for t in (boxes, scores, labels))
-    return Detections(table, values, classes, class_names, "lidar")
-
-
-def check_targets(targets: list[BoxTargets], samples: int, classes: int) -> None:
-    """Refuses targets that do not belong to a batch of so many samples and so many classes, or cannot be learnt.
-
-    Values of boxes are looked at on the CPU only, as `check_boxes` does.
-
-    Raises:
-        DataError: another number of samples, a class that the model does not have, a box that is not finite (its
-            velocity may be) or has no size.
-    """
-    if len(targets) != samples:
-        raise DataError("targets of another batch", where="targets", got=len(targets), wanted=f"{samples} samples")
-    for number, target in enumerate(targets):
-        boxes, labels = target.boxes, target.labels
-        check_boxes(boxes, f"targets[{number}].boxes")
-        if boxes.device.type == "cpu" and bool((boxes[:, 3:6] <= 0).any()):
-            row = boxes[int((boxes[:, 3:6] <= 0).any(dim=1).nonzero()[0, 0]), :7].tolist()
-            raise DataError("a box has no size", where=f"targets[{number}].boxes", got=row, do="Run vol3d data check.")
-        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-            got, wanted = labels.tolist(), f"labels 0 to {classes - 1}"
-            raise DataError("a class that the model does not have", where=f"targets[{number}]", got=got, wanted=wanted)

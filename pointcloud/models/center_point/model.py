@@ -13,12 +13,12 @@ from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.center_point.head import CenterHead, CenterHeadSettings, CenterOutputs
-from pointcloud.models.center_point.targets import MapGrid
 from pointcloud.models.layers.bev_backbones import Second, SecondFpn, SecondFpnSettings, neck_stride
 from pointcloud.models.layers.bev_encoder import BevEncoder, BevSettings
 from pointcloud.models.layers.voxel_encoders import PointStackSettings
+from pointcloud.structures.map_grid import MapGrid
+from pointcloud.structures.targets import BoxTargets
 from vol3d.scans.results.detections import Detections
 
 

@@ -13,25 +13,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from pointcloud.datasets.scenes import BoxTargets
+from pointcloud.structures.map_grid import MapGrid
+from pointcloud.structures.targets import BoxTargets
 from vol3d.geometry.boxes import VELOCITY, YAW
-
-
-class MapGrid(NamedTuple):
-    """Where the cells of a map lie: cell (y, x) begins at low + (x, y) * voxel * stride, metres."""
-
-    low: tuple[float, float]
-    voxel: tuple[float, float]
-    stride: int
-    shape: tuple[int, int]  # y x
-
-    def to_cells(self, xy: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
-        """Metres to cells; in two steps, as the originals round."""
-        return (xy - xy.new_tensor(self.low)) / xy.new_tensor(self.voxel) / self.stride
-
-    def to_metres(self, cells: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
-        """Cells to metres."""
-        return cells * self.stride * cells.new_tensor(self.voxel) + cells.new_tensor(self.low)
 
 
 @dataclass(frozen=True, eq=False)

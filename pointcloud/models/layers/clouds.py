@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pointcloud.models.three_detr.heads import Bounds
+from pointcloud.structures.bounds import Bounds
 from pointcloud.structures.features import Feature, width
 from vol3d.errors import DataError
 from vol3d.ops import pad_clouds

@@ -20,8 +20,8 @@ from jaxtyping import Float, Int32
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pointcloud.models.center_point.targets import MapGrid
 from pointcloud.structures.features import Feature, width
+from pointcloud.structures.map_grid import MapGrid
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError, UsageError
 from vol3d.ops import VoxelBlocks, VoxelGrid, VoxelPoints, assign_voxels, voxel_coordinates, voxelize

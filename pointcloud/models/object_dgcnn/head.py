@@ -17,15 +17,15 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.models.center_point.head import check_targets, to_detections
 from pointcloud.models.layers.attention import FeedForward
 from pointcloud.models.layers.bev_backbones import FpnSettings
 from pointcloud.models.layers.deformable import DeformableAttention, Size, cell_centers, embed_places
 from pointcloud.models.layers.graph import DynamicGraph, Neighbours
 from pointcloud.models.object_dgcnn.loss import ObjectDgcnnLossSettings, object_dgcnn_loss
 from pointcloud.structures.box_code import BOX, decode_boxes
+from pointcloud.structures.detections import to_detections
 from pointcloud.structures.predicted_set import PredictedSet
+from pointcloud.structures.targets import BoxTargets, check_targets
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 from vol3d.geometry import nms_rotated

@@ -12,8 +12,8 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.structures.box_code import BOX, encode_boxes
+from pointcloud.structures.targets import BoxTargets
 from vol3d.engine.settings import Settings
 from vol3d.matching import (
     ClassLoss,

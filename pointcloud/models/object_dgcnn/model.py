@@ -14,12 +14,12 @@ from jaxtyping import Float
 from pydantic import model_validator
 from torch import Tensor, nn
 
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.layers.bev_backbones import VOXEL_BACKBONE, Fpn, FpnSettings, Second
 from pointcloud.models.layers.bev_encoder import BevEncoder, BevSettings
 from pointcloud.models.layers.voxel_encoders import VoxelSettings
 from pointcloud.models.object_dgcnn.head import ObjectDgcnnHead, ObjectDgcnnHeadSettings, QueryOutputs
 from pointcloud.structures.predicted_set import PredictedSet
+from pointcloud.structures.targets import BoxTargets
 from vol3d.scans.results.detections import Detections
 
 

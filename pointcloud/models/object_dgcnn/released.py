@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from pointcloud.models.object_dgcnn.loss import ObjectDgcnnLossSettings
-from pointcloud.models.released.weights import renamed
 from pointcloud.structures.box_code import BOX
+from pointcloud.structures.weight_names import renamed
 
 QUIRKS: dict[str, Any] = {
     "neighbours": "farthest",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
@@ -17,23 +16,8 @@ from torch import Tensor, nn
 
 from pointcloud.models.layers.bev_backbones import SecondFpn
 from pointcloud.models.layers.sparse_encoder import SparseEncoder
+from pointcloud.structures.weight_names import Rules, Tensors, renamed
 from vol3d.sparse import from_spconv
-
-Tensors = Mapping[str, Tensor]
-Rules = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
-
-
-def renamed(tensors: Tensors, rules: Rules) -> dict[str, Tensor]:
-    """The first rule that matches a whole name renames it."""
-    return {_by_rule(name, rules): tensor for name, tensor in tensors.items()}
-
-
-def _by_rule(name: str, rules: Rules) -> str:
-    for pattern, ours in rules:
-        match = re.fullmatch(pattern, name)
-        if match:
-            return match.expand(ours) if isinstance(ours, str) else ours(match)
-    return name
 
 
 def point_stack_weights(tensors: Tensors) -> dict[str, Tensor]:

@@ -11,14 +11,13 @@ import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from pointcloud.models.layers.set_abstraction import SharedLayer
+from pointcloud.structures.angle_bins import decode_angle
+from pointcloud.structures.bounds import Bounds
 from vol3d.geometry import wrap_yaw
-
-SMALLEST_EXTENT_M = 0.1
-"""A scan counts as this large along every axis: sizes and places are shares of it, and it must not be 0."""
 
 
 class HeadOutputs(NamedTuple):
@@ -65,38 +64,12 @@ def head(width: int, outputs: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(*hidden, nn.Linear(width, outputs))
 
 
-class Bounds(NamedTuple):
-    """Lowest and highest coordinates of each scan of a batch, metres."""
-
-    low: Float[Tensor, "b 3"]
-    high: Float[Tensor, "b 3"]
-
-    @property
-    def extent(self) -> Float[Tensor, "b 3"]:
-        """Edges of each scan, `SMALLEST_EXTENT_M` at least."""
-        return (self.high - self.low).clamp(min=SMALLEST_EXTENT_M)
-
-    def normalize(self, xyz: Float[Tensor, "*layers b n 3"]) -> Float[Tensor, "*layers b n 3"]:
-        """Places as shares of the way from the lowest to the highest."""
-        return (xyz - self.low[:, None]) / self.extent[:, None]
-
-
 def decode_boxes(outputs: HeadOutputs, query_xyz: Float[Tensor, "b q 3"], bounds: Bounds) -> Float[Tensor, "*q 7"]:
     """Boxes `x y z l w h yaw` of the queries, metres and radians."""
     center = query_xyz + (outputs.center.sigmoid() - 0.5)
     size = outputs.size.sigmoid() * bounds.extent[:, None]
     yaw = 0.0 - decode_angle(outputs.angle_logits, outputs.angle_residual)  # -0.0 would show in files
     return torch.cat([center, size, wrap_yaw(yaw)[..., None]], dim=-1)
-
-
-def decode_angle(logits: Float[Tensor, "*q bins"], residual: Float[Tensor, "*q bins"]) -> Float[Tensor, "*q"]:
-    """Radians from the likeliest bin and its residual (in half bins); 0 where there is one bin only."""
-    bins = logits.shape[-1]
-    if bins == 1:
-        return torch.zeros_like(logits[..., 0])
-    best = logits.argmax(dim=-1, keepdim=True)
-    rest = residual.gather(-1, best) * (math.pi / bins)
-    return (best * (2 * math.pi / bins) + rest)[..., 0]
 
 
 def expected_direction(logits: Float[Tensor, "*q bins"], residual: Float[Tensor, "*q bins"]) -> Float[Tensor, "*q 2"]:
@@ -107,11 +80,3 @@ def expected_direction(logits: Float[Tensor, "*q bins"], residual: Float[Tensor,
     middle = torch.arange(bins, device=logits.device) * (2 * math.pi / bins)
     yaw = -(middle + residual * (math.pi / bins))
     return (logits.softmax(dim=-1)[..., None] * torch.stack([yaw.sin(), yaw.cos()], dim=-1)).sum(dim=-2)
-
-
-def encode_angle(angle: Float[Tensor, "*k"], bins: int) -> tuple[Int64[Tensor, "*k"], Float[Tensor, "*k"]]:
-    """The bin whose middle is nearest, bin 0 lying around 0, and the residual in half bins: the inverse of decoding."""
-    width = 2 * math.pi / bins
-    turned = (angle + width / 2) % (2 * math.pi)
-    index = (turned / width).long().clamp(max=bins - 1)
-    return index, (turned - (index * width + width / 2)) / (width / 2)

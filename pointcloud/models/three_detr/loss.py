@@ -13,9 +13,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.models.three_detr.heads import Bounds, encode_angle
-from pointcloud.structures.targets import check_targets
+from pointcloud.structures.angle_bins import encode_angle
+from pointcloud.structures.bounds import Bounds
+from pointcloud.structures.targets import BoxTargets, check_targets
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 from vol3d.geometry import wrap_yaw
@@ -93,7 +93,7 @@ def set_loss(
     with torch.autocast(bounds.low.device.type, enabled=False):
         *_, queries, classes = outputs["class_probability"].shape
         _check_counts(targets, queries)
-        check_targets(targets, classes, outputs["angle_logits"].shape[-1])
+        check_targets(targets, len(bounds.low), classes, outputs["angle_logits"].shape[-1] > 1)
         fields = encode_targets(targets, bounds, outputs["angle_logits"].shape[-1])
         intersection = _intersection(fields, settings)
         matches = matcher(settings.match, intersection)(outputs, fields)

@@ -16,18 +16,19 @@ from jaxtyping import Bool, Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.layers.attention import Decoder, EncoderLayer
 from pointcloud.models.layers.clouds import batch_clouds
 from pointcloud.models.layers.pointnet2 import PointNet2, PointNet2Settings
 from pointcloud.models.layers.position import FourierEmbedding, SineEmbedding
 from pointcloud.models.layers.set_abstraction import PointSet, SetAbstraction, SetAbstractionSettings, SharedLayer
-from pointcloud.models.three_detr.heads import Bounds, BoxHeads, HeadOutputs, decode_boxes, expected_direction
+from pointcloud.models.three_detr.heads import BoxHeads, HeadOutputs, decode_boxes, expected_direction
 from pointcloud.models.three_detr.loss import SetLossSettings, set_loss
+from pointcloud.structures.bounds import Bounds
 from pointcloud.structures.box_code import encode_boxes
 from pointcloud.structures.features import Feature, width
 from pointcloud.structures.predicted_set import PredictedSet, softmax_log_odds
 from pointcloud.structures.proposals import Proposals, of_each_scan
+from pointcloud.structures.targets import BoxTargets
 from vol3d.engine.settings import Settings
 from vol3d.scans.results.detections import Detections
 

@@ -17,10 +17,9 @@ from typing import Any
 from pydantic import ValidationError
 from torch import Tensor
 
-from pointcloud.datasets.scannet.dataset import CLASS_NAMES as SCANNET_CLASSES
-from pointcloud.datasets.sun_rgbd.dataset import CLASS_NAMES as SUN_RGBD_CLASSES
 from pointcloud.models.three_detr.loss import SUN_RGBD, SetLossSettings
 from pointcloud.models.three_detr.model import RELEASED_RADII_M, ThreeDetr, ThreeDetrMaskedSettings, ThreeDetrSettings
+from pointcloud.structures.class_names import SCANNET_CLASSES, SUN_RGBD_CLASSES
 from vol3d.checkpoint import load_strictly, read_weights
 from vol3d.errors import CheckpointError
 

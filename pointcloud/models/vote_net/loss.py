@@ -16,9 +16,9 @@ from jaxtyping import Bool, Float, Int64
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.models.three_detr.heads import encode_angle
 from pointcloud.models.vote_net.proposal_head import ProposalOutputs
+from pointcloud.structures.angle_bins import encode_angle
+from pointcloud.structures.targets import BoxTargets
 from vol3d.engine.settings import Settings
 from vol3d.geometry import points_in_boxes
 from vol3d.matching import cross_entropy_loss, huber_loss

@@ -25,11 +25,9 @@ from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.layers.clouds import batch_clouds
 from pointcloud.models.layers.pointnet2 import PointNet2, PointNet2Settings
 from pointcloud.models.layers.set_abstraction import SetAbstraction, SetAbstractionSettings, SharedLayer
-from pointcloud.models.three_detr.heads import Bounds
 from pointcloud.models.vote_net.loss import (
     VoteLossSettings,
     assign_by_distance,
@@ -43,10 +41,11 @@ from pointcloud.models.vote_net.transformer_parts import (
     TransformerEncoder,
     TransformerPartsSettings,
 )
+from pointcloud.structures.bounds import Bounds
 from pointcloud.structures.class_sizes import Size
 from pointcloud.structures.features import Feature, width
 from pointcloud.structures.proposals import Proposals, of_each_scan
-from pointcloud.structures.targets import check_targets
+from pointcloud.structures.targets import BoxTargets, check_targets
 from vol3d.engine.settings import Settings
 from vol3d.scans.results.detections import Detections
 
@@ -217,7 +216,7 @@ class VoteNet(nn.Module):
             DataError: no boxes, a class that the model does not have, boxes that turn though the model's do not.
         """
         settings, places = self.settings.loss, prediction.places
-        check_targets(targets, len(self.class_names), self.settings.angle_bins)
+        check_targets(targets, len(places), len(self.class_names), self.settings.angle_bins > 1)
         with torch.autocast(places.device.type, enabled=False):
             if prediction.votes is None:
                 terms: dict[str, Tensor] = {}

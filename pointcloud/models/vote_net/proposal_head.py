@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pointcloud.models.layers.set_abstraction import SharedLayer
-from pointcloud.models.three_detr.heads import decode_angle
+from pointcloud.structures.angle_bins import decode_angle
 from pointcloud.structures.class_sizes import Size, known_size
 from vol3d.geometry import wrap_yaw
 

@@ -20,7 +20,7 @@ from pointcloud.models.layers.set_abstraction import (
     SharedLayer,
     sample_points,
 )
-from pointcloud.models.three_detr.heads import Bounds
+from pointcloud.structures.bounds import Bounds
 from vol3d.engine.settings import Settings
 
 

@@ -14,8 +14,9 @@ from PIL import Image
 from pointcloud.conventions import kitti_lidar_from_camera
 from pointcloud.conventions.kitti_objects import KittiObjects
 from pointcloud.datasets.kitti.calibration import IMAGE_SIZE, KittiCalibration, read_calibration
-from pointcloud.datasets.kitti.dataset import CLASS_NAMES, KittiFrame, KittiSettings, lidar_boxes
+from pointcloud.datasets.kitti.dataset import KittiFrame, KittiSettings, lidar_boxes
 from pointcloud.datasets.tools import check, prepare
+from pointcloud.structures.class_names import KITTI_CLASSES
 from vol3d.errors import DataError
 from vol3d.geometry import count_points_in_boxes
 
@@ -51,7 +52,7 @@ def test_a_frame_has_its_boxes_in_the_frame_of_the_lidar(root: Path) -> None:
     split = KittiSettings(root=root).split().require()
     assert [len(part) for part in (split.train, split.validation, split.test)] == [3, 1, 1]
     scene = split.train[0].read()
-    assert scene.truth.names() == ["Car"] and scene.truth.frame == "lidar" and split.class_names == CLASS_NAMES
+    assert scene.truth.names() == ["Car"] and scene.truth.frame == "lidar" and split.class_names == KITTI_CLASSES
     np.testing.assert_allclose(scene.truth.boxes[0], [20.27, -1.0, -1.73 + 0.75, 4.0, 1.6, 1.5, 0.0], atol=2e-3)
     assert len(scene.cloud) == 2 and scene.cloud.columns["intensity"].tolist() == [0.5, np.float32(0.2)]
     whole = KittiSettings(root=root, image_only=False, class_names=("Van", "Car")).split().train[0].read()
@@ -149,7 +150,7 @@ def test_missing_files_and_folders_are_told(root: Path, tmp_path: Path) -> None:
     (root / "ImageSets/val.txt").unlink()
     with pytest.raises(DataError, match="cannot read the list of frames"):
         KittiSettings(root=root).split()
-    with pytest.raises(DataError, match="not a KITTI folder"):
+    with pytest.raises(DataError, match="not a KITTI_CLASSES folder"):
         KittiSettings(root=root / "ImageSets").split()
     with pytest.raises(DataError, match="no such folder"):
         KittiSettings(root=tmp_path / "none").split()

@@ -15,9 +15,10 @@ import torch
 from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
 from pointcloud.datasets.nuscenes.index import read_index
 from pointcloud.datasets.nuscenes.poses import invert
-from pointcloud.datasets.nuscenes.sample import CLASS_NAMES, NuScenesSample, read_sweep
+from pointcloud.datasets.nuscenes.sample import NuScenesSample, read_sweep
 from pointcloud.datasets.nuscenes.splits import official_part
 from pointcloud.datasets.tools import check, prepare
+from pointcloud.structures.class_names import NUSCENES_CLASSES
 from pointcloud.structures.sweeps import accumulate
 from tests.pointcloud.datasets.devkit import devkit_reads
 from tests.pointcloud.datasets.nuscenes_maker import SWEEPS_PER_SAMPLE, write_small_nuscenes
@@ -46,7 +47,7 @@ def test_parts_are_the_official_ones(root: Path) -> None:
     split = NuScenesSettings(root=root).split().require()
     assert [one.name for one in split.train] == ["0s0", "0s1", "0s2"]
     assert [one.scene_name for one in split.validation] == ["scene-0103"] * 3  # type: ignore[attr-defined]
-    assert split.class_names == CLASS_NAMES and split.test == ()
+    assert split.class_names == NUSCENES_CLASSES and split.test == ()
 
 
 def test_a_sample_has_its_sweeps_and_boxes_in_its_own_frame(root: Path) -> None:

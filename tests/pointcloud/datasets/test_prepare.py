@@ -17,7 +17,8 @@ import pytest
 from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.datasets.prepare import prepare
 from pointcloud.datasets.prepared import PreparedScene, is_prepared, prepared_split
-from pointcloud.datasets.scannet.dataset import CLASS_NAMES, ScanNetSettings
+from pointcloud.datasets.scannet.dataset import ScanNetSettings
+from pointcloud.structures.class_names import SCANNET_CLASSES
 from pointcloud.training.augment import SceneAugmentSettings
 from pointcloud.training.samples import SceneSamples
 from tests.pointcloud.datasets.makers import edit_boxes, room, write_point_folder, write_scannet
@@ -36,7 +37,7 @@ def test_prepared_scenes_are_the_scenes(tmp_path: Path, workers: int) -> None:
     split = ScanNetSettings(root=root).split()
     prepare(split, out, workers)
     again = ScanNetSettings(root=out).split()
-    assert again.class_names == CLASS_NAMES and again.name == split.name
+    assert again.class_names == SCANNET_CLASSES and again.name == split.name
     for part in ("train", "validation", "test"):
         assert [one.name for one in getattr(again, part)] == [one.name for one in getattr(split, part)]
     for made, original in zip((*again.labelled, *again.test), (*split.labelled, *split.test), strict=True):

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from pointcloud.datasets.scannet.dataset import CLASS_NAMES, NYU40, ScanNetSettings, read_label_map
+from pointcloud.datasets.scannet.dataset import NYU40, ScanNetSettings, read_label_map
 from pointcloud.datasets.scenes import Scene
+from pointcloud.structures.class_names import SCANNET_CLASSES
 from pointcloud.structures.class_sizes import SCANNET
 from tests.pointcloud.datasets.makers import alignment, room, unaligned, write_meta, write_scannet
 from vol3d.errors import DataError
@@ -42,7 +43,7 @@ def same(scene: Scene, wanted: Scene) -> None:
     np.testing.assert_array_equal(scene.cloud.columns["rgb"], wanted.cloud.columns["rgb"])
     np.testing.assert_allclose(scene.truth.boxes, wanted.truth.boxes, atol=1e-5)
     np.testing.assert_array_equal(scene.truth.labels, wanted.truth.labels)
-    assert scene.truth.class_names == CLASS_NAMES and scene.truth.frame == "aligned"
+    assert scene.truth.class_names == SCANNET_CLASSES and scene.truth.frame == "aligned"
 
 
 def test_votenets_arrays_are_the_raw_scene(tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_mmdet3ds_index_is_the_raw_scene(tmp_path: Path) -> None:
         table.tofile(root / "points" / f"{name}.bin")
         points = {"num_pts_feats": 6, "lidar_path": f"{name}.bin"}
         entry = {"lidar_points": points, "axis_align_matrix": alignment().tolist(), "instances": instances}
-        about = {"categories": {name: number for number, name in enumerate(CLASS_NAMES)}}
+        about = {"categories": {name: number for number, name in enumerate(SCANNET_CLASSES)}}
         (root / f"scannet_infos_{part}.json").write_text(json.dumps({"metainfo": about, "data_list": [entry]}))
     same(ScanNetSettings(root=root).split().require().train[0].read(), wanted)
     about["categories"]["chair"], about["categories"]["bed"] = 1, 2
@@ -111,10 +112,10 @@ def test_a_real_scan_holds_what_its_boxes_say(tmp_path: Path, data_root: Path) -
 
 def test_the_tables_are_the_originals(data_root: Path, oracle_root: Path) -> None:
     wanted = read_json(oracle_root / "3detr/F_tables/tables.json")
-    assert list(CLASS_NAMES) == wanted["scannet"]["class_names_by_id"]
+    assert list(SCANNET_CLASSES) == wanted["scannet"]["class_names_by_id"]
     assert list(NYU40.values()) == wanted["scannet"]["nyu40ids_by_class_id"]
     sizes = np.load(data_root / "scannet/meta_data/scannet_means.npz")["arr_0"]
-    np.testing.assert_allclose([SCANNET[name] for name in CLASS_NAMES], sizes, atol=1e-4)
+    np.testing.assert_allclose([SCANNET[name] for name in SCANNET_CLASSES], sizes, atol=1e-4)
     labels = read_label_map(data_root / "scannet/meta_data/scannetv2-labels.combined.tsv")
     assert set(labels.values()) == {*range(18), None} and labels["office chair"] == 2
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pointcloud.datasets.scannet.dataset import CLASS_NAMES, ScanNetSettings, read_label_map
+from pointcloud.datasets.scannet.dataset import ScanNetSettings, read_label_map
 from pointcloud.datasets.scannet.raw import Group, RawScan, object_boxes
+from pointcloud.structures.class_names import SCANNET_CLASSES
 from tests.pointcloud.datasets.makers import CATEGORIES, FURNITURE, LABEL_OF, room, write_scannet
 from vol3d.errors import DataError
 
@@ -34,7 +35,7 @@ def test_points_are_aligned_and_all_there(root: Path) -> None:
     np.testing.assert_allclose(scene.cloud.xyz, made.xyz, atol=2e-5)
     assert scene.cloud.columns["rgb"].dtype == np.uint8 and set(scene.cloud.columns) == {"rgb"}
     np.testing.assert_array_equal(scene.cloud.columns["rgb"][1], [4, 5, 6])
-    assert scene.truth.frame == "aligned" and scene.truth.class_names == CLASS_NAMES
+    assert scene.truth.frame == "aligned" and scene.truth.class_names == SCANNET_CLASSES
 
 
 def test_boxes_hold_the_objects_and_nothing_of_classes_that_are_not_detected(root: Path) -> None:

@@ -17,9 +17,10 @@ from hypothesis.extra.numpy import arrays
 from scipy.io import savemat
 
 from pointcloud.conventions import boxes_to_sun_rgbd
-from pointcloud.datasets.sun_rgbd.dataset import CLASS_NAMES, SunRgbdSettings
+from pointcloud.datasets.sun_rgbd.dataset import SunRgbdSettings
 from pointcloud.datasets.sun_rgbd.frames import CLOUD_FROM_CAMERA, back_project, decode_depth
 from pointcloud.datasets.sun_rgbd.labels import frame_key, read_annotation
+from pointcloud.structures.class_names import SUN_RGBD_CLASSES
 from pointcloud.structures.class_sizes import SUN_RGBD
 from tests.pointcloud.datasets.makers import cells, write_mat, write_sun_frame
 from vol3d.errors import DataError
@@ -117,7 +118,7 @@ def test_the_room_stands_where_it_was_put(root: Path, labels: str) -> None:
     assert [len(part) for part in (split.train, split.validation, split.test)] == [2, 1, 0]
     assert split.train[0].name == ("kv1_NYUdata_NYU0001" if labels == "json" else "000001")
     scene = split.train[0].read()
-    assert scene.truth.names() == ["bed"] and scene.truth.class_names == CLASS_NAMES
+    assert scene.truth.names() == ["bed"] and scene.truth.class_names == SUN_RGBD_CLASSES
     wanted = BED * ([1, 1, 1, 1.1, 1.1, 1.1, 1] if labels == "v2" else 1)
     np.testing.assert_allclose(scene.truth.boxes[0], wanted, atol=1e-5)
     xyz = scene.cloud.xyz
@@ -152,8 +153,8 @@ def test_a_box_of_an_annotation_comes_back(box: tuple[float, ...]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "index.json"
         path.write_text(json.dumps({"objects": [{"name": "chair", "polygon": [corners(np.array(box))]}]}))
-        boxes, labels = read_annotation(path, CLASS_NAMES)
-    assert labels.tolist() == [CLASS_NAMES.index("chair")]
+        boxes, labels = read_annotation(path, SUN_RGBD_CLASSES)
+    assert labels.tolist() == [SUN_RGBD_CLASSES.index("chair")]
     np.testing.assert_allclose(boxes[0], box, atol=1e-9)
 
 
@@ -257,7 +258,7 @@ def test_votenets_export_of_a_real_frame(tmp_path: Path, data_root: Path) -> Non
 
 def test_the_tables_are_the_originals(oracle_root: Path) -> None:
     wanted = read_json(oracle_root / "3detr/F_tables/tables.json")
-    assert list(CLASS_NAMES) == wanted["sunrgbd"]["class_names_by_id"]
+    assert list(SUN_RGBD_CLASSES) == wanted["sunrgbd"]["class_names_by_id"]
     sizes = wanted["mean_sizes_NOT_part_of_3detr"]["sunrgbd_type_mean_size_lwh_m"]
     assert {name: list(size) for name, size in SUN_RGBD.items()} == sizes
 

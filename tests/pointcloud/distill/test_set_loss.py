@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.distill.set_loss import (
     DistillSettings,
     Teacher,
@@ -27,6 +26,7 @@ from pointcloud.models.layers.bev_backbones import FpnSettings
 from pointcloud.models.object_dgcnn.head import ObjectDgcnnHead, ObjectDgcnnHeadSettings
 from pointcloud.structures.box_code import encode_boxes
 from pointcloud.structures.predicted_set import PredictedSet
+from pointcloud.structures.targets import BoxTargets
 from tests.pointcloud.models.small import CLASSES, TURNING, scene
 from tests.reference import distill as twin
 from vol3d.errors import DataError, UsageError

@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
-from pointcloud.datasets.nuscenes.sample import CLASS_NAMES, NuScenesSample
+from pointcloud.datasets.nuscenes.sample import NuScenesSample
 from pointcloud.generate.drives.drive import DriveNumber, make_drive, make_sweep
 from pointcloud.generate.drives.shapes import KINDS
 from pointcloud.generate.drives.street import Street, plan_street
 from pointcloud.generate.drives.sweep import BEAMS, ego_pose, place_all, scan_sweep, solids_of
 from pointcloud.generate.drives.write import write_drives
+from pointcloud.structures.class_names import NUSCENES_CLASSES
 from tests.pointcloud.datasets.devkit import devkit_reads
 from vol3d.errors import UsageError
 from vol3d.geometry import count_points_in_boxes, iou_bev
@@ -83,7 +84,7 @@ def test_streets_have_all_classes_of_usual_size() -> None:
         for one in plan_street(np.random.default_rng(number)).actors:
             count[one.kind] += 1
             np.testing.assert_array_less(np.abs(np.log(one.size) - np.log(KINDS[one.kind].size)), 0.31)
-    assert set(count) == set(CLASS_NAMES) and min(count.values()) > 60
+    assert set(count) == set(NUSCENES_CLASSES) and min(count.values()) > 60
 
 
 CROWDED = ("pedestrian", "motorcycle", "bicycle")  # people and parked cycles touch

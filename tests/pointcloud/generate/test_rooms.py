@@ -6,9 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
-from pointcloud.datasets.scannet.dataset import CLASS_NAMES, NYU40, ScanNetSettings
+from pointcloud.datasets.scannet.dataset import NYU40, ScanNetSettings
 from pointcloud.generate import write_rooms
 from pointcloud.generate.rooms.labels import LABELS, NYU40_DETECTED
+from pointcloud.structures.class_names import SCANNET_CLASSES
 from tests.pointcloud.generate.reading import read_alignment, read_boxes, read_mesh
 from vol3d.errors import UsageError, Vol3dError
 
@@ -82,7 +83,7 @@ def test_the_package_reads_the_same_boxes(rooms):
     for reader in split.labelled:
         scene = reader.read()
         found = sorted(
-            (CLASS_NAMES[label], *np.round(box[:6], 3).tolist())
+            (SCANNET_CLASSES[label], *np.round(box[:6], 3).tolist())
             for box, label in zip(scene.truth.boxes, scene.truth.labels, strict=True)
         )
         names = {number: name for name, number in NYU40.items()}

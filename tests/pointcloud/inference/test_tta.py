@@ -16,7 +16,7 @@ from torch import nn
 
 from pointcloud.inference.tta import VIEWS, Flips, average_maps, detect_flipped, join, map_back, mirrored
 from pointcloud.models.center_point.head import CenterDecodeSettings, CenterOutputs, candidates
-from pointcloud.models.center_point.targets import MapGrid
+from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.similarity import Similarity
 from tests.pointcloud.models.small_lidar import CLASSES, MODELS, PILLARS
 from vol3d.errors import UsageError

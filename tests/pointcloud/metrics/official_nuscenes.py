@@ -23,7 +23,7 @@ from pointcloud.metrics.nuscenes.boxes import (
     from_columns,
 )
 
-_PROJECT = Path(__file__).resolve().parents[2]
+_PROJECT = Path(__file__).resolve().parents[3]
 _SCORE = """
 import json, sys
 import numpy as np

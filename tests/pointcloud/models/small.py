@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.layers.pointnet2 import PointNet2Settings
 from pointcloud.models.layers.set_abstraction import SetAbstractionSettings
 from pointcloud.models.three_detr.model import ThreeDetrMaskedSettings, ThreeDetrSettings
+from pointcloud.structures.targets import BoxTargets
 
 CLASSES = ("chair", "table", "bed")
 SIZES = {

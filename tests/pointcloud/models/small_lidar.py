@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.anchors.anchors import AnchorSettings
 from pointcloud.models.anchors.head import AnchorHeadSettings
 from pointcloud.models.anchors.point_pillars import PointPillarsSettings
@@ -20,6 +19,7 @@ from pointcloud.models.layers.sparse_encoder import SparseEncoderSettings
 from pointcloud.models.layers.voxel_encoders import PointStackSettings, VoxelSettings
 from pointcloud.models.object_dgcnn.head import ObjectDgcnnHeadSettings
 from pointcloud.models.object_dgcnn.model import ObjectDgcnnSettings
+from pointcloud.structures.targets import BoxTargets
 
 CLASSES = ("car", "pedestrian")
 RANGE = (0.0, -8.0, -2.0, 16.0, 8.0, 2.0)

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.anchors.anchors import (
     AnchorSettings,
     decode_offsets,
@@ -33,7 +32,8 @@ from pointcloud.models.anchors.head import (
 from pointcloud.models.anchors.point_pillars import PointPillarsSettings
 from pointcloud.models.anchors.second import SecondDetectorSettings
 from pointcloud.models.anchors.voxel_net import VoxelNetSettings
-from pointcloud.models.center_point.targets import MapGrid
+from pointcloud.structures.map_grid import MapGrid
+from pointcloud.structures.targets import BoxTargets
 from tests.reference import anchors as slow
 from vol3d.errors import UsageError
 

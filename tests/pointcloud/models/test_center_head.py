@@ -14,7 +14,6 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from pointcloud.conventions import boxes_from_mmdet3d_before_1_0
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.center_point.head import (
     NUSCENES_CIRCLES,
     NUSCENES_TASKS,
@@ -29,12 +28,13 @@ from pointcloud.models.center_point.head import (
 from pointcloud.models.center_point.targets import (
     CenterTargets,
     Drawing,
-    MapGrid,
     center_targets,
     draw_gaussians,
     gaussian_radius,
 )
 from pointcloud.models.released.weights import center_head_weights
+from pointcloud.structures.map_grid import MapGrid
+from pointcloud.structures.targets import BoxTargets
 from tests.pointcloud.models.lidar_oracle import Fixture, close, load
 from tests.reference import center_targets as slow
 from vol3d.errors import DataError, UsageError

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pointcloud.datasets.scenes import BoxTargets
+from pointcloud.structures.targets import BoxTargets
 from tests.pointcloud.models.small_lidar import CLASSES, MODELS, drive
 from vol3d.errors import DataError
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.distill.set_loss import DistillSettings, Teacher, feature_loss, set_to_set_loss
 from pointcloud.models.layers.bev_backbones import Fpn, FpnSettings
 from pointcloud.models.layers.bev_encoder import BevEncoder
 from pointcloud.models.object_dgcnn.model import ObjectDgcnnSettings
 from pointcloud.models.released.weights import fpn_weights, point_stack_weights, second_weights, sparse_encoder_weights
+from pointcloud.structures.targets import BoxTargets
 from tests.pointcloud.models.lidar_oracle import Fixture, close, load
 from tests.pointcloud.models.small_lidar import CLASSES, MODELS, drive
 from tests.pointcloud.models.test_sparse_encoder import ROUNDING

@@ -9,10 +9,10 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.layers.bev_backbones import FpnSettings
 from pointcloud.models.object_dgcnn.head import ObjectDgcnnHead, ObjectDgcnnHeadSettings
 from pointcloud.models.object_dgcnn.loss import ObjectDgcnnLossSettings
+from pointcloud.structures.targets import BoxTargets
 from vol3d.errors import DataError
 from vol3d.geometry import iou_bev
 

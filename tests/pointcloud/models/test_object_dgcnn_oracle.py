@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from pointcloud.conventions import boxes_from_mmdet3d_before_1_0
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.layers.bev_backbones import FpnSettings
 from pointcloud.models.object_dgcnn.head import ObjectDgcnnHead, ObjectDgcnnHeadSettings, QueryOutputs
 from pointcloud.models.object_dgcnn.loss import encode_targets, matcher
 from pointcloud.models.object_dgcnn.released import QUIRKS, object_dgcnn_head_weights, reorder_rows
 from pointcloud.structures.box_code import BOX
+from pointcloud.structures.targets import BoxTargets
 from tests.pointcloud.models.lidar_oracle import Fixture, close, load
 from vol3d.geometry import wrap_yaw
 

@@ -9,7 +9,6 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.three_detr.loss import SUN_RGBD
 from pointcloud.models.three_detr.model import (
     RELEASED_RADII_M,
@@ -19,6 +18,7 @@ from pointcloud.models.three_detr.model import (
     within,
 )
 from pointcloud.structures.features import width
+from pointcloud.structures.targets import BoxTargets
 from tests.pointcloud.models.small import CLASSES, MASKED, MODELS, PLAIN, STARTED, TURNING, scene
 from vol3d.errors import DataError
 from vol3d.ops import farthest_point_sample

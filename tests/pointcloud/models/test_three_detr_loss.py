@@ -15,8 +15,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pointcloud.conventions import boxes_from_three_detr
-from pointcloud.datasets.scenes import BoxTargets
-from pointcloud.models.three_detr.heads import Bounds
 from pointcloud.models.three_detr.loss import (
     SUN_RGBD,
     MatchSettings,
@@ -26,6 +24,8 @@ from pointcloud.models.three_detr.loss import (
     set_loss,
 )
 from pointcloud.models.three_detr.released import LOSS_QUIRKS
+from pointcloud.structures.bounds import Bounds
+from pointcloud.structures.targets import BoxTargets
 from tests.conftest import PROJECT
 from tests.pointcloud.models.test_three_detr_oracle import official_corners
 

@@ -14,14 +14,9 @@ from torch import nn
 
 from pointcloud.models.layers.attention import Attention, Decoder, EncoderLayer
 from pointcloud.models.layers.position import FourierEmbedding, SineEmbedding
-from pointcloud.models.three_detr.heads import (
-    SMALLEST_EXTENT_M,
-    Bounds,
-    HeadOutputs,
-    decode_angle,
-    decode_boxes,
-    encode_angle,
-)
+from pointcloud.models.three_detr.heads import HeadOutputs, decode_boxes
+from pointcloud.structures.angle_bins import decode_angle, encode_angle
+from pointcloud.structures.bounds import SMALLEST_EXTENT_M, Bounds
 from tests.reference import three_detr as twin
 
 

@@ -10,7 +10,6 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.inference.postprocess import postprocess
 from pointcloud.models.layers.pointnet2 import PointNet2Settings
 from pointcloud.models.layers.set_abstraction import SetAbstractionSettings
@@ -25,6 +24,7 @@ from pointcloud.models.vote_net.proposal_head import (
 from pointcloud.models.vote_net.transformer_parts import TransformerPartsSettings
 from pointcloud.structures.class_sizes import SCANNET, SUN_RGBD
 from pointcloud.structures.features import width
+from pointcloud.structures.targets import BoxTargets
 from tests.pointcloud.models.small import CLASSES, LEVELS, scene
 from vol3d.errors import DataError
 

@@ -7,7 +7,6 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from pointcloud.datasets.scenes import BoxTargets
 from pointcloud.models.vote_net.loss import (
     Assignment,
     VoteLossSettings,
@@ -18,7 +17,7 @@ from pointcloud.models.vote_net.loss import (
     vote_loss,
 )
 from pointcloud.models.vote_net.proposal_head import ProposalOutputs
-from pointcloud.structures.targets import check_targets
+from pointcloud.structures.targets import BoxTargets, check_targets
 from tests.reference import vote_net as slow
 from vol3d.errors import DataError
 
@@ -171,7 +170,7 @@ def test_weights_multiply_their_terms() -> None:
 )
 def test_targets_that_make_no_sense_are_refused(target: BoxTargets, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        check_targets([target], CLASSES, 1)
+        check_targets([target], 1, CLASSES, turning=False)
 
 
 def test_near_is_nearer_than_far() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pointcloud.datasets.nuscenes.sample import CLASS_NAMES
+from pointcloud.structures.class_names import NUSCENES_CLASSES
 from tests.pointcloud.tasks.test_lidar import RECIPE
 from tests.vol3d.untrained import save_untrained
 from vol3d.cli import demo_drive as demo
@@ -23,7 +23,7 @@ def check_results(out: Path, said: str) -> None:
         assert (out / Path(name).name / "report.html").read_text("utf-8").count("<img") >= 2, "best and worst frame"
     for picture in ("drive.png", "from_above.png"):
         assert (out / picture).read_bytes().startswith(b"\x89PNG")
-    assert read_detections(out / "boxes" / "drive.json").class_names == CLASS_NAMES
+    assert read_detections(out / "boxes" / "drive.json").class_names == NUSCENES_CLASSES
     assert set(read_points(out / "scans" / "drive.npy").columns) == {"intensity", "time"}
     assert all(word in said for word in ("NDS", "mAP", "car AP", "report", "vol3d view", "vol3d predict"))
 
@@ -34,7 +34,7 @@ def untrained(tmp_path: Path) -> str:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(RECIPE)
     task = load_task(recipe)
-    task = type(task)(task.settings.model_copy(update={"class_names": CLASS_NAMES}))
+    task = type(task)(task.settings.model_copy(update={"class_names": NUSCENES_CLASSES}))
     return save_untrained(tmp_path / "run", task)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pointcloud.datasets.scannet.dataset import CLASS_NAMES
+from pointcloud.structures.class_names import SCANNET_CLASSES
 from tests.vol3d.untrained import save_untrained
 from vol3d.cli import demo_rooms as demo
 from vol3d.cli.main import main
@@ -27,7 +27,7 @@ def check_results(out: Path, said: str) -> None:
     assert (out / "report.html").read_text("utf-8").count("<img") >= 2, "best and worst of two"
     assert (out / "room.png").read_bytes().startswith(b"\x89PNG")
     found = sorted((out / "boxes").glob("*.json"))
-    assert len(found) == 2 and all(read_detections(path).class_names == CLASS_NAMES for path in found)
+    assert len(found) == 2 and all(read_detections(path).class_names == SCANNET_CLASSES for path in found)
     assert all(word in said for word in ("AP25", "AP50 ", "report", "vol3d view"))
 
 
@@ -35,7 +35,7 @@ def check_results(out: Path, said: str) -> None:
 def untrained(tmp_path: Path) -> str:
     """A run's folder with a very small network that knows nothing."""
     task = load_task("3detr_rooms_small", [f"data.root={tmp_path}", *SMALL])
-    task = type(task)(task.settings.model_copy(update={"class_names": CLASS_NAMES}))
+    task = type(task)(task.settings.model_copy(update={"class_names": SCANNET_CLASSES}))
     return save_untrained(tmp_path / "run", task)
 
 

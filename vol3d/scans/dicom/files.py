@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from vol3d.errors import DataError
-from vol3d.scans.find import DICOM, is_dicom
+from vol3d.scans.paths import DICOM, is_dicom
 
 LARGEST = 4 << 30  # bytes of one file in an archive
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vol3d.errors import DataError
-from vol3d.scans.find import expand, without_suffix
+from vol3d.scans.paths import expand, without_suffix
 
 POINT_SUFFIXES = (
     *(".pcd.bin", ".ply", ".pcd", ".npy", ".npz", ".bin"),

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vol3d.files import write_bytes
+from vol3d.files import refuse_overwrite, write_bytes
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.find import BOX_LINES_MARK
 from vol3d.scans.results.detections import Detections
-from vol3d.scans.write import refuse_overwrite
 
 # Corners 0 to 3 at the bottom from front left counter-clockwise, 4 to 7 above them; 8 and 9 are the heading's tick.
 _EDGES = [(0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7), (8, 9)]

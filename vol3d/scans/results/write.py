@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from vol3d.files import write_json
+from vol3d.files import refuse_overwrite, write_json
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.results.read import FORMAT
-from vol3d.scans.write import refuse_overwrite
 
 BOX = (
     "center: gravity centre x y z; size: length along the heading, width, height; yaw: radians, counter-clockwise "

@@ -88,4 +88,4 @@ def _milliseconds(run: Callable[[], object]) -> float:
 
 @cache
 def _table() -> dict[str, dict[str, list[list[int]]]]:
-    return json.loads((files("vol3d.sparse") / "launch.json").read_text(encoding="utf-8"))
+    return json.loads((files("vol3d.sparse.backends") / "launch.json").read_text(encoding="utf-8"))

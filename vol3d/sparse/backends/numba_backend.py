@@ -16,8 +16,8 @@ from vol3d.sparse.backends import numba_maps as maps
 from vol3d.sparse.backends import numba_pairs as listing
 from vol3d.sparse.backends import numba_sort as sorting
 from vol3d.sparse.backends import torch_backend
-from vol3d.sparse.geometry import Geometry, Packing, Triple
-from vol3d.sparse.kernel_map import KernelMap, Reading, SortedPositions
+from vol3d.sparse.geometry import Geometry, MapSpec, Packing, SortedPositions, Triple
+from vol3d.sparse.kernel_map import KernelMap
 from vol3d.threads import parallel_for
 
 NAME = "numba"
@@ -94,16 +94,16 @@ def weight_gradient(features: Tensor, grad: Tensor, kernel_map: KernelMap) -> Te
 
 def list_pairs(kernel_map: KernelMap) -> KernelPairs:
     """The map as lists of pairs, by tile and tap."""
-    if (reading := kernel_map.reading) is None:
+    if (spec := kernel_map.spec) is None:
         pairs = kernel_map.transposed().derived("tiles", list_pairs)
         return _flipped(pairs) if kernel_map.symmetric else _reversed(pairs, kernel_map.outputs)
-    taps, tiles, window = kernel_map.taps, -(-kernel_map.outputs // TILE_ROWS), reading.window
+    taps, tiles, window = kernel_map.taps, -(-kernel_map.outputs // TILE_ROWS), spec.window
     half = kernel_map.symmetric and (window.kernel[2], window.dilation[2]) == (3, 1)
     # Room for every pair that there could be: memory that is not touched costs nothing. From torch, because NumPy asks
     # the system for huge pages, which are touched as a whole.
     inputs, outputs = torch.empty(2, tiles * taps * TILE_ROWS, dtype=torch.int32).numpy()
     pairs = KernelPairs(inputs, outputs, *np.empty((2, tiles, taps), np.int64))
-    parallel_for(listing.list_half if half else listing.list_search, tiles, *_search(reading), *pairs)
+    parallel_for(listing.list_half if half else listing.list_search, tiles, *_search(spec), *pairs)
     if half and tiles:
         parallel_for(listing.list_mirrored, taps // 2, tiles * (taps // 2 + 1) * TILE_ROWS, *pairs)
     return pairs
@@ -127,9 +127,9 @@ def _reversed(pairs: KernelPairs, rows: int) -> KernelPairs:
     return KernelPairs(inputs, outputs, ends - counts, ends)
 
 
-def _search(reading: Reading) -> tuple[np.ndarray, np.ndarray, Triple, Triple]:
+def _search(spec: MapSpec) -> tuple[np.ndarray, np.ndarray, Triple, Triple]:
     """first, keys, kernel, steps of `search_keys`."""
-    coarse, fine, window, coarse_shape, fine_shape = reading
+    coarse, fine, window, coarse_shape, fine_shape = spec
     packing = Packing.around(fine_shape, coarse_shape, window)
     first = maps.pack(coarse.numpy(), packing.size, window.stride, (0, 0, 0))  # as `Packing.first_taps`
     keys = maps.pack(fine.numpy(), packing.size, (1, 1, 1), packing.margin)
@@ -171,11 +171,11 @@ def sort_positions(coordinates: Tensor, shape: Triple, batch_size: int, check: b
     return SortedPositions(order, rows, inside and unique)
 
 
-def neighbours(reading: Reading) -> Tensor:
+def neighbours(spec: MapSpec) -> Tensor:
     """See `torch_backend.neighbours`."""
-    rows = len(reading.coarse)
-    table = torch.empty(reading.window.taps, rows, dtype=torch.int32)
-    parallel_for(maps.fill_neighbours, -(-rows // TILE_ROWS), *_search(reading), TILE_ROWS, table.numpy())
+    rows = len(spec.coarse)
+    table = torch.empty(spec.window.taps, rows, dtype=torch.int32)
+    parallel_for(maps.fill_neighbours, -(-rows // TILE_ROWS), *_search(spec), TILE_ROWS, table.numpy())
     return table
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vol3d.sparse.geometry import Geometry, Packing, Triple
-from vol3d.sparse.kernel_map import KernelMap, Reading, SortedPositions
+from vol3d.sparse.geometry import Geometry, MapSpec, Packing, SortedPositions, Triple
+from vol3d.sparse.kernel_map import KernelMap
 
 NAME = "torch"
 
@@ -87,9 +87,9 @@ def sort_positions(coordinates: Tensor, shape: Triple, batch_size: int, check: b
     return SortedPositions(order, coordinates.index_select(0, order).to(torch.int32), sound)
 
 
-def neighbours(reading: Reading) -> Tensor:
+def neighbours(spec: MapSpec) -> Tensor:
     """int32 [taps, coarse rows]: the fine row that each tap of the window at a coarse position reads, or -1."""
-    coarse, fine, window, coarse_shape, fine_shape = reading
+    coarse, fine, window, coarse_shape, fine_shape = spec
     table = torch.full((window.taps, len(coarse)), -1, dtype=torch.int32, device=fine.device)
     if len(coarse) == 0 or len(fine) == 0:
         return table

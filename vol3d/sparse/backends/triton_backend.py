@@ -15,8 +15,8 @@ from torch import Tensor
 
 from vol3d.sparse.backends import torch_backend
 from vol3d.sparse.backends.launch import launch
-from vol3d.sparse.geometry import Packing
-from vol3d.sparse.kernel_map import KernelMap, Reading
+from vol3d.sparse.geometry import MapSpec, Packing
+from vol3d.sparse.kernel_map import KernelMap
 
 if importlib.util.find_spec("triton") is None:
     raise ImportError("triton is not installed")
@@ -124,11 +124,11 @@ def weight_gradient(features: Tensor, grad: Tensor, kernel_map: KernelMap) -> Te
     return partial.sum(0).to(features.dtype)
 
 
-def neighbours(reading: Reading) -> Tensor:
+def neighbours(spec: MapSpec) -> Tensor:
     """See `torch_backend.neighbours`. Does not wait for the device."""
     from vol3d.sparse.backends.triton_kernels import search_kernel
 
-    coarse, fine, window, coarse_shape, fine_shape = reading
+    coarse, fine, window, coarse_shape, fine_shape = spec
     table = torch.empty(window.taps, len(coarse), dtype=torch.int32, device=fine.device)
     if len(coarse) == 0 or len(fine) == 0:
         return table.fill_(-1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,14 +12,12 @@ from vol3d.errors import DataError, UsageError
 from vol3d.files import read_json
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.find import POINT_SUFFIXES, points_file_stem
+from vol3d.scans.points.options import ReadOptions
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.results.palette import INK, class_colours
 from vol3d.scans.results.read import parse_objects, read_detections
 from vol3d.view.load.listing import ListedScene, pick_scene
 from vol3d.view.scene import FOUND, TRUTH, BoxLayer, PointLayer, ViewScene
-
-if TYPE_CHECKING:
-    from vol3d.view.load.read import PointOptions
 
 _FLAT = ("#a9b2bb", "#88ccee", "#e6b366", "#7fc99a", "#d98fa5")
 _MARGIN_M = 1.0  # how far from the points a box may stand
@@ -38,7 +36,7 @@ class _Origin(NamedTuple):
     entry: ListedScene | None = None
 
 
-def load_clouds(clouds: Sequence[Path], boxes: Sequence[Path], options: PointOptions) -> ViewScene:
+def load_clouds(clouds: Sequence[Path], boxes: Sequence[Path], options: ReadOptions) -> ViewScene:
     """See `vol3d.view.load.read.load_view`."""
     made_for = {path: _made_for(path, clouds) for path in boxes}
     notes = [origin.entry.note for origin in made_for.values() if origin.entry is not None and origin.entry.note]
@@ -123,7 +121,7 @@ def _check_sources(made_for: dict[Path, _Origin], clouds: Sequence[Path]) -> Non
             raise UsageError("these boxes belong to another scan", where=path, got=got, wanted=source)
 
 
-def _read(path: Path, made_for: dict[Path, _Origin], options: PointOptions) -> PointCloud:
+def _read(path: Path, made_for: dict[Path, _Origin], options: ReadOptions) -> PointCloud:
     """The cloud with its axes and unit as the boxes that were made for it have them."""
     from vol3d.scans.points.mesh import sample_surface
     from vol3d.scans.points.read import read_points

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from vol3d.errors import UsageError
-from vol3d.scans.find import DICOM, SUFFIXES, is_dicom
+from vol3d.scans.paths import DICOM, SUFFIXES, is_dicom
 from vol3d.scans.points.find import POINT_SUFFIXES
+from vol3d.scans.points.options import ReadOptions
 from vol3d.view.scene import Opening, ViewScene
 
 _KNOWN = "a point cloud ({}), boxes (.json), a volume ({}) or a DICOM folder".format(
@@ -16,19 +17,10 @@ _KNOWN = "a point cloud ({}), boxes (.json), a volume ({}) or a DICOM folder".fo
 )
 
 
-@dataclass(frozen=True)
-class PointOptions:
-    """What is known of point files that they do not say; see `vol3d.scans.points.read`."""
-
-    columns: tuple[str, ...] | None = None
-    up: str = "auto"
-    units: str = "auto"
-
-
 def load_view(
     paths: Sequence[str | Path],
     opening: Opening = Opening(),  # noqa: B008 (frozen)
-    points: PointOptions = PointOptions(),
+    points: ReadOptions = ReadOptions(),  # noqa: B008 (frozen)
 ) -> ViewScene:
     """Read everything that is to be seen together.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.files import read_json
-from vol3d.scans.find import is_dicom, scan_stem
+from vol3d.scans.paths import is_dicom, scan_stem
 from vol3d.scans.read import read_labels, read_volume
 from vol3d.scans.results.palette import class_colours
 from vol3d.scans.volumes.orientation import reorient

@@ -11,14 +11,15 @@ import pytest
 from tests.vol3d.view.scenes import BOXES, detections, room_points, write_organs, write_room
 from vol3d.errors import DataError, UsageError
 from vol3d.scans import PointCloud, Volume, read_volume, write_detections, write_nifti
+from vol3d.scans.points.options import ReadOptions
 from vol3d.scans.volumes.orientation import reorient
-from vol3d.view.load.read import PointOptions, load_view
+from vol3d.view.load.read import load_view
 from vol3d.view.load.volume import grey_window, looks_like_labels
 from vol3d.view.scene import FOUND, TRUTH, Opening
 
 
 def test_a_scan_with_its_boxes(tmp_path: Path):
-    scene = load_view(write_room(tmp_path), points=PointOptions(up="z", units="m"))
+    scene = load_view(write_room(tmp_path), points=ReadOptions(up="z", units="m"))
     np.testing.assert_array_equal(scene.points[0].xyz, room_points())
     np.testing.assert_allclose(scene.boxes[0].detections.boxes, BOXES, atol=1e-6)
     assert [(layer.name, layer.scored) for layer in scene.boxes] == [(FOUND, True)]
@@ -107,7 +108,7 @@ def test_of_a_mesh_the_surface_is_shown(tmp_path: Path):
     header = "element vertex 4\nproperty float x\nproperty float y\nproperty float z\nelement face 2\n"
     faces = "property list uchar int vertex_indices\nend_header\n"
     path.write_text(f"ply\nformat ascii 1.0\n{header}{faces}{corners}3 0 1 2\n3 0 2 3\n")
-    (layer,) = load_view([path], points=PointOptions(up="z", units="m")).points
+    (layer,) = load_view([path], points=ReadOptions(up="z", units="m")).points
     assert len(layer.xyz) > 10_000 and np.ptp(layer.xyz, axis=0).tolist() == pytest.approx([4, 0, 3], abs=0.05)
 
 
@@ -129,7 +130,7 @@ def test_points_follow_the_axes_and_unit_of_their_boxes(tmp_path: Path):
     file_from_scan[:3, :3] = 1000 * np.array([(1, 0, 0), (0, 0, 1), (0, -1, 0)])
     value["file_from_scan"] = file_from_scan.tolist()
     boxes.write_text(json.dumps(value))
-    for options in (PointOptions(), PointOptions(up="x", units="cm")):
+    for options in (ReadOptions(), ReadOptions(up="x", units="cm")):
         scene = load_view([scan, boxes], points=options)
         np.testing.assert_allclose(scene.points[0].xyz, room_points(), atol=1e-4)
 
@@ -140,7 +141,7 @@ def test_boxes_of_a_scan_far_from_the_origin_lie_on_it(tmp_path: Path):
     np.save(scan, far)
     origin = np.array((500_000.0, 4_000_000.0, 100.0))
     write_detections(tmp_path / "far.json", detections(), PointCloud(room_points(), origin=origin, source=scan))
-    scene = load_view([scan, tmp_path / "far.json"], points=PointOptions(up="z", units="m"))
+    scene = load_view([scan, tmp_path / "far.json"], points=ReadOptions(up="z", units="m"))
     shift = origin - scene.origin
     np.testing.assert_allclose(scene.boxes[0].detections.boxes[:, :3], BOXES[:, :3] + shift, atol=1e-3)
     np.testing.assert_allclose(scene.points[0].xyz, room_points() + shift, atol=1e-3)

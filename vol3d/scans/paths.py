@@ -1,0 +1,64 @@
+"""Names of scan files: their suffixes, the patterns that a path may be, and what to call a result."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from vol3d.errors import UsageError
+
+NIFTI = (".nii.gz", ".nii")
+
+
+ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
+
+
+DICOM = (".dcm", ".dicom", ".ima")
+
+
+SUFFIXES = (*NIFTI, *ITK, ".zip")
+
+
+def expand(paths: Iterable[str | Path], in_folder: Callable[[Path], list[Path]]) -> list[Path]:
+    """Files as they are, folders as what `in_folder` finds in them, patterns expanded; each path once, in order.
+
+    Raises:
+        UsageError: a path that does not exist.
+    """
+    found: dict[Path, None] = {}
+    for given in paths:
+        path = Path(given)
+        # A pattern may be absolute, which `Path.glob` does not take.
+        matches = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(str(given)))]  # noqa: PTH207
+        if not matches:
+            raise UsageError("no such file or folder", where=path)
+        for match in matches:
+            found.update(dict.fromkeys(in_folder(match) if match.is_dir() else [match]))
+    return list(found)
+
+
+def without_suffix(name: str, suffixes: Iterable[str]) -> str:
+    """The name without the first of the suffixes that it ends with, in any case; whole if nothing would be left."""
+    for suffix in suffixes:
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
+def scan_stem(path: str | Path) -> str:
+    """The scan's name without folder and suffix; a DICOM folder's own name."""
+    path = Path(path)
+    if path.is_dir():
+        return path.resolve().name
+    return without_suffix(path.name, (*SUFFIXES, *DICOM))
+
+
+def is_dicom(path: Path) -> bool:
+    """True if the file has DICOM's mark behind its 128 bytes of preamble."""
+    try:
+        with path.open("rb") as file:
+            file.seek(128)
+            return file.read(4) == b"DICM"
+    except OSError:
+        return False
