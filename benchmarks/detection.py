@@ -116,7 +116,7 @@ def rotated_loss(device: str) -> Row:
 
 
 def evaluation(scenes: int, peer_scenes: int = 3) -> Row:
-    """AP25 and AP50 of made-up detections; the peer takes `peer_scenes` of the scenes, and so do we for the ratio."""
+    """AP25 and AP50 of synthetic detections; the peer takes `peer_scenes` of the scenes, and so do we for the ratio."""
     made = [some_detections(seed) for seed in range(scenes)]
     few = made[:peer_scenes]
 

@@ -1,4 +1,4 @@
-"""Clouds and voxels to measure on: real scans where the sample data are, else made-up ones with their statistics.
+"""Clouds and voxels to measure on: real scans where the sample data are, else synthetic ones with their statistics.
 
 Points lie on surfaces, a LiDAR's get thinner with distance.
 """

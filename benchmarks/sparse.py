@@ -309,7 +309,7 @@ def main() -> int:
     name = "sparse" if device == "cpu" else "sparse_cuda"
     one_thread()
     torch.manual_seed(0)
-    print("voxels of", "real scans" if DATA.is_dir() else f"made-up scans (no folder {DATA}; set VOL3D_TEST_DATA)")
+    print("voxels of", "real scans" if DATA.is_dir() else f"synthetic scans (no folder {DATA}; set VOL3D_TEST_DATA)")
     for kind in ("fp32",) if device == "cpu" else TYPES:
         with arithmetic(kind):
             peak = dense_peak(device, kind)

@@ -228,7 +228,7 @@ def _claim(file: IO[bytes]) -> None:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def sweep(folder: str | os.PathLike[str]) -> None:
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
     """Removes temporaries that a killed process left in `folder`; call it only where no other process writes."""
     for leftover in Path(folder).glob(f"{TEMPORARY}*"):
         leftover.unlink(missing_ok=True)

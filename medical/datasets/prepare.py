@@ -30,7 +30,7 @@ from vol3d.dataset_tools.fault import listed
 from vol3d.dataset_tools.index import refuse_other
 from vol3d.dataset_tools.processes import over_cases
 from vol3d.errors import DataError, UsageError, Vol3dError
-from vol3d.files import atomic, lock, read_json, sha256, sweep, write_json
+from vol3d.files import atomic, lock, read_json, remove_leftovers, sha256, write_json
 from vol3d.scans.volumes.gzipped import open_checked
 from vol3d.scans.volumes.nifti_header import read_header
 from vol3d.terminal import Progress
@@ -60,8 +60,8 @@ def prepare(
         raise UsageError("the originals lie in this folder", where=out, do="Choose another folder.")
     _make(out / "cases")
     with lock(out):
-        sweep(out)
-        sweep(out / "cases")
+        remove_leftovers(out)
+        remove_leftovers(out / "cases")
         index = _index(split, preprocess)
         if (out / INDEX).exists():
             refuse_other(read_json(out / INDEX), index, out)

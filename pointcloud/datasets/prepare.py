@@ -15,7 +15,7 @@ from vol3d.dataset_tools.fault import listed, refuse_errors
 from vol3d.dataset_tools.index import refuse_other
 from vol3d.dataset_tools.processes import over_cases
 from vol3d.errors import DataError, Vol3dError
-from vol3d.files import atomic, explain, lock, read_json, sweep, write_json
+from vol3d.files import atomic, explain, lock, read_json, remove_leftovers, write_json
 from vol3d.terminal import Progress
 
 
@@ -39,8 +39,8 @@ def prepare(split: SceneSplit, out: Path, workers: int | None = None, progress: 
     _refuse_names([reader.name for reader in readers], split.name)
     _make(out / SCENES)
     with lock(out):
-        sweep(out)
-        sweep(out / SCENES)
+        remove_leftovers(out)
+        remove_leftovers(out / SCENES)
         index: dict[str, Any] = {"format": FORMAT, "name": split.name, "class_names": list(split.class_names)}
         if (out / INDEX).is_file():
             refuse_other(read_json(out / INDEX), index, out)

@@ -10,13 +10,13 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from pointcloud.distill.methods import Answer
+from pointcloud.distill.methods import TeacherOutput
 from vol3d import files
 from vol3d.checkpoint import read_weights
 from vol3d.errors import CheckpointError
 
 
-class KeptAnswers:
+class KeptOutputs:
     """A folder of answers.
 
     Args:
@@ -35,7 +35,7 @@ class KeptAnswers:
         """Whether all these samples were asked about."""
         return all(self._path(name).is_file() for name in names)
 
-    def read(self, names: Sequence[str]) -> list[Answer]:
+    def read(self, names: Sequence[str]) -> list[TeacherOutput]:
         """What was said of these samples, on the CPU.
 
         Raises:
@@ -47,7 +47,7 @@ class KeptAnswers:
             do = "Delete it: the teacher answers again."
             raise CheckpointError("a damaged answer of distill.cache", where=error.where, do=do) from error
 
-    def write(self, names: Sequence[str], answers: Sequence[Answer]) -> None:
+    def write(self, names: Sequence[str], answers: Sequence[TeacherOutput]) -> None:
         """Keeps what was said; what is there already stays, so that a run that goes on sees the same."""
         for name, answer in zip(names, answers, strict=True):
             if not self._path(name).is_file():

@@ -1,6 +1,6 @@
 """What a student can learn of its teacher: its set, its maps or its boxes.
 
-`SetLesson` is the paper's method (Wang and Solomon, "Object DGCNN", NeurIPS 2021, section 4), the other two are the
+`SetMethod` is the paper's method (Wang and Solomon, "Object DGCNN", NeurIPS 2021, section 4), the other two are the
 rivals that it is compared with. What a teacher says of a sample is a dict of tensors, so that it can be kept on a disk.
 """
 
@@ -21,7 +21,7 @@ from pointcloud.structures.targets import BoxTargets
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError
 
-Answer = dict[str, Tensor]
+TeacherOutput = dict[str, Tensor]
 """What the teacher says of one sample."""
 
 
@@ -32,26 +32,26 @@ class PseudoLabelSettings(Settings):
     most: int = Field(50, ge=1, description="of a sample, and no more than the student has queries")
 
 
-class Lesson(nn.Module, ABC):
+class DistillMethod(nn.Module, ABC):
     """One of the methods; its parameters, if it has some, are learnt beside the student's."""
 
     @abstractmethod
-    def answers(self, teacher: nn.Module, prediction: Any) -> list[Answer]:
+    def answers(self, teacher: nn.Module, prediction: Any) -> list[TeacherOutput]:
         """What the teacher's prediction says, one dict of each sample."""
 
     @abstractmethod
-    def terms(self, student: nn.Module, prediction: Any, answers: Sequence[Answer]) -> dict[str, Tensor]:
+    def terms(self, student: nn.Module, prediction: Any, answers: Sequence[TeacherOutput]) -> dict[str, Tensor]:
         """Terms of the loss against the answers, without beta."""
 
 
-class SetLesson(Lesson):
+class SetMethod(DistillMethod):
     """Equations 11 and 12: both sets matched one to one, then compared."""
 
     def __init__(self, settings: DistillSettings) -> None:
         super().__init__()
         self.settings = settings
 
-    def answers(self, teacher: nn.Module, prediction: Any) -> list[Answer]:
+    def answers(self, teacher: nn.Module, prediction: Any) -> list[TeacherOutput]:
         """What the last layer says of each query."""
         said = _as_set(teacher, prediction, "teacher")
         said = said.layers(-1) if said.log_odds.ndim == 4 else said
@@ -59,13 +59,13 @@ class SetLesson(Lesson):
         fields |= {} if said.velocity is None else {"velocity": said.velocity}
         return [{name: values[row] for name, values in fields.items()} for row in range(len(said.log_odds))]
 
-    def terms(self, student: nn.Module, prediction: Any, answers: Sequence[Answer]) -> dict[str, Tensor]:
+    def terms(self, student: nn.Module, prediction: Any, answers: Sequence[TeacherOutput]) -> dict[str, Tensor]:
         """As `set_to_set_loss`."""
         said = PredictedSet(**{name: torch.stack([answer[name] for answer in answers]) for name in answers[0]})
         return set_to_set_loss(_as_set(student, prediction, "student"), said, self.settings)
 
 
-class FeatureLesson(Lesson):
+class FeatureMethod(DistillMethod):
     """The maps that the queries look at; where the teacher's are wider or narrower, behind a 1 x 1 convolution."""
 
     def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
@@ -82,32 +82,32 @@ class FeatureLesson(Lesson):
         bridges = (nn.Identity() if same else nn.Conv2d(own.width, other.width, 1) for _ in range(own.levels))
         self.bridges = nn.ModuleList(bridges)
 
-    def answers(self, teacher: nn.Module, prediction: Any) -> list[Answer]:
+    def answers(self, teacher: nn.Module, prediction: Any) -> list[TeacherOutput]:
         """The maps, finest first."""
         maps = enumerate(prediction.maps)
         named = {f"map{level}": one for level, one in maps}
         return [{name: one[row] for name, one in named.items()} for row in range(len(prediction.maps[0]))]
 
-    def terms(self, student: nn.Module, prediction: Any, answers: Sequence[Answer]) -> dict[str, Tensor]:
+    def terms(self, student: nn.Module, prediction: Any, answers: Sequence[TeacherOutput]) -> dict[str, Tensor]:
         """Mean squared difference, see `feature_loss`."""
         own = [bridge(one.float()) for bridge, one in zip(self.bridges, prediction.maps, strict=True)]
         other = [torch.stack([answer[f"map{level}"] for answer in answers]) for level in range(len(own))]
         return {"features": feature_loss(own, other)}
 
 
-class PseudoLabelLesson(Lesson):
+class PseudoLabelMethod(DistillMethod):
     """The teacher's surest boxes, as if they were annotated."""
 
     def __init__(self, settings: PseudoLabelSettings) -> None:
         super().__init__()
         self.settings = settings
 
-    def answers(self, teacher: nn.Module, prediction: Any) -> list[Answer]:
+    def answers(self, teacher: nn.Module, prediction: Any) -> list[TeacherOutput]:
         """Boxes and labels."""
         found = pseudo_labels(teacher.decode(prediction), self.settings.least_score, self.settings.most)  # type: ignore[operator]
         return [{"boxes": one.boxes, "labels": one.labels} for one in found]
 
-    def terms(self, student: nn.Module, prediction: Any, answers: Sequence[Answer]) -> dict[str, Tensor]:
+    def terms(self, student: nn.Module, prediction: Any, answers: Sequence[TeacherOutput]) -> dict[str, Tensor]:
         """The student's own loss."""
         device = next(student.parameters()).device
         most = prediction.as_set().log_odds.shape[-2] if hasattr(prediction, "as_set") else None  # surest first

@@ -15,14 +15,14 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pointcloud.distill.cache import KeptAnswers
+from pointcloud.distill.cache import KeptOutputs
 from pointcloud.distill.methods import (
-    Answer,
-    FeatureLesson,
-    Lesson,
-    PseudoLabelLesson,
+    DistillMethod,
+    FeatureMethod,
+    PseudoLabelMethod,
     PseudoLabelSettings,
-    SetLesson,
+    SetMethod,
+    TeacherOutput,
     ground_of,
 )
 from pointcloud.distill.set_loss import DistillSettings, Teacher, combine
@@ -139,14 +139,14 @@ class DistillTask(Task):
     def trainee(self, model: nn.Module) -> nn.Module:
         """The student with its teacher."""
         settings, teacher = self.settings.distill, self.taught_by.models[0]
-        lesson: Lesson
+        method: DistillMethod
         if settings.method == "set":
-            lesson = SetLesson(settings)
+            method = SetMethod(settings)
         elif settings.method == "features":
-            lesson = FeatureLesson(model, teacher)
+            method = FeatureMethod(model, teacher)
         else:
-            lesson = PseudoLabelLesson(settings.pseudo_labels)
-        return Trainee(model, Teacher(teacher), lesson, settings, self._kept_answers())
+            method = PseudoLabelMethod(settings.pseudo_labels)
+        return DistillWrapper(model, Teacher(teacher), method, settings, self._kept_answers())
 
     @cached_property
     def views(self) -> Views:
@@ -195,7 +195,7 @@ class DistillTask(Task):
         """As the student's."""
         return self.student.predict(models, source, out, device)
 
-    def _kept_answers(self) -> KeptAnswers | None:
+    def _kept_answers(self) -> KeptOutputs | None:
         settings = self.settings.distill
         if settings.cache is None:
             return None
@@ -212,16 +212,16 @@ class DistillTask(Task):
         del seen["data"]["root"]  # the scenes' fingerprints know better
         asked = [seen, self.views.features, ground_of(dense.settings.model)]
         how = settings.model_dump(mode="json", include={"method", "pseudo_labels"})
-        return KeptAnswers(settings.cache, [self.taught_by.info[0]["sha256"], scenes, asked, how])
+        return KeptOutputs(settings.cache, [self.taught_by.info[0]["sha256"], scenes, asked, how])
 
 
-class Trainee(nn.Module):
+class DistillWrapper(nn.Module):
     """A student with its teacher: one forward pass of each, one loss.
 
     Args:
         student: learns.
         teacher: no part of this module's state.
-        lesson: what the student learns of it.
+        method: what the student learns of it.
         settings: alpha and beta.
         kept: answers that were given before.
     """
@@ -230,30 +230,31 @@ class Trainee(nn.Module):
         self,
         student: nn.Module,
         teacher: Teacher,
-        lesson: Lesson,
+        method: DistillMethod,
         settings: DistillSettings,
-        kept: KeptAnswers | None = None,
+        kept: KeptOutputs | None = None,
     ) -> None:
         super().__init__()
-        self.student, self.lesson = student, lesson
+        self.student, self.method = student, method
         self.teacher, self.settings, self.kept = teacher, settings, kept
+        self.register_load_state_dict_pre_hook(_from_format_before)
 
-    def forward(self, inputs: dict[str, Any]) -> tuple[Any, list[Answer]]:
+    def forward(self, inputs: dict[str, Any]) -> tuple[Any, list[TeacherOutput]]:
         """The student's prediction, and what its teacher says of each sample; see `TwoViews`."""
         return self.student(inputs["student"]), self._ask(inputs["teacher"], inputs["names"])
 
-    def loss(self, prediction: tuple[Any, list[Answer]], targets: Any) -> dict[str, Tensor]:
+    def loss(self, prediction: tuple[Any, list[TeacherOutput]], targets: Any) -> dict[str, Tensor]:
         """alpha x the student's own terms, beta x those against the teacher, called `teacher_...`."""
         own, answers = prediction
         supervised = self.student.loss(own, targets)  # type: ignore[operator]
-        return combine(supervised, self.lesson.terms(self.student, own, answers), self.settings)
+        return combine(supervised, self.method.terms(self.student, own, answers), self.settings)
 
     @torch.no_grad()
-    def _ask(self, clouds: list[Tensor], names: Sequence[str]) -> list[Answer]:
+    def _ask(self, clouds: list[Tensor], names: Sequence[str]) -> list[TeacherOutput]:
         if self.kept is None:
-            return self.lesson.answers(self.teacher.model, self.teacher(clouds))
+            return self.method.answers(self.teacher.model, self.teacher(clouds))
         if not self.kept.knows(names):
-            self.kept.write(names, self.lesson.answers(self.teacher.model, self.teacher(clouds)))
+            self.kept.write(names, self.method.answers(self.teacher.model, self.teacher(clouds)))
         kept = self.kept.read(names)  # what was said of a sample before counts
         return [{key: value.to(clouds[0].device) for key, value in answer.items()} for answer in kept]
 
@@ -272,3 +273,9 @@ class DistillDetectionTask(DistillTask):
     name: ClassVar[str] = DetectionTask.name
     settings_type: ClassVar[type[RunSettings]] = DistilledDetectionSettings
     student_type: ClassVar[type[CloudTask]] = DetectionTask
+
+
+def _from_format_before(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Runs that began with version 0.1 have the method's parameters under another name."""
+    for key in [key for key in state if key.startswith(f"{prefix}lesson.")]:
+        state[key.replace("lesson.", "method.", 1)] = state.pop(key)

@@ -10,7 +10,7 @@ from typing import Any
 from vol3d.dataset_tools.fault import listed
 from vol3d.dataset_tools.index import refuse_other
 from vol3d.errors import UsageError, Vol3dError
-from vol3d.files import lock, read_json, sweep, write_json
+from vol3d.files import lock, read_json, remove_leftovers, write_json
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def own_folder(out: Path, index: str, made_with: dict[str, Any]) -> Iterator[Non
     refuse_filled(out, index)
     make_folders(out)
     with lock(out):
-        sweep(out)
+        remove_leftovers(out)
         if (out / index).exists():
             refuse_other(read_json(out / index), made_with, out)
         write_json(out / index, made_with)  # before all else, so that the next try finds the folder its own

@@ -41,7 +41,7 @@ class SceneAugmentSettings(Settings):
 
 
 @dataclass(frozen=True, eq=False)
-class Points:
+class TrainingScene:
     """What is distorted together.
 
     Args:
@@ -57,13 +57,15 @@ class Points:
     labels: np.ndarray
     heights: int | None = None
 
-    def at(self, points: np.ndarray) -> Points:
+    def at(self, points: np.ndarray) -> TrainingScene:
         """The points at these indices, or under this mask, with all boxes."""
         rows = np.flatnonzero(points) if points.dtype == np.bool_ else points
         return replace(self, xyz=self.xyz.take(rows, axis=0), features=self.features.take(rows, axis=0))
 
 
-def augment(scene: Points, points: int, settings: SceneAugmentSettings, rng: np.random.Generator) -> Points:
+def augment(
+    scene: TrainingScene, points: int, settings: SceneAugmentSettings, rng: np.random.Generator
+) -> TrainingScene:
     """Cuts, samples `points` of the points, mirrors, turns and scales."""
     cuboid = settings.cuboid
     if cuboid.when == "first":  # sampling before turning saves turning what is then left out
@@ -88,7 +90,7 @@ def choose(available: int, wanted: int, rng: np.random.Generator) -> np.ndarray:
     return rng.choice(available, wanted, replace=available < wanted)
 
 
-def random_cuboid(scene: Points, settings: CuboidSettings, rng: np.random.Generator) -> Points:
+def random_cuboid(scene: TrainingScene, settings: CuboidSettings, rng: np.random.Generator) -> TrainingScene:
     """The points in a random cuboid and the boxes whose centre is in it; the whole scene if no try keeps enough.
 
     Source: 3DETR (Misra et al., ICCV 2021), appendix A.
@@ -114,7 +116,7 @@ def _squarish(edges: np.ndarray, aspect: float) -> bool:
     return any(min(edges[i], edges[j]) / max(edges[i], edges[j]) >= aspect for i, j in pairs)
 
 
-def moved(scene: Points, how: Similarity) -> Points:
+def moved(scene: TrainingScene, how: Similarity) -> TrainingScene:
     """The scene mirrored, turned, magnified and shifted; a feature that is a length grows with it."""
     features = scene.features
     if scene.heights is not None and how.scale != 1:

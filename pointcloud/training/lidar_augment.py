@@ -14,8 +14,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from pointcloud.structures.similarity import Similarity
-from pointcloud.training.augment import Points as LidarScene
-from pointcloud.training.augment import moved
+from pointcloud.training.augment import TrainingScene, moved
 from vol3d.engine.settings import Settings
 
 Length = Annotated[float, Field(ge=0)]
@@ -42,7 +41,7 @@ class LidarAugmentSettings(Settings):
         return self
 
 
-def augment(scene: LidarScene, settings: LidarAugmentSettings, rng: np.random.Generator) -> LidarScene:
+def augment(scene: TrainingScene, settings: LidarAugmentSettings, rng: np.random.Generator) -> TrainingScene:
     """Mirrors, turns, magnifies and shifts, in this order; the scene itself if no setting is on."""
     how = draw(settings, rng)
     return scene if how == Similarity() else moved(scene, how)
@@ -57,7 +56,7 @@ def draw(settings: LidarAugmentSettings, rng: np.random.Generator) -> Similarity
     return Similarity(flip_x, flip_y, angle, scale, (x, y, z))
 
 
-def in_range(scene: LidarScene, point_range_m: Range) -> LidarScene:
+def in_range(scene: TrainingScene, point_range_m: Range) -> TrainingScene:
     """The points in a range, and the boxes whose centre seen from above is in it; the upper ends are outside."""
     low, high = np.array(point_range_m, np.float32).reshape(2, 3)
     inside, kept = _within(scene.xyz, low, high), _within(scene.boxes[:, :2], low[:2], high[:2])

@@ -19,12 +19,12 @@ from pydantic import Field
 
 from pointcloud.datasets.scenes import SceneReader
 from pointcloud.structures.features import Feature, width
-from pointcloud.training.augment import Points
+from pointcloud.training.augment import TrainingScene
 from pointcloud.training.object_file import CutObject, ObjectBank, write_objects
 from pointcloud.training.samples import to_points
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError, Vol3dError
-from vol3d.files import FolderBusyError, lock, sweep
+from vol3d.files import FolderBusyError, lock, remove_leftovers
 from vol3d.geometry import box_of_points, points_in_boxes
 from vol3d.terminal import Progress
 
@@ -81,7 +81,7 @@ def object_bank(
         try:
             with lock(folder):
                 if not path.is_file():
-                    sweep(folder)
+                    remove_leftovers(folder)
                     objects = cut_all(scenes, features, list(counts), settings.min_points, progress)
                     write_objects(path, objects, 3 + width(features))
         except FolderBusyError:
@@ -105,7 +105,7 @@ def cut_all(
             progress(done, len(scenes), reader.name)
 
 
-def cut(scene: Points, labels: Collection[int], min_points: int) -> Iterator[CutObject]:
+def cut(scene: TrainingScene, labels: Collection[int], min_points: int) -> Iterator[CutObject]:
     """`cut_all` of one scene. A point in two boxes belongs to both."""
     wanted = np.flatnonzero(np.isin(scene.labels, list(labels)))
     boxes, xyz = torch.from_numpy(scene.boxes[wanted]), torch.from_numpy(np.array(scene.xyz))

@@ -14,7 +14,7 @@ from numba import njit
 from pydantic import Field
 
 from pointcloud.structures.similarity import wrapped
-from pointcloud.training.lidar_augment import Length, LidarScene
+from pointcloud.training.lidar_augment import Length, TrainingScene
 from pointcloud.training.paste import TOUCHING_M2
 from vol3d.engine.settings import Settings
 from vol3d.geometry import box_of_points
@@ -32,7 +32,7 @@ class ObjectNoiseSettings(Settings):
     tries: int = Field(100, ge=1, description="an object stays where it is when so many places are not free")
 
 
-def move_objects(scene: LidarScene, settings: ObjectNoiseSettings, rng: np.random.Generator) -> LidarScene:
+def move_objects(scene: TrainingScene, settings: ObjectNoiseSettings, rng: np.random.Generator) -> TrainingScene:
     """The scene with every object turned and moved to where, seen from above, it overlaps no other.
 
     One after the other, each where the ones before it are by then. A point in two boxes goes with the first.
@@ -50,7 +50,7 @@ def move_objects(scene: LidarScene, settings: ObjectNoiseSettings, rng: np.rando
     return replace(scene, xyz=_points(scene, angle, shift), boxes=_boxes(scene.boxes, angle, shift))
 
 
-def _points(scene: LidarScene, angle: np.ndarray, shift: np.ndarray) -> np.ndarray:
+def _points(scene: TrainingScene, angle: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """Points (N, 3), those in boxes moved as their boxes are."""
     owner = box_of_points(torch.from_numpy(scene.xyz), torch.from_numpy(scene.boxes)).numpy()
     moving = np.flatnonzero(owner >= 0)

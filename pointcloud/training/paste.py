@@ -10,14 +10,14 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from pointcloud.training.lidar_augment import LidarScene
+from pointcloud.training.lidar_augment import TrainingScene
 from pointcloud.training.object_file import ObjectBank
 from vol3d.geometry import box_of_points, overlap_bev
 
 TOUCHING_M2 = 1e-6  # footprints of boxes that only touch have such an area in common, by rounding
 
 
-def paste(scene: LidarScene, bank: ObjectBank, rng: np.random.Generator) -> LidarScene:
+def paste(scene: TrainingScene, bank: ObjectBank, rng: np.random.Generator) -> TrainingScene:
     """The scene, filled up with objects of the bank; its own points inside of them are gone.
 
     Args:

@@ -14,7 +14,7 @@ from torch.utils.data import get_worker_info
 from pointcloud.datasets.scenes import Scene, SceneReader
 from pointcloud.structures.features import Feature, height_column, point_features
 from pointcloud.structures.targets import BoxTargets
-from pointcloud.training.augment import Points, SceneAugmentSettings, augment, choose
+from pointcloud.training.augment import SceneAugmentSettings, TrainingScene, augment, choose
 from vol3d.engine.task import Batch, Samples
 from vol3d.memory import free_memory
 from vol3d.scans.points.cloud import PointCloud
@@ -40,7 +40,7 @@ class CloudSamples(Samples):
 
     def __init__(self, scenes: Sequence[SceneReader], features: Sequence[Feature], order: Sequence[int]) -> None:
         self.scenes, self.features, self.order = tuple(scenes), tuple(features), tuple(order)
-        self._kept: dict[str, Points] = {}
+        self._kept: dict[str, TrainingScene] = {}
         self._taken, self._room = 0, free_memory() // 2
 
     def __len__(self) -> int:
@@ -58,7 +58,7 @@ class CloudSamples(Samples):
             tuple(sample.name for sample in samples),
         )
 
-    def scene(self, index: int) -> Points:
+    def scene(self, index: int) -> TrainingScene:
         """The scene of sample `index` as it is; not to be written to."""
         reader = self.scenes[self.order[index]]
         if reader.name in self._kept:
@@ -107,15 +107,15 @@ def _sharing() -> int:
     return (worker.num_workers if worker else 1) * int(os.environ.get("LOCAL_WORLD_SIZE", 1))
 
 
-def box_targets(scene: Points) -> BoxTargets:
+def box_targets(scene: TrainingScene) -> BoxTargets:
     """The boxes of a scene as a loss wants them."""
     return BoxTargets(torch.from_numpy(scene.boxes), torch.from_numpy(scene.labels))
 
 
-def to_points(scene: Scene, features: Sequence[Feature]) -> Points:
+def to_points(scene: Scene, features: Sequence[Feature]) -> TrainingScene:
     """What the augmentation works on."""
     boxes, labels = scene.truth.boxes.astype(np.float32), scene.truth.labels.astype(np.int64)
-    return Points(scene.cloud.xyz, point_features(scene.cloud, features), boxes, labels, height_column(features))
+    return TrainingScene(scene.cloud.xyz, point_features(scene.cloud, features), boxes, labels, height_column(features))
 
 
 def to_network(cloud: PointCloud, points: int | None, features: Sequence[Feature], seed: int = 0) -> Tensor:

@@ -8,14 +8,16 @@ import numpy as np
 import torch
 
 from pointcloud.datasets.scenes import Scene, annotated
-from pointcloud.training.lidar_augment import LidarScene
+from pointcloud.training.lidar_augment import TrainingScene
 from vol3d.geometry import points_in_boxes
 from vol3d.scans.points.cloud import PointCloud
 
 CLASSES = ("car", "pedestrian", "cyclist")
 
 
-def lidar_scene(seed: int = 0, boxes: int = 5, points: int = 600, columns: int = 9, apart: bool = False) -> LidarScene:
+def lidar_scene(
+    seed: int = 0, boxes: int = 5, points: int = 600, columns: int = 9, apart: bool = False
+) -> TrainingScene:
     """Points with intensity and seconds, half of them near boxes; boxes `apart` from each other do not overlap."""
     rng = np.random.default_rng(seed)
     centre = rng.uniform(-15, 15, (boxes, 3)) * [1, 1, 0.1]
@@ -29,10 +31,10 @@ def lidar_scene(seed: int = 0, boxes: int = 5, points: int = 600, columns: int =
         near = rng.integers(boxes, size=points // 2)
         xyz[: points // 2] = table[near, :3] + rng.uniform(-2, 2, (points // 2, 3))
     features = np.stack([np.arange(points), rng.random(points)], axis=1).astype(np.float32)
-    return LidarScene(xyz.astype(np.float32), features, table, rng.integers(len(CLASSES), size=boxes))
+    return TrainingScene(xyz.astype(np.float32), features, table, rng.integers(len(CLASSES), size=boxes))
 
 
-def members(scene: LidarScene, grow: float = 0.0) -> np.ndarray:
+def members(scene: TrainingScene, grow: float = 0.0) -> np.ndarray:
     """(boxes, points) which points lie in the boxes, each `grow` metres larger."""
     boxes = scene.boxes.copy()
     boxes[:, 3:6] += grow

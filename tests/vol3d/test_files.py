@@ -131,7 +131,7 @@ def test_killed_while_writing_leaves_the_old_or_the_new_file(tmp_path: Path) -> 
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         assert target.read_bytes() in contents
-    files.sweep(tmp_path)
+    files.remove_leftovers(tmp_path)
     assert leftovers(tmp_path) == ["big.bin"]
 
 

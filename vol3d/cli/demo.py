@@ -21,7 +21,7 @@ def demo(
     ] = None,
     cases: Annotated[int, typer.Option(min=1, max=12, metavar="N", help="How many MR scans and rooms, 1 to 12.")] = 12,
 ) -> None:
-    """See it work: organs in real MR scans, furniture in made-up rooms, traffic in made-up drives. No download.
+    """See it work: organs in real MR scans, furniture in synthetic rooms, traffic in synthetic drives. No download.
 
     All is found, scored against what is known to be there, and drawn.
 

@@ -16,10 +16,10 @@ from vol3d import checkpoint, files
 from vol3d.config import dump
 from vol3d.engine import results, resume
 from vol3d.engine.distributed import Processes, processes
+from vol3d.engine.dry_run import dry_run_task
 from vol3d.engine.learner import Learner, StepResult, fresh_model
 from vol3d.engine.log import Log
 from vol3d.engine.order import Loader, Plan, open_samples
-from vol3d.engine.rehearse import rehearse
 from vol3d.engine.stop import Stopped, StopRequest
 from vol3d.engine.task import Evaluation, Task
 from vol3d.errors import UsageError, Vol3dError
@@ -42,7 +42,7 @@ def train(
 
     Args:
         device: None takes CUDA where there is some.
-        dry_run: only send one batch through every stage, see `rehearse`; `out` is not touched.
+        dry_run: only send one batch through every stage, see `dry_run_task`; `out` is not touched.
         overfit: train and evaluate on this many training cases, to see that the model can learn at all.
 
     Raises:
@@ -54,11 +54,11 @@ def train(
         task = task.overfit(overfit)
     with processes(device) as group, ExitStack() as stack:
         if dry_run:
-            return rehearse(task, group)
+            return dry_run_task(task, group)
         if group.is_main:
             _open(folder, stack)
         group.wait()
-        point = resume.read(folder) or resume.Point()
+        point = resume.read(folder) or resume.ResumePoint()
         about = _about(task, group, overfit)
         if point.about:
             resume.check_same_run(point.about["run"], about["run"], folder)
@@ -90,13 +90,15 @@ def _open(folder: Path, stack: ExitStack) -> None:
     except OSError as error:
         files.explain(error, folder)
     stack.enter_context(files.lock(folder))
-    files.sweep(folder)
+    files.remove_leftovers(folder)
 
 
 class _Run:
     """A run in its folder, from a resume point to the end."""
 
-    def __init__(self, task: Task, folder: Path, group: Processes, point: resume.Point, about: dict[str, Any]) -> None:
+    def __init__(
+        self, task: Task, folder: Path, group: Processes, point: resume.ResumePoint, about: dict[str, Any]
+    ) -> None:
         self.task, self.folder, self.group, self.point = task, folder, group, point
         self.settings = task.settings.train
         self.samples = open_samples(task, told=group.is_main)

@@ -26,7 +26,7 @@ _TRAILER = len(_MARK) + 64
 
 
 @dataclass
-class Point:
+class ResumePoint:
     """Where a run stands.
 
     Args:
@@ -48,7 +48,7 @@ class Point:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def save(folder: Path, point: Point) -> None:
+def save(folder: Path, point: ResumePoint) -> None:
     """Writes `last.pt`: a torch archive, and its SHA-256 in a trailer that torch does not see."""
     path = folder / LAST
     with files.atomic(path) as temporary:
@@ -60,7 +60,7 @@ def save(folder: Path, point: Point) -> None:
             file.write(_MARK + digest.encode())
 
 
-def read(folder: Path) -> Point | None:
+def read(folder: Path) -> ResumePoint | None:
     """The point in `folder`, or None where no run has saved yet.
 
     Raises:
@@ -75,7 +75,7 @@ def read(folder: Path) -> Point | None:
     content = read_weights(path)
     if not isinstance(content, dict) or content.pop("resume_format", None) != FORMAT:
         raise CheckpointError("saved by another release", where=path, do=do)
-    return Point(**content)
+    return ResumePoint(**content)
 
 
 def _is_whole(path: Path) -> bool:

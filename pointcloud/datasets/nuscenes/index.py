@@ -18,7 +18,7 @@ import numpy as np
 
 from vol3d.dataset_tools.index import refuse_other
 from vol3d.errors import DataError
-from vol3d.files import atomic, lock, read_json, sweep, write_json
+from vol3d.files import atomic, lock, read_json, remove_leftovers, write_json
 
 FORMAT = 1
 ARRAYS, INDEX = "nuscenes.npz", "nuscenes.json"
@@ -125,7 +125,7 @@ def write_index(index: NuScenesIndex, version: str, data: Path, out: Path) -> No
     """
     facts = {"format": FORMAT, "version": version, "data": str(data.resolve())}
     with lock(out):
-        sweep(out)
+        remove_leftovers(out)
         if is_indexed(out):
             refuse_other(read_json(out / INDEX), facts, out)
         with atomic(out / ARRAYS) as temporary, temporary.open("wb") as file:

@@ -26,7 +26,7 @@ from pointcloud.generate.kitti.frame import FrameNumber, make_frame
 from pointcloud.generate.kitti.picture import draw_picture
 from pointcloud.generate.kitti.rig import IMAGE_SIZE, calibration, calibration_text
 from vol3d.dataset_tools.processes import over_cases
-from vol3d.files import atomic, sweep, write_bytes, write_text
+from vol3d.files import atomic, remove_leftovers, write_bytes, write_text
 from vol3d.terminal import Progress
 
 MOST = 100_000
@@ -58,7 +58,7 @@ def write_kitti(
         folders = [out / part / kind for part in ("training", "testing") for kind in _kinds(part == "testing")]
         make_folders(*folders, out / "ImageSets")
         for folder in folders:
-            sweep(folder)
+            remove_leftovers(folder)
         training = [FrameNumber(seed, number) for number in range(frames)]
         testing = [FrameNumber(seed, number, testing=True) for number in range(-(-frames // TEST_EVERY))]
         over_cases(partial(write_frame, out=out), [*training, *testing], workers, progress)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from pointcloud.generate.rooms.clutter import on_top, table_lamp
-from pointcloud.generate.rooms.furniture import Group, Rng, Thing, about, chance
+from pointcloud.generate.rooms.furniture import Furniture, Group, Rng, about, chance
 from pointcloud.generate.rooms.seats import armchair, chair, office_chair, shell_chair, sofa
 from pointcloud.generate.rooms.storage import nightstand
 from pointcloud.generate.rooms.tables import bed, coffee_table, desk, dining_table, end_table
 
 
 def workplace(rng: Rng) -> Group:
-    """A desk with a chair that faces it and things on it."""
+    """A desk with a chair that faces it and furniture on it."""
     drawers = int(rng.integers(-1, 2))
     table = desk(rng, drawers)
     seat = office_chair(rng) if chance(rng, 0.75) else chair(rng)
@@ -56,14 +56,14 @@ def _around(rng: Rng, width: float, depth: float, per_side: int, ends: float) ->
     return chairs
 
 
-def _facing(rng: Rng, seat: Thing, x: float, edge: float, yaw: float) -> Thing:
+def _facing(rng: Rng, seat: Furniture, x: float, edge: float, yaw: float) -> Furniture:
     """The seat at y = `edge` of a table, a little under its top or drawn out, turned towards it."""
     drawn_out = rng.uniform(-0.1, 0.12) if chance(rng, 0.6) else rng.uniform(0.1, 0.4)
     turned = yaw + rng.normal(0, 0.1 + 0.6 * max(0.0, drawn_out))
     return seat.placed(x, edge + float(seat.size[1]) / 2 + drawn_out, yaw=turned)
 
 
-def _things_on(rng: Rng, table: Thing, height: float, count: int) -> Group:
+def _things_on(rng: Rng, table: Furniture, height: float, count: int) -> Group:
     """Clutter on the highest plain top, in places that do not touch."""
     low, high = table.quads.bounds()
     tops = table.quads.corners[(np.ptp(table.quads.corners[..., 2], axis=1) < 1e-6)]

@@ -14,7 +14,7 @@ TRIES = 200
 
 def look_around(rng: Rng, room: Room) -> tuple[np.ndarray, np.ndarray]:
     """Centres (V, 3), and rotations (V, 3, 3) whose rows are each camera's right, down and forward in the room."""
-    boxes = np.stack([thing.quads.bounds() for thing in room.things])
+    boxes = np.stack([piece.quads.bounds() for piece in room.furniture])
     area = float(room.size[:2].prod())
     places = _places(rng, room.size, boxes, int(np.clip(round(area / 5 + rng.normal(1, 1)), 3, 8)))
     centres, rotations = [], []

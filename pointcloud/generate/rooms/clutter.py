@@ -1,77 +1,79 @@
-"""Small things on tables and on the floor, of no class that is detected or of no name at all."""
+"""Small furniture on tables and on the floor, of no class that is detected or of no name at all."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from pointcloud.generate.rooms.furniture import BRIGHT, FABRIC, METAL, PAINT, WOOD, Rng, Thing, about, chance, shade
+from pointcloud.generate.rooms.furniture import BRIGHT, FABRIC, METAL, PAINT, WOOD, Furniture, Rng, about, chance, shade
 from pointcloud.generate.rooms.on_walls import GLOSS
 from pointcloud.generate.rooms.quads import Quads, box, cushion, cylinder, join, turned_body
 
 
-def on_top(rng: Rng) -> Thing:
+def on_top(rng: Rng) -> Furniture:
     """Something for a table, a desk or a counter, under half a metre high."""
     return (monitor, small_box, stack_of_books, table_lamp, bottle)[int(rng.integers(5))](rng)
 
 
-def on_floor(rng: Rng) -> Thing:
+def on_floor(rng: Rng) -> Furniture:
     """Something that stands about."""
     return (carton, floor_lamp, plant, backpack, suitcase, nameless)[int(rng.integers(6))](rng)
 
 
-def monitor(rng: Rng) -> Thing:
+def monitor(rng: Rng) -> Furniture:
     """A screen on a foot."""
     x, z = about(rng, 0.26), about(rng, 0.33)
     screen = box((-x, -0.02, 0.1), (x, 0.02, 0.1 + z), (28, 28, 30)).seen_as(2 * GLOSS)
     foot = box((-0.1, -0.08, 0), (0.1, 0.08, 0.02), (40, 40, 42)) + box(
         (-0.03, -0.04, 0), (0.03, -0.02, 0.2), (40, 40, 42)
     )
-    return Thing("monitor", screen + foot)
+    return Furniture("monitor", screen + foot)
 
 
-def small_box(rng: Rng) -> Thing:
+def small_box(rng: Rng) -> Furniture:
     """A printer, a carton, a radio."""
     x, y, z = rng.uniform((0.07, 0.06, 0.06), (0.2, 0.16, 0.28))
-    return Thing("box", box((-x, -y, 0), (x, y, z), shade(rng, (*BRIGHT, *PAINT, *METAL))).turned(rng.normal(0, 0.3)))
+    return Furniture(
+        "box", box((-x, -y, 0), (x, y, z), shade(rng, (*BRIGHT, *PAINT, *METAL))).turned(rng.normal(0, 0.3))
+    )
 
 
-def stack_of_books(rng: Rng) -> Thing:
+def stack_of_books(rng: Rng) -> Furniture:
     """Lying on each other."""
     pile = [
         box((-0.1, -0.13, 0.03 * k), (0.1, 0.13, 0.03 * k + 0.028), shade(rng, BRIGHT)).turned(rng.normal(0, 0.2))
         for k in range(int(rng.integers(1, 6)))
     ]
-    return Thing("books", join(pile))
+    return Furniture("books", join(pile))
 
 
-def table_lamp(rng: Rng) -> Thing:
+def table_lamp(rng: Rng) -> Furniture:
     """A foot and a shade."""
     foot = cylinder(0.06, 0, 0.02, shade(rng, METAL)) + cylinder(0.015, 0.02, 0.25, shade(rng, METAL), points=6)
-    return Thing("lamp", foot + turned_body([(0.15, 0.24), (0.1, 0.42)], shade(rng, PAINT)))
+    return Furniture("lamp", foot + turned_body([(0.15, 0.24), (0.1, 0.42)], shade(rng, PAINT)))
 
 
-def bottle(rng: Rng) -> Thing:
+def bottle(rng: Rng) -> Furniture:
     """Never annotated."""
-    return Thing("", cylinder(0.035, 0, about(rng, 0.2), shade(rng, BRIGHT), points=6))
+    return Furniture("", cylinder(0.035, 0, about(rng, 0.2), shade(rng, BRIGHT), points=6))
 
 
-def carton(rng: Rng) -> Thing:
+def carton(rng: Rng) -> Furniture:
     """A cardboard box, sometimes two."""
     x, y, z = rng.uniform((0.15, 0.12, 0.15), (0.3, 0.25, 0.45))
     body = box((-x, -y, 0), (x, y, z), shade(rng, ((170, 130, 85),)))
     if chance(rng, 0.3):
         body = body + box((-0.8 * x, -0.8 * y, z), (0.8 * x, 0.8 * y, 1.6 * z), shade(rng, ((170, 130, 85),)))
-    return Thing("box", body)
+    return Furniture("box", body)
 
 
-def floor_lamp(rng: Rng) -> Thing:
+def floor_lamp(rng: Rng) -> Furniture:
     """A shade on a pole."""
     top, rgb = about(rng, 1.6, 0.06), shade(rng, METAL)
     pole = cylinder(0.14, 0, 0.03, rgb, points=12) + cylinder(0.02, 0.03, top - 0.25, rgb, points=6)
-    return Thing("lamp", pole + turned_body([(0.22, top - 0.28), (0.13, top)], shade(rng, PAINT)))
+    return Furniture("lamp", pole + turned_body([(0.22, top - 0.28), (0.13, top)], shade(rng, PAINT)))
 
 
-def plant(rng: Rng) -> Thing:
+def plant(rng: Rng) -> Furniture:
     """Leaves around a stem in a pot."""
     pot = turned_body([(0.12, 0), (0.17, 0.3)], shade(rng, WOOD))
     leaves = []
@@ -79,28 +81,28 @@ def plant(rng: Rng) -> Thing:
         length, green = rng.uniform(0.15, 0.3), shade(rng, ((60, 100, 50), (85, 125, 65)))
         leaf = cushion((0, -0.05, 0), (length, 0.05, 0.03), green).turned(rng.uniform(0, 2 * np.pi))
         leaves.append(leaf.moved(z=rng.uniform(0.35, 0.95)))
-    return Thing("plant", join([pot, cylinder(0.02, 0.3, 0.9, (90, 75, 50), points=6), *leaves]))
+    return Furniture("plant", join([pot, cylinder(0.02, 0.3, 0.9, (90, 75, 50), points=6), *leaves]))
 
 
-def backpack(rng: Rng) -> Thing:
+def backpack(rng: Rng) -> Furniture:
     """Leaning upright."""
     rgb = shade(rng, (*FABRIC, *BRIGHT))
     pocket = cushion((-0.12, 0.1, 0.03), (0.12, 0.18, 0.22), rgb)
-    return Thing("backpack", cushion((-0.16, -0.12, 0), (0.16, 0.11, 0.45), rgb) + pocket)
+    return Furniture("backpack", cushion((-0.16, -0.12, 0), (0.16, 0.11, 0.45), rgb) + pocket)
 
 
-def suitcase(rng: Rng) -> Thing:
+def suitcase(rng: Rng) -> Furniture:
     """Upright, with its handle out."""
     rgb = shade(rng, (*FABRIC, *BRIGHT))
     handle = box((-0.12, -0.02, 0.6), (0.12, 0, 0.9), (60, 60, 62))
-    return Thing("suitcase", cushion((-0.22, -0.13, 0.03), (0.22, 0.13, 0.63), rgb) + handle)
+    return Furniture("suitcase", cushion((-0.22, -0.13, 0.03), (0.22, 0.13, 0.63), rgb) + handle)
 
 
-def nameless(rng: Rng) -> Thing:
+def nameless(rng: Rng) -> Furniture:
     """A heap that no annotator named."""
     heap: list[Quads] = []
     for _ in range(int(rng.integers(2, 5))):
         x, y = rng.normal(0, 0.12, 2)
         size = rng.uniform(0.08, 0.2)
         heap.append(cushion((x - size, y - size, 0), (x + size, y + size, 1.4 * size), shade(rng, (*FABRIC, *BRIGHT))))
-    return Thing("", join(heap))
+    return Furniture("", join(heap))

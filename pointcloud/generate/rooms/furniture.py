@@ -1,4 +1,4 @@
-"""What stands in a room: faces with ScanNet's name for it; colours and sizes of things are drawn here."""
+"""What stands in a room: faces with ScanNet's name for it; colours and sizes of furniture are drawn here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Rng = np.random.Generator
 
 
 @dataclass(frozen=True, eq=False)
-class Thing:
+class Furniture:
     """One object.
 
     Args:
@@ -25,7 +25,7 @@ class Thing:
     label: str
     quads: Quads
 
-    def placed(self, x: float = 0, y: float = 0, z: float = 0, yaw: float = 0) -> Thing:
+    def placed(self, x: float = 0, y: float = 0, z: float = 0, yaw: float = 0) -> Furniture:
         """Turned by `yaw` radians about its origin, then moved."""
         return replace(self, quads=self.quads.turned(yaw).moved(x, y, z))
 
@@ -36,8 +36,8 @@ class Thing:
         return high - low
 
 
-Group = list[Thing]
-"""Things that are placed together: a desk with its chair. In a frame like a thing's."""
+Group = list[Furniture]
+"""Things that are placed together: a desk with its chair. In a frame like a piece's."""
 
 
 def about(rng: Rng, mean: float, spread: float = 0.12) -> float:

@@ -1,4 +1,4 @@
-"""A room with everything in it: a kind and a size are drawn, the kind's things placed, walls put around them."""
+"""A room with everything in it: a kind and a size are drawn, the kind's furniture placed, walls put around them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from pointcloud.generate.rooms.furniture import PAINT, WOOD, Group, Rng, Thing, chance, shade
+from pointcloud.generate.rooms.furniture import PAINT, WOOD, Furniture, Group, Rng, chance, shade
 from pointcloud.generate.rooms.labels import DETECTED
 from pointcloud.generate.rooms.plan import Plan
 from pointcloud.generate.rooms.quads import Triple, box, faces
-from pointcloud.generate.rooms.room_types import KINDS, Kind
+from pointcloud.generate.rooms.room_types import ROOM_TYPES, RoomType
 
 FEWEST, MOST = 3, 15  # objects of the benchmark's classes in a room
 ATTEMPTS = 50
@@ -26,32 +26,34 @@ class Room:
     Args:
         kind: ScanNet's sceneType.
         size: width, depth and height in metres.
-        things: what stands in it.
+        furniture: what stands in it.
         shell: floor, walls and ceiling.
     """
 
     kind: str
     size: np.ndarray
-    things: Group
+    furniture: Group
     shell: Group
 
 
 def furnish(rng: Rng) -> Room:
     """A room with 3 to 15 objects of the benchmark's classes."""
-    kind = KINDS[int(rng.choice(len(KINDS), p=[kind.share for kind in KINDS]))]
+    kind = ROOM_TYPES[int(rng.choice(len(ROOM_TYPES), p=[kind.share for kind in ROOM_TYPES]))]
     for _ in range(ATTEMPTS):
         plan = _furnished(rng, kind)
         if plan.objects() >= FEWEST:
-            return Room(kind.name, plan.size, plan.things, _shell(rng, plan))
+            return Room(kind.name, plan.size, plan.furniture, _shell(rng, plan))
     raise RuntimeError(f"no {kind.name} could be furnished")  # each kind has a door and more that fits any size
 
 
-def _furnished(rng: Rng, kind: Kind) -> Plan:
+def _furnished(rng: Rng, kind: RoomType) -> Plan:
     width, depth = rng.uniform(*kind.sides, 2)
     plan = Plan(np.array([width, depth, rng.uniform(2.4, 2.9)]), int(rng.integers(8, MOST + 1)), DETECTED)
     if min(width, depth) > 3.8 and chance(rng, 0.35):
         x, y = rng.uniform(0.35, 0.35 * np.array([width, depth]))
-        plan.in_corner(rng, Thing("wall", box((-x / 2, -y / 2, 0), (x / 2, y / 2, plan.size[2]), shade(rng, WALLS))))
+        plan.in_corner(
+            rng, Furniture("wall", box((-x / 2, -y / 2, 0), (x / 2, y / 2, plan.size[2]), shade(rng, WALLS)))
+        )
     for step in kind.steps:
         place = {"on wall": plan.on_wall, "against wall": plan.against_wall, "in middle": plan.in_middle}[step.where]
         for _ in range(int(rng.integers(step.least, step.most + 1))):
@@ -64,12 +66,12 @@ def _shell(rng: Rng, plan: Plan) -> Group:
     """Floor and ceiling, and four walls with their openings."""
     (width, depth, height), paint = plan.size, shade(rng, WALLS)
     ring = np.array([[0, 0, 0], [width, 0, 0], [width, depth, 0], [0, depth, 0]], np.float64)
-    floor = Thing("floor", faces(ring, shade(rng, (*CARPET, *WOOD))))
-    ceiling = Thing("ceiling", faces((ring + np.array([0, 0, height]))[::-1], shade(rng, PAINT[:1])))
+    floor = Furniture("floor", faces(ring, shade(rng, (*CARPET, *WOOD))))
+    ceiling = Furniture("ceiling", faces((ring + np.array([0, 0, height]))[::-1], shade(rng, PAINT[:1])))
     return [floor, ceiling, *(_wall(rng, plan, number, ring[number], paint) for number in range(4))]
 
 
-def _wall(rng: Rng, plan: Plan, number: int, start: np.ndarray, paint: Triple) -> Thing:
+def _wall(rng: Rng, plan: Plan, number: int, start: np.ndarray, paint: Triple) -> Furniture:
     """A grid of rectangles along the edges of the openings, without those that are open."""
     openings = [opening for opening in plan.openings if opening.wall == number]
     length, height = plan.size[number % 2], plan.size[2]
@@ -82,4 +84,6 @@ def _wall(rng: Rng, plan: Plan, number: int, start: np.ndarray, paint: Triple) -
         if not any(one.left <= left < one.right and one.low <= low < one.high for one in openings)
     ]
     rgb = shade(rng, WALLS) if chance(rng, 0.15) else paint
-    return Thing("wall", faces(np.array(cells), rgb)).placed(float(start[0]), float(start[1]), yaw=number * np.pi / 2)
+    return Furniture("wall", faces(np.array(cells), rgb)).placed(
+        float(start[0]), float(start[1]), yaw=number * np.pi / 2
+    )

@@ -10,9 +10,9 @@ from pointcloud.generate.rooms.furniture import (
     METAL,
     PAINT,
     WOOD,
+    Furniture,
     Group,
     Rng,
-    Thing,
     about,
     chance,
     shade,
@@ -23,7 +23,7 @@ from pointcloud.generate.rooms.quads import Quads, Triple, box, join, sweep_wave
 GLASS, GLOSS = 0.12, 0.3  # how well a depth camera sees them
 
 
-def door(rng: Rng) -> Thing:
+def door(rng: Rng) -> Furniture:
     """A leaf in its frame: shut, or open into the room."""
     width, height = about(rng, 0.92, 0.08), about(rng, 1.99, 0.03)
     rgb, x = shade(rng, (*WOOD, *PAINT)), width / 2
@@ -35,10 +35,10 @@ def door(rng: Rng) -> Thing:
     opened = rng.uniform(0.4, 1.45) if chance(rng, 0.25) else 0.0
     parts.append(join(leaf).turned(opened).moved(-x + 0.07))
     body = join(parts)
-    return Thing("door", body.mirrored() if chance(rng, 0.5) else body)
+    return Furniture("door", body.mirrored() if chance(rng, 0.5) else body)
 
 
-def window(rng: Rng) -> Thing:
+def window(rng: Rng) -> Furniture:
     """Panes in a frame that stands out a little; glass is hardly seen."""
     width, height, sill = about(rng, 1.45, 0.25), about(rng, 1.25, 0.12), about(rng, 0.9, 0.1)
     height = min(height, 2.25 - sill)
@@ -52,7 +52,7 @@ def window(rng: Rng) -> Thing:
     if chance(rng, 0.25):  # a blind, drawn down some way
         drawn = sill + height * rng.uniform(0.2, 0.8)
         parts.append(box((-x + 0.03, -0.04, drawn), (x - 0.03, -0.01, sill + height - 0.02), shade(rng, PAINT)))
-    return Thing("window", join(parts))
+    return Furniture("window", join(parts))
 
 
 def _frame(x: float, z0: float, z1: float, rgb: Triple, wide: float, sill: bool) -> list[Quads]:
@@ -74,47 +74,47 @@ def window_with_curtains(rng: Rng) -> Group:
     shift, away = width / 2 - side / 2 + rng.uniform(0.1, 0.3), 0.2
     halves = [cloth.moved(-shift, away), cloth.moved(shift, away)]
     if chance(rng, 0.2):
-        return [pane, Thing("curtain", halves[int(rng.integers(2))])]
+        return [pane, Furniture("curtain", halves[int(rng.integers(2))])]
     rod = box((-shift - side / 2, away - 0.01, top), (shift + side / 2, away + 0.01, top + 0.02), shade(rng, METAL))
-    return [pane, Thing("curtain", join([*halves, rod]))]
+    return [pane, Furniture("curtain", join([*halves, rod]))]
 
 
-def curtain(rng: Rng) -> Thing:
+def curtain(rng: Rng) -> Furniture:
     """Drawn across what is behind it."""
     width, low = about(rng, 1.7, 0.2), 0.05 if chance(rng, 0.7) else about(rng, 0.7)
     depth = about(rng, 0.15)
     cloth = sweep_wave(width, depth, max(3, round(width / 0.16)), low, about(rng, 2.1, 0.05), shade(rng, FABRIC))
-    return Thing("curtain", cloth.moved(y=depth / 2 + 0.06))
+    return Furniture("curtain", cloth.moved(y=depth / 2 + 0.06))
 
 
-def picture(rng: Rng) -> Thing:
+def picture(rng: Rng) -> Furniture:
     """A frame with a canvas, its back slightly in the wall."""
     x, height = about(rng, 0.27, 0.28), about(rng, 0.54, 0.28)
     z = rng.uniform(1.45, 1.65) - height / 2
     deep, rgb = rng.uniform(0.03, 0.05), shade(rng, (*WOOD, *METAL, *PAINT))
     canvas = box((-x + 0.03, 0, z + 0.03), (x - 0.03, deep + 0.005, z + height - 0.03), shade(rng, BRIGHT))
     inner = box((-0.5 * x, 0, z + 0.3 * height), (0.4 * x, deep + 0.01, z + 0.65 * height), shade(rng, BRIGHT))
-    return Thing("picture", join([box((-x, -0.01, z), (x, deep, z + height), rgb), canvas, inner]))
+    return Furniture("picture", join([box((-x, -0.01, z), (x, deep, z + height), rgb), canvas, inner]))
 
 
-def board(rng: Rng) -> Thing:
+def board(rng: Rng) -> Furniture:
     """A white board or a blackboard: none of the benchmark's classes."""
     white = chance(rng, 0.7)
     x, z, height = about(rng, 1.1, 0.25), about(rng, 0.95, 0.05), about(rng, 1.15, 0.08)
     rgb = (235.0, 236.0, 238.0) if white else (45.0, 62.0, 55.0)
     parts = [box((-x, -0.01, z), (x, 0.03, z + height), rgb)]
     parts.append(box((-x, 0.03, z - 0.02), (x, 0.1, z), shade(rng, METAL)))
-    return Thing("whiteboard" if white else "blackboard", join(parts))
+    return Furniture("whiteboard" if white else "blackboard", join(parts))
 
 
-def mirror(rng: Rng) -> Thing:
+def mirror(rng: Rng) -> Furniture:
     """Hardly seen by a depth camera; none of the benchmark's classes."""
     x, z = about(rng, 0.3, 0.2), about(rng, 1.15, 0.04)
     height = float(np.clip(about(rng, 0.75), 0.5, 1.0))
-    return Thing("mirror", box((-x, -0.01, z), (x, 0.02, z + height), (170, 180, 185)).seen_as(GLASS))
+    return Furniture("mirror", box((-x, -0.01, z), (x, 0.02, z + height), (170, 180, 185)).seen_as(GLASS))
 
 
-def television(rng: Rng) -> Thing:
+def television(rng: Rng) -> Furniture:
     """On a wall, glossy black."""
     x, z = about(rng, 0.55, 0.15), about(rng, 1.1, 0.08)
-    return Thing("tv", box((-x, 0.02, z), (x, 0.07, z + 1.15 * x), (25, 25, 28)).seen_as(GLOSS))
+    return Furniture("tv", box((-x, 0.02, z), (x, 0.07, z + 1.15 * x), (25, 25, 28)).seen_as(GLOSS))

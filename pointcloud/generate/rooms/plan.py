@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pointcloud.generate.rooms.furniture import Group, Rng, Thing, chance
+from pointcloud.generate.rooms.furniture import Furniture, Group, Rng, chance
 from pointcloud.generate.rooms.quads import box, join
 
 TRIES = 30
@@ -39,29 +39,29 @@ class Plan:
     Args:
         size: width, depth and height.
         limit: number of objects of the benchmark's classes that it may hold.
-        counted: ScanNet's names of things that are of one of the classes.
+        counted: ScanNet's names of furniture that are of one of the classes.
     """
 
     size: np.ndarray
     limit: int
     counted: frozenset[str]
-    things: list[Thing] = field(default_factory=list)
+    furniture: list[Furniture] = field(default_factory=list)
     taken: list[np.ndarray] = field(default_factory=list)
     openings: list[Opening] = field(default_factory=list)
 
     def objects(self) -> int:
-        """How many things of the benchmark's classes there are."""
-        return self._objects(self.things)
+        """How many furniture of the benchmark's classes there are."""
+        return self._objects(self.furniture)
 
-    def _objects(self, things: list[Thing]) -> int:
-        return sum(thing.label in self.counted for thing in things)
+    def _objects(self, furniture: list[Furniture]) -> int:
+        return sum(piece.label in self.counted for piece in furniture)
 
     def against_wall(self, rng: Rng, group: Group) -> bool:
         """Places the group with its back at a wall, anywhere it fits; false if it fits nowhere."""
         jitter, gap = rng.normal(0, 0.012), rng.uniform(0.015, 0.06)
-        turned = [thing.placed(yaw=jitter) for thing in group]
+        turned = [piece.placed(yaw=jitter) for piece in group]
         low, high = _bounds(turned)
-        straight = [thing.placed(y=gap - low[1]) for thing in turned]
+        straight = [piece.placed(y=gap - low[1]) for piece in turned]
         return self._along_walls(rng, straight, low[0], high[0]) is not None
 
     def on_wall(self, rng: Rng, group: Group) -> bool:
@@ -71,32 +71,32 @@ class Plan:
         if found is None:
             return False
         wall, along = found
-        for label, ((left, _, bottom), (right, _, top)) in ((thing.label, thing.quads.bounds()) for thing in group):
+        for label, ((left, _, bottom), (right, _, top)) in ((piece.label, piece.quads.bounds()) for piece in group):
             if label in ("door", "window"):
                 bottom = bottom + FRAME if label == "window" else 0.0
                 self.openings.append(Opening(wall, along + left + FRAME, along + right - FRAME, bottom, top - FRAME))
             if label == "door":
-                way = Thing("", box((left, 0.1, 0), (right, DOORWAY, 2), (0, 0, 0)))
+                way = Furniture("", box((left, 0.1, 0), (right, DOORWAY, 2), (0, 0, 0)))
                 self.taken.append(self._at_wall(way, wall, along).quads.bounds())
         return True
 
     def in_middle(self, rng: Rng, group: Group) -> bool:
         """Places the group anywhere, mostly along the walls' directions."""
         low, high = _bounds(group)
-        centred = [thing.placed(*(-(low + high)[:2] / 2)) for thing in group]
+        centred = [piece.placed(*(-(low + high)[:2] / 2)) for piece in group]
         for _ in range(TRIES):
             askew = rng.uniform(0, 2 * np.pi) if chance(rng, 0.15) else rng.normal(0, 0.05)
             yaw = np.pi / 2 * rng.integers(4) + askew
             x, y = rng.uniform(0.3, np.maximum(self.size[:2] - 0.3, 0.31))
-            if self._add([thing.placed(x, y, yaw=yaw) for thing in centred]):
+            if self._add([piece.placed(x, y, yaw=yaw) for piece in centred]):
                 return True
         return False
 
-    def in_corner(self, rng: Rng, thing: Thing) -> bool:
-        """Puts the thing into a corner, flush with both walls."""
-        half = thing.size[:2] / 2
+    def in_corner(self, rng: Rng, piece: Furniture) -> bool:
+        """Puts the piece into a corner, flush with both walls."""
+        half = piece.size[:2] / 2
         x, y = np.where(rng.random(2) < 0.5, half, self.size[:2] - half)
-        return self._add([thing.placed(x, y)], mounted=True)
+        return self._add([piece.placed(x, y)], mounted=True)
 
     def _along_walls(
         self, rng: Rng, group: Group, left: float, right: float, mounted: bool = False
@@ -108,21 +108,21 @@ class Plan:
             if first > last:
                 continue
             along = rng.uniform(first, last)
-            if self._add([self._at_wall(thing, wall, along) for thing in group], mounted):
+            if self._add([self._at_wall(piece, wall, along) for piece in group], mounted):
                 return wall, along
         return None
 
-    def _at_wall(self, thing: Thing, wall: int, along: float) -> Thing:
+    def _at_wall(self, piece: Furniture, wall: int, along: float) -> Furniture:
         """From the frame of a wall (x along it from its left end, y into the room) to that of the room."""
         width, depth = self.size[:2]
         start = ((0, 0), (width, 0), (width, depth), (0, depth))[wall]
-        return thing.placed(x=along).placed(float(start[0]), float(start[1]), yaw=wall * np.pi / 2)
+        return piece.placed(x=along).placed(float(start[0]), float(start[1]), yaw=wall * np.pi / 2)
 
     def _add(self, group: Group, mounted: bool = False) -> bool:
-        boxes = np.stack([thing.quads.bounds() for thing in group])
+        boxes = np.stack([piece.quads.bounds() for piece in group])
         if self.objects() + self._objects(group) > self.limit or not self._free(boxes, mounted):
             return False
-        self.things += group
+        self.furniture += group
         self.taken += list(boxes)
         return True
 
@@ -138,4 +138,4 @@ class Plan:
 
 
 def _bounds(group: Group) -> np.ndarray:
-    return join([thing.quads for thing in group]).bounds()
+    return join([piece.quads for piece in group]).bounds()

@@ -8,20 +8,20 @@ from typing import Final, Literal, NamedTuple
 
 from pointcloud.generate.rooms import arrangements as sets
 from pointcloud.generate.rooms import clutter, on_walls, seats, storage, tables, wet_rooms
-from pointcloud.generate.rooms.furniture import Group, Rng, Thing
+from pointcloud.generate.rooms.furniture import Furniture, Group, Rng
 
 
 class Step(NamedTuple):
-    """`least` to `most` things of one sort, each placed where it fits."""
+    """`least` to `most` furniture of one sort, each placed where it fits."""
 
     where: Literal["on wall", "against wall", "in middle"]
-    build: Callable[[Rng], Thing] | Callable[[Rng], Group]
+    build: Callable[[Rng], Furniture] | Callable[[Rng], Group]
     least: int
     most: int
 
 
 @dataclass(frozen=True)
-class Kind:
+class RoomType:
     """A kind of room.
 
     Args:
@@ -41,8 +41,8 @@ WALL: Final = "on wall"
 BACKED: Final = "against wall"
 MIDDLE: Final = "in middle"
 
-KINDS = (
-    Kind(
+ROOM_TYPES = (
+    RoomType(
         "Bedroom / Hotel", 0.2, (3.2, 5.5),
         (
             Step(WALL, on_walls.door, 1, 2), Step(WALL, on_walls.window_with_curtains, 0, 1),
@@ -54,7 +54,7 @@ KINDS = (
             Step(MIDDLE, clutter.on_floor, 0, 3), Step(WALL, on_walls.mirror, 0, 1),
         ),
     ),
-    Kind(
+    RoomType(
         "Living room / Lounge", 0.2, (3.8, 8.0),
         (
             Step(WALL, on_walls.door, 1, 2), Step(WALL, on_walls.window_with_curtains, 0, 1),
@@ -66,7 +66,7 @@ KINDS = (
             Step(BACKED, storage.bin_for_garbage, 0, 1), Step(MIDDLE, clutter.on_floor, 0, 4),
         ),
     ),
-    Kind(
+    RoomType(
         "Office", 0.2, (3.0, 7.0),
         (
             Step(WALL, on_walls.door, 1, 2), Step(WALL, on_walls.window, 0, 2),
@@ -78,7 +78,7 @@ KINDS = (
             Step(MIDDLE, clutter.on_floor, 0, 4),
         ),
     ),
-    Kind(
+    RoomType(
         "Kitchen", 0.13, (3.0, 5.5),
         (
             Step(WALL, on_walls.door, 1, 2), Step(BACKED, wet_rooms.kitchen_line, 1, 2),
@@ -88,7 +88,7 @@ KINDS = (
             Step(WALL, wet_rooms.towel, 0, 1), Step(MIDDLE, clutter.on_floor, 0, 2),
         ),
     ),
-    Kind(
+    RoomType(
         "Bathroom", 0.15, (3.0, 4.0),
         (
             Step(WALL, on_walls.door, 1, 1), Step(BACKED, wet_rooms.tub_with_curtain, 0, 2),
@@ -99,7 +99,7 @@ KINDS = (
             Step(MIDDLE, clutter.nameless, 0, 1),
         ),
     ),
-    Kind(
+    RoomType(
         "Classroom", 0.12, (5.0, 8.0),
         (
             Step(WALL, on_walls.door, 1, 2), Step(WALL, on_walls.board, 1, 2), Step(WALL, on_walls.window, 0, 3),

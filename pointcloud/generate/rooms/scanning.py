@@ -28,7 +28,7 @@ class Scan:
         triangles: (T, 3) vertices.
         object_of_vertex: (N,) index into `labels`.
         normal: (N, 3) of the surface without noise.
-        labels: name of each thing in the room, "" for what nobody annotates.
+        labels: name of each piece in the room, "" for what nobody annotates.
         surface: number of vertices that there would be if the cameras saw everything.
     """
 
@@ -43,9 +43,9 @@ class Scan:
 
 def scan(rng: Rng, room: Room, spacing: float) -> Scan:
     """Scans a room from several places; vertices of its surfaces are about `spacing` metres apart."""
-    things = [*room.shell, *room.things]
-    quads = join([thing.quads for thing in things])
-    object_of_face = np.repeat(np.arange(len(things)), [len(thing.quads) for thing in things])
+    furniture = [*room.shell, *room.furniture]
+    quads = join([piece.quads for piece in furniture])
+    object_of_face = np.repeat(np.arange(len(furniture)), [len(piece.quads) for piece in furniture])
     full = tessellate(quads, object_of_face, spacing)
     xyz = full.xyz + _within_surface(rng, full.normals, 0.3 * spacing)
     centres, rotations = look_around(rng, room)
@@ -62,7 +62,7 @@ def scan(rng: Rng, room: Room, spacing: float) -> Scan:
         triangles=triangles[(triangles >= 0).all(axis=1)],
         object_of_vertex=object_of_face[faces],
         normal=normals_of(quads.corners)[faces],
-        labels=tuple(thing.label for thing in things),
+        labels=tuple(piece.label for piece in furniture),
         surface=len(xyz),
     )
 

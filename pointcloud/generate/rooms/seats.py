@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from pointcloud.generate.rooms.furniture import FABRIC, METAL, PAINT, WOOD, Rng, Thing, about, chance, shade, tinted
+from pointcloud.generate.rooms.furniture import FABRIC, METAL, PAINT, WOOD, Furniture, Rng, about, chance, shade, tinted
 from pointcloud.generate.rooms.quads import Quads, Triple, box, cushion, cylinder, join, legs, turned_body
 
 
-def chair(rng: Rng) -> Thing:
+def chair(rng: Rng) -> Furniture:
     """With four legs, on a star of castors, or of one shell on a frame."""
     return (wooden_chair, office_chair, shell_chair)[int(rng.choice(3, p=[0.45, 0.4, 0.15]))](rng)
 
 
-def wooden_chair(rng: Rng) -> Thing:
+def wooden_chair(rng: Rng) -> Furniture:
     """Four legs, seat, back of slats or board, sometimes arms."""
     width, depth, seat = about(rng, 0.47, 0.08), about(rng, 0.47, 0.08), about(rng, 0.45, 0.04)
     height, rgb, thick = about(rng, 0.83, 0.08), shade(rng, (*WOOD, *PAINT)), rng.uniform(0.03, 0.05)
@@ -28,7 +28,7 @@ def wooden_chair(rng: Rng) -> Thing:
         parts += [box((-x, -y, z), (x, -y + 0.025, z + 0.06), rgb) for z in np.linspace(seat + 0.12, height - 0.06, 3)]
     if chance(rng, 0.25):
         parts += _arms(x, y, seat, thick, rgb)
-    return Thing("chair", join(parts))
+    return Furniture("chair", join(parts))
 
 
 def _arms(x: float, y: float, seat: float, thick: float, rgb: Triple) -> list[Quads]:
@@ -39,7 +39,7 @@ def _arms(x: float, y: float, seat: float, thick: float, rgb: Triple) -> list[Qu
     return rests + posts
 
 
-def office_chair(rng: Rng) -> Thing:
+def office_chair(rng: Rng) -> Furniture:
     """A star of five feet, a column, seat and back, with arms or without."""
     seat, height = about(rng, 0.47, 0.06), about(rng, 0.88, 0.09)
     width, rgb, frame = about(rng, 0.5, 0.07), shade(rng, FABRIC), shade(rng, METAL)
@@ -53,25 +53,25 @@ def office_chair(rng: Rng) -> Thing:
         for side in (-x - 0.04, x - 0.01):
             parts.append(box((side, -0.16, seat + 0.17), (side + 0.05, 0.12, seat + 0.21), frame))
             parts.append(box((side, -0.05, seat - 0.02), (side + 0.04, 0, seat + 0.17), frame))
-    return Thing("office chair", join(parts))
+    return Furniture("office chair", join(parts))
 
 
-def shell_chair(rng: Rng) -> Thing:
+def shell_chair(rng: Rng) -> Furniture:
     """A bent shell on metal legs: class rooms and canteens."""
     width, seat, rgb = about(rng, 0.46, 0.06), about(rng, 0.44, 0.05), shade(rng, (*FABRIC, *PAINT))
     x, top = width / 2, about(rng, 0.8, 0.05)
     parts = [legs(width, 0.44, seat, 0.025, shade(rng, METAL), inset=0.02)]
     parts.append(cushion((-x, -0.22, seat), (x, 0.22, seat + 0.04), rgb))
     parts.append(cushion((-x + 0.02, -0.24, seat + 0.03), (x - 0.02, -0.2, top), rgb))
-    return Thing("chair", join(parts))
+    return Furniture("chair", join(parts))
 
 
-def armchair(rng: Rng) -> Thing:
+def armchair(rng: Rng) -> Furniture:
     """An upholstered chair."""
-    return Thing("armchair", _upholstered(rng, about(rng, 0.8, 0.08), about(rng, 0.8, 0.08), 1, shade(rng, FABRIC)))
+    return Furniture("armchair", _upholstered(rng, about(rng, 0.8, 0.08), about(rng, 0.8, 0.08), 1, shade(rng, FABRIC)))
 
 
-def sofa(rng: Rng) -> Thing:
+def sofa(rng: Rng) -> Furniture:
     """Two or three seats, sometimes with a long seat at one end."""
     seats = int(rng.integers(2, 4))
     width, depth = about(rng, 0.55 + 0.58 * seats, 0.08), about(rng, 0.93, 0.07)
@@ -82,7 +82,7 @@ def sofa(rng: Rng) -> Thing:
         body = body + end
         body = body.mirrored() if chance(rng, 0.5) else body
     low, high = body.bounds()
-    return Thing("couch", body.moved(y=-(low[1] + high[1]) / 2))
+    return Furniture("couch", body.moved(y=-(low[1] + high[1]) / 2))
 
 
 def _upholstered(rng: Rng, width: float, depth: float, seats: int, rgb: Triple) -> Quads:

@@ -49,7 +49,7 @@ def _large(scan: Scan) -> np.ndarray:
 
 
 def _with_floor_stuck(rng: Rng, scan: Scan) -> np.ndarray:
-    """The thing that each vertex is counted to: floor within some objects' footprints becomes theirs."""
+    """The piece that each vertex is counted to: floor within some objects' footprints becomes theirs."""
     owner = scan.object_of_vertex.copy()
     floor = np.flatnonzero(owner == scan.labels.index("floor"))
     for number, label in enumerate(scan.labels):

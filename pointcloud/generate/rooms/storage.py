@@ -1,4 +1,4 @@
-"""Cabinets, shelves, refrigerators and bins: what stands along the walls and holds things."""
+"""Cabinets, shelves, refrigerators and bins: what stands along the walls and holds furniture."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from itertools import pairwise
 
 import numpy as np
 
-from pointcloud.generate.rooms.furniture import BRIGHT, METAL, PAINT, WOOD, Rng, Thing, about, chance, shade, tinted
+from pointcloud.generate.rooms.furniture import BRIGHT, METAL, PAINT, WOOD, Furniture, Rng, about, chance, shade, tinted
 from pointcloud.generate.rooms.quads import Quads, Triple, at_height, box, cylinder, join, loft, outline
 
 
-def cabinet(rng: Rng) -> Thing:
+def cabinet(rng: Rng) -> Furniture:
     """A sideboard, a filing cabinet, or a tall cupboard with doors."""
     rgb, kind = shade(rng, (*WOOD, *PAINT, *METAL)), rng.choice(3, p=[0.5, 0.25, 0.25])
     if kind == 0:
-        return Thing("cabinet", fronted(rng, about(rng, 1.15, 0.2), about(rng, 0.48), about(rng, 0.82, 0.12), rgb))
+        return Furniture("cabinet", fronted(rng, about(rng, 1.15, 0.2), about(rng, 0.48), about(rng, 0.82, 0.12), rgb))
     if kind == 1:
-        return Thing("file cabinet", drawers(rng, about(rng, 0.46, 0.08), about(rng, 0.6, 0.08), about(rng, 0.95), rgb))
-    return Thing("cabinet", fronted(rng, about(rng, 1.05, 0.15), about(rng, 0.55), about(rng, 1.85, 0.06), rgb))
+        return Furniture(
+            "file cabinet", drawers(rng, about(rng, 0.46, 0.08), about(rng, 0.6, 0.08), about(rng, 0.95), rgb)
+        )
+    return Furniture("cabinet", fronted(rng, about(rng, 1.05, 0.15), about(rng, 0.55), about(rng, 1.85, 0.06), rgb))
 
 
 def fronted(
@@ -48,19 +50,21 @@ def drawers(rng: Rng, width: float, depth: float, height: float, rgb: Triple) ->
     return join(parts)
 
 
-def dresser(rng: Rng) -> Thing:
+def dresser(rng: Rng) -> Furniture:
     """Drawers as wide as a sideboard: none of the benchmark's classes."""
-    return Thing("dresser", drawers(rng, about(rng, 1.1), about(rng, 0.48, 0.06), about(rng, 0.9), shade(rng, WOOD)))
+    return Furniture(
+        "dresser", drawers(rng, about(rng, 1.1), about(rng, 0.48, 0.06), about(rng, 0.9), shade(rng, WOOD))
+    )
 
 
-def nightstand(rng: Rng) -> Thing:
+def nightstand(rng: Rng) -> Furniture:
     """Beside a bed: none of the benchmark's classes."""
-    return Thing(
+    return Furniture(
         "nightstand", drawers(rng, about(rng, 0.48), about(rng, 0.42), about(rng, 0.58, 0.1), shade(rng, WOOD))
     )
 
 
-def bookshelf(rng: Rng) -> Thing:
+def bookshelf(rng: Rng) -> Furniture:
     """Boards between two sides, partly filled, with a back or open."""
     width, depth, height = about(rng, 1.35, 0.22), about(rng, 0.36, 0.15), about(rng, 1.72, 0.15)
     rgb, x, y = shade(rng, (*WOOD, *PAINT)), width / 2, depth / 2
@@ -71,7 +75,7 @@ def bookshelf(rng: Rng) -> Thing:
     parts += [box((-x + 0.03, -y, z), (x - 0.03, y, z + 0.025), rgb) for z in boards]
     for low, high in pairwise(boards.tolist()):
         parts += _books(rng, (-x + 0.04, x - 0.04), y, low + 0.025, high - low - 0.05)
-    return Thing("bookshelf", join(parts))
+    return Furniture("bookshelf", join(parts))
 
 
 def _books(rng: Rng, span: tuple[float, float], y: float, z: float, space: float) -> list[Quads]:
@@ -86,7 +90,7 @@ def _books(rng: Rng, span: tuple[float, float], y: float, z: float, space: float
     return blocks
 
 
-def refrigerator(rng: Rng) -> Thing:
+def refrigerator(rng: Rng) -> Furniture:
     """Tall with two doors, or small."""
     small = chance(rng, 0.3)
     width, depth = about(rng, 0.58 if small else 0.78, 0.08), about(rng, 0.6 if small else 0.74, 0.06)
@@ -96,10 +100,10 @@ def refrigerator(rng: Rng) -> Thing:
     for low, high in ((0.06, split - 0.01), (split + 0.01, height)):
         parts.append(box((-x, y - 0.045, low), (x, y, high), rgb))
         parts.append(box((-x + 0.04, y, (low + high) / 2 - 0.15), (-x + 0.07, y + 0.04, (low + high) / 2 + 0.15), rgb))
-    return Thing("refrigerator", join(parts))
+    return Furniture("refrigerator", join(parts))
 
 
-def bin_for_garbage(rng: Rng) -> Thing:
+def bin_for_garbage(rng: Rng) -> Furniture:
     """Round, tapered and open, or square with a lid, sometimes a pair for recycling."""
     rgb, kind = shade(rng, (*METAL, *BRIGHT, *PAINT)), rng.choice(3, p=[0.4, 0.35, 0.25])
     height = about(rng, 0.55, 0.2)
@@ -107,10 +111,10 @@ def bin_for_garbage(rng: Rng) -> Thing:
         low, high = outline(0.32, 0.32, 12), outline(about(rng, 0.42), about(rng, 0.42), 12)
         inner = high * 0.9
         rings = [at_height(low, 0), at_height(high, height), at_height(inner, height), at_height(low * 0.9, 0.04)]
-        return Thing("trash can", loft(rings, rgb))
+        return Furniture("trash can", loft(rings, rgb))
     x, y = about(rng, 0.23), about(rng, 0.23)
     body = box((-x, -y, 0), (x, y, height), rgb)
     lid = box((-x - 0.01, -y - 0.01, height), (x + 0.01, y + 0.01, height + 0.06), tinted(rng, rgb, 0.6, 1.2))
     if kind == 1:
-        return Thing("trash can", body + lid)
-    return Thing("recycling bin", body + cylinder(0.09, height, height + 0.02, (40, 40, 40)))
+        return Furniture("trash can", body + lid)
+    return Furniture("recycling bin", body + cylinder(0.09, height, height + 0.02, (40, 40, 40)))

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from pointcloud.generate.rooms.furniture import FABRIC, METAL, PAINT, WOOD, Rng, Thing, about, chance, shade
+from pointcloud.generate.rooms.furniture import FABRIC, METAL, PAINT, WOOD, Furniture, Rng, about, chance, shade
 from pointcloud.generate.rooms.quads import Quads, Triple, at_height, box, cushion, cylinder, join, legs, loft, outline
 
 
-def dining_table(rng: Rng, long: bool = False) -> Thing:
+def dining_table(rng: Rng, long: bool = False) -> Furniture:
     """Rectangular on four legs or two panels, or round on a foot."""
     width, depth, height = about(rng, 2.1 if long else 1.4), about(rng, 0.9, 0.1), about(rng, 0.74, 0.03)
     rgb = shade(rng, (*WOOD, *WOOD, *PAINT))
     if not long and chance(rng, 0.3):
-        return Thing("table", _round(about(rng, 1.15), height, rgb, shade(rng, METAL) if chance(rng, 0.5) else rgb))
+        return Furniture("table", _round(about(rng, 1.15), height, rgb, shade(rng, METAL) if chance(rng, 0.5) else rgb))
     kind = _panels if chance(rng, 0.25) else _on_legs
-    return Thing("table", kind(rng, width, depth, height, rgb))
+    return Furniture("table", kind(rng, width, depth, height, rgb))
 
 
-def coffee_table(rng: Rng) -> Thing:
+def coffee_table(rng: Rng) -> Furniture:
     """Low, often with a shelf under the top; sometimes round or a plain block."""
     width, depth, height = about(rng, 1.15), about(rng, 0.65), about(rng, 0.43, 0.1)
     rgb, kind = shade(rng, WOOD), rng.choice(3, p=[0.55, 0.25, 0.2])
     if kind == 1:
-        return Thing("coffee table", _round(about(rng, 0.8), height, rgb, rgb))
+        return Furniture("coffee table", _round(about(rng, 0.8), height, rgb, rgb))
     if kind == 2:
         x, y = width / 2, depth / 2
-        return Thing("coffee table", box((-x, -y, 0), (x, y, height), rgb))
+        return Furniture("coffee table", box((-x, -y, 0), (x, y, height), rgb))
     shelf = box((-width / 2 + 0.05, -depth / 2 + 0.05, 0.12), (width / 2 - 0.05, depth / 2 - 0.05, 0.15), rgb)
-    return Thing("coffee table", _on_legs(rng, width, depth, height, rgb) + shelf)
+    return Furniture("coffee table", _on_legs(rng, width, depth, height, rgb) + shelf)
 
 
-def end_table(rng: Rng) -> Thing:
+def end_table(rng: Rng) -> Furniture:
     """Small, beside a sofa."""
     side, rgb = about(rng, 0.5, 0.1), shade(rng, WOOD)
-    return Thing("end table", _on_legs(rng, side, side, about(rng, 0.55, 0.08), rgb))
+    return Furniture("end table", _on_legs(rng, side, side, about(rng, 0.55, 0.08), rgb))
 
 
 def _on_legs(rng: Rng, width: float, depth: float, height: float, rgb: Triple) -> Quads:
@@ -57,7 +57,7 @@ def _round(diameter: float, height: float, rgb: Triple, foot: Triple) -> Quads:
     )
 
 
-def desk(rng: Rng, drawers: int = 0) -> Thing:
+def desk(rng: Rng, drawers: int = 0) -> Furniture:
     """On legs or panels, sometimes with a hutch at the back; drawers under its left (-1) or right (1) end, or none."""
     width, depth, height = about(rng, 1.6, 0.14), about(rng, 0.78, 0.08), about(rng, 0.74, 0.03)
     rgb, x, y = shade(rng, (*WOOD, *PAINT)), width / 2, depth / 2
@@ -70,7 +70,7 @@ def desk(rng: Rng, drawers: int = 0) -> Thing:
         parts.append(box((-x + 0.06, -y + 0.08, 0.25), (x - 0.06, -y + 0.1, height - 0.04), rgb))
     if chance(rng, 0.35):
         parts += _hutch(x, y, height, about(rng, 1.3, 0.06), rgb)
-    return Thing("desk", join(parts))
+    return Furniture("desk", join(parts))
 
 
 def _hutch(x: float, y: float, height: float, top: float, rgb: Triple) -> list[Quads]:
@@ -80,7 +80,7 @@ def _hutch(x: float, y: float, height: float, top: float, rgb: Triple) -> list[Q
     return [*sides, *shelves, box((-x + 0.03, -y, height), (x - 0.03, -y + 0.02, top), rgb)]
 
 
-def bed(rng: Rng) -> Thing:
+def bed(rng: Rng) -> Furniture:
     """Mattress and blanket on a frame with head board and pillows; now and then a bunk bed."""
     if chance(rng, 0.12):
         return _bunk_bed(rng)
@@ -91,7 +91,7 @@ def bed(rng: Rng) -> Thing:
     parts.append(box((-x, -y, 0), (x, -y + rng.uniform(0.04, 0.1), about(rng, 1.12, 0.15)), rgb))
     if chance(rng, 0.3):
         parts.append(box((-x, y - 0.05, 0), (x, y, top + 0.1), rgb))
-    return Thing("bed", join(parts))
+    return Furniture("bed", join(parts))
 
 
 def _bedding(rng: Rng, x: float, y: float, top: float) -> list[Quads]:
@@ -105,7 +105,7 @@ def _bedding(rng: Rng, x: float, y: float, top: float) -> list[Quads]:
     return parts
 
 
-def _bunk_bed(rng: Rng) -> Thing:
+def _bunk_bed(rng: Rng) -> Furniture:
     width, length, height, rgb = about(rng, 1.0, 0.05), about(rng, 2.05, 0.03), about(rng, 1.75, 0.04), shade(rng, WOOD)
     x, y = width / 2, length / 2
     parts = [legs(width, length, height, 0.07, rgb, inset=0)]
@@ -114,10 +114,10 @@ def _bunk_bed(rng: Rng) -> Thing:
         parts += _bedding(rng, x - 0.05, y - 0.03, level)
     parts += [box((-x, end, z), (x, end + 0.03, z + 0.08), rgb) for end in (-y, y - 0.03) for z in (0.7, 1.6)]
     parts += [box((side, -y, 1.55), (side + 0.03, y, 1.62), rgb) for side in (-x, x - 0.03)]
-    return Thing("bed", join(parts))
+    return Furniture("bed", join(parts))
 
 
-def rug(rng: Rng) -> Thing:
+def rug(rng: Rng) -> Furniture:
     """A thin sheet on the floor."""
     x, y = about(rng, 0.9), about(rng, 0.65)
-    return Thing("rug", box((-x, -y, 0), (x, y, 0.012), shade(rng, FABRIC)))
+    return Furniture("rug", box((-x, -y, 0), (x, y, 0.012), shade(rng, FABRIC)))

@@ -11,9 +11,9 @@ from pointcloud.generate.rooms.furniture import (
     METAL,
     PAINT,
     WOOD,
+    Furniture,
     Group,
     Rng,
-    Thing,
     about,
     chance,
     shade,
@@ -23,7 +23,7 @@ from pointcloud.generate.rooms.quads import Quads, Triple, at_height, box, cylin
 from pointcloud.generate.rooms.storage import fronted
 
 
-def toilet(rng: Rng) -> Thing:
+def toilet(rng: Rng) -> Furniture:
     """Bowl, seat and tank."""
     rgb, width, length = shade(rng, CERAMIC), about(rng, 0.42, 0.06), about(rng, 0.7, 0.05)
     seat, top, back = about(rng, 0.42, 0.04), about(rng, 0.78, 0.05), -length / 2
@@ -34,10 +34,10 @@ def toilet(rng: Rng) -> Thing:
     parts = [loft(skin, rgb), box((-width / 2, back, seat - 0.02), (width / 2, back + 0.19, top), rgb)]
     if chance(rng, 0.4):  # the lid, up
         parts.append(box((-width / 2 + 0.02, back + 0.2, seat), (width / 2 - 0.02, back + 0.23, seat + 0.38), rgb))
-    return Thing("toilet", join(parts))
+    return Furniture("toilet", join(parts))
 
 
-def bathtub(rng: Rng) -> Thing:
+def bathtub(rng: Rng) -> Furniture:
     """A tub with a rim; its long side is along the wall."""
     width, depth, height, rgb = (
         about(rng, 1.55, 0.06),
@@ -45,7 +45,7 @@ def bathtub(rng: Rng) -> Thing:
         about(rng, 0.5, 0.08),
         shade(rng, CERAMIC),
     )
-    return Thing("bathtub", _basin(width, depth, 0, height, 0.07, 0.38, rgb))
+    return Furniture("bathtub", _basin(width, depth, 0, height, 0.07, 0.38, rgb))
 
 
 def _basin(width: float, depth: float, z0: float, z1: float, rim: float, hollow: float, rgb: Triple) -> Quads:
@@ -64,11 +64,11 @@ def tap(x: float, y: float, z: float) -> Quads:
     )
 
 
-def pedestal_sink(rng: Rng) -> Thing:
+def pedestal_sink(rng: Rng) -> Furniture:
     """A basin on the wall; the column under it is no part of what is annotated, so there is none."""
     width, depth, rim = about(rng, 0.56), about(rng, 0.46), about(rng, 0.84, 0.03)
     basin = _basin(width, depth, rim - about(rng, 0.18), rim, 0.04, 0.13, shade(rng, CERAMIC))
-    return Thing("sink", basin + tap(0, -depth / 2 + 0.03, rim))
+    return Furniture("sink", basin + tap(0, -depth / 2 + 0.03, rim))
 
 
 def vanity(rng: Rng) -> Group:
@@ -85,7 +85,9 @@ def kitchen_line(rng: Rng) -> Group:
     if chance(rng, 0.75):
         upper, height = width * rng.uniform(0.4, 1.0), about(rng, 0.7)
         quads = fronted(rng, upper, 0.34, height, tinted(rng, shade(rng, (*WOOD, *PAINT))), z=about(rng, 1.42, 0.03))
-        group.append(Thing("kitchen cabinet", quads.moved(rng.uniform(-1, 1) * (width - upper) / 2, -depth / 2 + 0.17)))
+        group.append(
+            Furniture("kitchen cabinet", quads.moved(rng.uniform(-1, 1) * (width - upper) / 2, -depth / 2 + 0.17))
+        )
     if chance(rng, 0.75):
         fridge, side = refrigerator(rng), 1 if chance(rng, 0.5) else -1
         reach, deep = fridge.size[:2]
@@ -110,25 +112,25 @@ def _built_in(rng: Rng, width: float, depth: float, label: str) -> Group:
     basin = _basin(
         sink_width - 0.01, sink_depth - 0.01, height - 0.2, height + 0.01, 0.03, 0.17, shade(rng, (*CERAMIC, *METAL))
     )
-    sink = Thing("sink", (basin + tap(0, back + 0.03, height + 0.01)).moved(middle))
+    sink = Furniture("sink", (basin + tap(0, back + 0.03, height + 0.01)).moved(middle))
     under = fronted(rng, width - 0.02, depth - 0.02, low - 0.005, shade(rng, (*WOOD, *PAINT)), top=False)
     counter = "kitchen counter" if "kitchen" in label else "bathroom counter"
-    return [Thing(counter, join(top)), sink, Thing(label, under)]
+    return [Furniture(counter, join(top)), sink, Furniture(label, under)]
 
 
-def bar_counter(rng: Rng) -> Thing:
+def bar_counter(rng: Rng) -> Furniture:
     """A slab that two walls carry, as in offices and lobbies."""
     x, y, z = about(rng, 1.0, 0.15), about(rng, 0.35), about(rng, 1.0, 0.05)
     rgb = shade(rng, (*WOOD, *PAINT))
     sides = [box((s, -y + 0.05, 0), (s + 0.05, y - 0.05, z - 0.05), rgb) for s in (-x, x - 0.05)]
-    return Thing("counter", join([box((-x, -y, z - 0.05), (x, y, z), rgb), *sides]))
+    return Furniture("counter", join([box((-x, -y, z - 0.05), (x, y, z), rgb), *sides]))
 
 
-def shower_curtain(rng: Rng) -> Thing:
+def shower_curtain(rng: Rng) -> Furniture:
     """Hanging at a bathtub's edge, drawn together."""
     width, height = about(rng, 0.75, 0.25), about(rng, 1.78, 0.05)
     rgb = shade(rng, (*PAINT, *FABRIC, *BRIGHT))
-    return Thing("shower curtain", sweep_wave(width, about(rng, 0.13), 4, 0.12, 0.12 + height, rgb))
+    return Furniture("shower curtain", sweep_wave(width, about(rng, 0.13), 4, 0.12, 0.12 + height, rgb))
 
 
 def tub_with_curtain(rng: Rng) -> Group:
@@ -141,9 +143,9 @@ def tub_with_curtain(rng: Rng) -> Group:
     return [tub, curtain.placed(float(rng.choice([-spot, spot])), depth / 2 + curtain.size[1] / 2 + 0.02)]
 
 
-def towel(rng: Rng) -> Thing:
+def towel(rng: Rng) -> Furniture:
     """Hanging on a wall."""
     x, z = about(rng, 0.25), about(rng, 1.0, 0.08)
-    return Thing(
+    return Furniture(
         "towel", box((-x, -0.03, z), (x, 0.03, z + float(np.clip(about(rng, 0.6), 0.3, 0.9))), shade(rng, FABRIC))
     )

@@ -1,4 +1,4 @@
-"""nuScenes: made-up tables come back as they were meant, as the devkit reads them, and broken ones are refused."""
+"""nuScenes: synthetic tables come back as they were meant, as the devkit reads them, and broken ones are refused."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_the_real_keyframe_comes_back_from_tables(data_root: Path, tmp_path: Pat
 
 
 def place_keyframe(root: Path, facts: dict[str, Any], sweep: Path) -> None:
-    """The real keyframe in place of the made-up one, its boxes taken to the world."""
+    """The real keyframe in place of the synthetic one, its boxes taken to the world."""
     from pointcloud.conventions import boxes_to_nuscenes
 
     world, mount = (

@@ -1,4 +1,4 @@
-"""SUN RGB-D from the official archive and from VoteNet's export: a made-up room comes back where it was put."""
+"""SUN RGB-D from the official archive and from VoteNet's export: a synthetic room comes back where it was put."""
 
 from __future__ import annotations
 

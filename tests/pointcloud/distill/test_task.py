@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from pointcloud.distill.task import DistillTask, Trainee
+from pointcloud.distill.task import DistillTask, DistillWrapper
 from pointcloud.generate.drives.write import write_drives
 from tests.pointcloud.synthetic import write_rooms
 from tests.pointcloud.tasks.test_rooms import RECIPE as ROOMS
@@ -107,8 +107,8 @@ def test_the_loss_against_the_teacher_falls(recipe: Path, teacher: str, method: 
     words += ["optim={lr: 5e-3, schedule: constant, warmup: 0}"]
     words += ["distill.pseudo_labels={least_score: 0, most: 10}"] if method == "pseudo_labels" else []
     told = losses(taught(recipe, teacher, *words), 24)
-    lessons = [sum(value for name, value in terms.items() if name.startswith("teacher_")) for terms in told]
-    assert sum(lessons[-3:]) < 0.8 * sum(lessons[:3])
+    methods = [sum(value for name, value in terms.items() if name.startswith("teacher_")) for terms in told]
+    assert sum(methods[-3:]) < 0.8 * sum(methods[:3])
     assert all(value == 0 for name, value in told[0].items() if not name.startswith("teacher_"))
 
 
@@ -165,9 +165,9 @@ def test_further_weights_are_resumed_and_never_shipped(recipe: Path, teacher: st
     point = resume.read(tmp_path)
     assert point is not None
     state = point.state["model"]
-    assert state["lesson.bridges.0.weight"].shape == (16, 12, 1, 1)
+    assert state["method.bridges.0.weight"].shape == (16, 12, 1, 1)
     shipped = checkpoint.read_checkpoint(tmp_path / "best.safetensors")[0]
-    assert {f"student.{name}" for name in shipped} == {name for name in state if not name.startswith("lesson.")}
+    assert {f"student.{name}" for name in shipped} == {name for name in state if not name.startswith("method.")}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs fork and gloo")
@@ -275,7 +275,7 @@ def test_a_detector_without_a_set_can_only_teach_boxes(recipe: Path, detector: s
 def test_answers_are_kept_once(recipe: Path, teacher: str, tmp_path: Path) -> None:
     task = taught(recipe, teacher, f"distill.cache={tmp_path}", "distill.taught=all")
     trainee = task.trainee(task.model())
-    assert isinstance(trainee, Trainee)
+    assert isinstance(trainee, DistillWrapper)
     samples = task.samples()
     inputs = samples.collate([samples.sample(i, draws()) for i in range(2)]).inputs
     first = trainee(inputs)[1]

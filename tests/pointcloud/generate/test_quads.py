@@ -52,12 +52,12 @@ def test_a_hollow_takes_away_from_its_block():
 @pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
 def test_things_stand_on_the_floor_amid_their_frame(build):
     for seed in range(8):
-        thing = build(np.random.default_rng(seed))
-        (x, y, z), high = thing.quads.bounds()
+        piece = build(np.random.default_rng(seed))
+        (x, y, z), high = piece.quads.bounds()
         assert abs(z) < 0.13 and high[2] > 0.15
         assert abs(x + high[0]) < 0.3 and abs(y + high[1]) < 0.3
-        assert volume(thing.quads.corners) > 0
-        assert (thing.quads.rgb >= 0).all() and (thing.quads.rgb <= 255).all()
+        assert volume(piece.quads.corners) > 0
+        assert (piece.quads.rgb >= 0).all() and (piece.quads.rgb <= 255).all()
 
 
 @pytest.mark.parametrize("build", [on_walls.door, on_walls.window, on_walls.picture, on_walls.board, on_walls.mirror])

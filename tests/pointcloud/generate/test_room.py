@@ -22,10 +22,10 @@ def made():
 def boxes(one):
     """Class, lowest and highest corner of each object that is detected."""
     found = []
-    for thing in one.objects:
-        name = CLASSES.get(LABELS[thing.label].nyu40id)
+    for piece in one.objects:
+        name = CLASSES.get(LABELS[piece.label].nyu40id)
         if name:
-            vertices = one.scan.xyz[np.isin(one.segment_of_vertex, thing.segments)]
+            vertices = one.scan.xyz[np.isin(one.segment_of_vertex, piece.segments)]
             found.append((name, vertices.min(0), vertices.max(0)))
     return found
 
@@ -87,11 +87,11 @@ def test_noise_is_that_of_a_depth_camera(made):
 
 
 def test_most_segments_are_parts_of_objects_and_an_object_has_several(made):
-    several = [len(thing.segments) > 1 for one in made for thing in one.objects if thing.label == "bed"]
+    several = [len(piece.segments) > 1 for one in made for piece in one.objects if piece.label == "bed"]
     assert several and all(several)
     for one in made[:5]:
         assert len(np.unique(one.segment_of_vertex)) > 3 * len(one.objects)
-        vertices = np.array([np.isin(one.segment_of_vertex, thing.segments).sum() for thing in one.objects])
+        vertices = np.array([np.isin(one.segment_of_vertex, piece.segments).sum() for piece in one.objects])
         assert 0.8 < vertices.sum() / len(one.segment_of_vertex) < 1
 
 

@@ -21,7 +21,7 @@ def surface_of(parts, spacing=0.1):
 def test_what_is_seen_is_what_no_ray_is_stopped_before():
     rng = np.random.default_rng(2)
     room = furnish(rng)
-    quads, surface = surface_of([thing.quads for thing in (*room.shell, *room.things)], 0.25)
+    quads, surface = surface_of([piece.quads for piece in (*room.shell, *room.furniture)], 0.25)
     centres, rotations = look_around(rng, room)
     agree, stopped = [], []
     for centre, rotation in zip(centres[:12:3, None], rotations[:12:3, None], strict=True):

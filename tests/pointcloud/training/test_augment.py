@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pointcloud.structures.similarity import Similarity
 from pointcloud.training.augment import (
     CuboidSettings,
-    Points,
     SceneAugmentSettings,
+    TrainingScene,
     augment,
     choose,
     moved,
@@ -37,7 +37,7 @@ def scene(seed=0, boxes=4, points=400):
     ).astype(np.float32)
     xyz = rng.uniform(-5, 5, (points, 3)).astype(np.float32)
     features = np.stack([xyz[:, 2] + 5, rng.random(points)], axis=1).astype(np.float32)
-    return Points(xyz, features, box, np.arange(boxes), heights=0)
+    return TrainingScene(xyz, features, box, np.arange(boxes), heights=0)
 
 
 def members(scene):
@@ -53,13 +53,15 @@ def test_points_stay_in_their_boxes(seed, x, y, angle, scale):
     shrunk = after.boxes.copy()
     shrunk[:, 3:6] -= 1e-4
     inside = members(before)
-    assert not (inside & ~members(Points(after.xyz, after.features, grown, after.labels))).any()
-    assert not (~inside & members(Points(after.xyz, after.features, shrunk, after.labels))).any()
+    assert not (inside & ~members(TrainingScene(after.xyz, after.features, grown, after.labels))).any()
+    assert not (~inside & members(TrainingScene(after.xyz, after.features, shrunk, after.labels))).any()
     assert np.all(np.abs(after.boxes[:, 6]) <= math.pi + 1e-6)
 
 
 def test_a_mirrored_heading_points_the_mirrored_way():
-    one = Points(np.zeros((1, 3), np.float32), np.zeros((1, 0), np.float32), np.zeros((1, 7), np.float32), np.zeros(1))
+    one = TrainingScene(
+        np.zeros((1, 3), np.float32), np.zeros((1, 0), np.float32), np.zeros((1, 7), np.float32), np.zeros(1)
+    )
     one.boxes[0, 3:] = [2, 1, 1, 0.3]
     assert moved(one, Similarity(True, False)).boxes[0, 6] == pytest.approx(math.pi - 0.3)
     assert moved(one, Similarity(False, True)).boxes[0, 6] == pytest.approx(-0.3)

@@ -239,7 +239,7 @@ def test_overfit_is_another_run(tmp_path: Path, whole: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "pickle", "future"])
 def test_a_damaged_resume_point_is_refused(tmp_path: Path, damage: str) -> None:
-    resume.save(tmp_path, resume.Point(step=3, state={"model": {"w": torch.arange(1000.0)}}))
+    resume.save(tmp_path, resume.ResumePoint(step=3, state={"model": {"w": torch.arange(1000.0)}}))
     path = tmp_path / resume.LAST
     content = path.read_bytes()
     middle = len(content) // 2
@@ -252,13 +252,13 @@ def test_a_damaged_resume_point_is_refused(tmp_path: Path, damage: str) -> None:
     if damage == "future":
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(resume, "FORMAT", 99)
-            resume.save(tmp_path, resume.Point())
+            resume.save(tmp_path, resume.ResumePoint())
     with pytest.raises(CheckpointError, match=r"last\.pt: (damaged|saved by another release).*Move it away"):
         resume.read(tmp_path)
 
 
 def test_a_resume_point_cut_anywhere_is_refused(tmp_path: Path) -> None:
-    resume.save(tmp_path, resume.Point(state={"model": {"w": torch.rand(10_000)}}))
+    resume.save(tmp_path, resume.ResumePoint(state={"model": {"w": torch.rand(10_000)}}))
     content = (tmp_path / resume.LAST).read_bytes()
     for length in range(0, len(content), 4096):
         (tmp_path / resume.LAST).write_bytes(content[:length])
@@ -271,14 +271,14 @@ def test_killed_again_and_again_while_saving(tmp_path: Path) -> None:
     import time
 
     state = {"model": {"w": torch.rand(20_000)}}
-    resume.save(tmp_path, resume.Point(step=0, state=state))
+    resume.save(tmp_path, resume.ResumePoint(step=0, state=state))
     for kill in range(50):
         pid = os.fork()
         if pid == 0:
             step = 0
             while True:
                 step += 1
-                resume.save(tmp_path, resume.Point(step=step, state=state))
+                resume.save(tmp_path, resume.ResumePoint(step=step, state=state))
         time.sleep(0.002 + 0.0004 * kill)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)

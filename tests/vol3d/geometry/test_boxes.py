@@ -1,4 +1,4 @@
-"""Corners, angles, frames and points in boxes, on made-up boxes and on real frames."""
+"""Corners, angles, frames and points in boxes, on synthetic boxes and on real frames."""
 
 from __future__ import annotations
 

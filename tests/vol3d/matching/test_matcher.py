@@ -1,4 +1,4 @@
-"""Matcher and set loss on small made-up sets: values, gradients, empty samples, bad input."""
+"""Matcher and set loss on small synthetic sets: values, gradients, empty samples, bad input."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from vol3d.errors import Vol3dError
 _STEPS = 2  # the first one also warms up, the second one is timed
 
 
-def rehearse(task: Task, group: Processes) -> Evaluation:
+def dry_run_task(task: Task, group: Processes) -> Evaluation:
     """Data, forward, loss, backward, optimiser, evaluation of one case, saving and loading; nothing is kept.
 
     Returns:
@@ -104,7 +104,7 @@ def _evaluate_and_save(task: Task, learner: Learner, group: Processes) -> tuple[
         folder = Path(name)
         checkpoint.save_best(folder, model, task, evaluation, 1)
         checkpoint.read_checkpoint(folder / checkpoint.WEIGHTS)
-        resume.save(folder, resume.Point(state=state))
+        resume.save(folder, resume.ResumePoint(state=state))
         resume.read(folder)
         sizes = [(folder / file).stat().st_size / 1e6 for file in (checkpoint.WEIGHTS, resume.LAST)]
     return group.share((case_s, cases, *sizes))
