@@ -53,20 +53,19 @@ def check_targets(targets: Sequence[BoxTargets], samples: int, classes: int, tur
     if len(targets) != samples:
         raise DataError("targets of another batch", where="targets", got=len(targets), wanted=f"{samples} samples")
     for number, target in enumerate(targets):
-        where = f"targets[{number}]"
-        _check_boxes(target.boxes, where, turning)
-        labels = target.labels
+        where, labels = f"targets[{number}]", target.labels
+        _check_sizes(target.boxes, f"{where}.boxes")
         if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
             got = f"{int(labels.min())} to {int(labels.max())}"
             raise DataError("a class that the model does not have", where=where, got=got, wanted=f"0 to {classes - 1}")
+        if not turning and bool((target.boxes[:, YAW] != 0).any()):
+            do = "Set the model's angle_bins to 12, or make the boxes axis-aligned."
+            raise DataError("boxes turn, those of the model do not", where=where, got="a yaw other than 0", do=do)
 
 
-def _check_boxes(boxes: Tensor, where: str, turning: bool) -> None:
+def _check_sizes(boxes: Tensor, where: str) -> None:
     check_boxes(boxes, where)
     empty = (boxes[:, SIZE] <= 0).any(dim=1)
     if boxes.device.type == "cpu" and bool(empty.any()):
         row = boxes[empty][0, : YAW + 1].tolist()
         raise DataError("a box has no size", where=where, got=row, do="Run vol3d data check.")
-    if not turning and bool((boxes[:, YAW] != 0).any()):
-        do = "Set the model's angle_bins to 12, or make the boxes axis-aligned."
-        raise DataError("boxes turn, those of the model do not", where=where, got="a yaw other than 0", do=do)

@@ -123,7 +123,7 @@ def test_a_window_shows_slices_the_right_way_up(tmp_path: Path):
 def test_a_window_that_is_closed_ends_well(tmp_path: Path):
     script = tmp_path / "close_soon.py"
     script.write_text(CLOSE_SOON)
-    environment = {"PYTHONPATH": str(Path(__file__).resolve().parents[3])}
+    environment = {"PYTHONPATH": str(Path(__file__).resolve().parents[4])}
     with screen(tmp_path) as shown:
         line = [sys.executable, str(script)]
         done = subprocess.run(
