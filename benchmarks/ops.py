@@ -4,8 +4,8 @@
 
 Inputs are synthetic (`scenes`): a room for sampling and neighbours, LiDAR sweeps for voxels. The figure of a peer that
 is not installed is left out. Hard voxels are filled with the same limits by both sides, and their contents compared
-to the bit; the peer keeps its tables and hands out its own buffer, ours returns tensors of its own. On CUDA the one peer is
-spconv's wheel for it.
+to the bit; the peer keeps its tables and hands out its own buffer, ours returns tensors of its own. On CUDA the one
+peer is spconv's wheel for it.
 """
 
 from __future__ import annotations

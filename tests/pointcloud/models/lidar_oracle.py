@@ -36,6 +36,11 @@ def close(got: Tensor, wanted: Tensor, atol: float, rtol: float = 1e-4) -> None:
     torch.testing.assert_close(got.detach(), wanted.to(got.dtype), atol=atol, rtol=rtol)
 
 
+def one_kernel() -> Any:
+    """Inside this `with`, convolutions do not choose their kernel by the processor, which rounds differently on each."""
+    return torch.backends.mkldnn.flags(enabled=False)
+
+
 def load(module: torch.nn.Module, weights: dict[str, Tensor]) -> None:
     """Strictly but for the counters of batch norms, which the fixtures drop."""
     missing, unexpected = module.load_state_dict(weights, strict=False)

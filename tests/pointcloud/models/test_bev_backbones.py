@@ -19,7 +19,7 @@ from pointcloud.models.layers.bev_backbones import (
 )
 from pointcloud.models.layers.voxel_encoders import PointStack, PointStackSettings, VoxelSettings, encode_voxels
 from pointcloud.models.released.weights import fpn_weights, second_fpn_weights, second_weights
-from tests.pointcloud.models.lidar_oracle import Fixture, close, load
+from tests.pointcloud.models.lidar_oracle import Fixture, close, load, one_kernel
 from vol3d.ops import scatter_to_bev
 
 
@@ -36,7 +36,7 @@ def maps(oracle_root: Path) -> list[Tensor]:
     settings = VoxelSettings()
     backbone = Second(64, SecondSettings())
     load(backbone, second_weights(fixture.weights("pts_backbone.")))
-    with torch.no_grad():
+    with torch.no_grad(), one_kernel():
         voxels = encode_voxels([fixture["points"]], settings, ("intensity", "time"), stack)
         return backbone(scatter_to_bev(voxels.features, voxels.coordinates, 1, settings.grid.shape))
 
@@ -52,7 +52,7 @@ def test_fpn_of_object_dgcnn(oracle_root: Path, maps: list[Tensor]) -> None:
     fixture = Fixture(oracle_root, "pillar_nusc_dgcnn")
     neck = Fpn((64, 128, 256), FpnSettings())
     load(neck, fpn_weights(fixture.weights("pts_neck.")))
-    with torch.no_grad():
+    with torch.no_grad(), one_kernel():
         levels = neck(maps)
     assert [tuple(x.shape[2:]) for x in levels] == [(256, 256), (128, 128), (64, 64), (32, 32)]
     for level, x in enumerate(levels):

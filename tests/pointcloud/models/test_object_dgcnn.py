@@ -15,7 +15,7 @@ from pointcloud.models.layers.bev_encoder import BevEncoder
 from pointcloud.models.object_dgcnn.model import ObjectDgcnnSettings
 from pointcloud.models.released.weights import fpn_weights, point_stack_weights, second_weights, sparse_encoder_weights
 from pointcloud.structures.targets import BoxTargets
-from tests.pointcloud.models.lidar_oracle import Fixture, close, load
+from tests.pointcloud.models.lidar_oracle import Fixture, close, load, one_kernel
 from tests.pointcloud.models.small_lidar import CLASSES, MODELS, drive
 from tests.pointcloud.models.test_sparse_encoder import ROUNDING
 
@@ -66,7 +66,7 @@ def test_the_maps_of_the_whole_way_are_the_originals(oracle_root: Path) -> None:
     load(model.encoder.points, point_stack_weights(fixture.weights("pts_voxel_encoder.")))
     load(model.backbone, second_weights(fixture.weights("pts_backbone.")))
     load(model.neck, fpn_weights(fixture.weights("pts_neck.")))
-    with torch.no_grad():
+    with torch.no_grad(), one_kernel():
         maps = model.neck(model.backbone(model.encoder([fixture["points"]])[0]))
     assert isinstance(model.neck, Fpn) and [x.shape[2] for x in maps] == [256, 128, 64, 32]
     for level, x in enumerate(maps):
