@@ -14,30 +14,20 @@ from torch import nn
 
 from medical.augment import Augment, AugmentSettings, CropSettings
 from medical.classes import Classes
-from medical.datasets.btcv import BtcvSettings
 from medical.datasets.cases import DataSplit
-from medical.datasets.folder import FolderSettings
 from medical.datasets.folds import DatasetSettings
-from medical.datasets.msd import MsdSettings
 from medical.datasets.pairs import channel_complaint, read_pair
 from medical.datasets.prepared import load_prepared
 from medical.datasets.regions import tumour_regions
 from medical.evaluate import ScoredCase, evaluate_cases
 from medical.losses import LossSettings
-from medical.models.baselines import (
-    AttentionUnetSettings,
-    DynUnetSettings,
-    SegResNetSettings,
-    SwinUnetrSettings,
-    UnetSettings,
-)
-from medical.models.unetr import UnetrSettings
 from medical.postprocess import PostprocessSettings, postprocess
 from medical.preprocess import PreprocessSettings
 from medical.segment import segment
 from medical.segmenter import Segmenter
 from medical.training_set import WindowSamples, map_prepared, prepare_in_memory
 from medical.window import WindowSettings
+from vol3d.config.chosen import FromCatalogue
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import Evaluation, Samples, Task
 from vol3d.errors import DataError, UsageError
@@ -45,14 +35,12 @@ from vol3d.scans import find_scans, read_volume, scan_stem, write_segmentation
 from vol3d.scans.volumes.volume import Segmentation, Volume
 from vol3d.terminal import Progress
 
-Model = UnetrSettings | UnetSettings | AttentionUnetSettings | DynUnetSettings | SwinUnetrSettings | SegResNetSettings
-
 
 class SegmentationSettings(RunSettings):
     """Everything about a run; a recipe in `configs/` is one of these."""
 
-    model: Annotated[Model, Field(discriminator="name")]
-    data: Annotated[MsdSettings | BtcvSettings | FolderSettings, Field(discriminator="name")]
+    model: Annotated[Any, FromCatalogue("models", "segmentation")]
+    data: Annotated[Any, FromCatalogue("datasets", "segmentation")]
     prepared: Path | None = Field(None, description="folder of `vol3d data prepare`; null: prepare in memory")
     preprocess: PreprocessSettings = PreprocessSettings()
     window: WindowSettings = WindowSettings()

@@ -24,12 +24,36 @@ class Entry:
         task: the task that runs it.
         summary: one line for the reader.
         recipe: of released weights, the shipped recipe that they were trained by, for `vol3d import`.
+        also: further tasks that run it.
     """
 
     target: str
     task: str
     summary: str
     recipe: str | None = None
+    also: tuple[str, ...] = ()
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """All tasks that run it."""
+        return self.task, *self.also
+
+
+@dataclass(frozen=True)
+class Generator:
+    """What `vol3d data generate` can write.
+
+    Args:
+        target: `module:function` that writes it.
+        scenes: how many if nobody says.
+        unit: what is counted.
+        data_set: reads what was written.
+    """
+
+    target: str
+    scenes: int
+    unit: str
+    data_set: str
 
 
 TASKS = {
@@ -86,8 +110,25 @@ DATASETS = {
         "pointcloud.datasets.point_folder:PointFolderSettings",
         "detection",
         "own clouds: a folder and a small JSON",
+        also=("lidar",),
     ),
 }
+
+TABLES = {"models": MODELS, "datasets": DATASETS}
+"""Tables whose entries are settings that a configuration chooses by `name`."""
+
+GENERATORS = {
+    "rooms": Generator("pointcloud.generate.rooms.write:write_rooms", 200, "rooms", "scannet"),
+    "drives": Generator("pointcloud.generate.drives.write:write_drives", 20, "drives", "nuscenes"),
+    "kitti": Generator("pointcloud.generate.kitti.write:write_kitti", 200, "frames", "kitti"),
+}
+
+DEMOS = {
+    "hippocampus": "medical.demo:show_hippocampus",
+    "rooms": "pointcloud.demo_rooms:show_rooms",
+    "drive": "pointcloud.demo_drive:show_drive",
+}
+"""Parts of `vol3d demo`, in their order: `target(out, cases)`."""
 
 DATA_TOOLS = {
     "segmentation": "medical.datasets.tools",

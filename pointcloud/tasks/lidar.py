@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -13,16 +13,9 @@ from torch import nn
 
 from pointcloud.datasets.kitti.dataset import KittiSettings
 from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
-from pointcloud.datasets.point_folder import PointFolderSettings
-from pointcloud.evaluation.lidar import evaluate_lidar
 from pointcloud.inference.extent import unlike_a_street
 from pointcloud.inference.file_features import for_network, unseen
 from pointcloud.inference.tta import SAME_OBJECT_IOU, Flips, check_symmetric, detect_flipped, join
-from pointcloud.models.anchors.point_pillars import PointPillarsSettings
-from pointcloud.models.anchors.second import SecondDetectorSettings
-from pointcloud.models.anchors.voxel_net import VoxelNetSettings
-from pointcloud.models.center_point.model import CenterPointSettings
-from pointcloud.models.object_dgcnn.model import ObjectDgcnnSettings
 from pointcloud.tasks.base import Axis, CloudSettings, CloudTask, ReadSettings, Unit
 from pointcloud.tasks.start_from import StartSettings, take_over
 from pointcloud.training.lidar_augment import LidarAugmentSettings
@@ -30,6 +23,7 @@ from pointcloud.training.lidar_samples import LidarSamples
 from pointcloud.training.object_bank import PasteSettings, object_bank
 from pointcloud.training.object_noise import ObjectNoiseSettings
 from pointcloud.training.samples import to_network
+from vol3d.config.chosen import FromCatalogue
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import Evaluation, Samples
 from vol3d.errors import UsageError
@@ -37,9 +31,6 @@ from vol3d.files import explain
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
-
-Model = PointPillarsSettings | SecondDetectorSettings | VoxelNetSettings | CenterPointSettings | ObjectDgcnnSettings
-Data = NuScenesSettings | KittiSettings | PointFolderSettings
 
 
 class LidarReadSettings(ReadSettings):
@@ -52,8 +43,8 @@ class LidarReadSettings(ReadSettings):
 class LidarSettings(CloudSettings):
     """Everything about a run; a recipe in `configs/` is one of these."""
 
-    model: Annotated[Model, Field(discriminator="name")]
-    data: Annotated[Data, Field(discriminator="name")]
+    model: Annotated[Any, FromCatalogue("models", "lidar")]
+    data: Annotated[Any, FromCatalogue("datasets", "lidar")]
     balance: bool = Field(False, description="show rare classes as often as others (CBGS, Zhu et al. 2019)")
     paste: PasteSettings | None = Field(None, description="objects of other scenes put into each (GT sampling)")
     noise: ObjectNoiseSettings | None = Field(None, description="objects moved one by one (SECOND, PointPillars)")
@@ -104,6 +95,8 @@ class LidarTask(CloudTask):
         self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
     ) -> Evaluation:
         """The data set's own benchmark on the validation scenes."""
+        from pointcloud.evaluation.lidar import evaluate_lidar  # not for prediction
+
         models = list(model) if isinstance(model, nn.ModuleList) else [model]
         scenes = self.split.require().validation
         conditions = {"data": self.split.name, "models": str(len(models)), "test flips": self.settings.test_flips}

@@ -6,33 +6,25 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
 from torch import nn
 
-from pointcloud.datasets.point_folder import PointFolderSettings
-from pointcloud.datasets.scannet.dataset import ScanNetSettings
-from pointcloud.datasets.sun_rgbd.dataset import SunRgbdSettings
-from pointcloud.evaluation.scenes import ScoredScene, evaluate_scenes
 from pointcloud.inference.align import turned, turned_cloud, wall_angle
 from pointcloud.inference.extent import unlike_a_room
 from pointcloud.inference.postprocess import FOR_PEOPLE, DetectionPostprocessSettings, postprocess
-from pointcloud.models.three_detr.model import ThreeDetrMaskedSettings, ThreeDetrSettings
-from pointcloud.models.vote_net.model import BoxNetSettings, VoteNetSettings
 from pointcloud.structures.proposals import join
 from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings
 from pointcloud.training.augment import SceneAugmentSettings
 from pointcloud.training.samples import SceneSamples, to_network
+from vol3d.config.chosen import FromCatalogue
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Samples
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
-
-Model = ThreeDetrSettings | ThreeDetrMaskedSettings | VoteNetSettings | BoxNetSettings
-Data = ScanNetSettings | SunRgbdSettings | PointFolderSettings
 
 
 class PredictSettings(ReadSettings):
@@ -45,8 +37,8 @@ class PredictSettings(ReadSettings):
 class DetectionSettings(CloudSettings):
     """Everything about a run; a recipe in `configs/` is one of these."""
 
-    model: Annotated[Model, Field(discriminator="name")]
-    data: Annotated[Data, Field(discriminator="name")]
+    model: Annotated[Any, FromCatalogue("models", "detection")]
+    data: Annotated[Any, FromCatalogue("datasets", "detection")]
     points: int = Field(40_000, ge=1, description="points drawn from each scene; scans to predict keep at most so many")
     augment: SceneAugmentSettings = SceneAugmentSettings()
     postprocess: DetectionPostprocessSettings = DetectionPostprocessSettings()
@@ -70,6 +62,8 @@ class DetectionTask(CloudTask):
         self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
     ) -> Evaluation:
         """Average precision on the validation scenes."""
+        from pointcloud.evaluation.scenes import ScoredScene, evaluate_scenes  # not for prediction
+
         models = list(model) if isinstance(model, nn.ModuleList) else [model]
         scenes = self.split.require().validation
 

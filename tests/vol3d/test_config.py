@@ -166,7 +166,7 @@ def test_a_wrong_override_is_quoted(tmp_path: Path, word: str, message: str) -> 
 
 def test_no_such_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # the checkout has a folder configs
-    monkeypatch.setattr(config, "recipes", lambda: {"unetr_btcv": tmp_path / "r.yaml"})
+    monkeypatch.setattr("vol3d.config.locate.recipes", lambda: {"unetr_btcv": tmp_path / "r.yaml"})
     (tmp_path / "r.yaml").write_text("train: {epochs: 9}")
     assert config.read("unetr_btcv").values == {"train": {"epochs": 9}}
     assert config.read("configs/unetr_btcv.yaml").values == {"train": {"epochs": 9}}

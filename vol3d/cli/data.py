@@ -23,13 +23,6 @@ Root = Annotated[Path, typer.Argument(help="Its folder.")]
 Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings of the data set.")]
 Workers = Annotated[int | None, typer.Option(min=0, metavar="N", help="Processes.  Default: one per core.")]
 
-_GENERATED = {
-    "rooms": ("pointcloud.generate.rooms.write:write_rooms", 200, "rooms", "scannet"),
-    "drives": ("pointcloud.generate.drives.write:write_drives", 20, "drives", "nuscenes"),
-    "kitti": ("pointcloud.generate.kitti.write:write_kitti", 200, "frames", "kitti"),
-}
-"""What writes a kind, how many of what it writes if nobody says, and the data set that reads them."""
-
 
 @app.callback(invoke_without_command=True)
 def data(context: typer.Context) -> None:
@@ -158,14 +151,15 @@ def generate(
       vol3d data generate drives DATA/drives
       vol3d data generate kitti DATA/frames --scenes 500
     """
-    if kind not in _GENERATED:
-        raise UsageError("nothing of this kind can be made", where="KIND", got=kind, wanted=", ".join(_GENERATED))
-    target, usual, things, dataset = _GENERATED[kind]
-    write, count = catalog.load(target), scenes or usual
+    if kind not in catalog.GENERATORS:
+        wanted = ", ".join(catalog.GENERATORS)
+        raise UsageError("nothing of this kind can be made", where="KIND", got=kind, wanted=wanted)
+    generator = catalog.GENERATORS[kind]
+    write, count = catalog.load(generator.target), scenes or generator.scenes
     make_folder(out)
     with progress("generating") as report:
         write(out, count, seed, workers, report)
-    say(f"{count} {things} are in {out}; read them as `{dataset}`")
+    say(f"{count} {generator.unit} are in {out}; read them as `{generator.data_set}`")
 
 
 def find_split(dataset: str, root: Path, words: list[str] | None = None) -> Any:

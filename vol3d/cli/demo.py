@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
+from vol3d import catalog
 from vol3d.cli.options import make_folder
 from vol3d.errors import UsageError
-
-PARTS = ("hippocampus", "rooms", "drive")
 
 
 def demo(
@@ -31,19 +30,10 @@ def demo(
       vol3d demo -o look --cases 3
       vol3d demo --only drive
     """
-    if only is not None and only not in PARTS:
-        raise UsageError("no such part", where="--only", got=only, wanted=", ".join(PARTS))
+    if only is not None and only not in catalog.DEMOS:
+        raise UsageError("no such part", where="--only", got=only, wanted=", ".join(catalog.DEMOS))
     began = time.monotonic()
-    if only in (None, "hippocampus"):
-        from vol3d.cli.demo_hippocampus import show_hippocampus
-
-        show_hippocampus(make_folder(out / "hippocampus"), cases)
-    if only in (None, "rooms"):
-        from vol3d.cli.demo_rooms import show_rooms
-
-        show_rooms(make_folder(out / "rooms"), cases)
-    if only in (None, "drive"):
-        from vol3d.cli.demo_drive import show_drive
-
-        show_drive(make_folder(out / "drive"))
+    for part, target in catalog.DEMOS.items():
+        if only in (None, part):
+            catalog.load(target)(make_folder(out / part), cases)
     print(f"\n{time.monotonic() - began:.0f} s in all; open the reports in a browser")

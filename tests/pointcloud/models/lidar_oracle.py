@@ -37,7 +37,7 @@ def close(got: Tensor, wanted: Tensor, atol: float, rtol: float = 1e-4) -> None:
 
 
 def one_kernel() -> Any:
-    """Inside this `with`, convolutions do not choose their kernel by the processor, which rounds differently on each."""
+    """Inside this `with`, convolutions do not choose their kernel by the processor: each rounds differently."""
     return torch.backends.mkldnn.flags(enabled=False)
 
 

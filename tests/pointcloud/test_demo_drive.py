@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pointcloud import demo_drive as demo
 from pointcloud.structures.class_names import NUSCENES_CLASSES
 from tests.pointcloud.tasks.test_lidar import RECIPE
 from tests.vol3d.untrained import save_untrained
-from vol3d.cli import demo_drive as demo
 from vol3d.cli.main import main
 from vol3d.config import load_task
 from vol3d.scans.points.cloud import PointCloud

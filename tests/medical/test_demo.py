@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from medical import demo
 from medical.datasets.msd import MsdSettings
 from tests.vol3d.untrained import save_untrained
-from vol3d.cli import demo_hippocampus as demo
 from vol3d.cli.main import main
 from vol3d.config import load_task
 from vol3d.scans.read import read_labels, read_volume
 
 CLASSES = ("background", "Anterior", "Posterior")
-SAMPLES = Path(demo.__file__).resolve().parents[2] / demo.SAMPLES
+SAMPLES = demo.SAMPLES
 SMALL = ["model.width=24", "model.heads=2", "model.depth=2", "model.mlp=24", "model.features=4", "model.skips=[1, 2]"]
 
 
@@ -63,7 +63,7 @@ def test_twelve_scans_are_shipped_with_their_licence():
 
 
 def test_missing_samples_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
-    monkeypatch.setattr(demo, "SAMPLES", "medical/samples/none")
+    monkeypatch.setattr(demo, "SAMPLES", tmp_path / "none")
     assert main(["demo", "-o", str(tmp_path)]) == 1
     assert "the sample scans are not installed" in capsys.readouterr().err
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pointcloud import demo_rooms as demo
 from pointcloud.structures.class_names import SCANNET_CLASSES
 from tests.vol3d.untrained import save_untrained
-from vol3d.cli import demo_rooms as demo
 from vol3d.cli.main import main
 from vol3d.config import load_task
 from vol3d.scans.results.read import read_detections

@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from medical.datasets.cases import Case
     from vol3d.engine.task import Evaluation
 
-MODEL, SAMPLES = "unetr-hippocampus", "medical/samples/Task04_Hippocampus"
+MODEL = "unetr-hippocampus"
+SAMPLES = Path(__file__).resolve().parent / "samples" / "Task04_Hippocampus"
 
 
 def show_hippocampus(out: Path, cases: int) -> None:
     """Predicts `cases` scans, scores the masks as they lie on the disk, writes the report."""
-    samples = Path(__file__).resolve().parents[2] / SAMPLES
-    if not samples.is_dir():
-        raise Vol3dError("the sample scans are not installed", where=samples, do="Install vol3d again.")
+    if not SAMPLES.is_dir():
+        raise Vol3dError("the sample scans are not installed", where=SAMPLES, do="Install vol3d again.")
     from medical.datasets.msd import MsdSettings
     from vol3d.checkpoint import load
     from vol3d.engine import results
 
-    split = MsdSettings(root=samples).split()
+    split = MsdSettings(root=SAMPLES).split()
     chosen = sorted(split.labelled, key=lambda case: case.name)[:cases]
     loaded = load(MODEL, "cpu")
     names = ", ".join(loaded.task.class_names[1:])
@@ -41,7 +41,7 @@ def show_hippocampus(out: Path, cases: int) -> None:
     print_table(columns, [[row[name] for name in columns] for row in evaluation.rows])
     print(f"mean Dice {cell(evaluation.score)} over {len(chosen)} scans")
     print(f"report    {out / 'report.html'}")
-    print(f"masks     {masks}  (each on the grid of its scan in {samples / 'imagesTr'})")
+    print(f"masks     {masks}  (each on the grid of its scan in {SAMPLES / 'imagesTr'})")
 
 
 def _score(task: Any, cases: Sequence[Case], masks: Path) -> Evaluation:

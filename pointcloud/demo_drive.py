@@ -24,8 +24,12 @@ DRIVES, SECONDS = 2, 2.0
 COLUMNS = ("intensity", "time")  # of the points, besides their place
 
 
-def show_drive(out: Path) -> None:
-    """Makes two short drives in nuScenes' format, finds what is around the car, writes the report."""
+def show_drive(out: Path, cases: int) -> None:
+    """Makes two short drives in nuScenes' format, finds what is around the car, writes the report.
+
+    Args:
+        cases: of the other parts; there are always two drives.
+    """
     from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
     from pointcloud.generate.drives.write import write_drives
     from vol3d.checkpoint import load

@@ -1,0 +1,31 @@
+"""The configurations that are shipped, by name."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from vol3d.errors import UsageError
+
+
+def recipes() -> dict[str, Path]:
+    """Name -> file of every configuration that is shipped; the name is the file's path without `.yaml`."""
+    here = Path(__file__).resolve().parents[1]
+    folder = next((f for f in (here / "configs", here.parent / "configs") if f.is_dir()), None)
+    if folder is None:
+        return {}
+    return {file.relative_to(folder).with_suffix("").as_posix(): file for file in sorted(folder.rglob("*.yaml"))}
+
+
+def locate(name: str) -> Path:
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    shipped = recipes()
+    asked = name.removesuffix(".yaml").removeprefix("configs/")
+    by_stem = {key.rsplit("/", 1)[-1]: file for key, file in shipped.items()}
+    if found := shipped.get(asked) or by_stem.get(asked):
+        return found
+    near = difflib.get_close_matches(asked, [*shipped, *by_stem], n=1)
+    hint = f"Did you mean '{near[0]}'?" if near else f"Shipped recipes: {', '.join(shipped) or 'none'}."
+    raise UsageError("no such configuration file or recipe", where=name, do=hint)
