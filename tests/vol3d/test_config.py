@@ -180,7 +180,7 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(b"\x80\x81\x00")
     with pytest.raises(UsageError, match="not a text file"):
         config.read(tmp_path / "a.yaml")
-    (tmp_path / "a.yaml").write_bytes(b"#" * (config.MAX_BYTES + 1))
+    (tmp_path / "a.yaml").write_bytes(b"#" * (MAX_BYTES + 1))
     with pytest.raises(UsageError, match="too large"):
         config.read(tmp_path / "a.yaml")
 

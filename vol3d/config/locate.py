@@ -18,6 +18,11 @@ def recipes() -> dict[str, Path]:
 
 
 def locate(name: str) -> Path:
+    """The configuration file that a person means: a path, or the name of a shipped recipe.
+
+    Raises:
+        UsageError: neither; proposes the nearest recipe.
+    """
     path = Path(name).expanduser()
     if path.is_file():
         return path

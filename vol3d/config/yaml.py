@@ -180,6 +180,7 @@ def _scalar(node: yaml.ScalarNode, place: str) -> Any:
 
 
 def overridden(document: Document, words: Sequence[str]) -> Document:
+    """The document with `key.path=value` words applied, in place."""
     for word in words:
         _override(document, word)
     return document
@@ -208,4 +209,5 @@ def _override(document: Document, word: str) -> None:
 
 
 def dotted(path: Key) -> str:
+    """`("model", "patch", 0)` -> `model.patch.0`."""
     return ".".join(map(str, path))
