@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -23,6 +23,7 @@ from pointcloud.models.anchors.second import SecondDetectorSettings
 from pointcloud.models.anchors.voxel_net import VoxelNetSettings
 from pointcloud.models.center_point.model import CenterPointSettings
 from pointcloud.models.object_dgcnn.model import ObjectDgcnnSettings
+from pointcloud.structures.detector import LidarDetector
 from pointcloud.tasks.base import Axis, CloudSettings, CloudTask, ReadSettings, Unit
 from pointcloud.tasks.start_from import StartSettings, take_over
 from pointcloud.training.lidar_augment import LidarAugmentSettings
@@ -142,7 +143,8 @@ class LidarTask(CloudTask):
     def detect(self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device) -> Detections:
         """Objects around one place, in the frame of the points; several models' boxes of one object are averaged."""
         points = to_network(cloud, None, self.settings.model.features).to(device)
-        found = [detect_flipped(model.eval(), [points], self.settings.test_flips)[0] for model in models]
+        detectors: list[LidarDetector[Any]] = [LidarDetector.of(model).eval() for model in models]
+        found = [detect_flipped(detector, [points], self.settings.test_flips)[0] for detector in detectors]
         return found[0] if len(found) == 1 else join(found, SAME_OBJECT_IOU)
 
     def undistorted(self) -> LidarSettings:

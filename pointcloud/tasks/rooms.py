@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -21,6 +21,7 @@ from pointcloud.inference.extent import unlike_a_room
 from pointcloud.inference.postprocess import FOR_PEOPLE, DetectionPostprocessSettings, postprocess
 from pointcloud.models.three_detr.model import ThreeDetrMaskedSettings, ThreeDetrSettings
 from pointcloud.models.vote_net.model import BoxNetSettings, VoteNetSettings
+from pointcloud.structures.detector import RoomDetector
 from pointcloud.structures.proposals import join
 from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings
 from pointcloud.training.augment import SceneAugmentSettings
@@ -101,7 +102,8 @@ class DetectionTask(CloudTask):
     ) -> Detections:
         """Objects in one scan, in the frame of its points; the proposals of several models are taken together."""
         points = to_network(cloud, self.settings.points, self.settings.model.features, seed).to(device)
-        proposals = [model.eval().proposals(model([points]))[0] for model in models]  # type: ignore[operator]
+        detectors: list[RoomDetector[Any]] = [RoomDetector.of(model).eval() for model in models]
+        proposals = [detector.proposals(detector([points]))[0] for detector in detectors]
         return postprocess(join(proposals), self.class_names, choice)
 
     def _detect_aligned(
