@@ -74,10 +74,11 @@ def shares(size: Size, root: str, device: str, repeats: int) -> list[Row]:
         trainee: Any = task.trainee(task.model()).to(device).train()
     batch = _samples(task, BATCH).to(torch.device(device))
     clouds, targets, settings = batch.inputs, batch.targets, task.settings.distill
-    own, said = trainee.student(clouds["student"]), trainee.teacher(clouds["teacher"]).as_set().layers(-1).detach()
+    own, teacher = trainee.student(clouds["student"]), trainee.teacher
+    said = teacher.model.as_set(teacher(clouds["teacher"])).layers(-1).detach()
     outputs, fields = own.outputs, encode_targets(targets)
     named = {"class_logits": outputs.class_logits.detach(), "box": outputs.code[..., :BOX].detach()}
-    student = own.as_set().layers(-1).detach()
+    student = trainee.student.as_set(own).layers(-1).detach()
     annotated = matcher(trainee.student.settings.head.loss)
     parts: dict[str, Callable[[], object]] = {
         "step": lambda: _backward(trainee, trainee(clouds), targets),

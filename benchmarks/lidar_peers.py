@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from benchmarks.sparse import peer
 from pointcloud.datasets.nuscenes.sample import NuScenesSample
 from pointcloud.models.layers.sparse_encoder import SparseEncoder
-from pointcloud.models.layers.voxel_encoders import VoxelSettings
+from pointcloud.structures.voxels import VoxelSettings
 from vol3d.ops import VoxelGrid
 from vol3d.sparse import state_to_spconv
 

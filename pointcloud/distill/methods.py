@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from pointcloud.distill.set_loss import DistillSettings, feature_loss, pseudo_labels, set_to_set_loss
 from pointcloud.models.layers.bev_backbones import Fpn
+from pointcloud.models.object_dgcnn.model import ObjectDgcnnPrediction
+from pointcloud.structures.detector import Detector, DetectorSettings, LidarDetectorSettings, P, SetDetector
 from pointcloud.structures.predicted_set import PredictedSet
 from pointcloud.structures.targets import BoxTargets
 from vol3d.engine.settings import Settings
@@ -36,11 +38,11 @@ class DistillMethod(nn.Module, ABC):
     """One of the methods; its parameters, if it has some, are learnt beside the student's."""
 
     @abstractmethod
-    def answers(self, teacher: nn.Module, prediction: Any) -> list[TeacherOutput]:
+    def answers(self, teacher: Detector[P], prediction: P) -> list[TeacherOutput]:
         """What the teacher's prediction says, one dict of each sample."""
 
     @abstractmethod
-    def terms(self, student: nn.Module, prediction: Any, answers: Sequence[TeacherOutput]) -> dict[str, Tensor]:
+    def terms(self, student: Detector[P], prediction: P, answers: Sequence[TeacherOutput]) -> dict[str, Tensor]:
         """Terms of the loss against the answers, without beta."""
 
 
@@ -51,7 +53,7 @@ class SetMethod(DistillMethod):
         super().__init__()
         self.settings = settings
 
-    def answers(self, teacher: nn.Module, prediction: Any) -> list[TeacherOutput]:
+    def answers(self, teacher: Detector[P], prediction: P) -> list[TeacherOutput]:
         """What the last layer says of each query."""
         said = _as_set(teacher, prediction, "teacher")
         said = said.layers(-1) if said.log_odds.ndim == 4 else said
@@ -59,7 +61,7 @@ class SetMethod(DistillMethod):
         fields |= {} if said.velocity is None else {"velocity": said.velocity}
         return [{name: values[row] for name, values in fields.items()} for row in range(len(said.log_odds))]
 
-    def terms(self, student: nn.Module, prediction: Any, answers: Sequence[TeacherOutput]) -> dict[str, Tensor]:
+    def terms(self, student: Detector[P], prediction: P, answers: Sequence[TeacherOutput]) -> dict[str, Tensor]:
         """As `set_to_set_loss`."""
         said = PredictedSet(**{name: torch.stack([answer[name] for answer in answers]) for name in answers[0]})
         return set_to_set_loss(_as_set(student, prediction, "student"), said, self.settings)
@@ -68,7 +70,7 @@ class SetMethod(DistillMethod):
 class FeatureMethod(DistillMethod):
     """The maps that the queries look at; where the teacher's are wider or narrower, behind a 1 x 1 convolution."""
 
-    def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
+    def __init__(self, student: Detector[Any], teacher: Detector[Any]) -> None:
         super().__init__()
         own, other = (_pyramid(model, who) for model, who in ((student, "student"), (teacher, "teacher")))
         if own.levels != other.levels:
@@ -82,15 +84,15 @@ class FeatureMethod(DistillMethod):
         bridges = (nn.Identity() if same else nn.Conv2d(own.width, other.width, 1) for _ in range(own.levels))
         self.bridges = nn.ModuleList(bridges)
 
-    def answers(self, teacher: nn.Module, prediction: Any) -> list[TeacherOutput]:
+    def answers(self, teacher: Detector[P], prediction: P) -> list[TeacherOutput]:
         """The maps, finest first."""
-        maps = enumerate(prediction.maps)
-        named = {f"map{level}": one for level, one in maps}
-        return [{name: one[row] for name, one in named.items()} for row in range(len(prediction.maps[0]))]
+        maps = _maps(prediction)
+        named = {f"map{level}": one for level, one in enumerate(maps)}
+        return [{name: one[row] for name, one in named.items()} for row in range(len(maps[0]))]
 
-    def terms(self, student: nn.Module, prediction: Any, answers: Sequence[TeacherOutput]) -> dict[str, Tensor]:
+    def terms(self, student: Detector[P], prediction: P, answers: Sequence[TeacherOutput]) -> dict[str, Tensor]:
         """Mean squared difference, see `feature_loss`."""
-        own = [bridge(one.float()) for bridge, one in zip(self.bridges, prediction.maps, strict=True)]
+        own = [bridge(one.float()) for bridge, one in zip(self.bridges, _maps(prediction), strict=True)]
         other = [torch.stack([answer[f"map{level}"] for answer in answers]) for level in range(len(own))]
         return {"features": feature_loss(own, other)}
 
@@ -102,30 +104,40 @@ class PseudoLabelMethod(DistillMethod):
         super().__init__()
         self.settings = settings
 
-    def answers(self, teacher: nn.Module, prediction: Any) -> list[TeacherOutput]:
+    def answers(self, teacher: Detector[P], prediction: P) -> list[TeacherOutput]:
         """Boxes and labels."""
-        found = pseudo_labels(teacher.decode(prediction), self.settings.least_score, self.settings.most)  # type: ignore[operator]
+        found = pseudo_labels(teacher.decode(prediction), self.settings.least_score, self.settings.most)
         return [{"boxes": one.boxes, "labels": one.labels} for one in found]
 
-    def terms(self, student: nn.Module, prediction: Any, answers: Sequence[TeacherOutput]) -> dict[str, Tensor]:
+    def terms(self, student: Detector[P], prediction: P, answers: Sequence[TeacherOutput]) -> dict[str, Tensor]:
         """The student's own loss."""
         device = next(student.parameters()).device
-        most = prediction.as_set().log_odds.shape[-2] if hasattr(prediction, "as_set") else None  # surest first
-        targets = [BoxTargets(answer["boxes"][:most], answer["labels"][:most]).to(device) for answer in answers]
-        return student.loss(prediction, targets)  # type: ignore[operator]
+        queries = None  # as many boxes as there are; they are the surest first
+        if isinstance(student, SetDetector):
+            queries = student.as_set(prediction).log_odds.shape[-2]
+
+        targets = [BoxTargets(answer["boxes"][:queries], answer["labels"][:queries]).to(device) for answer in answers]
+        return student.loss(prediction, targets)
 
 
-def ground_of(settings: Any) -> tuple[float, ...] | None:
+def ground_of(settings: DetectorSettings) -> tuple[float, ...] | None:
     """The range that a detector looks at; None if all that there is."""
-    return settings.voxels.point_range_m if hasattr(settings, "voxels") else None
+    return settings.voxels.point_range_m if isinstance(settings, LidarDetectorSettings) else None
 
 
-def _as_set(model: nn.Module, prediction: Any, who: str) -> PredictedSet:
-    if not hasattr(prediction, "as_set"):
+def _as_set(model: Detector[P], prediction: P, who: str) -> PredictedSet:
+    if not isinstance(model, SetDetector):
         do = "Distil pseudo_labels, or take an Object DGCNN or a 3DETR."
         what = f"the {who} predicts no set of boxes, one of each query"
         raise UsageError(what, where="distill.method", got=type(model).__name__, do=do)
-    return prediction.as_set()
+    return model.as_set(prediction)
+
+
+def _maps(prediction: object) -> tuple[Tensor, ...]:
+    """What the queries look at, finest first."""
+    if not isinstance(prediction, ObjectDgcnnPrediction):
+        raise TypeError(f"{type(prediction).__name__} has no maps")  # `_pyramid` refused its detector before
+    return prediction.maps
 
 
 def _pyramid(model: nn.Module, who: str) -> Fpn:

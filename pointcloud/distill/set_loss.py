@@ -13,7 +13,7 @@ loss: alpha x what the annotations say + beta x what is left of that cost.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Generic, Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,7 @@ from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from pointcloud.structures.detector import Detector, P
 from pointcloud.structures.predicted_set import PredictedSet
 from pointcloud.structures.targets import BoxTargets, to_targets
 from vol3d.engine.settings import Settings
@@ -51,32 +52,40 @@ class DistillSettings(Settings):
         return self
 
 
-class Teacher:
+class Teacher(Generic[P]):
     """A trained detector that answers and never learns. It is no part of the student and of its checkpoints.
 
     Args:
         model: put into evaluation mode, its parameters without gradients.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    @classmethod
+    def of(cls, model: nn.Module) -> Teacher[Any]:
+        """The model of a checkpoint as a teacher.
+
+        Raises:
+            UsageError: it finds no objects.
+        """
+        if not isinstance(model, Detector):
+            what, got = "a teacher that finds no objects", type(model).__name__
+            raise UsageError(what, where="distill.teacher", got=got, wanted="a detector")
+        return Teacher(model)
+
+    def __init__(self, model: Detector[P]) -> None:
         self.model = model.eval().requires_grad_(False)
 
     @torch.no_grad()
-    def __call__(self, inputs: Sequence[Tensor]) -> Any:
+    def __call__(self, clouds: list[Tensor]) -> P:
         """What the model predicts for clouds, on their device."""
-        return self.model.eval().to(inputs[0].device)(inputs)
+        return self.model.eval().to(clouds[0].device)(clouds)
 
     def check_classes(self, class_names: Sequence[str]) -> None:
         """Refuse a student with other classes.
 
         Raises:
-            UsageError: no detector, other names, or another order.
+            UsageError: other names, or another order.
         """
-        names: Any = getattr(self.model, "class_names", None)
-        if names is None:
-            what, got = "a teacher that finds no objects", type(self.model).__name__
-            raise UsageError(what, where="distill.teacher", got=got, wanted="a detector")
-        own = tuple(names)
+        own = self.model.class_names
         if tuple(class_names) != own:
             raise UsageError(
                 "the teacher knows other classes than the student's",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Generic, Literal, TypedDict
 
 import torch
 from pydantic import Field, model_validator
@@ -27,6 +27,8 @@ from pointcloud.distill.methods import (
 )
 from pointcloud.distill.set_loss import DistillSettings, Teacher, combine
 from pointcloud.distill.views import SeenSettings, TwoViews, Views, plan_views
+from pointcloud.structures.detector import Detector, P
+from pointcloud.structures.targets import BoxTargets
 from pointcloud.tasks.base import CloudTask
 from pointcloud.tasks.lidar import LidarSettings, LidarTask
 from pointcloud.tasks.rooms import DetectionSettings, DetectionTask
@@ -100,7 +102,7 @@ class DistillTask(Task):
             do = "Put the old teacher back, or leave distill.sha256 out for a new run."
             what = "not the teacher that the run began with"
             raise CheckpointError(what, where=settings.teacher, got=found, wanted=settings.sha256, do=do)
-        Teacher(loaded.models[0]).check_classes(self.class_names)
+        Teacher.of(loaded.models[0]).check_classes(self.class_names)
         return loaded
 
     def resolved(self) -> RunSettings:
@@ -138,15 +140,16 @@ class DistillTask(Task):
 
     def trainee(self, model: nn.Module) -> nn.Module:
         """The student with its teacher."""
-        settings, teacher = self.settings.distill, self.taught_by.models[0]
+        settings, teacher = self.settings.distill, Teacher.of(self.taught_by.models[0])
+        student: Detector[Any] = Detector.of(model)
         method: DistillMethod
         if settings.method == "set":
             method = SetMethod(settings)
         elif settings.method == "features":
-            method = FeatureMethod(model, teacher)
+            method = FeatureMethod(student, teacher.model)
         else:
             method = PseudoLabelMethod(settings.pseudo_labels)
-        return DistillWrapper(model, Teacher(teacher), method, settings, self._kept_answers())
+        return DistillWrapper(student, teacher, method, settings, self._kept_answers())
 
     @cached_property
     def views(self) -> Views:
@@ -215,7 +218,15 @@ class DistillTask(Task):
         return KeptOutputs(settings.cache, [self.taught_by.info[0]["sha256"], scenes, asked, how])
 
 
-class DistillWrapper(nn.Module):
+class TwoClouds(TypedDict):
+    """A batch as `TwoViews` gives it."""
+
+    student: list[Tensor]
+    teacher: list[Tensor]
+    names: Sequence[str]
+
+
+class DistillWrapper(nn.Module, Generic[P]):
     """A student with its teacher: one forward pass of each, one loss.
 
     Args:
@@ -228,8 +239,8 @@ class DistillWrapper(nn.Module):
 
     def __init__(
         self,
-        student: nn.Module,
-        teacher: Teacher,
+        student: Detector[P],
+        teacher: Teacher[Any],
         method: DistillMethod,
         settings: DistillSettings,
         kept: KeptOutputs | None = None,
@@ -239,14 +250,14 @@ class DistillWrapper(nn.Module):
         self.teacher, self.settings, self.kept = teacher, settings, kept
         self.register_load_state_dict_pre_hook(_from_format_before)
 
-    def forward(self, inputs: dict[str, Any]) -> tuple[Any, list[TeacherOutput]]:
+    def forward(self, inputs: TwoClouds) -> tuple[P, list[TeacherOutput]]:
         """The student's prediction, and what its teacher says of each sample; see `TwoViews`."""
         return self.student(inputs["student"]), self._ask(inputs["teacher"], inputs["names"])
 
-    def loss(self, prediction: tuple[Any, list[TeacherOutput]], targets: Any) -> dict[str, Tensor]:
+    def loss(self, prediction: tuple[P, list[TeacherOutput]], targets: list[BoxTargets]) -> dict[str, Tensor]:
         """alpha x the student's own terms, beta x those against the teacher, called `teacher_...`."""
         own, answers = prediction
-        supervised = self.student.loss(own, targets)  # type: ignore[operator]
+        supervised = self.student.loss(own, targets)
         return combine(supervised, self.method.terms(self.student, own, answers), self.settings)
 
     @torch.no_grad()

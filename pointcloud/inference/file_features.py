@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from pointcloud.models.layers.voxel_encoders import VoxelSettings
 from pointcloud.structures.features import WIDTH, Feature, did_you_mean
+from pointcloud.structures.voxels import VoxelSettings
 from vol3d.errors import DataError
 from vol3d.ops import assign_voxels
 from vol3d.scans.points.cloud import PointCloud

@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pointcloud.models.center_point.head import LARGEST_LOG_SIZE, CenterOutputs
 from pointcloud.models.center_point.model import CenterPointPrediction
+from pointcloud.structures.detector import LidarDetector
 from pointcloud.structures.similarity import Similarity, wrapped
 from vol3d.errors import UsageError
 from vol3d.geometry import iou_bev, nms_rotated
@@ -37,12 +38,12 @@ VIEWS: dict[Flips, tuple[Similarity, ...]] = {
 
 @torch.no_grad()
 def detect_flipped(
-    model: nn.Module, clouds: list[Tensor], flips: Flips = "none", same_iou: float = SAME_OBJECT_IOU
+    detector: LidarDetector[Any], clouds: list[Tensor], flips: Flips = "none", same_iou: float = SAME_OBJECT_IOU
 ) -> list[Detections]:
     """Objects in each cloud, found in all views together.
 
     Args:
-        model: a detector with `settings.voxels`, in the mode for evaluation.
+        detector: in the mode for evaluation.
         clouds: (N, 3 + C) of each sample.
         flips: the views.
         same_iou: boxes of a class that overlap more, seen from above, are one object. Not used for CenterPoint.
@@ -50,16 +51,13 @@ def detect_flipped(
     Raises:
         UsageError: the range of the network is not symmetric along an axis that is mirrored.
     """
-    detector: Any = model
     views = VIEWS[flips]
     check_symmetric(detector.settings.voxels.point_range_m, flips)
     predictions = [detector(mirrored(clouds, how)) for how in views]
     if len(views) == 1:
-        found: list[Detections] = detector.decode(predictions[0])
-        return found
+        return detector.decode(predictions[0])
     if isinstance(predictions[0], CenterPointPrediction):
-        averaged: list[Detections] = detector.decode(average_maps(predictions, views))
-        return averaged
+        return detector.decode(average_maps(predictions, views))
     decoded = [
         [replace(one, boxes=how.boxes(one.boxes)) for one in detector.decode(prediction)]
         for prediction, how in zip(predictions, views, strict=True)

@@ -20,6 +20,7 @@ from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.datasets.scannet.dataset import ScanNetSettings
 from pointcloud.datasets.scenes import SceneSplit
 from pointcloud.datasets.sun_rgbd.dataset import SunRgbdSettings
+from pointcloud.structures.detector import Detector, DetectorSettings
 from pointcloud.structures.features import did_you_mean
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import Task
@@ -51,7 +52,7 @@ class ReadSettings(Settings):
 class CloudSettings(RunSettings):
     """Everything about a run; a recipe in `configs/` is one of these. Each task says which models and data it has."""
 
-    model: Any
+    model: DetectorSettings
     data: Any
     repeat: int = Field(1, ge=1, description="how often an epoch shows each scene")
     predict: ReadSettings = ReadSettings()
@@ -91,7 +92,7 @@ class CloudTask(Task):
         """In the order of the labels; there is no background."""
         return self.settings.class_names or self.split.class_names
 
-    def model(self) -> nn.Module:
+    def model(self) -> Detector[Any]:
         """The detector with fresh weights, and its loss."""
         return self.settings.model.build(self.class_names)
 
@@ -101,7 +102,8 @@ class CloudTask(Task):
 
     def holding(self, model: nn.Module) -> CloudTask:
         """With the sizes and the classes of a detector, as released weights bring them."""
-        known = {"model": model.settings, "class_names": model.class_names}
+        detector: Detector[Any] = Detector.of(model)
+        known = {"model": detector.settings, "class_names": detector.class_names}
         return self.with_settings(self.settings.model_copy(update=known))
 
     @abstractmethod

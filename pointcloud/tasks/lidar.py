@@ -16,6 +16,7 @@ from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
 from pointcloud.inference.extent import unlike_a_street
 from pointcloud.inference.file_features import for_network, unseen
 from pointcloud.inference.tta import SAME_OBJECT_IOU, Flips, check_symmetric, detect_flipped, join
+from pointcloud.structures.detector import LidarDetector, LidarDetectorSettings
 from pointcloud.tasks.base import Axis, CloudSettings, CloudTask, ReadSettings, Unit
 from pointcloud.tasks.start_from import StartSettings, take_over
 from pointcloud.training.lidar_augment import LidarAugmentSettings
@@ -43,7 +44,7 @@ class LidarReadSettings(ReadSettings):
 class LidarSettings(CloudSettings):
     """Everything about a run; a recipe in `configs/` is one of these."""
 
-    model: Annotated[Any, FromCatalogue("models", "lidar")]
+    model: Annotated[LidarDetectorSettings, FromCatalogue("models", "lidar")]
     data: Annotated[Any, FromCatalogue("datasets", "lidar")]
     balance: bool = Field(False, description="show rare classes as often as others (CBGS, Zhu et al. 2019)")
     paste: PasteSettings | None = Field(None, description="objects of other scenes put into each (GT sampling)")
@@ -135,7 +136,8 @@ class LidarTask(CloudTask):
     def detect(self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device) -> Detections:
         """Objects around one place, in the frame of the points; several models' boxes of one object are averaged."""
         points = to_network(cloud, None, self.settings.model.features).to(device)
-        found = [detect_flipped(model.eval(), [points], self.settings.test_flips)[0] for model in models]
+        detectors: list[LidarDetector[Any]] = [LidarDetector.of(model).eval() for model in models]
+        found = [detect_flipped(detector, [points], self.settings.test_flips)[0] for detector in detectors]
         return found[0] if len(found) == 1 else join(found, SAME_OBJECT_IOU)
 
     def undistorted(self) -> LidarSettings:

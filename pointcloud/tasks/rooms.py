@@ -15,6 +15,7 @@ from torch import nn
 from pointcloud.inference.align import turned, turned_cloud, wall_angle
 from pointcloud.inference.extent import unlike_a_room
 from pointcloud.inference.postprocess import FOR_PEOPLE, DetectionPostprocessSettings, postprocess
+from pointcloud.structures.detector import RoomDetector, RoomDetectorSettings
 from pointcloud.structures.proposals import join
 from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings
 from pointcloud.training.augment import SceneAugmentSettings
@@ -37,7 +38,7 @@ class PredictSettings(ReadSettings):
 class DetectionSettings(CloudSettings):
     """Everything about a run; a recipe in `configs/` is one of these."""
 
-    model: Annotated[Any, FromCatalogue("models", "detection")]
+    model: Annotated[RoomDetectorSettings, FromCatalogue("models", "detection")]
     data: Annotated[Any, FromCatalogue("datasets", "detection")]
     points: int = Field(40_000, ge=1, description="points drawn from each scene; scans to predict keep at most so many")
     augment: SceneAugmentSettings = SceneAugmentSettings()
@@ -95,7 +96,8 @@ class DetectionTask(CloudTask):
     ) -> Detections:
         """Objects in one scan, in the frame of its points; the proposals of several models are taken together."""
         points = to_network(cloud, self.settings.points, self.settings.model.features, seed).to(device)
-        proposals = [model.eval().proposals(model([points]))[0] for model in models]  # type: ignore[operator]
+        detectors: list[RoomDetector[Any]] = [RoomDetector.of(model).eval() for model in models]
+        proposals = [detector.proposals(detector([points]))[0] for detector in detectors]
         return postprocess(join(proposals), self.class_names, choice)
 
     def _detect_aligned(

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 from torch import nn
 
+from pointcloud.structures.detector import Detector
 from vol3d.checkpoint import load, load_strictly
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError
@@ -39,8 +40,8 @@ def take_over(model: nn.Module, settings: StartSettings) -> None:
 
 
 def _features(network: nn.Module) -> str:
-    settings: Any = network.settings
-    return ", ".join(settings.features)
+    detector: Detector[Any] = Detector.of(network)
+    return ", ".join(detector.settings.features)
 
 
 def _part(network: nn.Module, name: str, who: str) -> nn.Module:

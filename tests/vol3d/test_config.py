@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 
 from tests.vol3d.engine.toy import CONFIG, ToyTask, register
 from vol3d import config
+from vol3d.config.yaml import MAX_BYTES
 from vol3d.engine.settings import OptimSettings, RunSettings, Settings
 from vol3d.errors import UsageError
 

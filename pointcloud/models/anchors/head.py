@@ -25,6 +25,7 @@ from pointcloud.models.anchors.anchors import (
     place_anchors,
 )
 from pointcloud.structures.detections import to_detections
+from pointcloud.structures.detector import LidarDetector
 from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.targets import BoxTargets, check_targets
 from vol3d.engine.settings import Settings
@@ -170,7 +171,7 @@ class AnchorHead(nn.Module):
         return found
 
 
-class AnchorDetector(nn.Module):
+class AnchorDetector(LidarDetector[AnchorPrediction]):
     """What detectors with this head have in common: how their predictions are judged and read."""
 
     head: AnchorHead

@@ -13,9 +13,10 @@ from torch import Tensor
 from pointcloud.models.anchors.anchors import nuscenes_anchors
 from pointcloud.models.anchors.head import AnchorDetector, AnchorHead, AnchorHeadSettings, AnchorPrediction
 from pointcloud.models.layers.bev_backbones import Second, SecondFpn, SecondFpnSettings, SecondSettings, neck_stride
-from pointcloud.models.layers.voxel_encoders import PointStack, PointStackSettings, VoxelSettings, encode_voxels
-from pointcloud.structures.features import Feature, width
-from vol3d.engine.settings import Settings
+from pointcloud.models.layers.voxel_encoders import PointStack, PointStackSettings, encode_voxels
+from pointcloud.structures.detector import LidarDetectorSettings
+from pointcloud.structures.features import width
+from pointcloud.structures.voxels import VoxelSettings
 from vol3d.ops import scatter_to_bev
 
 KITTI_PILLARS = VoxelSettings(
@@ -23,11 +24,10 @@ KITTI_PILLARS = VoxelSettings(
 )
 
 
-class PointPillarsSettings(Settings):
+class PointPillarsSettings(LidarDetectorSettings):
     """PointPillars; the defaults are KITTI's with three classes, `nuscenes()` has the other published setting."""
 
     name: Literal["pointpillars"] = "pointpillars"
-    features: tuple[Feature, ...] = Field(("intensity",), description="what the network sees besides the place")
     voxels: VoxelSettings = KITTI_PILLARS
     pillars: PointStackSettings = PointStackSettings(centre_offset="xyz")
     backbone: SecondSettings = SecondSettings()
@@ -72,9 +72,10 @@ class PointPillars(AnchorDetector):
         UsageError: the anchors are those of other classes.
     """
 
+    settings: PointPillarsSettings
+
     def __init__(self, settings: PointPillarsSettings, class_names: tuple[str, ...]) -> None:
-        super().__init__()
-        self.settings, self.class_names = settings, tuple(class_names)
+        super().__init__(settings, class_names)
         self.points = PointStack(3 + width(settings.features), settings.pillars)
         self.backbone = Second(self.points.width, settings.backbone)
         self.neck = SecondFpn(settings.backbone.widths, settings.neck)

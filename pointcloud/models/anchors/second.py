@@ -22,9 +22,10 @@ from pointcloud.models.layers.bev_backbones import (
     neck_stride,
 )
 from pointcloud.models.layers.sparse_encoder import SparseEncoder, SparseEncoderSettings
-from pointcloud.models.layers.voxel_encoders import MeanEncoder, VoxelSettings, encode_voxels
-from pointcloud.structures.features import Feature, width
-from vol3d.engine.settings import Settings
+from pointcloud.models.layers.voxel_encoders import MeanEncoder, encode_voxels
+from pointcloud.structures.detector import LidarDetectorSettings
+from pointcloud.structures.features import width
+from pointcloud.structures.voxels import VoxelSettings
 
 KITTI_VOXELS = VoxelSettings(
     point_range_m=(0.0, -40.0, -3.0, 70.4, 40.0, 1.0), voxel_size_m=(0.05, 0.05, 0.1), max_points=5
@@ -32,11 +33,10 @@ KITTI_VOXELS = VoxelSettings(
 PLAIN_ENCODER = SparseEncoderSettings(block="plain", widths=(16, 32, 64, 64), blocks=(1, 2, 2, 2))
 
 
-class SecondDetectorSettings(Settings):
+class SecondDetectorSettings(LidarDetectorSettings):
     """SECOND; the defaults are KITTI's with three classes."""
 
     name: Literal["second"] = "second"
-    features: tuple[Feature, ...] = Field(("intensity",), description="what the network sees besides the place")
     voxels: VoxelSettings = KITTI_VOXELS
     sparse: SparseEncoderSettings = PLAIN_ENCODER
     backbone: SecondSettings = VOXEL_BACKBONE
@@ -71,9 +71,10 @@ class SecondDetector(AnchorDetector):
         UsageError: the anchors are those of other classes.
     """
 
+    settings: SecondDetectorSettings
+
     def __init__(self, settings: SecondDetectorSettings, class_names: tuple[str, ...]) -> None:
-        super().__init__()
-        self.settings, self.class_names = settings, tuple(class_names)
+        super().__init__(settings, class_names)
         columns = 3 + width(settings.features)
         self.points, self.middle = MeanEncoder(columns), SparseEncoder(columns, settings.sparse)
         self.backbone = Second(settings.sparse.map_width(settings.voxels.grid.shape[0]), settings.backbone)

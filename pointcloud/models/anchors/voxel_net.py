@@ -30,14 +30,14 @@ from pointcloud.models.layers.voxel_encoders import (
     NORM_MOMENTUM,
     PointStack,
     PointStackSettings,
-    VoxelSettings,
     encode_voxels,
 )
 from pointcloud.structures.detections import to_detections
-from pointcloud.structures.features import Feature, width
+from pointcloud.structures.detector import LidarDetector, LidarDetectorSettings
+from pointcloud.structures.features import width
 from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.targets import BoxTargets, check_targets
-from vol3d.engine.settings import Settings
+from pointcloud.structures.voxels import VoxelSettings
 from vol3d.errors import UsageError
 from vol3d.geometry import nms_rotated, wrap_yaw
 from vol3d.geometry.boxes import YAW
@@ -50,11 +50,10 @@ KITTI_CAR = VoxelSettings(
 VFE = PointStackSettings(widths=(16, 64, 128), centre_offset="none", padding="each")
 
 
-class VoxelNetSettings(Settings):
+class VoxelNetSettings(LidarDetectorSettings):
     """VoxelNet; the defaults are the paper's for cars on KITTI (section 3.1)."""
 
     name: Literal["voxelnet"] = "voxelnet"
-    features: tuple[Feature, ...] = Field(("intensity",), description="what the network sees besides the place")
     voxels: VoxelSettings = KITTI_CAR
     vfe: PointStackSettings = VFE
     middle_width: int = Field(64, ge=1, description="channels of the dense 3D convolutions")
@@ -111,7 +110,7 @@ class MiddleLayers(nn.Sequential):
         )
 
 
-class VoxelNet(nn.Module):
+class VoxelNet(LidarDetector[AnchorPrediction]):
     """The network of figure 2.
 
     Args:
@@ -122,12 +121,13 @@ class VoxelNet(nn.Module):
         UsageError: the anchors are those of other classes.
     """
 
+    settings: VoxelNetSettings
+
     def __init__(self, settings: VoxelNetSettings, class_names: tuple[str, ...]) -> None:
-        super().__init__()
+        super().__init__(settings, class_names)
         if set(settings.anchors) != set(class_names):
             got, wanted = ", ".join(settings.anchors), "anchors for " + ", ".join(class_names)
             raise UsageError("anchors of other classes", where="anchors", got=got, wanted=wanted)
-        self.settings, self.class_names = settings, tuple(class_names)
         self.rules = tuple(settings.anchors[name] for name in class_names)
         self.points = PointStack(3 + width(settings.features), settings.vfe)
         self.middle = MiddleLayers(self.points.width, settings.middle_width)

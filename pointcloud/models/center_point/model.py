@@ -11,12 +11,13 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from pointcloud.models.center_point.head import CenterHead, CenterHeadSettings, CenterOutputs
 from pointcloud.models.layers.bev_backbones import Second, SecondFpn, SecondFpnSettings, neck_stride
 from pointcloud.models.layers.bev_encoder import BevEncoder, BevSettings
 from pointcloud.models.layers.voxel_encoders import PointStackSettings
+from pointcloud.structures.detector import LidarDetector
 from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.targets import BoxTargets
 from vol3d.scans.results.detections import Detections
@@ -61,7 +62,7 @@ class CenterPointPrediction:
     left_out: tuple[int, ...]
 
 
-class CenterPoint(nn.Module):
+class CenterPoint(LidarDetector[CenterPointPrediction]):
     """The network of figure 2's first stage.
 
     Args:
@@ -72,9 +73,10 @@ class CenterPoint(nn.Module):
         UsageError: the head's tasks are not these classes.
     """
 
+    settings: CenterPointSettings
+
     def __init__(self, settings: CenterPointSettings, class_names: tuple[str, ...]) -> None:
-        super().__init__()
-        self.settings, self.class_names = settings, tuple(class_names)
+        super().__init__(settings, class_names)
         self.encoder = BevEncoder(settings)
         self.backbone = Second(self.encoder.width, settings.backbone)
         self.neck = SecondFpn(settings.backbone.widths, settings.neck)

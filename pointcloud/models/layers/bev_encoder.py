@@ -18,21 +18,18 @@ from pointcloud.models.layers.voxel_encoders import (
     MeanEncoder,
     PointStack,
     PointStackSettings,
-    VoxelSettings,
     encode_voxels,
 )
+from pointcloud.structures.detector import LidarDetectorSettings
 from pointcloud.structures.features import Feature, width
-from vol3d.engine.settings import Settings
 from vol3d.ops import scatter_to_bev
 
 
-class BevSettings(Settings):
+class BevSettings(LidarDetectorSettings):
     """From points to the backbone's maps; base of the settings of detectors that take pillars or voxels."""
 
-    name: str
     features: tuple[Feature, ...] = Field(("intensity", "time"), description="what the network sees besides the place")
     encoder: Literal["pillars", "voxels"] = Field("pillars", description="of points; voxels: means and sparse 3D")
-    voxels: VoxelSettings = VoxelSettings()
     pillars: PointStackSettings = Field(PointStackSettings(), description="where the encoder is pillars")
     sparse: SparseEncoderSettings = Field(SparseEncoderSettings(), description="where the encoder is voxels")
     backbone: SecondSettings = SecondSettings()

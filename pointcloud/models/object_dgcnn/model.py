@@ -12,14 +12,15 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from pydantic import model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from pointcloud.models.layers.bev_backbones import VOXEL_BACKBONE, Fpn, FpnSettings, Second
 from pointcloud.models.layers.bev_encoder import BevEncoder, BevSettings
-from pointcloud.models.layers.voxel_encoders import VoxelSettings
 from pointcloud.models.object_dgcnn.head import ObjectDgcnnHead, ObjectDgcnnHeadSettings, QueryOutputs
+from pointcloud.structures.detector import LidarDetector, SetDetector
 from pointcloud.structures.predicted_set import PredictedSet
 from pointcloud.structures.targets import BoxTargets
+from pointcloud.structures.voxels import VoxelSettings
 from vol3d.scans.results.detections import Detections
 
 
@@ -63,12 +64,8 @@ class ObjectDgcnnPrediction:
     maps: tuple[Float[Tensor, "b c _y _x"], ...]
     left_out: tuple[int, ...]
 
-    def as_set(self) -> PredictedSet:
-        """For distillation, of all layers."""
-        return self.outputs.as_set()
 
-
-class ObjectDgcnn(nn.Module):
+class ObjectDgcnn(LidarDetector[ObjectDgcnnPrediction], SetDetector[ObjectDgcnnPrediction]):
     """Encoder, backbone, feature pyramid, queries.
 
     Args:
@@ -76,9 +73,10 @@ class ObjectDgcnn(nn.Module):
         class_names: without a background.
     """
 
+    settings: ObjectDgcnnSettings
+
     def __init__(self, settings: ObjectDgcnnSettings, class_names: tuple[str, ...]) -> None:
-        super().__init__()
-        self.settings, self.class_names = settings, tuple(class_names)
+        super().__init__(settings, class_names)
         low_x, low_y, _, high_x, high_y, _ = settings.voxels.point_range_m
         self.encoder = BevEncoder(settings)
         self.backbone = Second(self.encoder.width, settings.backbone)
@@ -103,3 +101,7 @@ class ObjectDgcnn(nn.Module):
     def decode(self, prediction: ObjectDgcnnPrediction) -> list[Detections]:
         """Objects of each cloud, best first."""
         return self.head.decode(prediction.outputs)
+
+    def as_set(self, prediction: ObjectDgcnnPrediction) -> PredictedSet:
+        """Of all layers."""
+        return prediction.outputs.as_set()

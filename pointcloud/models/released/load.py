@@ -29,7 +29,6 @@ from pointcloud.models.center_point.model import CenterPointSettings
 from pointcloud.models.layers.bev_backbones import VOXEL_BACKBONE, VOXEL_NECK, SecondFpn
 from pointcloud.models.layers.bev_encoder import BevSettings
 from pointcloud.models.layers.sparse_encoder import SparseEncoder
-from pointcloud.models.layers.voxel_encoders import VoxelSettings
 from pointcloud.models.object_dgcnn.model import ObjectDgcnnSettings
 from pointcloud.models.object_dgcnn.released import QUIRKS, object_dgcnn_head_weights
 from pointcloud.models.released.layouts import IGNORED, PREFIXES, Source, read_source
@@ -45,6 +44,7 @@ from pointcloud.models.released.weights import (
     turned_yaws,
     under,
 )
+from pointcloud.structures.voxels import VoxelSettings
 from vol3d.checkpoint import load_strictly
 from vol3d.errors import CheckpointError
 

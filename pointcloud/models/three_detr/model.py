@@ -25,21 +25,19 @@ from pointcloud.models.three_detr.heads import BoxHeads, HeadOutputs, decode_box
 from pointcloud.models.three_detr.loss import SetLossSettings, set_loss
 from pointcloud.structures.bounds import Bounds
 from pointcloud.structures.box_code import encode_boxes
-from pointcloud.structures.features import Feature, width
+from pointcloud.structures.detector import RoomDetector, RoomDetectorSettings, SetDetector
+from pointcloud.structures.features import width
 from pointcloud.structures.predicted_set import PredictedSet, softmax_log_odds
 from pointcloud.structures.proposals import Proposals, of_each_scan
 from pointcloud.structures.targets import BoxTargets
-from vol3d.engine.settings import Settings
-from vol3d.scans.results.detections import Detections
 
 RELEASED_RADII_M = (0.16, 0.64, 1.44)
 """What 3DETR-m's released weights were trained with: the squares of the radii, compared with distances as they are."""
 
 
-class DetectorSettings(Settings):
+class ThreeDetrSizes(RoomDetectorSettings):
     """What 3DETR and 3DETR-m share; the defaults are the paper's for ScanNet (SUN RGB-D: 128 queries, 12 bins)."""
 
-    features: tuple[Feature, ...] = Field((), description="what the network sees of a point besides its place")
     aggregation: SetAbstractionSettings = SetAbstractionSettings()
     width: int = Field(256, ge=2, description="length of a token")
     heads: int = Field(4, ge=1, description="of every attention")
@@ -54,7 +52,6 @@ class DetectorSettings(Settings):
     decoder_ffn: int = Field(256, ge=1)
     decoder_dropout: float = Field(0.1, ge=0, lt=1)
     head_dropout: float = Field(0.3, ge=0, lt=1)
-    angle_bins: int = Field(1, ge=1, description="1: boxes do not turn")
     skip_near_origin: bool = Field(False, description="as the released code: no token within 3 cm of the origin")
     loss: SetLossSettings = SetLossSettings()
 
@@ -64,7 +61,7 @@ class DetectorSettings(Settings):
         return self.aggregation.points
 
     @model_validator(mode="after")
-    def _check(self) -> DetectorSettings:
+    def _check(self) -> ThreeDetrSizes:
         if self.width % self.heads or self.width % 2:
             raise ValueError(f"width must be even and a multiple of heads, got {self.width} and {self.heads}")
         if self.aggregation.widths[-1] != self.width:
@@ -74,7 +71,7 @@ class DetectorSettings(Settings):
         return self
 
 
-class ThreeDetrSettings(DetectorSettings):
+class ThreeDetrSettings(ThreeDetrSizes):
     """3DETR. `encoder: pointnet2` is the fourth row of table 2: VoteNet's backbone for aggregation and encoder."""
 
     name: Literal["3detr"] = "3detr"
@@ -102,7 +99,7 @@ class ThreeDetrSettings(DetectorSettings):
         return ThreeDetr(self, class_names, aggregate, Encoder(self), projections=3)
 
 
-class ThreeDetrMaskedSettings(DetectorSettings):
+class ThreeDetrMaskedSettings(ThreeDetrSizes):
     """3DETR-m (section 3.3 of the paper): tokens attend to near tokens only, and half of them go after one layer."""
 
     name: Literal["3detr-m"] = "3detr-m"
@@ -218,14 +215,8 @@ class ThreeDetrPrediction:
             "boxes": self.boxes,
         }
 
-    def as_set(self) -> PredictedSet:
-        """For distillation, of all layers; instead of the likeliest bin's angle the direction that all bins expect."""
-        direction = expected_direction(self.outputs.angle_logits, self.outputs.angle_residual)
-        code = torch.cat([encode_boxes(self.boxes)[..., :-2], direction], dim=-1)
-        return PredictedSet(softmax_log_odds(self.outputs.class_logits), code)
 
-
-class ThreeDetr(nn.Module):
+class ThreeDetr(RoomDetector[ThreeDetrPrediction], SetDetector[ThreeDetrPrediction]):
     """The network of figure 2.
 
     Args:
@@ -236,6 +227,8 @@ class ThreeDetr(nn.Module):
         projections: layers between encoder and decoder; the released 3DETR has three, 3DETR-m two.
     """
 
+    settings: ThreeDetrSettings | ThreeDetrMaskedSettings
+
     def __init__(
         self,
         settings: ThreeDetrSettings | ThreeDetrMaskedSettings,
@@ -244,9 +237,8 @@ class ThreeDetr(nn.Module):
         encoder: nn.Module,
         projections: int,
     ) -> None:
-        super().__init__()
+        super().__init__(settings, class_names)
         w = settings.width
-        self.settings, self.class_names = settings, tuple(class_names)
         self.aggregate, self.encoder = aggregate, encoder
         self.project = nn.Sequential(*(SharedLayer(w, w) for _ in range(projections)))
         self.embed = FourierEmbedding(w) if settings.position == "fourier" else SineEmbedding(w)
@@ -285,6 +277,9 @@ class ThreeDetr(nn.Module):
         found = (prediction.boxes, prediction.class_probability, prediction.objectness)
         return of_each_scan(*found, prediction.points)
 
-    def decode(self, prediction: ThreeDetrPrediction) -> list[Detections]:
-        """One box for every query of each scan with its best class; scores are objectness times its probability."""
-        return [scan.best(self.class_names) for scan in self.proposals(prediction)]
+    def as_set(self, prediction: ThreeDetrPrediction) -> PredictedSet:
+        """Of all layers; instead of the likeliest bin's angle the direction that all bins expect."""
+        outputs = prediction.outputs
+        direction = expected_direction(outputs.angle_logits, outputs.angle_residual)
+        code = torch.cat([encode_boxes(prediction.boxes)[..., :-2], direction], dim=-1)
+        return PredictedSet(softmax_log_odds(outputs.class_logits), code)

@@ -43,14 +43,13 @@ from pointcloud.models.vote_net.transformer_parts import (
 )
 from pointcloud.structures.bounds import Bounds
 from pointcloud.structures.class_sizes import Size
+from pointcloud.structures.detector import RoomDetector, RoomDetectorSettings
 from pointcloud.structures.features import Feature, width
 from pointcloud.structures.proposals import Proposals, of_each_scan
 from pointcloud.structures.targets import BoxTargets, check_targets
-from vol3d.engine.settings import Settings
-from vol3d.scans.results.detections import Detections
 
 
-class SeedDetectorSettings(Settings):
+class SeedDetectorSettings(RoomDetectorSettings):
     """What VoteNet and BoxNet share; the defaults are VoteNet's for ScanNet (SUN RGB-D: 12 bins)."""
 
     features: tuple[Feature, ...] = Field(("height",), description="what the network sees of a point besides its place")
@@ -64,7 +63,6 @@ class SeedDetectorSettings(Settings):
     transformer: TransformerPartsSettings = Field(
         TransformerPartsSettings(), description="3DETR's parts, where encoder or decoder is one"
     )
-    angle_bins: int = Field(1, ge=1, description="1: boxes do not turn")
     sizes_m: dict[str, Size] = Field({}, description="mean l w h of classes; others: as published, or none")
     loss: VoteLossSettings = VoteLossSettings()
 
@@ -165,7 +163,7 @@ class VoteNetPrediction:
         return self.outputs.objectness.softmax(dim=-1)[..., 1]
 
 
-class VoteNet(nn.Module):
+class VoteNet(RoomDetector[VoteNetPrediction]):
     """The network of figure 2; without `voting` it is BoxNet.
 
     Args:
@@ -174,9 +172,12 @@ class VoteNet(nn.Module):
         voting: seeds to votes; None: seeds are taken as they are.
     """
 
-    def __init__(self, settings: VoteNetSettings | BoxNetSettings, class_names: tuple[str, ...], voting: Voting | None):
-        super().__init__()
-        self.settings, self.class_names = settings, tuple(class_names)
+    settings: VoteNetSettings | BoxNetSettings
+
+    def __init__(
+        self, settings: VoteNetSettings | BoxNetSettings, class_names: tuple[str, ...], voting: Voting | None
+    ) -> None:
+        super().__init__(settings, class_names)
         channels, proposals = width(settings.features), settings.aggregation
         sizes = mean_sizes(self.class_names, settings.sizes_m, turned=settings.angle_bins > 1)
         self.register_buffer("mean_sizes", sizes)
@@ -236,7 +237,3 @@ class VoteNet(nn.Module):
         """What is proposed for each scan by the last layer; `pointcloud.inference.postprocess` decides."""
         found = (prediction.boxes, prediction.class_probability, prediction.objectness)
         return of_each_scan(*found, prediction.points)
-
-    def decode(self, prediction: VoteNetPrediction) -> list[Detections]:
-        """One box for every proposal of each scan with its best class; scores are objectness times its probability."""
-        return [scan.best(self.class_names) for scan in self.proposals(prediction)]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pointcloud.inference.file_features import for_network, unseen
-from pointcloud.models.layers.voxel_encoders import VoxelSettings
 from pointcloud.structures.features import Feature, point_features
+from pointcloud.structures.voxels import VoxelSettings
 from vol3d.errors import DataError
 from vol3d.scans.points.cloud import PointCloud
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pointcloud.models.three_detr.model import DetectorSettings, ThreeDetrMaskedSettings
+from pointcloud.models.three_detr.model import ThreeDetrMaskedSettings, ThreeDetrSizes
 from pointcloud.models.three_detr.released import Released, expected_options
 
 Shapes = Iterator[tuple[str, tuple[int, ...]]]
@@ -47,7 +47,7 @@ def layer(name: str, width: int, hidden: int, attentions: tuple[str, ...]) -> Sh
     yield from affine(f"{name}.linear2", width, hidden)
 
 
-def shapes(s: DetectorSettings, classes: int, channels: int) -> Shapes:
+def shapes(s: ThreeDetrSizes, classes: int, channels: int) -> Shapes:
     """Names and shapes of a network with these sizes."""
     w, masked = s.width, isinstance(s, ThreeDetrMaskedSettings)
     yield from convolutions("pre_encoder.mlp_module", (3 + channels, *s.aggregation.widths))
@@ -78,7 +78,7 @@ def shapes(s: DetectorSettings, classes: int, channels: int) -> Shapes:
         yield from affine(f"mlp_heads.{name}_head.layers.8", count, w, 1)
 
 
-def weights(settings: DetectorSettings, classes: int, channels: int = 0, seed: int = 0) -> dict[str, Tensor]:
+def weights(settings: ThreeDetrSizes, classes: int, channels: int = 0, seed: int = 0) -> dict[str, Tensor]:
     """Random tensors under which queries differ from each other."""
     generator = torch.Generator().manual_seed(seed)
     table = {}

@@ -90,7 +90,7 @@ def test_networks_of_pillars_and_of_voxels_teach_each_other(student: Any, teache
     clouds = [drive(3)[0], torch.zeros(0, 4)]
     learner, taught_by = build(student), Teacher(build(teacher, seed=1))
     prediction, lesson = learner(clouds), taught_by(clouds)
-    terms = set_to_set_loss(prediction.as_set(), lesson.as_set(), DistillSettings())
+    terms = set_to_set_loss(learner.as_set(prediction), taught_by.model.as_set(lesson), DistillSettings())
     terms["features"] = feature_loss(prediction.maps, lesson.maps)
     torch.stack(list(terms.values())).sum().backward()
     for parameter in (*learner.encoder.parameters(), *learner.neck.parameters(), learner.head.queries):
