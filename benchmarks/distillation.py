@@ -27,7 +27,6 @@ import torch
 from benchmarks.distillation_rows import COMPARED, FULL, ROWS, SMALL, TABLES, Size, run_folder, words_of
 from vol3d import files
 from vol3d.checkpoint import load
-from vol3d.cli.options import pick_device
 from vol3d.config import load_distillation, load_task
 from vol3d.engine import results
 from vol3d.engine.loop import train

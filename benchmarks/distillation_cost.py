@@ -71,7 +71,7 @@ def shares(size: Size, root: str, device: str, repeats: int) -> list[Row]:
         other = load_task(size.recipes["voxels"], words)
         save_best(folder, other.model(), other, Evaluation(0.0, "nds", {}), 0)
         task: Any = load_distillation(size.recipes["pillars"], [*words, f"distill.teacher={folder}"])
-        trainee: Any = task.trainee(task.model()).to(device).train()
+        trainee: Any = task.training_module(task.model()).to(device).train()
     batch = _samples(task, BATCH).to(torch.device(device))
     clouds, targets, settings = batch.inputs, batch.targets, task.settings.distill
     own, teacher = trainee.student(clouds["student"]), trainee.teacher

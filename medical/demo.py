@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from vol3d.cli.console import cell, print_table
 from vol3d.cli.demo_steps import predict_scans
-from vol3d.cli.options import make_folder
 from vol3d.errors import Vol3dError
+from vol3d.files import make_folder
 from vol3d.terminal import say
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import nn
@@ -19,7 +20,6 @@ from medical.datasets.folds import DatasetSettings
 from medical.datasets.pairs import channel_complaint, read_pair
 from medical.datasets.prepared import load_prepared
 from medical.datasets.regions import tumour_regions
-from medical.evaluate import ScoredCase, evaluate_cases
 from medical.losses import LossSettings
 from medical.postprocess import PostprocessSettings, postprocess
 from medical.preprocess import PreprocessSettings
@@ -29,9 +29,11 @@ from medical.training_set import WindowSamples, map_prepared, prepare_in_memory
 from medical.window import WindowSettings
 from vol3d.config.chosen import FromCatalogue
 from vol3d.engine.settings import RunSettings, Settings
-from vol3d.engine.task import Evaluation, Samples, Task
+from vol3d.engine.task import CompleteTask, Evaluation, Part, Samples
 from vol3d.errors import DataError, UsageError
-from vol3d.scans import find_scans, read_volume, scan_stem, write_segmentation
+from vol3d.prediction import MaskPrediction
+from vol3d.scans import find_scans, read_volume, scan_stem
+from vol3d.scans.volumes.from_array import volume_of
 from vol3d.scans.volumes.volume import Segmentation, Volume
 from vol3d.terminal import Progress
 
@@ -61,7 +63,7 @@ class SegmentationSettings(RunSettings):
         return self
 
 
-class SegmentationTask(Task):
+class SegmentationTask(CompleteTask[Volume]):
     """Segmentation of volumes."""
 
     name: ClassVar[str] = "segmentation"
@@ -118,6 +120,8 @@ class SegmentationTask(Task):
         self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
     ) -> Evaluation:
         """Dice, HD95 and volumes on the validation cases, each whole and on its own grid."""
+        from medical.evaluate import ScoredCase, evaluate_cases  # not for prediction
+
         models = list(model) if isinstance(model, nn.ModuleList) else [model]
         cases = self.split.require().validation
 
@@ -156,7 +160,11 @@ class SegmentationTask(Task):
         """Number of folds of the data set's cross-validation."""
         return self.settings.data.fold_count()
 
-    def on(self, data: Settings, part: Literal["validation", "train", "all"] = "validation") -> SegmentationTask:
+    def with_submission(self, path: Path) -> SegmentationTask:
+        """Raises UsageError: the data sets of volumes take masks, as `predict` writes them."""
+        raise UsageError("this data set has no benchmark to submit to", where="--submission", got=path)
+
+    def for_dataset(self, data: Settings, part: Part = "validation") -> SegmentationTask:
         """The same problem with the cases of another data set, whose classes must be these.
 
         Raises:
@@ -194,18 +202,20 @@ class SegmentationTask(Task):
         """`scan.nrrd` -> `out/scan.nii.gz`; a DICOM series is named after its folder."""
         return out / f"{scan_stem(source)}.nii.gz"
 
-    def predict(self, models: Sequence[nn.Module], source: Path, out: Path, device: torch.device) -> dict[str, Any]:
-        """Writes the mask of one scan on the scan's own grid; returns the millilitres of each class.
+    def read(self, source: Path) -> Volume:
+        """A scan with as many channels as the model takes."""
+        return self._checked(read_volume(source), source)
 
-        Raises:
-            DataError: the scan cannot be read or has another number of channels than the model.
-        """
-        image = read_volume(source)
-        complaint = channel_complaint(image, self.channel_names)
-        if complaint:
-            raise DataError(complaint[0], where=source, do="This model needs all of its channels in one file.")
-        segmentation = self.segment(models, image, device)
-        path = self.result_path(source, out)
-        write_segmentation(path, segmentation)
-        notes = {"assumed": list(image.notes)} if image.notes else {}
-        return {"output": str(path), "volumes_ml": segmentation.volumes_ml(), **notes, **segmentation.notes}
+    def scan_of(self, value: Any, affine: np.ndarray | None) -> Volume:
+        """Voxels (i, j, k) or (channels, i, j, k) with their affine, RAS millimetres; or a volume that was read."""
+        volume = value if isinstance(value, Volume) else volume_of(value, affine)
+        return self._checked(volume, volume.source or "array")
+
+    def _checked(self, image: Volume, where: Path | str) -> Volume:
+        if complaint := channel_complaint(image, self.channel_names):
+            raise DataError(complaint[0], where=where, do="This model needs all of its channels in one file.")
+        return image
+
+    def predict(self, models: Sequence[nn.Module], scan: Volume, device: torch.device) -> MaskPrediction:
+        """A mask on the scan's own grid."""
+        return MaskPrediction(self.segment(models, scan, device), scan)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from vol3d.cli.console import print_table
 from vol3d.cli.demo_steps import draw_boxes, predict_scans, score_scenes
-from vol3d.cli.options import make_folder
+from vol3d.files import make_folder
 from vol3d.terminal import progress, say
 
 if TYPE_CHECKING:
@@ -38,7 +37,10 @@ def show_drive(out: Path, cases: int) -> None:
     with progress("making drives") as report:
         write_drives(root, DRIVES, SEED, workers=0, progress=report, seconds=SECONDS)
     loaded = {name: load(name, "cpu") for name in MODELS}
-    tasks = {name: cast("LidarTask", one.task.on(NuScenesSettings(root=root), "all")) for name, one in loaded.items()}
+    tasks = {
+        name: cast("LidarTask", one.task.for_dataset(NuScenesSettings(root=root), "all"))
+        for name, one in loaded.items()
+    }
     task = tasks[MODELS[0]]
     samples = task.split.validation
     say(f"{len(samples)} frames of {DRIVES} generated drives, looking for {', '.join(task.class_names)}")
@@ -48,7 +50,7 @@ def show_drive(out: Path, cases: int) -> None:
     scan, boxes = make_folder(out / "scans") / "drive.npy", make_folder(out / "boxes")
     write_points(scan, frame.cloud)
     rows = predict_scans(loaded[MODELS[0]], [scan], boxes)
-    print_table(["frame", "found"], [[Path(row["input"]).stem, row["found"]] for row in rows])
+    print_table(["frame", "found"], [[row.source.stem, row.facts["found"]] for row in rows])
     print_table(["model", "NDS", "mAP", "car AP"], [[name, *_scores(one)] for name, one in scores.items()])
     for folder in reports.values():
         print(f"report    {folder / 'report.html'}")
@@ -64,15 +66,13 @@ def _scores(summary: dict[str, Any]) -> tuple[float, float, float]:
 
 def write_points(path: Path, cloud: PointCloud) -> None:
     """A table whose columns have names: x y z intensity time, the seconds since each point was seen."""
-    from vol3d.files import write_bytes
+    from vol3d.files import write_array
 
     columns = {**dict(zip("xyz", cloud.xyz.T, strict=True)), **{name: cloud.columns[name] for name in COLUMNS}}
     table = np.empty(len(cloud), [(name, "<f4") for name in columns])
     for name, values in columns.items():
         table[name] = values
-    content = io.BytesIO()
-    np.save(content, table, allow_pickle=False)
-    write_bytes(path, content.getvalue())
+    write_array(path, table)
 
 
 def draw_from_above(path: Path, frame: Scene, result: Path) -> Path:

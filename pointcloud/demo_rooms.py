@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vol3d.cli.console import cell, print_table
 from vol3d.cli.demo_steps import draw_boxes, predict_scans, score_scenes
-from vol3d.cli.options import make_folder
+from vol3d.files import make_folder
 from vol3d.terminal import progress, say
 
 MODEL = "3detr-rooms"
@@ -23,13 +23,13 @@ def show_rooms(out: Path, rooms: int) -> None:
     with progress("making rooms") as report:
         write_rooms(raw, max(2, rooms), SEED, workers=0, progress=report)
     loaded = load(MODEL, "cpu")
-    task = loaded.task.on(ScanNetSettings(root=raw), "all")
+    task = loaded.task.for_dataset(ScanNetSettings(root=raw), "all")
     say(f"{MODEL}: {rooms} generated rooms as meshes, looking for {', '.join(task.class_names)}")
     meshes = sorted((raw / "scans").glob("*/*_vh_clean_2.ply"))[:rooms]
     boxes = make_folder(out / "boxes")
     rows = predict_scans(loaded, meshes, boxes)
     evaluation = score_scenes(task, loaded, out)
-    print_table(["room", "found"], [[Path(row["input"]).stem, row["found"]] for row in rows])
+    print_table(["room", "found"], [[row.source.stem, row.facts["found"]] for row in rows])
     print(f"AP25 {cell(evaluation.score)}, AP50 {cell(evaluation.summary['ap50'])} over {max(2, rooms)} rooms")
     print(f"report    {out / 'report.html'}")
-    draw_boxes(out / "room.png", meshes[0], task.result_path(meshes[0], boxes))
+    draw_boxes(out / "room.png", meshes[0], loaded.task.result_path(meshes[0], boxes))

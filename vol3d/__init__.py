@@ -1,32 +1,30 @@
-"""vol3d: 3D vision on point clouds and medical volumes. Importing it does not import torch."""
+"""vol3d: 3D vision on point clouds and medical volumes.
+
+    model = vol3d.load("unetr-hippocampus")
+    result = model.predict("scan.nii.gz")
+    result.save("out/")
+
+Importing it does not import torch: names are looked up when they are used.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch import nn
+    from vol3d.api import Model, Run, evaluate, load, load_released, models, read, recipes, train
 
 __version__ = "0.1.0"
+__all__ = ["Model", "Run", "evaluate", "load", "load_released", "models", "read", "recipes", "train"]
 
 
-def load_released(name: str, path: str | Path, settings: Mapping[str, Any] | None = None) -> nn.Module:
-    """A model with the weights that the paper's authors or a common toolbox released, giving the original's numbers.
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'vol3d' has no attribute '{name}'")
+    from vol3d import api
 
-    The file is read without running code of it and strictly: every tensor is used, or known to be unused and ignored.
+    return getattr(api, name)
 
-    Args:
-        name: which model, `unetr`; `vol3d models` lists them.
-        path: the released file.
-        settings: what the file does not tell, such as the window of a UNETR that was not trained on cubes.
 
-    Raises:
-        UsageError: no such name.
-        CheckpointError: the file is damaged, or a tensor is missing, unknown or of a wrong shape.
-    """
-    from vol3d import catalog
-
-    entry = catalog.find(name, catalog.RELEASED, "released model")
-    return catalog.load(entry.target)(path, settings)
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 import vol3d
 from vol3d import catalog, files
 from vol3d.config import changed
-from vol3d.engine.task import Evaluation, Task
+from vol3d.engine.task import CompleteTask, Evaluation, Task
 from vol3d.errors import CheckpointError, UsageError
 
 FORMAT = 1
@@ -55,7 +55,7 @@ class Loaded:
         info: per model, what its checkpoint says about itself.
     """
 
-    task: Task
+    task: CompleteTask[Any]
     models: list[nn.Module]
     info: list[dict[str, Any]]
 
@@ -120,7 +120,7 @@ def load(where: str | Path, device: str | torch.device | None = None, changes: S
 
 def _load_one(
     path: Path, device: str | torch.device | None, changes: Sequence[str]
-) -> tuple[Task, nn.Module, dict[str, Any]]:
+) -> tuple[CompleteTask[Any], nn.Module, dict[str, Any]]:
     tensors, info = read_checkpoint(path)
     if info["task"] not in catalog.TASKS:
         raise CheckpointError("unknown task", where=path, got=info["task"], wanted=", ".join(catalog.TASKS))

@@ -134,6 +134,30 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def write_array(path: str | os.PathLike[str], array: Any) -> None:
+    """Writes a NumPy array as `.npy`, whole or not at all."""
+    import io
+
+    import numpy as np
+
+    content = io.BytesIO()
+    np.save(content, array, allow_pickle=False)
+    write_bytes(path, content.getvalue())
+
+
+def make_folder(path: Path) -> Path:
+    """The folder `path`, made if it is not there.
+
+    Raises:
+        Vol3dError: it cannot be made, or is a file.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        explain(error, path)
+    return path
+
+
 def read_json(
     path: str | os.PathLike[str],
     max_bytes: int = 64 << 20,

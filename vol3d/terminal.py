@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int, str], None]
 """Called as `progress(done, total, name_of_the_case)`."""
 
+_aloud = False  # a library call prints nothing; the command line does
 _PIPE_WIDTH = 160
 _LINE_EVERY_S = 10.0
 
@@ -27,15 +28,32 @@ def console(error: bool = False) -> Console:
     return Console(file=stream, markup=False, highlight=False, emoji=False, width=width)
 
 
+@contextmanager
+def speaking(aloud: bool = True) -> Iterator[None]:
+    """Whether remarks and progress are printed within the block; outside of any they are not."""
+    global _aloud
+    before, _aloud = _aloud, aloud or _aloud
+    try:
+        yield
+    finally:
+        _aloud = before
+
+
+def is_aloud() -> bool:
+    """Whether remarks and progress are printed now."""
+    return _aloud
+
+
 def say(line: str) -> None:
     """A remark for a person, on stderr, so that stdout stays a result."""
-    print(line, file=sys.stderr, flush=True)
+    if _aloud:
+        print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def progress(title: str) -> Iterator[Progress]:
     """Yields `report(done, total, name)`: a bar with the time left on a terminal, a line now and then in a pipe."""
-    if not sys.stderr.isatty():
+    if not (_aloud and sys.stderr.isatty()):
         yield _lines(title)
         return
     from rich import progress as rich

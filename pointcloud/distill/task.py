@@ -34,7 +34,7 @@ from pointcloud.tasks.lidar import LidarSettings, LidarTask
 from pointcloud.tasks.rooms import DetectionSettings, DetectionTask
 from vol3d import checkpoint
 from vol3d.engine.settings import RunSettings
-from vol3d.engine.task import Evaluation, Samples, Task
+from vol3d.engine.task import Evaluation, Samples, TrainingTask
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.terminal import Progress
 
@@ -74,7 +74,7 @@ class DistilledDetectionSettings(DetectionSettings):
     distill: LessonSettings
 
 
-class DistillTask(Task):
+class DistillTask(TrainingTask):
     """A student's task with a teacher."""
 
     student_type: ClassVar[type[CloudTask]]
@@ -138,7 +138,7 @@ class DistillTask(Task):
         """The student as its recipe starts it."""
         return self.student.initial_model()
 
-    def trainee(self, model: nn.Module) -> nn.Module:
+    def training_module(self, model: nn.Module) -> nn.Module:
         """The student with its teacher."""
         settings, teacher = self.settings.distill, Teacher.of(self.taught_by.models[0])
         student: Detector[Any] = Detector.of(model)
@@ -190,13 +190,9 @@ class DistillTask(Task):
         task.student, task.few = self.student.overfit(n), n
         return task
 
-    def find_inputs(self, paths: Sequence[Path]) -> list[Path]:
-        """As the student's."""
-        return self.student.find_inputs(paths)
-
-    def predict(self, models: Sequence[nn.Module], source: Path, out: Path, device: torch.device) -> dict[str, Any]:
-        """As the student's."""
-        return self.student.predict(models, source, out, device)
+    def folds(self) -> int:
+        """As the student's data set."""
+        return self.student.folds()
 
     def _kept_answers(self) -> KeptOutputs | None:
         settings = self.settings.distill

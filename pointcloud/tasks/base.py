@@ -14,30 +14,24 @@ import torch
 from pydantic import Field, ValidationError
 from torch import nn
 
-from pointcloud.datasets.kitti.dataset import KittiSettings
-from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
-from pointcloud.datasets.point_folder import PointFolderSettings
-from pointcloud.datasets.scannet.dataset import ScanNetSettings
 from pointcloud.datasets.scenes import SceneSplit
-from pointcloud.datasets.sun_rgbd.dataset import SunRgbdSettings
 from pointcloud.structures.detector import Detector, DetectorSettings
 from pointcloud.structures.features import did_you_mean
+from vol3d.config.chosen import members
 from vol3d.engine.settings import RunSettings, Settings
-from vol3d.engine.task import Task
+from vol3d.engine.task import CompleteTask, Part
 from vol3d.errors import UsageError
+from vol3d.prediction import BoxPrediction
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.fields import usual_name
-from vol3d.scans.points.find import BOX_LINES_SUFFIX, find_point_files, points_file_stem
+from vol3d.scans.points.find import find_point_files, points_file_stem
 from vol3d.scans.points.layouts import check_names
 from vol3d.scans.points.mesh import sample_surface
-from vol3d.scans.points.read import read_points
-from vol3d.scans.results.box_lines import write_box_lines
+from vol3d.scans.points.read import points_of, read_points
 from vol3d.scans.results.detections import Detections
-from vol3d.scans.results.write import write_detections
 
 Axis = Literal["auto", "x", "y", "z", "-x", "-y", "-z"]
 Unit = Literal["auto", "m", "cm", "mm", "ft", "in"]
-Data = ScanNetSettings | SunRgbdSettings | NuScenesSettings | KittiSettings | PointFolderSettings
 
 
 class ReadSettings(Settings):
@@ -59,7 +53,7 @@ class CloudSettings(RunSettings):
     class_names: tuple[str, ...] | None = Field(None, min_length=1, description="null: as the data set names them")
 
 
-class CloudTask(Task):
+class CloudTask(CompleteTask[PointCloud]):
     """Detection of objects in point clouds, whatever they are of."""
 
     settings_type: ClassVar[type[RunSettings]] = CloudSettings
@@ -100,7 +94,7 @@ class CloudTask(Task):
         """The same kind of problem with other settings."""
         return type(self)(settings)
 
-    def holding(self, model: nn.Module) -> CloudTask:
+    def for_model(self, model: nn.Module) -> CloudTask:
         """With the sizes and the classes of a detector, as released weights bring them."""
         detector: Detector[Any] = Detector.of(model)
         known = {"model": detector.settings, "class_names": detector.class_names}
@@ -116,13 +110,17 @@ class CloudTask(Task):
         task.split = replace(split, train=split.labelled[:n], validation=split.labelled[:n])
         return task
 
-    def on(self, data: Settings, part: Literal["validation", "train", "all"] = "validation") -> CloudTask:
+    def folds(self) -> int:
+        """Data sets of scenes have their own split."""
+        return 0
+
+    def for_dataset(self, data: Settings, part: Part = "validation") -> CloudTask:
         """The same problem with the scenes of another data set, whose classes must be these.
 
         Raises:
             CheckpointError: the data set has other classes.
         """
-        if not isinstance(data, Data):
+        if getattr(data, "name", None) not in members("datasets", self.name):
             raise UsageError("no data set of point clouds", where="data", got=type(data).__name__)
         task, split = self.with_settings(self.resolved().model_copy(update={"data": data})), data.split()
         self.require_classes(split.class_names, split.name)
@@ -162,25 +160,39 @@ class CloudTask(Task):
         """`room.ply` -> `out/room.json`."""
         return out / f"{points_file_stem(source)}.json"
 
-    def read(self, source: Path, points: int) -> PointCloud:
-        """A person's file as the settings of `predict` say; of a mesh so many points of its surface."""
+    def read(self, source: Path) -> PointCloud:
+        """A person's file as the settings of `predict` say, with the columns that the network wants."""
         choice = self.settings.predict
-        cloud = read_points(source, columns=choice.columns, up=choice.up, units=choice.units)
-        if cloud.faces is None:
-            return cloud
-        return sample_surface(cloud, max(points, len(cloud)), np.random.default_rng(0))
+        return self.prepared(read_points(source, columns=choice.columns, up=choice.up, units=choice.units))
+
+    def scan_of(self, value: Any, affine: np.ndarray | None) -> PointCloud:
+        """Points (N, 3 or more) in memory, as the settings of `predict` say; or a cloud that was read.
+
+        Raises:
+            UsageError: an affine, which only volumes have.
+        """
+        if affine is not None:
+            raise UsageError("points have no affine", where="affine", do="Give up= and units= if they are not found.")
+        if isinstance(value, PointCloud):
+            return self.prepared(value)
+        choice = self.settings.predict
+        return self.prepared(points_of(value, columns=choice.columns, up=choice.up, units=choice.units))
 
     @abstractmethod
-    def find(self, models: Sequence[nn.Module], source: Path, device: torch.device) -> tuple[Detections, PointCloud]:
-        """The objects of a person's file that are sure enough to be written, and its points."""
+    def prepared(self, cloud: PointCloud) -> PointCloud:
+        """The points as the network wants them, with notes of what was changed; of a mesh points of its surface."""
 
-    def predict(self, models: Sequence[nn.Module], source: Path, out: Path, device: torch.device) -> dict[str, Any]:
-        """Writes the boxes of one scan as `room.json` and, as lines, `room.boxes.ply`; returns how many of each."""
-        found, cloud = self.find(models, source, device)
-        path = self.result_path(source, out)
-        write_box_lines(path.with_suffix(BOX_LINES_SUFFIX), found, cloud)  # never the name of a scan
-        write_detections(path, found, cloud)
-        names = found.names()
-        told = ", ".join(f"{names.count(name)} {name}" for name in self.class_names if name in names)
-        notes = {"assumed": list(cloud.notes)} if cloud.notes else {}
-        return {"output": str(path), "boxes": len(found), "found": told, **notes}
+    @abstractmethod
+    def find(
+        self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device
+    ) -> tuple[Detections, PointCloud]:
+        """The objects that are sure enough to be written, and the points with what was done to them in the notes."""
+
+    def predict(self, models: Sequence[nn.Module], scan: PointCloud, device: torch.device) -> BoxPrediction:
+        """Boxes in the coordinates of the points."""
+        return BoxPrediction(*self.find(models, scan, device))
+
+
+def surface_of(cloud: PointCloud, points: int) -> PointCloud:
+    """The points themselves, or of a mesh so many points of its surface."""
+    return cloud if cloud.faces is None else sample_surface(cloud, max(points, len(cloud)), np.random.default_rng(0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field, model_validator
@@ -17,7 +17,7 @@ from pointcloud.inference.extent import unlike_a_street
 from pointcloud.inference.file_features import for_network, unseen
 from pointcloud.inference.tta import SAME_OBJECT_IOU, Flips, check_symmetric, detect_flipped, join
 from pointcloud.structures.detector import LidarDetector, LidarDetectorSettings
-from pointcloud.tasks.base import Axis, CloudSettings, CloudTask, ReadSettings, Unit
+from pointcloud.tasks.base import Axis, CloudSettings, CloudTask, ReadSettings, Unit, surface_of
 from pointcloud.tasks.start_from import StartSettings, take_over
 from pointcloud.training.lidar_augment import LidarAugmentSettings
 from pointcloud.training.lidar_samples import LidarSamples
@@ -26,7 +26,7 @@ from pointcloud.training.object_noise import ObjectNoiseSettings
 from pointcloud.training.samples import to_network
 from vol3d.config.chosen import FromCatalogue
 from vol3d.engine.settings import RunSettings, Settings
-from vol3d.engine.task import Evaluation, Samples
+from vol3d.engine.task import Evaluation, Part, Samples
 from vol3d.errors import UsageError
 from vol3d.files import explain
 from vol3d.scans.points.cloud import PointCloud
@@ -66,7 +66,6 @@ class LidarTask(CloudTask):
     name: ClassVar[str] = "lidar"
     settings_type: ClassVar[type[RunSettings]] = LidarSettings
     settings: LidarSettings
-    submission: Path | None = None
 
     def initial_model(self) -> nn.Module:
         """With fresh weights, but for the parts that are taken from another detector."""
@@ -107,7 +106,7 @@ class LidarTask(CloudTask):
 
         return evaluate_lidar(scenes, detect, self.class_names, progress, conditions, pictures, self.submission)
 
-    def submitting(self, path: Path) -> LidarTask:
+    def with_submission(self, path: Path) -> LidarTask:
         """Of nuScenes one JSON file, of KITTI a folder of text files; what cannot be written is told at once."""
         folder = path if isinstance(self.settings.data, KittiSettings) else path.parent
         if folder != path and path.is_dir():
@@ -120,7 +119,7 @@ class LidarTask(CloudTask):
         task.split, task.submission = self.split, path
         return task
 
-    def on(self, data: Settings, part: Literal["validation", "train", "all"] = "validation") -> CloudTask:
+    def for_dataset(self, data: Settings, part: Part = "validation") -> CloudTask:
         """As for all clouds; of nuScenes as many sweeps and beams are taken as in training, unless `data` says.
 
         Every frame counts: leaving some out is for scores in the course of a training.
@@ -130,7 +129,7 @@ class LidarTask(CloudTask):
             unsaid = {"sweeps", "close_m", "every_beam"} - data.model_fields_set
             kept = {name: getattr(trained_on, name) for name in unsaid}
             data = data.model_copy(update=kept | {"validation_step": 1})
-        return super().on(data, part)
+        return super().for_dataset(data, part)
 
     @torch.no_grad()
     def detect(self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device) -> Detections:
@@ -145,11 +144,15 @@ class LidarTask(CloudTask):
         plain = {"augment": LidarAugmentSettings(), "balance": False, "paste": None, "noise": None}
         return self.settings.model_copy(update=plain)
 
-    def find(self, models: Sequence[nn.Module], source: Path, device: torch.device) -> tuple[Detections, PointCloud]:
-        """Boxes that are sure enough."""
+    def prepared(self, cloud: PointCloud) -> PointCloud:
+        """With ages and intensities on the network's scale; what it will not see is noted."""
         model = self.settings.model
-        cloud = for_network(self.read(source, points=200_000), model.features, self.settings.data.name)
-        cloud = replace(cloud, notes=(*cloud.notes, *unseen(cloud, model.voxels), *unlike_a_street(cloud)))
-        found = self.detect(models, cloud, device)
-        found = replace(found, frame="scan")
+        cloud = for_network(surface_of(cloud, points=200_000), model.features, self.settings.data.name)
+        return replace(cloud, notes=(*cloud.notes, *unseen(cloud, model.voxels), *unlike_a_street(cloud)))
+
+    def find(
+        self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device
+    ) -> tuple[Detections, PointCloud]:
+        """Boxes that are sure enough."""
+        found = replace(self.detect(models, cloud, device), frame="scan")
         return found.select(found.scores >= self.settings.predict.score), cloud

@@ -17,12 +17,13 @@ from pointcloud.inference.extent import unlike_a_room
 from pointcloud.inference.postprocess import FOR_PEOPLE, DetectionPostprocessSettings, postprocess
 from pointcloud.structures.detector import RoomDetector, RoomDetectorSettings
 from pointcloud.structures.proposals import join
-from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings
+from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings, surface_of
 from pointcloud.training.augment import SceneAugmentSettings
 from pointcloud.training.samples import SceneSamples, to_network
 from vol3d.config.chosen import FromCatalogue
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Samples
+from vol3d.errors import UsageError
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
@@ -119,11 +120,20 @@ class DetectionTask(CloudTask):
         """Without distortions."""
         return self.settings.model_copy(update={"augment": SceneAugmentSettings()})
 
-    def find(self, models: Sequence[nn.Module], source: Path, device: torch.device) -> tuple[Detections, PointCloud]:
+    def prepared(self, cloud: PointCloud) -> PointCloud:
+        """Of a mesh as many points as the network takes; what is no room is noted."""
+        cloud = surface_of(cloud, self.settings.points)
+        return replace(cloud, notes=(*cloud.notes, *unlike_a_room(cloud)))
+
+    def with_submission(self, path: Path) -> DetectionTask:
+        """Raises UsageError: the benchmarks of rooms take no files of boxes."""
+        raise UsageError("this data set has no benchmark to submit to", where="--submission", got=path)
+
+    def find(
+        self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device
+    ) -> tuple[Detections, PointCloud]:
         """One class per box, of those that are sure enough; the room turned for it where that helps."""
         settings = self.settings
-        cloud = self.read(source, settings.points)
-        cloud = replace(cloud, notes=(*cloud.notes, *unlike_a_room(cloud)))
         choice = settings.postprocess.model_copy(update={"per_class": False, "min_score": settings.predict.score})
         if not settings.predict.align or settings.model.angle_bins != 1:
             return self.detect(models, cloud, device, choice), cloud

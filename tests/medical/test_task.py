@@ -47,11 +47,10 @@ def test_from_recipe_to_mask(tmp_path, recipe, root):
     loaded = checkpoint.load(tmp_path / "run", CPU)
     root.rename(tmp_path / "moved")  # a checkpoint predicts without the data set
     source = next((tmp_path / "moved").rglob("imagesTr/*.nii.gz"))
-    (tmp_path / "out").mkdir()
-    row = loaded.task.predict(loaded.models, source, tmp_path / "out", CPU)
-    mask, scan = nib.load(row["output"]), nib.load(source)
+    found = loaded.task.predict(loaded.models, loaded.task.read(source), CPU)
+    mask, scan = nib.load(found.save(tmp_path / "out")), nib.load(source)
     assert mask.shape == scan.shape and mask.get_data_dtype() == np.uint8
-    assert np.array_equal(mask.affine, scan.affine) and set(row["volumes_ml"]) == set(CLASSES[1:])
+    assert np.array_equal(mask.affine, scan.affine) and set(found.volumes_ml) == set(CLASSES[1:])
 
 
 def test_more_training_beats_less(tmp_path, recipe):
@@ -72,13 +71,13 @@ def test_ensemble_is_averaged(recipe):
 
 def test_other_data_and_other_classes(tmp_path, recipe, root):
     task = load_task(recipe)
-    part = task.on(task.settings.data, "train")
+    part = task.for_dataset(task.settings.data, "train")
     assert part.split.validation == task.split.train
     other = write_msd(tmp_path / "other", class_names=("background", "liver", "tumour"))
     with pytest.raises(CheckpointError, match=r"other classes; got background, liver, tumour, wanted background"):
-        task.on(task.settings.data.model_copy(update={"root": other}))
+        task.for_dataset(task.settings.data.model_copy(update={"root": other}))
     with pytest.raises(UsageError, match="no data set of volumes"):
-        task.on(task.settings.train)
+        task.for_dataset(task.settings.train)
 
 
 def test_a_score_names_its_conditions(recipe):
@@ -92,9 +91,9 @@ def test_a_score_names_its_conditions(recipe):
 def test_two_cases_are_enough_to_evaluate_on(tmp_path, recipe):
     task = load_task(recipe)
     few = task.settings.data.model_copy(update={"root": write_msd(tmp_path / "few", cases=2), "folds": 5})
-    assert len(task.on(few, "all").split.validation) == 2
+    assert len(task.for_dataset(few, "all").split.validation) == 2
     with pytest.raises(UsageError, match="cannot be split into so many folds"):
-        task.on(few, "validation")
+        task.for_dataset(few, "validation")
 
 
 def test_overfit_validates_on_what_it_trains(recipe):
@@ -116,7 +115,7 @@ def test_channels_must_fit(tmp_path, recipe):
     scan = tmp_path / "two.nii.gz"
     nib.save(nib.Nifti1Image(np.zeros((16, 16, 16, 2), np.float32) + np.arange(2), np.eye(4)), scan)
     with pytest.raises(DataError, match=r"two\.nii\.gz: the image has 2 channels"):
-        task.predict([task.model()], scan, tmp_path, CPU)
+        task.read(scan)
     assert list(tmp_path.glob("two*")) == [scan]
 
 

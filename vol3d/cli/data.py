@@ -12,8 +12,9 @@ import typer
 from vol3d import catalog
 from vol3d.cli import names
 from vol3d.cli.console import print_json, print_table
-from vol3d.cli.options import Json, make_folder
+from vol3d.cli.options import Json
 from vol3d.errors import UsageError, Vol3dError
+from vol3d.files import make_folder
 from vol3d.terminal import progress, say
 
 app = typer.Typer(rich_markup_mode="rich")

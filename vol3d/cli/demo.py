@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from vol3d import catalog
-from vol3d.cli.options import make_folder
 from vol3d.errors import UsageError
+from vol3d.files import make_folder
 
 
 def demo(

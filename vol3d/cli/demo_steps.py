@@ -4,35 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vol3d.errors import Vol3dError
 from vol3d.terminal import progress
 
 if TYPE_CHECKING:
     from vol3d.checkpoint import Loaded
-    from vol3d.engine.task import Evaluation, Task
+    from vol3d.engine.predict import PredictionRow
+    from vol3d.engine.task import Evaluation, ScoringTask
 
 
-def predict_scans(loaded: Loaded, scans: Sequence[Path], out: Path) -> list[dict[str, Any]]:
-    """Predicts the demo's own scans on the CPU; returns what was said of each.
+def predict_scans(loaded: Loaded, scans: Sequence[Path], out: Path) -> list[PredictionRow]:
+    """Predicts the demo's own scans on the CPU; returns what was found in each.
 
     Raises:
         Vol3dError: one of them failed.
     """
     import torch
 
-    from vol3d.cli.predict import predict_all
+    from vol3d.engine.predict import predict_files
 
     with progress("predicting") as report:
-        rows = predict_all(loaded.task, loaded.models, scans, out, torch.device("cpu"), True, report)
-    failed = [row for row in rows if row["status"] == "failed"]
+        device = torch.device("cpu")
+        rows = predict_files(loaded.task, loaded.models, scans, out, device, overwrite=True, progress=report)
+    failed = [row for row in rows if row.status == "failed"]
     if failed:
-        raise Vol3dError("the demo could not predict its own scans", where=failed[0]["input"], do=failed[0]["error"])
+        raise Vol3dError("the demo could not predict its own scans", where=failed[0].source, do=failed[0].error)
     return rows
 
 
-def score_scenes(task: Task, loaded: Loaded, out: Path) -> Evaluation:
+def score_scenes(task: ScoringTask, loaded: Loaded, out: Path) -> Evaluation:
     """Evaluates on the scenes of `task`, on the CPU, and writes the report."""
     import torch
 

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from vol3d import catalog
 from vol3d.cli import names
 from vol3d.cli.console import cell, print_first_columns, print_json
-from vol3d.cli.options import Changes, Checkpoint, Device, Json, make_folder, pick_device
-from vol3d.errors import UsageError
+from vol3d.cli.options import Changes, Checkpoint, Device, Json
 from vol3d.terminal import progress, say
 
 if TYPE_CHECKING:
-    from vol3d.engine.settings import Settings
-    from vol3d.engine.task import Evaluation, Task
+    from vol3d.engine.task import Evaluation, Part
 
-Part = Literal["validation", "train", "all"]
 Root = Annotated[Path, typer.Option("--data", help="The data set's folder.", metavar="ROOT")]
 Layout = Annotated[
     str | None,
@@ -70,65 +66,25 @@ def evaluate(
       vol3d evaluate runs/first --data DATA/Task04_Hippocampus -o scores
       vol3d evaluate runs/pillars --data DATA/nuscenes --submission results_nusc.json
     """
-    if split not in (None, "validation", "train", "all"):
-        raise UsageError("no such split", where="--split", got=split, wanted="validation, train or all")
-    chosen = pick_device(device)
-    from torch import nn
+    import vol3d
+    from vol3d.engine.device import pick_device
 
-    from vol3d.checkpoint import load
-
-    loaded = load(checkpoint, chosen, changes or ())
-    task, part = _on(loaded.task, data, dataset, fold, cast("Part | None", split))
-    if submission is not None:
-        task = task.submitting(submission)
-    say(f"{checkpoint}: {len(loaded.models)} model(s) on {chosen}, {part} cases of {data}")
-    if out is not None:
-        make_folder(out)
+    model = vol3d.load(checkpoint, str(pick_device(device, "--device")), changes or ())
+    say(f"{checkpoint}: {len(model.models)} model(s) on {model.device}, cases of {data}")
     with progress("evaluating") as report:
-        model = loaded.models[0] if len(loaded.models) == 1 else nn.ModuleList(loaded.models)
-        evaluation = task.evaluate(model, chosen, report, pictures=out is not None)
-    evaluation.summary.update(split=part, data=str(data), checkpoint=str(checkpoint), models=len(loaded.models))
+        evaluation = vol3d.evaluate(
+            model,
+            data,
+            dataset=dataset,
+            fold=fold,
+            split=cast("Part | None", split),
+            out=out,
+            submission=submission,
+            progress=report,
+        )
     if out is not None:
-        _write(out, task, evaluation)
+        say(f"report: {out / 'report.html'}")
     show(evaluation, as_json)
-
-
-def _write(out: Path, task: Task, evaluation: Evaluation) -> None:
-    from vol3d.config import dump
-    from vol3d.engine import results
-    from vol3d.files import write_text
-
-    write_text(out / "config.yaml", dump(task.settings))
-    results.write(out, evaluation, step=0)
-    say(f"report: {out / 'report.html'}")
-
-
-def _on(task: Task, root: Path, dataset: str | None, fold: int | None, part: Part | None) -> tuple[Task, Part]:
-    """The task on the data set at `root`, and the part of it that is scored."""
-    trained_on: Settings = task.settings.data  # type: ignore[attr-defined]
-    same = dataset is None and _same_folder(trained_on.root, root)  # type: ignore[attr-defined]
-    if dataset is None:
-        kind = type(trained_on)
-    else:
-        kind = catalog.load(catalog.find(dataset, catalog.DATASETS, "data set").target)
-    if fold is not None and "fold" not in kind.model_fields:
-        raise UsageError("this data set has no folds", where="--fold", got=fold, do="Use --split, or leave both out.")
-    # A fold means one of those that the model was trained with, wherever the data lie now.
-    values = trained_on.model_dump() if same or (fold is not None and dataset is None) else {}
-    chosen = {"root": root} if fold is None else {"root": root, "fold": fold}
-    data: Any = kind(**values | chosen)
-    if part is None:
-        # Without folds the split is that of the data set: its training scenes were trained on, wherever a copy lies.
-        named = "fold" not in kind.model_fields and bool(data.split().validation)
-        part = "validation" if fold is not None or same or named else "all"
-    return task.on(data, part), part
-
-
-def _same_folder(one: Path, other: Path) -> bool:
-    try:
-        return one.expanduser().resolve() == other.expanduser().resolve()
-    except OSError:
-        return False
 
 
 def show(evaluation: Evaluation, as_json: bool) -> None:

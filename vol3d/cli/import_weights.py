@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from vol3d import catalog
-from vol3d.cli.options import make_folder
 from vol3d.errors import UsageError
+from vol3d.files import make_folder
 from vol3d.terminal import say
+
+if TYPE_CHECKING:
+    from vol3d.engine.task import TakesModel
 
 
 def import_weights(
@@ -42,6 +45,6 @@ def import_weights(
         do = f"Give evaluate and predict its folder, {file.parent}."
         raise UsageError("a model of vol3d, which needs no import", where=file, do=do)
     model = vol3d.load_released(name, file)
-    task = load_task(entry.recipe).holding(model)
+    task = cast("TakesModel", load_task(entry.recipe)).for_model(model)
     save_best(make_folder(out), model, task, Evaluation(float("nan"), "not evaluated", {}), step=0)
     say(f"{name} with {len(task.class_names)} classes is in {out}")

@@ -20,6 +20,7 @@ import typer
 from vol3d import __version__
 from vol3d.cli import data, demo, distill, doctor, evaluate, import_weights, models, predict, train, view
 from vol3d.errors import Vol3dError
+from vol3d.terminal import speaking
 
 FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
 
@@ -96,7 +97,8 @@ def main(words: Sequence[str]) -> int:
     words = [*(word for word in own if word != "--debug"), *words[len(own) :]]  # understood at any place
     command = typer.main.get_command(app)
     try:
-        code = command.main(args=words, prog_name="vol3d", standalone_mode=False)
+        with speaking():
+            code = command.main(args=words, prog_name="vol3d", standalone_mode=False)
         sys.stdout.flush()
         if code == INTERRUPTED:  # Typer catches Ctrl-C itself
             raise KeyboardInterrupt

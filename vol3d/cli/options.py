@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from vol3d.cli import names
-from vol3d.errors import UsageError
-
-if TYPE_CHECKING:
-    import torch
 
 Checkpoint = Annotated[
     str,
@@ -32,39 +27,3 @@ Changes = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
-
-
-def pick_device(name: str | None) -> torch.device:
-    """The device called `name`; None takes CUDA where there is some.
-
-    Raises:
-        UsageError: no such device on this machine.
-    """
-    import torch
-
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(
-            f"cannot use this device ({reason})", where="--device", got=name, wanted="cpu or cuda"
-        ) from error
-    return device
-
-
-def make_folder(path: Path) -> Path:
-    """The folder `path`, made if it is not there.
-
-    Raises:
-        Vol3dError: it cannot be made, or is a file.
-    """
-    from vol3d.files import explain
-
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        explain(error, path)
-    return path

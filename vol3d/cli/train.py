@@ -16,7 +16,7 @@ from vol3d.terminal import say
 
 if TYPE_CHECKING:
     from vol3d.engine.repeat import Spread
-    from vol3d.engine.task import Task
+    from vol3d.engine.task import TrainingTask
 
 Config = Annotated[
     str,
@@ -74,7 +74,7 @@ def default_folder(config: str) -> Path:
 
 
 def run(
-    load: Callable[[str | Path, Sequence[str]], Task],
+    load: Callable[[str | Path, Sequence[str]], TrainingTask],
     config: str,
     words: list[str],
     out: Path,

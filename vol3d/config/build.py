@@ -18,7 +18,7 @@ from vol3d.config.yaml import Document, Key, dotted, overridden, read
 from vol3d.errors import UsageError
 
 if TYPE_CHECKING:
-    from vol3d.engine.task import Task
+    from vol3d.engine.task import TrainingTask
 
 SettingsType = TypeVar("SettingsType", bound=BaseModel)
 
@@ -109,7 +109,7 @@ def changed(settings: SettingsType, words: Sequence[str], source: str) -> Settin
     return build(overridden(Document(source, settings.model_dump(mode="json"), {}), words), type(settings))
 
 
-def load_task(path: str | Path, overrides: Sequence[str] = ()) -> Task:
+def load_task(path: str | Path, overrides: Sequence[str] = ()) -> TrainingTask:
     """The task that a configuration describes; `model.name` finds it in the catalogue.
 
     Raises:
@@ -118,12 +118,12 @@ def load_task(path: str | Path, overrides: Sequence[str] = ()) -> Task:
     return make_task(read(path, overrides))
 
 
-def load_distillation(path: str | Path, overrides: Sequence[str] = ()) -> Task:
+def load_distillation(path: str | Path, overrides: Sequence[str] = ()) -> TrainingTask:
     """The task of a student's recipe with a teacher under `distill`; raises as `load_task` does."""
     return make_task(read(path, overrides), catalog.DISTILLED)
 
 
-def make_task(document: Document, tasks: Mapping[str, str] = catalog.TASKS) -> Task:
+def make_task(document: Document, tasks: Mapping[str, str] = catalog.TASKS) -> TrainingTask:
     """The task of a document that was read before, see `load_task`; of those in `tasks`."""
     model = document.values.get("model")
     name = model.get("name") if isinstance(model, dict) else None

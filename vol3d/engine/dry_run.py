@@ -15,13 +15,13 @@ from vol3d.engine import resume
 from vol3d.engine.distributed import Processes
 from vol3d.engine.learner import Learner, fresh_model
 from vol3d.engine.order import Loader, Plan, open_samples
-from vol3d.engine.task import Batch, Evaluation, Task
+from vol3d.engine.task import Batch, Evaluation, TrainingTask
 from vol3d.errors import Vol3dError
 
 _STEPS = 2  # the first one also warms up, the second one is timed
 
 
-def dry_run_task(task: Task, group: Processes) -> Evaluation:
+def dry_run_task(task: TrainingTask, group: Processes) -> Evaluation:
     """Data, forward, loss, backward, optimiser, evaluation of one case, saving and loading; nothing is kept.
 
     Returns:
@@ -80,7 +80,7 @@ class _Enough(Exception):
     """Leaves an evaluation after its first case."""
 
 
-def _evaluate_and_save(task: Task, learner: Learner, group: Processes) -> tuple[float, int, float, float]:
+def _evaluate_and_save(task: TrainingTask, learner: Learner, group: Processes) -> tuple[float, int, float, float]:
     """Seconds of the first case, number of cases, megabytes of checkpoint and resume point."""
     weights, state = learner.best_weights(), learner.state()
     if not group.is_main:

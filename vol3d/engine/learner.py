@@ -20,7 +20,7 @@ from vol3d.engine.ema import Ema, full_state, whole
 from vol3d.engine.optim import make_optimizer
 from vol3d.engine.schedule import learning_rate
 from vol3d.engine.settings import RunSettings
-from vol3d.engine.task import Batch, Task
+from vol3d.engine.task import Batch, TrainingTask
 from vol3d.errors import Vol3dError
 
 _AMP = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -71,13 +71,13 @@ class Objective(nn.Module):
 class Learner:
     """Everything that an optimiser step changes; `kept` is what is evaluated and saved of the `model` that learns."""
 
-    def __init__(self, task: Task, group: Processes, weights: dict[str, Tensor] | None = None) -> None:
+    def __init__(self, task: TrainingTask, group: Processes, weights: dict[str, Tensor] | None = None) -> None:
         self.settings: RunSettings = task.settings
         self.group = group
         train = self.settings.train
         torch.manual_seed(train.seed)
         self.kept = _placed(task.initial_model() if weights is None else task.model(), task, group.device)
-        self.model = task.trainee(self.kept).to(group.device)
+        self.model = task.training_module(self.kept).to(group.device)
         if weights is not None:
             self.model.load_state_dict(weights)
         self.is_sharded = train.shard and group.count > 1
@@ -159,14 +159,14 @@ class Learner:
         self.scaler.load_state_dict(state["scaler"])
 
 
-def fresh_model(task: Task, device: torch.device, weights: dict[str, Tensor]) -> nn.Module:
+def fresh_model(task: TrainingTask, device: torch.device, weights: dict[str, Tensor]) -> nn.Module:
     """The task's model with `weights`, on the device in the memory format of its settings."""
     model = task.model()
     model.load_state_dict(weights)
     return _placed(model, task, device)
 
 
-def _placed(model: nn.Module, task: Task, device: torch.device) -> nn.Module:
+def _placed(model: nn.Module, task: TrainingTask, device: torch.device) -> nn.Module:
     model = model.to(device)
     if task.settings.train.channels_last:
         _to_channels_last(model)

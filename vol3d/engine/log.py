@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from vol3d.files import write_text
+from vol3d.terminal import is_aloud
 
 LINE_EVERY_S = 20.0
 
@@ -92,7 +93,7 @@ class Screen:
     """A progress bar with the time left on a terminal; lines of plain text, one in 20 s at most, in a pipe."""
 
     def __init__(self, step: int, total: int) -> None:
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=not is_aloud())
         self.total, self.first, self.began = total, step, time.monotonic()
         self.said = -math.inf
         self.bar: Progress | None = None

@@ -21,15 +21,16 @@ from vol3d.engine.learner import Learner, StepResult, fresh_model
 from vol3d.engine.log import Log
 from vol3d.engine.order import Loader, Plan, open_samples
 from vol3d.engine.stop import Stopped, StopRequest
-from vol3d.engine.task import Evaluation, Task
+from vol3d.engine.task import Evaluation, TrainingTask
 from vol3d.errors import UsageError, Vol3dError
+from vol3d.terminal import say
 
 ROWS = 1000
 """About how many rows `metrics.csv` gets in a run."""
 
 
 def train(
-    task: Task,
+    task: TrainingTask,
     out: str | Path,
     *,
     device: str | torch.device | None = None,
@@ -67,11 +68,11 @@ def train(
         if evaluation is None:
             return _Run(task, folder, group, point, about).work(stack)
         if group.is_main:
-            print(f"{folder}: this run has ended, {evaluation.score_name} {evaluation.score:.4f}; nothing to do")
+            say(f"{folder}: this run has ended, {evaluation.score_name} {evaluation.score:.4f}; nothing to do")
         return evaluation
 
 
-def _about(task: Task, group: Processes, overfit: int | None) -> dict[str, Any]:
+def _about(task: TrainingTask, group: Processes, overfit: int | None) -> dict[str, Any]:
     """What the resume point says about itself; `run` is what must not change between a stop and its resume."""
     about = checkpoint.describe(task)
     del about["settings"]
@@ -97,7 +98,7 @@ class _Run:
     """A run in its folder, from a resume point to the end."""
 
     def __init__(
-        self, task: Task, folder: Path, group: Processes, point: resume.ResumePoint, about: dict[str, Any]
+        self, task: TrainingTask, folder: Path, group: Processes, point: resume.ResumePoint, about: dict[str, Any]
     ) -> None:
         self.task, self.folder, self.group, self.point = task, folder, group, point
         self.settings = task.settings.train

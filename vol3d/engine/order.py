@@ -20,7 +20,7 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vol3d.engine.stop import ignore_in_worker
-from vol3d.engine.task import Batch, Samples, Task
+from vol3d.engine.task import Batch, Samples, TrainingTask
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.terminal import progress
 
@@ -30,7 +30,7 @@ Item = tuple[int, int]
 """(epoch, index) of a sample."""
 
 
-def open_samples(task: Task, told: bool) -> Samples:
+def open_samples(task: TrainingTask, told: bool) -> Samples:
     """The training split of a task; with `told`, a person sees what comes before the first sample.
 
     Raises:

@@ -17,7 +17,7 @@ from vol3d.config import load_task
 from vol3d.engine.distributed import processes
 from vol3d.engine.loop import train
 from vol3d.engine.results import CASES, plain, table
-from vol3d.engine.task import Evaluation, Task
+from vol3d.engine.task import Evaluation, TrainingTask
 from vol3d.errors import UsageError
 
 
@@ -45,7 +45,7 @@ class Spread:
         return f"{self.score_name} {self.mean:.4f}{deviation} {reach}"
 
 
-Load = Callable[[str | Path, Sequence[str]], Task]
+Load = Callable[[str | Path, Sequence[str]], TrainingTask]
 
 
 def train_seeds(
@@ -72,11 +72,13 @@ def train_folds(
     The folder `out` then is an ensemble for `vol3d predict`.
     """
     count = load_task(path, overrides).folds()
+    if not count:
+        raise UsageError("the data set of this configuration has no folds", where="data", do="Leave --folds out.")
     tasks = {f"fold{fold}": load_task(path, [*overrides, f"data.fold={fold}"]) for fold in range(count)}
     return _train_all(tasks, Path(out), "folds.json", device)
 
 
-def _train_all(tasks: dict[str, Task], out: Path, summary: str, device: str | torch.device | None) -> Spread:
+def _train_all(tasks: dict[str, TrainingTask], out: Path, summary: str, device: str | torch.device | None) -> Spread:
     """Trains tasks that were all made before the first run starts: the last one must not fail after days."""
     with processes(device) as group:
         evaluations = {name: train(task, out / name, device=device) for name, task in tasks.items()}

@@ -1,6 +1,8 @@
 """What the engine, the command line and the report know of a problem: the one contract of detectors and segmenters.
 
-A task joins a model, a data set and a metric. It is built from a validated configuration and holds no training state.
+A task joins a model, a data set and a metric. It is built from validated settings and holds no training state. What it
+can do is three contracts: `TrainingTask` trains, `ScoringTask` scores on any data set, `PredictionTask` takes a
+person's scans. The tasks of the catalogue do all three (`CompleteTask`).
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.errors import CheckpointError, UsageError
+from vol3d.prediction import Prediction
 from vol3d.terminal import Progress
 
 
@@ -84,8 +87,14 @@ class Samples(ABC):
         """Items of one step as one batch."""
 
 
+Part = Literal["validation", "train", "all"]
+"""Which labelled cases of a data set are scored."""
+Scan = TypeVar("Scan")
+"""What a task predicts: a volume, or a cloud of points."""
+
+
 class Task(ABC):
-    """A problem that can be trained, evaluated and applied to files.
+    """A problem: its settings, its classes, its model.
 
     `name` is its key in the catalogue, `settings_type` what its configuration is validated as.
     """
@@ -103,10 +112,6 @@ class Task(ABC):
         """
         return self.settings
 
-    def recipe(self) -> RunSettings:
-        """The settings that decide what a run learns: its `config.yaml`, and what may not change before it goes on."""
-        return self.resolved()
-
     @property
     @abstractmethod
     def class_names(self) -> tuple[str, ...]:
@@ -119,21 +124,6 @@ class Task(ABC):
         The engine sums the terms; what they are called is what the log shows.
         """
 
-    def initial_model(self) -> nn.Module:
-        """The model that a new training starts from: `model`, or one that took over weights from elsewhere."""
-        return self.model()
-
-    def trainee(self, model: nn.Module) -> nn.Module:
-        """What the training steps: `model`, or a module that holds it and adds to its loss.
-
-        Further weights of such a module are learnt and resumed with the model's, and are in no checkpoint.
-        """
-        return model
-
-    @abstractmethod
-    def samples(self, progress: Progress | None = None) -> Samples:
-        """The training split; `progress` is told of work that comes before the first sample."""
-
     @abstractmethod
     def evaluate(
         self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
@@ -143,48 +133,66 @@ class Task(ABC):
         An `nn.ModuleList` is an ensemble, averaged before the decision.
         """
 
-    def holding(self, model: nn.Module) -> Task:
-        """The same problem for a model that was made elsewhere: with its sizes and its classes.
 
-        Raises:
-            UsageError: this task's models cannot say what they are.
+class TrainingTask(Task):
+    """A problem that the engine trains."""
+
+    def recipe(self) -> RunSettings:
+        """The settings that decide what a run learns: its `config.yaml`, and what may not change before it goes on."""
+        return self.resolved()
+
+    def initial_model(self) -> nn.Module:
+        """The model that a new training starts from: `model`, or one that took over weights from elsewhere."""
+        return self.model()
+
+    def training_module(self, model: nn.Module) -> nn.Module:
+        """What the training steps: `model`, or a module that holds it and adds to its loss.
+
+        Further weights of such a module are trained and resumed with the model's, and are in no checkpoint.
         """
-        raise UsageError(f"{self.name} cannot take over a model")
+        return model
 
-    def overfit(self, n: int) -> Task:
+    @abstractmethod
+    def samples(self, progress: Progress | None = None) -> Samples:
+        """The training split; `progress` reports work that comes before the first sample."""
+
+    @abstractmethod
+    def overfit(self, n: int) -> TrainingTask:
         """The same problem with its first `n` training cases, unaugmented, as both training and validation split."""
-        raise UsageError(f"{self.name} cannot be trained on a few samples only")
 
+    @abstractmethod
     def folds(self) -> int:
-        """Number of folds of a cross-validation; `data.fold` chooses one."""
-        raise UsageError(f"the data set of this configuration has no folds ({self.name})", where="data")
+        """Number of folds of a cross-validation, of which `data.fold` chooses one; 0 for a data set without folds."""
 
-    def on(self, data: Settings, part: Literal["validation", "train", "all"] = "validation") -> Task:
+
+class ScoringTask(Task):
+    """A problem whose model can be scored on any data set that has its classes.
+
+    Args:
+        submission: where `evaluate` also writes what the benchmark takes; see `with_submission`.
+    """
+
+    submission: Path | None = None
+
+    @abstractmethod
+    def for_dataset(self, data: Settings, part: Part = "validation") -> ScoringTask:
         """The same problem, ready to predict and to `evaluate` on `part` of another data set.
 
         Args:
             data: the settings of a data set, as under `data` in a configuration.
             part: which labelled cases become the validation split.
-        """
-        raise UsageError(f"{self.name} cannot be evaluated on another data set")
 
-    def submitting(self, path: Path) -> Task:
+        Raises:
+            CheckpointError: the data set has other classes.
+        """
+
+    @abstractmethod
+    def with_submission(self, path: Path) -> ScoringTask:
         """The same problem, whose evaluation also writes what the data set's own benchmark takes, to `path`.
 
         Raises:
             UsageError: there is no such benchmark.
         """
-        raise UsageError("this data set has no benchmark to submit to", where="--submission", got=path)
-
-    def with_options(self, options: Mapping[str, Any]) -> Task:
-        """The same problem as the options of `vol3d predict` want it: name with `_` for dashes -> value.
-
-        Raises:
-            UsageError: an option that this task does not have, or a value that is none.
-        """
-        for name in options:
-            raise UsageError(f"{self.name} has no such option", where=f"--{name.replace('_', '-')}")
-        return self
 
     def require_classes(self, found: Sequence[str], where: str) -> None:
         """Checks that a data set has the model's classes, in their order.
@@ -201,17 +209,56 @@ class Task(ABC):
                 do="Evaluate on a data set with the model's classes, in their order.",
             )
 
+
+class PredictionTask(Task, Generic[Scan]):
+    """A problem whose model is applied to a person's scans, files or arrays."""
+
+    def with_options(self, options: Mapping[str, Any]) -> PredictionTask[Scan]:
+        """The same problem as the options of `vol3d predict` want it: name with `_` for dashes -> value.
+
+        Raises:
+            UsageError: an option that this task does not have, or a value that is none.
+        """
+        for name in options:
+            raise UsageError(f"{self.name} has no such option", where=f"--{name.replace('_', '-')}")
+        return self
+
     @abstractmethod
     def find_inputs(self, paths: Sequence[Path]) -> list[Path]:
-        """Files and folders of a person -> what `predict` takes, one entry per scan."""
-
-    def result_path(self, source: Path, out: Path) -> Path:
-        """The main file that `predict` writes for `source` into `out`; where it exists, the scan is done."""
-        return out / f"{source.name.split('.')[0]}.json"
+        """Files and folders of a person -> what `read` takes, one entry a scan."""
 
     @abstractmethod
-    def predict(self, models: Sequence[nn.Module], source: Path, out: Path, device: torch.device) -> dict[str, Any]:
-        """Predicts one scan, writes the results into the folder `out` and returns a JSON-ready line for the table.
+    def read(self, source: Path) -> Scan:
+        """One scan as the task's options say.
 
-        Several models are an ensemble, averaged before the decision.
+        Raises:
+            DataError: it cannot be read, or lacks what the model needs.
         """
+
+    @abstractmethod
+    def scan_of(self, value: Any, affine: np.ndarray | None) -> Scan:
+        """An array, or a scan that was read before, as `read` would give it, with the same checks and notes.
+
+        Raises:
+            UsageError: an array of another form, a scan of another kind, or an affine that is missing or means nothing.
+        """
+
+    @abstractmethod
+    def predict(self, models: Sequence[nn.Module], scan: Scan, device: torch.device) -> Prediction:
+        """What the models find in one scan; several are an ensemble, averaged before the decision."""
+
+    @abstractmethod
+    def result_path(self, source: Path, out: Path) -> Path:
+        """The main file that the prediction of `source` is written to in `out`; where it exists, the scan is done."""
+
+
+class CompleteTask(TrainingTask, ScoringTask, PredictionTask[Scan]):
+    """A problem of the catalogue: trained, scored and applied."""
+
+
+class TakesModel(Protocol):
+    """A task that can describe a model made elsewhere."""
+
+    def for_model(self, model: nn.Module) -> CompleteTask[Any]:
+        """The same problem with the sizes and the classes of a model, as released weights bring them."""
+        ...

@@ -20,6 +20,23 @@ DICOM = (".dcm", ".dicom", ".ima")
 SUFFIXES = (*NIFTI, *ITK, ".zip")
 
 
+def matching(paths: Iterable[str | Path]) -> list[Path]:
+    """The paths that exist as they are, of others what they match as patterns (`**` too); each once, in order.
+
+    Raises:
+        UsageError: one is neither.
+    """
+    found: dict[Path, None] = {}
+    for given in paths:
+        path = Path(given).expanduser()
+        # A pattern may be absolute, which `Path.glob` does not take.
+        matches = [path] if path.exists() else [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207
+        if not matches:
+            raise UsageError("no such file or folder, and no file matches", where=given)
+        found.update(dict.fromkeys(matches))
+    return list(found)
+
+
 def expand(paths: Iterable[str | Path], in_folder: Callable[[Path], list[Path]]) -> list[Path]:
     """Files as they are, folders as what `in_folder` finds in them, patterns expanded; each path once, in order.
 
@@ -27,14 +44,8 @@ def expand(paths: Iterable[str | Path], in_folder: Callable[[Path], list[Path]])
         UsageError: a path that does not exist.
     """
     found: dict[Path, None] = {}
-    for given in paths:
-        path = Path(given)
-        # A pattern may be absolute, which `Path.glob` does not take.
-        matches = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(str(given)))]  # noqa: PTH207
-        if not matches:
-            raise UsageError("no such file or folder", where=path)
-        for match in matches:
-            found.update(dict.fromkeys(in_folder(match) if match.is_dir() else [match]))
+    for path in matching(paths):
+        found.update(dict.fromkeys(in_folder(path) if path.is_dir() else [path]))
     return list(found)
 
 

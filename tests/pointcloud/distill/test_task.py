@@ -274,7 +274,7 @@ def test_a_detector_without_a_set_can_only_teach_boxes(recipe: Path, detector: s
 
 def test_answers_are_kept_once(recipe: Path, teacher: str, tmp_path: Path) -> None:
     task = taught(recipe, teacher, f"distill.cache={tmp_path}", "distill.taught=all")
-    trainee = task.trainee(task.model())
+    trainee = task.training_module(task.model())
     assert isinstance(trainee, DistillWrapper)
     samples = task.samples()
     inputs = samples.collate([samples.sample(i, draws()) for i in range(2)]).inputs
@@ -291,13 +291,13 @@ def test_answers_about_other_scenes_or_another_range_are_not_taken(recipe: Path,
     folders = set()
     for words in ([], [f"data.root={tmp_path / 'other'}"], ["model.voxels.point_range_m=[-8, -8, -5, 8, 8, 3]"]):
         task = taught(recipe, teacher, f"distill.cache={tmp_path / 'answers'}", *words)
-        folders.add(task.trainee(task.model()).kept.folder)
+        folders.add(task.training_module(task.model()).kept.folder)
     assert len(folders) == 3
 
 
 def test_the_first_answer_about_a_scene_counts(recipe: Path, teacher: str, tmp_path: Path) -> None:
     task = taught(recipe, teacher, f"distill.cache={tmp_path}")
-    trainee, samples = task.trainee(task.model()), task.samples()
+    trainee, samples = task.training_module(task.model()), task.samples()
     batch = [samples.sample(i, draws()) for i in range(2)]
     first = trainee(samples.collate(batch[:1]).inputs)[1][0]
     other_points = [samples.sample(0, np.random.default_rng(6)), batch[1]]
@@ -306,7 +306,7 @@ def test_the_first_answer_about_a_scene_counts(recipe: Path, teacher: str, tmp_p
 
 def test_a_damaged_answer_can_be_deleted(recipe: Path, teacher: str, tmp_path: Path) -> None:
     task = taught(recipe, teacher, f"distill.cache={tmp_path}")
-    trainee, samples = task.trainee(task.model()), task.samples()
+    trainee, samples = task.training_module(task.model()), task.samples()
     inputs = samples.collate([samples.sample(0, draws())]).inputs
     trainee(inputs)
     (file,) = tmp_path.rglob("*.safetensors")

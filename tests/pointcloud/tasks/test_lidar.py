@@ -76,7 +76,7 @@ def test_the_submission_holds_every_sample_that_was_scored(run, drives, tmp_path
 def test_a_submission_that_cannot_be_written_is_told_before_the_evaluation(run, tmp_path):
     task = checkpoint.load(run, CPU).task
     with pytest.raises(UsageError, match="a folder, not a file"):
-        task.submitting(tmp_path)
+        task.with_submission(tmp_path)
 
 
 def test_a_folder_of_clouds_has_no_benchmark(recipe, tmp_path):
@@ -84,14 +84,16 @@ def test_a_folder_of_clouds_has_no_benchmark(recipe, tmp_path):
     words = ["data={name: point_folder, root: " + str(root) + "}", "model.features=[]", "model.head.velocity=false"]
     task = load_task(recipe, words)
     with pytest.raises(UsageError, match="no benchmark"):
-        task.submitting(tmp_path / "x.json").evaluate(task.model(), CPU, silent)
+        task.with_submission(tmp_path / "x.json").evaluate(task.model(), CPU, silent)
     assert task.evaluate(task.model().eval(), CPU, silent).score_name == "ap25"
 
 
 def test_other_drives_are_seen_with_as_many_sweeps_as_in_training_unless_told(run, drives):
     task = checkpoint.load(run, CPU).task
-    assert {sample.sweeps for sample in task.on(NuScenesSettings(root=drives)).split.validation} == {2}
-    assert {one.sweeps for one in task.on(NuScenesSettings(root=drives, sweeps=1), "all").split.validation} == {1}
+    assert {sample.sweeps for sample in task.for_dataset(NuScenesSettings(root=drives)).split.validation} == {2}
+    assert {
+        one.sweeps for one in task.for_dataset(NuScenesSettings(root=drives, sweeps=1), "all").split.validation
+    } == {1}
 
 
 def test_one_sweep_of_a_file_becomes_boxes(run, drives, tmp_path):
@@ -193,4 +195,4 @@ def test_a_file_without_what_the_model_sees_is_refused(run, tmp_path):
     np.save(tmp_path / "bare.npy", np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32))
     task = checkpoint.load(run, CPU).task
     with pytest.raises(DataError, match="intensity"):
-        task.predict([task.model()], tmp_path / "bare.npy", tmp_path, CPU)
+        task.read(tmp_path / "bare.npy")

@@ -58,15 +58,15 @@ def test_from_recipe_to_boxes(tmp_path, recipe, root):
     root.rename(tmp_path / "moved")  # a checkpoint predicts without the data set
     task = loaded.task.with_options({"score": 0.0, "up": "z", "units": "m"})
     out = tmp_path / "out"
-    out.mkdir()
-    row = task.predict(loaded.models, tmp_path / "moved" / "room6.npy", out, CPU)
+    predicted = task.predict(loaded.models, task.read(tmp_path / "moved" / "room6.npy"), CPU)
+    assert predicted.save(out) == out / "room6.json"
     found = read_detections(out / "room6.json")
-    assert row["output"] == str(out / "room6.json") and row["boxes"] == len(found) > 0
+    assert predicted.facts()["boxes"] == len(found) > 0
     assert found.class_names == CLASSES and json.loads((out / "room6.json").read_text())["units"] == "m"
     assert (out / "room6.boxes.ply").read_bytes().startswith(b"ply")
     beside = tmp_path / "moved"  # into the folder of the scans: nothing of theirs is touched or taken for a result
     (beside / "room6.ply").write_bytes(b"another scan")
-    task.predict(loaded.models, beside / "room6.npy", beside, CPU)
+    task.predict(loaded.models, task.read(beside / "room6.npy"), CPU).save(beside)
     assert (beside / "room6.ply").read_bytes() == b"another scan"
     assert beside / "room6.boxes.ply" not in task.find_inputs([beside])
 
@@ -94,12 +94,14 @@ def test_overfit_uses_the_training_scenes_undistorted(recipe):
 def test_evaluating_on_another_data_set(tmp_path, recipe):
     task = DetectionTask(load_task(recipe).settings)
     other = task.settings.data.model_copy(update={"root": write_rooms(tmp_path / "other", 2, 1)})
-    assert len(task.on(other, "all").split.validation) == 3 and len(task.on(other).split.validation) == 1
+    assert (
+        len(task.for_dataset(other, "all").split.validation) == 3 and len(task.for_dataset(other).split.validation) == 1
+    )
     boxes = json.loads((other.root / "boxes.json").read_text())
     boxes["class_names"] = ["pillar", "box"]
     (other.root / "boxes.json").write_text(json.dumps(boxes))
     with pytest.raises(CheckpointError, match="trained for other classes"):
-        task.on(other)
+        task.for_dataset(other)
 
 
 def test_an_ensemble_takes_the_proposals_of_all(recipe):
@@ -126,16 +128,15 @@ def test_a_scan_without_points_is_one_message(tmp_path, recipe, points):
     task = load_task(recipe)
     np.save(tmp_path / "scan.npy", points.astype(np.float32))
     with pytest.raises(DataError, match=r"scan\.npy"):
-        task.predict([task.model()], tmp_path / "scan.npy", tmp_path, CPU)
-    assert not (tmp_path / "scan.json").exists()
+        task.read(tmp_path / "scan.npy")
 
 
 @pytest.mark.parametrize("points", [np.ones((1, 3)), np.ones((700, 3)), room(0)[0] + 5000])
 def test_odd_scans_are_predicted(tmp_path, recipe, points):
     task = load_task(recipe).with_options({"score": 0.0})
     np.save(tmp_path / "scan.npy", points.astype(np.float32))
-    task.predict([task.model()], tmp_path / "scan.npy", tmp_path, CPU)
-    assert np.isfinite(read_detections(tmp_path / "scan.json").boxes).all()
+    found = task.predict([task.model()], task.read(tmp_path / "scan.npy"), CPU).save(tmp_path)
+    assert np.isfinite(read_detections(found).boxes).all()
 
 
 def test_scenes_without_boxes_train(tmp_path, recipe, root):

@@ -11,6 +11,7 @@ from tests.vol3d.cli.toy import save_run, toy  # noqa: F401 (a fixture)
 from vol3d.cli.evaluate import show
 from vol3d.cli.main import main
 from vol3d.engine.task import Evaluation
+from vol3d.terminal import speaking
 
 
 def evaluate(*words: str) -> int:
@@ -64,7 +65,8 @@ def test_a_table_and_the_files(data: str, capsys):
 @pytest.mark.parametrize(("kinds", "left_out"), [(7, 0), (15, 8)])
 def test_a_wide_table_leaves_out_its_last_columns_and_breaks_no_word(kinds: int, left_out: int, capsys):
     row = {f"ap3d_moderate_{i:02d}": 0.5 for i in range(kinds)}
-    show(Evaluation(0.5, "ap", {"classes": {"Pedestrian": row, "Car": row}}), as_json=False)
+    with speaking():
+        show(Evaluation(0.5, "ap", {"classes": {"Pedestrian": row, "Car": row}}), as_json=False)
     said = capsys.readouterr()
     heads = said.out.strip().splitlines()[0].split()
     assert heads == ["class", *row][: len(row) + 1 - left_out]

@@ -16,7 +16,7 @@ def test_a_run_and_the_same_command_again(toy: Path, capsys):  # noqa: F811
     assert "report: runs/toy/report.html" in capsys.readouterr().err
     assert "mean Dice" in Path("runs/toy/report.html").read_text()
     assert main(["train", *WORDS]) == 0
-    assert "nothing to do" in capsys.readouterr().out
+    assert "nothing to do" in capsys.readouterr().err
 
 
 def test_a_dry_run_writes_nothing(toy: Path, capsys):  # noqa: F811

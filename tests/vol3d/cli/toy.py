@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,17 +16,45 @@ from tests.vol3d.engine.toy import CONFIG, ToyTask
 from tests.vol3d.untrained import save_untrained
 from vol3d import catalog
 from vol3d.config import make_task, read
-from vol3d.engine.task import Evaluation
-from vol3d.errors import CheckpointError, DataError
+from vol3d.engine.task import CompleteTask, Evaluation
+from vol3d.errors import CheckpointError, DataError, UsageError
 from vol3d.files import write_text
+from vol3d.notes import Note
+from vol3d.prediction import Prediction
 
 
-class WordTask(ToyTask):
+@dataclass(frozen=True)
+class WordCount(Prediction):
+    words: int
+    models: int
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        fit = Note("words-fit", "{words} words fit a page", numbers={"words": self.words})
+        return fit, Note("language-assumed", "one language was assumed", assumed=True)
+
+    def write(self, path: Path) -> None:
+        write_text(path, f"{self.words} words by {self.models}\n")
+
+    def facts(self) -> dict[str, Any]:
+        return {"words": self.words, "volumes_ml": {"in": 1.25}}
+
+    def to_dict(self) -> dict[str, Any]:
+        return self.facts()
+
+    def default_name(self) -> str:
+        return "text.txt"
+
+    def write_scan(self, folder: Path) -> Path:
+        raise NotImplementedError
+
+
+class WordTask(ToyTask, CompleteTask[str]):
     """A file that says `bad` cannot be read, one that says `bug` finds a bug; the rest are counted."""
 
     name = "words"
 
-    def on(self, data: Any, part: str = "validation") -> WordTask:
+    def for_dataset(self, data: Any, part: str = "validation") -> WordTask:
         if not data.root.is_dir():
             raise DataError("no such folder", where=data.root)
         if (data.root / "other_classes").exists():
@@ -50,15 +80,22 @@ class WordTask(ToyTask):
     def result_path(self, source: Path, out: Path) -> Path:
         return out / f"{source.stem}.txt"
 
-    def predict(self, models: Sequence[nn.Module], source: Path, out: Path, device: torch.device) -> dict[str, Any]:
+    def read(self, source: Path) -> str:
         text = source.read_text()
         if "bad" in text:
             raise DataError("cut file", where=source, do="Copy it again.")
         if "bug" in text:
             raise ZeroDivisionError("division by zero")
-        write_text(self.result_path(source, out), f"{len(text.split())} words by {len(models)}\n")
-        notes = [f"{len(text.split())} words fit a page", "one language was assumed"]
-        return {"words": len(text.split()), "volumes_ml": {"in": 1.25}, "assumed": notes}
+        return text
+
+    def scan_of(self, array: np.ndarray, affine: np.ndarray | None) -> str:
+        return " ".join(map(str, array))
+
+    def with_submission(self, path: Path) -> WordTask:
+        raise UsageError("no benchmark", where="--submission")
+
+    def predict(self, models: Sequence[nn.Module], scan: str, device: torch.device) -> WordCount:
+        return WordCount(len(scan.split()), len(models))
 
 
 @pytest.fixture

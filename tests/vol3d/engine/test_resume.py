@@ -195,7 +195,7 @@ def test_a_second_ctrl_c_quits_at_once(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_finished_run_says_so(tmp_path: Path, whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
     evaluation = train(toy(tmp_path), whole, device="cpu")
-    assert "this run has ended, mean_margin" in capsys.readouterr().out
+    assert "this run has ended, mean_margin" in capsys.readouterr().err
     assert evaluation.score == resume.read(whole).best  # type: ignore[union-attr]
     assert len(evaluation.rows) == 20
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from vol3d import catalog
 from vol3d.config import load_task
 from vol3d.engine.settings import RunSettings, Settings
-from vol3d.engine.task import Batch, Evaluation, Samples, Task
+from vol3d.engine.task import Batch, Evaluation, Samples, TrainingTask
 from vol3d.errors import DataError, Vol3dError
 from vol3d.files import write_text
 from vol3d.terminal import Progress
@@ -118,7 +118,7 @@ def _point(index: int) -> tuple[np.ndarray, int]:
     return point, int(np.hypot(*point) > 0.75)
 
 
-class ToyTask(Task):
+class ToyTask(TrainingTask):
     name: ClassVar[str] = "toy"
     settings_type: ClassVar[type[RunSettings]] = ToySettings
 
@@ -148,18 +148,12 @@ class ToyTask(Task):
         shown = {"Worst case_100": b"\x89PNG\r\n\x1a\n"} if pictures else {}
         return Evaluation(score, "mean_margin", {"mean_margin": score}, rows, shown)
 
-    def overfit(self, n: int) -> Task:
+    def overfit(self, n: int) -> TrainingTask:
         data = self.settings.data.model_copy(update={"samples": n})
         return ToyTask(self.settings.model_copy(update={"data": data}))
 
     def folds(self) -> int:
         return 3
-
-    def find_inputs(self, paths: Sequence[Path]) -> list[Path]:
-        return list(paths)
-
-    def predict(self, models: Sequence[nn.Module], source: Path, out: Path, device: torch.device) -> dict[str, Any]:
-        raise NotImplementedError
 
 
 def register() -> None:
@@ -168,7 +162,7 @@ def register() -> None:
     catalog.MODELS["toy"] = catalog.Entry("tests.vol3d.engine.toy:ToyModelSettings", "toy", "a toy")
 
 
-def toy(folder: Path, *overrides: str) -> Task:
+def toy(folder: Path, *overrides: str) -> TrainingTask:
     """The toy task, from a configuration file in `folder`."""
     register()
     path = folder / "toy.yaml"

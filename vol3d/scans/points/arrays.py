@@ -39,7 +39,7 @@ def read_npy(path: Path, columns: tuple[str, ...] | None = None) -> RawPoints:
         array = _load(file, path, path.name)
         if file.read(1):
             raise DataError("the file goes on after its array", where=path, do=COPY)
-    return _points(array, path, path.name, columns)
+    return array_points(array, path, path.name, columns)
 
 
 def read_npz(path: Path, columns: tuple[str, ...] | None = None) -> RawPoints:
@@ -66,7 +66,7 @@ def read_npz(path: Path, columns: tuple[str, ...] | None = None) -> RawPoints:
         do = "Name it 'points'; others of its length become columns."
         got = ", ".join(f"{key} {arrays[key].shape}" for key in arrays) or "no arrays"
         raise DataError(what, where=path, got=got, wanted=f"one of {', '.join(POINT_KEYS)}", do=do)
-    points = _points(arrays[known[0]], path, known[0], columns)
+    points = array_points(arrays[known[0]], path, known[0], columns)
     count = len(points.fields["x"])
     others = {key: array for key, array in arrays.items() if key != known[0] and array.shape[:1] == (count,)}
     faces = next((arrays[key].astype(np.int64) for key in _FACE_KEYS if _is_faces(arrays.get(key))), None)
@@ -88,7 +88,8 @@ def _load(file: IO[bytes], path: Path, name: str) -> np.ndarray:
         raise DataError("no array can be read", where=f"{path}: {name}", got=str(fault)[:200], do=COPY) from fault
 
 
-def _points(array: np.ndarray, path: Path, name: str, columns: tuple[str, ...] | None) -> RawPoints:
+def array_points(array: np.ndarray, path: Path, name: str, columns: tuple[str, ...] | None) -> RawPoints:
+    """Points of an array in memory or of a file, named `name` in messages; raises as `read_npy`."""
     if array.dtype.names is not None:
         if columns is not None:
             raise UsageError("the fields have names of their own", where=path, got=", ".join(array.dtype.names))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +49,7 @@ def read_points(
         Vol3dError: the package for LAS files is not installed.
     """
     path = Path(path)
-    asked = _Asked(None if up == "auto" else check_up(up), None if units == "auto" else unit_metres(units))
+    asked = _asked(up, units)
     try:
         raw = _read(path, columns)
     except OSError as fault:
@@ -57,6 +57,29 @@ def read_points(
     except MemoryError as fault:
         raise DataError("the points do not fit into this machine's memory", where=path) from fault
     return _cloud(raw, path, asked)
+
+
+def points_of(
+    array: np.ndarray, *, columns: tuple[str, ...] | None = None, up: str = "auto", units: str = "auto"
+) -> PointCloud:
+    """A point cloud of an array, with all that `read_points` does to a `.npy` file that holds it.
+
+    Args:
+        array: (N, 3 or more) numbers, or (N,) with named fields.
+        columns, up, units: as in `read_points`.
+
+    Raises:
+        DataError, UsageError: as `read_points`; messages say `points` where they would name the file.
+    """
+    from vol3d.scans.points.arrays import array_points
+
+    asked, where = _asked(up, units), Path("points")
+    raw = array_points(np.asarray(array), where, "array", columns)
+    return replace(_cloud(raw, where, asked), source=None)
+
+
+def _asked(up: str, units: str) -> _Asked:
+    return _Asked(None if up == "auto" else check_up(up), None if units == "auto" else unit_metres(units))
 
 
 def _read(path: Path, columns: tuple[str, ...] | None) -> RawPoints:

@@ -1,0 +1,27 @@
+"""Which device a model runs on."""
+
+from __future__ import annotations
+
+import torch
+
+from vol3d.errors import UsageError
+
+
+def pick_device(name: str | None, where: str = "device") -> torch.device:
+    """The device called `name`; None and `auto` take CUDA where there is some.
+
+    Args:
+        where: what to call the argument in a message.
+
+    Raises:
+        UsageError: no such device on this machine.
+    """
+    if name in (None, "auto"):
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"cannot use this device ({reason})", where=where, got=name, wanted="cpu or cuda") from error
+    return device

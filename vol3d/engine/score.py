@@ -1,0 +1,80 @@
+"""A loaded model on a data set: which of its cases are scored, and what is written of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vol3d import catalog
+from vol3d.config import dump
+from vol3d.engine import results
+from vol3d.engine.settings import Settings
+from vol3d.engine.task import Evaluation, Part, ScoringTask
+from vol3d.errors import UsageError
+from vol3d.files import make_folder, write_text
+from vol3d.terminal import Progress
+
+if TYPE_CHECKING:
+    from vol3d.api import Model
+
+
+def score(
+    model: Model,
+    root: Path,
+    dataset: str | None,
+    fold: int | None,
+    part: Part | None,
+    out: Path | None,
+    submission: Path | None,
+    progress: Progress,
+) -> Evaluation:
+    """The evaluation that `vol3d.api.evaluate` describes; its summary says what was scored, and with what."""
+    task, chosen = on_data(model.task, root, dataset, fold, part)
+    if submission is not None:
+        task = task.with_submission(submission)
+    if out is not None:
+        make_folder(out)
+    evaluation = task.evaluate(model.network(), model.device, progress, pictures=out is not None)
+    evaluation.summary.update(split=chosen, data=str(root), checkpoint=model.name, models=len(model.models))
+    if out is not None:
+        write_text(out / "config.yaml", dump(task.settings))
+        results.write(out, evaluation, step=0)
+    return evaluation
+
+
+def on_data(
+    task: ScoringTask, root: Path, dataset: str | None, fold: int | None, part: Part | None
+) -> tuple[ScoringTask, Part]:
+    """The task on the data set at `root`, and the part of it that is scored.
+
+    Raises:
+        UsageError: no such data set or part, or one without folds.
+        CheckpointError: the data set has other classes.
+    """
+    if part not in (None, "validation", "train", "all"):
+        raise UsageError("no such split", where="--split", got=part, wanted="validation, train or all")
+    trained_on: Any = task.settings.data
+    same = dataset is None and _same_folder(trained_on.root, root)
+    kind: type[Settings] = type(trained_on)
+    if dataset is not None:
+        kind = catalog.load(catalog.find(dataset, catalog.DATASETS, "data set").target)
+    if fold is not None and "fold" not in kind.model_fields:
+        raise UsageError("this data set has no folds", where="--fold", got=fold, do="Use --split, or leave both out.")
+
+    # A fold means one of those that the model was trained with, wherever the data lie now.
+    values = trained_on.model_dump() if same or (fold is not None and dataset is None) else {}
+    chosen = {"root": root} if fold is None else {"root": root, "fold": fold}
+    data: Any = kind(**values | chosen)
+
+    if part is None:
+        # Without folds the split is that of the data set: its training scenes were trained on, wherever a copy lies.
+        named = "fold" not in kind.model_fields and bool(data.split().validation)
+        part = "validation" if fold is not None or same or named else "all"
+    return task.for_dataset(data, part), part
+
+
+def _same_folder(one: Path, other: Path) -> bool:
+    try:
+        return one.expanduser().resolve() == other.expanduser().resolve()
+    except OSError:
+        return False

@@ -1,0 +1,223 @@
+"""What a prediction is, in memory: the scan, what was found in it, and how both become files."""
+
+from __future__ import annotations
+
+import tempfile
+from abc import ABC, abstractmethod
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vol3d.files import make_folder
+from vol3d.notes import Note
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.points.find import BOX_LINES_SUFFIX, points_file_stem
+from vol3d.scans.results.box_lines import write_box_lines
+from vol3d.scans.results.detections import Detections
+from vol3d.scans.results.write import describe_objects, write_detections
+from vol3d.scans.volumes.volume import Segmentation, Volume
+
+
+class Prediction(ABC):
+    """What one or more models found in one scan."""
+
+    @property
+    @abstractmethod
+    def notes(self) -> tuple[Note, ...]:
+        """What was assumed or changed so that the scan could be predicted."""
+
+    @abstractmethod
+    def write(self, path: Path) -> None:
+        """Writes the main file to `path`, and what belongs beside it.
+
+        Raises:
+            UsageError: `path` is the scan itself.
+            Vol3dError: the folder is missing or read-only, or the disk is full.
+        """
+
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """What was found in a few numbers and words, ready for JSON: the line of a table."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """All that fits into JSON."""
+
+    @abstractmethod
+    def default_name(self) -> str:
+        """The name of the main file: that of the scan, with the suffix of a result."""
+
+    @abstractmethod
+    def write_scan(self, folder: Path) -> Path:
+        """The scan's own file, written to `folder` where the scan came as an array."""
+
+    def save(self, out: str | Path, name: str | None = None) -> Path:
+        """Writes the result into the folder `out`, which is made if it is missing; returns the main file.
+
+        Args:
+            name: of the main file; None is the scan's own, `scan` for an array.
+        """
+        path = make_folder(Path(out).expanduser()) / (name or self.default_name())
+        self.write(path)
+        return path
+
+    def show(self, png: str | Path | None = None) -> None:
+        """Opens the viewer on the scan and what was found: a window, or a page where there is no display.
+
+        Args:
+            png: write a picture there instead.
+        """
+        from vol3d.view.show import show
+
+        with tempfile.TemporaryDirectory() as folder:
+            scan = self.write_scan(Path(folder))
+            show([scan, self.save(Path(folder) / "found")], None if png is None else Path(png))
+
+
+@dataclass(frozen=True, eq=False)
+class MaskPrediction(Prediction):
+    """A class for each voxel of a volume, on the volume's own grid.
+
+    Args:
+        segmentation: the labels.
+        volume: the scan.
+    """
+
+    segmentation: Segmentation
+    volume: Volume
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(i, j, k) unsigned integers, `class_names[label]`; 0 is background."""
+        return self.segmentation.labels
+
+    @property
+    def affine(self) -> np.ndarray:
+        """(4, 4) float64, voxel index -> RAS mm: that of the scan."""
+        return self.segmentation.grid.affine
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Background first."""
+        return self.segmentation.class_names
+
+    @property
+    def volumes_ml(self) -> dict[str, float]:
+        """Millilitres of each class but the background."""
+        return self.segmentation.volumes_ml()
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What was assumed while the scan was read."""
+        return self.volume.notes
+
+    def write(self, path: Path) -> None:
+        """A mask as NIfTI, or as DICOM-SEG for a name in `.dcm` where the scan is a DICOM series."""
+        from vol3d.scans.write import write_segmentation
+
+        write_segmentation(path, self.segmentation)
+
+    def facts(self) -> dict[str, Any]:
+        """The volumes of the classes."""
+        return {"volumes_ml": self.volumes_ml, **self.segmentation.notes}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Volumes, classes and grid; not the voxels."""
+        grid = self.segmentation.grid
+        about = {"class_names": list(self.class_names), "shape": list(grid.shape), "affine": grid.affine.tolist()}
+        return {**_about(self, self.volume.source), **about}
+
+    def default_name(self) -> str:
+        """`scan.nii.gz`."""
+        from vol3d.scans.paths import scan_stem
+
+        return f"{scan_stem(self.volume.source) if self.volume.source else 'scan'}.nii.gz"
+
+    def write_scan(self, folder: Path) -> Path:
+        """The file or folder that the volume was read from, or a NIfTI file."""
+        from vol3d.scans.write import write_nifti
+
+        if self.volume.source is not None:
+            return self.volume.source
+        write_nifti(folder / "scan.nii.gz", self.volume)
+        return folder / "scan.nii.gz"
+
+
+@dataclass(frozen=True, eq=False)
+class BoxPrediction(Prediction):
+    """Objects in a cloud of points.
+
+    Args:
+        detections: boxes in metres with z up, relative to the cloud's origin.
+        cloud: the points, with the way back to the coordinates of their file.
+    """
+
+    detections: Detections
+    cloud: PointCloud
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """(N, 7 or 9) float32 `x y z l w h yaw [vx vy]`, metres, radians, metres a second."""
+        return self.detections.boxes
+
+    @property
+    def scores(self) -> np.ndarray:
+        """(N,) float32 in 0 to 1."""
+        return self.detections.scores
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(N,) int64, `class_names[label]`."""
+        return self.detections.labels
+
+    @property
+    def names(self) -> list[str]:
+        """The class of each box."""
+        return self.detections.names()
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """All classes that the model knows."""
+        return self.detections.class_names
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What was assumed, found or changed while the points were read."""
+        return self.cloud.notes
+
+    def write(self, path: Path) -> None:
+        """The boxes as `room.json`, and as lines to lay over the scan `room.boxes.ply`."""
+        write_box_lines(path.with_suffix(BOX_LINES_SUFFIX), self.detections, self.cloud)  # never the name of a scan
+        write_detections(path, self.detections, self.cloud)
+
+    def facts(self) -> dict[str, Any]:
+        """How many boxes, and of which classes."""
+        counts = Counter(self.names)
+        found = ", ".join(f"{counts[name]} {name}" for name in self.class_names if name in counts)
+        return {"boxes": len(self.detections), "found": found}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The boxes as in the JSON file."""
+        objects = describe_objects(self.detections, self.cloud.origin)
+        return {**_about(self, self.cloud.source), "class_names": list(self.class_names), "objects": objects}
+
+    def default_name(self) -> str:
+        """`room.json`."""
+        return f"{points_file_stem(self.cloud.source) if self.cloud.source else 'scan'}.json"
+
+    def write_scan(self, folder: Path) -> Path:
+        """The file that the points were read from, or a NumPy file."""
+        from vol3d.files import write_array
+
+        if self.cloud.source is not None:
+            return self.cloud.source
+        write_array(folder / "scan.npy", self.cloud.in_file(self.cloud.xyz))
+        return folder / "scan.npy"
+
+
+def _about(prediction: Prediction, source: Path | None) -> dict[str, Any]:
+    assumptions = [note.to_dict() for note in prediction.notes]
+    return {"source": None if source is None else str(source), **prediction.facts(), "assumptions": assumptions}
