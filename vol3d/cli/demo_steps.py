@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def predict_scans(loaded: Loaded, scans: Sequence[Path], out: Path) -> list[dict[str, Any]]:
-    """Predicts the demo's own scans on the CPU; returns what was said of each.
+    """Predicts the demo's own scans on the CPU; returns the row of each.
 
     Raises:
         Vol3dError: one of them failed.

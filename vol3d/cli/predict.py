@@ -261,7 +261,7 @@ def count_notes(rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
 
 
 def _told(key: str, value: Any, short: Mapping[str, str]) -> Any:
-    """A cell of the table: the input by its short name, a file written by its name (the folder is told below)."""
+    """A cell of the table: the input by its short name, a file written by its name (the folder is printed below)."""
     if key == "input":
         return short[value]
     return Path(value).name if key in ("output", "dicom_seg") else value
