@@ -32,7 +32,7 @@ def show_hippocampus(out: Path, cases: int) -> None:
     chosen = sorted(split.labelled, key=lambda case: case.name)[:cases]
     loaded = load(MODEL, "cpu")
     names = ", ".join(loaded.task.class_names[1:])
-    say(f"{MODEL}: {len(chosen)} real MR scans (Medical Segmentation Decathlon, CC-BY-SA 4.0), looking for {names}")
+    say(f"{MODEL}: {len(chosen)} real MR scans (Medical Segmentation Decathlon, CC-BY-SA 4.0), segmenting {names}")
     masks = make_folder(out / "masks")
     predict_scans(loaded, [case.images[0] for case in chosen], masks)
     evaluation = _score(loaded.task, chosen, masks)

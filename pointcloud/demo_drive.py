@@ -43,7 +43,7 @@ def show_drive(out: Path, cases: int) -> None:
     }
     task = tasks[MODELS[0]]
     samples = task.split.validation
-    say(f"{len(samples)} frames of {DRIVES} generated drives, looking for {', '.join(task.class_names)}")
+    say(f"{len(samples)} frames of {DRIVES} synthetic drives, detecting {', '.join(task.class_names)}")
     reports = {name: out / Path(name).name for name in MODELS}
     scores = {name: score_scenes(tasks[name], loaded[name], make_folder(reports[name])).summary for name in MODELS}
     frame = samples[len(samples) // 4].read()  # in the middle of the first drive
@@ -81,5 +81,5 @@ def draw_from_above(path: Path, frame: Scene, result: Path) -> Path:
     from vol3d.scans.results.read import read_detections
     from vol3d.view.draw.top_view import STREET, draw_top_view
 
-    write_bytes(path, draw_top_view(frame.cloud, frame.truth, read_detections(result), "a generated drive", STREET))
+    write_bytes(path, draw_top_view(frame.cloud, frame.truth, read_detections(result), "a synthetic drive", STREET))
     return path

@@ -24,7 +24,7 @@ def show_rooms(out: Path, rooms: int) -> None:
         write_rooms(raw, max(2, rooms), SEED, workers=0, progress=report)
     loaded = load(MODEL, "cpu")
     task = loaded.task.for_dataset(ScanNetSettings(root=raw), "all")
-    say(f"{MODEL}: {rooms} generated rooms as meshes, looking for {', '.join(task.class_names)}")
+    say(f"{MODEL}: {rooms} synthetic rooms as meshes, detecting {', '.join(task.class_names)}")
     meshes = sorted((raw / "scans").glob("*/*_vh_clean_2.ply"))[:rooms]
     boxes = make_folder(out / "boxes")
     rows = predict_scans(loaded, meshes, boxes)

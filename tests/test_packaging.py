@@ -28,6 +28,7 @@ def test_the_wheel_is_complete(tmp_path: Path):
     data = {str(path.relative_to(PROJECT)) for path in areas if path.suffix != ".py"}
     assert {Path(name).parent.name for name in data if name.endswith(".safetensors")} == set(catalog.shipped())
     data |= {str(path.relative_to(PROJECT)) for path in PROJECT.glob("vol3d/view/page/static/**/*") if path.is_file()}
-    other = {"vol3d/py.typed", "vol3d/sparse/backends/launch.json", "vol3d/report/style.css", "vol3d/report/script.js"}
+    other = {"vol3d/sparse/backends/launch.json", "vol3d/report/style.css", "vol3d/report/script.js"}
+    other |= {f"{package}/py.typed" for package in ("vol3d", "medical", "pointcloud")}
     assert recipes and data and recipes | data | other <= names
     assert not [name for name in names if name.startswith(("tests/", "configs/", "benchmarks/"))]

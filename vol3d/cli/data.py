@@ -19,10 +19,10 @@ from vol3d.terminal import progress, say
 
 app = typer.Typer(rich_markup_mode="rich")
 
-Dataset = Annotated[str, typer.Argument(help="How it is laid out (see `vol3d models`).", autocompletion=names.datasets)]
-Root = Annotated[Path, typer.Argument(help="Its folder.")]
+Dataset = Annotated[str, typer.Argument(help="Its layout (see `vol3d models`).", autocompletion=names.datasets)]
+Root = Annotated[Path, typer.Argument(help="Folder of the data set.")]
 Words = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings of the data set.")]
-Workers = Annotated[int | None, typer.Option(min=0, metavar="N", help="Processes.  Default: one per core.")]
+Workers = Annotated[int | None, typer.Option(min=0, metavar="N", help="Worker processes.  Default: one per core.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -42,7 +42,7 @@ def data(context: typer.Context) -> None:
 
 @app.command()
 def check(dataset: Dataset, root: Root, words: Words = None, workers: Workers = None, as_json: Json = False) -> None:
-    """List every fault of a data set, and what to do about each. Leaves with 1 if there are errors.
+    """List every fault of a data set and how to fix it. Exits with status 1 if there are errors.
 
     [bold]Examples[/bold]
 
@@ -98,7 +98,7 @@ def prepare(
     dataset: Dataset,
     root: Root,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder of the arrays; of volumes, `prepared: OUT` in a recipe uses it.")
+        Path, typer.Option("--out", "-o", help="Output folder; for volumes, `prepared: OUT` in a recipe uses it.")
     ],
     recipe: Annotated[
         str | None,
@@ -111,7 +111,7 @@ def prepare(
     words: Words = None,
     workers: Workers = None,
 ) -> None:
-    """Make arrays of a data set once, in parallel; the same command goes on where it was stopped.
+    """Convert a data set to arrays once, in parallel; the same command resumes when it was stopped.
 
     [bold]Examples[/bold]
 
@@ -123,7 +123,7 @@ def prepare(
 
     tools = find_tools(dataset)
     if out.resolve() == root.resolve():
-        raise UsageError("the data set itself is not written to", where="--out", got=out, do="Choose another folder.")
+        raise UsageError("this is the data set itself", where="--out", got=out, do="Choose another folder.")
     split = find_split(dataset, root, words)
     overrides = [f"data.{word}" for word in (f"name={dataset}", _root(root), *(words or []))]
     settings: Any = load_task(recipe, overrides).settings if recipe else None
@@ -135,16 +135,16 @@ def prepare(
 
 @app.command()
 def generate(
-    kind: Annotated[str, typer.Argument(help="What to make: rooms, drives or kitti.", metavar="KIND")],
-    out: Annotated[Path, typer.Argument(help="Folder for them.")],
+    kind: Annotated[str, typer.Argument(help="What to generate: rooms, drives or kitti.", metavar="KIND")],
+    out: Annotated[Path, typer.Argument(help="Output folder.")],
     scenes: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="How many.  Default: 200 rooms, 20 drives of 100 MB, 200 frames."),
+        typer.Option(min=1, metavar="N", help="How many.  Default: 200 rooms, 20 drives of 100 MB each, 200 frames."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, metavar="S", help="The same seed makes the same scenes.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, metavar="S", help="The same seed gives the same scenes.")] = 0,
     workers: Workers = None,
 ) -> None:
-    """Make a data set to try every step without a download: rooms as in ScanNet, drives as in nuScenes, KITTI's frames.
+    """Generate a synthetic data set in the format of ScanNet (rooms), nuScenes (drives) or KITTI (frames).
 
     [bold]Examples[/bold]
 
@@ -154,7 +154,7 @@ def generate(
     """
     if kind not in catalog.GENERATORS:
         wanted = ", ".join(catalog.GENERATORS)
-        raise UsageError("nothing of this kind can be made", where="KIND", got=kind, wanted=wanted)
+        raise UsageError("nothing of this kind can be generated", where="KIND", got=kind, wanted=wanted)
     generator = catalog.GENERATORS[kind]
     write, count = catalog.load(generator.target), scenes or generator.scenes
     make_folder(out)

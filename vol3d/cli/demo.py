@@ -1,4 +1,4 @@
-"""`vol3d demo`: the whole tour on data that is at hand: predict, score, look."""
+"""`vol3d demo`: the whole tour without a download: predict, score, draw."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from vol3d.files import make_folder
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = Path("vol3d-demo"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder.")] = Path("vol3d-demo"),
     only: Annotated[
         str | None, typer.Option(metavar="PART", help="hippocampus, rooms or drive.  Default: all.")
     ] = None,
-    cases: Annotated[int, typer.Option(min=1, max=12, metavar="N", help="How many MR scans and rooms, 1 to 12.")] = 12,
+    cases: Annotated[int, typer.Option(min=1, max=12, metavar="N", help="Number of MR scans and rooms, 1 to 12.")] = 12,
 ) -> None:
     """See it work: organs in real MR scans, furniture in synthetic rooms, traffic in synthetic drives. No download.
 
-    All is found, scored against what is known to be there, and drawn.
+    Every prediction is scored against the ground truth and drawn.
 
     [bold]Examples[/bold]
 
       vol3d demo
-      vol3d demo -o look --cases 3
+      vol3d demo -o tour --cases 3
       vol3d demo --only drive
     """
     if only is not None and only not in catalog.DEMOS:

@@ -16,10 +16,10 @@ def distill(
     overfit: Overfit = None,
     device: Device = None,
 ) -> None:
-    """Train a detector that a trained one teaches. The same command again resumes.
+    """Train a detector with a trained one as its teacher. The same command again resumes.
 
-    The configuration is the student's recipe and one block more, `distill`, with a `teacher` and a `method`. The result
-    is a model of the student's recipe and needs no teacher.
+    The configuration is the student's recipe plus a `distill` block with a `teacher` and a `method`.
+    The result is an ordinary model of the student's recipe and does not need the teacher.
 
     [bold]Examples[/bold]
 

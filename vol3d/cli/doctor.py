@@ -1,4 +1,4 @@
-"""`vol3d doctor`: what a person pastes into a bug report, and the line that mends what is missing."""
+"""`vol3d doctor`: what a person pastes into a bug report, and the line that installs what is missing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vol3d.cli.options import Json
 
 
 def doctor(as_json: Json = False) -> None:
-    """Describe this machine and installation, ready to paste; says how to get what is missing.
+    """Describe this machine and installation for a bug report, and how to install what is missing.
 
     [bold]Examples[/bold]
 

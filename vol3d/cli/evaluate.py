@@ -19,7 +19,7 @@ Root = Annotated[Path, typer.Option("--data", help="The data set's folder.", met
 Layout = Annotated[
     str | None,
     typer.Option(
-        help="How ROOT is laid out.  Default: as the data it was trained on.",
+        help="Layout of ROOT.  Default: that of the training data.",
         autocompletion=names.datasets,
         metavar="NAME",
     ),
@@ -28,15 +28,15 @@ PartName = Annotated[
     str | None,
     typer.Option(
         metavar="PART",
-        help="validation, train or all labelled cases.  Default: validation with --fold, on the data "
-        "that it was trained on, or where the data set itself names validation cases; else all.",
+        help="validation, train or all labelled cases.  Default: validation with --fold, on the training "
+        "data, or where the data set itself names validation cases; otherwise all.",
     ),
 ]
 Submission = Annotated[
     Path | None,
     typer.Option(
         metavar="PATH",
-        help="Also write what the benchmark takes: a JSON file of nuScenes, KITTI's folder of texts.",
+        help="Also write the benchmark's submission: a JSON file for nuScenes, a folder of text files for KITTI.",
     ),
 ]
 _LONG = 100  # what is longer gets a line of its own
@@ -50,9 +50,7 @@ def evaluate(
         int | None, typer.Option(min=0, metavar="N", help="Score the validation cases of this fold.")
     ] = None,
     split: PartName = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write evaluation, cases, pictures and report here.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the scores, pictures and report.")] = None,
     submission: Submission = None,
     changes: Changes = None,
     device: Device = None,
@@ -100,7 +98,7 @@ def show(evaluation: Evaluation, as_json: bool) -> None:
         rows = [[name, *(row.get(c) for c in columns)] for name, row in classes.items()]
         more = print_first_columns(["class", *columns], rows)
         if more:
-            say(f"and {more} more columns, which --json prints and -o writes")
+            say(f"{more} more columns: --json prints them, -o writes them")
     print(f"{evaluation.score_name} {cell(evaluation.score)}")
     facts = {key.replace("_", " "): value for key, value in evaluation.summary.items() if not isinstance(value, dict)}
     say("; ".join(f"{key} {_fact(value)}" for key, value in facts.items() if len(str(value)) <= _LONG))

@@ -1,4 +1,4 @@
-"""`vol3d import`: weights that authors released, made a folder that every verb takes."""
+"""`vol3d import`: weights that authors released, as a folder that every verb takes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def import_weights(
-    name: Annotated[str, typer.Argument(help="Which model they are of, as in 3detr-m-scannet.", metavar="NAME")],
-    file: Annotated[Path, typer.Argument(help="The released file.", metavar="FILE")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the model; evaluate and predict take it.")],
+    name: Annotated[str, typer.Argument(help="Name of the released model, as in 3detr-m-scannet.", metavar="NAME")],
+    file: Annotated[Path, typer.Argument(help="File of the released weights.", metavar="FILE")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder, for evaluate and predict.")],
 ) -> None:
-    """Take over released weights, strictly and without running code of the file, for evaluate and predict.
+    """Import released weights for evaluate and predict, strictly and without running code from the file.
 
     [bold]Examples[/bold]
 
@@ -33,9 +33,9 @@ def import_weights(
     if entry.recipe is None:
         known = ", ".join(key for key, one in catalog.RELEASED.items() if one.recipe)
         do = f'In Python: vol3d.load_released("{name}", "{file}").'
-        raise UsageError("these weights do not say all that a prediction needs", got=name, wanted=known, do=do)
+        raise UsageError("these weights lack settings that a prediction needs", got=name, wanted=known, do=do)
     if (out / "best.safetensors").exists():  # perhaps days of somebody's training
-        raise UsageError("there is a model in this folder already", where=out, do="Choose another folder for -o.")
+        raise UsageError("the folder already holds a model", where=out, do="Choose another folder for -o.")
     import vol3d
     from vol3d.checkpoint import is_own, save_best
     from vol3d.config import load_task

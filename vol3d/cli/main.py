@@ -58,11 +58,11 @@ def _version(asked: bool) -> None:
 def vol3d(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
 ) -> None:
-    """3D vision on point clouds and medical volumes: train, evaluate, predict and look.
+    """3D vision on point clouds and medical volumes: train, evaluate, predict and view.
 
     [bold]Examples[/bold]
 

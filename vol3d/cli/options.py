@@ -18,12 +18,12 @@ Checkpoint = Annotated[
 ]
 Device = Annotated[
     str | None,
-    typer.Option("--device", help="cpu, cuda or cuda:N.  Default: CUDA where there is some.", metavar="NAME"),
+    typer.Option("--device", help="cpu, cuda or cuda:N.  Default: CUDA if available.", metavar="NAME"),
 ]
 Changes = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Replace a setting of the model, as in model.head.nms_iou=0.2.  Repeatable."
+        "--set", metavar="KEY=VALUE", help="Override a setting of the model, as in model.head.nms_iou=0.2.  Repeatable."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]

@@ -19,46 +19,46 @@ if TYPE_CHECKING:
 SOME_FAILED, ALL_FAILED = 3, 1
 Inputs = Annotated[
     list[str],
-    typer.Argument(help="Scans: volumes, DICOM series, point clouds; files, folders, globs.", metavar="INPUT..."),
+    typer.Argument(help="Volumes, DICOM series or point clouds; files, folders or globs.", metavar="INPUT..."),
 ]
 Mirror = Annotated[
     str | None,
     typer.Option(
         metavar="AXES",
-        help="Volumes: average over mirrored axes, none or some of i, j, k as in 'ij'.  Default: the model's own.",
+        help="Volumes: average over mirrored axes, none or some of i, j, k as in 'ij'.  Default: the model's setting.",
     ),
 ]
 Columns = Annotated[
     str | None,
-    typer.Option(metavar="NAMES", help="Points: what the columns of a file are, as in x,y,z,intensity,ring."),
+    typer.Option(metavar="NAMES", help="Points: names of a file's columns, as in x,y,z,intensity,ring."),
 ]
 Up = Annotated[
     str | None,
-    typer.Option(metavar="AXIS", help="Points: the axis that points up, as in y or -z.  Default: found, and told."),
+    typer.Option(metavar="AXIS", help="Points: the axis that points up, as in y or -z.  Default: detected and noted."),
 ]
 Units = Annotated[
-    str | None, typer.Option(metavar="UNIT", help="Points: m, cm, mm, ft or in.  Default: found, and told.")
+    str | None, typer.Option(metavar="UNIT", help="Points: m, cm, mm, ft or in.  Default: detected and noted.")
 ]
 Align = Annotated[
     bool | None,
     typer.Option(
         "--align/--no-align",
-        help="Points: show a model of axis-aligned boxes the room with its walls along the axes.  Default: yes.",
+        help="Points: turn a room's walls to the axes for a model of axis-aligned boxes.  Default: yes.",
     ),
 ]
 Score = Annotated[
     float | None,
-    typer.Option(min=0, max=1, metavar="S", help="Points: write boxes of this score and more.  Default: 0.3."),
+    typer.Option(min=0, max=1, metavar="S", help="Points: write boxes with at least this score.  Default: 0.3."),
 ]
 
 
 def predict(
     checkpoint: Checkpoint,
     inputs: Inputs,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.", metavar="OUT")],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Predict again what is there already.")] = False,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder.", metavar="OUT")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Predict again where a result exists.")] = False,
     dicom_seg: Annotated[
-        bool, typer.Option("--dicom-seg", help="Also write DICOM-SEG beside the mask of each DICOM series.")
+        bool, typer.Option("--dicom-seg", help="Also write a DICOM-SEG file for each DICOM series.")
     ] = False,
     mirror: Mirror = None,
     columns: Columns = None,
@@ -70,7 +70,7 @@ def predict(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Predict scans with a shipped or own model: masks on each volume's own grid, boxes in each cloud's own frame.
+    """Predict scans with a shipped model or your own: masks on each volume's grid, boxes in each cloud's frame.
 
     [bold]Examples[/bold]
 
@@ -124,7 +124,7 @@ def show(rows: Sequence[PredictionRow], out: Path) -> None:
         print_table(["failed", "reason"], failures)
 
     skipped = sum(row.status == "skipped" for row in rows)
-    remark = f", {skipped} skipped because they were there (--overwrite predicts them again)" if skipped else ""
+    remark = f", {skipped} skipped because a result exists (--overwrite predicts them again)" if skipped else ""
     say(f"{len(done) - skipped} written to {out}{remark}, {len(failures)} failed")
 
 

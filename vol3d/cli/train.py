@@ -1,4 +1,4 @@
-"""`vol3d train`: a configuration, a folder, and the same command again to go on."""
+"""`vol3d train`: a configuration, a folder, and the same command again to resume."""
 
 from __future__ import annotations
 
@@ -20,20 +20,18 @@ if TYPE_CHECKING:
 
 Config = Annotated[
     str,
-    typer.Argument(help="A YAML file, or a shipped recipe's name (see `vol3d models`).", autocompletion=names.recipes),
+    typer.Argument(help="A YAML file or a shipped recipe's name (see `vol3d models`).", autocompletion=names.recipes),
 ]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that replace the file's.")
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that override the file's.")
 ]
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="The run's folder.  Default: runs/<name of the recipe>.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.  Default: runs/<its name>.")]
 Seeds = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Train N seeds; tell mean, deviation, minimum, maximum.")
+    int | None, typer.Option(min=1, metavar="N", help="Train N seeds; print mean, deviation, minimum, maximum.")
 ]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="One batch through every stage: time and memory, nothing written.")
-]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Run one batch through every stage; write nothing.")]
 Overfit = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Train and evaluate on N cases: can it learn at all?")
+    int | None, typer.Option(min=1, metavar="N", help="Train and evaluate on the same N cases, as a check.")
 ]
 
 
@@ -42,12 +40,12 @@ def train(
     overrides: Overrides = None,
     out: Out = None,
     seeds: Seeds = None,
-    folds: Annotated[bool, typer.Option("--folds", help="Train every fold; the folder is then an ensemble.")] = False,
+    folds: Annotated[bool, typer.Option("--folds", help="Train every fold; the folder is an ensemble.")] = False,
     dry_run: DryRun = False,
     overfit: Overfit = None,
     device: Device = None,
 ) -> None:
-    """Train a recipe, evaluate it, write the report. The same command again resumes.
+    """Train a recipe, evaluate it and write the report. The same command again resumes.
 
     [bold]Examples[/bold]
 
@@ -83,7 +81,7 @@ def run(
     overfit: int | None,
     device: str | None,
 ) -> None:
-    """Trains the task that `load` makes of the configuration, once or with several seeds, and tells the score."""
+    """Trains the task that `load` makes of the configuration, once or with several seeds, and prints the score."""
     from vol3d.engine.distributed import is_main
     from vol3d.engine.loop import train as fit
     from vol3d.engine.repeat import train_seeds

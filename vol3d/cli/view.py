@@ -15,22 +15,20 @@ if TYPE_CHECKING:
 
 Files = Annotated[
     list[str],
-    typer.Argument(help="Clouds and the JSON of their boxes, or a volume and its masks.", metavar="FILE..."),
+    typer.Argument(help="Point clouds and the JSON of their boxes, or a volume and its masks.", metavar="FILE..."),
 ]
 Png = Annotated[Path | None, typer.Option(metavar="OUT.png", help="Write a picture; needs no display, GPU or Open3D.")]
-Window = Annotated[bool, typer.Option("--window", help="Open3D's window.  Default: where there is a display.")]
-Page = Annotated[
-    bool, typer.Option("--page", help="A page of the browser, on 127.0.0.1 only.  Default: without a display.")
-]
-Color = Annotated[str | None, typer.Option(metavar="BY", help="Points by rgb, class, height, intensity or flat.")]
+Window = Annotated[bool, typer.Option("--window", help="Open a window (Open3D).  Default: where there is a display.")]
+Page = Annotated[bool, typer.Option("--page", help="Serve a browser page on 127.0.0.1.  Default: without a display.")]
+Color = Annotated[str | None, typer.Option(metavar="BY", help="Colour by rgb, class, height, intensity or flat.")]
 Classes = Annotated[
-    str | None, typer.Option(metavar="NAMES", help="Show only these, as in chair,table; boxes and organs.")
+    str | None, typer.Option(metavar="NAMES", help="Show only these classes or organs, as in chair,table.")
 ]
 Eye = Annotated[
     str | None,
     typer.Option(
         metavar="AZ,EL[,ZOOM]",
-        help="Where the eye stands: degrees from +x and above the horizon, as in 45,30.  Default: looked for.",
+        help="Camera position: degrees from +x and above the horizon, as in 45,30.  Default: automatic.",
     ),
 ]
 
@@ -41,18 +39,18 @@ def view(
     window: Window = False,
     page: Page = False,
     color: Color = None,
-    score: Annotated[float, typer.Option(min=0, max=1, metavar="S", help="Show boxes of this score and more.")] = 0.3,
+    score: Annotated[float, typer.Option(min=0, max=1, metavar="S", help="Show boxes with at least this score.")] = 0.3,
     classes: Classes = None,
     camera: Eye = None,
-    size: Annotated[str, typer.Option(metavar="WxH", help="Pixels of the picture or window.")] = "1280x800",
+    size: Annotated[str, typer.Option(metavar="WxH", help="Size of the picture or window in pixels.")] = "1280x800",
     port: Annotated[int | None, typer.Option(metavar="N", help="Port of the page.  Default: a free one.")] = None,
     columns: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="What the columns of a point file are, as in x,y,z,intensity.")
+        str | None, typer.Option(metavar="NAMES", help="Names of a point file's columns, as in x,y,z,intensity.")
     ] = None,
-    up: Annotated[str, typer.Option(metavar="AXIS", help="The points' axis that points up, as in y or -z.")] = "auto",
-    units: Annotated[str, typer.Option(metavar="UNIT", help="Of the points: m, cm, mm, ft or in.")] = "auto",
+    up: Annotated[str, typer.Option(metavar="AXIS", help="Axis of the points that points up, as in y or -z.")] = "auto",
+    units: Annotated[str, typer.Option(metavar="UNIT", help="Unit of the points: m, cm, mm, ft or in.")] = "auto",
 ) -> None:
-    """Look at clouds with boxes and at volumes with masks: a window, a page over SSH, or a PNG.
+    """View point clouds with boxes and volumes with masks: in a window, on a page over SSH, or as a PNG.
 
     [bold]Examples[/bold]
 
@@ -115,7 +113,7 @@ def parse_size(text: str) -> tuple[int, int]:
         raise UsageError("not a size", where="--size", got=text, wanted=wanted)
     size = int(width), int(height)
     if not (320 <= size[0] <= 8192 and 240 <= size[1] <= 8192):
-        raise UsageError("a size that cannot be drawn", where="--size", got=text, wanted=wanted)
+        raise UsageError("not a size that can be drawn", where="--size", got=text, wanted=wanted)
     return size
 
 
@@ -134,7 +132,7 @@ def parse_camera(text: str) -> Camera:
         values = []
     azimuth, elevation, zoom = (*values, 1.0)[:3] if len(values) in (2, 3) else (0.0, 0.0, 0.0)
     if not (abs(azimuth) <= 3600 and -89 <= elevation <= 89 and 0.01 <= zoom <= 100):
-        raise UsageError("no viewpoint", where="--camera", got=text, wanted=wanted)
+        raise UsageError("not a camera position", where="--camera", got=text, wanted=wanted)
     return Camera(azimuth, elevation, zoom)
 
 
@@ -143,7 +141,7 @@ def _opening(color: str | None, score: float, classes: str | None, camera: str |
 
     source = next((known for known in SOURCES if known == color), None)
     if color is not None and source is None:
-        raise UsageError("points have no such colours", where="--color", got=color, wanted=" or ".join(SOURCES))
+        raise UsageError("unknown way to colour points", where="--color", got=color, wanted=" or ".join(SOURCES))
     named = None if classes is None else tuple(name.strip() for name in classes.split(",") if name.strip())
     return Opening(source, score, named, Camera() if camera is None else parse_camera(camera))
 

@@ -32,7 +32,7 @@ def matching(paths: Iterable[str | Path]) -> list[Path]:
         # A pattern may be absolute, which `Path.glob` does not take.
         matches = [path] if path.exists() else [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207
         if not matches:
-            raise UsageError("no such file or folder, and no file matches", where=given)
+            raise UsageError("no such file or folder, and no file matches the pattern", where=given)
         found.update(dict.fromkeys(matches))
     return list(found)
 

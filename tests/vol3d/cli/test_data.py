@@ -61,7 +61,7 @@ def test_volumes_need_a_recipe_and_scenes_take_none(msd: Path, tmp_path: Path, c
     assert main([*words, "-o", str(tmp_path / "ready")]) == 2
     assert capsys.readouterr().err
     assert main(["data", "prepare", "scannet", str(rooms), "-o", str(rooms)]) == 2
-    assert "the data set itself is not written to" in capsys.readouterr().err
+    assert "this is the data set itself" in capsys.readouterr().err
 
 
 def test_scenes_from_raw_files_to_a_prepared_folder(tmp_path: Path, capsys):

@@ -31,7 +31,7 @@ def test_released_weights_predict(oracle_root: Path, tmp_path: Path):
 def test_no_model_is_overwritten(tmp_path: Path, capsys):
     (tmp_path / "best.safetensors").write_bytes(b"trained")
     assert main(["import", "3detr-scannet", "weights.pth", "-o", str(tmp_path)]) == 2
-    assert "a model in this folder already" in capsys.readouterr().err
+    assert "the folder already holds a model" in capsys.readouterr().err
     assert (tmp_path / "best.safetensors").read_bytes() == b"trained"
 
 

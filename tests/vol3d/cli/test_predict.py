@@ -40,7 +40,7 @@ def test_done_ones_are_skipped_and_said(scans: Path, capsys):
     Path("out/scan_0.txt").write_text("kept")
     assert predict(scans) == 0
     assert Path("out/scan_0.txt").read_text() == "kept"
-    assert "2 written to out, 1 skipped because they were there" in capsys.readouterr().err
+    assert "2 written to out, 1 skipped because a result exists" in capsys.readouterr().err
     assert predict(scans, "--overwrite") == 0
     assert Path("out/scan_0.txt").read_text() == "0 words by 1\n"
 
