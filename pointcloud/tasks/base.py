@@ -14,12 +14,8 @@ import torch
 from pydantic import Field, ValidationError
 from torch import nn
 
-from pointcloud.datasets.kitti.dataset import KittiSettings
-from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
-from pointcloud.datasets.point_folder import PointFolderSettings
-from pointcloud.datasets.scannet.dataset import ScanNetSettings
 from pointcloud.datasets.scenes import SceneSplit
-from pointcloud.datasets.sun_rgbd.dataset import SunRgbdSettings
+from pointcloud.datasets.settings import SceneSettings
 from pointcloud.structures.features import did_you_mean
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import Task
@@ -36,7 +32,6 @@ from vol3d.scans.results.write import write_detections
 
 Axis = Literal["auto", "x", "y", "z", "-x", "-y", "-z"]
 Unit = Literal["auto", "m", "cm", "mm", "ft", "in"]
-Data = ScanNetSettings | SunRgbdSettings | NuScenesSettings | KittiSettings | PointFolderSettings
 
 
 class ReadSettings(Settings):
@@ -117,11 +112,15 @@ class CloudTask(Task):
     def on(self, data: Settings, part: Literal["validation", "train", "all"] = "validation") -> CloudTask:
         """The same problem with the scenes of another data set, whose classes must be these.
 
+        What decides how its scenes look, the sweeps of drives for example, is taken from the training where `data` do
+        not set it.
+
         Raises:
             CheckpointError: the data set has other classes.
         """
-        if not isinstance(data, Data):
+        if not isinstance(data, SceneSettings):
             raise UsageError("no data set of point clouds", where="data", got=type(data).__name__)
+        data = data.for_evaluation(self.settings.data)
         task, split = self.with_settings(self.resolved().model_copy(update={"data": data})), data.split()
         self.require_classes(split.class_names, split.name)
         chosen = {"validation": split.validation, "train": split.train, "all": split.labelled}[part]

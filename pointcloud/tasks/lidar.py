@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field, model_validator
@@ -14,7 +14,7 @@ from torch import nn
 from pointcloud.datasets.kitti.dataset import KittiSettings
 from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
 from pointcloud.datasets.point_folder import PointFolderSettings
-from pointcloud.evaluation.lidar import evaluate_lidar
+from pointcloud.evaluation.benchmark import benchmark_of
 from pointcloud.inference.extent import unlike_a_street
 from pointcloud.inference.file_features import for_network, unseen
 from pointcloud.inference.tta import SAME_OBJECT_IOU, Flips, check_symmetric, detect_flipped, join
@@ -30,7 +30,7 @@ from pointcloud.training.lidar_samples import LidarSamples
 from pointcloud.training.object_bank import PasteSettings, object_bank
 from pointcloud.training.object_noise import ObjectNoiseSettings
 from pointcloud.training.samples import to_network
-from vol3d.engine.settings import RunSettings, Settings
+from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Samples
 from vol3d.errors import UsageError
 from vol3d.files import explain
@@ -111,13 +111,23 @@ class LidarTask(CloudTask):
         def detect(cloud: PointCloud) -> Detections:
             return self.detect(models, cloud, device)
 
-        return evaluate_lidar(scenes, detect, self.class_names, progress, conditions, pictures, self.submission)
+        benchmark = benchmark_of(self.settings.data.name)
+        return benchmark(scenes, detect, self.class_names, progress, conditions, pictures, self.submission)
 
     def submitting(self, path: Path) -> LidarTask:
-        """Of nuScenes one JSON file, of KITTI a folder of text files; what cannot be written is told at once."""
-        folder = path if isinstance(self.settings.data, KittiSettings) else path.parent
-        if folder != path and path.is_dir():
-            raise UsageError("a folder, not a file", where="--submission", got=path, wanted="a name ending in .json")
+        """The same problem, whose evaluation also writes what the data set's benchmark takes: a file or a folder.
+
+        Raises:
+            UsageError: there is no benchmark, or a file is wanted where a folder is.
+            Vol3dError: the folder cannot be made.
+        """
+        form = self.settings.data.submission
+        if form is None:
+            raise UsageError("this data set has no benchmark to submit to", where="--submission")
+        if form.ending and path.is_dir():
+            wanted = f"a name ending in {form.ending}"
+            raise UsageError("a folder, not a file", where="--submission", got=path, wanted=wanted)
+        folder = path.parent if form.ending else path
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -125,18 +135,6 @@ class LidarTask(CloudTask):
         task = LidarTask(self.settings)
         task.split, task.submission = self.split, path
         return task
-
-    def on(self, data: Settings, part: Literal["validation", "train", "all"] = "validation") -> CloudTask:
-        """As for all clouds; of nuScenes as many sweeps and beams are taken as in training, unless `data` says.
-
-        Every frame counts: leaving some out is for scores in the course of a training.
-        """
-        trained_on = self.settings.data
-        if isinstance(data, NuScenesSettings) and isinstance(trained_on, NuScenesSettings):
-            unsaid = {"sweeps", "close_m", "every_beam"} - data.model_fields_set
-            kept = {name: getattr(trained_on, name) for name in unsaid}
-            data = data.model_copy(update=kept | {"validation_step": 1})
-        return super().on(data, part)
 
     @torch.no_grad()
     def detect(self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device) -> Detections:
@@ -153,7 +151,7 @@ class LidarTask(CloudTask):
     def find(self, models: Sequence[nn.Module], source: Path, device: torch.device) -> tuple[Detections, PointCloud]:
         """Boxes that are sure enough."""
         model = self.settings.model
-        cloud = for_network(self.read(source, points=200_000), model.features, self.settings.data.name)
+        cloud = for_network(self.read(source, points=200_000), model.features, self.settings.data.sensor)
         cloud = replace(cloud, notes=(*cloud.notes, *unseen(cloud, model.voxels), *unlike_a_street(cloud)))
         found = self.detect(models, cloud, device)
         found = replace(found, frame="scan")
