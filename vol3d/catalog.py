@@ -24,6 +24,8 @@ class Entry:
         task: the task that runs it.
         summary: one line for the reader.
         recipe: of released weights, the shipped recipe that they were trained by, for `vol3d import`.
+        benchmark: of a data set, `module:attribute` of the function that scores it; see
+            `pointcloud.evaluation.benchmark`.
         also: further tasks that run it.
     """
 
@@ -31,6 +33,7 @@ class Entry:
     task: str
     summary: str
     recipe: str | None = None
+    benchmark: str | None = None
     also: tuple[str, ...] = ()
 
     @property
@@ -104,8 +107,18 @@ DATASETS = {
     "folder": Entry("medical.datasets.folder:FolderSettings", "segmentation", "own volumes: a folder and a small JSON"),
     "scannet": Entry("pointcloud.datasets.scannet.dataset:ScanNetSettings", "detection", "ScanNet v2, 18 classes"),
     "sun_rgbd": Entry("pointcloud.datasets.sun_rgbd.dataset:SunRgbdSettings", "detection", "SUN RGB-D, 10 classes"),
-    "nuscenes": Entry("pointcloud.datasets.nuscenes.dataset:NuScenesSettings", "lidar", "nuScenes drives, 10 classes"),
-    "kitti": Entry("pointcloud.datasets.kitti.dataset:KittiSettings", "lidar", "KITTI: car, pedestrian, cyclist"),
+    "nuscenes": Entry(
+        "pointcloud.datasets.nuscenes.dataset:NuScenesSettings",
+        "lidar",
+        "nuScenes drives, 10 classes",
+        benchmark="pointcloud.evaluation.nuscenes_truth:benchmark",
+    ),
+    "kitti": Entry(
+        "pointcloud.datasets.kitti.dataset:KittiSettings",
+        "lidar",
+        "KITTI: car, pedestrian, cyclist",
+        benchmark="pointcloud.evaluation.kitti_truth:benchmark",
+    ),
     "point_folder": Entry(
         "pointcloud.datasets.point_folder:PointFolderSettings",
         "detection",

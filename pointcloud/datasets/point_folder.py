@@ -33,6 +33,7 @@ from pydantic import Field, StrictFloat, StrictInt, ValidationError
 
 from pointcloud.datasets.prepared import is_prepared, prepared_split
 from pointcloud.datasets.scenes import Scene, SceneSplit, annotated, chance_of, fingerprint_of
+from pointcloud.datasets.settings import SceneSettings
 from vol3d.dataset_tools.fault import ABSENT, Fault, fault_of, listed
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
@@ -46,7 +47,7 @@ Up = Literal["auto", "x", "y", "z", "-x", "-y", "-z"]
 Units = Literal["auto", "m", "cm", "mm", "in", "ft"]
 
 
-class PointFolderSettings(Settings):
+class PointFolderSettings(SceneSettings):
     """A folder of clouds and one JSON of boxes; `help(pointcloud.datasets.point_folder)` has the whole schema."""
 
     name: Literal["point_folder"] = "point_folder"
@@ -114,7 +115,7 @@ class FolderScene:
         name: unique in the folder.
         class_names: of the data set.
         boxes: rows of 7 or 9 numbers, metres, z up, in the file's coordinates without any origin taken off.
-        labels: index of the class of each box.
+        box_labels: index of the class of each box.
         columns, up, units: how the file is read.
     """
 
@@ -122,7 +123,7 @@ class FolderScene:
     name: str
     class_names: tuple[str, ...]
     boxes: tuple[tuple[float, ...], ...]
-    labels: tuple[int, ...]
+    box_labels: tuple[int, ...]
     columns: tuple[str, ...] | None = None
     up: Up = "auto"
     units: Units = "auto"
@@ -132,12 +133,16 @@ class FolderScene:
         cloud = read_points(self.path, columns=self.columns, up=self.up, units=self.units)
         boxes = [[*(np.array(row[:3]) - cloud.origin), *row[3:]] for row in self.boxes]
         bare = PointCloud(cloud.xyz, cloud.columns, None, cloud.origin, cloud.source, cloud.notes)
-        return Scene(self.name, bare, annotated(boxes, self.labels, self.class_names, "scan"))
+        return Scene(self.name, bare, annotated(boxes, self.box_labels, self.class_names, "scan"))
+
+    def labels(self) -> np.ndarray:
+        """As the JSON lists them; the file stays closed."""
+        return np.array(self.box_labels, np.int64)
 
     def fingerprint(self, quick: bool = False) -> str:
         """Hash of the file, the boxes and how the file is read."""
         reading = [self.columns, self.up, self.units]
-        return fingerprint_of([self.path], [self.class_names, self.boxes, self.labels, *reading], quick)
+        return fingerprint_of([self.path], [self.class_names, self.boxes, self.box_labels, *reading], quick)
 
 
 _SCHEMA = "`help(pointcloud.datasets.point_folder)` shows what to write into it."

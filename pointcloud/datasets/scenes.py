@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -53,6 +53,14 @@ class SceneReader(Protocol):
         """
         ...
 
+    def labels(self) -> np.ndarray:
+        """Labels (K,) int64 of the boxes that `read` would give; without reading the points wherever that is possible.
+
+        Raises:
+            DataError: a file is missing or damaged.
+        """
+        ...
+
     def fingerprint(self, quick: bool = False) -> str:
         """Another text whenever `read` would give another scene: `data prepare` makes the scene again then.
 
@@ -84,6 +92,8 @@ class SceneSplit:
         train, validation: labelled scenes; the two share none.
         test: scenes without labels.
         listing: faults found without reading a scene; `check` reports them with its own.
+        write_prepared: writes into a folder what `vol3d data prepare` makes of this data set; None for arrays of all
+            scenes, as of most.
     """
 
     name: str
@@ -92,6 +102,7 @@ class SceneSplit:
     validation: tuple[SceneReader, ...]
     test: tuple[SceneReader, ...] = ()
     listing: tuple[Fault, ...] = ()
+    write_prepared: Callable[[Path], None] | None = None
 
     @property
     def labelled(self) -> tuple[SceneReader, ...]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from pointcloud.datasets.check import check
-from pointcloud.datasets.nuscenes.dataset import NuScenesSplit
 from pointcloud.datasets.prepare import prepare as write_scenes
 from pointcloud.datasets.scenes import SceneSplit
 from pointcloud.datasets.stats import stats, tables
@@ -17,7 +16,7 @@ __all__ = ["check", "prepare", "stats", "tables"]
 
 
 def prepare(split: SceneSplit, settings: Any, out: Path, workers: int | None, progress: Progress | None) -> None:
-    """Writes the scenes of `split` to `out`, of nuScenes only its index; see `pointcloud.datasets.prepare`.
+    """Writes the scenes of `split` to `out`, or what its data set makes instead; see `pointcloud.datasets.prepare`.
 
     Args:
         settings: of a recipe: must be None, since scenes are kept as they are.
@@ -28,7 +27,7 @@ def prepare(split: SceneSplit, settings: Any, out: Path, workers: int | None, pr
     if settings is not None:
         do = "Leave it out: all points are kept as they are, and every recipe draws its own from them."
         raise UsageError("scenes are prepared without a recipe", where="--recipe", do=do)
-    if isinstance(split, NuScenesSplit):
-        split.write_index(out)
-        return
-    write_scenes(split, out, workers, progress)
+    if split.write_prepared is not None:
+        split.write_prepared(out)
+    else:
+        write_scenes(split, out, workers, progress)

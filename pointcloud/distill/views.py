@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from pydantic import Field
 from torch import Tensor
 
-from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
 from pointcloud.structures.features import WIDTH, Feature
+from pointcloud.structures.sensor import Density
 from vol3d.engine.settings import Settings
 from vol3d.engine.task import Batch, Samples
 from vol3d.errors import UsageError
@@ -57,6 +57,24 @@ class View:
         return cloud if self.columns == tuple(range(cloud.shape[1])) else cloud[:, list(self.columns)]
 
 
+class DataSettings(Protocol):
+    """What is asked of the settings of a data set."""
+
+    @property
+    def name(self) -> str:
+        """Its line in the catalogue."""
+        ...
+
+    @property
+    def density(self) -> Density | None:
+        """Sweeps and beams of a scene; None for a data set without sweeps."""
+        ...
+
+    def with_density(self, density: Density) -> DataSettings:
+        """The same scenes with other sweeps and beams."""
+        ...
+
+
 @dataclass(frozen=True)
 class Views:
     """How samples are read, and what of them each network is given.
@@ -68,12 +86,12 @@ class Views:
     """
 
     features: tuple[Feature, ...]
-    data: Any
+    data: DataSettings
     student: View
     teacher: View
 
 
-def plan_views(data: Any, student: Sequence[Feature], teacher: Sequence[Feature], sees: SeenSettings) -> Views:
+def plan_views(data: DataSettings, student: Sequence[Feature], teacher: Sequence[Feature], sees: SeenSettings) -> Views:
     """Both networks' views of samples that have whatever one of them wants.
 
     Args:
@@ -87,33 +105,33 @@ def plan_views(data: Any, student: Sequence[Feature], teacher: Sequence[Feature]
     features: list[Feature] = list(dict.fromkeys([*student, *teacher]))
     if sees == SeenSettings():
         return Views(tuple(features), data, View(_columns(features, student)), View(_columns(features, teacher)))
-    dense = _denser(data, sees)
-    fewer_sweeps, fewer_beams = dense.sweeps > data.sweeps, dense.every_beam < data.every_beam
+    own, dense = _densities(data, sees)
+    fewer_sweeps, fewer_beams = dense.sweeps > own.sweeps, dense.every_beam < own.every_beam
     if fewer_sweeps and "time" not in features:
         features.append("time")
     if fewer_beams and "ring" not in features:
         features.append("ring")
-    own = View(
+    thinned = View(
         _columns(features, student),
-        data.sweeps if fewer_sweeps else None,
-        data.every_beam if fewer_beams else None,
+        own.sweeps if fewer_sweeps else None,
+        own.every_beam if fewer_beams else None,
         _columns(features, ["time"])[-1] if fewer_sweeps else -1,
         _columns(features, ["ring"])[-1] if fewer_beams else -1,
     )
-    return Views(tuple(features), dense, own, View(_columns(features, teacher)))
+    return Views(tuple(features), data.with_density(dense), thinned, View(_columns(features, teacher)))
 
 
-def _denser(data: Any, sees: SeenSettings) -> NuScenesSettings:
-    """The student's data as the teacher sees them."""
-    where = "distill.teacher_sees"
-    if not isinstance(data, NuScenesSettings):
-        raise UsageError("only drives have sweeps and beams", where=where, got=data.name, wanted="nuscenes")
-    sweeps, every_beam = sees.sweeps or data.sweeps, sees.every_beam or data.every_beam
-    if sweeps < data.sweeps or data.every_beam % every_beam:
-        got = f"{sweeps} sweeps, one beam in {every_beam}"
-        wanted = f"all that the student sees, {data.sweeps} sweeps and one beam in {data.every_beam}"
+def _densities(data: DataSettings, sees: SeenSettings) -> tuple[Density, Density]:
+    """What the student sees of a scene, and what its teacher does."""
+    where, own = "distill.teacher_sees", data.density
+    if own is None:
+        raise UsageError("only drives have sweeps and beams", where=where, got=data.name)
+    dense = Density(sees.sweeps or own.sweeps, sees.every_beam or own.every_beam)
+    if dense.sweeps < own.sweeps or own.every_beam % dense.every_beam:
+        got = f"{dense.sweeps} sweeps, one beam in {dense.every_beam}"
+        wanted = f"all that the student sees, {own.sweeps} sweeps and one beam in {own.every_beam}"
         raise UsageError("the teacher would see less than the student", where=where, got=got, wanted=wanted)
-    return data.model_copy(update={"sweeps": sweeps, "every_beam": every_beam})
+    return own, dense
 
 
 def _columns(of: Sequence[Feature], wanted: Sequence[Feature]) -> tuple[int, ...]:

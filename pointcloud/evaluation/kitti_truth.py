@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -9,10 +11,13 @@ import numpy as np
 from pointcloud.conventions.kitti_objects import KittiObjects
 from pointcloud.datasets.kitti.calibration import KittiCalibration
 from pointcloud.datasets.scenes import SceneReader
-from pointcloud.evaluation.kitti import KittiScored
+from pointcloud.evaluation.benchmark import Detect, one_by_one
+from pointcloud.evaluation.kitti import KittiScored, evaluate_kitti
 from pointcloud.metrics.kitti.rules import CLASSES
+from vol3d.engine.task import Evaluation
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
+from vol3d.terminal import Progress
 
 
 @runtime_checkable
@@ -30,6 +35,25 @@ class KittiReader(SceneReader, Protocol):
     def image_size(self) -> tuple[int, int]:
         """Width and height, pixels."""
         ...
+
+
+def benchmark(
+    scenes: Sequence[KittiReader],
+    detect: Detect,
+    class_names: Sequence[str],
+    progress: Progress,
+    conditions: Mapping[str, str] | None = None,
+    pictures: bool = False,
+    submission: Path | None = None,
+) -> Evaluation:
+    """KITTI's AP; a submission is a folder of text files. See `pointcloud.evaluation.benchmark.Benchmark`."""
+
+    def scored() -> Iterator[KittiScored]:
+        for frame in one_by_one(scenes, progress):
+            cloud = frame.read().cloud
+            yield kitti_scored(frame, cloud, detect(cloud))
+
+    return evaluate_kitti(scored(), conditions, pictures, submission)
 
 
 def kitti_scored(reader: KittiReader, cloud: PointCloud, found: Detections) -> KittiScored:

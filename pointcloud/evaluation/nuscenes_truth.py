@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
 import numpy as np
 import torch
 
 from pointcloud.conventions import NuscenesBoxes
 from pointcloud.datasets.nuscenes.sample import NuScenesSample
+from pointcloud.evaluation.benchmark import Detect, one_by_one
+from pointcloud.evaluation.nuscenes import NuscenesFrame, evaluate_nuscenes
 from pointcloud.metrics.nuscenes.boxes import ATTRIBUTES, CLASSES, NO_ATTRIBUTE, NuscenesTruth, from_columns
+from vol3d.engine.task import Evaluation
+from vol3d.terminal import Progress
 
 BICYCLE_RACK = "static_object.bicycle_rack"
+
+
+def benchmark(
+    scenes: Sequence[NuScenesSample],
+    detect: Detect,
+    class_names: Sequence[str],
+    progress: Progress,
+    conditions: Mapping[str, str] | None = None,
+    pictures: bool = False,
+    submission: Path | None = None,
+) -> Evaluation:
+    """NDS; a submission is one JSON file. See `pointcloud.evaluation.benchmark.Benchmark`."""
+
+    def frames() -> Iterator[NuscenesFrame]:
+        for sample in one_by_one(scenes, progress):
+            cloud = sample.read().cloud
+            yield NuscenesFrame(sample.name, cloud, detect(cloud), benchmark_truth(sample), sample.global_from_lidar)
+
+    return evaluate_nuscenes(frames(), conditions, pictures, submission)
 
 
 def benchmark_truth(sample: NuScenesSample) -> NuscenesTruth:

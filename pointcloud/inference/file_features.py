@@ -12,26 +12,25 @@ import numpy as np
 import torch
 
 from pointcloud.structures.features import WIDTH, Feature, did_you_mean
+from pointcloud.structures.sensor import Sensor
 from pointcloud.structures.voxels import VoxelSettings
 from vol3d.errors import DataError
 from vol3d.ops import assign_voxels
 from vol3d.scans.points.cloud import PointCloud
 
-LARGEST_INTENSITY = {"nuscenes": 255.0, "kitti": 1.0}
-"""Of the data sets whose scanners' scale is known."""
 _SCALES = (1.0, 255.0, 65535.0)  # largest intensity that files have: shares, bytes, LAS
 _DIMMEST, _BRIGHTEST = 0.05, 1.01  # shares of the largest that the brightest point of a scan has
 _OLDEST_S = 10.0
 _FEWEST_INSIDE = 0.1  # share of the points in the range; a frontal camera's view has about a fifth of a turn
 
 
-def for_network(cloud: PointCloud, features: Sequence[Feature], data: str) -> PointCloud:
+def for_network(cloud: PointCloud, features: Sequence[Feature], sensor: Sensor) -> PointCloud:
     """The cloud with ages of sweeps if `features` ask for time, without points of unknown features, and with notes.
 
     Args:
         cloud: as read, without faces.
         features: of the network.
-        data: name of the data set that it was trained on; intensities of another scale are brought to its own.
+        sensor: of the data set that it was trained on; intensities of another scale are brought to its own.
 
     Raises:
         DataError: no intensity, which the network needs.
@@ -47,8 +46,8 @@ def for_network(cloud: PointCloud, features: Sequence[Feature], data: str) -> Po
         time = np.zeros(len(cloud), np.float32)
         cloud = replace(cloud, columns=cloud.columns | {"time": time}, notes=(*cloud.notes, note))
     cloud = _known(cloud, [name for name in features if name in cloud.columns])
-    if "intensity" in features and data in LARGEST_INTENSITY and len(cloud):
-        cloud = _scaled(cloud, LARGEST_INTENSITY[data])
+    if "intensity" in features and sensor.max_intensity is not None and len(cloud):
+        cloud = _scaled(cloud, sensor.max_intensity)
     return cloud
 
 

@@ -15,12 +15,13 @@ from pydantic import Field, ValidationError
 from torch import nn
 
 from pointcloud.datasets.scenes import SceneSplit
+from pointcloud.datasets.settings import SceneSettings
 from pointcloud.structures.detector import Detector, DetectorSettings
 from pointcloud.structures.features import did_you_mean
-from vol3d.config.chosen import members
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import CompleteTask, Part
 from vol3d.errors import UsageError
+from vol3d.files import make_folder
 from vol3d.prediction import BoxPrediction
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.fields import usual_name
@@ -117,15 +118,38 @@ class CloudTask(CompleteTask[PointCloud]):
     def for_dataset(self, data: Settings, part: Part = "validation") -> CloudTask:
         """The same problem with the scenes of another data set, whose classes must be these.
 
+        What decides how its scenes look, the sweeps of drives for example, is taken from the training where `data` do
+        not set it.
+
         Raises:
             CheckpointError: the data set has other classes.
         """
-        if getattr(data, "name", None) not in members("datasets", self.name):
+        if not isinstance(data, SceneSettings):
             raise UsageError("no data set of point clouds", where="data", got=type(data).__name__)
+        data = data.for_evaluation(self.settings.data)
         task, split = self.with_settings(self.resolved().model_copy(update={"data": data})), data.split()
         self.require_classes(split.class_names, split.name)
         chosen = {"validation": split.validation, "train": split.train, "all": split.labelled}[part]
         task.split = replace(split, validation=chosen)
+        return task
+
+    def with_submission(self, path: Path) -> CloudTask:
+        """The same problem, whose evaluation also writes what the data set's benchmark takes: a file or a folder.
+
+        Raises:
+            UsageError: there is no benchmark, or a file is wanted where a folder is.
+            Vol3dError: the folder cannot be made.
+        """
+        form = self.settings.data.submission
+        if form is None:
+            raise UsageError("this data set has no benchmark to submit to", where="--submission", got=path)
+        if form.ending and path.is_dir():
+            wanted = f"a name ending in {form.ending}"
+            raise UsageError("a folder, not a file", where="--submission", got=path, wanted=wanted)
+
+        make_folder(path.parent if form.ending else path)
+        task = self.with_settings(self.settings)
+        task.split, task.submission = self.split, path
         return task
 
     def with_options(self, options: Mapping[str, Any]) -> CloudTask:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field, model_validator
 from torch import nn
 
-from pointcloud.datasets.kitti.dataset import KittiSettings
-from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
+from pointcloud.datasets.settings import SceneSettings
 from pointcloud.inference.extent import unlike_a_street
 from pointcloud.inference.file_features import for_network, unseen
 from pointcloud.inference.tta import SAME_OBJECT_IOU, Flips, check_symmetric, detect_flipped, join
@@ -25,10 +23,8 @@ from pointcloud.training.object_bank import PasteSettings, object_bank
 from pointcloud.training.object_noise import ObjectNoiseSettings
 from pointcloud.training.samples import to_network
 from vol3d.config.chosen import FromCatalogue
-from vol3d.engine.settings import RunSettings, Settings
-from vol3d.engine.task import Evaluation, Part, Samples
-from vol3d.errors import UsageError
-from vol3d.files import explain
+from vol3d.engine.settings import RunSettings
+from vol3d.engine.task import Evaluation, Samples
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
@@ -45,7 +41,7 @@ class LidarSettings(CloudSettings):
     """Everything about a run; a recipe in `configs/` is one of these."""
 
     model: Annotated[LidarDetectorSettings, FromCatalogue("models", "lidar")]
-    data: Annotated[Any, FromCatalogue("datasets", "lidar")]
+    data: Annotated[SceneSettings, FromCatalogue("datasets", "lidar")]
     balance: bool = Field(False, description="show rare classes as often as others (CBGS, Zhu et al. 2019)")
     paste: PasteSettings | None = Field(None, description="objects of other scenes put into each (GT sampling)")
     noise: ObjectNoiseSettings | None = Field(None, description="objects moved one by one (SECOND, PointPillars)")
@@ -95,7 +91,7 @@ class LidarTask(CloudTask):
         self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
     ) -> Evaluation:
         """The data set's own benchmark on the validation scenes."""
-        from pointcloud.evaluation.lidar import evaluate_lidar  # not for prediction
+        from pointcloud.evaluation.benchmark import benchmark_of  # not for prediction
 
         models = list(model) if isinstance(model, nn.ModuleList) else [model]
         scenes = self.split.require().validation
@@ -104,32 +100,8 @@ class LidarTask(CloudTask):
         def detect(cloud: PointCloud) -> Detections:
             return self.detect(models, cloud, device)
 
-        return evaluate_lidar(scenes, detect, self.class_names, progress, conditions, pictures, self.submission)
-
-    def with_submission(self, path: Path) -> LidarTask:
-        """Of nuScenes one JSON file, of KITTI a folder of text files; what cannot be written is told at once."""
-        folder = path if isinstance(self.settings.data, KittiSettings) else path.parent
-        if folder != path and path.is_dir():
-            raise UsageError("a folder, not a file", where="--submission", got=path, wanted="a name ending in .json")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            explain(error, folder)
-        task = LidarTask(self.settings)
-        task.split, task.submission = self.split, path
-        return task
-
-    def for_dataset(self, data: Settings, part: Part = "validation") -> CloudTask:
-        """As for all clouds; of nuScenes as many sweeps and beams are taken as in training, unless `data` says.
-
-        Every frame counts: leaving some out is for scores in the course of a training.
-        """
-        trained_on = self.settings.data
-        if isinstance(data, NuScenesSettings) and isinstance(trained_on, NuScenesSettings):
-            unsaid = {"sweeps", "close_m", "every_beam"} - data.model_fields_set
-            kept = {name: getattr(trained_on, name) for name in unsaid}
-            data = data.model_copy(update=kept | {"validation_step": 1})
-        return super().for_dataset(data, part)
+        benchmark = benchmark_of(self.settings.data.name)
+        return benchmark(scenes, detect, self.class_names, progress, conditions, pictures, self.submission)
 
     @torch.no_grad()
     def detect(self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device) -> Detections:
@@ -147,7 +119,7 @@ class LidarTask(CloudTask):
     def prepared(self, cloud: PointCloud) -> PointCloud:
         """With ages and intensities on the network's scale; what it will not see is noted."""
         model = self.settings.model
-        cloud = for_network(surface_of(cloud, points=200_000), model.features, self.settings.data.name)
+        cloud = for_network(surface_of(cloud, points=200_000), model.features, self.settings.data.sensor)
         return replace(cloud, notes=(*cloud.notes, *unseen(cloud, model.voxels), *unlike_a_street(cloud)))
 
     def find(

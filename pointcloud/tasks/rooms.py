@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
 from torch import nn
 
+from pointcloud.datasets.settings import SceneSettings
 from pointcloud.inference.align import turned, turned_cloud, wall_angle
 from pointcloud.inference.extent import unlike_a_room
 from pointcloud.inference.postprocess import FOR_PEOPLE, DetectionPostprocessSettings, postprocess
@@ -23,7 +23,6 @@ from pointcloud.training.samples import SceneSamples, to_network
 from vol3d.config.chosen import FromCatalogue
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Samples
-from vol3d.errors import UsageError
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
@@ -40,7 +39,7 @@ class DetectionSettings(CloudSettings):
     """Everything about a run; a recipe in `configs/` is one of these."""
 
     model: Annotated[RoomDetectorSettings, FromCatalogue("models", "detection")]
-    data: Annotated[Any, FromCatalogue("datasets", "detection")]
+    data: Annotated[SceneSettings, FromCatalogue("datasets", "detection")]
     points: int = Field(40_000, ge=1, description="points drawn from each scene; scans to predict keep at most so many")
     augment: SceneAugmentSettings = SceneAugmentSettings()
     postprocess: DetectionPostprocessSettings = DetectionPostprocessSettings()
@@ -124,10 +123,6 @@ class DetectionTask(CloudTask):
         """Of a mesh as many points as the network takes; what is no room is noted."""
         cloud = surface_of(cloud, self.settings.points)
         return replace(cloud, notes=(*cloud.notes, *unlike_a_room(cloud)))
-
-    def with_submission(self, path: Path) -> DetectionTask:
-        """Raises UsageError: the benchmarks of rooms take no files of boxes."""
-        raise UsageError("this data set has no benchmark to submit to", where="--submission", got=path)
 
     def find(
         self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device

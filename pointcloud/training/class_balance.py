@@ -10,12 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pointcloud.datasets.kitti.dataset import KittiFrame
-from pointcloud.datasets.nuscenes.sample import NuScenesSample
-from pointcloud.datasets.prepared import PreparedScene
-from pointcloud.datasets.scenes import SceneReader
-from pointcloud.structures.class_names import NUSCENES_CLASSES
-
 
 def balanced(labels: Sequence[np.ndarray], seed: int = 0) -> np.ndarray:
     """Indices of the scenes of a balanced epoch, class after class; scenes without objects are left out.
@@ -38,22 +32,3 @@ def balanced(labels: Sequence[np.ndarray], seed: int = 0) -> np.ndarray:
         ratio = (1.0 / len(found)) / (len(scenes) / total)
         drawn.append(rng.choice(scenes, int(len(scenes) * ratio)))
     return np.concatenate(drawn)
-
-
-def labels_of(scene: SceneReader) -> np.ndarray:
-    """Labels of the objects that `read` would give; the points are read only where nothing else knows.
-
-    Raises:
-        DataError: a file is missing or damaged.
-    """
-    if isinstance(scene, NuScenesSample):
-        found = scene.annotations()
-        names = [name for name, points in zip(found.class_names, found.lidar_points, strict=True)
-                 if name is not None and points >= scene.min_points]  # fmt: skip
-        return np.array([NUSCENES_CLASSES.index(name) for name in names], np.int64)
-    if isinstance(scene, KittiFrame):
-        types = [name for name in scene.objects().types if name in scene.class_names]
-        return np.array([scene.class_names.index(name) for name in types], np.int64)
-    if isinstance(scene, PreparedScene):
-        return np.asarray(scene.record()["labels"], np.int64)
-    return scene.read().truth.labels

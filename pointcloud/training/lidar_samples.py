@@ -9,7 +9,7 @@ import torch
 
 from pointcloud.datasets.scenes import SceneReader
 from pointcloud.structures.features import Feature
-from pointcloud.training.class_balance import balanced, labels_of
+from pointcloud.training.class_balance import balanced
 from pointcloud.training.lidar_augment import LidarAugmentSettings, Range, augment, in_range
 from pointcloud.training.object_file import ObjectBank
 from pointcloud.training.object_noise import ObjectNoiseSettings, move_objects
@@ -42,7 +42,7 @@ class LidarSamples(CloudSamples):
         balance: bool = False,
         repeat: int = 1,
     ) -> None:
-        order = balanced([labels_of(scene) for scene in scenes]) if balance else np.arange(len(scenes))
+        order = balanced([scene.labels() for scene in scenes]) if balance else np.arange(len(scenes))
         super().__init__(scenes, features, np.tile(order, repeat).tolist())
         self.point_range_m, self.augment, self.bank, self.noise = point_range_m, augment, paste, noise
 

@@ -60,5 +60,8 @@ class LidarReader:
         cloud = PointCloud(scene.xyz, {"intensity": scene.features[:, 0], "time": scene.features[:, 1]})
         return Scene(self.name, cloud, annotated(scene.boxes, scene.labels, CLASSES, "lidar"))
 
+    def labels(self) -> np.ndarray:
+        return self.read().truth.labels
+
     def fingerprint(self, quick: bool = False) -> str:
         return f"{self.seed} {self.boxes} {self.points} {quick}"

@@ -26,9 +26,10 @@ from pointcloud.datasets.kitti.prepared import CALIBRATION, IMAGE_SIZE, LABELS, 
 from pointcloud.datasets.prepared import is_prepared
 from pointcloud.datasets.raw_sweep import read_rows
 from pointcloud.datasets.scenes import Scene, SceneReader, SceneSplit, annotated, chance_of, fingerprint_of
+from pointcloud.datasets.settings import SceneSettings, SubmissionForm
 from pointcloud.structures.class_names import KITTI_CLASSES
+from pointcloud.structures.sensor import Sensor
 from vol3d.dataset_tools.fault import ABSENT, Fault
-from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 from vol3d.scans.points.cloud import PointCloud
 
@@ -64,11 +65,13 @@ class KittiFrame:
             points = points[calibration.in_image(points[:, :3], self.image_size())]
         cloud = PointCloud(np.ascontiguousarray(points[:, :3]), {"intensity": points[:, 3]},
                            source=self._file("velodyne", ".bin"))  # fmt: skip
-        found = self.objects()
-        found = found.select(np.isin(found.types, self.class_names))
-        labels = np.array([self.class_names.index(name) for name in found.types], np.int64)
+        found = self._detected()
         boxes = lidar_boxes(found, calibration)
-        return Scene(self.name, cloud, annotated(boxes, labels, self.class_names, "lidar"))
+        return Scene(self.name, cloud, annotated(boxes, self._labels(found), self.class_names, "lidar"))
+
+    def labels(self) -> np.ndarray:
+        """Of the objects that are detected; reads no points."""
+        return self._labels(self._detected())
 
     def annotations(self) -> KittiObjects:
         """All rows of the label file, DontCare among them; none for a frame of the test set."""
@@ -118,12 +121,22 @@ class KittiFrame:
         """Whether the folder has labels at all."""
         return (self.folder / "label_2").is_dir()
 
+    def _detected(self) -> KittiObjects:
+        found = self.objects()
+        return found.select(np.isin(found.types, self.class_names))
+
+    def _labels(self, found: KittiObjects) -> np.ndarray:
+        return np.array([self.class_names.index(name) for name in found.types], np.int64)
+
     def _file(self, kind: str, ending: str) -> Path:
         return self.folder / kind / f"{self.number}{ending}"
 
 
-class KittiSettings(Settings):
+class KittiSettings(SceneSettings):
     """KITTI, or other data laid out like it."""
+
+    sensor = Sensor(max_intensity=1.0)
+    submission = SubmissionForm()
 
     name: Literal["kitti"] = "kitti"
     root: Path = Field(description="the folder that holds training, testing and ImageSets; or prepared")

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -21,32 +20,22 @@ from pointcloud.datasets.nuscenes.sample import NuScenesSample
 from pointcloud.datasets.nuscenes.splits import SPLITS, Part, official_part, read_parts
 from pointcloud.datasets.nuscenes.tables import read_tables
 from pointcloud.datasets.scenes import SceneSplit, chance_of
+from pointcloud.datasets.settings import SceneSettings, SubmissionForm
 from pointcloud.structures.class_names import NUSCENES_CLASSES
+from pointcloud.structures.sensor import Density, Sensor
 from vol3d.dataset_tools.fault import ABSENT, Fault, listed, refuse_errors
-from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 
 NAME = "nuScenes"
 PREFERRED = ("v1.0-trainval", "v1.0-mini", "v1.0-test")
 
 
-@dataclass(frozen=True)
-class NuScenesSplit(SceneSplit):
-    """The samples of nuScenes, and what their index is made of."""
-
-    index: NuScenesIndex | None = None
-    version: str = ""
-    data: Path = Path()
-
-    def write_index(self, out: Path) -> None:
-        """Writes the index that makes the next start short. Raises DataError if a sweep is missing."""
-        refuse_errors(self.listing, self.name)
-        if self.index is not None:
-            write_index(self.index, self.version, self.data, out)
-
-
-class NuScenesSettings(Settings):
+class NuScenesSettings(SceneSettings):
     """nuScenes, or other drives in its format."""
+
+    sensor = Sensor(max_intensity=255.0)
+    submission = SubmissionForm(".json")
+    taken_over = frozenset({"sweeps", "close_m", "every_beam"})
 
     name: Literal["nuscenes"] = "nuscenes"
     root: Path = Field(description="the data set's folder, or the index that `vol3d data prepare` made of it")
@@ -85,7 +74,22 @@ class NuScenesSettings(Settings):
             samples[parts[scene]].append(sample)
         train, validation, test = (tuple(samples[part]) for part in ("train", "validation", "test"))
         validation = validation[:: self.validation_step]
-        return NuScenesSplit(NAME, NUSCENES_CLASSES, train, validation, test, tuple(listing), index, version, data)
+
+        def write_prepared(out: Path) -> None:
+            refuse_errors(listing, NAME)
+            write_index(index, version, data, out)
+
+        return SceneSplit(NAME, NUSCENES_CLASSES, train, validation, test, tuple(listing), write_prepared)
+
+    def for_evaluation(self, trained_on: SceneSettings) -> SceneSettings:
+        """As of all data sets; and every sample counts: leaving some out is for scores in the course of a training."""
+        chosen = super().for_evaluation(trained_on)
+        return chosen.model_copy(update={"validation_step": 1}) if trained_on.name == self.name else chosen
+
+    @property
+    def density(self) -> Density:
+        """Sweeps and beams of a sample."""
+        return Density(self.sweeps, self.every_beam)
 
     def _version(self) -> str:
         found = sorted(path.parent.name for path in self.root.glob("*/sample_data.json"))

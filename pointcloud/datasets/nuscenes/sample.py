@@ -123,12 +123,14 @@ class NuScenesSample:
         columns = {name: table[:, 3 + number] for number, name in enumerate(("intensity", "ring", "time"))}
         cloud = PointCloud(np.ascontiguousarray(table[:, :3]), columns, source=self.data / self.index.path(rows[0]))
         found = self.annotations()
-        labels = np.array(
-            [-1 if name is None else NUSCENES_CLASSES.index(name) for name in found.class_names], np.int64
-        )
-        kept = (labels >= 0) & (found.lidar_points >= self.min_points)
-        boxes = self._boxes(found)[kept]
-        return Scene(self.name, cloud, annotated(boxes, labels[kept], NUSCENES_CLASSES, "lidar"))
+        boxes = self._boxes(found)[self._kept(found)]
+        return Scene(self.name, cloud, annotated(boxes, self.labels(), NUSCENES_CLASSES, "lidar"))
+
+    def labels(self) -> np.ndarray:
+        """Of the boxes that are in the scene; reads no sweep."""
+        found = self.annotations()
+        names = [name for name, kept in zip(found.class_names, self._kept(found), strict=True) if name and kept]
+        return np.array([NUSCENES_CLASSES.index(name) for name in names], np.int64)
 
     def annotations(self) -> Annotations:
         """All annotated boxes in the world."""
@@ -155,6 +157,11 @@ class NuScenesSample:
     def files(self) -> list[Path]:
         """The sweeps' files."""
         return [self.data / self.index.path(row) for row in self.index.sweeps_of(self.row, self.sweeps)]
+
+    def _kept(self, found: Annotations) -> np.ndarray:
+        """Which annotated boxes are in the scene."""
+        known = np.array([name is not None for name in found.class_names], np.bool_)
+        return known & (found.lidar_points >= self.min_points)
 
     def _beams(self, points: np.ndarray) -> np.ndarray:
         return points if self.every_beam == 1 else points[points[:, RING] % self.every_beam == 0]

@@ -18,9 +18,9 @@ from pointcloud.datasets.prepared import is_prepared, prepared_split
 from pointcloud.datasets.scannet.exports import ExportedScan, IndexedScan, read_index
 from pointcloud.datasets.scannet.raw import RawScan
 from pointcloud.datasets.scenes import SceneReader, SceneSplit
+from pointcloud.datasets.settings import SceneSettings
 from pointcloud.structures.class_names import SCANNET_CLASSES
 from vol3d.dataset_tools.fault import ABSENT, Fault, listed
-from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 
 NAME = "ScanNet"
@@ -36,7 +36,7 @@ TO_JSON = (
 )
 
 
-class ScanNetSettings(Settings):
+class ScanNetSettings(SceneSettings):
     """ScanNet v2 in any of its forms."""
 
     name: Literal["scannet"] = "scannet"

@@ -47,13 +47,12 @@ class ExportedScan:
         table = load_table(self._file("_vert.npy"), (6, 3, 9))
         if self._file("_axis_align_matrix.npy").is_file():
             table = _align(table, load_table(self._file("_axis_align_matrix.npy"), 4), self._file("_vert.npy"))
-        boxes = load_table(self._boxes(), 7) if self.labelled else np.zeros((0, 7))
-        number = {nyu: label for label, nyu in enumerate(self.nyu40)}
-        unknown = sorted({int(row[6]) for row in boxes} - number.keys())
-        if unknown:
-            wanted = ", ".join(map(str, self.nyu40))
-            raise DataError("a NYU-40 number that is no class", where=self._boxes(), got=unknown, wanted=wanted)
-        return _scene(self.name, table, boxes[:, :6], [number[int(row[6])] for row in boxes], self.class_names)
+        boxes, labels = self._objects()
+        return _scene(self.name, table, boxes, labels, self.class_names)
+
+    def labels(self) -> np.ndarray:
+        """Of the stored boxes; the points stay unread."""
+        return np.array(self._objects()[1], np.int64)
 
     def fingerprint(self, quick: bool = False) -> str:
         """Hash of the scan's arrays."""
@@ -67,6 +66,16 @@ class ExportedScan:
 
     def _file(self, ending: str) -> Path:
         return self.folder / f"{self.name}{ending}"
+
+    def _objects(self) -> tuple[np.ndarray, list[int]]:
+        """Rows (K, 6) of centre and size, and the label of each."""
+        rows = load_table(self._boxes(), 7) if self.labelled else np.zeros((0, 7))
+        number = {nyu: label for label, nyu in enumerate(self.nyu40)}
+        unknown = sorted({int(row[6]) for row in rows} - number.keys())
+        if unknown:
+            wanted = ", ".join(map(str, self.nyu40))
+            raise DataError("a NYU-40 number that is no class", where=self._boxes(), got=unknown, wanted=wanted)
+        return rows[:, :6], [number[int(row[6])] for row in rows]
 
     def _boxes(self) -> Path:
         aligned = self._file("_aligned_bbox.npy")
@@ -83,7 +92,7 @@ class IndexedScan:
         class_names: of the data set.
         alignment: 4x4.
         boxes: rows x y z dx dy dz in the aligned frame.
-        labels: index of the class of each box.
+        box_labels: index of the class of each box.
     """
 
     points: Path
@@ -91,16 +100,20 @@ class IndexedScan:
     class_names: tuple[str, ...]
     alignment: Matrix
     boxes: Rows
-    labels: tuple[int, ...]
+    box_labels: tuple[int, ...]
 
     def read(self) -> Scene:
         """All points, aligned, and the boxes."""
         table = _align(load_bin(self.points, 6), np.array(self.alignment), self.points)
-        return _scene(self.name, table, np.array(self.boxes).reshape(-1, 6), self.labels, self.class_names)
+        return _scene(self.name, table, np.array(self.boxes).reshape(-1, 6), self.box_labels, self.class_names)
+
+    def labels(self) -> np.ndarray:
+        """As the index lists them; the points stay unread."""
+        return np.array(self.box_labels, np.int64)
 
     def fingerprint(self, quick: bool = False) -> str:
         """Hash of the points and of the scan's entry in the index."""
-        return fingerprint_of([self.points], [self.class_names, self.alignment, self.boxes, self.labels], quick)
+        return fingerprint_of([self.points], [self.class_names, self.alignment, self.boxes, self.box_labels], quick)
 
     def files(self) -> list[Path]:
         """What the scan is read from."""

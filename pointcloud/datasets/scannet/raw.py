@@ -34,12 +34,12 @@ class RawScan:
     Args:
         folder: its folder, named like the scan.
         class_names: of the data set.
-        labels: raw category -> index of its class, or None for one that is not detected; None for a test scan.
+        label_of: raw category -> index of its class, or None for one that is not detected; None for a test scan.
     """
 
     folder: Path
     class_names: tuple[str, ...]
-    labels: Mapping[str, int | None] | None
+    label_of: Mapping[str, int | None] | None
 
     @property
     def name(self) -> str:
@@ -49,29 +49,33 @@ class RawScan:
     def read(self) -> Scene:
         """All vertices, aligned, and the boxes; a test scan as it is, without boxes."""
         alignment = read_alignment(self._file(".txt"))
-        if alignment is None and self.labels is not None:
+        if alignment is None and self.label_of is not None:
             raise DataError("a labelled scan without axisAlignment", where=self._file(".txt"), do=AGAIN)
         cloud = read_points(self._file("_vh_clean_2.ply"), up="z", units="m")
         columns = {name: values for name, values in cloud.columns.items() if name == "rgb"}
-        if alignment is None or self.labels is None:
+        if alignment is None or self.label_of is None:
             still = PointCloud(cloud.xyz, columns, source=cloud.source)
             return Scene(self.name, still, annotated([], [], self.class_names, "scan"))
         xyz = (cloud.xyz.astype(np.float64) @ alignment[:3, :3].T + alignment[:3, 3]).astype(np.float32)
         aligned = PointCloud(xyz, columns, source=cloud.source)
         segment_of_vertex = read_segments(self._file("_vh_clean_2.0.010000.segs.json"), len(cloud))
-        groups = read_groups(self._aggregation(), self.labels)
+        groups = read_groups(self._aggregation(), self.label_of)
         boxes, labels = object_boxes(xyz, segment_of_vertex, groups, self._aggregation())
         return Scene(self.name, aligned, annotated(boxes, labels, self.class_names, "aligned"))
 
+    def labels(self) -> np.ndarray:
+        """Of the objects; the whole scan is read, since one without vertices is left out."""
+        return self.read().truth.labels
+
     def fingerprint(self, quick: bool = False) -> str:
         """Hash of the scan's files and the label map."""
-        labels = None if self.labels is None else dict(self.labels)
+        labels = None if self.label_of is None else dict(self.label_of)
         return fingerprint_of(self.files(), [list(self.class_names), labels], quick)
 
     def files(self) -> list[Path]:
         """What the scan is read from."""
         scan = [self._file("_vh_clean_2.ply"), self._file(".txt")]
-        if self.labels is None:
+        if self.label_of is None:
             return scan
         return [*scan, self._aggregation(), self._file("_vh_clean_2.0.010000.segs.json")]
 

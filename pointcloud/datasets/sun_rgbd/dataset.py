@@ -20,12 +20,12 @@ from pydantic import Field
 
 from pointcloud.datasets.prepared import is_prepared, prepared_split
 from pointcloud.datasets.scenes import SceneReader, SceneSplit
+from pointcloud.datasets.settings import SceneSettings
 from pointcloud.datasets.sun_rgbd.exports import ExportedFrame
 from pointcloud.datasets.sun_rgbd.frames import Frame
 from pointcloud.datasets.sun_rgbd.labels import FrameLabels, frame_key, read_allsplit, read_meta
 from pointcloud.structures.class_names import SUN_RGBD_CLASSES
 from vol3d.dataset_tools.fault import Fault, listed
-from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 
 NAME = "SUN RGB-D"
@@ -33,7 +33,7 @@ META = {"v1": "SUNRGBDMeta.mat", "v2": "SUNRGBDMeta3DBB_v2.mat"}
 FOLDERS = ("", "SUNRGBDtoolbox/Metadata", "SUNRGBDtoolbox", "SUNRGBDtoolbox/traintestSUNRGBD")
 
 
-class SunRgbdSettings(Settings):
+class SunRgbdSettings(SceneSettings):
     """SUN RGB-D in any of its forms."""
 
     name: Literal["sun_rgbd"] = "sun_rgbd"

@@ -38,13 +38,22 @@ class ExportedFrame:
         table = load_table(self._points, (6, 3), key="pc")
         columns = {"rgb": colours(table[:, 3:6], 1.0)} if table.shape[1] == 6 else {}
         cloud = PointCloud(np.ascontiguousarray(table[:, :3], dtype=np.float32), columns)
+        rows = self._rows()
+        boxes = boxes_from_sun_rgbd(torch.from_numpy(rows.astype(np.float64))).numpy()
+        return Scene(self.name, cloud, annotated(boxes, rows[:, 7], self.class_names, "scan"))
+
+    def labels(self) -> np.ndarray:
+        """Of the stored boxes; the points stay unread."""
+        return self._rows()[:, 7].astype(np.int64)
+
+    def _rows(self) -> np.ndarray:
+        """The stored boxes (K, 8)."""
         rows = load_table(self._boxes, 8)
         labels = rows[:, 7].astype(np.int64)
         if len(rows) and not 0 <= labels.min() <= labels.max() < len(self.class_names):
             wanted = f"0 to {len(self.class_names) - 1}"
             raise DataError("a class outside the list", where=self._boxes, got=sorted(set(labels)), wanted=wanted)
-        boxes = boxes_from_sun_rgbd(torch.from_numpy(rows.astype(np.float64))).numpy()
-        return Scene(self.name, cloud, annotated(boxes, labels, self.class_names, "scan"))
+        return rows
 
     def fingerprint(self, quick: bool = False) -> str:
         """Hash of the frame's arrays."""

@@ -36,13 +36,13 @@ class Frame:
         folder: its folder.
         name: its six-digit number in the metadata, or its path.
         class_names: of the data set.
-        labels: camera and boxes from the metadata; None takes both from the frame's own folder.
+        known: camera and boxes from the metadata; None takes both from the frame's own folder.
     """
 
     folder: Path
     name: str
     class_names: tuple[str, ...]
-    labels: FrameLabels | None = None
+    known: FrameLabels | None = None
 
     def read(self) -> Scene:
         """A point for each pixel with depth, and the boxes."""
@@ -50,17 +50,24 @@ class Frame:
         rgb = _pixels(self._image())
         if rgb.shape != (*depth_m.shape, 3):
             raise DataError("the image does not fit the depth", where=self.folder, got=rgb.shape, wanted=depth_m.shape)
-        intrinsics, tilt = self.labels.camera() if self.labels else (self._intrinsics(), self._tilt())
+        intrinsics, tilt = self.known.camera() if self.known else (self._intrinsics(), self._tilt())
         seen = depth_m > 0
         xyz = (back_project(depth_m, intrinsics)[seen] @ tilt.T).astype(np.float32)
         cloud = PointCloud(xyz, {"rgb": np.ascontiguousarray(rgb[seen])})
-        boxes, labels = self.labels.table() if self.labels else read_annotation(self._annotation(), self.class_names)
+        boxes, labels = self._objects()
         return Scene(self.name, cloud, annotated(boxes, labels, self.class_names, "scan"))
+
+    def labels(self) -> np.ndarray:
+        """Of the annotated boxes; the images stay unread."""
+        return np.asarray(self._objects()[1], np.int64)
+
+    def _objects(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.known.table() if self.known else read_annotation(self._annotation(), self.class_names)
 
     def fingerprint(self, quick: bool = False) -> str:
         """Hash of the frame's files and of what the metadata say."""
-        own = [] if self.labels else [self.folder / "intrinsics.txt", self._extrinsics(), self._annotation()]
-        facts = [self.class_names, self.labels.facts() if self.labels else None]
+        own = [] if self.known else [self.folder / "intrinsics.txt", self._extrinsics(), self._annotation()]
+        facts = [self.class_names, self.known.facts() if self.known else None]
         return fingerprint_of([self._depth(), self._image(), *own], facts, quick)
 
     def _depth(self) -> Path:

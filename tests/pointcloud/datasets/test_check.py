@@ -32,6 +32,9 @@ class Made:
     def read(self) -> Scene:
         return self.scene
 
+    def labels(self) -> np.ndarray:
+        return self.scene.truth.labels
+
     def fingerprint(self, quick: bool = False) -> str:
         return self.name
 

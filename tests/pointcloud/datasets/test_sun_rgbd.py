@@ -138,10 +138,10 @@ def test_the_benchmark_takes_its_cameras_from_the_later_metadata(root: Path) -> 
     write_mat(path, [{"depthpath": key, "K": 2 * INTRINSICS, "Rtilt": np.eye(3), "boxes": []}])
     frame = SunRgbdSettings(root=root).split().train[0]
     other = frame.fingerprint()
-    np.testing.assert_array_equal(frame.labels.camera()[0], 2 * INTRINSICS)  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(frame.known.camera()[0], 2 * INTRINSICS)  # type: ignore[attr-defined]
     path.unlink()
     frame = SunRgbdSettings(root=root).split().train[0]
-    np.testing.assert_array_equal(frame.labels.camera()[0], INTRINSICS)  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(frame.known.camera()[0], INTRINSICS)  # type: ignore[attr-defined]
     assert frame.fingerprint() != other
 
 

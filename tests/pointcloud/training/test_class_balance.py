@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pointcloud.datasets.kitti.dataset import KittiFrame
 from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
-from pointcloud.training.class_balance import balanced, labels_of
+from pointcloud.training.class_balance import balanced
 from tests.pointcloud.datasets.nuscenes_maker import write_small_nuscenes
 from tests.pointcloud.lidar_scenes import LidarReader
 
@@ -50,14 +50,14 @@ def test_nuscenes_tells_the_labels_without_its_sweeps(tmp_path):
     wanted = [one.read().truth.labels.tolist() for one in split.train]
     for path in (tmp_path / "data").rglob("*.pcd.bin"):
         path.unlink()
-    assert [labels_of(one).tolist() for one in split.train] == wanted and any(wanted)
+    assert [one.labels().tolist() for one in split.train] == wanted and any(wanted)
 
 
 def test_kitti_tells_the_labels_without_its_points(data_root):
     frame = KittiFrame(data_root / "kitti" / "training", "000001")
-    assert labels_of(frame).tolist() == frame.read().truth.labels.tolist()
+    assert frame.labels().tolist() == frame.read().truth.labels.tolist()
 
 
 def test_other_readers_are_read():
     reader = LidarReader(3)
-    assert labels_of(reader).tolist() == reader.read().truth.labels.tolist()
+    assert reader.labels().tolist() == reader.read().truth.labels.tolist()
