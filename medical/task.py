@@ -220,4 +220,5 @@ class SegmentationTask(Task):
         path = self.result_path(source, out)
         write_segmentation(path, segmentation)
         notes = {"assumed": list(image.notes)} if image.notes else {}
-        return {"output": str(path), "volumes_ml": segmentation.volumes_ml(), **notes, **segmentation.notes}
+        made = {note.code: str(note) for note in segmentation.notes}
+        return {"output": str(path), "volumes_ml": segmentation.volumes_ml(), **notes, **made}

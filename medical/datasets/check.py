@@ -108,7 +108,7 @@ def _judge_image(image: Volume, channel_names: Sequence[str], found: Findings) -
             name = channel_names[number] if number < len(channel_names) else str(number)
             found.add("error", f"channel {name} is constant, {channel.flat[0]:g} everywhere", "Export the image again.")
     for note in image.notes:
-        found.add("warning", note, "Look at the case beside its label in a viewer.")
+        found.add("warning", str(note), "Look at the case beside its label in a viewer.")
     found.image_hash = _hash(image.array)
     order = nibabel.io_orientation(image.affine)[:, 0].argsort()
     found.spacing_mm = tuple(image.grid.spacing_mm[axis] for axis in order)

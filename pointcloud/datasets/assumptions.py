@@ -1,16 +1,16 @@
 """How files that do not say it were understood: columns, axis up and unit, found in the points or merely assumed.
 
-`vol3d.scans.points.read` says so in the notes of each cloud; whether a set was read alike only all its scenes show.
+`vol3d.scans.points.read` notes it with each cloud; whether a set was read alike only all its scenes show.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from vol3d.dataset_tools.fault import Fault, listed
+from vol3d.notes import Note
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Reading:
 
     Args:
         scene: its name.
-        setting: what says otherwise, `up`, `units` or `columns`.
+        setting: what overrides it, `up`, `units` or `columns`.
         value: of that setting.
         assumed: the points did not tell.
     """
@@ -30,21 +30,18 @@ class Reading:
     assumed: bool
 
 
-_NOTES = (
-    ("up", False, re.compile(r"(\S+) is up: the floor was found")),
-    ("up", True, re.compile(r"(\S+) was assumed to be up")),
-    ("units", False, re.compile(r"the coordinates were taken as (\w+)")),
-    ("units", True, re.compile(r"(\w+) were assumed, a size")),
-    ("columns", True, re.compile(r"columns (.+) were assumed from the values")),
-)
-_UNITS = {"metres": "m", "centimetres": "cm", "millimetres": "mm"}
+# What a file or its format states is no reading: there is nothing to confirm.
+_READINGS = ("up-found", "up-assumed", "units-found", "units-assumed", "columns-assumed")
 _ALIKE = {"up": "axes up", "units": "units"}  # in which the files of a set are the same; their columns may differ
 
 
-def readings_of(scene: str, notes: Iterable[str]) -> list[Reading]:
+def readings_of(scene: str, notes: Iterable[Note]) -> list[Reading]:
     """What the notes of a cloud tell of how its file was understood."""
-    matches = [(key, assumed, known.match(note)) for note in notes for key, assumed, known in _NOTES]
-    return [Reading(scene, key, _UNITS.get(m[1], m[1]), assumed) for key, assumed, m in matches if m]
+    return [
+        Reading(scene, note.setting, note.value, note.assumed)
+        for note in notes
+        if note.code in _READINGS and note.setting is not None and note.value is not None
+    ]
 
 
 def judge_readings(data_set: str, readings: Sequence[Reading]) -> Iterator[Fault]:

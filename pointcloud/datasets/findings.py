@@ -20,7 +20,8 @@ SAMPLE = 20_000
 TURN_STEP_DEG = 2
 MISALIGNED_DEG = 10
 SHARPER = 1.3  # how much better walls must line up turned than as they are, for a scan to be called misaligned
-ODD = ("not finite", "not applied")  # in what a reader noted; its other notes are facts, or `readings` of the file
+# Of what a reader noted; its other notes are plain facts, or `readings` of the file.
+ODD = ("points-not-finite", "colours-not-finite", "viewpoint-not-applied")
 MISREADINGS = ("clockwise yaw", "l and w exchanged", "z of the bottom")
 
 
@@ -65,8 +66,9 @@ def inspect(reader: SceneReader) -> Findings:
         scene = reader.read()
         found.points = len(scene.cloud)
         found.readings = readings_of(reader.name, scene.cloud.notes)
-        if odd := [note for note in scene.cloud.notes if any(word in note for word in ODD)]:
-            found.add("warning", "; ".join(odd), "Look at the scene; export it again if it should be otherwise.")
+        for note in scene.cloud.notes:
+            if note.code in ODD:
+                found.add("warning", str(note), "Look at the scene; export it again if it should be otherwise.")
         _judge_points(scene, found)
         _judge_boxes(scene, found)
     except Vol3dError as error:

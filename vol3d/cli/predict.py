@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vol3d.engine.task import Task
+    from vol3d.notes import Note
 
 SOME_FAILED, ALL_FAILED = 3, 1
-_NUMBER = re.compile(r"\d+(\.\d+)?")
 Inputs = Annotated[
     list[str],
     typer.Argument(help="Scans: volumes, DICOM series, point clouds; files, folders, globs.", metavar="INPUT..."),
@@ -99,7 +98,7 @@ def predict(
     with progress("predicting") as report:
         rows = predict_all(task, loaded.models, sources, out, chosen, overwrite, report, dicom_seg)
     if as_json:
-        print_json({"results": rows})
+        print_json({"results": [row | _described(row.get("assumed", ())) for row in rows]})
     else:
         show(rows, out)
     failed = sum(row["status"] == "failed" for row in rows)
@@ -253,11 +252,19 @@ def show(rows: Sequence[dict[str, Any]], out: Path) -> None:
 
 def count_notes(rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
     """How many scans have a note under `assumed`, and the note; numbers that differ between them are left out."""
-    alike: dict[str, list[str]] = {}
+    alike: dict[tuple[str | None, ...], list[Note]] = {}
     for row in rows:
         for note in row.get("assumed", ()):
-            alike.setdefault(_NUMBER.sub("…", note), []).append(note)
-    return [[len(notes), notes[0] if len(set(notes)) == 1 else form] for form, notes in alike.items()]
+            alike.setdefault(note.kind, []).append(note)
+    same = {kind: len({str(note) for note in notes}) == 1 for kind, notes in alike.items()}
+    return [[len(notes), str(notes[0]) if same[kind] else notes[0].form()] for kind, notes in alike.items()]
+
+
+def _described(notes: Sequence[Note]) -> dict[str, Any]:
+    """What was assumed, as JSON has it: sentences, and the facts that they are made of."""
+    if not notes:
+        return {}
+    return {"assumed": [str(note) for note in notes], "assumptions": [note.to_dict() for note in notes]}
 
 
 def _told(key: str, value: Any, short: Mapping[str, str]) -> Any:

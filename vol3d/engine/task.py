@@ -211,7 +211,9 @@ class Task(ABC):
 
     @abstractmethod
     def predict(self, models: Sequence[nn.Module], source: Path, out: Path, device: torch.device) -> dict[str, Any]:
-        """Predicts one scan, writes the results into the folder `out` and returns a JSON-ready line for the table.
+        """Predicts one scan, writes the results into the folder `out` and returns a line for the table.
+
+        It is JSON-ready but for the scan's notes (`vol3d.notes.Note`), if there are any, under `assumed`.
 
         Several models are an ensemble, averaged before the decision.
         """

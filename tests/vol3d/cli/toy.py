@@ -17,6 +17,7 @@ from vol3d.config import make_task, read
 from vol3d.engine.task import Evaluation
 from vol3d.errors import CheckpointError, DataError
 from vol3d.files import write_text
+from vol3d.notes import Note
 
 
 class WordTask(ToyTask):
@@ -57,7 +58,8 @@ class WordTask(ToyTask):
         if "bug" in text:
             raise ZeroDivisionError("division by zero")
         write_text(self.result_path(source, out), f"{len(text.split())} words by {len(models)}\n")
-        notes = [f"{len(text.split())} words fit a page", "one language was assumed"]
+        fit = Note("words-fit", "{words} words fit a page", numbers={"words": len(text.split())})
+        notes = [fit, Note("language-assumed", "one language was assumed", assumed=True)]
         return {"words": len(text.split()), "volumes_ml": {"in": 1.25}, "assumed": notes}
 
 

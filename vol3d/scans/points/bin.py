@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.errors import DataError
+from vol3d.notes import Note
 from vol3d.scans.points.layouts import LAYOUTS, check_columns, fits, guess_columns, misfits, telling_rows, unclear
 from vol3d.scans.points.raw import COPY, RawPoints, table_fields
 
@@ -32,20 +33,20 @@ def read_bin(path: Path, columns: tuple[str, ...] | None = None) -> RawPoints:
     if size % 4:
         raise DataError("the size is no multiple of four bytes", where=path, got=size, wanted="float32", do=COPY)
     if columns is not None:
-        names, notes = check_columns(columns, len(columns), path), ()
+        names = check_columns(columns, len(columns), path)
         if size % (4 * len(names)):
             wanted = f"a multiple of {len(names)}"
             raise DataError(
                 "the file's size fits no such columns", where=path, got=f"{size // 4} numbers", wanted=wanted
             )
         table = np.fromfile(path, "<f4").reshape(-1, len(names))
-        return RawPoints(table_fields(table, names), notes=notes)
+        return RawPoints(table_fields(table, names))
     values = np.fromfile(path, "<f4")
     names, note = _deduce(values, path)
     return RawPoints(table_fields(values.reshape(-1, len(names)), names), notes=(note,))
 
 
-def _deduce(values: np.ndarray, path: Path) -> tuple[tuple[str, ...], str]:
+def _deduce(values: np.ndarray, path: Path) -> tuple[tuple[str, ...], Note]:
     possible = [count for count in _COUNTS if len(values) % count == 0]
     if not possible:
         counts = ", ".join(map(str, _COUNTS))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.errors import DataError
+from vol3d.notes import Note
 
 # Groups that become one column with three numbers, whichever spelling a file uses.
 _TRIPLES = {
@@ -49,7 +50,7 @@ def coordinates(fields: dict[str, np.ndarray], path: Path) -> np.ndarray:
     return xyz
 
 
-def named_columns(fields: dict[str, np.ndarray], path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+def named_columns(fields: dict[str, np.ndarray], path: Path) -> tuple[dict[str, np.ndarray], tuple[Note, ...]]:
     """Everything but the coordinates under its usual name: `rgb` uint8, `normal` float32, `intensity`, `class` ...
 
     Returns:
@@ -60,7 +61,7 @@ def named_columns(fields: dict[str, np.ndarray], path: Path) -> tuple[dict[str, 
     """
     found = _plain(fields)
     columns: dict[str, np.ndarray] = {}
-    notes: list[str] = []
+    notes: list[Note] = []
     for name, spellings in _TRIPLES.items():
         spelling = next((one for one in spellings if all(part in found for part in one)), None)
         if spelling is not None:
@@ -71,18 +72,18 @@ def named_columns(fields: dict[str, np.ndarray], path: Path) -> tuple[dict[str, 
         usual = usual_name(name)
         columns.setdefault(usual if usual not in found or usual == name else name, values)
     if "rgb" in columns:
-        columns["rgb"], note = to_rgb(columns["rgb"], path)
-        notes += [note] if note else []
+        columns["rgb"], scaled = to_rgb(columns["rgb"], path)
+        notes += scaled
     if "normal" in columns:
         columns["normal"] = columns["normal"].astype(np.float32)
     for name in set(columns) & set(_FORCED):
-        columns[name], note = _forced(name, columns[name])
-        notes += [note] if note else []
+        columns[name], kept = _forced(name, columns[name])
+        notes += kept
     return columns, tuple(notes)
 
 
-def to_rgb(colours: np.ndarray, path: Path) -> tuple[np.ndarray, str]:
-    """Colours of any usual type as (N, 3) uint8, and a note if they were scaled.
+def to_rgb(colours: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[Note, ...]]:
+    """Colours of any usual type as (N, 3) uint8, and what was changed.
 
     Packed in one number 0xRRGGBB (PCL, also as the bits of a float32), 0 to 1, 0 to 255 or 0 to 65535.
 
@@ -91,14 +92,17 @@ def to_rgb(colours: np.ndarray, path: Path) -> tuple[np.ndarray, str]:
     """
     if colours.ndim == 1 and colours.dtype.itemsize == 4:
         bits = np.ascontiguousarray(colours).view(np.uint32)
-        return np.stack([(bits >> shift & 255).astype(np.uint8) for shift in (16, 8, 0)], axis=1), ""
+        return np.stack([(bits >> shift & 255).astype(np.uint8) for shift in (16, 8, 0)], axis=1), ()
     if colours.ndim != 2 or colours.shape[1] not in (3, 4):
         raise DataError("colours of another shape", where=path, got=colours.shape, wanted="red, green, blue")
     colours = colours[:, :3]
     if colours.dtype == np.uint8 or not len(colours):
-        return colours.astype(np.uint8), ""
+        return colours.astype(np.uint8), ()
     bad = ~np.isfinite(colours).all(axis=1)
-    note = f"{int(bad.sum())} colours that are not finite were set to black" if bad.any() else ""
+    notes: tuple[Note, ...] = ()
+    if bad.any():
+        text = "{colours} colours that are not finite were set to black"
+        notes = (Note("colours-not-finite", text, numbers={"colours": int(bad.sum())}),)
     colours = np.where(bad[:, None], 0, colours) if bad.any() else colours
     low, high = colours.min(), colours.max()
     if low < 0 or high > 65535:
@@ -110,17 +114,19 @@ def to_rgb(colours: np.ndarray, path: Path) -> tuple[np.ndarray, str]:
     full = 1 if colours.dtype.kind == "f" and high <= 1 else 255 if high <= 255 else 65535
     scaled = colours if full == 255 else colours.astype(np.float32) * np.float32(255 / full)
     if full != 255:
-        note = f"colours were scaled from 0-{full} to 0-255" + (f"; {note}" if note else "")
-    return np.rint(scaled).astype(np.uint8) if scaled.dtype.kind == "f" else scaled.astype(np.uint8), note
+        text = "colours were scaled from 0-{largest} to 0-255"
+        notes += (Note("colours-scaled", text, numbers={"largest": full}),)
+    return np.rint(scaled).astype(np.uint8) if scaled.dtype.kind == "f" else scaled.astype(np.uint8), notes
 
 
-def _forced(name: str, values: np.ndarray) -> tuple[np.ndarray, str]:
+def _forced(name: str, values: np.ndarray) -> tuple[np.ndarray, tuple[Note, ...]]:
     if np.issubdtype(_FORCED[name], np.integer) and values.dtype.kind == "f":
         whole = np.isfinite(values) & (np.abs(values) < 1 << 53)
         whole[whole] = values[whole] == np.floor(values[whole])
         if not whole.all():
-            return values, f"the column '{name}' holds values that are no whole numbers"
-    return values.astype(_FORCED[name]), ""
+            text = "the column '{value}' holds values that are no whole numbers"
+            return values, (Note("values-not-whole", text, value=name),)
+    return values.astype(_FORCED[name]), ()
 
 
 def _plain(fields: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.errors import DataError
+from vol3d.notes import Note
 from vol3d.scans.points.raw import COPY, RawPoints, as_type, check_size, unique_names
 from vol3d.scans.points.text_table import parse_rows
 
@@ -25,7 +26,7 @@ class _Header:
     data: str
     size: int
     lines: int
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def read_pcd(path: Path) -> RawPoints:
@@ -133,5 +134,6 @@ def _header(values: dict[str, list[str]], size: int, lines: int, path: Path) -> 
         raise ValueError(f"DATA {data}")
     notes = []
     if [float(word) for word in values.get("VIEWPOINT", _NO_TURN)] != _NO_TURN:
-        notes.append("the file's VIEWPOINT was not applied: the points stay in the sensor's axes")
+        text = "the file's VIEWPOINT was not applied: the points stay in the sensor's axes"
+        notes.append(Note("viewpoint-not-applied", text))
     return _Header(np.dtype(fields), points, data, size, lines, tuple(notes))

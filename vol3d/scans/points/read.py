@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.errors import DataError, UsageError
+from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.fields import coordinates, named_columns
 from vol3d.scans.points.find import POINT_SUFFIXES
@@ -146,53 +147,59 @@ def _cloud(raw: RawPoints, path: Path, asked: _Asked) -> PointCloud:
 
 def _finite(
     xyz: np.ndarray, columns: dict[str, np.ndarray], faces: np.ndarray | None, path: Path
-) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray | None, tuple[str, ...]]:
+) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray | None, tuple[Note, ...]]:
     keep = np.isfinite(xyz).all(axis=1)
     if keep.all():
         return xyz, columns, faces, ()
     if not keep.any():
         raise DataError("no point has finite coordinates", where=path, got=f"{len(xyz)} points", do=COPY)
-    note = f"{len(keep) - int(keep.sum())} of {len(keep)} points had coordinates that are not finite and were left out"
+    text = "{left_out} of {points} points had coordinates that are not finite and were left out"
+    note = Note("points-not-finite", text, numbers={"left_out": int((~keep).sum()), "points": len(keep)})
     if faces is not None:
         faces = (np.cumsum(keep) - 1)[faces[keep[faces].all(axis=1)]]
     return xyz[keep], {name: values[keep] for name, values in columns.items()}, faces, (note,)
 
 
-def _unit(sample: np.ndarray, raw: RawPoints, asked: _Asked) -> tuple[float, tuple[str, ...]]:
+def _unit(sample: np.ndarray, raw: RawPoints, asked: _Asked) -> tuple[float, tuple[Note, ...]]:
     if asked.metres is not None:
         return asked.metres, ()
     if raw.unit_metres is not None:
-        return raw.unit_metres, (f"the file states its unit, {raw.unit_metres:g} m; --units says otherwise",)
+        text = "the file states its unit, {metres:g} m; override with --units"
+        return raw.unit_metres, (Note("units-stated", text, "units", numbers={"metres": raw.unit_metres}),)
     unit = find_unit(sample)
-    size = " x ".join(f"{side:.3g}" for side in np.ptp(np.percentile(sample, (1, 99), axis=0), axis=0))
-    name = {1.0: "metres", 0.01: "centimetres", 0.001: "millimetres"}[unit.metres]
+    sides = np.ptp(np.percentile(sample, (1, 99), axis=0), axis=0)
+    size, numbers = "{x:.3g} x {y:.3g} x {z:.3g}", dict(zip("xyz", sides.tolist(), strict=True))
+    value, name = {1.0: ("m", "metres"), 0.01: ("cm", "centimetres"), 0.001: ("mm", "millimetres")}[unit.metres]
     if unit.found:
-        return unit.metres, (
-            f"the coordinates were taken as {name}, which fits a size of {size}; --units says otherwise",
-        )
-    return unit.metres, (f"{name} were assumed, a size of {size} does not tell the unit; --units mm says otherwise",)
+        text = f"the coordinates were taken as {name}, which fits a size of {size}; override with --units"
+        return unit.metres, (Note("units-found", text, "units", value, numbers=numbers),)
+    text = f"{name} were assumed, a size of {size} does not tell the unit; override with --units mm"
+    return unit.metres, (Note("units-assumed", text, "units", value, assumed=True, numbers=numbers),)
 
 
-def _up(sample: np.ndarray, metres: float, raw: RawPoints, asked: _Asked) -> tuple[str, tuple[str, ...]]:
+def _up(sample: np.ndarray, metres: float, raw: RawPoints, asked: _Asked) -> tuple[str, tuple[Note, ...]]:
     if asked.up is not None:
         return asked.up, ()
     if raw.up is not None:
-        return raw.up, (f"{raw.up} is up, as in all files of this format; --up says otherwise",)
+        text = "{value} is up, as in all files of this format; override with --up"
+        return raw.up, (Note("up-stated", text, "up", raw.up),)
     up = find_up(sample, metres)
     if up.found:
-        return up.axis, (f"{up.axis} is up: the floor was found across it; --up says otherwise",)
-    return up.axis, (f"{up.axis} was assumed to be up, the points do not tell; --up y says otherwise",)
+        text = "{value} is up: the floor was found across it; override with --up"
+        return up.axis, (Note("up-found", text, "up", up.axis),)
+    text = "{value} was assumed to be up, the points do not tell; override with --up y"
+    return up.axis, (Note("up-assumed", text, "up", up.axis, assumed=True),)
 
 
-def _near(xyz: np.ndarray, metres: float) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+def _near(xyz: np.ndarray, metres: float) -> tuple[np.ndarray, np.ndarray, tuple[Note, ...]]:
     """Metres as float32, near an origin of whole metres where the scan is far from the file's."""
     middle = (xyz.min(axis=0).astype(np.float64) + xyz.max(axis=0)) / 2 * metres
     origin = np.where(np.abs(middle) > _NEAR, np.round(middle), 0.0) + 0.0
     if not origin.any():
         return (xyz if metres == 1 else xyz * xyz.dtype.type(metres)).astype(np.float32, copy=False), origin, ()
     near = (xyz.astype(np.float64) * metres - origin).astype(np.float32)
-    place = ", ".join(f"{value:.0f}" for value in origin)
-    return near, origin, (f"the origin was moved to ({place}) m; results are written in the file's coordinates",)
+    text = "the origin was moved to ({x:.0f}, {y:.0f}, {z:.0f}) m; results are written in the file's coordinates"
+    return near, origin, (Note("origin-moved", text, numbers=dict(zip("xyz", origin.tolist(), strict=True))),)
 
 
 def _checked_faces(faces: np.ndarray | None, points: int, path: Path) -> np.ndarray | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.errors import DataError
+from vol3d.notes import Note
 from vol3d.scans.points.layouts import check_columns, guess_columns
 from vol3d.scans.points.raw import COORDINATES, COPY, RawPoints, table_fields, unique_names
 from vol3d.scans.points.text_table import Rows, parse_rows
@@ -38,7 +39,7 @@ def read_text(path: Path, columns: tuple[str, ...] | None = None) -> RawPoints:
     notes = []
     if head.decimal_comma:
         text = np.frombuffer(text.tobytes().replace(b",", b"."), np.uint8)
-        notes.append("commas were read as decimal points, semicolons separate the columns")
+        notes.append(Note("decimal-commas", "commas were read as decimal points, semicolons separate the columns"))
     rows = parse_rows(text[head.size :], path, head.lines + 1)
     rows = _without_counts(rows, path) if path.suffix.lower() == ".pts" else rows
     if not len(rows):
