@@ -29,13 +29,12 @@ from vol3d.scans.points.fields import usual_name
 from vol3d.scans.points.find import BOX_LINES_SUFFIX, find_point_files, points_file_stem
 from vol3d.scans.points.layouts import check_names
 from vol3d.scans.points.mesh import sample_surface
+from vol3d.scans.points.options import Axis, LengthUnit
 from vol3d.scans.points.read import read_points
 from vol3d.scans.results.box_lines import write_box_lines
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.results.write import write_detections
 
-Axis = Literal["auto", "x", "y", "z", "-x", "-y", "-z"]
-Unit = Literal["auto", "m", "cm", "mm", "ft", "in"]
 Data = ScanNetSettings | SunRgbdSettings | NuScenesSettings | KittiSettings | PointFolderSettings
 
 
@@ -44,7 +43,7 @@ class ReadSettings(Settings):
 
     columns: tuple[str, ...] | None = Field(None, description="names of the columns of a file that does not name them")
     up: Axis = "auto"
-    units: Unit = "auto"
+    units: LengthUnit = "auto"
     score: float = Field(0.3, ge=0, le=1, description="boxes of a lower score are not written")
 
 

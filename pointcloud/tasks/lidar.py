@@ -23,7 +23,7 @@ from pointcloud.models.anchors.second import SecondDetectorSettings
 from pointcloud.models.anchors.voxel_net import VoxelNetSettings
 from pointcloud.models.center_point.model import CenterPointSettings
 from pointcloud.models.object_dgcnn.model import ObjectDgcnnSettings
-from pointcloud.tasks.base import Axis, CloudSettings, CloudTask, ReadSettings, Unit
+from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings
 from pointcloud.tasks.start_from import StartSettings, take_over
 from pointcloud.training.lidar_augment import LidarAugmentSettings
 from pointcloud.training.lidar_samples import LidarSamples
@@ -35,6 +35,7 @@ from vol3d.engine.task import Evaluation, Samples
 from vol3d.errors import UsageError
 from vol3d.files import explain
 from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.points.options import Axis, LengthUnit
 from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
 
@@ -46,7 +47,7 @@ class LidarReadSettings(ReadSettings):
     """As all files are read; scanners on vehicles write metres with z up, and their files do not say so."""
 
     up: Axis = "z"
-    units: Unit = "m"
+    units: LengthUnit = "m"
 
 
 class LidarSettings(CloudSettings):

@@ -6,26 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vol3d.errors import UsageError
-
-UNITS = {
-    **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), 1.0),
-    **dict.fromkeys(("dm", "decimetre", "decimetres", "decimeter", "decimeters"), 0.1),
-    **dict.fromkeys(("cm", "centimetre", "centimetres", "centimeter", "centimeters"), 0.01),
-    **dict.fromkeys(("mm", "millimetre", "millimetres", "millimeter", "millimeters"), 0.001),
-    **dict.fromkeys(("km", "kilometre", "kilometres", "kilometer", "kilometers"), 1000.0),
-    **dict.fromkeys(("in", "inch", "inches"), 0.0254),
-    **dict.fromkeys(("ft", "foot", "feet"), 0.3048),
-}
-"""Name -> metres."""
 _FAR = 20  # times its own size from the origin
-
-
-def unit_metres(units: str) -> float:
-    """Raises UsageError for a name that is no unit of length."""
-    if units.lower() not in UNITS:
-        raise UsageError("no such unit", where="--units", got=units, wanted="auto, m, dm, cm, mm, km, in or ft")
-    return UNITS[units.lower()]
 
 
 @dataclass(frozen=True)

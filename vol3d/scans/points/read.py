@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,10 @@ from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.fields import coordinates, named_columns
 from vol3d.scans.points.find import POINT_SUFFIXES
-from vol3d.scans.points.length_unit import find_unit, unit_metres
+from vol3d.scans.points.length_unit import find_unit
+from vol3d.scans.points.options import ReadOptions
 from vol3d.scans.points.raw import COPY, RawPoints
-from vol3d.scans.points.up_axis import check_up, find_up, turn_matrix, turn_up
+from vol3d.scans.points.up_axis import find_up, turn_matrix, turn_up
 
 # What files of a kind begin with, and the suffixes that such files have.
 _MARKS = (
@@ -50,14 +50,14 @@ def read_points(
         Vol3dError: the package for LAS files is not installed.
     """
     path = Path(path)
-    asked = _Asked(None if up == "auto" else check_up(up), None if units == "auto" else unit_metres(units))
+    options = ReadOptions(columns, up, units)
     try:
         raw = _read(path, columns)
     except OSError as fault:
         raise DataError("cannot read the file", where=path, got=fault.strerror or str(fault)) from fault
     except MemoryError as fault:
         raise DataError("the points do not fit into this machine's memory", where=path) from fault
-    return _cloud(raw, path, asked)
+    return _cloud(raw, path, options)
 
 
 def _read(path: Path, columns: tuple[str, ...] | None) -> RawPoints:
@@ -112,15 +112,7 @@ def _suffix(path: Path) -> str:
     return suffix
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """The caller's axis and unit; None where the points are to tell."""
-
-    up: str | None
-    metres: float | None
-
-
-def _cloud(raw: RawPoints, path: Path, asked: _Asked) -> PointCloud:
+def _cloud(raw: RawPoints, path: Path, options: ReadOptions) -> PointCloud:
     """Drop what is not finite, then unit, turn and origin."""
     xyz = coordinates(raw.fields, path)
     if not len(xyz):
@@ -129,8 +121,8 @@ def _cloud(raw: RawPoints, path: Path, asked: _Asked) -> PointCloud:
     faces = _checked_faces(raw.faces, len(xyz), path)
     xyz, columns, faces, dropped = _finite(xyz, columns, faces, path)
     sample = xyz[:: max(1, len(xyz) // _SAMPLE)].astype(np.float64)
-    metres, unit_note = _unit(sample, raw, asked)
-    up, up_note = _up(sample, metres, raw, asked)
+    metres, unit_note = _unit(sample, raw, options)
+    up, up_note = _up(sample, metres, raw, options)
     low, high = (bound.astype(np.float64) * metres for bound in (xyz.min(axis=0), xyz.max(axis=0)))
     if not (high - low).max() <= _LARGEST:
         do = "Remove stray points, or name the unit with --units."
@@ -160,9 +152,9 @@ def _finite(
     return xyz[keep], {name: values[keep] for name, values in columns.items()}, faces, (note,)
 
 
-def _unit(sample: np.ndarray, raw: RawPoints, asked: _Asked) -> tuple[float, tuple[Note, ...]]:
-    if asked.metres is not None:
-        return asked.metres, ()
+def _unit(sample: np.ndarray, raw: RawPoints, options: ReadOptions) -> tuple[float, tuple[Note, ...]]:
+    if options.metres is not None:
+        return options.metres, ()
     if raw.unit_metres is not None:
         text = "the file states its unit, {metres:g} m; override with --units"
         return raw.unit_metres, (Note("units-stated", text, "units", numbers={"metres": raw.unit_metres}),)
@@ -177,9 +169,9 @@ def _unit(sample: np.ndarray, raw: RawPoints, asked: _Asked) -> tuple[float, tup
     return unit.metres, (Note("units-assumed", text, "units", value, assumed=True, numbers=numbers),)
 
 
-def _up(sample: np.ndarray, metres: float, raw: RawPoints, asked: _Asked) -> tuple[str, tuple[Note, ...]]:
-    if asked.up is not None:
-        return asked.up, ()
+def _up(sample: np.ndarray, metres: float, raw: RawPoints, options: ReadOptions) -> tuple[str, tuple[Note, ...]]:
+    if options.axis is not None:
+        return options.axis, ()
     if raw.up is not None:
         text = "{value} is up, as in all files of this format; override with --up"
         return raw.up, (Note("up-stated", text, "up", raw.up),)

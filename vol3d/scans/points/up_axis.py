@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vol3d.errors import UsageError
+from vol3d.scans.points.options import check_up
 
 # Axis up -> for each new axis x, y, z: the old one it is taken from and its sign. All are rotations.
 _TURNS = {
@@ -86,14 +86,6 @@ def turn_up(xyz: np.ndarray, up: str) -> np.ndarray:
 def turn_matrix(up: str) -> np.ndarray:
     """(3, 3) of `turn_up`."""
     return turn_up(np.eye(3), up).T
-
-
-def check_up(up: str) -> str:
-    """The axis in lower case without a plus. Raises UsageError for any other word."""
-    axis = up.lower().removeprefix("+")
-    if axis not in _TURNS:
-        raise UsageError("no such axis", where="--up", got=up, wanted=f"auto, {', '.join(sorted(_TURNS))}")
-    return axis
 
 
 def _fullest(values: np.ndarray, width: float) -> tuple[float, float]:

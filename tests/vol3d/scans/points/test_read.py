@@ -98,8 +98,11 @@ def test_map_coordinates_keep_their_millimetres(tmp_path: Path, shift: tuple[flo
     assert "the origin was moved to" in str(cloud.notes[-1])
 
 
+UNITS = [("m", 1.0), ("dm", 0.1), ("cm", 0.01), ("MM", 0.001), ("km", 1000.0), ("ft", 0.3048)]
+
+
 @pytest.mark.parametrize("up", ["x", "-x", "y", "-y", "z", "-z", "+Y"])
-@pytest.mark.parametrize(("units", "scale"), [("m", 1.0), ("cm", 0.01), ("MM", 0.001), ("ft", 0.3048)])
+@pytest.mark.parametrize(("units", "scale"), UNITS)
 def test_the_way_back_to_the_file(tmp_path: Path, up: str, units: str, scale: float) -> None:
     xyz = XYZ * 10 + (3e4, 0, 0)
     normal = {name: values.astype("f4") for name, values in zip(("nx", "ny", "nz"), XYZ.T, strict=True)}
