@@ -147,7 +147,7 @@ def _check_split(split: SplitEntry, cases: tuple[Case, ...], path: Path) -> list
         raise DataError("'split' leaves nothing to train on or to validate with", where=path)
     do = "Add it to the split, or leave it out on purpose."
     return [
-        Fault(name, "warning", "has a label but is in no part of the split", do)
+        Fault(name, "warning", "has a label but is in no part of the split", do, code="case-in-no-part")
         for name in known
         if name not in parts and known[name].label is not None
     ]
@@ -167,18 +167,26 @@ def _found(document: Document, root: Path) -> tuple[tuple[Case, ...], list[Fault
             cases.append(Case(name, (channels[""],), label_of.get(name)))
         elif absent:
             what = f"no image for the channels {listed(absent)}"
-            faults.append(Fault(name, "error", what, f"Add them to {images} or remove the case."))
+            do, numbers = f"Add them to {images} or remove the case.", {"absent": len(absent)}
+            faults.append(Fault(name, "error", what, do, code="absent-channels", numbers=numbers))
         else:
             cases.append(Case(name, tuple(channels[c] for c in document.channels), label_of.get(name)))
     seen = {case.name for case in cases} | {fault.case for fault in faults}
     faults += [
-        Fault(name, "error", f"the label {path} has no image", f"Add {images / name}.* or remove the label.")
+        Fault(
+            name,
+            "error",
+            f"the label {path} has no image",
+            f"Add {images / name}.* or remove the label.",
+            code="absent-image",
+        )
         for name, path in label_of.items()
         if name not in seen
     ]
     if document.split is None:
         do = f"Add {labels}/NAME.* if it is meant for training; without it the case is only predicted."
-        faults += [Fault(case.name, "warning", "has no label", do) for case in cases if case.label is None]
+        unlabelled = [case.name for case in cases if case.label is None]
+        faults += [Fault(name, "warning", "has no label", do, code="absent-label") for name in unlabelled]
     return tuple(cases), faults
 
 

@@ -174,13 +174,20 @@ def _case(entry: Any, where: str, path: Path) -> Case:
 def _unlabelled(cases: tuple[Case, ...]) -> list[Fault]:
     what = "listed for training without a label"
     do = "Add its label to the JSON or move it to 'test'."
-    return [Fault(case.name, "error", what, do) for case in cases if case.label is None]
+    return [Fault(case.name, "error", what, do, code="absent-label") for case in cases if case.label is None]
 
 
 def _untrue_counts(document: dict[str, Any], name: str, train: tuple[Case, ...], test: tuple[Case, ...]) -> list[Fault]:
     do = "Nothing: the lists count. Complete the download if cases are missing."
     return [
-        Fault(name, "warning", f"{key} says {document[key]}, the list has {len(cases)}", do)
+        Fault(
+            name,
+            "warning",
+            f"{key} says {document[key]}, the list has {len(cases)}",
+            do,
+            code="untrue-count",
+            numbers={"listed": len(cases)},
+        )
         for key, cases in (("numTraining", train), ("numTest", test))
         if key in document and document[key] != len(cases)
     ]
@@ -195,5 +202,6 @@ def _files(path: Path, train: tuple[Case, ...], validation: tuple[Case, ...], te
     faults = missing_files(here) + unlisted_files(cases, sorted(folders))
     if absent:
         what = f"{absent} of {len(test)} test images do not exist"
-        faults.append(Fault(path.parent.name, "warning", what, "Nothing, unless you want to predict them."))
+        do, numbers = "Nothing, unless you want to predict them.", {"absent": absent, "images": len(test)}
+        faults.append(Fault(path.parent.name, "warning", what, do, code="absent-test-images", numbers=numbers))
     return faults

@@ -56,11 +56,13 @@ def judge_readings(data_set: str, readings: Sequence[Reading]) -> Iterator[Fault
             counts = Counter((one.value, "assumed" if one.assumed else "found") for one in mine)
             each = ", ".join(f"{value} {how} in {count}" for (value, how), count in counts.most_common())
             do = f"If the files are alike, {_add(setting, word)}; else convert those that differ."
-            yield Fault(data_set, "error", f"scenes were read with different {_ALIKE[setting]}: {each}", do)
+            what = f"scenes were read with different {_ALIKE[setting]}: {each}"
+            yield Fault(data_set, "error", what, do, code=f"{setting}-differs")
         elif guesses:
             which = listed(one.scene for one in guesses)
             what = f"{setting} {word} was assumed in {len(guesses)} scenes, whose points do not tell: {which}"
-            yield Fault(data_set, "warning", what, f"Look at one; if it is right, {_add(setting, word)}.")
+            do, numbers = f"Look at one; if it is right, {_add(setting, word)}.", {"scenes": len(guesses)}
+            yield Fault(data_set, "warning", what, do, code=f"{setting}-assumed", numbers=numbers)
 
 
 def _add(setting: str, word: str) -> str:

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import pickle
+import re
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from vol3d.notes import Note
 
+ROOT = Path(__file__).resolve().parents[2]
 FOUND = Note("up-found", "{value} is up", "up", "y")
 COUNT = Note("left-out", "{left_out} of {points:.1f} points", numbers={"left_out": 2, "points": 10})
+
+
+def codes() -> Iterator[str]:
+    """Of every note and fault in the sources."""
+    for package in ("vol3d", "pointcloud", "medical"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.Call):
+                    named = ast.unparse(node.func) == "Note"
+                    words = node.args[:1] if named else []
+                    words += [word.value for word in node.keywords if word.arg == "code"]
+                    yield from (word.value for word in words if isinstance(word, ast.Constant))
+
+
+def test_codes_are_kebab_case() -> None:
+    found = set(codes())
+    assert {"up-assumed", "same-points-twice", "constant-channel"} <= found
+    assert not [code for code in found if not re.fullmatch(r"[a-z]+(-[a-z]+)*", code)]
 
 
 def test_the_sentence_is_made_of_the_facts() -> None:

@@ -27,7 +27,7 @@ from pointcloud.datasets.prepared import is_prepared
 from pointcloud.datasets.raw_sweep import read_rows
 from pointcloud.datasets.scenes import Scene, SceneReader, SceneSplit, annotated, chance_of, fingerprint_of
 from pointcloud.structures.class_names import KITTI_CLASSES
-from vol3d.dataset_tools.fault import ABSENT, Fault
+from vol3d.dataset_tools.fault import Fault, absent_file
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 from vol3d.scans.points.cloud import PointCloud
@@ -156,11 +156,12 @@ class KittiSettings(Settings):
             train = [name for name in names if chance_of(name) >= share]
             if self.validation is None:
                 do = "Put the published lists there, or set data.validation to a share."
-                faults.append(Fault(NAME, "warning", "no ImageSets/train.txt: a half of the frames validates", do))
+                what = "no ImageSets/train.txt: a half of the frames validates"
+                faults.append(Fault(NAME, "warning", what, do, code="split-assumed"))
         labels = training / "label_2"
         if not labels.is_dir():
             do = "Unpack the archive of labels: there is nothing to train on and nothing to score."
-            faults.append(Fault(NAME, "error", f"{labels} {ABSENT}", do))
+            faults.append(absent_file(NAME, labels, do))
         return SceneSplit(
             NAME,
             self.class_names,
@@ -176,7 +177,7 @@ class KittiSettings(Settings):
             absent = next((path for path in frame.files() if not path.is_file()), None)
             if absent is not None:
                 do = "Unpack its archive, or take the frame out of the list."
-                faults.append(Fault(frame.name, "error", f"{absent} {ABSENT}", do))
+                faults.append(absent_file(frame.name, absent, do))
         return frames
 
 
