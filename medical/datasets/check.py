@@ -173,20 +173,23 @@ def _leaks(split: DataSplit) -> Iterator[Fault]:
 def _twins(split: DataSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
     """Different cases with the same voxels."""
     part = {case.name: part for part in ("train", "validation", "test") for case in getattr(split, part)}
-    for kind in ("image", "label"):
-        groups = defaultdict(list)
-        for found in findings:
-            groups[getattr(found, f"{kind}_hash")].append(found.case.name)
-        for value, names in groups.items():
-            if value is None or len(names) < 2:
-                continue
-            leak = kind == "image" and len({part[name] for name in names}) > 1
-            what = f"the same {kind} as {listed(names[1:])}"
-            do = "Keep one of them." if kind == "image" else "Check that each image has its own label."
-            if leak:
-                what += f", in {' and '.join(sorted({part[name] for name in names}))}"
-            severity: Severity = "error" if leak else "warning"
-            yield Fault(names[0], severity, what, do, code=f"same-{kind}-twice")
+    for names in _same([(found.image_hash, found.case.name) for found in findings]):
+        parts = sorted({part[name] for name in names})
+        what = f"the same image as {listed(names[1:])}" + (f", in {' and '.join(parts)}" if len(parts) > 1 else "")
+        severity: Severity = "error" if len(parts) > 1 else "warning"
+        yield Fault(names[0], severity, what, "Keep one of them.", code="same-image-twice")
+    for names in _same([(found.label_hash, found.case.name) for found in findings]):
+        what, do = f"the same label as {listed(names[1:])}", "Check that each image has its own label."
+        yield Fault(names[0], "warning", what, do, code="same-label-twice")
+
+
+def _same(hashes: Sequence[tuple[str | None, str]]) -> list[list[str]]:
+    """Names of cases that share a hash, in groups of two and more."""
+    groups = defaultdict(list)
+    for value, name in hashes:
+        if value is not None:
+            groups[value].append(name)
+    return [names for names in groups.values() if len(names) > 1]
 
 
 def _wild_spacings(findings: Sequence[Findings]) -> Iterator[Fault]:

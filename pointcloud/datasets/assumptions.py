@@ -48,21 +48,33 @@ def judge_readings(data_set: str, readings: Sequence[Reading]) -> Iterator[Fault
     """An error for each setting in which the scenes differ, one warning for each that was assumed alike."""
     for setting in dict.fromkeys(one.setting for one in readings):
         mine = [one for one in readings if one.setting == setting]
-        guesses = [one for one in mine if one.assumed]
-        # What the points of some scenes tell is the better guess for those that do not.
-        value = Counter(one.value for one in mine if not one.assumed or len(guesses) == len(mine)).most_common(1)[0][0]
-        word = f"[{value}]" if setting == "columns" else value
         if setting in _ALIKE and len({one.value for one in mine}) > 1:
-            counts = Counter((one.value, "assumed" if one.assumed else "found") for one in mine)
-            each = ", ".join(f"{value} {how} in {count}" for (value, how), count in counts.most_common())
-            do = f"If the files are alike, {_add(setting, word)}; else convert those that differ."
-            what = f"scenes were read with different {_ALIKE[setting]}: {each}"
-            yield Fault(data_set, "error", what, do, code=f"{setting}-differs")
-        elif guesses:
-            which = listed(one.scene for one in guesses)
-            what = f"{setting} {word} was assumed in {len(guesses)} scenes, whose points do not tell: {which}"
-            do, numbers = f"Look at one; if it is right, {_add(setting, word)}.", {"scenes": len(guesses)}
-            yield Fault(data_set, "warning", what, do, code=f"{setting}-assumed", numbers=numbers)
+            yield _differing(data_set, setting, mine)
+        elif any(one.assumed for one in mine):
+            yield _assumed(data_set, setting, mine)
+
+
+def _differing(data_set: str, setting: str, readings: Sequence[Reading]) -> Fault:
+    counts = Counter((one.value, "assumed" if one.assumed else "found") for one in readings)
+    each = ", ".join(f"{value} {how} in {count}" for (value, how), count in counts.most_common())
+    what = f"scenes were read with different {_ALIKE[setting]}: {each}"
+    do = f"If the files are alike, {_add(setting, _likeliest(setting, readings))}; else convert those that differ."
+    return Fault(data_set, "error", what, do, code=f"{setting}-differs")
+
+
+def _assumed(data_set: str, setting: str, readings: Sequence[Reading]) -> Fault:
+    scenes = [one.scene for one in readings if one.assumed]
+    word = _likeliest(setting, readings)
+    what = f"{setting} {word} was assumed in {len(scenes)} scenes, whose points do not tell: {listed(scenes)}"
+    do = f"Look at one; if it is right, {_add(setting, word)}."
+    return Fault(data_set, "warning", what, do, code=f"{setting}-assumed", numbers={"scenes": len(scenes)})
+
+
+def _likeliest(setting: str, readings: Sequence[Reading]) -> str:
+    """The value as a command takes it; what the points of some scenes tell is the better guess for the others."""
+    found = [one.value for one in readings if not one.assumed]
+    value = Counter(found or [one.value for one in readings]).most_common(1)[0][0]
+    return f"[{value}]" if setting == "columns" else value
 
 
 def _add(setting: str, word: str) -> str:

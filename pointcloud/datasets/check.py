@@ -87,9 +87,7 @@ def _twins(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
 
 
 def _absent_classes(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
-    labelled = {reader.name for reader in split.labelled}
-    boxes = [len(found.labels) for found in findings if found.scene in labelled and found.point_hash is not None]
-    if boxes and not sum(boxes) and not any(fault.severity == "error" for fault in split.listing):
+    if _is_bare(split, findings):
         do = "Annotate some, or predict only: there is nothing to train on and nothing to score."
         yield Fault(split.name, "error", "no scene has an annotated box", do, code="no-boxes")
         return
@@ -100,6 +98,15 @@ def _absent_classes(split: SceneSplit, findings: Sequence[Findings]) -> Iterator
         what = f"no training scene has a box of {len(absent)} classes: {listed(absent)}"
         do, numbers = "Check the labels' names, or remove the classes.", {"classes": len(absent)}
         yield Fault(split.name, "warning", what, do, code="absent-classes", numbers=numbers)
+
+
+def _is_bare(split: SceneSplit, findings: Sequence[Findings]) -> bool:
+    """Whether scenes can be read and none of them has a box, where no error of the listing explains it."""
+    labelled = {reader.name for reader in split.labelled}
+    readable = [found for found in findings if found.scene in labelled and found.point_hash is not None]
+    if not readable or any(len(found.labels) for found in readable):
+        return False
+    return all(fault.severity != "error" for fault in split.listing)
 
 
 def _sizes(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:

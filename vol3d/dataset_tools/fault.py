@@ -70,7 +70,11 @@ def refuse_errors(faults: Sequence[Fault], data_set: str) -> None:
 
 
 def listed(names: Iterable[object], most: int = 5) -> str:
-    """`a, b, c, d, e and 3 more`."""
+    """The first names, and how many more there are.
+
+    >>> listed(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
     known = [str(name) for name in names]
     more = f" and {len(known) - most} more" if len(known) > most else ""
     return ", ".join(known[:most]) + more

@@ -26,6 +26,12 @@ class PointCloud:
         source: the file it was read from.
         notes: what was assumed, found, changed or left out, for the user to see.
         file_from_scan: (4, 4) float64, takes `xyz + origin` to the coordinates in the file, with its axes and its unit.
+
+    >>> cloud = PointCloud(np.array([[0, 0, 0], [1, 2, 3]], np.float32), {"intensity": np.array([0.1, 0.9])})
+    >>> len(cloud), sorted(cloud.columns)
+    (2, ['intensity'])
+    >>> cloud.in_file(cloud.xyz[1])
+    array([1., 2., 3.])
     """
 
     xyz: np.ndarray

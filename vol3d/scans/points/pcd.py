@@ -116,6 +116,25 @@ def _read_header(path: Path) -> _Header:
 
 
 def _header(values: dict[str, list[str]], size: int, lines: int, path: Path) -> _Header:
+    """Raises ValueError, KeyError, IndexError or TypeError for what makes no sense."""
+    data = " ".join(values["DATA"]).lower()
+    if data not in ("ascii", "binary", "binary_compressed"):
+        raise ValueError(f"DATA {data}")
+
+    width, height = int(values["WIDTH"][0]), int(values.get("HEIGHT", ["1"])[0])
+    points = int(values["POINTS"][0]) if "POINTS" in values else width * height
+    if points < 0 or points != width * height:
+        raise ValueError(f"POINTS {points}, WIDTH {width} HEIGHT {height}")
+
+    notes = []
+    if [float(word) for word in values.get("VIEWPOINT", _NO_TURN)] != _NO_TURN:
+        text = "the file's VIEWPOINT was not applied: the points stay in the sensor's axes"
+        notes.append(Note("viewpoint-not-applied", text))
+    return _Header(_row(values, path), points, data, size, lines, tuple(notes))
+
+
+def _row(values: dict[str, list[str]], path: Path) -> np.dtype:
+    """The type of one point; fields named `_` get names of their own."""
     names = values["FIELDS"] if "FIELDS" in values else values["COLUMNS"]
     counts = [int(word) for word in values.get("COUNT", ["1"] * len(names))]
     rows = zip(names, values["TYPE"], values["SIZE"], counts, strict=True)
@@ -126,14 +145,4 @@ def _header(values: dict[str, list[str]], size: int, lines: int, path: Path) -> 
         label = f"_{number}" if name == "_" else name.lower()
         fields.append((label, np.dtype(f"<{_KINDS[kind]}{int(bytes_each)}"), (count,) if count > 1 else ()))
     unique_names([label for label, _, _ in fields], path)
-    width, height = int(values["WIDTH"][0]), int(values.get("HEIGHT", ["1"])[0])
-    points = int(values["POINTS"][0]) if "POINTS" in values else width * height
-    if points < 0 or points != width * height:
-        raise ValueError(f"POINTS {points}, WIDTH {width} HEIGHT {height}")
-    if (data := " ".join(values["DATA"]).lower()) not in ("ascii", "binary", "binary_compressed"):
-        raise ValueError(f"DATA {data}")
-    notes = []
-    if [float(word) for word in values.get("VIEWPOINT", _NO_TURN)] != _NO_TURN:
-        text = "the file's VIEWPOINT was not applied: the points stay in the sensor's axes"
-        notes.append(Note("viewpoint-not-applied", text))
-    return _Header(np.dtype(fields), points, data, size, lines, tuple(notes))
+    return np.dtype(fields)

@@ -48,6 +48,15 @@ def read_points(
             cannot be told; larger than any scan.
         UsageError: no such axis or unit; `columns` for a file that names its own.
         Vol3dError: the package for LAS files is not installed.
+
+    >>> table = np.array([[0, 0, 0, 7], [100, 0, 0, 8], [100, 200, 50, 9]], np.float32)
+    >>> np.save("scan.npy", table)
+    >>> cloud = read_points("scan.npy", columns=("x", "y", "z", "intensity"), units="cm")
+    >>> cloud.xyz[2], cloud.columns["intensity"]
+    (array([1. , 2. , 0.5], dtype=float32), array([7., 8., 9.], dtype=float32))
+    >>> for note in cloud.notes:
+    ...     print(note.code, "-", note)
+    up-assumed - z was assumed to be up, the points do not tell; override with --up y
     """
     path = Path(path)
     options = ReadOptions(columns, up, units)
@@ -91,18 +100,13 @@ def _read(path: Path, columns: tuple[str, ...] | None) -> RawPoints:
 
 def _suffix(path: Path) -> str:
     """What decides the reader. Raises DataError for what is no file of points, and where name and content disagree."""
-    if not path.is_file() or path.stat().st_size == 0:
-        what = "a folder, not a file" if path.is_dir() else "the file is empty" if path.exists() else "no such file"
-        raise DataError(what, where=path)
+    _check_there(path)
     with path.open("rb") as file:
         head = file.read(8)
     suffix = path.suffix.lower()
-    marked = next((suffixes for mark, suffixes in _MARKS if head.startswith(mark)), None)
-    if marked is not None and suffix not in marked and suffix:
-        do = f"Rename it to {path.stem}{marked[0]} if that is right."
-        raise DataError(f"the content is that of a {marked[0]} file", where=path, got=suffix, wanted=marked[0], do=do)
-    if marked is not None:
-        return suffix or marked[0]
+    for mark, suffixes in _MARKS:
+        if head.startswith(mark):
+            return _marked(suffix, suffixes, path)
     if suffix not in POINT_SUFFIXES:
         raise DataError("not a file of points", where=path, got=suffix or head, wanted=" ".join(POINT_SUFFIXES))
     needed = next((mark for mark, suffixes in _MARKS if suffix in suffixes), None)
@@ -110,6 +114,25 @@ def _suffix(path: Path) -> str:
         what = f"damaged, or not a {suffix} file"
         raise DataError(what, where=path, got=head, wanted=f"{needed!r} at its start", do=COPY)
     return suffix
+
+
+def _marked(suffix: str, suffixes: tuple[str, ...], path: Path) -> str:
+    """The suffix of a file that begins as those with `suffixes` do. Raises DataError if it has another."""
+    if suffix and suffix not in suffixes:
+        what = f"the content is that of a {suffixes[0]} file"
+        do = f"Rename it to {path.stem}{suffixes[0]} if that is right."
+        raise DataError(what, where=path, got=suffix, wanted=suffixes[0], do=do)
+    return suffix or suffixes[0]
+
+
+def _check_there(path: Path) -> None:
+    """Raises DataError for a folder, an empty file and no file."""
+    if path.is_dir():
+        raise DataError("a folder, not a file", where=path)
+    if not path.exists():
+        raise DataError("no such file", where=path)
+    if not path.is_file() or path.stat().st_size == 0:
+        raise DataError("the file is empty", where=path)
 
 
 def _cloud(raw: RawPoints, path: Path, options: ReadOptions) -> PointCloud:
