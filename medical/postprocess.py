@@ -10,6 +10,7 @@ from scipy.ndimage import find_objects, generate_binary_structure, label
 
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError
+from vol3d.notes import Note
 from vol3d.scans.volumes.volume import Segmentation
 
 
@@ -39,8 +40,9 @@ def postprocess(segmentation: Segmentation, settings: PostprocessSettings) -> Se
         value = segmentation.class_names.index(name)
         if boxes[value - 1] is not None:
             _keep_largest(labels[boxes[value - 1]], value)
-    note = "largest piece of " + ", ".join(settings.largest_component)
-    return replace(segmentation, labels=labels, notes={**segmentation.notes, "postprocess": note})
+    kept = ", ".join(settings.largest_component)
+    note = Note("postprocess", "largest piece of {value}", "postprocess.largest_component", kept)
+    return replace(segmentation, labels=labels, notes=(*segmentation.notes, note))
 
 
 def _keep_largest(labels: np.ndarray, value: int) -> None:

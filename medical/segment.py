@@ -21,6 +21,7 @@ from medical.classes import Classes
 from medical.preprocess import PreprocessSettings, prepare
 from medical.window import Predict, Slab, WindowSettings, stream
 from vol3d.errors import Vol3dError
+from vol3d.notes import Note
 from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
 
 _log = logging.getLogger(__name__)
@@ -58,14 +59,15 @@ def segment(
     if device.type == "cuda":
         single = window.model_copy(update={"batch": 1})
         attempts += [(device, single)] * (window.batch > 1) + [(torch.device("cpu"), single)]
-    notes: dict[str, str] = {}
+    notes: tuple[Note, ...] = ()
     for where, how in attempts[:-1]:
         try:
             return _segment(models, volume, ready, how, classes, where, progress, notes)
         except torch.cuda.OutOfMemoryError:
-            notes["memory"] = f"{where} had too little memory for {how.batch} windows of {how.size}"
+            text = f"{where} had too little memory for {{windows}} windows of {{value}}"
+            notes = (Note("memory", text, value=str(how.size), numbers={"windows": how.batch}),)
         torch.cuda.empty_cache()  # outside the handler: the exception kept the tensors of its frames alive
-        _log.warning("%s: %s; trying with less", volume.source or "scan", notes["memory"])
+        _log.warning("%s: %s; trying with less", volume.source or "scan", notes[0])
     where, how = attempts[-1]
     return _segment(models, volume, ready, how, classes, where, progress, notes)
 
@@ -78,7 +80,7 @@ def _segment(
     classes: Classes,
     device: torch.device,
     progress: Callable[[int, int], None] | None,
-    notes: dict[str, str],
+    notes: tuple[Note, ...],
 ) -> Segmentation:
     with _inference(models, device), torch.inference_mode():
         predict = average(models, window, classes.outputs)

@@ -122,7 +122,7 @@ class MaskPrediction(Prediction):
 
     def facts(self) -> dict[str, Any]:
         """The volumes of the classes."""
-        return {"volumes_ml": self.volumes_ml, **self.segmentation.notes}
+        return {"volumes_ml": self.volumes_ml, **{note.code: str(note) for note in self.segmentation.notes}}
 
     def to_dict(self) -> dict[str, Any]:
         """Volumes, classes and grid; not the voxels."""

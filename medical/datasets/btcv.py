@@ -56,7 +56,8 @@ class BtcvSettings(DatasetSettings):
         chosen = choose(self, labelled, self.root, published=(train, validation))
         if self.fold is None and not (train and validation):
             what = "the published split has no case to " + ("validate with" if train else "train on")
-            faults = (*faults, Fault("BTCV", "error", what, "Complete the download, or choose a fold: data.fold=0."))
+            do = "Complete the download, or choose a fold: data.fold=0."
+            faults = (*faults, Fault("BTCV", "error", what, do, code="empty-part"))
         return DataSplit("BTCV", CLASS_NAMES, ("CT",), *chosen, test, faults)
 
 
@@ -86,7 +87,14 @@ def _by_number(root: Path) -> Found:
     labelled = tuple(Case(stem(image_at[n]), (image_at[n],), label_at[n]) for n in pairs)
     test = tuple(Case(stem(path), (path,)) for _, path in sorted(_numbered(tests).items()))
     faults = [
-        Fault(stem(path), "error", f"{path} has no {other} with the number {n:04d}", f"Copy it to {folder}.")
+        Fault(
+            stem(path),
+            "error",
+            f"{path} has no {other} with the number {n:04d}",
+            f"Copy it to {folder}.",
+            code=f"absent-{other}",
+            numbers={"number": n},
+        )
         for here, there, other, folder in ((image_at, label_at, "label", labels), (label_at, image_at, "image", images))
         for n, path in sorted(here.items())
         if n not in there

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vol3d.dataset_tools.fault import Fault, listed, refuse_errors
+from vol3d.dataset_tools.fault import Fault, absent_file, listed, refuse_errors
 from vol3d.errors import DataError
 
 UNUSED = "unused "  # a label number without a class is called so, then the number
@@ -83,13 +83,9 @@ def visible(folder: Path) -> list[Path]:
 
 def missing_files(cases: Iterable[Case]) -> list[Fault]:
     """One error for each listed file that is not there."""
+    do = "Copy it from the original data set, or remove the case from the JSON."
     return [
-        Fault(
-            case.name,
-            "error",
-            f"the {part} {path} does not exist",
-            "Copy it from the original data set, or remove the case from the JSON.",
-        )
+        absent_file(case.name, f"the {part} {path}", do)
         for case in cases
         for part, paths in (("image", case.images), ("label", (case.label,) if case.label else ()))
         for path in paths
@@ -99,11 +95,10 @@ def missing_files(cases: Iterable[Case]) -> list[Fault]:
 
 def unlisted_files(cases: Iterable[Case], folders: Iterable[Path]) -> list[Fault]:
     """One warning for each scan in `folders` that no case uses."""
+    do = "Add it to the JSON or move it away."
     used = {path for case in cases for path in (*case.images, case.label) if path is not None}
     return [
-        Fault(
-            stem(path), "warning", f"{path} is in the folder but no case uses it", "Add it to the JSON or move it away."
-        )
+        Fault(stem(path), "warning", f"{path} is in the folder but no case uses it", do, code="unlisted-file")
         for folder in folders
         for path in visible(folder)
         if path not in used and not any(path in one.parents for one in used)

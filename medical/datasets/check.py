@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import nibabel
 import numpy as np
 
 from medical.datasets.cases import UNUSED, Case, DataSplit
 from medical.datasets.pairs import channel_complaint, grid_complaint, label_complaint, label_counts, read_image
-from vol3d.dataset_tools.fault import Fault, fault_of, listed
+from vol3d.dataset_tools.fault import Fault, Severity, fault_of, listed
 from vol3d.dataset_tools.processes import over_cases
 from vol3d.errors import Vol3dError
 from vol3d.scans.read import read_labels
@@ -38,9 +37,11 @@ class Findings:
     spacing_mm: tuple[float, ...] | None = None
     occurring: frozenset[int] = frozenset()
 
-    def add(self, severity: Literal["error", "warning"], what: str, do: str) -> None:
+    def add(
+        self, severity: Severity, what: str, do: str, *, code: str, numbers: Mapping[str, float] | None = None
+    ) -> None:
         """One more fault."""
-        self.faults.append(Fault(self.case.name, severity, what, do))
+        self.faults.append(Fault(self.case.name, severity, what, do, code=code, numbers=numbers or {}))
 
 
 def check(split: DataSplit, workers: int | None = None, progress: Progress | None = None) -> list[Fault]:
@@ -71,10 +72,11 @@ def inspect_case(case: Case, class_names: Sequence[str], channel_names: Sequence
         if case.label is not None:
             _judge_label(case.label, image, class_names, found)
     except MemoryError:
-        found.add("error", "the volume does not fit into memory", "Use fewer workers, or crop or resample the case.")
+        do = "Use fewer workers, or crop or resample the case."
+        found.add("error", "the volume does not fit into memory", do, code="out-of-memory")
     except Exception as error:  # a reader's own bug must not hide the faults of all other cases
         what = f"reading failed: {type(error).__name__}: {error}"
-        found.add("error", what, "Convert the file to NIfTI, and report this with the file.")
+        found.add("error", what, "Convert the file to NIfTI, and report this with the file.", code="reader-failed")
     return found
 
 
@@ -102,13 +104,16 @@ def _unreadable(error: Vol3dError, found: Findings) -> None:
 def _judge_image(image: Volume, channel_names: Sequence[str], found: Findings) -> None:
     wrong = channel_complaint(image, channel_names)
     if wrong:
-        found.add("error", *wrong)
+        found.add("error", wrong.what, wrong.do, code=wrong.code)
     for number, channel in enumerate(image.array):
         if channel.size and channel.min() == channel.max():
             name = channel_names[number] if number < len(channel_names) else str(number)
-            found.add("error", f"channel {name} is constant, {channel.flat[0]:g} everywhere", "Export the image again.")
+            value = float(channel.flat[0])
+            what, numbers = f"channel {name} is constant, {value:g} everywhere", {"channel": number, "value": value}
+            found.add("error", what, "Export the image again.", code="constant-channel", numbers=numbers)
     for note in image.notes:
-        found.add("warning", note, "Look at the case beside its label in a viewer.")
+        do = "Look at the case beside its label in a viewer."
+        found.add("warning", str(note), do, code=note.code, numbers=note.numbers)
     found.image_hash = _hash(image.array)
     order = nibabel.io_orientation(image.affine)[:, 0].argsort()
     found.spacing_mm = tuple(image.grid.spacing_mm[axis] for axis in order)
@@ -122,14 +127,15 @@ def _judge_label(path: Path, image: Volume | None, class_names: Sequence[str], f
     wrong = grid_complaint(image.grid, label.grid, "label") if image is not None else None
     for complaint in (wrong, label_complaint(label.array[0], class_names)):
         if complaint:
-            found.add("error", *complaint)
+            found.add("error", complaint.what, complaint.do, code=complaint.code)
     stored = _storage(path)
     if stored:
         do = "Nothing: the values are whole. Store labels as integers with slope 1 for tools that are less careful."
-        found.add("warning", f"the label is stored {stored}", do)
+        found.add("warning", f"the label is stored {stored}", do, code="label-not-plain")
     found.occurring = frozenset(label_counts(label.array[0]))
     if found.occurring <= {0}:
-        found.add("warning", "the label has no foreground", "Leave the case out if a structure should be there.")
+        do = "Leave the case out if a structure should be there."
+        found.add("warning", "the label has no foreground", do, code="label-without-foreground")
     else:
         found.label_hash = _hash(label.array)
 
@@ -159,25 +165,31 @@ def _leaks(split: DataSplit) -> Iterator[Fault]:
     files = {path for case in split.train for path in case.images}
     for case in split.validation:
         if case.name in {other.name for other in split.train} or files & set(case.images):
-            yield Fault(case.name, "error", "the case is both in training and in validation", do)
+            yield Fault(
+                case.name, "error", "the case is both in training and in validation", do, code="case-in-two-parts"
+            )
 
 
 def _twins(split: DataSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
     """Different cases with the same voxels."""
     part = {case.name: part for part in ("train", "validation", "test") for case in getattr(split, part)}
-    for kind in ("image", "label"):
-        groups = defaultdict(list)
-        for found in findings:
-            groups[getattr(found, f"{kind}_hash")].append(found.case.name)
-        for value, names in groups.items():
-            if value is None or len(names) < 2:
-                continue
-            leak = kind == "image" and len({part[name] for name in names}) > 1
-            what = f"the same {kind} as {listed(names[1:])}"
-            do = "Keep one of them." if kind == "image" else "Check that each image has its own label."
-            if leak:
-                what += f", in {' and '.join(sorted({part[name] for name in names}))}"
-            yield Fault(names[0], "error" if leak else "warning", what, do)
+    for names in _same([(found.image_hash, found.case.name) for found in findings]):
+        parts = sorted({part[name] for name in names})
+        what = f"the same image as {listed(names[1:])}" + (f", in {' and '.join(parts)}" if len(parts) > 1 else "")
+        severity: Severity = "error" if len(parts) > 1 else "warning"
+        yield Fault(names[0], severity, what, "Keep one of them.", code="same-image-twice")
+    for names in _same([(found.label_hash, found.case.name) for found in findings]):
+        what, do = f"the same label as {listed(names[1:])}", "Check that each image has its own label."
+        yield Fault(names[0], "warning", what, do, code="same-label-twice")
+
+
+def _same(hashes: Sequence[tuple[str | None, str]]) -> list[list[str]]:
+    """Names of cases that share a hash, in groups of two and more."""
+    groups = defaultdict(list)
+    for value, name in hashes:
+        if value is not None:
+            groups[value].append(name)
+    return [names for names in groups.values() if len(names) > 1]
 
 
 def _wild_spacings(findings: Sequence[Findings]) -> Iterator[Fault]:
@@ -188,7 +200,8 @@ def _wild_spacings(findings: Sequence[Findings]) -> Iterator[Fault]:
     for name, spacing in known:
         if max((spacing / median).max(), (median / spacing).max()) > WILD:
             what = f"spacing {_mm(spacing)} mm (right, front, head), where the median is {_mm(median)}"
-            yield Fault(name, "warning", what, "Check the header; a wrong unit or slice distance looks like this.")
+            do = "Check the header; a wrong unit or slice distance looks like this."
+            yield Fault(name, "warning", what, do, code="unusual-spacing")
 
 
 def _absent_classes(split: DataSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
@@ -197,7 +210,8 @@ def _absent_classes(split: DataSplit, findings: Sequence[Findings]) -> Iterator[
     for value, name in enumerate(split.class_names):
         if value > 0 and value not in occurring and train and not name.startswith(UNUSED):
             what = f"the class {value} ({name}) occurs in no training case"
-            yield Fault(split.name, "warning", what, "Check the labels' numbers, or remove the class.")
+            do = "Check the labels' numbers, or remove the class."
+            yield Fault(split.name, "warning", what, do, code="absent-class", numbers={"label": value})
 
 
 def _mm(spacing: np.ndarray) -> str:

@@ -25,7 +25,7 @@ Cases without a label are the test cases. Paths are relative to the JSON.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Literal
 
@@ -134,23 +134,24 @@ def _entry(entry: CaseEntry, root: Path) -> Case:
 
 
 def _check_split(split: SplitEntry, cases: tuple[Case, ...], path: Path) -> list[Fault]:
-    """Refuses names that are unknown, unlabelled or in two parts; tells of cases in none."""
-    parts = [*split.train, *split.validation, *split.test]
-    known = {case.name: case for case in cases}
-    unknown = [name for name in parts if name not in known]
-    unlabelled = [name for name in (*split.train, *split.validation) if name in known and known[name].label is None]
-    twice = sorted({name for name in parts if parts.count(name) > 1})
-    for names, what in ((unknown, "are no case"), (unlabelled, "have no label"), (twice, "are listed twice")):
-        if names:
-            raise DataError(f"names in 'split' {what}", where=path, got=listed(names), do="Correct the split.")
+    """Refuses names that are unknown, unlabelled or in two parts; cases in none are faults."""
+    parts = Counter((*split.train, *split.validation, *split.test))
+    names = {case.name for case in cases}
+    labelled = [case.name for case in cases if case.label is not None]
+
+    _refuse([name for name in parts if name not in names], "are no case", path)
+    _refuse([name for name in (*split.train, *split.validation) if name not in labelled], "have no label", path)
+    _refuse(sorted(name for name, count in parts.items() if count > 1), "are listed twice", path)
     if not split.train or not split.validation:
         raise DataError("'split' leaves nothing to train on or to validate with", where=path)
-    do = "Add it to the split, or leave it out on purpose."
-    return [
-        Fault(name, "warning", "has a label but is in no part of the split", do)
-        for name in known
-        if name not in parts and known[name].label is not None
-    ]
+
+    what, do = "has a label but is in no part of the split", "Add it to the split, or leave it out on purpose."
+    return [Fault(name, "warning", what, do, code="case-in-no-part") for name in labelled if name not in parts]
+
+
+def _refuse(names: list[str], why: str, path: Path) -> None:
+    if names:
+        raise DataError(f"names in 'split' {why}", where=path, got=listed(names), do="Correct the split.")
 
 
 def _found(document: Document, root: Path) -> tuple[tuple[Case, ...], list[Fault]]:
@@ -159,27 +160,42 @@ def _found(document: Document, root: Path) -> tuple[tuple[Case, ...], list[Fault
     for folder in (images, labels):
         if not folder.is_dir():
             raise DataError("no such folder", where=folder, do="Name it in dataset.json, or list the cases there.")
-    cases, faults = [], []
+
+    found = _images(images, document.channels)
     label_of = {stem(path): path for path in visible(labels)}
-    for name, channels in sorted(_images(images, document.channels).items()):
-        absent = [channel for channel in document.channels if channel not in channels]
-        if len(channels) == 1 and "" in channels:
-            cases.append(Case(name, (channels[""],), label_of.get(name)))
-        elif absent:
-            what = f"no image for the channels {listed(absent)}"
-            faults.append(Fault(name, "error", what, f"Add them to {images} or remove the case."))
+    cases, faults = [], []
+    for name, channels in sorted(found.items()):
+        ordered = _in_order(channels, document.channels)
+        if ordered:
+            cases.append(Case(name, ordered, label_of.get(name)))
         else:
-            cases.append(Case(name, tuple(channels[c] for c in document.channels), label_of.get(name)))
-    seen = {case.name for case in cases} | {fault.case for fault in faults}
-    faults += [
-        Fault(name, "error", f"the label {path} has no image", f"Add {images / name}.* or remove the label.")
-        for name, path in label_of.items()
-        if name not in seen
-    ]
+            faults.append(_absent_channels(name, channels, document.channels, images))
+
+    alone = {name: path for name, path in label_of.items() if name not in found}
+    faults += [_absent_image(name, path, images) for name, path in alone.items()]
     if document.split is None:
         do = f"Add {labels}/NAME.* if it is meant for training; without it the case is only predicted."
-        faults += [Fault(case.name, "warning", "has no label", do) for case in cases if case.label is None]
+        unlabelled = [case.name for case in cases if case.label is None]
+        faults += [Fault(name, "warning", "has no label", do, code="absent-label") for name in unlabelled]
     return tuple(cases), faults
+
+
+def _in_order(found: dict[str, Path], channels: tuple[str, ...]) -> tuple[Path, ...]:
+    """The one file with all channels, or one for each of them; empty if any is missing."""
+    if set(found) == {""}:
+        return (found[""],)
+    return tuple(found[channel] for channel in channels) if set(channels) <= set(found) else ()
+
+
+def _absent_channels(name: str, found: dict[str, Path], channels: tuple[str, ...], folder: Path) -> Fault:
+    absent = [channel for channel in channels if channel not in found]
+    what, do = f"no image for the channels {listed(absent)}", f"Add them to {folder} or remove the case."
+    return Fault(name, "error", what, do, code="absent-channels", numbers={"absent": len(absent)})
+
+
+def _absent_image(name: str, label: Path, folder: Path) -> Fault:
+    do = f"Add {folder / name}.* or remove the label."
+    return Fault(name, "error", f"the label {label} has no image", do, code="absent-image")
 
 
 def _images(folder: Path, channels: tuple[str, ...]) -> dict[str, dict[str, Path]]:

@@ -114,8 +114,8 @@ def read_folds(path: Path, names: Sequence[str]) -> list[tuple[Names, Names]]:
         raise DataError("no folds in the file", where=path, wanted="a list with one entry per fold")
     folds = [_one_fold(entry, number, names, path) for number, entry in enumerate(document)]
     if isinstance(document[0], list):
-        counts = Counter(name for _, validation in folds for name in validation)
-        _refuse([name for name, count in counts.items() if count > 1], "in the validation list of two folds", path)
+        held = [name for _, validation in folds for name in validation]
+        _refuse(_repeated(held), "in the validation list of two folds", path)
     return folds
 
 
@@ -126,14 +126,19 @@ def _one_fold(entry: Any, number: int, names: Sequence[str], path: Path) -> tupl
     else:
         validation = _names(entry, where)
         train = tuple(name for name in names if name not in set(validation))
-    _refuse([name for name in (*train, *validation) if name not in set(names)], "no labelled case", where)
+
+    known, twice = set(names), [*_repeated(train), *_repeated(validation)]
+    _refuse([name for name in (*train, *validation) if name not in known], "no labelled case", where)
     _refuse(sorted(set(train) & set(validation)), "both in training and in validation", where)
-    twice = [name for part in (train, validation) for name, count in Counter(part).items() if count > 1]
     _refuse(twice, "listed twice", where)
     if not train or not validation:
         empty = "validates" if train else "trains"
         raise UsageError(f"no case {empty}", where=where, do="List at least one case for each.")
     return train, validation
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
 
 
 def _names(value: Any, where: str) -> Names:
@@ -151,20 +156,23 @@ def _refuse(names: Sequence[str], why: str, where: str | Path) -> None:
 
 def _fold(settings: DatasetSettings, names: Names, folder: Path) -> tuple[Names, Names]:
     """Names of the fold that `settings` asks for; fold 0 where it asks for none."""
-    if isinstance(settings.folds, int):
-        # Nobody asked for a fold: a data set of few cases is split as finely as it can be, so that it can be looked at.
-        few = settings.fold is None and 2 <= len(names) < settings.folds
-        if settings.fold is None and len(names) == 1:
-            return names, ()
-        validation = nnunet_folds(names, len(names) if few else settings.folds)
-        held = [set(part) for part in validation]
-        folds = [(tuple(n for n in names if n not in part), tuple(sorted(part))) for part in held]
-    else:
-        folds = read_folds(_find(settings.folds, folder), names)
+    if settings.fold is None and isinstance(settings.folds, int) and len(names) == 1:
+        return names, ()
+    folds = _folds(settings, names, folder)
     number = settings.fold or 0
     if not isinstance(number, int) or not 0 <= number < len(folds):
         raise UsageError("no such fold", where="fold", got=number, wanted=f"0 to {len(folds) - 1}, all or null")
     return folds[number]
+
+
+def _folds(settings: DatasetSettings, names: Names, folder: Path) -> list[tuple[Names, Names]]:
+    """Training and validation names of every fold."""
+    if not isinstance(settings.folds, int):
+        return read_folds(_find(settings.folds, folder), names)
+    # Nobody asked for a fold: a data set of few cases is split as finely as it can be, so that it can be looked at.
+    few = settings.fold is None and 2 <= len(names) < settings.folds
+    held = nnunet_folds(names, len(names) if few else settings.folds)
+    return [(tuple(name for name in names if name not in part), part) for part in held]
 
 
 def _find(path: Path, folder: Path) -> Path:

@@ -92,6 +92,20 @@ def read_listing(path: Path) -> Listing:
     Raises:
         DataError: not JSON, no `labels` or `training`, an entry that names no image, a name twice.
     """
+    document = _read_document(path)
+    name = str(document.get("name") or path.parent.name)
+    train, validation, test = (_cases(document, key, path) for key in ("training", "validation", "test"))
+    named_once(train + validation + test, path)
+    faults = [
+        *_untrue_counts(document, name, train, test),
+        *_unlabelled(train + validation),
+        *_files(path, train, validation, test),
+    ]
+    classes, channels = class_names(document["labels"], path), _channel_names(document)
+    return Listing(name, classes, channels, _labelled(train), _labelled(validation), test, tuple(faults))
+
+
+def _read_document(path: Path) -> dict[str, Any]:
     document = read_json(path)
     if not isinstance(document, dict):
         raise DataError("not a data set's JSON", where=path, got=type(document).__name__, wanted="an object")
@@ -100,23 +114,11 @@ def read_listing(path: Path) -> Listing:
             keys = ", ".join(document) or "nothing"
             do = "Own data with 'classes' are read by the data set 'folder'." if "classes" in document else None
             raise DataError(f"no '{key}' in the JSON", where=path, got=keys, wanted="labels and training", do=do)
-    name = str(document.get("name") or path.parent.name)
-    train, validation, test = (_cases(document, key, path) for key in ("training", "validation", "test"))
-    labelled = tuple(case for case in train + validation if case.label is not None)
-    named_once(train + validation + test, path)
-    return Listing(
-        name,
-        class_names(document["labels"], path),
-        _channel_names(document),
-        tuple(case for case in train if case in labelled),
-        tuple(case for case in validation if case in labelled),
-        test,
-        (
-            *_untrue_counts(document, name, train, test),
-            *_unlabelled(train + validation),
-            *_files(path, train, validation, test),
-        ),
-    )
+    return document
+
+
+def _labelled(cases: tuple[Case, ...]) -> tuple[Case, ...]:
+    return tuple(case for case in cases if case.label is not None)
 
 
 def class_names(labels: Any, path: Path) -> tuple[str, ...]:
@@ -128,21 +130,26 @@ def class_names(labels: Any, path: Path) -> tuple[str, ...]:
         DataError: something else, a number or name twice, no background, or more gaps than classes.
     """
     wanted = '{"0": "background", "1": "first class", ...}'
-    wrong = DataError("labels are not understood", where=path, got=str(labels)[:200], wanted=wanted)
-    if not isinstance(labels, dict) or not labels:
-        raise wrong
-    numbers_first = all(str(key).isdecimal() for key in labels)
-    pairs = [(key, value) if numbers_first else (value, key) for key, value in labels.items()]
-    if not all(str(number).isdecimal() and isinstance(name, str) for number, name in pairs):
-        raise wrong
-    names = {int(number): name for number, name in pairs}
+    names = _names_by_number(labels)
+    if names is None or 0 not in names:
+        raise DataError("labels are not understood", where=path, got=str(labels)[:200], wanted=wanted)
     last = max(names)
-    if len(names) != len(pairs) or len(set(names.values())) != len(names) or 0 not in names:
-        raise wrong
     if last >= min(MOST_LABELS, 2 * len(names)):
         do = "Number the labels from 0 without gaps, in the label files too."
         raise DataError("label numbers leave large gaps", where=path, got=sorted(names), wanted=wanted, do=do)
     return tuple(names.get(number, f"{UNUSED}{number}") for number in range(last + 1))
+
+
+def _names_by_number(labels: Any) -> dict[int, str] | None:
+    """Either form of `labels` as number -> name; None for anything else, and for a number or a name twice."""
+    if not isinstance(labels, dict) or not labels:
+        return None
+    numbers_first = all(str(key).isdecimal() for key in labels)
+    pairs = [(key, value) if numbers_first else (value, key) for key, value in labels.items()]
+    if not all(str(number).isdecimal() and isinstance(name, str) for number, name in pairs):
+        return None
+    names = {int(number): name for number, name in pairs}
+    return names if len(names) == len(set(names.values())) == len(pairs) else None
 
 
 def _channel_names(document: dict[str, Any]) -> tuple[str, ...]:
@@ -174,13 +181,20 @@ def _case(entry: Any, where: str, path: Path) -> Case:
 def _unlabelled(cases: tuple[Case, ...]) -> list[Fault]:
     what = "listed for training without a label"
     do = "Add its label to the JSON or move it to 'test'."
-    return [Fault(case.name, "error", what, do) for case in cases if case.label is None]
+    return [Fault(case.name, "error", what, do, code="absent-label") for case in cases if case.label is None]
 
 
 def _untrue_counts(document: dict[str, Any], name: str, train: tuple[Case, ...], test: tuple[Case, ...]) -> list[Fault]:
     do = "Nothing: the lists count. Complete the download if cases are missing."
     return [
-        Fault(name, "warning", f"{key} says {document[key]}, the list has {len(cases)}", do)
+        Fault(
+            name,
+            "warning",
+            f"{key} says {document[key]}, the list has {len(cases)}",
+            do,
+            code="untrue-count",
+            numbers={"listed": len(cases)},
+        )
         for key, cases in (("numTraining", train), ("numTest", test))
         if key in document and document[key] != len(cases)
     ]
@@ -195,5 +209,6 @@ def _files(path: Path, train: tuple[Case, ...], validation: tuple[Case, ...], te
     faults = missing_files(here) + unlisted_files(cases, sorted(folders))
     if absent:
         what = f"{absent} of {len(test)} test images do not exist"
-        faults.append(Fault(path.parent.name, "warning", what, "Nothing, unless you want to predict them."))
+        do, numbers = "Nothing, unless you want to predict them.", {"absent": absent, "images": len(test)}
+        faults.append(Fault(path.parent.name, "warning", what, do, code="absent-test-images", numbers=numbers))
     return faults

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,8 +15,14 @@ from vol3d.scans.read import read_labels, read_volume
 from vol3d.scans.volumes.volume import Grid, Volume
 
 TOLERANCE = 0.05  # of a voxel: what headers of one scan differ by after tools have rounded them
-Complaint = tuple[str, str]
-"""What is wrong, and what to do."""
+
+
+class Complaint(NamedTuple):
+    """What is wrong, what to do, and the code of such faults."""
+
+    what: str
+    do: str
+    code: str
 
 
 def read_image(paths: Sequence[Path], *, fill_nonfinite: float | None = None) -> Volume:
@@ -28,7 +35,7 @@ def read_image(paths: Sequence[Path], *, fill_nonfinite: float | None = None) ->
     for path, other in zip(paths[1:], others, strict=True):
         wrong = grid_complaint(first.grid, other.grid, "channel")
         if wrong:
-            raise DataError(wrong[0], where=path, do=wrong[1])
+            raise DataError(wrong.what, where=path, do=wrong.do)
     return first.with_array(np.concatenate([first.array, *(other.array for other in others)])) if others else first
 
 
@@ -47,7 +54,7 @@ def read_pair(case: Case, class_names: Sequence[str], channel_names: Sequence[st
         label_complaint(label.array[0], class_names),
     ):
         if wrong:
-            raise DataError(wrong[0], where=f"{case.name} ({case.label})", do=wrong[1])
+            raise DataError(wrong.what, where=f"{case.name} ({case.label})", do=wrong.do)
     return image, label
 
 
@@ -56,7 +63,7 @@ def channel_complaint(image: Volume, channel_names: Sequence[str]) -> Complaint 
     if len(image.array) == len(channel_names):
         return None
     what = f"the image has {len(image.array)} channels, the data set {len(channel_names)} ({', '.join(channel_names)})"
-    return what, "Name each channel in the data set's JSON, or replace the image."
+    return Complaint(what, "Name each channel in the data set's JSON, or replace the image.", "other-channels")
 
 
 def grid_complaint(image: Grid, other: Grid, kind: str) -> Complaint | None:
@@ -69,7 +76,8 @@ def grid_complaint(image: Grid, other: Grid, kind: str) -> Complaint | None:
         do = f"If the {kind} belongs to this image voxel by voxel, copy the image's affine to it; else resample it."
     else:
         return None
-    return f"{what}: image {_printed(image.affine)}, {kind} {_printed(other.affine)}", do
+    what += f": image {_printed(image.affine)}, {kind} {_printed(other.affine)}"
+    return Complaint(what, do, "grids-differ")
 
 
 def label_complaint(labels: np.ndarray, class_names: Sequence[str]) -> Complaint | None:
@@ -85,8 +93,10 @@ def label_complaint(labels: np.ndarray, class_names: Sequence[str]) -> Complaint
     what = f"label values outside the {len(class_names)} classes: {listed(beyond)}"
     if len(counts) == len(class_names):
         mapping = ", ".join(f"{value} -> {index}" for index, value in enumerate(counts) if value != index)
-        return what, f"Renumber the label; as many values occur as there are classes, so perhaps {mapping}."
-    return what, f"Renumber the label to 0..{len(class_names) - 1}, or name the missing classes in the JSON."
+        do = f"Renumber the label; as many values occur as there are classes, so perhaps {mapping}."
+    else:
+        do = f"Renumber the label to 0..{len(class_names) - 1}, or name the missing classes in the JSON."
+    return Complaint(what, do, "label-outside-classes")
 
 
 def label_counts(labels: np.ndarray) -> dict[int, int]:

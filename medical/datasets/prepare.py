@@ -26,11 +26,9 @@ from medical.datasets.pairs import read_pair
 from medical.datasets.prepared import FORMAT, INDEX, Prepared, array_paths, load_prepared, plain
 from medical.preprocess import PreprocessSettings, prepare_labels
 from medical.preprocess import prepare as prepare_image
-from vol3d.dataset_tools.fault import listed
-from vol3d.dataset_tools.index import refuse_other
-from vol3d.dataset_tools.processes import over_cases
+from vol3d.dataset_tools.prepare import PreparedFolder, Refused, prepare_cases
 from vol3d.errors import DataError, UsageError, Vol3dError
-from vol3d.files import atomic, lock, read_json, remove_leftovers, sha256, write_json
+from vol3d.files import atomic, read_json, sha256, write_json
 from vol3d.scans.volumes.gzipped import open_checked
 from vol3d.scans.volumes.nifti_header import read_header
 from vol3d.terminal import Progress
@@ -58,30 +56,16 @@ def prepare(
     out = Path(out)
     if any(out.resolve() in (path.resolve(), path.resolve().parent) for case in cases for path in case.images):
         raise UsageError("the originals lie in this folder", where=out, do="Choose another folder.")
-    _make(out / "cases")
-    with lock(out):
-        remove_leftovers(out)
-        remove_leftovers(out / "cases")
-        index = _index(split, preprocess)
-        if (out / INDEX).exists():
-            refuse_other(read_json(out / INDEX), index, out)
-        _refuse_full(cases, preprocess, out)
-        work = partial(prepare_case, names=(split.class_names, split.channel_names), preprocess=preprocess, out=out)
-        made = over_cases(work, cases, workers, progress)
-        failed = [f"{case.name}: {one['fault']}" for case, one in zip(cases, made, strict=True) if "fault" in one]
-        if failed:
-            what = f"{len(failed)} of {len(cases)} cases cannot be prepared"
-            do = "Repair or remove them and run the same command again; the other cases are kept."
-            raise DataError(what, where=split.name, got=listed(failed, 3), do=do)
-        grids = {case.name: one["grid"] for case, one in zip(cases, made, strict=True)}
-        write_json(out / INDEX, index | {"cases": grids})
+    folder = PreparedFolder(out, INDEX, "cases", _index(split, preprocess), {})
+    make = partial(prepare_case, names=(split.class_names, split.channel_names), preprocess=preprocess, out=out)
+    prepare_cases(folder, cases, make, workers, progress, partial(_refuse_full, cases, preprocess, out))
     return load_prepared(out)
 
 
 def prepare_case(
     case: Case, names: tuple[Sequence[str], Sequence[str]], preprocess: PreprocessSettings, out: Path
-) -> dict[str, Any]:
-    """Writes one case, unless it is there. Returns its `grid`, or its `fault` where the data are to blame."""
+) -> dict[str, Any] | Refused:
+    """Writes one case, unless it is there. Returns its grid, or what is wrong with its data."""
     if case.label is None:
         raise ValueError(f"{case.name} has no label")
     image_path, label_path = array_paths(out, case.name)
@@ -89,19 +73,19 @@ def prepare_case(
     try:
         key = _key(case, names, preprocess)
         if image_path.exists() and label_path.exists() and (grid := _grid_made(record, key)):
-            return {"grid": grid}
+            return grid
         image, label = read_pair(case, *names)
         ready = prepare_image(image, preprocess)
         labels = prepare_labels(label, ready.grid)
     except Vol3dError as error:
-        return {"fault": str(error)}
+        return Refused(str(error))
     record.unlink(missing_ok=True)  # a record beside arrays of another time would vouch for them
     for path, array in ((image_path, ready.array), (label_path, labels.array.astype(np.uint8))):
         with atomic(path) as temporary, temporary.open("wb") as file:
             np.save(file, array)
     grid = {"shape": list(ready.grid.shape), "affine": ready.grid.affine.tolist()}
     write_json(record, {"key": key, "grid": grid})
-    return {"grid": grid}
+    return grid
 
 
 def _grid_made(record: Path, key: str) -> dict[str, Any] | None:
@@ -127,15 +111,6 @@ def _key(case: Case, names: tuple[Sequence[str], Sequence[str]], preprocess: Pre
 def _index(split: DataSplit, preprocess: PreprocessSettings) -> dict[str, Any]:
     names = {"class_names": list(split.class_names), "channel_names": list(split.channel_names)}
     return {"format": FORMAT, "name": split.name, **names, "preprocess": plain(preprocess)}
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Vol3dError(
-            "cannot make the folder", where=folder, got=error.strerror, do="Choose another one."
-        ) from error
 
 
 def _refuse_full(cases: Sequence[Case], preprocess: PreprocessSettings, out: Path) -> None:

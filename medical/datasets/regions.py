@@ -31,11 +31,12 @@ def tumour_regions(class_names: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
     Raises:
         UsageError: a class that is no part of a tumour, or a part that no class stands for.
+
+    >>> tumour_regions(("background", "edema", "non-enhancing tumor", "enhancing tumour"))["TC"]
+    ('non-enhancing tumor', 'enhancing tumour')
     """
     parts = {name: tumour_part(name) for name in class_names[1:] if not name.startswith(UNUSED)}
-    absent = [part for part in (EDEMA, CORE, ENHANCING) if part not in parts.values()]
-    unknown = [name for name, part in parts.items() if part is None]
-    if absent or unknown:
+    if set(parts.values()) != {EDEMA, CORE, ENHANCING}:
         raise UsageError(
             "the brain-tumour regions do not follow from the class names",
             where="regions",

@@ -1,16 +1,16 @@
 """How files that do not say it were understood: columns, axis up and unit, found in the points or merely assumed.
 
-`vol3d.scans.points.read` says so in the notes of each cloud; whether a set was read alike only all its scenes show.
+`vol3d.scans.points.read` notes it with each cloud; whether a set was read alike only all its scenes show.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from vol3d.dataset_tools.fault import Fault, listed
+from vol3d.notes import Note
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Reading:
 
     Args:
         scene: its name.
-        setting: what says otherwise, `up`, `units` or `columns`.
+        setting: what overrides it, `up`, `units` or `columns`.
         value: of that setting.
         assumed: the points did not tell.
     """
@@ -30,40 +30,51 @@ class Reading:
     assumed: bool
 
 
-_NOTES = (
-    ("up", False, re.compile(r"(\S+) is up: the floor was found")),
-    ("up", True, re.compile(r"(\S+) was assumed to be up")),
-    ("units", False, re.compile(r"the coordinates were taken as (\w+)")),
-    ("units", True, re.compile(r"(\w+) were assumed, a size")),
-    ("columns", True, re.compile(r"columns (.+) were assumed from the values")),
-)
-_UNITS = {"metres": "m", "centimetres": "cm", "millimetres": "mm"}
+# What a file or its format states is no reading: there is nothing to confirm.
+_READINGS = ("up-found", "up-assumed", "units-found", "units-assumed", "columns-assumed")
 _ALIKE = {"up": "axes up", "units": "units"}  # in which the files of a set are the same; their columns may differ
 
 
-def readings_of(scene: str, notes: Iterable[str]) -> list[Reading]:
+def readings_of(scene: str, notes: Iterable[Note]) -> list[Reading]:
     """What the notes of a cloud tell of how its file was understood."""
-    matches = [(key, assumed, known.match(note)) for note in notes for key, assumed, known in _NOTES]
-    return [Reading(scene, key, _UNITS.get(m[1], m[1]), assumed) for key, assumed, m in matches if m]
+    return [
+        Reading(scene, note.setting, note.value, note.assumed)
+        for note in notes
+        if note.code in _READINGS and note.setting is not None and note.value is not None
+    ]
 
 
 def judge_readings(data_set: str, readings: Sequence[Reading]) -> Iterator[Fault]:
     """An error for each setting in which the scenes differ, one warning for each that was assumed alike."""
     for setting in dict.fromkeys(one.setting for one in readings):
         mine = [one for one in readings if one.setting == setting]
-        guesses = [one for one in mine if one.assumed]
-        # What the points of some scenes tell is the better guess for those that do not.
-        value = Counter(one.value for one in mine if not one.assumed or len(guesses) == len(mine)).most_common(1)[0][0]
-        word = f"[{value}]" if setting == "columns" else value
         if setting in _ALIKE and len({one.value for one in mine}) > 1:
-            counts = Counter((one.value, "assumed" if one.assumed else "found") for one in mine)
-            each = ", ".join(f"{value} {how} in {count}" for (value, how), count in counts.most_common())
-            do = f"If the files are alike, {_add(setting, word)}; else convert those that differ."
-            yield Fault(data_set, "error", f"scenes were read with different {_ALIKE[setting]}: {each}", do)
-        elif guesses:
-            which = listed(one.scene for one in guesses)
-            what = f"{setting} {word} was assumed in {len(guesses)} scenes, whose points do not tell: {which}"
-            yield Fault(data_set, "warning", what, f"Look at one; if it is right, {_add(setting, word)}.")
+            yield _differing(data_set, setting, mine)
+        elif any(one.assumed for one in mine):
+            yield _assumed(data_set, setting, mine)
+
+
+def _differing(data_set: str, setting: str, readings: Sequence[Reading]) -> Fault:
+    counts = Counter((one.value, "assumed" if one.assumed else "found") for one in readings)
+    each = ", ".join(f"{value} {how} in {count}" for (value, how), count in counts.most_common())
+    what = f"scenes were read with different {_ALIKE[setting]}: {each}"
+    do = f"If the files are alike, {_add(setting, _likeliest(setting, readings))}; else convert those that differ."
+    return Fault(data_set, "error", what, do, code=f"{setting}-differs")
+
+
+def _assumed(data_set: str, setting: str, readings: Sequence[Reading]) -> Fault:
+    scenes = [one.scene for one in readings if one.assumed]
+    word = _likeliest(setting, readings)
+    what = f"{setting} {word} was assumed in {len(scenes)} scenes, whose points do not tell: {listed(scenes)}"
+    do = f"Look at one; if it is right, {_add(setting, word)}."
+    return Fault(data_set, "warning", what, do, code=f"{setting}-assumed", numbers={"scenes": len(scenes)})
+
+
+def _likeliest(setting: str, readings: Sequence[Reading]) -> str:
+    """The value as a command takes it; what the points of some scenes tell is the better guess for the others."""
+    found = [one.value for one in readings if not one.assumed]
+    value = Counter(found or [one.value for one in readings]).most_common(1)[0][0]
+    return f"[{value}]" if setting == "columns" else value
 
 
 def _add(setting: str, word: str) -> str:

@@ -11,7 +11,7 @@ from pointcloud.datasets.assumptions import judge_readings
 from pointcloud.datasets.findings import MISREADINGS, Findings, inspect
 from pointcloud.datasets.scenes import SceneSplit
 from pointcloud.structures.class_sizes import known_size
-from vol3d.dataset_tools.fault import ABSENT, Fault, listed
+from vol3d.dataset_tools.fault import ABSENT_FILE, Fault, Severity, listed
 from vol3d.dataset_tools.processes import over_cases
 from vol3d.terminal import Progress
 
@@ -31,7 +31,7 @@ def check(split: SceneSplit, workers: int | None = None, progress: Progress | No
     Raises:
         Vol3dError: a worker process was killed.
     """
-    absent = {fault.case for fault in split.listing if fault.what.endswith(ABSENT)}
+    absent = {fault.case for fault in split.listing if fault.code == ABSENT_FILE}
     readers = {one.name: one for part in _PARTS for one in getattr(split, part) if one.name not in absent}
     findings = over_cases(inspect, list(readers.values()), workers, progress)
     faults = [*split.listing, *(fault for found in findings for fault in found.faults)]
@@ -47,7 +47,13 @@ _PARTS = ("train", "validation", "test")
 def _no_validation(split: SceneSplit) -> Iterator[Fault]:
     if split.train and not split.validation:
         do = "Name some scenes for validation if a model is to be trained on the others."
-        yield Fault(split.name, "warning", "no scene is held out for validation, which training needs", do)
+        yield Fault(
+            split.name,
+            "warning",
+            "no scene is held out for validation, which training needs",
+            do,
+            code="no-validation-scene",
+        )
 
 
 def _names(split: SceneSplit) -> Iterator[Fault]:
@@ -60,7 +66,8 @@ def _names(split: SceneSplit) -> Iterator[Fault]:
         if len(where) > 1:
             both = " and ".join(dict.fromkeys(where))
             what = f"the scene is in {both}" if len(set(where)) > 1 else f"the scene is in {both} {len(where)} times"
-            yield Fault(name, "error", what, "List it once: a score on training scenes says nothing.")
+            do, numbers = "List it once: a score on training scenes says nothing.", {"times": len(where)}
+            yield Fault(name, "error", what, do, code="duplicate-scene", numbers=numbers)
 
 
 def _twins(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
@@ -75,22 +82,31 @@ def _twins(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
         if others:
             parts = sorted({part[name] for name in group})
             what = f"the same points as {listed(others)}" + (f", in {' and '.join(parts)}" if len(parts) > 1 else "")
-            yield Fault(first, "error" if len(parts) > 1 else "warning", what, "Keep one of them.")
+            severity: Severity = "error" if len(parts) > 1 else "warning"
+            yield Fault(first, severity, what, "Keep one of them.", code="same-points-twice")
 
 
 def _absent_classes(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
-    labelled = {reader.name for reader in split.labelled}
-    boxes = [len(found.labels) for found in findings if found.scene in labelled and found.point_hash is not None]
-    if boxes and not sum(boxes) and not any(fault.severity == "error" for fault in split.listing):
+    if _is_bare(split, findings):
         do = "Annotate some, or predict only: there is nothing to train on and nothing to score."
-        yield Fault(split.name, "error", "no scene has an annotated box", do)
+        yield Fault(split.name, "error", "no scene has an annotated box", do, code="no-boxes")
         return
     train = {reader.name for reader in split.train}
     occurring = {int(label) for found in findings if found.scene in train for label in found.labels}
     absent = [name for label, name in enumerate(split.class_names) if label not in occurring]
     if train and absent:
         what = f"no training scene has a box of {len(absent)} classes: {listed(absent)}"
-        yield Fault(split.name, "warning", what, "Check the labels' names, or remove the classes.")
+        do, numbers = "Check the labels' names, or remove the classes.", {"classes": len(absent)}
+        yield Fault(split.name, "warning", what, do, code="absent-classes", numbers=numbers)
+
+
+def _is_bare(split: SceneSplit, findings: Sequence[Findings]) -> bool:
+    """Whether scenes can be read and none of them has a box, where no error of the listing explains it."""
+    labelled = {reader.name for reader in split.labelled}
+    readable = [found for found in findings if found.scene in labelled and found.point_hash is not None]
+    if not readable or any(len(found.labels) for found in readable):
+        return False
+    return all(fault.severity != "error" for fault in split.listing)
 
 
 def _sizes(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
@@ -108,13 +124,15 @@ def _sizes(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
     flat, high = float(np.exp(log_ratio[:2].mean())), float(np.exp(log_ratio[2]))
     if max(flat / high, high / flat) > OFF**2:
         what = f"footprints are {flat:.2g} times and heights {high:.2g} times what objects of these classes measure"
-        yield Fault(split.name, "warning", what, "Check the order of the sizes: length, width, height.")
+        do, numbers = "Check the order of the sizes: length, width, height.", {"footprints": flat, "heights": high}
+        yield Fault(split.name, "warning", what, do, code="sizes-exchanged", numbers=numbers)
     elif max(flat, 1 / flat) > OFF:
         scale = float(np.sqrt(flat * high))
         near = min(UNITS, key=lambda name: abs(np.log(scale / UNITS[name])))
         hint = f" They look like {near}." if abs(np.log(scale / UNITS[near])) < np.log(1.3) else ""
         what = f"boxes are {scale:.3g} times as large as objects of these classes are"
-        yield Fault(split.name, "warning", what, f"Sizes are full lengths in metres.{hint}")
+        do = f"Sizes are full lengths in metres.{hint}"
+        yield Fault(split.name, "warning", what, do, code="sizes-of-another-scale", numbers={"scale": scale})
 
 
 def _misread(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
@@ -122,6 +140,7 @@ def _misread(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]
     as_they_are, *otherwise = np.sum([np.zeros(1 + len(MISREADINGS), np.int64), *(f.inside for f in findings)], axis=0)
     for name, inside in zip(MISREADINGS, otherwise, strict=True):
         if inside > MORE_INSIDE * max(as_they_are, 1):
-            what = f"boxes hold {inside / max(as_they_are, 1):.2g} times as many points when read as '{name}'"
+            times = float(inside / max(as_they_are, 1))
+            what = f"boxes hold {times:.2g} times as many points when read as '{name}'"
             do = "Boxes are centre x y z, length width height, yaw counter-clockwise from +x: check how they were made."
-            yield Fault(split.name, "warning", what, do)
+            yield Fault(split.name, "warning", what, do, code="boxes-misread", numbers={"times": times})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ import torch
 from pointcloud.datasets.assumptions import Reading, readings_of
 from pointcloud.datasets.prepared import PreparedScene, digest
 from pointcloud.datasets.scenes import Scene, SceneReader
-from vol3d.dataset_tools.fault import Fault, fault_of, listed
+from vol3d.dataset_tools.fault import Fault, Severity, fault_of, listed
 from vol3d.errors import Vol3dError
 from vol3d.geometry import count_points_in_boxes
 
@@ -20,7 +20,8 @@ SAMPLE = 20_000
 TURN_STEP_DEG = 2
 MISALIGNED_DEG = 10
 SHARPER = 1.3  # how much better walls must line up turned than as they are, for a scan to be called misaligned
-ODD = ("not finite", "not applied")  # in what a reader noted; its other notes are facts, or `readings` of the file
+# Of what a reader noted; its other notes are plain facts, or `readings` of the file.
+ODD = ("points-not-finite", "colours-not-finite", "viewpoint-not-applied")
 MISREADINGS = ("clockwise yaw", "l and w exchanged", "z of the bottom")
 
 
@@ -51,9 +52,11 @@ class Findings:
     point_hash: str | None = None
     readings: list[Reading] = field(default_factory=list)
 
-    def add(self, severity: Literal["error", "warning"], what: str, do: str) -> None:
+    def add(
+        self, severity: Severity, what: str, do: str, *, code: str, numbers: Mapping[str, float] | None = None
+    ) -> None:
         """One more fault."""
-        self.faults.append(Fault(self.scene, severity, what, do))
+        self.faults.append(Fault(self.scene, severity, what, do, code=code, numbers=numbers or {}))
 
 
 def inspect(reader: SceneReader) -> Findings:
@@ -65,37 +68,44 @@ def inspect(reader: SceneReader) -> Findings:
         scene = reader.read()
         found.points = len(scene.cloud)
         found.readings = readings_of(reader.name, scene.cloud.notes)
-        if odd := [note for note in scene.cloud.notes if any(word in note for word in ODD)]:
-            found.add("warning", "; ".join(odd), "Look at the scene; export it again if it should be otherwise.")
+        for note in scene.cloud.notes:
+            if note.code in ODD:
+                do = "Look at the scene; export it again if it should be otherwise."
+                found.add("warning", str(note), do, code=note.code, numbers=note.numbers)
         _judge_points(scene, found)
         _judge_boxes(scene, found)
     except Vol3dError as error:
         found.faults.append(fault_of(reader.name, error))
     except MemoryError:
-        found.add("error", "the scene does not fit into memory", "Use fewer workers.")
+        found.add("error", "the scene does not fit into memory", "Use fewer workers.", code="out-of-memory")
     except Exception as error:  # a reader's own bug must not hide the faults of all other scenes
-        found.add("error", f"reading failed: {type(error).__name__}: {error}", "Report this with the file.")
+        what = f"reading failed: {type(error).__name__}: {error}"
+        found.add("error", what, "Report this with the file.", code="reader-failed")
     return found
 
 
 def _judge_points(scene: Scene, found: Findings) -> None:
     xyz = scene.cloud.xyz
     if not len(xyz):
-        return found.add("error", "the scene has no points", "Export it again, or remove it.")
+        return found.add("error", "the scene has no points", "Export it again, or remove it.", code="no-points")
     if not np.isfinite(xyz).all():
         rows = np.flatnonzero(~np.isfinite(xyz).all(axis=1))
-        return found.add("error", f"{len(rows)} points are NaN or infinite, {rows[0]} first", "Export the scan again.")
+        what, numbers = f"{len(rows)} points are NaN or infinite, {rows[0]} first", {"points": len(rows)}
+        return found.add("error", what, "Export the scan again.", code="points-not-finite", numbers=numbers)
     found.extent_m = xyz.max(axis=0) - xyz.min(axis=0)
     found.point_hash = digest(xyz)
     if not found.extent_m.any():
-        found.add("error", f"all {len(xyz)} points are at one place", "Export the scan again.")
+        what = f"all {len(xyz)} points are at one place"
+        found.add("error", what, "Export the scan again.", code="points-at-one-place", numbers={"points": len(xyz)})
     elif len(xyz) < FEW:
-        found.add("warning", f"only {len(xyz)} points", "Look at the scan; export it again if it should be whole.")
+        what, do = f"only {len(xyz)} points", "Look at the scan; export it again if it should be whole."
+        found.add("warning", what, do, code="few-points", numbers={"points": len(xyz)})
     if scene.truth.frame == "aligned":
         turn = wall_direction_deg(xyz)
         if abs(turn) >= MISALIGNED_DEG:
             what = f"the walls stand {abs(turn)} degrees off the axes"
-            found.add("warning", what, "Check that the alignment belongs to the scan and is applied once.")
+            do = "Check that the alignment belongs to the scan and is applied once."
+            found.add("warning", what, do, code="walls-misaligned", numbers={"degrees": turn})
 
 
 def wall_direction_deg(xyz: np.ndarray) -> int:
@@ -122,7 +132,8 @@ def _judge_boxes(scene: Scene, found: Findings) -> None:
     for number in np.flatnonzero(~finite | flat):
         size = " x ".join(f"{length:.3g}" for length in boxes[number, 3:6])
         what = f"box {number} ({names[number]}) measures {size} m"
-        found.add("error", what, "Correct or remove the box: sizes are positive numbers.")
+        do, numbers = "Correct or remove the box: sizes are positive numbers.", {"box": int(number)}
+        found.add("error", what, do, code="box-without-size", numbers=numbers)
     good = finite & ~flat
     found.boxes, found.labels = boxes[good], truth.labels[good]
     names = [name for name, kept in zip(names, good, strict=True) if kept]
@@ -132,7 +143,8 @@ def _judge_boxes(scene: Scene, found: Findings) -> None:
     rounded = np.column_stack([found.boxes[:, :7].round(3), found.labels])
     twice = len(rounded) - len(np.unique(rounded, axis=0))
     if twice:
-        found.add("warning", f"{twice} boxes are there twice", "Remove the copies.")
+        what = f"{twice} boxes are there twice"
+        found.add("warning", what, "Remove the copies.", code="duplicate-box", numbers={"boxes": twice})
 
 
 def _count_points(xyz: np.ndarray, found: Findings) -> None:
@@ -159,9 +171,11 @@ def _judge_places(xyz: np.ndarray, names: list[str], found: Findings) -> None:
     if outside.any():
         which = listed([names[number] for number in np.flatnonzero(outside)])
         what = f"{outside.sum()} of {len(outside)} boxes lie outside the cloud: {which}"
-        found.add("error", what, "Check the unit, the axes and the origin of the boxes against those of the points.")
+        do = "Check the unit, the axes and the origin of the boxes against those of the points."
+        found.add("error", what, do, code="box-outside-points", numbers={"boxes": int(outside.sum())})
     hollow = ~outside & (found.points_in_boxes == 0)
     if hollow.any():
         which = listed([names[number] for number in np.flatnonzero(hollow)])
         what = f"{hollow.sum()} of {len(hollow)} boxes hold no point: {which}"
-        found.add("warning", what, "Look at the scene; objects that the scan does not show cannot be learned.")
+        do = "Look at the scene; objects that the scan does not show cannot be learned."
+        found.add("warning", what, do, code="box-without-points", numbers={"boxes": int(hollow.sum())})

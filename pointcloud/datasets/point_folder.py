@@ -34,17 +34,15 @@ from pydantic import Field, StrictFloat, StrictInt, ValidationError
 from pointcloud.datasets.prepared import is_prepared, prepared_split
 from pointcloud.datasets.scenes import Scene, SceneSplit, annotated, chance_of, fingerprint_of
 from pointcloud.datasets.settings import SceneSettings
-from vol3d.dataset_tools.fault import ABSENT, Fault, fault_of, listed
+from vol3d.dataset_tools.fault import Fault, absent_file, fault_of, listed
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 from vol3d.files import read_json
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.find import find_point_files, points_file_stem
+from vol3d.scans.points.options import Axis, LengthUnit
 from vol3d.scans.points.read import read_points
 from vol3d.scans.results.read import parse_objects
-
-Up = Literal["auto", "x", "y", "z", "-x", "-y", "-z"]
-Units = Literal["auto", "m", "cm", "mm", "in", "ft"]
 
 
 class PointFolderSettings(SceneSettings):
@@ -54,8 +52,8 @@ class PointFolderSettings(SceneSettings):
     root: Path = Field(description="the folder of the clouds, or a prepared one")
     boxes: Path = Field(Path("boxes.json"), description="the JSON; a relative path is looked for in the folder")
     columns: tuple[str, ...] | None = Field(None, description="names of the columns of files that do not name them")
-    up: Up = Field("auto", description="the axis that points up in the files")
-    units: Units = Field("auto", description="the unit of length in the files")
+    up: Axis = Field("auto", description="the axis that points up in the files")
+    units: LengthUnit = Field("auto", description="the unit of length in the files")
 
     def split(self) -> SceneSplit:
         """The scenes of the JSON. Reads no cloud, so that it is quick and works on damaged files too.
@@ -91,7 +89,7 @@ class PointFolderSettings(SceneSettings):
                 truth = parse_objects(objects, listing.class_names, str(self.boxes))
                 boxes, labels = truth.boxes, tuple(truth.labels.tolist())
         except DataError as error:
-            faults.append(fault_of(_name(file), error, "Correct its entry in the JSON."))
+            faults.append(fault_of(_name(file), error, "Correct its entry in the JSON.", "bad-entry"))
         rows = tuple(tuple(row) for row in boxes.astype(np.float64).tolist())
         reading = (self.columns, self.up, self.units)
         return FolderScene(self.root / file, _name(file), listing.class_names, rows, labels, *reading)
@@ -125,8 +123,8 @@ class FolderScene:
     boxes: tuple[tuple[float, ...], ...]
     box_labels: tuple[int, ...]
     columns: tuple[str, ...] | None = None
-    up: Up = "auto"
-    units: Units = "auto"
+    up: Axis = "auto"
+    units: LengthUnit = "auto"
 
     def read(self) -> Scene:
         """All points of the file, and the boxes beside them."""
@@ -197,7 +195,8 @@ def _inside(files: Iterable[str], faults: list[Fault]) -> list[str]:
     inside = []
     for file in files:
         if ".." in PurePosixPath(file).parts or PurePosixPath(file).is_absolute():
-            faults.append(Fault(file, "error", f"the path {file} leads out of the folder", "Name files inside it."))
+            what = f"the path {file} leads out of the folder"
+            faults.append(Fault(file, "error", what, "Name files inside it.", code="file-outside-folder"))
         else:
             inside.append(file)
     return inside
@@ -211,16 +210,20 @@ def _one_of_each_name(files: Iterable[str], faults: list[Fault]) -> list[str]:
     for first, *others in groups.values():
         if others:
             what = f"{first} has the same name as {listed(others)}"
-            faults.append(Fault(_name(first), "error", what, "Rename or remove all but one: a name is one scene's."))
+            do = "Rename or remove all but one: a name is one scene's."
+            faults.append(Fault(_name(first), "error", what, do, code="duplicate-scene"))
     return [group[0] for group in groups.values()]
 
 
 def _missing(root: Path, files: Iterable[str]) -> list[Fault]:
     do = "Copy it there, or remove its entry from the JSON."
     absent = [file for file in files if not (root / file).is_file()]
-    return [Fault(_name(file), "error", f"the file {root / file} {ABSENT}", do) for file in absent]
+    return [absent_file(_name(file), f"the file {root / file}", do) for file in absent]
 
 
 def _without_entry(files: Iterable[str]) -> list[Fault]:
     do = "Give it an entry in the JSON, [] if it shows no object; until then it is predicted only."
-    return [Fault(_name(file), "warning", f"{file} has no entry in the JSON", do) for file in files]
+    return [
+        Fault(_name(file), "warning", f"{file} has no entry in the JSON", do, code="scene-without-entry")
+        for file in files
+    ]

@@ -12,10 +12,9 @@ import numpy as np
 from pointcloud.datasets.prepared import FORMAT, INDEX, PARTS, POINTS, SCENES, PreparedScene, digest, prepared_split
 from pointcloud.datasets.scenes import HasExtras, Scene, SceneReader, SceneSplit
 from vol3d.dataset_tools.fault import listed, refuse_errors
-from vol3d.dataset_tools.index import refuse_other
-from vol3d.dataset_tools.processes import over_cases
+from vol3d.dataset_tools.prepare import PreparedFolder, Refused, prepare_cases
 from vol3d.errors import DataError, Vol3dError
-from vol3d.files import atomic, explain, lock, read_json, remove_leftovers, write_json
+from vol3d.files import atomic, write_json
 from vol3d.terminal import Progress
 
 
@@ -37,27 +36,15 @@ def prepare(split: SceneSplit, out: Path, workers: int | None = None, progress: 
     refuse_errors(split.listing, split.name)
     readers = [*split.train, *split.validation, *split.test]
     _refuse_names([reader.name for reader in readers], split.name)
-    _make(out / SCENES)
-    with lock(out):
-        remove_leftovers(out)
-        remove_leftovers(out / SCENES)
-        index: dict[str, Any] = {"format": FORMAT, "name": split.name, "class_names": list(split.class_names)}
-        if (out / INDEX).is_file():
-            refuse_other(read_json(out / INDEX), index, out)
-        made = over_cases(partial(prepare_scene, out=out), readers, workers, progress)
-        failed = [f"{reader.name}: {one['fault']}" for reader, one in zip(readers, made, strict=True) if "fault" in one]
-        if failed:
-            what = f"{len(failed)} of {len(readers)} scenes cannot be prepared"
-            do = "Repair or remove them and run the same command again; the other scenes are kept."
-            raise DataError(what, where=split.name, got=listed(failed, 3), do=do)
-        index |= {part: [reader.name for reader in getattr(split, part)] for part in PARTS}
-        index["scenes"] = {reader.name: counts for reader, counts in zip(readers, made, strict=True)}
-        write_json(out / INDEX, index)
+    wanted = {"format": FORMAT, "name": split.name, "class_names": list(split.class_names)}
+    parts = {part: [reader.name for reader in getattr(split, part)] for part in PARTS}
+    folder = PreparedFolder(out, INDEX, SCENES, wanted, parts)
+    prepare_cases(folder, readers, partial(prepare_scene, out=out), workers, progress)
     return prepared_split(out)
 
 
-def prepare_scene(reader: SceneReader, out: Path) -> dict[str, Any]:
-    """Writes one scene, unless it is there. Returns its `points` and `boxes`, or the `fault` of its data."""
+def prepare_scene(reader: SceneReader, out: Path) -> dict[str, Any] | Refused:
+    """Writes one scene, unless it is there. Returns its `points` and `boxes`, or what is wrong with its data."""
     record_path = out / SCENES / f"{reader.name}.json"
     try:
         key = f"{FORMAT}:{reader.fingerprint()}"
@@ -67,7 +54,7 @@ def prepare_scene(reader: SceneReader, out: Path) -> dict[str, Any]:
         if not len(scene.cloud):
             raise DataError("the scene has no points", where=reader.name)
     except Vol3dError as error:
-        return {"fault": str(error)}
+        return Refused(str(error))
     record_path.unlink(missing_ok=True)  # a record beside arrays of another time would vouch for them
     arrays = {POINTS: scene.cloud.xyz, **scene.cloud.columns}
     for column, array in arrays.items():
@@ -86,7 +73,8 @@ def _record(scene: Scene, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
         "points": len(scene.cloud),
         "sha256": {column: digest(array) for column, array in arrays.items()},
         "origin": scene.cloud.origin.tolist(),
-        "notes": list(scene.cloud.notes),
+        "notes": [str(note) for note in scene.cloud.notes],
+        "assumptions": [note.to_dict() for note in scene.cloud.notes],
         "frame": scene.truth.frame,
         "boxes": scene.truth.boxes.tolist(),
         "labels": scene.truth.labels.tolist(),
@@ -124,10 +112,3 @@ def _refuse_names(names: list[str], data_set: str) -> None:
     twice = sorted({name for name in names if count[name.casefold()] > 1})
     if twice:
         raise DataError("two scenes have the same name", where=data_set, got=listed(twice), do="Name each scene once.")
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        explain(error, folder)

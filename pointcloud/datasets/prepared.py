@@ -18,6 +18,7 @@ import numpy as np
 from pointcloud.datasets.scenes import Scene, SceneSplit, annotated, fingerprint_of
 from vol3d.errors import DataError
 from vol3d.files import read_json
+from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
 
 FORMAT = 1
@@ -49,8 +50,7 @@ class PreparedScene:
             lengths = {len(values) for values in (xyz, *arrays.values())}
             if lengths != {rows}:
                 raise ValueError(f"{sorted(lengths)} points, wanted {rows}")
-            notes = tuple(str(note) for note in record["notes"])
-            cloud = PointCloud(xyz, arrays, origin=np.array(record["origin"], np.float64), notes=notes)
+            cloud = PointCloud(xyz, arrays, origin=np.array(record["origin"], np.float64), notes=_notes(record))
             truth = annotated(record["boxes"], record["labels"], self.class_names, record["frame"])
         except (KeyError, TypeError, ValueError) as error:
             raise DataError("a prepared scene is damaged", where=self._path(".json"), got=error, do=AGAIN) from error
@@ -102,6 +102,13 @@ def digest(array: np.ndarray) -> str:
     found = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
     found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()
+
+
+def _notes(record: dict[str, Any]) -> tuple[Note, ...]:
+    """What was noted when the scene was read; earlier releases kept the sentences only."""
+    if "assumptions" in record:
+        return tuple(Note.from_dict(facts) for facts in record["assumptions"])
+    return tuple(Note.from_text(str(text)) for text in record["notes"])
 
 
 def is_prepared(folder: Path) -> bool:

@@ -35,29 +35,32 @@ def stats(split: SceneSplit, workers: int | None = None, progress: Progress | No
     if not good:
         do = "`vol3d data check` lists every fault."
         raise DataError("no scene can be read", where=split.name, got=bad[0]["why"] if bad else None, do=do)
-    extents = np.array([found.extent_m for found in good])
     return {
         "name": split.name,
         "parts": {part: len(getattr(split, part)) for part in ("train", "validation", "test")},
-        "summary": {
-            "points": _spread([found.points or 0 for found in good]),
-            "boxes": _spread([len(found.boxes) for found in good]),
-            "extent_m": {axis: _spread(extents[:, number]) for number, axis in enumerate("xyz")},
-            "boxes_without_points": int(sum((found.points_in_boxes == 0).sum() for found in good)),
-            "boxes_are_turned": _turned(good),
-        },
+        "summary": _summary(good),
         "classes": _classes(split.class_names, good),
-        "scenes": [
-            {
-                "name": found.scene,
-                "points": found.points,
-                "extent_m": found.extent_m.round(3).tolist(),
-                "boxes": len(found.boxes),
-            }
-            for found in good
-        ],
+        "scenes": [_scene(found) for found in good],
         "unreadable": bad,
     }
+
+
+def _summary(findings: Sequence[Findings]) -> dict[str, Any]:
+    """Over all scenes that could be read."""
+    extents = np.array([found.extent_m for found in findings])
+    hollow = sum(int((found.points_in_boxes == 0).sum()) for found in findings)
+    return {
+        "points": _spread([found.points or 0 for found in findings]),
+        "boxes": _spread([len(found.boxes) for found in findings]),
+        "extent_m": {axis: _spread(extents[:, number]) for number, axis in enumerate("xyz")},
+        "boxes_without_points": hollow,
+        "boxes_are_turned": _turned(findings),
+    }
+
+
+def _scene(found: Findings) -> dict[str, Any]:
+    extent = found.extent_m.round(3).tolist()
+    return {"name": found.scene, "points": found.points, "extent_m": extent, "boxes": len(found.boxes)}
 
 
 def tables(facts: dict[str, Any]) -> list[Table]:

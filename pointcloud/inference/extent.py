@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
 
 WIDEST_ROOM_M, NARROWEST_STREET_M = 40.0, 15.0
@@ -18,17 +19,19 @@ def width_m(cloud: PointCloud) -> float:
     return float((high - low).max())
 
 
-def unlike_a_room(cloud: PointCloud) -> tuple[str, ...]:
+def unlike_a_room(cloud: PointCloud) -> tuple[Note, ...]:
     """A note if the scan is wider than a flat."""
     width = width_m(cloud)
     if width <= WIDEST_ROOM_M:
         return ()
-    return (f"the scan is {width:.0f} m wide and the model was made for rooms: expect little; --units may help",)
+    text = "the scan is {width_m:.0f} m wide and the model was made for rooms: expect little; --units may help"
+    return (Note("wider-than-a-room", text, "units", numbers={"width_m": width}),)
 
 
-def unlike_a_street(cloud: PointCloud) -> tuple[str, ...]:
+def unlike_a_street(cloud: PointCloud) -> tuple[Note, ...]:
     """A note if the scan is as narrow as a room."""
     width = width_m(cloud)
     if width >= NARROWEST_STREET_M or not len(cloud):
         return ()
-    return (f"the scan is {width:.1f} m wide and the model was made for streets: expect little; --units may help",)
+    text = "the scan is {width_m:.1f} m wide and the model was made for streets: expect little; --units may help"
+    return (Note("narrower-than-a-street", text, "units", numbers={"width_m": width}),)

@@ -15,6 +15,7 @@ from pointcloud.structures.features import WIDTH, Feature, did_you_mean
 from pointcloud.structures.sensor import Sensor
 from pointcloud.structures.voxels import VoxelSettings
 from vol3d.errors import DataError
+from vol3d.notes import Note
 from vol3d.ops import assign_voxels
 from vol3d.scans.points.cloud import PointCloud
 
@@ -41,8 +42,7 @@ def for_network(cloud: PointCloud, features: Sequence[Feature], sensor: Sensor) 
             "Name the file's columns, `--columns x,y,z,intensity`, or use a model that was trained without it."
         )
         raise DataError("the points have no intensity, which the model needs", where=cloud.source, got=got, do=do)
-    if "time" in features and (fault := _no_ages(cloud.columns.get("time"))):
-        note = f"{fault}, so its points were taken as one sweep, all of age 0; the model was trained with their age"
+    if "time" in features and (note := _no_ages(cloud.columns.get("time"))):
         time = np.zeros(len(cloud), np.float32)
         cloud = replace(cloud, columns=cloud.columns | {"time": time}, notes=(*cloud.notes, note))
     cloud = _known(cloud, [name for name in features if name in cloud.columns])
@@ -51,29 +51,35 @@ def for_network(cloud: PointCloud, features: Sequence[Feature], sensor: Sensor) 
     return cloud
 
 
-def _no_ages(time: np.ndarray | None) -> str:
-    """Why times are no seconds since a sweep was taken; empty where they may be."""
+def _no_ages(time: np.ndarray | None) -> Note | None:
+    """That times are no seconds since a sweep was taken, and what was taken for them; None where they may be."""
+    taken = "so its points were taken as one sweep, all of age 0; the model was trained with their age"
     if time is None:
-        return "the file has no time"
+        return Note("time-missing", f"the file has no time, {taken}", assumed=True)
     known = time[np.isfinite(time)]
     if not len(known) or (known.min() >= 0 and known.max() <= _OLDEST_S):
-        return ""
-    return f"the file's time runs from {known.min():.6g} to {known.max():.6g}, which is no age of sweeps in seconds"
+        return None
+    text = f"the file's time runs from {{first:.6g}} to {{last:.6g}}, which is no age of sweeps in seconds, {taken}"
+    numbers = {"first": float(known.min()), "last": float(known.max())}
+    return Note("time-is-no-age", text, assumed=True, numbers=numbers)
 
 
-def unseen(cloud: PointCloud, voxels: VoxelSettings) -> tuple[str, ...]:
+def unseen(cloud: PointCloud, voxels: VoxelSettings) -> tuple[Note, ...]:
     """What to tell of points that the network does not see: out of its range, or beyond its limit of voxels."""
     if not len(cloud):
         return ()
     found, notes = assign_voxels([torch.from_numpy(cloud.xyz)], voxels.grid), []
     inside, limit, many = int(found.counts.sum()), voxels.max_voxels, len(found.counts)
     if inside < _FEWEST_INSIDE * len(cloud):
-        low, high = voxels.point_range_m[:3], voxels.point_range_m[3:]
-        bounds = ", ".join(f"{axis} {a:g} to {b:g}" for axis, a, b in zip("xyz", low, high, strict=True))
-        notes.append(f"{inside} of {len(cloud)} points lie in what the model sees ({bounds} m); see --units and --up")
+        bounds = ", ".join(f"{axis} {{{axis}_min:g}} to {{{axis}_max:g}}" for axis in "xyz")
+        text = f"{{inside}} of {{points}} points lie in what the model sees ({bounds} m); see --units and --up"
+        names = [f"{axis}_{end}" for end in ("min", "max") for axis in "xyz"]
+        numbers = {"inside": inside, "points": len(cloud), **dict(zip(names, voxels.point_range_m, strict=True))}
+        notes.append(Note("points-out-of-range", text, "units", numbers=numbers))
     if limit is not None and many > limit:
-        kept = f"the {limit} that the file's first points lie in were kept"
-        notes.append(f"the points fill {many} voxels, more than the model's max_voxels: {kept}")
+        kept = "the {limit} that the file's first points lie in were kept"
+        text = f"the points fill {{voxels}} voxels, more than the model's max_voxels: {kept}"
+        notes.append(Note("voxels-over-limit", text, numbers={"voxels": many, "limit": limit}))
     return tuple(notes)
 
 
@@ -84,7 +90,9 @@ def _known(cloud: PointCloud, names: Sequence[Feature]) -> PointCloud:
         keep &= np.isfinite(cloud.columns[name].reshape(keep.size, WIDTH[name])).all(axis=1)
     if keep.all():
         return cloud
-    note = f"{int((~keep).sum())} of {len(cloud)} points had no finite {' or '.join(names)} and were left out"
+    text = "{left_out} of {points} points had no finite {value} and were left out"
+    numbers = {"left_out": int((~keep).sum()), "points": len(cloud)}
+    note = Note("features-not-finite", text, value=" or ".join(names), numbers=numbers)
     kept = {name: values[keep] for name, values in cloud.columns.items()}
     return replace(cloud, xyz=cloud.xyz[keep], columns=kept, notes=(*cloud.notes, note))
 
@@ -95,13 +103,16 @@ def _scaled(cloud: PointCloud, largest: float) -> PointCloud:
     top = float(intensity.max())
     scale = next((one for one in _SCALES if 0 < top <= _BRIGHTEST * one), largest)
     if scale != largest:
-        change = f"divided by {scale / largest:g}" if scale > largest else f"multiplied by {largest / scale:g}"
-        learnt = f"the model learnt from 0 to {largest:g}"
-        notes = (*notes, f"intensities 0 to {scale:g} (the largest is {top:.5g}) were {change}: {learnt}")
+        change, factor = ("divided", scale / largest) if scale > largest else ("multiplied", largest / scale)
+        learnt = "the model learnt from 0 to {learnt:g}"
+        text = f"intensities 0 to {{scale:g}} (the largest is {{largest:.5g}}) were {change} by {{factor:g}}: {learnt}"
+        numbers = {"scale": scale, "largest": top, "factor": factor, "learnt": largest}
+        notes = (*notes, Note("intensity-scaled", text, numbers=numbers))
         intensity = (intensity * (largest / scale)).astype(np.float32)
         cloud = replace(cloud, columns=cloud.columns | {"intensity": intensity}, notes=notes)
         top *= largest / scale
     if _DIMMEST * largest <= top <= _BRIGHTEST * largest:
         return cloud
-    told = f"intensities reach {top:.3g} where the model learnt from 0 to {largest:g}: scale them in the file"
-    return replace(cloud, notes=(*notes, told))
+    text = "intensities reach {largest:.3g} where the model learnt from 0 to {learnt:g}: scale them in the file"
+    note = Note("intensity-unlike-training", text, numbers={"largest": top, "learnt": largest})
+    return replace(cloud, notes=(*notes, note))

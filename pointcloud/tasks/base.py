@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -28,11 +28,9 @@ from vol3d.scans.points.fields import usual_name
 from vol3d.scans.points.find import find_point_files, points_file_stem
 from vol3d.scans.points.layouts import check_names
 from vol3d.scans.points.mesh import sample_surface
+from vol3d.scans.points.options import Axis, LengthUnit
 from vol3d.scans.points.read import points_of, read_points
 from vol3d.scans.results.detections import Detections
-
-Axis = Literal["auto", "x", "y", "z", "-x", "-y", "-z"]
-Unit = Literal["auto", "m", "cm", "mm", "ft", "in"]
 
 
 class ReadSettings(Settings):
@@ -40,7 +38,7 @@ class ReadSettings(Settings):
 
     columns: tuple[str, ...] | None = Field(None, description="names of the columns of a file that does not name them")
     up: Axis = "auto"
-    units: Unit = "auto"
+    units: LengthUnit = "auto"
     score: float = Field(0.3, ge=0, le=1, description="boxes of a lower score are not written")
 
 

@@ -15,7 +15,7 @@ from pointcloud.inference.extent import unlike_a_street
 from pointcloud.inference.file_features import for_network, unseen
 from pointcloud.inference.tta import SAME_OBJECT_IOU, Flips, check_symmetric, detect_flipped, join
 from pointcloud.structures.detector import LidarDetector, LidarDetectorSettings
-from pointcloud.tasks.base import Axis, CloudSettings, CloudTask, ReadSettings, Unit, surface_of
+from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings, surface_of
 from pointcloud.tasks.start_from import StartSettings, take_over
 from pointcloud.training.lidar_augment import LidarAugmentSettings
 from pointcloud.training.lidar_samples import LidarSamples
@@ -26,6 +26,7 @@ from vol3d.config.chosen import FromCatalogue
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Samples
 from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.points.options import Axis, LengthUnit
 from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
 
@@ -34,7 +35,7 @@ class LidarReadSettings(ReadSettings):
     """As all files are read; scanners on vehicles write metres with z up, and their files do not say so."""
 
     up: Axis = "z"
-    units: Unit = "m"
+    units: LengthUnit = "m"
 
 
 class LidarSettings(CloudSettings):

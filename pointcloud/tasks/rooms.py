@@ -23,6 +23,7 @@ from pointcloud.training.samples import SceneSamples, to_network
 from vol3d.config.chosen import FromCatalogue
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Samples
+from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
@@ -106,13 +107,15 @@ class DetectionTask(CloudTask):
         cloud: PointCloud,
         device: torch.device,
         choice: DetectionPostprocessSettings,
-    ) -> tuple[Detections, str]:
+    ) -> tuple[Detections, Note]:
         """Objects in a room that is shown to the models with its walls along the axes, and what was done."""
         angle = wall_angle(cloud.xyz)
         if angle is None:
-            return self.detect(models, cloud, device, choice), "no clear walls, so the room was not turned"
+            note = Note("walls-not-found", "no clear walls, so the room was not turned")
+            return self.detect(models, cloud, device, choice), note
         found = self.detect(models, turned_cloud(cloud, angle), device, choice)
-        note = f"turned by {math.degrees(angle):.1f} degrees to lay walls along the axes (--no-align does not)"
+        text = "turned by {degrees:.1f} degrees to lay walls along the axes (--no-align does not)"
+        note = Note("room-turned", text, "align", numbers={"degrees": math.degrees(angle)})
         return turned(found, -angle), note
 
     def undistorted(self) -> DetectionSettings:

@@ -55,18 +55,11 @@ def check(dataset: Dataset, root: Root, words: Words = None, workers: Workers = 
         faults = tools.check(split, workers, report)
     errors = sum(fault.severity == "error" for fault in faults)
     cases = len(split.train) + len(split.validation) + len(split.test)
-    rows = [[fault.severity, fault.case, fault.what, fault.do] for fault in faults]
     if as_json:
-        keys = ("severity", "case", "what", "do")
-        print_json(
-            {
-                "data_set": split.name,
-                "cases": cases,
-                "errors": errors,
-                "faults": [dict(zip(keys, r, strict=True)) for r in rows],
-            }
-        )
-    elif rows:
+        described = [fault.to_dict() for fault in faults]
+        print_json({"data_set": split.name, "cases": cases, "errors": errors, "faults": described})
+    elif faults:
+        rows = [[fault.severity, fault.case, fault.what, fault.do] for fault in faults]
         print_table(["", "case", "fault", "what to do"], rows)
     say(f"{split.name}: {cases} cases, {errors} errors, {len(faults) - errors} warnings")
     if errors:

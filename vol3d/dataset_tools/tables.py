@@ -23,7 +23,11 @@ class Table:
 
 
 def flatten(value: Any, prefix: str = "") -> list[list[str]]:
-    """Nested facts as rows of a path and a value."""
+    """Nested facts as rows of a path and a value.
+
+    >>> flatten({"points": {"min": 3, "mean": 4.25}})
+    [['points / min', '3'], ['points / mean', '4.25']]
+    """
     if isinstance(value, dict):
         return [
             row for key, item in value.items() for row in flatten(item, f"{prefix} / {key}" if prefix else str(key))

@@ -29,7 +29,7 @@ from pointcloud.datasets.scenes import Scene, SceneReader, SceneSplit, annotated
 from pointcloud.datasets.settings import SceneSettings, SubmissionForm
 from pointcloud.structures.class_names import KITTI_CLASSES
 from pointcloud.structures.sensor import Sensor
-from vol3d.dataset_tools.fault import ABSENT, Fault
+from vol3d.dataset_tools.fault import Fault, absent_file
 from vol3d.errors import DataError
 from vol3d.scans.points.cloud import PointCloud
 
@@ -169,11 +169,12 @@ class KittiSettings(SceneSettings):
             train = [name for name in names if chance_of(name) >= share]
             if self.validation is None:
                 do = "Put the published lists there, or set data.validation to a share."
-                faults.append(Fault(NAME, "warning", "no ImageSets/train.txt: a half of the frames validates", do))
+                what = "no ImageSets/train.txt: a half of the frames validates"
+                faults.append(Fault(NAME, "warning", what, do, code="split-assumed"))
         labels = training / "label_2"
         if not labels.is_dir():
             do = "Unpack the archive of labels: there is nothing to train on and nothing to score."
-            faults.append(Fault(NAME, "error", f"{labels} {ABSENT}", do))
+            faults.append(absent_file(NAME, labels, do))
         return SceneSplit(
             NAME,
             self.class_names,
@@ -189,7 +190,7 @@ class KittiSettings(SceneSettings):
             absent = next((path for path in frame.files() if not path.is_file()), None)
             if absent is not None:
                 do = "Unpack its archive, or take the frame out of the list."
-                faults.append(Fault(frame.name, "error", f"{absent} {ABSENT}", do))
+                faults.append(absent_file(frame.name, absent, do))
         return frames
 
 

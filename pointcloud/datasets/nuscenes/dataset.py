@@ -23,7 +23,7 @@ from pointcloud.datasets.scenes import SceneSplit, chance_of
 from pointcloud.datasets.settings import SceneSettings, SubmissionForm
 from pointcloud.structures.class_names import NUSCENES_CLASSES
 from pointcloud.structures.sensor import Density, Sensor
-from vol3d.dataset_tools.fault import ABSENT, Fault, listed, refuse_errors
+from vol3d.dataset_tools.fault import Fault, absent_file, listed, refuse_errors
 from vol3d.errors import DataError
 
 NAME = "nuScenes"
@@ -127,8 +127,9 @@ def missing_sweeps(index: NuScenesIndex, data: Path, keyframes_only: bool) -> li
     owner = {index.path(row): os.fsdecode(index.token[number]) for number, row in enumerate(index.keyframe)}
     what = f"{len(absent)} of {len(wanted)} sweeps are missing: {listed(absent, 3)}"
     do = "Unpack their archives, or set data.sweeps to 1 for keyframes only."
-    faults = [Fault(NAME, "error", what, do)]
-    return faults + [Fault(owner[file], "error", f"{data / file} {ABSENT}", do) for file in absent if file in owner]
+    numbers = {"absent": len(absent), "sweeps": len(wanted)}
+    faults = [Fault(NAME, "error", what, do, code="absent-sweeps", numbers=numbers)]
+    return faults + [absent_file(owner[file], data / file, do) for file in absent if file in owner]
 
 
 def _files(data: Path, folder: str) -> list[str]:

@@ -20,7 +20,7 @@ from pointcloud.datasets.scannet.raw import RawScan
 from pointcloud.datasets.scenes import SceneReader, SceneSplit
 from pointcloud.datasets.settings import SceneSettings
 from pointcloud.structures.class_names import SCANNET_CLASSES
-from vol3d.dataset_tools.fault import ABSENT, Fault, listed
+from vol3d.dataset_tools.fault import Fault, Severity, absent_file, listed
 from vol3d.errors import DataError
 
 NAME = "ScanNet"
@@ -149,12 +149,13 @@ def _missing(part: str, names: Sequence[str], of: int) -> list[Fault]:
         return []
     what = f"{len(names)} of the {of} listed {part} scans are missing: {listed(names)}"
     do = "Complete the download, or keep lists of what is there in another folder and set `lists`."
-    return [Fault(NAME, "warning" if part == "test" else "error", what, do)]
+    severity: Severity = "warning" if part == "test" else "error"
+    return [Fault(NAME, severity, what, do, code="absent-scans", numbers={"absent": len(names), "scans": of})]
 
 
 def _incomplete(scan: RawScan | ExportedScan | IndexedScan) -> list[Fault]:
     return [
-        Fault(scan.name, "error", f"{path} {ABSENT}", "Download or export the scan again.")
+        absent_file(scan.name, path, "Download or export the scan again.")
         for path in scan.files()
         if not path.is_file()
     ]

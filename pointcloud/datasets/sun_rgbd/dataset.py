@@ -78,10 +78,14 @@ class SunRgbdSettings(SceneSettings):
                 frames[part].append(_frame(folder, key, labels.get(key)))
         if missing:
             what = f"{len(missing)} of {len(parts)} frames are missing: {listed(missing, 3)}"
-            faults.append(Fault(NAME, "error", what, "Unpack SUNRGBD.zip again."))
+            numbers = {"absent": len(missing), "frames": len(parts)}
+            faults.append(
+                Fault(NAME, "error", what, "Unpack SUNRGBD.zip again.", code="absent-frames", numbers=numbers)
+            )
         if unknown:
             what = f"{len(unknown)} frames have no entry in the labels {self.labels}: {listed(unknown, 3)}"
-            faults.append(Fault(NAME, "warning", what, "They are left out; use labels: json for them."))
+            do, numbers = "They are left out; use labels: json for them.", {"frames": len(unknown)}
+            faults.append(Fault(NAME, "warning", what, do, code="frames-without-labels", numbers=numbers))
         return SceneSplit(NAME, SUN_RGBD_CLASSES, tuple(frames[0]), tuple(frames[1]), listing=tuple(faults))
 
     def _labels(self) -> tuple[dict[str, FrameLabels], list[Fault]]:

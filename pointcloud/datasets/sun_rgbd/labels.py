@@ -98,7 +98,9 @@ def read_meta(path: Path, class_names: Sequence[str]) -> tuple[dict[str, FrameLa
         rows = tuple(tuple(row) for row in boxes.tolist())
         found[key] = FrameLabels(number, tuple(intrinsics), tuple(tilt), rows, tuple(labels.tolist()))
         do = f"It is left out; look at frame {number} in {path.name}."
-        faults += [Fault(f"{number:06d}", "warning", f"{what} makes no sense", do) for what in broken]
+        faults += [
+            Fault(f"{number:06d}", "warning", f"{what} makes no sense", do, code="bad-object") for what in broken
+        ]
     return found, faults
 
 

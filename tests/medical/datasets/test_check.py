@@ -66,6 +66,7 @@ def test_every_fault_in_one_run(tmp_path: Path, workers: int) -> None:
     for fault in faults:
         told[fault.case].append(f"{fault.severity} {fault.what}")
         assert fault.do and str(fault).startswith(f"{fault.severity}: {fault.case}: ")
+    assert {"absent-file", "unreadable-file", "grids-differ", "label-outside-classes"} <= {one.code for one in faults}
     expected = {
         "blobs_001": ["error the label", "does not exist"],
         "blobs_002": ["error", "blobs_002.nii.gz"],

@@ -175,6 +175,7 @@ def test_files_that_cannot_be_read_do_not_hide_the_others(tmp_path: Path) -> Non
     faults = {fault.case: fault for fault in check(ScanNetSettings(root=root).split(), 2) if fault.severity == "error"}
     assert set(faults) == {"scene0000_00", "scene0001_00", "scene0002_00"}
     assert "spaceship" in faults["scene0002_00"].what and "does not exist" in faults["scene0001_00"].what
+    assert [faults[f"scene000{n}_00"].code for n in range(3)] == ["unreadable-file", "absent-file", "unreadable-file"]
 
 
 def test_a_prepared_folder_is_checked_to_the_last_bit(tmp_path: Path) -> None:

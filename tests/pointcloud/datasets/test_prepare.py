@@ -63,7 +63,19 @@ def test_origin_notes_and_any_column_survive(tmp_path: Path) -> None:
     scene = prepare(settings.split(), tmp_path / "out", 0).train[0].read()
     np.testing.assert_array_equal(scene.cloud.origin, wanted.cloud.origin)
     assert scene.cloud.notes == wanted.cloud.notes and wanted.cloud.origin.any()
+    assert [str(note) for note in scene.cloud.notes] == [str(note) for note in wanted.cloud.notes]
     np.testing.assert_array_equal(scene.cloud.columns["intensity"], wanted.cloud.columns["intensity"])
+
+
+def test_what_an_earlier_release_prepared_keeps_its_sentences(tmp_path: Path) -> None:
+    root, out = write_point_folder(tmp_path / "mine", 1, validation=[]), tmp_path / "out"
+    prepare(PointFolderSettings(root=root).split(), out, 0)
+    path = out / "scenes" / "room0.json"
+    record = json.loads(path.read_text())
+    del record["assumptions"]
+    path.write_text(json.dumps(record))
+    (reader,) = prepared_split(out).train
+    assert [str(note) for note in reader.read().cloud.notes] == record["notes"] != []
 
 
 def test_only_what_changed_is_made_again(tmp_path: Path) -> None:

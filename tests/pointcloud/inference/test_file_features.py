@@ -14,6 +14,7 @@ from pointcloud.inference.file_features import for_network, unseen
 from pointcloud.structures.features import Feature, point_features
 from pointcloud.structures.voxels import VoxelSettings
 from vol3d.errors import DataError
+from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
 
 KITTI, NUSCENES = KittiSettings.sensor, NuScenesSettings.sensor
@@ -23,26 +24,28 @@ BOTH: tuple[Feature, ...] = ("intensity", "time")
 
 def cloud(**columns: list[float]) -> PointCloud:
     values = {name: np.array(column, np.float32) for name, column in columns.items()}
-    return PointCloud(np.arange(9, dtype=np.float32).reshape(3, 3), values, source=Path("a.bin"), notes=("read",))
+    return PointCloud(
+        np.arange(9, dtype=np.float32).reshape(3, 3), values, source=Path("a.bin"), notes=(Note.from_text("read"),)
+    )
 
 
 def test_a_file_without_time_is_one_sweep_of_age_0_and_that_is_told() -> None:
     got = for_network(cloud(intensity=[3, 200, 7]), BOTH, NUSCENES)
     assert point_features(got, BOTH).tolist() == [[3, 0], [200, 0], [7, 0]]
-    assert got.notes[0] == "read" and "one sweep, all of age 0" in got.notes[1] and len(got.notes) == 2
+    assert str(got.notes[0]) == "read" and "one sweep, all of age 0" in str(got.notes[1]) and len(got.notes) == 2
 
 
 @pytest.mark.parametrize("time", [[1.6e9, 1.6e9, 1.6e9], [-0.1, -0.05, 0], [0, 5e4, 1e5]])
 def test_clocks_are_no_ages(time: list[float]) -> None:
     got = for_network(cloud(intensity=[3, 200, 7], time=time), BOTH, NUSCENES)
-    assert got.columns["time"].tolist() == [0, 0, 0] and "the file's time runs from" in got.notes[1]
+    assert got.columns["time"].tolist() == [0, 0, 0] and "the file's time runs from" in str(got.notes[1])
 
 
 def test_a_file_that_has_all_stays_as_it_is() -> None:
     whole = cloud(intensity=[3, 200, 7], time=[0, 0.05, 0.1])
     assert for_network(whole, BOTH, NUSCENES).columns.keys() == whole.columns.keys()
-    assert for_network(whole, BOTH, NUSCENES).notes == ("read",)
-    assert for_network(cloud(), (), NUSCENES).notes == ("read",)
+    assert for_network(whole, BOTH, NUSCENES).notes == (Note.from_text("read"),)
+    assert for_network(cloud(), (), NUSCENES).notes == (Note.from_text("read"),)
     assert "time" not in for_network(cloud(intensity=[0, 0.5, 1]), ("intensity",), KITTI).columns
 
 
@@ -85,7 +88,7 @@ def test_intensities_of_a_known_scale_become_those_of_the_model(
     got = for_network(cloud(intensity=values, ring=[1, 2, 3]), ("intensity",), SENSORS[data])
     assert got.columns["intensity"] == pytest.approx(seen, rel=1e-6) and got.columns["ring"].tolist() == [1, 2, 3]
     assert got.columns["intensity"].dtype == np.float32 and len(got.notes) == 1 + (told is not None)
-    assert told is None or got.notes[1].startswith(told)
+    assert told is None or str(got.notes[1]).startswith(told)
 
 
 @pytest.mark.parametrize(
@@ -95,18 +98,18 @@ def test_intensities_of_a_known_scale_become_those_of_the_model(
 def test_intensities_that_tell_no_scale_stay_and_are_told(data: str, values: list[float], reach: str) -> None:
     got = for_network(cloud(intensity=values), ("intensity",), SENSORS[data])
     assert got.columns["intensity"].tolist() == values
-    assert got.notes[1].startswith(f"intensities reach {reach} where the model learnt") and len(got.notes) == 2
+    assert str(got.notes[1]).startswith(f"intensities reach {reach} where the model learnt") and len(got.notes) == 2
 
 
 def test_intensities_of_twelve_bits_are_divided_and_told_to_be_dim() -> None:
     got = for_network(cloud(intensity=[0, 9, 2570]), ("intensity",), NUSCENES)
-    assert "divided by 257" in got.notes[1] and got.notes[2].startswith("intensities reach 10 where")
+    assert "divided by 257" in str(got.notes[1]) and str(got.notes[2]).startswith("intensities reach 10 where")
 
 
 def test_points_without_a_finite_feature_are_left_out_and_counted() -> None:
     got = for_network(cloud(intensity=[1, np.nan, 255], ring=[np.inf, 1, 2]), ("intensity",), NUSCENES)
     assert got.xyz[:, 0].tolist() == [0, 6] and got.columns["ring"].tolist() == [np.inf, 2]
-    assert got.notes[1] == "1 of 3 points had no finite intensity and were left out"
+    assert str(got.notes[1]) == "1 of 3 points had no finite intensity and were left out"
 
 
 def test_no_points_are_no_fault() -> None:
@@ -116,10 +119,12 @@ def test_no_points_are_no_fault() -> None:
 
 def test_points_out_of_range_and_voxels_beyond_the_limit_are_told() -> None:
     voxels = VoxelSettings(point_range_m=(0, 0, 0, 10, 10, 10), voxel_size_m=(1, 1, 10), max_voxels=2)
-    assert unseen(cloud(), voxels) == ("the points fill 3 voxels, more than the model's max_voxels: "
-                                     "the 2 that the file's first points lie in were kept",)  # fmt: skip
+    (note,) = unseen(cloud(), voxels)
+    assert str(note) == ("the points fill 3 voxels, more than the model's max_voxels: "
+                         "the 2 that the file's first points lie in were kept")  # fmt: skip
     assert unseen(cloud(), voxels.model_copy(update={"max_voxels": 3})) == ()
     far = PointCloud(np.full((30, 3), 3000, np.float32))
     (note,) = unseen(far, voxels)
-    assert note == "0 of 30 points lie in what the model sees (x 0 to 10, y 0 to 10, z 0 to 10 m); see --units and --up"
+    bounds = "x 0 to 10, y 0 to 10, z 0 to 10 m"
+    assert str(note) == f"0 of 30 points lie in what the model sees ({bounds}); see --units and --up"
     assert unseen(PointCloud(np.zeros((0, 3), np.float32)), voxels) == ()

@@ -27,7 +27,8 @@ def test_check(msd: Path, capsys):
     assert main(["data", "check", "msd", str(msd), "--workers", "0", "--json"]) == 1
     said = json.loads(capsys.readouterr().out)
     assert said["errors"] >= 1
-    assert {"severity", "case", "what", "do"} == set(said["faults"][0])
+    assert {"code", "severity", "case", "what", "do", "numbers"} == set(said["faults"][0])
+    assert "absent-file" in [fault["code"] for fault in said["faults"]]
     assert main(["data", "check", "msd", str(msd), "--workers", "0"]) == 1
     assert "does not exist" in capsys.readouterr().out
 

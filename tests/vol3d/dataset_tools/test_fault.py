@@ -15,11 +15,14 @@ from vol3d.errors import DataError, UsageError
 def test_a_readers_complaint_becomes_a_fault() -> None:
     fault = fault_of("a", DataError("cut", where="a.ply", got=3, wanted=5))
     assert str(fault) == "error: a: a.ply: cut; got 3, wanted 5. Copy or export the file again."
-    assert fault_of("a", DataError("cut", do="Mend it.")) == Fault("a", "error", "cut", "Mend it.")
+    assert fault_of("a", DataError("cut", do="Mend it.")) == Fault(
+        "a", "error", "cut", "Mend it.", code="unreadable-file"
+    )
 
 
 def test_errors_are_refused_and_warnings_are_not() -> None:
-    warning, error = Fault("a", "warning", "odd", "Look."), Fault("b", "error", "cut", "Mend it.")
+    warning = Fault("a", "warning", "odd", "Look.", code="odd")
+    error = Fault("b", "error", "cut", "Mend it.", code="cut")
     refuse_errors([warning], "mine")
     with pytest.raises(DataError, match=r"mine: b: cut \(and 1 more faults\)\. Mend it\. `vol3d data check`"):
         refuse_errors([warning, error, error], "mine")

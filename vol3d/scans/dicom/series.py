@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from vol3d.errors import DataError, UsageError
+from vol3d.notes import Note
 from vol3d.scans.dicom.files import Entry, must_be_dicom
 from vol3d.scans.dicom.frames import Frame, frames, is_image
 from vol3d.scans.volumes.affine import LPS_TO_RAS, check_affine
@@ -37,7 +38,7 @@ class Series:
     description: str
     modality: str
     members: tuple[tuple[Entry, Any], ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def __str__(self) -> str:
         what = " ".join(part for part in (self.modality, self.description and f"'{self.description}'") if part)
@@ -74,7 +75,7 @@ def find_series(files: list[Entry], where: Path) -> list[Series]:
         raise DataError(
             "no image series", where=where, got=left_out or "an empty folder", wanted="DICOM slices with positions"
         )
-    notes = (f"left out: {left_out}",) if left_out else ()
+    notes = (Note("files-left-out", "left out: {value}", value=left_out),) if left_out else ()
     series = [_series(uid, members, notes) for uid, members in groups.items()]
     return sorted(series, key=lambda one: (one.number.zfill(9), one.uid))
 
@@ -126,7 +127,7 @@ def ordered_frames(series: Series, where: str | PathLike[str]) -> tuple[list[Fra
     return result, Grid((first.shape[1], first.shape[0], len(result)), LPS_TO_RAS @ affine)
 
 
-def grid_notes(grid: Grid, where: str | PathLike[str]) -> tuple[str, ...]:
+def grid_notes(grid: Grid, where: str | PathLike[str]) -> tuple[Note, ...]:
     """Remarks about a tilted gantry and the like. Raises DataError for an affine that places nothing."""
     return tuple(check_affine(grid.affine, where))
 
@@ -182,7 +183,7 @@ def _step(result: list[Frame], normal: np.ndarray, series: Series, where: str | 
     return step
 
 
-def _series(uid: str, members: list[tuple[Entry, Any]], notes: tuple[str, ...]) -> Series:
+def _series(uid: str, members: list[tuple[Entry, Any]], notes: tuple[Note, ...]) -> Series:
     first = members[0][1]
     number, description, modality = (
         str(first.get(name, "") or "") for name in ("SeriesNumber", "SeriesDescription", "Modality")

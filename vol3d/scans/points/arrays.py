@@ -48,16 +48,31 @@ def read_npz(path: Path, columns: tuple[str, ...] | None = None) -> RawPoints:
     Raises:
         DataError: as `read_npy`; no array is known to hold points, or several are.
     """
+    arrays = _read_archive(path)
+    key = _points_key(arrays, path)
+    points = array_points(arrays[key], path, key, columns)
+    others = {name: array for name, array in arrays.items() if name not in (key, *_FACE_KEYS)}
+    fields = {name: array for name, array in others.items() if _is_column(array, len(points.fields["x"]))}
+    faces = next((arrays[name].astype(np.int64) for name in _FACE_KEYS if _is_faces(arrays.get(name))), None)
+    return RawPoints({**fields, **points.fields}, faces, points.notes)
+
+
+def _read_archive(path: Path) -> dict[str, np.ndarray]:
+    """Every array by its name in lower case. Raises DataError if the archive or one of them is damaged."""
+    arrays = {}
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.endswith(".npy")]
-            arrays = {}
-            for name in names:
+            for name in [name for name in archive.namelist() if name.endswith(".npy")]:
                 with archive.open(name) as file:
                     arrays[name.removesuffix(".npy").lower()] = _load(file, path, name)
                     file.read()  # to the end, where the archive compares the checksum
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as fault:
         raise DataError("a damaged .npz file", where=path, got=str(fault), do=COPY) from fault
+    return arrays
+
+
+def _points_key(arrays: dict[str, np.ndarray], path: Path) -> str:
+    """The name of the points. Raises DataError if none is known to be it, or several are."""
     known = [key for key in POINT_KEYS if key in arrays]
     if not known and len(arrays) == 1:
         known = list(arrays)
@@ -66,13 +81,11 @@ def read_npz(path: Path, columns: tuple[str, ...] | None = None) -> RawPoints:
         do = "Name it 'points'; others of its length become columns."
         got = ", ".join(f"{key} {arrays[key].shape}" for key in arrays) or "no arrays"
         raise DataError(what, where=path, got=got, wanted=f"one of {', '.join(POINT_KEYS)}", do=do)
-    points = array_points(arrays[known[0]], path, known[0], columns)
-    count = len(points.fields["x"])
-    others = {key: array for key, array in arrays.items() if key != known[0] and array.shape[:1] == (count,)}
-    faces = next((arrays[key].astype(np.int64) for key in _FACE_KEYS if _is_faces(arrays.get(key))), None)
-    fields = {key: array for key, array in others.items() if array.ndim <= 2 and array.dtype.kind in "biuf"}
-    fields = {key: array for key, array in fields.items() if key not in _FACE_KEYS}
-    return RawPoints({**fields, **points.fields}, faces, points.notes)
+    return known[0]
+
+
+def _is_column(array: np.ndarray, points: int) -> bool:
+    return array.shape[:1] == (points,) and array.ndim <= 2 and array.dtype.kind in "biuf"
 
 
 def _is_faces(array: np.ndarray | None) -> bool:
@@ -89,19 +102,14 @@ def _load(file: IO[bytes], path: Path, name: str) -> np.ndarray:
 
 
 def array_points(array: np.ndarray, path: Path, name: str, columns: tuple[str, ...] | None) -> RawPoints:
-    """Points of an array in memory or of a file, named `name` in messages; raises as `read_npy`."""
+    """Points of an array that messages call `name`; raises as `read_npy`."""
     if array.dtype.names is not None:
         if columns is not None:
             raise UsageError("the fields have names of their own", where=path, got=", ".join(array.dtype.names))
         flat = array.reshape(-1)
         return RawPoints({field.lower(): np.ascontiguousarray(flat[field]) for field in array.dtype.names})
-    if array.dtype.kind not in "iuf":
-        raise DataError("an array of no numbers", where=f"{path}: {name}", got=array.dtype, wanted="floats or integers")
-    if array.ndim != 2 or array.shape[1] < 3 or (array.shape[0] == 3 and array.shape[1] > 12):
-        do = "Transpose it before you save it." if array.ndim == 2 and array.shape[0] == 3 else None
-        raise DataError(
-            "an array of another shape", where=f"{path}: {name}", got=array.shape, wanted="(N, 3 or more)", do=do
-        )
+
+    _check_table(array, f"{path}: {name}")
     if columns is not None:
         return RawPoints(table_fields(array, check_columns(columns, array.shape[1], path)))
     if array.shape[1] == 3:
@@ -110,3 +118,13 @@ def array_points(array: np.ndarray, path: Path, name: str, columns: tuple[str, .
         raise DataError("no points in the file", where=f"{path}: {name}", got=array.shape)
     names, note = guess_columns(array, path)
     return RawPoints(table_fields(array, names), notes=(note,))
+
+
+def _check_table(array: np.ndarray, where: str) -> None:
+    """Raises DataError unless it is (N, 3 or more) numbers."""
+    if array.dtype.kind not in "iuf":
+        raise DataError("an array of no numbers", where=where, got=array.dtype, wanted="floats or integers")
+    lying = array.ndim == 2 and array.shape[0] == 3
+    if array.ndim != 2 or array.shape[1] < 3 or (lying and array.shape[1] > 12):
+        do = "Transpose it before you save it." if lying else None
+        raise DataError("an array of another shape", where=where, got=array.shape, wanted="(N, 3 or more)", do=do)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.errors import DataError
+from vol3d.notes import Note
 from vol3d.scans.points.layouts import LAYOUTS, check_columns, fits, guess_columns, misfits, telling_rows, unclear
 from vol3d.scans.points.raw import COPY, RawPoints, table_fields
 
@@ -32,30 +33,23 @@ def read_bin(path: Path, columns: tuple[str, ...] | None = None) -> RawPoints:
     if size % 4:
         raise DataError("the size is no multiple of four bytes", where=path, got=size, wanted="float32", do=COPY)
     if columns is not None:
-        names, notes = check_columns(columns, len(columns), path), ()
+        names = check_columns(columns, len(columns), path)
         if size % (4 * len(names)):
             wanted = f"a multiple of {len(names)}"
             raise DataError(
                 "the file's size fits no such columns", where=path, got=f"{size // 4} numbers", wanted=wanted
             )
         table = np.fromfile(path, "<f4").reshape(-1, len(names))
-        return RawPoints(table_fields(table, names), notes=notes)
+        return RawPoints(table_fields(table, names))
     values = np.fromfile(path, "<f4")
     names, note = _deduce(values, path)
     return RawPoints(table_fields(values.reshape(-1, len(names)), names), notes=(note,))
 
 
-def _deduce(values: np.ndarray, path: Path) -> tuple[tuple[str, ...], str]:
+def _deduce(values: np.ndarray, path: Path) -> tuple[tuple[str, ...], Note]:
     possible = [count for count in _COUNTS if len(values) % count == 0]
-    if not possible:
-        counts = ", ".join(map(str, _COUNTS))
-        do = f"It is cut, or has other columns: name them, `--columns x,y,z,_` for example. {COPY}"
-        raise DataError("the file's size fits no column count", where=path, got=f"{len(values)} numbers",
-                        wanted=f"a multiple of one of {counts}", do=do)  # fmt: skip
-    if not np.isfinite(values).any():
-        raise DataError("no finite number in the file", where=path, got=f"{len(values)} numbers", do=COPY)
-    tables = {count: telling_rows(values.reshape(-1, count)) for count in possible}
-    layouts = [one for one in LAYOUTS if len(one) in tables and fits(tables[len(one)], one)]
+    _check_numbers(values, possible, path)
+    layouts = _fitting(values, possible)
     fitting = sorted({len(one) for one in layouts})
     hint = "ring" if path.name.lower().endswith(".pcd.bin") else None
     period = 5 if hint and 5 in fitting else _period(values)  # nuScenes' own name for its five columns
@@ -64,6 +58,24 @@ def _deduce(values: np.ndarray, path: Path) -> tuple[tuple[str, ...], str]:
     if len(fitting) != 1:
         raise _untold(values, period, [",".join(one) for one in layouts], path)
     return guess_columns(values.reshape(-1, fitting[0]), path, hint)
+
+
+def _fitting(values: np.ndarray, possible: list[int]) -> list[tuple[str, ...]]:
+    """The layouts of a possible number of columns that the numbers can be."""
+    tables = {count: telling_rows(values.reshape(-1, count)) for count in possible}
+    return [one for one in LAYOUTS if len(one) in tables and fits(tables[len(one)], one)]
+
+
+def _check_numbers(values: np.ndarray, possible: list[int], path: Path) -> None:
+    """Raises DataError if there is no possible number of columns, or no finite number."""
+    got = f"{len(values)} numbers"
+    if not possible:
+        counts = ", ".join(map(str, _COUNTS))
+        do = f"It is cut, or has other columns: name them, `--columns x,y,z,_` for example. {COPY}"
+        wanted = f"a multiple of one of {counts}"
+        raise DataError("the file's size fits no column count", where=path, got=got, wanted=wanted, do=do)
+    if not np.isfinite(values).any():
+        raise DataError("no finite number in the file", where=path, got=got, do=COPY)
 
 
 def _untold(values: np.ndarray, period: int | None, layouts: list[str], path: Path) -> DataError:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vol3d.notes import Note
+
 
 @dataclass(frozen=True, eq=False)
 class PointCloud:
@@ -22,8 +24,14 @@ class PointCloud:
         faces: (F, 3) int64 corners of a mesh's triangles as indices into `xyz`; None where the file holds no mesh.
         origin: (3,) float64 metres that were taken off, for scans in map coordinates which float32 cannot hold.
         source: the file it was read from.
-        notes: what was assumed or put right, one sentence each, for the user to see.
+        notes: what was assumed, found, changed or left out, for the user to see.
         file_from_scan: (4, 4) float64, takes `xyz + origin` to the coordinates in the file, with its axes and its unit.
+
+    >>> cloud = PointCloud(np.array([[0, 0, 0], [1, 2, 3]], np.float32), {"intensity": np.array([0.1, 0.9])})
+    >>> len(cloud), sorted(cloud.columns)
+    (2, ['intensity'])
+    >>> cloud.in_file(cloud.xyz[1])
+    array([1., 2., 3.])
     """
 
     xyz: np.ndarray
@@ -31,7 +39,7 @@ class PointCloud:
     faces: np.ndarray | None = None
     origin: np.ndarray = field(default_factory=lambda: np.zeros(3))
     source: Path | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     file_from_scan: np.ndarray = field(default_factory=lambda: np.eye(4))
 
     def __post_init__(self) -> None:

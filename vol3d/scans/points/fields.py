@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.errors import DataError
+from vol3d.notes import Note
 
 # Groups that become one column with three numbers, whichever spelling a file uses.
 _TRIPLES = {
@@ -49,7 +50,7 @@ def coordinates(fields: dict[str, np.ndarray], path: Path) -> np.ndarray:
     return xyz
 
 
-def named_columns(fields: dict[str, np.ndarray], path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+def named_columns(fields: dict[str, np.ndarray], path: Path) -> tuple[dict[str, np.ndarray], tuple[Note, ...]]:
     """Everything but the coordinates under its usual name: `rgb` uint8, `normal` float32, `intensity`, `class` ...
 
     Returns:
@@ -59,30 +60,37 @@ def named_columns(fields: dict[str, np.ndarray], path: Path) -> tuple[dict[str, 
         DataError: colours outside every usual range.
     """
     found = _plain(fields)
-    columns: dict[str, np.ndarray] = {}
-    notes: list[str] = []
-    for name, spellings in _TRIPLES.items():
-        spelling = next((one for one in spellings if all(part in found for part in one)), None)
-        if spelling is not None:
-            parts = [found.pop(part) for part in spelling]
-            if name != "xyz":
-                columns[name] = np.stack(parts, axis=1)
+    columns = _triples(found)
     for name, values in found.items():
         usual = usual_name(name)
         columns.setdefault(usual if usual not in found or usual == name else name, values)
+
+    notes: list[Note] = []
     if "rgb" in columns:
-        columns["rgb"], note = to_rgb(columns["rgb"], path)
-        notes += [note] if note else []
+        columns["rgb"], changed = to_rgb(columns["rgb"], path)
+        notes += changed
     if "normal" in columns:
         columns["normal"] = columns["normal"].astype(np.float32)
-    for name in set(columns) & set(_FORCED):
-        columns[name], note = _forced(name, columns[name])
-        notes += [note] if note else []
+    for name in _FORCED:
+        if name in columns:
+            columns[name], kept = _forced(name, columns[name])
+            notes += kept
     return columns, tuple(notes)
 
 
-def to_rgb(colours: np.ndarray, path: Path) -> tuple[np.ndarray, str]:
-    """Colours of any usual type as (N, 3) uint8, and a note if they were scaled.
+def _triples(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Takes what belongs together out of the fields: (N, 3) by name, without the coordinates."""
+    columns = {}
+    for name, spellings in _TRIPLES.items():
+        spelling = next((one for one in spellings if set(one) <= set(found)), None)
+        if spelling is not None:
+            columns[name] = np.stack([found.pop(part) for part in spelling], axis=1)
+    columns.pop("xyz", None)
+    return columns
+
+
+def to_rgb(colours: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[Note, ...]]:
+    """Colours of any usual type as (N, 3) uint8, and what was changed.
 
     Packed in one number 0xRRGGBB (PCL, also as the bits of a float32), 0 to 1, 0 to 255 or 0 to 65535.
 
@@ -91,36 +99,55 @@ def to_rgb(colours: np.ndarray, path: Path) -> tuple[np.ndarray, str]:
     """
     if colours.ndim == 1 and colours.dtype.itemsize == 4:
         bits = np.ascontiguousarray(colours).view(np.uint32)
-        return np.stack([(bits >> shift & 255).astype(np.uint8) for shift in (16, 8, 0)], axis=1), ""
+        return np.stack([(bits >> shift & 255).astype(np.uint8) for shift in (16, 8, 0)], axis=1), ()
     if colours.ndim != 2 or colours.shape[1] not in (3, 4):
         raise DataError("colours of another shape", where=path, got=colours.shape, wanted="red, green, blue")
     colours = colours[:, :3]
     if colours.dtype == np.uint8 or not len(colours):
-        return colours.astype(np.uint8), ""
-    bad = ~np.isfinite(colours).all(axis=1)
-    note = f"{int(bad.sum())} colours that are not finite were set to black" if bad.any() else ""
-    colours = np.where(bad[:, None], 0, colours) if bad.any() else colours
+        return colours.astype(np.uint8), ()
+
+    colours, blackened = _finite_colours(colours)
+    largest = _full_scale(colours, path)
+    if largest == 255:
+        return _bytes(colours), blackened
+    note = Note("colours-scaled", "colours were scaled from 0-{largest} to 0-255", numbers={"largest": largest})
+    return _bytes(colours.astype(np.float32) * np.float32(255 / largest)), (*blackened, note)
+
+
+def _full_scale(colours: np.ndarray, path: Path) -> int:
+    """What stands for full brightness: 1, 255 or 65535. Raises DataError if none of them can be."""
     low, high = colours.min(), colours.max()
     if low < 0 or high > 65535:
-        do = "Export colours of 0 to 255."
-        raise DataError(
-            "colours outside every usual range", where=path, got=f"{low:g} to {high:g}", wanted="0 to 255", do=do
-        )
+        got, do = f"{low:g} to {high:g}", "Export colours of 0 to 255."
+        raise DataError("colours outside every usual range", where=path, got=got, wanted="0 to 255", do=do)
+    if high > 255:
+        return 65535
     # Whole numbers up to 1 are nearly black, fractions up to 1 are shares.
-    full = 1 if colours.dtype.kind == "f" and high <= 1 else 255 if high <= 255 else 65535
-    scaled = colours if full == 255 else colours.astype(np.float32) * np.float32(255 / full)
-    if full != 255:
-        note = f"colours were scaled from 0-{full} to 0-255" + (f"; {note}" if note else "")
-    return np.rint(scaled).astype(np.uint8) if scaled.dtype.kind == "f" else scaled.astype(np.uint8), note
+    return 1 if colours.dtype.kind == "f" and high <= 1 else 255
 
 
-def _forced(name: str, values: np.ndarray) -> tuple[np.ndarray, str]:
+def _finite_colours(colours: np.ndarray) -> tuple[np.ndarray, tuple[Note, ...]]:
+    """Colours (N, 3) with black for those that are not finite, and how many these were."""
+    bad = ~np.isfinite(colours).all(axis=1)
+    if not bad.any():
+        return colours, ()
+    text = "{colours} colours that are not finite were set to black"
+    note = Note("colours-not-finite", text, numbers={"colours": int(bad.sum())})
+    return np.where(bad[:, None], 0, colours), (note,)
+
+
+def _bytes(colours: np.ndarray) -> np.ndarray:
+    return np.rint(colours).astype(np.uint8) if colours.dtype.kind == "f" else colours.astype(np.uint8)
+
+
+def _forced(name: str, values: np.ndarray) -> tuple[np.ndarray, tuple[Note, ...]]:
     if np.issubdtype(_FORCED[name], np.integer) and values.dtype.kind == "f":
         whole = np.isfinite(values) & (np.abs(values) < 1 << 53)
         whole[whole] = values[whole] == np.floor(values[whole])
         if not whole.all():
-            return values, f"the column '{name}' holds values that are no whole numbers"
-    return values.astype(_FORCED[name]), ""
+            text = "the column '{value}' holds values that are no whole numbers"
+            return values, (Note("values-not-whole", text, value=name),)
+    return values.astype(_FORCED[name]), ()
 
 
 def _plain(fields: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

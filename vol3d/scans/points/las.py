@@ -29,6 +29,21 @@ def read_las(path: Path) -> RawPoints:
         DataError: damaged, cut, or in degrees of longitude and latitude.
         Vol3dError: laspy, or its decoder for LAZ, is not installed.
     """
+    las, unit = _read(path)
+    if len(las.points) != las.header.point_count:
+        raise DataError("the file is cut", where=path, got=len(las.points), wanted=las.header.point_count, do=COPY)
+
+    fields = {axis: np.asarray(las[axis], np.float64) for axis in "xyz"}
+    names = [name for name in las.point_format.dimension_names if name not in _LEFT_OUT]
+    fields |= {name.lower(): np.asarray(las[name]) for name in names}
+    # Some point formats have room for colours that no camera ever took.
+    if not any(fields[name].any() for name in _COLOURS if name in fields):
+        fields = {name: values for name, values in fields.items() if name not in _COLOURS}
+    return RawPoints(fields, up="z", unit_metres=unit)
+
+
+def _read(path: Path) -> tuple[Any, float | None]:
+    """laspy's object of the file, and metres per unit if the file states it."""
     try:
         import laspy
     except ImportError as fault:
@@ -40,20 +55,11 @@ def read_las(path: Path) -> RawPoints:
                 raise Vol3dError("compressed LAS files need the package lazrs", where=path, do=INSTALL)
             _check_size(file.header, path)
             unit = _unit(file.header, path)
-            las = file.read()
+            return file.read(), unit
     except Vol3dError:
         raise
     except Exception as fault:  # laspy, struct, NumPy and the decoder each raise their own
         raise DataError("a damaged or cut LAS file", where=path, got=str(fault).strip()[:200], do=COPY) from fault
-    if len(las.points) != las.header.point_count:
-        raise DataError("the file is cut", where=path, got=len(las.points), wanted=las.header.point_count, do=COPY)
-    fields = {axis: np.asarray(las[axis], np.float64) for axis in "xyz"}
-    names = [name for name in las.point_format.dimension_names if name not in _LEFT_OUT]
-    fields |= {name.lower(): np.asarray(las[name]) for name in names}
-    # Some point formats have room for colours that no camera ever took.
-    if not any(fields[name].any() for name in _COLOURS if name in fields):
-        fields = {name: values for name, values in fields.items() if name not in _COLOURS}
-    return RawPoints(fields, up="z", unit_metres=unit)
 
 
 def _check_counts(path: Path) -> None:

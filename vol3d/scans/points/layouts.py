@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.errors import DataError, UsageError
+from vol3d.notes import Note
 from vol3d.scans.points.raw import COORDINATES
 
 _COLOURS, _NORMALS = ("red", "green", "blue"), ("nx", "ny", "nz")
@@ -54,7 +55,7 @@ def check_columns(columns: tuple[str, ...], count: int, path: Path) -> tuple[str
     return names
 
 
-def guess_columns(table: np.ndarray, path: Path, hint: str | None = None) -> tuple[tuple[str, ...], str]:
+def guess_columns(table: np.ndarray, path: Path, hint: str | None = None) -> tuple[tuple[str, ...], Note]:
     """Names for the columns of a table (N, k), and the note that says so.
 
     Args:
@@ -89,10 +90,10 @@ def misfits(table: np.ndarray) -> str:
     return ": " + "; ".join(dict.fromkeys(filter(None, faults))) if any(faults) else ""
 
 
-def assumed(columns: tuple[str, ...]) -> str:
-    """The note that names what was assumed and how to say otherwise."""
-    names = ",".join(columns)
-    return f"columns {names} were assumed from the values; --columns says otherwise"
+def assumed(columns: tuple[str, ...]) -> Note:
+    """What was assumed of the columns."""
+    text = "columns {value} were assumed from the values; override with --columns"
+    return Note("columns-assumed", text, "columns", ",".join(columns), assumed=True)
 
 
 def unclear(fitting: list[str], got: str, path: Path, example: str = "x,y,z,intensity") -> DataError:

@@ -6,26 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vol3d.errors import UsageError
-
-UNITS = {
-    **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), 1.0),
-    **dict.fromkeys(("dm", "decimetre", "decimetres", "decimeter", "decimeters"), 0.1),
-    **dict.fromkeys(("cm", "centimetre", "centimetres", "centimeter", "centimeters"), 0.01),
-    **dict.fromkeys(("mm", "millimetre", "millimetres", "millimeter", "millimeters"), 0.001),
-    **dict.fromkeys(("km", "kilometre", "kilometres", "kilometer", "kilometers"), 1000.0),
-    **dict.fromkeys(("in", "inch", "inches"), 0.0254),
-    **dict.fromkeys(("ft", "foot", "feet"), 0.3048),
-}
-"""Name -> metres."""
 _FAR = 20  # times its own size from the origin
-
-
-def unit_metres(units: str) -> float:
-    """Raises UsageError for a name that is no unit of length."""
-    if units.lower() not in UNITS:
-        raise UsageError("no such unit", where="--units", got=units, wanted="auto, m, dm, cm, mm, km, in or ft")
-    return UNITS[units.lower()]
 
 
 @dataclass(frozen=True)
@@ -46,10 +27,16 @@ def find_unit(points: np.ndarray) -> Unit:
         return Unit(1.0, False)
     low, high = np.percentile(points, (1, 99), axis=0)
     least, _, most = np.sort(high - low)
-    far = np.abs((low + high) / 2).max() > _FAR * most  # map coordinates, which are metres nearly always
-    if not far and ((1000 <= least <= 6000 and most <= 5 * least) or (least >= 1500 and most >= 30_000)):
+    near = np.abs((low + high) / 2).max() <= _FAR * most  # map coordinates are metres nearly always
+    if near and (_is_room(least, most, 1000) or (least >= 1500 and most >= 30_000)):
         return Unit(0.001, True)
-    if not far and 150 <= least <= 600 and most <= 4 * least:
+    if near and 150 <= least <= 600 and most <= 4 * least:
         return Unit(0.01, True)
+
     hall = least > 6 and most <= 5 * least
     return Unit(1.0, bool(0.5 <= most <= 500 and least < 100 and not hall))
+
+
+def _is_room(least: float, most: float, metre: float) -> bool:
+    """Whether the sides are those of a room, in units of which so many are a metre."""
+    return metre <= least <= 6 * metre and most <= 5 * least

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from vol3d.errors import DataError
+from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
 
 _MIXED = ("rgb", "normal", "intensity")
@@ -43,7 +44,8 @@ def sample_surface(cloud: PointCloud, n: int, rng: np.random.Generator) -> Point
     xyz = np.einsum("nc,ncd->nd", weights, corners[faces]).astype(np.float32)
     chosen = cloud.faces[faces]
     columns = {name: _interpolated(name, values, chosen, weights) for name, values in cloud.columns.items()}
-    note = f"{n} points were drawn from the surface of {len(cloud.faces)} triangles"
+    text = "{points} points were drawn from the surface of {triangles} triangles"
+    note = Note("surface-sampled", text, numbers={"points": n, "triangles": len(cloud.faces)})
     return replace(cloud, xyz=xyz, columns=columns, faces=None, notes=(*cloud.notes, note))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.errors import DataError
+from vol3d.notes import Note
 from vol3d.scans.points.raw import COPY, RawPoints, as_type, check_size, unique_names
 from vol3d.scans.points.text_table import parse_rows
 
@@ -25,7 +26,7 @@ class _Header:
     data: str
     size: int
     lines: int
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def read_pcd(path: Path) -> RawPoints:
@@ -115,6 +116,25 @@ def _read_header(path: Path) -> _Header:
 
 
 def _header(values: dict[str, list[str]], size: int, lines: int, path: Path) -> _Header:
+    """Raises ValueError, KeyError, IndexError or TypeError for what makes no sense."""
+    data = " ".join(values["DATA"]).lower()
+    if data not in ("ascii", "binary", "binary_compressed"):
+        raise ValueError(f"DATA {data}")
+
+    width, height = int(values["WIDTH"][0]), int(values.get("HEIGHT", ["1"])[0])
+    points = int(values["POINTS"][0]) if "POINTS" in values else width * height
+    if points < 0 or points != width * height:
+        raise ValueError(f"POINTS {points}, WIDTH {width} HEIGHT {height}")
+
+    notes = []
+    if [float(word) for word in values.get("VIEWPOINT", _NO_TURN)] != _NO_TURN:
+        text = "the file's VIEWPOINT was not applied: the points stay in the sensor's axes"
+        notes.append(Note("viewpoint-not-applied", text))
+    return _Header(_row(values, path), points, data, size, lines, tuple(notes))
+
+
+def _row(values: dict[str, list[str]], path: Path) -> np.dtype:
+    """The type of one point; fields named `_` get names of their own."""
     names = values["FIELDS"] if "FIELDS" in values else values["COLUMNS"]
     counts = [int(word) for word in values.get("COUNT", ["1"] * len(names))]
     rows = zip(names, values["TYPE"], values["SIZE"], counts, strict=True)
@@ -125,13 +145,4 @@ def _header(values: dict[str, list[str]], size: int, lines: int, path: Path) -> 
         label = f"_{number}" if name == "_" else name.lower()
         fields.append((label, np.dtype(f"<{_KINDS[kind]}{int(bytes_each)}"), (count,) if count > 1 else ()))
     unique_names([label for label, _, _ in fields], path)
-    width, height = int(values["WIDTH"][0]), int(values.get("HEIGHT", ["1"])[0])
-    points = int(values["POINTS"][0]) if "POINTS" in values else width * height
-    if points < 0 or points != width * height:
-        raise ValueError(f"POINTS {points}, WIDTH {width} HEIGHT {height}")
-    if (data := " ".join(values["DATA"]).lower()) not in ("ascii", "binary", "binary_compressed"):
-        raise ValueError(f"DATA {data}")
-    notes = []
-    if [float(word) for word in values.get("VIEWPOINT", _NO_TURN)] != _NO_TURN:
-        notes.append("the file's VIEWPOINT was not applied: the points stay in the sensor's axes")
-    return _Header(np.dtype(fields), points, data, size, lines, tuple(notes))
+    return np.dtype(fields)

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.errors import DataError
-from vol3d.scans.points.length_unit import UNITS
+from vol3d.scans.points.options import UNIT_METRES
 from vol3d.scans.points.ply_header import Element, Header, read_header
 from vol3d.scans.points.raw import COPY, RawPoints, as_type, check_size
 from vol3d.scans.points.text_table import Rows, parse_rows
 
 _LISTS = ("vertex_indices", "vertex_index")
-_UNIT = re.compile(r"\bunits?\b\W*\b(" + "|".join(UNITS) + r")\b", re.IGNORECASE)
+_UNIT = re.compile(r"\bunits?\b\W*\b(" + "|".join(UNIT_METRES) + r")\b", re.IGNORECASE)
 
 
 def read_ply(path: Path) -> RawPoints:
@@ -31,7 +31,7 @@ def read_ply(path: Path) -> RawPoints:
     if vertex.has_lists:
         raise DataError("points with lists as properties", where=path, wanted="numbers", do="Export without them.")
     fields, faces = (_read_ascii if header.ascii else _read_binary)(path, header)
-    unit = next((UNITS[match[1].lower()] for line in header.comments if (match := _UNIT.search(line))), None)
+    unit = next((UNIT_METRES[match[1].lower()] for line in header.comments if (match := _UNIT.search(line))), None)
     return RawPoints(fields, faces, unit_metres=unit)
 
 

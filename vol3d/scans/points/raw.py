@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.errors import DataError
+from vol3d.notes import Note
 
 COPY = "Copy or export it again."
 COORDINATES = ("x", "y", "z")
@@ -27,7 +28,7 @@ class RawPoints:
 
     fields: dict[str, np.ndarray]
     faces: np.ndarray | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     up: str | None = None
     unit_metres: float | None = None
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from vol3d.errors import DataError, UsageError
+from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.fields import coordinates, named_columns
 from vol3d.scans.points.find import POINT_SUFFIXES
-from vol3d.scans.points.length_unit import find_unit, unit_metres
+from vol3d.scans.points.length_unit import find_unit
+from vol3d.scans.points.options import ReadOptions
 from vol3d.scans.points.raw import COPY, RawPoints
-from vol3d.scans.points.up_axis import check_up, find_up, turn_matrix, turn_up
+from vol3d.scans.points.up_axis import find_up, turn_matrix, turn_up
 
 # What files of a kind begin with, and the suffixes that such files have.
 _MARKS = (
@@ -47,16 +49,25 @@ def read_points(
             cannot be told; larger than any scan.
         UsageError: no such axis or unit; `columns` for a file that names its own.
         Vol3dError: the package for LAS files is not installed.
+
+    >>> table = np.array([[0, 0, 0, 7], [100, 0, 0, 8], [100, 200, 50, 9]], np.float32)
+    >>> np.save("scan.npy", table)
+    >>> cloud = read_points("scan.npy", columns=("x", "y", "z", "intensity"), units="cm")
+    >>> cloud.xyz[2], cloud.columns["intensity"]
+    (array([1. , 2. , 0.5], dtype=float32), array([7., 8., 9.], dtype=float32))
+    >>> for note in cloud.notes:
+    ...     print(note.code, "-", note)
+    up-assumed - z was assumed to be up, the points do not tell; override with --up y
     """
     path = Path(path)
-    asked = _asked(up, units)
+    options = ReadOptions(columns, up, units)
     try:
         raw = _read(path, columns)
     except OSError as fault:
         raise DataError("cannot read the file", where=path, got=fault.strerror or str(fault)) from fault
     except MemoryError as fault:
         raise DataError("the points do not fit into this machine's memory", where=path) from fault
-    return _cloud(raw, path, asked)
+    return _cloud(raw, path, options)
 
 
 def points_of(
@@ -69,17 +80,13 @@ def points_of(
         columns, up, units: as in `read_points`.
 
     Raises:
-        DataError, UsageError: as `read_points`; messages say `points` where they would name the file.
+        DataError, UsageError: as `read_points`; messages say `array` where they would name the file.
     """
     from vol3d.scans.points.arrays import array_points
 
-    asked, where = _asked(up, units), Path("points")
-    raw = array_points(np.asarray(array), where, "array", columns)
-    return replace(_cloud(raw, where, asked), source=None)
-
-
-def _asked(up: str, units: str) -> _Asked:
-    return _Asked(None if up == "auto" else check_up(up), None if units == "auto" else unit_metres(units))
+    options, where = ReadOptions(columns, up, units), Path("array")
+    cloud = _cloud(array_points(np.asarray(array), where, "points", columns), where, options)
+    return replace(cloud, source=None)
 
 
 def _read(path: Path, columns: tuple[str, ...] | None) -> RawPoints:
@@ -113,18 +120,13 @@ def _read(path: Path, columns: tuple[str, ...] | None) -> RawPoints:
 
 def _suffix(path: Path) -> str:
     """What decides the reader. Raises DataError for what is no file of points, and where name and content disagree."""
-    if not path.is_file() or path.stat().st_size == 0:
-        what = "a folder, not a file" if path.is_dir() else "the file is empty" if path.exists() else "no such file"
-        raise DataError(what, where=path)
+    _check_there(path)
     with path.open("rb") as file:
         head = file.read(8)
     suffix = path.suffix.lower()
-    marked = next((suffixes for mark, suffixes in _MARKS if head.startswith(mark)), None)
-    if marked is not None and suffix not in marked and suffix:
-        do = f"Rename it to {path.stem}{marked[0]} if that is right."
-        raise DataError(f"the content is that of a {marked[0]} file", where=path, got=suffix, wanted=marked[0], do=do)
-    if marked is not None:
-        return suffix or marked[0]
+    for mark, suffixes in _MARKS:
+        if head.startswith(mark):
+            return _marked(suffix, suffixes, path)
     if suffix not in POINT_SUFFIXES:
         raise DataError("not a file of points", where=path, got=suffix or head, wanted=" ".join(POINT_SUFFIXES))
     needed = next((mark for mark, suffixes in _MARKS if suffix in suffixes), None)
@@ -134,15 +136,26 @@ def _suffix(path: Path) -> str:
     return suffix
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """The caller's axis and unit; None where the points are to tell."""
+def _marked(suffix: str, suffixes: tuple[str, ...], path: Path) -> str:
+    """The suffix of a file that begins as those with `suffixes` do. Raises DataError if it has another."""
+    if suffix and suffix not in suffixes:
+        what = f"the content is that of a {suffixes[0]} file"
+        do = f"Rename it to {path.stem}{suffixes[0]} if that is right."
+        raise DataError(what, where=path, got=suffix, wanted=suffixes[0], do=do)
+    return suffix or suffixes[0]
 
-    up: str | None
-    metres: float | None
+
+def _check_there(path: Path) -> None:
+    """Raises DataError for a folder, an empty file and no file."""
+    if path.is_dir():
+        raise DataError("a folder, not a file", where=path)
+    if not path.exists():
+        raise DataError("no such file", where=path)
+    if not path.is_file() or path.stat().st_size == 0:
+        raise DataError("the file is empty", where=path)
 
 
-def _cloud(raw: RawPoints, path: Path, asked: _Asked) -> PointCloud:
+def _cloud(raw: RawPoints, path: Path, options: ReadOptions) -> PointCloud:
     """Drop what is not finite, then unit, turn and origin."""
     xyz = coordinates(raw.fields, path)
     if not len(xyz):
@@ -151,8 +164,8 @@ def _cloud(raw: RawPoints, path: Path, asked: _Asked) -> PointCloud:
     faces = _checked_faces(raw.faces, len(xyz), path)
     xyz, columns, faces, dropped = _finite(xyz, columns, faces, path)
     sample = xyz[:: max(1, len(xyz) // _SAMPLE)].astype(np.float64)
-    metres, unit_note = _unit(sample, raw, asked)
-    up, up_note = _up(sample, metres, raw, asked)
+    metres, unit_note = _unit(sample, raw, options)
+    up, up_note = _up(sample, metres, raw, options)
     low, high = (bound.astype(np.float64) * metres for bound in (xyz.min(axis=0), xyz.max(axis=0)))
     if not (high - low).max() <= _LARGEST:
         do = "Remove stray points, or name the unit with --units."
@@ -169,53 +182,59 @@ def _cloud(raw: RawPoints, path: Path, asked: _Asked) -> PointCloud:
 
 def _finite(
     xyz: np.ndarray, columns: dict[str, np.ndarray], faces: np.ndarray | None, path: Path
-) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray | None, tuple[str, ...]]:
+) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray | None, tuple[Note, ...]]:
     keep = np.isfinite(xyz).all(axis=1)
     if keep.all():
         return xyz, columns, faces, ()
     if not keep.any():
         raise DataError("no point has finite coordinates", where=path, got=f"{len(xyz)} points", do=COPY)
-    note = f"{len(keep) - int(keep.sum())} of {len(keep)} points had coordinates that are not finite and were left out"
+    text = "{left_out} of {points} points had coordinates that are not finite and were left out"
+    note = Note("points-not-finite", text, numbers={"left_out": int((~keep).sum()), "points": len(keep)})
     if faces is not None:
         faces = (np.cumsum(keep) - 1)[faces[keep[faces].all(axis=1)]]
     return xyz[keep], {name: values[keep] for name, values in columns.items()}, faces, (note,)
 
 
-def _unit(sample: np.ndarray, raw: RawPoints, asked: _Asked) -> tuple[float, tuple[str, ...]]:
-    if asked.metres is not None:
-        return asked.metres, ()
+def _unit(sample: np.ndarray, raw: RawPoints, options: ReadOptions) -> tuple[float, tuple[Note, ...]]:
+    if options.metres is not None:
+        return options.metres, ()
     if raw.unit_metres is not None:
-        return raw.unit_metres, (f"the file states its unit, {raw.unit_metres:g} m; --units says otherwise",)
+        text = "the file states its unit, {metres:g} m; override with --units"
+        return raw.unit_metres, (Note("units-stated", text, "units", numbers={"metres": raw.unit_metres}),)
     unit = find_unit(sample)
-    size = " x ".join(f"{side:.3g}" for side in np.ptp(np.percentile(sample, (1, 99), axis=0), axis=0))
-    name = {1.0: "metres", 0.01: "centimetres", 0.001: "millimetres"}[unit.metres]
+    sides = np.ptp(np.percentile(sample, (1, 99), axis=0), axis=0)
+    size, numbers = "{x:.3g} x {y:.3g} x {z:.3g}", dict(zip("xyz", sides.tolist(), strict=True))
+    value, name = {1.0: ("m", "metres"), 0.01: ("cm", "centimetres"), 0.001: ("mm", "millimetres")}[unit.metres]
     if unit.found:
-        return unit.metres, (
-            f"the coordinates were taken as {name}, which fits a size of {size}; --units says otherwise",
-        )
-    return unit.metres, (f"{name} were assumed, a size of {size} does not tell the unit; --units mm says otherwise",)
+        text = f"the coordinates were taken as {name}, which fits a size of {size}; override with --units"
+        return unit.metres, (Note("units-found", text, "units", value, numbers=numbers),)
+    text = f"{name} were assumed, a size of {size} does not tell the unit; override with --units mm"
+    return unit.metres, (Note("units-assumed", text, "units", value, assumed=True, numbers=numbers),)
 
 
-def _up(sample: np.ndarray, metres: float, raw: RawPoints, asked: _Asked) -> tuple[str, tuple[str, ...]]:
-    if asked.up is not None:
-        return asked.up, ()
+def _up(sample: np.ndarray, metres: float, raw: RawPoints, options: ReadOptions) -> tuple[str, tuple[Note, ...]]:
+    if options.axis is not None:
+        return options.axis, ()
     if raw.up is not None:
-        return raw.up, (f"{raw.up} is up, as in all files of this format; --up says otherwise",)
+        text = "{value} is up, as in all files of this format; override with --up"
+        return raw.up, (Note("up-stated", text, "up", raw.up),)
     up = find_up(sample, metres)
     if up.found:
-        return up.axis, (f"{up.axis} is up: the floor was found across it; --up says otherwise",)
-    return up.axis, (f"{up.axis} was assumed to be up, the points do not tell; --up y says otherwise",)
+        text = "{value} is up: the floor was found across it; override with --up"
+        return up.axis, (Note("up-found", text, "up", up.axis),)
+    text = "{value} was assumed to be up, the points do not tell; override with --up y"
+    return up.axis, (Note("up-assumed", text, "up", up.axis, assumed=True),)
 
 
-def _near(xyz: np.ndarray, metres: float) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+def _near(xyz: np.ndarray, metres: float) -> tuple[np.ndarray, np.ndarray, tuple[Note, ...]]:
     """Metres as float32, near an origin of whole metres where the scan is far from the file's."""
     middle = (xyz.min(axis=0).astype(np.float64) + xyz.max(axis=0)) / 2 * metres
     origin = np.where(np.abs(middle) > _NEAR, np.round(middle), 0.0) + 0.0
     if not origin.any():
         return (xyz if metres == 1 else xyz * xyz.dtype.type(metres)).astype(np.float32, copy=False), origin, ()
     near = (xyz.astype(np.float64) * metres - origin).astype(np.float32)
-    place = ", ".join(f"{value:.0f}" for value in origin)
-    return near, origin, (f"the origin was moved to ({place}) m; results are written in the file's coordinates",)
+    text = "the origin was moved to ({x:.0f}, {y:.0f}, {z:.0f}) m; results are written in the file's coordinates"
+    return near, origin, (Note("origin-moved", text, numbers=dict(zip("xyz", origin.tolist(), strict=True))),)
 
 
 def _checked_faces(faces: np.ndarray | None, points: int, path: Path) -> np.ndarray | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.errors import DataError
+from vol3d.notes import Note
 from vol3d.scans.points.layouts import check_columns, guess_columns
 from vol3d.scans.points.raw import COORDINATES, COPY, RawPoints, table_fields, unique_names
 from vol3d.scans.points.text_table import Rows, parse_rows
@@ -38,30 +39,34 @@ def read_text(path: Path, columns: tuple[str, ...] | None = None) -> RawPoints:
     notes = []
     if head.decimal_comma:
         text = np.frombuffer(text.tobytes().replace(b",", b"."), np.uint8)
-        notes.append("commas were read as decimal points, semicolons separate the columns")
+        notes.append(Note("decimal-commas", "commas were read as decimal points, semicolons separate the columns"))
     rows = parse_rows(text[head.size :], path, head.lines + 1)
     rows = _without_counts(rows, path) if path.suffix.lower() == ".pts" else rows
     if not len(rows):
         raise DataError("no points in the file", where=path, do=COPY)
     table = rows.table(path)
-    count = table.shape[1]
+    names, guessed = _names(table, head, path, columns)
+    return RawPoints(table_fields(table, names), notes=(*notes, *guessed))
+
+
+def _names(
+    table: np.ndarray, head: _Head, path: Path, columns: tuple[str, ...] | None
+) -> tuple[tuple[str, ...], tuple[Note, ...]]:
+    """The names of the columns: as asked for, as the head or the format has them, or guessed."""
+    count, is_pts = table.shape[1], path.suffix.lower() == ".pts"
     if columns is not None:
-        names = check_columns(columns, count, path)
-    elif head.names and len(head.names) == count and set(COORDINATES) <= set(head.names):
+        return check_columns(columns, count, path), ()
+    if len(head.names) == count and set(COORDINATES) <= set(head.names):
         unique_names(list(head.names), path)
-        names = head.names
-    elif head.names and not head.is_comment:
+        return head.names, ()
+    if head.names and not head.is_comment:
+        got, wanted = " ".join(head.names), f"{count} names with x, y and z"
         do = "Name the columns, `--columns x,y,z,_` for example."
-        got = " ".join(head.names)
-        raise DataError(
-            "the header does not name the columns", where=path, got=got, wanted=f"{count} names with x, y and z", do=do
-        )
-    elif count == 3 or (path.suffix.lower() == ".pts" and count in _PTS):
-        names = _PTS[count]
-    else:
-        names, note = guess_columns(table, path)
-        notes.append(note)
-    return RawPoints(table_fields(table, names), notes=tuple(notes))
+        raise DataError("the header does not name the columns", where=path, got=got, wanted=wanted, do=do)
+    if count == 3 or (is_pts and count in _PTS):
+        return _PTS[count], ()
+    names, note = guess_columns(table, path)
+    return names, (note,)
 
 
 @dataclass(frozen=True)
@@ -80,21 +85,25 @@ def _read_head(text: np.ndarray, path: Path) -> _Head:
     if b"\0" in begin:
         raise DataError("not a text file", where=path, do="Is it of another format than its name says?")
     names: tuple[str, ...] = ()
-    comment, size = False, 0
+    is_comment, size = False, 0
     for number, line in enumerate(begin.splitlines(keepends=True)):
-        words = [word for word in _SEPARATORS.split(line.decode("utf-8-sig", "replace").strip()) if word]
-        is_comment = bool(words) and words[0].startswith(("#", "//"))
-        if words and not is_comment and _NUMBER.fullmatch(words[0]):
-            return _Head(names, comment, size, number, b";" in line and b"," in line)
-        if words and not is_comment and names and not comment:
-            raise DataError(
-                "a line that is no point", where=f"{path}:{number + 1}", got=repr(" ".join(words)[:60]), do=COPY
-            )
+        words = _words(line)
+        commented = bool(words) and words[0].startswith(("#", "//"))
+        if words and not commented:
+            if _NUMBER.fullmatch(words[0]):
+                return _Head(names, is_comment, size, number, b";" in line and b"," in line)
+            if names and not is_comment:
+                got = repr(" ".join(words)[:60])
+                raise DataError("a line that is no point", where=f"{path}:{number + 1}", got=got, do=COPY)
         if words:
-            bare = " ".join(words).lstrip("#/ ").split()
-            names, comment = tuple(word.lower() for word in bare), is_comment
+            bare = " ".join(words).lstrip("#/ ").lower().split()
+            names, is_comment = tuple(bare), commented
         size += len(line)
     raise DataError("no points in the file", where=path, do="Is it a table of numbers, a point a line?")
+
+
+def _words(line: bytes) -> list[str]:
+    return [word for word in _SEPARATORS.split(line.decode("utf-8-sig", "replace").strip()) if word]
 
 
 def _without_counts(rows: Rows, path: Path) -> Rows:

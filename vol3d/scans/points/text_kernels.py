@@ -10,6 +10,9 @@ from numba import njit
 
 GOOD, NO_NUMBER = 0, 1
 _NEWLINE, _HASH, _SLASH = 10, 35, 47
+_PLUS, _MINUS, _POINT, _ZERO, _NINE = 43, 45, 46, 48, 57
+_SMALL = 32  # the bit that makes a capital letter small
+_A, _E, _F, _I, _N = 97, 101, 102, 105, 110
 _TENS = np.array([10.0**power for power in range(309)])
 
 
@@ -55,63 +58,101 @@ def count_tokens(data):
 @njit(cache=True)
 def parse_number(data, at):
     """The number at `at`, the place behind it, and whether it is one."""
-    negative = data[at] == 45
-    if data[at] == 45 or data[at] == 43:
-        at += 1
-    mantissa, digits, seen, scale = np.uint64(0), 0, 0, 0
+    negative = data[at] == _MINUS
+    mantissa, scale, digits, at = parse_digits(data, skip_sign(data, at))
+    if digits == 0:
+        return parse_word(data, at, negative)
+
+    if at < data.size and (data[at] | _SMALL) == _E:
+        power, good, at = parse_exponent(data, at + 1)
+        if not good:
+            return 0.0, at, False
+        scale += power
+
+    value = scaled(mantissa, scale)
+    return (-value if negative else value), at, True
+
+
+@njit(cache=True)
+def skip_sign(data, at):
+    """The place behind a sign, or `at`."""
+    return at + 1 if at < data.size and (data[at] == _MINUS or data[at] == _PLUS) else at
+
+
+@njit(cache=True)
+def parse_digits(data, at):
+    """Digits with at most one point among them: mantissa, power of ten, number of digits, and the place behind.
+
+    The mantissa holds the first 18 digits that are not leading zeros.
+    """
+    mantissa, scale, digits, kept = np.uint64(0), 0, 0, 0
     point = False
     while at < data.size:
         byte = data[at]
-        if 48 <= byte <= 57:
-            seen += 1
-            if digits < 18:
-                mantissa = mantissa * np.uint64(10) + np.uint64(byte - 48)
-                digits += 1 if mantissa > 0 else 0
+        if _ZERO <= byte <= _NINE:
+            digits += 1
+            if kept < 18:
+                mantissa = mantissa * np.uint64(10) + np.uint64(byte - _ZERO)
+                kept += 1 if mantissa > 0 else 0
                 scale -= 1 if point else 0
             else:
                 scale += 0 if point else 1
-        elif byte == 46 and not point:
+        elif byte == _POINT and not point:
             point = True
         else:
             break
         at += 1
-    if seen == 0:
-        return parse_word(data, at, negative)
-    if at < data.size and (data[at] | 32) == 101:  # e, E
+    return mantissa, scale, digits, at
+
+
+@njit(cache=True)
+def parse_exponent(data, at):
+    """The power of ten behind an `e`, whether there is one, and the place behind it."""
+    down = at < data.size and data[at] == _MINUS
+    first = at = skip_sign(data, at)
+    power = 0
+    while at < data.size and _ZERO <= data[at] <= _NINE:
+        power = min(power * 10 + data[at] - _ZERO, 9999)
         at += 1
-        down = at < data.size and data[at] == 45
-        if at < data.size and (data[at] == 45 or data[at] == 43):
-            at += 1
-        first, power = at, 0
-        while at < data.size and 48 <= data[at] <= 57:
-            power = min(power * 10 + data[at] - 48, 9999)
-            at += 1
-        if at == first:
-            return 0.0, at, False
-        scale += -power if down else power
+    return (-power if down else power), at > first, at
+
+
+@njit(cache=True)
+def scaled(mantissa, scale):
+    """`mantissa` times ten to the power of `scale`, infinite or 0 where float64 ends."""
     value = float(mantissa)
     if scale < -308:
         value /= _TENS[308]
         scale = max(scale + 308, -308)
-    value = value / _TENS[-scale] if scale < 0 else value * (_TENS[scale] if scale <= 308 else np.inf if value else 0.0)
-    return (-value if negative else value), at, True
+    if scale < 0:
+        return value / _TENS[-scale]
+    if scale <= 308:
+        return value * _TENS[scale]
+    return np.inf if value else 0.0
 
 
 @njit(cache=True)
 def parse_word(data, at, negative):
     """`nan` and `inf` in any case, with whatever follows them in brackets."""
-    if at + 2 < data.size:
-        first, second, third = data[at] | 32, data[at + 1] | 32, data[at + 2] | 32
-        value = 0.0
-        if first == 110 and second == 97 and third == 110:
-            value = np.nan
-        elif first == 105 and second == 110 and third == 102:
-            value = -np.inf if negative else np.inf
-        if value != 0.0:
-            while at < data.size and data[at] != _NEWLINE and not is_separator(data[at]):
-                at += 1
-            return value, at, True
-    return 0.0, at, False
+    value = word_value(data, at, negative)
+    if value == 0.0:
+        return 0.0, at, False
+    while at < data.size and data[at] != _NEWLINE and not is_separator(data[at]):
+        at += 1
+    return value, at, True
+
+
+@njit(cache=True)
+def word_value(data, at, negative):
+    """What a word that begins with `nan` or `inf` means; 0 for any other."""
+    if at + 2 >= data.size:
+        return 0.0
+    first, second, third = data[at] | _SMALL, data[at + 1] | _SMALL, data[at + 2] | _SMALL
+    if first == _N and second == _A and third == _N:
+        return np.nan
+    if first == _I and second == _N and third == _F:
+        return -np.inf if negative else np.inf
+    return 0.0
 
 
 @njit(cache=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vol3d.errors import UsageError
+from vol3d.scans.points.options import check_up
 
 # Axis up -> for each new axis x, y, z: the old one it is taken from and its sign. All are rotations.
 _TURNS = {
@@ -38,6 +38,9 @@ class Up:
     found: bool
 
 
+_ASSUMED = Up("z", False)
+
+
 def find_up(points: np.ndarray, metres: float = 1.0) -> Up:
     """The axis up of a sample (N, 3) of finite points; `z`, not found, where the evidence is weak.
 
@@ -46,31 +49,65 @@ def find_up(points: np.ndarray, metres: float = 1.0) -> Up:
         metres: that unit.
     """
     if len(points) < _FEWEST:
-        return Up("z", False)
+        return _ASSUMED
     low, high = np.percentile(points, (1, 99), axis=0)
     extent = high - low
     if not (extent > 0).all():
-        return Up("z", False)
+        return _ASSUMED
+
+    floor = _find_floor(points, low, high)
+    if floor is None:
+        return _ASSUMED
+    if floor.axis == "z":
+        return Up("z", True) if floor.is_clear(_KEEP, _LOW_KEEP) else _ASSUMED
+    lies_flat = "xyz".index(floor.axis[-1]) == int(np.argmin(extent))  # rooms and streets are wider than high
+    sure = lies_flat and floor.is_clear(_OVERRULE, _LOW_OVERRULE) and _is_room(np.sort(extent) * metres, floor.axis)
+    return Up(floor.axis, True) if sure else _ASSUMED
+
+
+@dataclass(frozen=True)
+class _Floor:
+    """What may be a floor.
+
+    Args:
+        axis: up from it.
+        lead: how much fuller its slice is than those across the other axes.
+        middle: where the median of the points above it lies, as a share of the height.
+        height: where the slice itself lies.
+    """
+
+    axis: str
+    lead: float
+    middle: float
+    height: float
+
+    def is_clear(self, least_lead: float, highest_middle: float) -> bool:
+        """Whether it is full, and low."""
+        return self.lead >= least_lead and self.middle <= highest_middle and self.height <= self.middle + 0.1
+
+
+def _find_floor(points: np.ndarray, low: np.ndarray, high: np.ndarray) -> _Floor | None:
+    """The fullest slice across an axis; None where too few points lie between the ends of that axis."""
+    extent = high - low
     places, shares = zip(*(_fullest(points[:, axis], _SLICE * extent.max()) for axis in range(3)), strict=True)
     best = int(np.argmax(shares))
-    inside = (points[:, best] > low[best] + 0.05 * extent[best]) & (points[:, best] < high[best] - 0.05 * extent[best])
-    if inside.sum() < _FEWEST:
-        return Up("z", False)
-    middle = (np.median(points[inside, best]) - low[best]) / extent[best]
-    floor = (places[best] - low[best]) / extent[best]
-    if middle > 0.5:
-        middle, floor, sign = 1 - middle, 1 - floor, "-"
-    else:
-        sign = ""
-    axis = sign + "xyz"[best]
     lead = shares[best] / max(share for other, share in enumerate(shares) if other != best)
-    needed = (_KEEP, _LOW_KEEP) if axis == "z" else (_OVERRULE, _LOW_OVERRULE)
-    sure = lead >= needed[0] and middle <= needed[1] and floor <= middle + 0.1
-    if axis != "z":
-        size = np.sort(extent) * metres
-        roomy = size[2] >= _LONG or (size[0] >= _HIGH and axis != "-z")  # a camera's z ends at the wall before it
-        sure = sure and roomy and best == int(np.argmin(extent))  # rooms and streets are wider than high
-    return Up(axis, True) if sure else Up("z", False)
+
+    heights, margin = points[:, best], 0.05 * extent[best]
+    inside = heights[(heights > low[best] + margin) & (heights < high[best] - margin)]
+    if len(inside) < _FEWEST:
+        return None
+    middle = float((np.median(inside) - low[best]) / extent[best])
+    height = float((places[best] - low[best]) / extent[best])
+    if middle > 0.5:
+        return _Floor("-" + "xyz"[best], lead, 1 - middle, 1 - height)
+    return _Floor("xyz"[best], lead, middle, height)
+
+
+def _is_room(sides_m: np.ndarray, axis: str) -> bool:
+    """Whether something with these sides, the shortest first, is as large as a room whose `axis` is up."""
+    # A camera's z ends at the wall before it.
+    return bool(sides_m[2] >= _LONG or (sides_m[0] >= _HIGH and axis != "-z"))
 
 
 def turn_up(xyz: np.ndarray, up: str) -> np.ndarray:
@@ -86,14 +123,6 @@ def turn_up(xyz: np.ndarray, up: str) -> np.ndarray:
 def turn_matrix(up: str) -> np.ndarray:
     """(3, 3) of `turn_up`."""
     return turn_up(np.eye(3), up).T
-
-
-def check_up(up: str) -> str:
-    """The axis in lower case without a plus. Raises UsageError for any other word."""
-    axis = up.lower().removeprefix("+")
-    if axis not in _TURNS:
-        raise UsageError("no such axis", where="--up", got=up, wanted=f"auto, {', '.join(sorted(_TURNS))}")
-    return axis
 
 
 def _fullest(values: np.ndarray, width: float) -> tuple[float, float]:

@@ -24,6 +24,7 @@ _FILE_KEYS = {
     "source_path",
     "file_from_scan",
     "notes",
+    "assumptions",
     "class_names",
     "objects",
 }

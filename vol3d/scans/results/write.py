@@ -26,7 +26,8 @@ def write_detections(path: str | Path, detections: Detections, cloud: PointCloud
     coordinates of the file that the cloud was read from: its axes and its unit.
 
         {"format": 1, "frame": "scan", "units": "m", "box": ..., "source": "room.ply",
-         "source_path": "../scans/room.ply", "file_from_scan": 4x4, "notes": [...], "class_names": ["chair"],
+         "source_path": "../scans/room.ply", "file_from_scan": 4x4, "notes": [...], "assumptions": [...],
+         "class_names": ["chair"],
          "objects": [{"class": "chair", "score": 0.9, "center": [x, y, z], "size": [l, w, h], "yaw": 0.0}]}
 
     Raises:
@@ -43,7 +44,8 @@ def write_detections(path: str | Path, detections: Detections, cloud: PointCloud
         "source": None if cloud.source is None else cloud.source.name,
         "source_path": None if cloud.source is None else _way_to(cloud.source, Path(path).parent),
         "file_from_scan": cloud.file_from_scan.tolist(),
-        "notes": list(cloud.notes),
+        "notes": [str(note) for note in cloud.notes],
+        "assumptions": [note.to_dict() for note in cloud.notes],
         "class_names": list(detections.class_names),
     }
     write_json(path, about | {"objects": describe_objects(detections, cloud.origin)})

@@ -7,11 +7,12 @@ from os import PathLike
 import numpy as np
 
 from vol3d.errors import DataError
+from vol3d.notes import Note
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-def check_affine(affine: np.ndarray, where: str | PathLike[str]) -> list[str]:
+def check_affine(affine: np.ndarray, where: str | PathLike[str]) -> list[Note]:
     """Refuse a matrix that places no volume; say what is unusual about one that does.
 
     Args:
@@ -37,4 +38,5 @@ def check_affine(affine: np.ndarray, where: str | PathLike[str]) -> list[str]:
             do="The header is damaged; export the scan again.",
         )
     skew = float(np.abs(directions.T @ directions - np.eye(3)).max())
-    return [f"the voxel axes are not at right angles (cosine {skew:.4f})"] if skew > 1e-3 else []
+    text = "the voxel axes are not at right angles (cosine {cosine:.4f})"
+    return [Note("axes-not-perpendicular", text, numbers={"cosine": skew})] if skew > 1e-3 else []

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from vol3d.errors import DataError
+from vol3d.notes import Note
 from vol3d.scans.volumes.affine import check_affine
 from vol3d.scans.volumes.gzipped import Stream
 from vol3d.scans.volumes.volume import Grid
@@ -44,7 +45,7 @@ class Header:
     taken: int
     slope: float
     intercept: float
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def read_header(stream: Stream, path: Path) -> Header:
@@ -155,7 +156,7 @@ def _scaling(header: Any, path: Path) -> tuple[float, float]:
     return slope, intercept
 
 
-def _grid(header: Any, shape: tuple[int, int, int], path: Path) -> tuple[Grid, list[str]]:
+def _grid(header: Any, shape: tuple[int, int, int], path: Path) -> tuple[Grid, list[Note]]:
     """The sform where its code is set, else the qform, else what nibabel assumes from the spacing alone."""
     sform_code, qform_code = int(header["sform_code"]), int(header["qform_code"])
     notes = []
@@ -165,15 +166,17 @@ def _grid(header: Any, shape: tuple[int, int, int], path: Path) -> tuple[Grid, l
         if qform_code > 0:
             corners = np.array([*np.ndindex(2, 2, 2)]) * (np.array(shape) - 1)
             difference = affine - _qform(header, path)
-            apart = np.abs(corners @ difference[:3, :3].T + difference[:3, 3]).max()
+            apart = float(np.abs(corners @ difference[:3, :3].T + difference[:3, 3]).max())
             if apart > TOGETHER_MM:
-                notes.append(f"sform and qform place the scan up to {apart:.2f} mm apart; the sform was used")
+                text = "sform and qform place the scan up to {apart_mm:.2f} mm apart; the sform was used"
+                notes.append(Note("sform-and-qform-differ", text, numbers={"apart_mm": apart}))
     elif qform_code > 0:
         affine = _qform(header, path)
     else:
         _check_spacing(header, path)
         affine = header.get_base_affine()
-        notes.append("no position or orientation in the file (both codes 0): spacing alone was used, i leftwards")
+        text = "no position or orientation in the file (both codes 0): spacing alone was used, i leftwards"
+        notes.append(Note("orientation-assumed", text, assumed=True))
     notes += check_affine(affine, path)
     unit = UNITS_MM.get(int(header["xyzt_units"]) & 7)
     if unit is None:
@@ -184,7 +187,8 @@ def _grid(header: Any, shape: tuple[int, int, int], path: Path) -> tuple[Grid, l
     placed += tuple(header[name].item() for name in ("qoffset_x", "qoffset_y", "qoffset_z"))
     qform_fields = np.array([*header["pixdim"][:4].tolist(), *placed])
     if unit != 1.0:
-        notes.append(f"lengths were converted to mm (1 unit = {unit:g} mm)")
+        text = "lengths were converted to mm (1 unit = {mm:g} mm)"
+        notes.append(Note("lengths-converted", text, numbers={"mm": unit}))
         affine = np.diag([unit, unit, unit, 1.0]) @ affine
         return Grid(shape, affine, sform_code, qform_code), notes
     return Grid(shape, np.array(affine, dtype=np.float64), sform_code, qform_code, qform_fields), notes

@@ -5,10 +5,12 @@ World coordinates are RAS millimetres (x to the patient's right, y to the front,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+
+from vol3d.notes import Note
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +60,13 @@ class Volume:
         array: (channels, i, j, k); images float32, labels an integer type with one channel.
         grid: where the voxels stand; `grid.shape == array.shape[1:]`.
         source: the file, folder or archive it was read from.
-        notes: what a reader had to assume or put right, one sentence each, for the user to see.
+        notes: what a reader had to assume or put right, for the user to see.
     """
 
     array: np.ndarray
     grid: Grid
     source: Path | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def __post_init__(self) -> None:
         if self.array.ndim != 4 or self.array.shape[1:] != self.grid.shape:
@@ -89,13 +91,14 @@ class Segmentation:
         grid: where the voxels stand.
         class_names: `class_names[label]`, background first.
         source: the image that was segmented.
+        notes: what was unusual in making it, for the user to see.
     """
 
     labels: np.ndarray
     grid: Grid
     class_names: tuple[str, ...]
     source: Path | None = None
-    notes: dict[str, str] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
 
     def volumes_ml(self) -> dict[str, float]:
         """Millilitres of each class but the background."""

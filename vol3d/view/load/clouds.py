@@ -10,6 +10,7 @@ import numpy as np
 
 from vol3d.errors import DataError, UsageError
 from vol3d.files import read_json
+from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.find import POINT_SUFFIXES, points_file_stem
 from vol3d.scans.points.options import ReadOptions
@@ -60,7 +61,7 @@ def load_clouds(clouds: Sequence[Path], boxes: Sequence[Path], options: ReadOpti
         points=tuple(layers),
         boxes=_box_layers(found),
         class_colours=dict(zip(names, colours, strict=True)),
-        notes=(*(note for cloud in read for note in cloud.notes), *notes),
+        notes=(*(str(note) for cloud in read for note in cloud.notes), *notes),
         origin=origin,
         sources=(*clouds, *boxes),
     )
@@ -138,7 +139,7 @@ def _read(path: Path, made_for: dict[Path, _Origin], options: ReadOptions) -> Po
             continue
         xyz = (cloud.xyz.astype(np.float64) @ turn[:3, :3].T).astype(np.float32)
         origin = turn[:3, :3] @ cloud.origin + turn[:3, 3]
-        note = "axes and unit of the points follow the file of the boxes"
+        note = Note("axes-of-boxes", "axes and unit of the points follow the file of the boxes")
         return PointCloud(xyz, cloud.columns, cloud.faces, origin, path, (note,), file_from_scan)
     return cloud
 

@@ -43,7 +43,7 @@ def load_volume(paths: Sequence[Path]) -> ViewScene:
     if image is None:
         first = labels[masks[0]]
         image = Volume(first.labels[None].astype(np.float32), first.grid, masks[0])
-    notes = image.notes
+    notes = tuple(str(note) for note in image.notes)
     if len(image.array) > 1:
         notes = (*notes, f"the first of {len(image.array)} channels is shown")
         image = image.with_array(image.array[:1])

@@ -25,7 +25,7 @@ def test_any_type_and_order(tmp_path: Path, dtype: str, order: str) -> None:
 def test_columns_behind_the_coordinates(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.concatenate((XYZ, RNG.random((40, 3))), axis=1))
     cloud = read_points(tmp_path / "a.npy")
-    assert set(cloud.columns) == {"rgb"} and "x,y,z,red,green,blue were assumed" in cloud.notes[0]
+    assert set(cloud.columns) == {"rgb"} and "x,y,z,red,green,blue were assumed" in str(cloud.notes[0])
     cloud = read_points(tmp_path / "a.npy", columns=("x", "y", "z", "_", "intensity", "_"))
     assert set(cloud.columns) == {"intensity"}
 
@@ -69,7 +69,7 @@ def test_npz_with_columns_and_faces(tmp_path: Path) -> None:
     cloud = read_points(tmp_path / "a.npz", up="z", units="m")
     assert set(cloud.columns) == {"rgb", "class"} and cloud.faces is not None and cloud.faces.tolist() == [[0, 1, 39]]
     assert np.array_equal(cloud.columns["class"], more["labels"])
-    assert cloud.notes == ("colours were scaled from 0-1 to 0-255",)
+    assert [str(note) for note in cloud.notes] == ["colours were scaled from 0-1 to 0-255"]
     np.savez(tmp_path / "a.npz", coord=XYZ, faces=np.array([[0, 1, 40]]))
     with pytest.raises(DataError, match="names a point that is not there"):
         read_points(tmp_path / "a.npz")

@@ -49,7 +49,7 @@ def test_columns_are_found_in_the_numbers(tmp_path: Path, more: tuple[str, ...],
     table.tofile(tmp_path / "a.bin")
     got = read_points(tmp_path / "a.bin", up="z", units="m")
     names = ",".join((*XYZ, *more))
-    assert got.notes[0] == f"columns {names} were assumed from the values; --columns says otherwise"
+    assert str(got.notes[0]) == f"columns {names} were assumed from the values; override with --columns"
     assert np.array_equal(got.xyz, table[:, :3])
     assert set(got.columns) == {"rgb" if name.startswith("red") else name for name in more}
     if "intensity" in more:
@@ -114,7 +114,7 @@ def test_points_that_are_not_finite_do_not_hide_the_columns(tmp_path: Path) -> N
     table[::7, :3] = np.nan
     table.tofile(tmp_path / "a.bin")
     got = read_points(tmp_path / "a.bin", up="z", units="m")
-    assert "x,y,z,intensity" in got.notes[0] and len(got) == 7200 and "1200 of 8400 points" in got.notes[1]
+    assert "x,y,z,intensity" in str(got.notes[0]) and len(got) == 7200 and "1200 of 8400 points" in str(got.notes[1])
 
 
 def test_a_stray_point_does_not_hide_the_columns(tmp_path: Path) -> None:
@@ -161,6 +161,6 @@ def test_a_thinned_sweep_says_what_it_could_be(tmp_path: Path) -> None:
 )
 def test_real_files(data_root: Path, name: str, wanted: str, points: int) -> None:
     got = read_points(data_root / name)
-    assert got.notes[0].startswith(f"columns {wanted} were assumed") and len(got) == points
-    assert got.notes[-1].startswith("z is up: the floor was found")
-    assert any(note.startswith("the coordinates were taken as metres") for note in got.notes)
+    assert str(got.notes[0]).startswith(f"columns {wanted} were assumed") and len(got) == points
+    assert str(got.notes[-1]).startswith("z is up: the floor was found")
+    assert any(str(note).startswith("the coordinates were taken as metres") for note in got.notes)

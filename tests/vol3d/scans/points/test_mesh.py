@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vol3d.errors import DataError
+from vol3d.notes import Note
 from vol3d.scans import PointCloud, sample_surface
 
 CORNERS = np.array([[0, 0, 0], [3, 0, 0], [0, 3, 0], [0, 0, 1], [0, 1, 1], [9, 9, 9]], np.float32)
@@ -20,7 +21,7 @@ def mesh(faces: np.ndarray | None = FACES) -> PointCloud:
         "normal": np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0], [1, 0, 0], [1, 0, 0], [0, 0, 1]], np.float32),
         "class": np.arange(6),
     }
-    return PointCloud(CORNERS, columns, faces, notes=("read",))
+    return PointCloud(CORNERS, columns, faces, notes=(Note.from_text("read"),))
 
 
 def test_points_lie_on_the_faces_in_proportion_to_their_area() -> None:
@@ -31,7 +32,10 @@ def test_points_lie_on_the_faces_in_proportion_to_their_area() -> None:
     assert np.allclose(cloud.xyz[~flat, 0], 0) and (cloud.xyz[~flat, 1] <= cloud.xyz[~flat, 2] + 1e-6).all()
     # Uniform: the mean of a triangle's points is its centroid.
     assert np.allclose(cloud.xyz[flat].mean(0), [1, 1, 0], atol=0.03)
-    assert cloud.faces is None and cloud.notes == ("read", "20000 points were drawn from the surface of 4 triangles")
+    assert cloud.faces is None and [str(note) for note in cloud.notes] == [
+        "read",
+        "20000 points were drawn from the surface of 4 triangles",
+    ]
 
 
 def test_colours_and_normals_are_interpolated_and_classes_are_not() -> None:

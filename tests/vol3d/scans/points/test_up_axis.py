@@ -61,8 +61,8 @@ def test_a_usual_room_is_turned_and_scaled(tmp_path: Path, up: str, units: str) 
     np.save(tmp_path / "a.npy", laid(points, up, units))
     cloud = read_points(tmp_path / "a.npy")
     assert np.allclose(cloud.xyz, points, atol=1e-5)
-    assert "fits a size of" in cloud.notes[0] and "--units" in cloud.notes[0]
-    assert cloud.notes[1] == f"{up} is up: the floor was found across it; --up says otherwise"
+    assert "fits a size of" in str(cloud.notes[0]) and "--units" in str(cloud.notes[0])
+    assert str(cloud.notes[1]) == f"{up} is up: the floor was found across it; override with --up"
 
 
 def test_what_the_points_do_not_tell_is_assumed_aloud(tmp_path: Path) -> None:
@@ -70,8 +70,8 @@ def test_what_the_points_do_not_tell_is_assumed_aloud(tmp_path: Path) -> None:
     for extent, unit in ((1e-3, "assumed"), (700.0, "assumed"), (5.0, "taken as metres")):
         np.save(tmp_path / "a.npy", rng.random((3000, 3)) * extent)
         cloud = read_points(tmp_path / "a.npy")
-        assert unit in cloud.notes[0] and cloud.xyz[:, 0].max() == pytest.approx(extent, rel=0.01)
-        assert "z was assumed to be up" in cloud.notes[1]
+        assert unit in str(cloud.notes[0]) and cloud.xyz[:, 0].max() == pytest.approx(extent, rel=0.01)
+        assert "z was assumed to be up" in str(cloud.notes[1])
 
 
 def test_a_room_higher_than_rooms_are_may_be_in_feet(tmp_path: Path) -> None:

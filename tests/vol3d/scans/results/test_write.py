@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vol3d.errors import DataError, UsageError
+from vol3d.notes import Note
 from vol3d.scans import Detections, PointCloud, read_detections, write_box_lines, write_detections
 
+NOTE = Note("units-assumed", "metres were assumed", "units", "m", assumed=True)
 NAMES = ("chair", "table", "Größe")
 CHAIR = {"class": "chair", "score": 0.5, "center": [1, 2, 3], "size": [0.5, 0.6, 0.7], "yaw": 1.5}
 
@@ -54,10 +56,11 @@ def test_map_coordinates_keep_their_millimetres(tmp_path_factory: pytest.TempPat
 
 
 def test_the_file_explains_itself(tmp_path: Path) -> None:
-    cloud = PointCloud(np.zeros((1, 3), np.float32), source=tmp_path / "room.ply", notes=("metres were assumed",))
+    cloud = PointCloud(np.zeros((1, 3), np.float32), source=tmp_path / "room.ply", notes=(NOTE,))
     write_detections(tmp_path / "a.json", detections(1), cloud)
     value = json.loads((tmp_path / "a.json").read_text())
     assert (value["format"], value["units"], value["frame"], value["source"]) == (1, "m", "lidar", "room.ply")
+    assert value["assumptions"] == [NOTE.to_dict()]
     assert value["notes"] == ["metres were assumed"] and value["class_names"] == list(NAMES)
     assert value["file_from_scan"] == np.eye(4).tolist() and "gravity centre" in value["box"]
 

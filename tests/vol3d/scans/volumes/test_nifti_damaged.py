@@ -166,7 +166,7 @@ def test_sheared_and_left_handed_affines_are_kept(tmp_path: Path) -> None:
     sheared = np.array([[1, 0.3, 0, 0], [0, 1, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1.0]])
     save(tmp_path / "a.nii", np.zeros((2, 2, 2), np.float32), sheared)
     volume = read_volume(tmp_path / "a.nii")
-    assert np.allclose(volume.affine, sheared) and "right angles" in volume.notes[0]
+    assert np.allclose(volume.affine, sheared) and "right angles" in str(volume.notes[0])
     save(tmp_path / "b.nii", np.zeros((2, 2, 2), np.float32), np.diag([-1, 1, 1, 1.0]))
     assert read_volume(tmp_path / "b.nii").notes == ()
 
@@ -177,7 +177,7 @@ def test_sform_and_qform_that_disagree(tmp_path: Path) -> None:
     image.set_qform(np.eye(4), 1)
     image.to_filename(tmp_path / "a.nii")
     volume = read_volume(tmp_path / "a.nii")
-    assert "mm apart; the sform was used" in volume.notes[0]
+    assert "mm apart; the sform was used" in str(volume.notes[0])
     write_nifti(tmp_path / "b.nii", volume)
     assert np.array_equal(nibabel.load(tmp_path / "b.nii").get_qform(), image.get_qform())
 
@@ -185,7 +185,7 @@ def test_sform_and_qform_that_disagree(tmp_path: Path) -> None:
 def test_micrometres_become_millimetres(tmp_path: Path) -> None:
     save(tmp_path / "a.nii", np.zeros((2, 2, 2), np.float32), np.diag([50.0, 50, 50, 1]), (1, 1))
     volume = read_volume(patch(tmp_path / "a.nii", 123, "<b", 3))
-    assert np.allclose(volume.grid.spacing_mm, 0.05) and "converted to mm" in volume.notes[0]
+    assert np.allclose(volume.grid.spacing_mm, 0.05) and "converted to mm" in str(volume.notes[0])
     write_nifti(tmp_path / "b.nii", volume)
     assert np.allclose(read_volume(tmp_path / "b.nii").grid.spacing_mm, 0.05)
 
