@@ -14,6 +14,7 @@ class Vol3dError(Exception):
         got: the value found.
         wanted: the value or range that would have been right.
         do: what the reader can do next.
+        index: place in its batch of the sample that is at fault, for those who know the names.
     """
 
     exit_code = 1
@@ -26,8 +27,10 @@ class Vol3dError(Exception):
         got: object = None,
         wanted: object = None,
         do: str | None = None,
+        index: int | None = None,
     ) -> None:
         self.what, self.where, self.got, self.wanted, self.do = what, where, got, wanted, do
+        self.index = index
         super().__init__(what)
 
     def __str__(self) -> str:
@@ -41,7 +44,7 @@ class Vol3dError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         # An exception crosses from a data-loader worker by pickling; keyword-only arguments need this.
-        return _rebuild, (type(self), self.what, self.where, self.got, self.wanted, self.do)
+        return _rebuild, (type(self), self.what, self.where, self.got, self.wanted, self.do, self.index)
 
 
 class UsageError(Vol3dError):
@@ -58,5 +61,7 @@ class CheckpointError(Vol3dError):
     """Weights that are damaged, from another model, or from a future release."""
 
 
-def _rebuild(kind: type[Vol3dError], what: str, where: str, got: object, wanted: object, do: str) -> Vol3dError:
-    return kind(what, where=where, got=got, wanted=wanted, do=do)
+def _rebuild(
+    kind: type[Vol3dError], what: str, where: str, got: object, wanted: object, do: str, index: int | None
+) -> Vol3dError:
+    return kind(what, where=where, got=got, wanted=wanted, do=do, index=index)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -106,7 +105,8 @@ class Learner:
                 try:
                     terms = self.objective(batch.inputs, batch.targets)
                 except Vol3dError as error:
-                    error.where = _named(error.where, batch.ids)
+                    if error.index is not None and error.index < len(batch.ids):  # the batch knows the names
+                        error.where = f"{batch.ids[error.index]}, {error.where}"
                     raise
                 self.scaler.scale(torch.stack([*terms.values()]).sum() * weight).backward()
             for name, term in terms.items():
@@ -203,9 +203,3 @@ def _apply(value: Any, function: Any) -> Any:
 
 def _seed(seed: int, step: int, rank: int) -> int:
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _named(where: Any, ids: Sequence[str]) -> Any:
-    """`targets[1]`, as a model says it, with the name of the case: `room7, targets[1]`."""
-    match = re.match(r"(?:targets|clouds)\[(\d+)\]", str(where))
-    return f"{ids[int(match[1])]}, {where}" if match and int(match[1]) < len(ids) else where
