@@ -12,7 +12,7 @@ import numpy as np
 
 from medical.classes import Classes
 from medical.metrics import ClassScore, bootstrap_interval, mean_of_means, score_case
-from vol3d.engine.task import Evaluation
+from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
 from vol3d.scans.volumes.volume import Segmentation, Volume
 from vol3d.view.draw.slices import slice_picture
@@ -20,6 +20,15 @@ from vol3d.view.draw.slices import slice_picture
 CONVENTIONS = (
     "a class absent from truth and prediction is not counted; one missed or found where there is none counts with"
     " Dice 0 and HD95 = the image's diagonal"
+)
+MEASURED = (
+    Metric("mean_dice", "mean Dice", None, "higher", "mean_dice_interval"),
+    Metric("mean_hd95_mm", "mean HD95", "mm", "lower", "mean_hd95_mm_interval"),
+    Metric("dice", "Dice", None, "higher", "dice_interval", by_case=True),
+    Metric("dice_std", "Dice deviation"),
+    Metric("hd95_mm", "HD95", "mm", "lower", "hd95_mm_interval", by_case=True),
+    Metric("hd95_mm_std", "HD95 deviation"),
+    Metric("volume_ml", "volume", "ml"),
 )
 
 
@@ -60,7 +69,7 @@ def evaluate_cases(
         for name, scores in table.items()
         for scored, score in scores.items()
     ]
-    return Evaluation(summary["mean_dice"], "mean_dice", summary, rows, _chosen(table, drawn))
+    return Evaluation(summary["mean_dice"], "mean_dice", summary, rows, _chosen(table, drawn), MEASURED)
 
 
 def check_truth(case: ScoredCase, classes: Classes) -> None:

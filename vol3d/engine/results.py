@@ -6,14 +6,18 @@ import csv
 import io
 import math
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from vol3d import files
-from vol3d.engine.task import Evaluation
+from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
 
 EVALUATION, CASES, PICTURES = "evaluation.json", "cases.csv", "pictures"
+_METRICS = TypeAdapter(tuple[Metric, ...])
 
 
 def write(folder: Path, evaluation: Evaluation, step: int) -> None:
@@ -31,6 +35,7 @@ def write(folder: Path, evaluation: Evaluation, step: int) -> None:
             "step": step,
             "summary": plain(evaluation.summary),
             "rows": rows,
+            "metrics": [_without_defaults(metric) for metric in evaluation.metrics],
         },
     )
     write_report(folder)
@@ -44,9 +49,23 @@ def read(folder: Path) -> Evaluation | None:
     content = files.read_json(path)
     try:
         score = math.nan if content["score"] is None else float(content["score"])
-        return Evaluation(score, content["score_name"], content["summary"], content["rows"])
+        metrics = read_metrics(content.get("metrics", []))
+        return Evaluation(score, content["score_name"], content["summary"], content["rows"], metrics=metrics)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError("no evaluation of this package", where=path, do="Move it away to evaluate again.") from error
+
+
+def read_metrics(listed: Any) -> tuple[Metric, ...]:
+    """The metrics of an `evaluation.json`, under `metrics`; files of earlier releases have none.
+
+    Raises:
+        ValueError: they are not a list of metrics.
+    """
+    return _METRICS.validate_python(listed)
+
+
+def _without_defaults(metric: Metric) -> dict[str, Any]:
+    return {name: value for name, value in asdict(metric).items() if value}
 
 
 def table(rows: list[dict[str, Any]]) -> str:

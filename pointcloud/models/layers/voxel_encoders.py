@@ -284,5 +284,5 @@ def check_clouds(clouds: Sequence[Tensor], features: Sequence[Feature]) -> None:
         if not bool(finite.all()):
             row = int((~finite).nonzero()[0, 0])
             what = f"values that are not finite in {int((~finite).sum())} of {len(cloud)} points"
-            where, got, do = f"clouds[{index}][{row}]", cloud[row].tolist(), "Take them out."
-            raise DataError(what, where=where, got=got, do=do, index=index)
+            where, do = f"clouds[{index}][{row}]", "Take them out."
+            raise DataError(what, where=where, got=cloud[row].tolist(), do=do, index=index)
