@@ -14,6 +14,7 @@ from medical.classes import Classes
 from medical.metrics import ClassScore, bootstrap_interval, mean_of_means, score_case
 from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
+from vol3d.report.examples import choose_examples
 from vol3d.scans.volumes.volume import Segmentation, Volume
 from vol3d.view.draw.slices import slice_picture
 
@@ -149,10 +150,6 @@ def _picture(case: ScoredCase, classes: Classes, dice: float) -> bytes:
 
 def _chosen(table: Mapping[str, Mapping[str, ClassScore]], drawn: Mapping[str, bytes]) -> dict[str, bytes]:
     """Title -> picture of the best, median and worst case by mean Dice over the classes counted in it."""
-    order = sorted((_mean_dice(table[name]), name) for name in drawn if math.isfinite(_mean_dice(table[name])))
-    if not order:
-        return {}
-    ranks = {"best": len(order) - 1, "worst": 0, "median": len(order) // 2}
-    first = {rank: title for title, rank in reversed(ranks.items())}  # one case alone is the best one
-    titles = ((title, order[rank]) for rank, title in first.items())
-    return {f"{title} case {name}, mean Dice {dice:.3f}": drawn[name] for title, (dice, name) in titles}
+    means = {name: _mean_dice(table[name]) for name in drawn}
+    chosen = choose_examples(means)
+    return {f"{word} case {name}, mean Dice {means[name]:.3f}": drawn[name] for word, name in chosen.items()}

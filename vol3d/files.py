@@ -69,6 +69,20 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def make_folder(path: str | os.PathLike[str], do: str = "Choose another one.") -> Path:
+    """The folder `path`, made with its parents if it is not there.
+
+    Raises:
+        Vol3dError: it cannot be made, or is a file; `do` is what the reader is advised to do then.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Vol3dError("cannot make the folder", where=folder, got=error.strerror, do=do) from error
+    return folder
+
+
 def explain(error: Exception, path: Path) -> NoReturn:
     """Raises what went wrong while writing `path` in the reader's words; `error` itself if the disk is not to blame."""
     number = next(filter(None, map(_number, _chain(error))), None)
@@ -132,6 +146,21 @@ def write_text(path: str | os.PathLike[str], content: str) -> None:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Writes `value` atomically as indented JSON; NaN and infinity are no JSON and raise `ValueError`."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can have it: null for NaN and infinity, texts for paths and whatever else it does not know.
+
+    >>> plain({"dice": (0.5, float("nan")), 3: Path("scan.nrrd")})
+    {'dice': [0.5, None], '3': 'scan.nrrd'}
+    """
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
 def read_json(

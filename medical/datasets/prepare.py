@@ -30,7 +30,7 @@ from vol3d.dataset_tools.fault import listed
 from vol3d.dataset_tools.index import refuse_other
 from vol3d.dataset_tools.processes import over_cases
 from vol3d.errors import DataError, UsageError, Vol3dError
-from vol3d.files import atomic, lock, read_json, remove_leftovers, sha256, write_json
+from vol3d.files import atomic, lock, make_folder, read_json, remove_leftovers, sha256, write_json
 from vol3d.scans.volumes.gzipped import open_checked
 from vol3d.scans.volumes.nifti_header import read_header
 from vol3d.terminal import Progress
@@ -58,7 +58,7 @@ def prepare(
     out = Path(out)
     if any(out.resolve() in (path.resolve(), path.resolve().parent) for case in cases for path in case.images):
         raise UsageError("the originals lie in this folder", where=out, do="Choose another folder.")
-    _make(out / "cases")
+    make_folder(out / "cases")
     with lock(out):
         remove_leftovers(out)
         remove_leftovers(out / "cases")
@@ -127,15 +127,6 @@ def _key(case: Case, names: tuple[Sequence[str], Sequence[str]], preprocess: Pre
 def _index(split: DataSplit, preprocess: PreprocessSettings) -> dict[str, Any]:
     names = {"class_names": list(split.class_names), "channel_names": list(split.channel_names)}
     return {"format": FORMAT, "name": split.name, **names, "preprocess": plain(preprocess)}
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Vol3dError(
-            "cannot make the folder", where=folder, got=error.strerror, do="Choose another one."
-        ) from error
 
 
 def _refuse_full(cases: Sequence[Case], preprocess: PreprocessSettings, out: Path) -> None:

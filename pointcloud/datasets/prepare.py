@@ -15,7 +15,7 @@ from vol3d.dataset_tools.fault import listed, refuse_errors
 from vol3d.dataset_tools.index import refuse_other
 from vol3d.dataset_tools.processes import over_cases
 from vol3d.errors import DataError, Vol3dError
-from vol3d.files import atomic, explain, lock, read_json, remove_leftovers, write_json
+from vol3d.files import atomic, lock, make_folder, read_json, remove_leftovers, write_json
 from vol3d.terminal import Progress
 
 
@@ -37,7 +37,7 @@ def prepare(split: SceneSplit, out: Path, workers: int | None = None, progress: 
     refuse_errors(split.listing, split.name)
     readers = [*split.train, *split.validation, *split.test]
     _refuse_names([reader.name for reader in readers], split.name)
-    _make(out / SCENES)
+    make_folder(out / SCENES)
     with lock(out):
         remove_leftovers(out)
         remove_leftovers(out / SCENES)
@@ -124,10 +124,3 @@ def _refuse_names(names: list[str], data_set: str) -> None:
     twice = sorted({name for name in names if count[name.casefold()] > 1})
     if twice:
         raise DataError("two scenes have the same name", where=data_set, got=listed(twice), do="Name each scene once.")
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        explain(error, folder)

@@ -33,7 +33,7 @@ from pointcloud.training.samples import to_network
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import Evaluation, Samples
 from vol3d.errors import UsageError
-from vol3d.files import explain
+from vol3d.files import make_folder
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
@@ -118,10 +118,7 @@ class LidarTask(CloudTask):
         folder = path if isinstance(self.settings.data, KittiSettings) else path.parent
         if folder != path and path.is_dir():
             raise UsageError("a folder, not a file", where="--submission", got=path, wanted="a name ending in .json")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            explain(error, folder)
+        make_folder(folder)
         task = LidarTask(self.settings)
         task.split, task.submission = self.split, path
         return task

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vol3d.cli import names
 from vol3d.errors import UsageError
+from vol3d.files import make_folder as make_folder
 
 if TYPE_CHECKING:
     import torch
@@ -53,18 +53,3 @@ def pick_device(name: str | None) -> torch.device:
             f"cannot use this device ({reason})", where="--device", got=name, wanted="cpu or cuda"
         ) from error
     return device
-
-
-def make_folder(path: Path) -> Path:
-    """The folder `path`, made if it is not there.
-
-    Raises:
-        Vol3dError: it cannot be made, or is a file.
-    """
-    from vol3d.files import explain
-
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        explain(error, path)
-    return path

@@ -85,10 +85,7 @@ def _about(task: Task, group: Processes, overfit: int | None) -> dict[str, Any]:
 
 
 def _open(folder: Path, stack: ExitStack) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        files.explain(error, folder)
+    files.make_folder(folder)
     stack.enter_context(files.lock(folder))
     files.remove_leftovers(folder)
 

@@ -24,16 +24,16 @@ def write(folder: Path, evaluation: Evaluation, step: int) -> None:
     """Writes an evaluation's files and the report; `evaluation.json` says that the run has ended."""
     from vol3d.report import write_report  # the report reads this package's files, so not at the top
 
-    rows = [plain(row) for row in evaluation.rows]
+    rows = [files.plain(row) for row in evaluation.rows]
     files.write_text(folder / CASES, table(rows))
     write_pictures(folder / PICTURES, evaluation.pictures)
     files.write_json(
         folder / EVALUATION,
         {
             "score_name": evaluation.score_name,
-            "score": plain(evaluation.score),
+            "score": files.plain(evaluation.score),
             "step": step,
-            "summary": plain(evaluation.summary),
+            "summary": files.plain(evaluation.summary),
             "rows": rows,
             "metrics": [_without_defaults(metric) for metric in evaluation.metrics],
         },
@@ -82,17 +82,8 @@ def write_pictures(folder: Path, pictures: dict[str, bytes]) -> None:
     """Writes `title.png` files; those of an earlier evaluation go."""
     if not pictures:
         return
-    folder.mkdir(exist_ok=True)
+    files.make_folder(folder)
     for old in folder.glob("*.png"):
         old.unlink()
     for title, content in pictures.items():
         files.write_bytes(folder / (re.sub(r"[^\w ,.()+-]", "_", title)[:120] + ".png"), content)
-
-
-def plain(value: Any) -> Any:
-    """The value with null for NaN and infinity, which JSON does not have."""
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

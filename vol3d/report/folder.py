@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vol3d.errors import Vol3dError
 from vol3d.files import read_json
+from vol3d.report.examples import EXAMPLES
 
 if TYPE_CHECKING:
     from vol3d.engine.task import Metric
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 MAX_PICTURES = 24
 MAX_PICTURE_BYTES = 8 << 20
 _PNG = b"\x89PNG\r\n\x1a\n"
-_ORDER = ("best", "median", "worst")
 T = TypeVar("T")
 
 
@@ -142,4 +142,4 @@ def _pictures(folder: Path, faults: list[str]) -> dict[str, bytes]:
 
 
 def _rank(stem: str) -> int:
-    return next((rank for rank, word in enumerate(_ORDER) if word in stem.lower()), len(_ORDER))
+    return next((rank for rank, word in enumerate(EXAMPLES) if word in stem.lower()), len(EXAMPLES))

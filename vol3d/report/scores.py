@@ -27,15 +27,20 @@ def headline(run: RunFolder) -> str:
     if name is None:
         return ""
 
-    scalars = {key: value for key, value in run.evaluation.items() if _is_scalar(value)}
-    beside = [metric.key for metric in run.measured if metric.headline and metric.key in scalars]
+    facts = {key: value for key, value in run.evaluation.items() if _is_scalar(value) and key not in _NOT_FACTS}
+    beside = [metric.key for metric in run.measured if metric.headline and metric.key in facts]
     shown = dict.fromkeys([name, *beside])
     scores = "".join(_score(run, key) for key in shown)
+    conditions = _conditions(run, {key: value for key, value in facts.items() if key not in shown})
+    return f'<section class="head"><div class="scores">{scores}</div>{conditions}</section>'
 
-    rest = {run.title(key): value for key, value in scalars.items() if key not in shown and key not in _NOT_FACTS}
-    facts = {title: value for title, value in rest.items() if len(str(value)) <= _LONG}
-    notes = [f'<p class="note">{escape(t)}: {escape(str(v))}</p>' for t, v in rest.items() if t not in facts]
-    return f'<section class="head"><div class="scores">{scores}</div>{fact_list(facts)}{"".join(notes)}</section>'
+
+def _conditions(run: RunFolder, facts: Mapping[str, Any]) -> str:
+    """Facts in a list, each long one as a note of its own after it."""
+    long = {key: str(value) for key, value in facts.items() if len(str(value)) > _LONG}
+    short = {run.title(key): value for key, value in facts.items() if key not in long}
+    notes = [f'<p class="note">{escape(run.title(key))}: {escape(text)}</p>' for key, text in long.items()]
+    return fact_list(short) + "".join(notes)
 
 
 def score_name(run: RunFolder) -> str | None:
