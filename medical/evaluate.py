@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-import nibabel as nib
 import numpy as np
 
 from medical.classes import Classes
@@ -15,8 +14,8 @@ from medical.metrics import ClassScore, bootstrap_interval, mean_of_means, score
 from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
 from vol3d.report.examples import choose_examples
+from vol3d.scans.volumes.grid import orientation
 from vol3d.scans.volumes.volume import Segmentation, Volume
-from vol3d.view.draw.slices import slice_picture
 
 CONVENTIONS = (
     "a class absent from truth and prediction is not counted; one missed or found where there is none counts with"
@@ -138,13 +137,15 @@ def _mean_dice(scores: Mapping[str, ClassScore]) -> float:
 
 
 def _picture(case: ScoredCase, classes: Classes, dice: float) -> bytes:
+    from vol3d.view.draw.slices import slice_picture  # with matplotlib
+
     return slice_picture(
         case.image.array[0],
         case.image.grid.spacing_mm,
         {"truth": case.truth.array[0], "prediction": case.prediction.labels},
         classes.names,
         f"{case.name}, mean Dice {dice:.3f}",
-        "".join(nib.aff2axcodes(case.image.affine)),
+        "".join(orientation(case.image.affine)),
     )
 
 
