@@ -2,7 +2,7 @@
 
 Everything that the package writes goes through `atomic`: a temporary file beside the target, flushed to the disk, then
 renamed over it. A process killed at any moment leaves the old file or the new one, and at worst a hidden temporary that
-`sweep` removes. Faults of the disk are told as one `Vol3dError` that names the file and the way out.
+`remove_leftovers` removes. Faults of the disk become one `Vol3dError` that names the file and the way out.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _number(error: BaseException) -> int | None:
     if isinstance(error, OSError):
         return error.errno
-    told = re.search(r"\(os error (\d+)\)", str(error))  # how safetensors passes it on
-    return int(told[1]) if told else None
+    found = re.search(r"\(os error (\d+)\)", str(error))  # how safetensors passes it on
+    return int(found[1]) if found else None
 
 
 def _is_full(folder: Path) -> bool:

@@ -14,11 +14,9 @@ from torch import nn
 
 from tests.vol3d.engine.toy import ToyModel, ToyModelSettings, toy
 from vol3d.engine.distributed import processes
-from vol3d.engine.ema import Ema, full_state
 from vol3d.engine.learner import Learner
 from vol3d.engine.log import Metrics, Screen
-from vol3d.engine.optim import make_optimizer
-from vol3d.engine.schedule import learning_rate
+from vol3d.engine.optim import Ema, full_state, learning_rate, make_optimizer
 from vol3d.engine.settings import OptimSettings
 from vol3d.engine.task import Batch
 from vol3d.errors import DataError
