@@ -1,7 +1,7 @@
 """Random windows of a training volume, distorted: a function of the draws of one generator and of nothing else.
 
-The distortions are MONAI's; what is here is their order, their ranges (nnU-Net's unless a field says otherwise) and the
-seeding. MONAI's random transforms hold a state of their own, so each call seeds them anew.
+The distortions are MONAI's (`medical.distortions`), their ranges nnU-Net's unless a field says otherwise. MONAI's random
+transforms hold a state of their own, so each call seeds them anew.
 """
 
 from __future__ import annotations
@@ -10,20 +10,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from monai.data import MetaTensor
-from monai.transforms import (
-    Compose,
-    RandAdjustContrast,
-    RandAffine,
-    RandFlip,
-    RandGaussianNoise,
-    RandGaussianSmooth,
-    RandRotate90,
-    RandScaleIntensity,
-    RandShiftIntensity,
-    RandSimulateLowResolution,
-    Transform,
-)
 from pydantic import Field
 from torch import Tensor
 
@@ -69,14 +55,18 @@ class Augment:
     """
 
     def __init__(self, settings: AugmentSettings, crop: CropSettings, window: tuple[int, int, int]) -> None:
+        from medical.distortions import intensity, spatial  # with all of MONAI, which prediction does without
+
         self.crop, self.window = crop, window
         self.cut_size = _reach(settings, window) if settings.affine else window
-        self.move_image = _spatial(settings, window, "bilinear")
-        self.move_label = _spatial(settings, window, "nearest")
-        self.shade = _intensity(settings)
+        self.move_image = spatial(settings, window, "bilinear")
+        self.move_label = spatial(settings, window, "nearest")
+        self.shade = intensity(settings)
 
     def __call__(self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """(c, i, j, k) floats and (1, i, j, k) labels of any size -> the same of the window's size (label int64)."""
+        from medical.distortions import plain
+
         centre = self._centre(label[0], rng)
         image, label = (cut(array, centre, self.cut_size) for array in (image, label))
         space, shade = (int(seed) for seed in rng.integers(2**31, size=2))
@@ -84,7 +74,7 @@ class Augment:
         moved = self.move_image.set_random_state(space)(torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)))
         moved_label = self.move_label.set_random_state(space)(torch.from_numpy(label.astype(np.float32)))
         shaded = self.shade.set_random_state(shade)(moved)
-        return _plain(shaded).float(), _plain(moved_label).long()
+        return plain(shaded).float(), plain(moved_label).long()
 
     def _centre(self, label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Centre voxel of the window, such that the window leaves the volume only where the volume is smaller."""
@@ -105,11 +95,6 @@ def cut(array: np.ndarray, centre: np.ndarray, size: tuple[int, int, int]) -> np
     before = np.maximum(-start, 0)
     after = np.array(size) - before - part.shape[1:]
     return np.pad(part, [(0, 0), *zip(before, after, strict=True)])
-
-
-def _plain(x: Tensor) -> Tensor:
-    """Without MONAI's metadata, which would follow the tensor through the network."""
-    return x.as_tensor().contiguous() if isinstance(x, MetaTensor) else x.contiguous()
 
 
 def _foreground_voxel(label: np.ndarray, balance: str, rng: np.random.Generator, otherwise: np.ndarray) -> np.ndarray:
@@ -138,35 +123,3 @@ def _reach(settings: AugmentSettings, window: tuple[int, int, int]) -> tuple[int
     # An even surplus keeps the window's centre on the cut's centre.
     size += (size - window) % 2
     return int(size[0]), int(size[1]), int(size[2])
-
-
-def _spatial(settings: AugmentSettings, window: tuple[int, int, int], mode: str) -> Compose:
-    angles = np.deg2rad(settings.rotate_deg)
-    # MONAI scales the sampling grid: a factor of 2 there shows the object at half its size.
-    factors = (1 / settings.scale[1] - 1, 1 / settings.scale[0] - 1)
-    steps: list[Transform] = [
-        RandAffine(
-            prob=settings.affine,
-            rotate_range=[(-angle, angle) for angle in angles],
-            scale_range=[factors] * 3,
-            translate_range=[(-shift, shift) for shift in settings.shift_voxels],
-            spatial_size=window,
-            mode=mode,
-            padding_mode="zeros",
-        )
-    ]
-    steps += [RandFlip(chance, spatial_axis=axis) for axis, chance in enumerate(settings.flip)]
-    return Compose([*steps, RandRotate90(settings.rotate90, max_k=3, spatial_axes=(0, 1))])
-
-
-def _intensity(settings: AugmentSettings) -> Compose:
-    return Compose(
-        [
-            RandGaussianNoise(settings.noise, std=0.1),
-            RandGaussianSmooth((0.5, 1.0), (0.5, 1.0), (0.5, 1.0), prob=settings.blur),
-            RandSimulateLowResolution(settings.low_resolution, zoom_range=(0.5, 1.0)),
-            RandAdjustContrast(settings.gamma, gamma=(0.7, 1.5)),
-            RandScaleIntensity(settings.scale_by, settings.scale_intensity),
-            RandShiftIntensity(settings.shift_by, prob=settings.shift_intensity),
-        ]
-    )

@@ -7,19 +7,28 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-import nibabel as nib
 import numpy as np
 
 from medical.classes import Classes
 from medical.metrics import ClassScore, bootstrap_interval, mean_of_means, score_case
-from vol3d.engine.task import Evaluation
+from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
+from vol3d.report.examples import choose_examples
+from vol3d.scans.volumes.grid import orientation
 from vol3d.scans.volumes.volume import Segmentation, Volume
-from vol3d.view.draw.slices import slice_picture
 
 CONVENTIONS = (
     "a class absent from truth and prediction is not counted; one missed or found where there is none counts with"
     " Dice 0 and HD95 = the image's diagonal"
+)
+MEASURED = (
+    Metric("mean_dice", "mean Dice", None, "higher", "mean_dice_interval"),
+    Metric("mean_hd95_mm", "mean HD95", "mm", "lower", "mean_hd95_mm_interval"),
+    Metric("dice", "Dice", None, "higher", "dice_interval", by_case=True),
+    Metric("dice_std", "Dice deviation"),
+    Metric("hd95_mm", "HD95", "mm", "lower", "hd95_mm_interval", by_case=True),
+    Metric("hd95_mm_std", "HD95 deviation"),
+    Metric("volume_ml", "volume", "ml"),
 )
 
 
@@ -60,7 +69,7 @@ def evaluate_cases(
         for name, scores in table.items()
         for scored, score in scores.items()
     ]
-    return Evaluation(summary["mean_dice"], "mean_dice", summary, rows, _chosen(table, drawn))
+    return Evaluation(summary["mean_dice"], "mean_dice", summary, rows, _chosen(table, drawn), MEASURED)
 
 
 def check_truth(case: ScoredCase, classes: Classes) -> None:
@@ -128,22 +137,20 @@ def _mean_dice(scores: Mapping[str, ClassScore]) -> float:
 
 
 def _picture(case: ScoredCase, classes: Classes, dice: float) -> bytes:
+    from vol3d.view.draw.slices import slice_picture  # with matplotlib
+
     return slice_picture(
         case.image.array[0],
         case.image.grid.spacing_mm,
         {"truth": case.truth.array[0], "prediction": case.prediction.labels},
         classes.names,
         f"{case.name}, mean Dice {dice:.3f}",
-        "".join(nib.aff2axcodes(case.image.affine)),
+        "".join(orientation(case.image.affine)),
     )
 
 
 def _chosen(table: Mapping[str, Mapping[str, ClassScore]], drawn: Mapping[str, bytes]) -> dict[str, bytes]:
     """Title -> picture of the best, median and worst case by mean Dice over the classes counted in it."""
-    order = sorted((_mean_dice(table[name]), name) for name in drawn if math.isfinite(_mean_dice(table[name])))
-    if not order:
-        return {}
-    ranks = {"best": len(order) - 1, "worst": 0, "median": len(order) // 2}
-    first = {rank: title for title, rank in reversed(ranks.items())}  # one case alone is the best one
-    titles = ((title, order[rank]) for rank, title in first.items())
-    return {f"{title} case {name}, mean Dice {dice:.3f}": drawn[name] for title, (dice, name) in titles}
+    means = {name: _mean_dice(table[name]) for name in drawn}
+    chosen = choose_examples(means)
+    return {f"{word} case {name}, mean Dice {means[name]:.3f}": drawn[name] for word, name in chosen.items()}

@@ -6,7 +6,6 @@ from typing import Literal
 
 import torch.nn.functional as F
 from jaxtyping import Float, Integer
-from monai.losses import DiceLoss
 from pydantic import Field
 from torch import Tensor
 
@@ -42,6 +41,8 @@ def segmentation_loss(
         settings: weights and variants.
         regions: outputs are overlapping regions (sigmoid, binary cross-entropy) rather than classes (softmax).
     """
+    from monai.losses import DiceLoss  # with all of MONAI, which prediction does without
+
     logits = logits.float()  # half precision overflows in the sums of a 96^3 window
     dice = DiceLoss(
         include_background=regions or settings.background,

@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.ndimage import find_objects
-from scipy.spatial import cKDTree
 
 from vol3d.errors import DataError
 from vol3d.scans.volumes.volume import Grid
@@ -60,7 +58,11 @@ def score_case(
 
 
 def dice(prediction: np.ndarray, truth: np.ndarray) -> float:
-    """Dice of two masks (i, j, k) bool; NaN if both are empty."""
+    """Dice of two masks (i, j, k) bool; NaN if both are empty.
+
+    >>> dice(np.array([True, True, False]), np.array([False, True, False])).__round__(3)
+    0.667
+    """
     both = int(np.count_nonzero(prediction)) + int(np.count_nonzero(truth))
     return 2.0 * int(np.count_nonzero(prediction & truth)) / both if both else math.nan
 
@@ -71,6 +73,8 @@ def hd95_mm(prediction: np.ndarray, truth: np.ndarray, affine: np.ndarray) -> fl
     Args:
         affine: (4, 4) or (3, 3), voxel index -> mm; distances hold on oblique and sheared grids too.
     """
+    from scipy.spatial import cKDTree
+
     # Nearest surface voxels are looked up in a tree: exact like a distance transform, but it costs surface, not volume.
     surfaces = [np.argwhere(surface(mask)) @ affine[:3, :3].T for mask in (prediction, truth)]
     trees = [cKDTree(points) for points in surfaces]
@@ -151,6 +155,8 @@ def _member(array: np.ndarray, labels: tuple[int, ...]) -> np.ndarray:
 
 def _boxes(labels: np.ndarray) -> list[tuple[slice, ...] | None]:
     """Per label from 1 the smallest box with all of it."""
+    from scipy.ndimage import find_objects
+
     return list(find_objects(labels))
 
 

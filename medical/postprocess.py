@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 from pydantic import Field
-from scipy.ndimage import find_objects, generate_binary_structure, label
 
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError
@@ -34,6 +33,8 @@ def postprocess(segmentation: Segmentation, settings: PostprocessSettings) -> Se
         raise UsageError("no such class", where=where, got=unknown, wanted=wanted)
     if not settings.largest_component:
         return segmentation
+    from scipy.ndimage import find_objects
+
     labels = segmentation.labels.copy()
     boxes = find_objects(labels, max_label=len(segmentation.class_names) - 1)
     for name in settings.largest_component:
@@ -47,6 +48,8 @@ def postprocess(segmentation: Segmentation, settings: PostprocessSettings) -> Se
 
 def _keep_largest(labels: np.ndarray, value: int) -> None:
     """Zeroes all but the largest piece of `value` in place."""
+    from scipy.ndimage import generate_binary_structure, label
+
     pieces, count = label(labels == value, structure=generate_binary_structure(3, 3))
     if count > 1:
         sizes = np.bincount(pieces.ravel())

@@ -135,21 +135,41 @@ def decide(slabs: Iterator[Slab], ready: Grid, grid: Grid, classes: Classes) -> 
     maps = axis_maps(ready, grid)
     before: Tensor | None = None
     for slab in slabs:
-        along = next(axis for axis in range(3) if maps[axis].source == slab.axis)
-        across = [axis for axis in range(3) if axis != along]
-        lines = [_Line(maps[axis], ready.shape[maps[axis].source], grid.shape[axis]) for axis in range(3)]
-        turned = maps[across[0]].source > maps[across[1]].source
+        way = _WayBack(slab.axis, maps, ready.shape, grid.shape)
         for index in range(slab.start, slab.stop):
-            plane = _probabilities(slab.scores.select(slab.axis + 1, index - slab.start), classes)
-            plane = plane.transpose(0, 1) if turned else plane  # (a, b, outputs), a and b in the scan's order
-            for target in lines[along].between(index):
-                share = lines[along].share(target)
-                mixed = plane if before is None or share == 1 else torch.lerp(before, plane, share)
-                fine = lines[across[1]].resample(lines[across[0]].resample(mixed, 0), 1)
-                where = [lines[axis].span if axis != along else target for axis in range(3)]
-                labels[where[0], where[1], where[2]] = _label(fine, classes).cpu().numpy()
+            plane = way.turn(_probabilities(slab.scores.select(slab.axis + 1, index - slab.start), classes))
+            for target in way.targets(index):
+                labels[way.place(target)] = _label(way.resample(before, plane, target), classes).cpu().numpy()
             before = plane
     return labels
+
+
+class _WayBack:
+    """Planes of the prepared grid across its axis `axis` -> planes of the scan's grid."""
+
+    def __init__(self, axis: int, maps: Sequence[AxisMap], ready: tuple[int, ...], shape: tuple[int, ...]) -> None:
+        self.lines = [_Line(one, ready[one.source], count) for one, count in zip(maps, shape, strict=True)]
+        self.along = next(a for a in range(3) if maps[a].source == axis)
+        self.first, self.second = (a for a in range(3) if a != self.along)
+        self.turned = maps[self.first].source > maps[self.second].source
+
+    def turn(self, plane: Tensor) -> Tensor:
+        """(a, b, outputs) with its axes in the scan's order."""
+        return plane.transpose(0, 1) if self.turned else plane
+
+    def targets(self, index: int) -> list[int]:
+        """Planes of the scan between prepared plane `index` and the one before it."""
+        return self.lines[self.along].between(index)
+
+    def resample(self, before: Tensor | None, plane: Tensor, target: int) -> Tensor:
+        """Plane `target` of the scan, from the two prepared ones that it lies between."""
+        share = self.lines[self.along].share(target)
+        mixed = plane if before is None or share == 1 else torch.lerp(before, plane, share)
+        return self.lines[self.second].resample(self.lines[self.first].resample(mixed, 0), 1)
+
+    def place(self, target: int) -> tuple[slice | int, ...]:
+        """Where plane `target` stands in the scan's labels."""
+        return tuple(target if a == self.along else line.span for a, line in enumerate(self.lines))
 
 
 def _probabilities(logits: Tensor, classes: Classes) -> Tensor:

@@ -23,9 +23,8 @@ from vol3d.engine.settings import Settings
 Predict = Callable[[Tensor], Tensor]
 """Windows (batch, channels, *size) -> scores (batch, outputs, *size), on the same device."""
 
-DEVICE_SLAB_BYTES = (
-    2 << 30
-)  # a larger slab is summed in main memory, so that the accelerator keeps room for the network
+DEVICE_SLAB_BYTES = 2 << 30
+"""A larger slab is summed in main memory, so that the accelerator keeps room for the network."""
 
 
 class WindowSettings(Settings):
@@ -123,36 +122,82 @@ def stream(
         image: (channels, i, j, k) float32 in main memory.
         progress: called as `progress(done, total)` in windows after every forward pass.
     """
-    size = settings.size
-    margins = [max(size[axis] - image.shape[axis + 1], 0) for axis in range(3)]
-    before = [margin // 2 for margin in margins]
-    if any(margins):
-        image = F.pad(image, [n for axis in (2, 1, 0) for n in (before[axis], margins[axis] - before[axis])])
-    shape = tuple(image.shape[1:])
-    axis = streaming_axis(shape, size)
-    starts = [window_starts(shape[a], size[a], settings.overlap, settings.placement) for a in range(3)]
-    inner = [(0, shape[a]) if not margins[a] else (before[a], shape[a] - margins[a]) for a in range(3)]  # start, length
-    total = math.prod(len(s) for s in starts)
+    layout = _Layout.of(tuple(image.shape[1:]), settings)
+    image = layout.pad(image)
+    corners = layout.corners()
+    total = len(corners) * len(layout.starts[layout.axis])
+    sums = _Sums(layout.axis, layout.size, layout.shape, window_weights(settings.size, settings.blend), device)
+
     done = 0
-    sums = _Sums(axis, size, shape, window_weights(size, settings.blend), device)
-    others = [starts[a] if a != axis else [0] for a in range(3)]
-    for position, following in zip(starts[axis], [*starts[axis][1:], shape[axis]], strict=True):
-        corners = list(product(*others))  # within the slab, that starts at `position`
+    for position, following in layout.slabs():
         for first in range(0, len(corners), settings.batch):
             group = corners[first : first + settings.batch]
-            windows = torch.stack([_window(image, corner, size, axis, position) for corner in group])
+            windows = torch.stack([_window(image, corner, layout.size, layout.axis, position) for corner in group])
             sums.add(predict(windows.to(device)), group)
             done += len(group)
             if progress is not None:
                 progress(done, total)
-        scores = sums.finish(following - position)
-        start = max(position, inner[axis][0])
-        stop = min(following, inner[axis][0] + inner[axis][1])
-        for a in range(3):
-            low, length = inner[a] if a != axis else (start - position, stop - start)
-            scores = scores.narrow(a + 1, low, length)
-        yield Slab(axis, start - inner[axis][0], stop - inner[axis][0], scores)
+
+        yield layout.slab(sums.finish(following - position), position, following)
         sums.advance(following - position)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the windows stand in a volume that is padded to at least one window.
+
+    Args:
+        size: voxels of a window.
+        inner: voxels of the volume without the padding.
+        shape: voxels with it.
+        before: voxels of padding in front, along each axis.
+        starts: first voxels of the windows along each axis.
+        axis: the one along which slabs follow each other.
+    """
+
+    size: tuple[int, ...]
+    inner: tuple[int, ...]
+    shape: tuple[int, ...]
+    before: tuple[int, ...]
+    starts: tuple[list[int], ...]
+    axis: int
+
+    @classmethod
+    def of(cls, inner: tuple[int, ...], settings: WindowSettings) -> _Layout:
+        """The layout of the settings for a volume of `inner` voxels."""
+        size = settings.size
+        shape = tuple(max(length, window) for length, window in zip(inner, size, strict=True))
+        before = tuple((padded - length) // 2 for padded, length in zip(shape, inner, strict=True))
+        starts = tuple(
+            window_starts(length, window, settings.overlap, settings.placement)
+            for length, window in zip(shape, size, strict=True)
+        )
+        return cls(size, inner, shape, before, starts, streaming_axis(shape, size))
+
+    def pad(self, image: Tensor) -> Tensor:
+        """(channels, *inner) -> (channels, *shape) with zeros around."""
+        if self.shape == self.inner:
+            return image
+        after = [self.shape[a] - self.inner[a] - self.before[a] for a in range(3)]
+        return F.pad(image, [width for a in (2, 1, 0) for width in (self.before[a], after[a])])
+
+    def corners(self) -> list[tuple[int, ...]]:
+        """First voxels of the windows of one slab, within the slab."""
+        return list(product(*([0] if a == self.axis else self.starts[a] for a in range(3))))
+
+    def slabs(self) -> Iterator[tuple[int, int]]:
+        """For each plane of windows its first voxel and that of the next: what lies between is finished with it."""
+        first = self.starts[self.axis]
+        return zip(first, [*first[1:], self.shape[self.axis]], strict=True)
+
+    def slab(self, scores: Tensor, position: int, following: int) -> Slab:
+        """Finished scores of the planes `position` to `following` without the padding."""
+        origin = self.before[self.axis]
+        start, stop = max(position, origin), min(following, origin + self.inner[self.axis])
+        for a in range(3):
+            low, length = (start - position, stop - start) if a == self.axis else (self.before[a], self.inner[a])
+            scores = scores.narrow(a + 1, low, length)
+        return Slab(self.axis, start - origin, stop - origin, scores)
 
 
 def _window(image: Tensor, corner: tuple[int, ...], size: tuple[int, ...], axis: int, position: int) -> Tensor:

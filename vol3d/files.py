@@ -2,7 +2,7 @@
 
 Everything that the package writes goes through `atomic`: a temporary file beside the target, flushed to the disk, then
 renamed over it. A process killed at any moment leaves the old file or the new one, and at worst a hidden temporary that
-`sweep` removes. Faults of the disk are told as one `Vol3dError` that names the file and the way out.
+`remove_leftovers` removes. Faults of the disk become one `Vol3dError` that names the file and the way out.
 """
 
 from __future__ import annotations
@@ -69,6 +69,20 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def make_folder(path: str | os.PathLike[str], do: str = "Choose another one.") -> Path:
+    """The folder `path`, made with its parents if it is not there.
+
+    Raises:
+        Vol3dError: it cannot be made, or is a file; `do` is what the reader is advised to do then.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Vol3dError("cannot make the folder", where=folder, got=error.strerror, do=do) from error
+    return folder
+
+
 def explain(error: Exception, path: Path) -> NoReturn:
     """Raises what went wrong while writing `path` in the reader's words; `error` itself if the disk is not to blame."""
     number = next(filter(None, map(_number, _chain(error))), None)
@@ -91,8 +105,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _number(error: BaseException) -> int | None:
     if isinstance(error, OSError):
         return error.errno
-    told = re.search(r"\(os error (\d+)\)", str(error))  # how safetensors passes it on
-    return int(told[1]) if told else None
+    found = re.search(r"\(os error (\d+)\)", str(error))  # how safetensors passes it on
+    return int(found[1]) if found else None
 
 
 def _is_full(folder: Path) -> bool:
@@ -145,17 +159,19 @@ def write_array(path: str | os.PathLike[str], array: Any) -> None:
     write_bytes(path, content.getvalue())
 
 
-def make_folder(path: Path) -> Path:
-    """The folder `path`, made if it is not there.
+def plain(value: Any) -> Any:
+    """A value as JSON can have it: null for NaN and infinity, texts for paths and whatever else it does not know.
 
-    Raises:
-        Vol3dError: it cannot be made, or is a file.
+    >>> plain({"dice": (0.5, float("nan")), 3: Path("scan.nrrd")})
+    {'dice': [0.5, None], '3': 'scan.nrrd'}
     """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        explain(error, path)
-    return path
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
 def read_json(

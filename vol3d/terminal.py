@@ -1,4 +1,4 @@
-"""What is told while work goes on: remarks and progress on stderr, plain text where nobody looks."""
+"""What is printed while work goes on: remarks and progress on stderr, plain text where nobody looks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loops over ranges on a thread pool of the package's own, for compiled kernels that release the GIL.
+"""Loops over ranges on a thread pool of the package's own, for compiled kernels that release the GIL; and free memory.
 
 Numba's `parallel=True` kills workers that were forked after its first use and aborts when two Python threads enter
 it; a plain pool of Python threads that call `@njit(nogil=True, cache=True)` kernels does neither.
@@ -17,13 +17,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from vol3d.errors import UsageError
 
 PIECES_PER_THREAD = 4  # so that a thread that another program slows down does not hold up the rest
-_MOST_THREADS = 256  # threads start on demand: an upper bound, not a cost
+_MAX_THREADS = 256  # threads start on demand: an upper bound, not a cost
 
 
 def num_threads() -> int:
@@ -35,11 +36,20 @@ def num_threads() -> int:
     if text := os.environ.get("VOL3D_NUM_THREADS"):
         if not text.isdigit() or int(text) < 1:
             raise UsageError("not a number of threads", where="VOL3D_NUM_THREADS", got=repr(text), wanted="1 or more")
-        return min(int(text), _MOST_THREADS)
+        return min(int(text), _MAX_THREADS)
     if (torch := sys.modules.get("torch")) is not None:  # 1 inside data-loader workers
-        return min(torch.get_num_threads(), _MOST_THREADS)
+        return min(torch.get_num_threads(), _MAX_THREADS)
     text = os.environ.get("OMP_NUM_THREADS", "")
-    return min(int(text) if text.isdigit() and int(text) > 0 else os.cpu_count() or 1, _MOST_THREADS)
+    return min(int(text) if text.isdigit() and int(text) > 0 else os.cpu_count() or 1, _MAX_THREADS)
+
+
+def free_memory() -> int:
+    """Bytes of main memory that a process may still take, as the operating system estimates."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):  # not Linux
+        return 8 << 30
 
 
 def parallel_for(kernel: Callable[..., object], n: int, *args: Any, grain: int = 1) -> None:
@@ -53,7 +63,7 @@ def parallel_for(kernel: Callable[..., object], n: int, *args: Any, grain: int =
         kernel: releases the GIL, or gains nothing.
         n: number of indices; 0 calls nothing.
         args: passed on unchanged.
-        grain: least number of indices that is worth a call of its own.
+        grain: min number of indices that is worth a call of its own.
 
     Raises:
         UsageError: n is negative or grain is not positive.
@@ -115,7 +125,7 @@ def _submit(count: int, task: Callable[..., None], *args: Any) -> list[Future[No
     global _pool
     with _pool_lock:
         if _pool is None:
-            _pool = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="vol3d")
+            _pool = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="vol3d")
         return [_pool.submit(task, *args) for _ in range(count)]
 
 

@@ -1,7 +1,7 @@
 """Other networks by name, through MONAI: the rivals that a UNETR result is compared with.
 
 Each settings class holds the numbers that its paper or MONAI's recipe varies and builds MONAI's network, unwrapped, so
-weights keep MONAI's names.
+weights keep MONAI's names. MONAI is imported by `build`, since every segmentation task imports this module.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from monai.networks.nets import AttentionUnet, DynUNet, SegResNet, SwinUNETR, UNet
 from pydantic import Field, model_validator
 from torch import nn
 
@@ -33,6 +32,8 @@ class UnetSettings(Settings):
 
     def build(self, in_channels: int, out_channels: int, window: Size) -> nn.Module:
         """The network with fresh weights; `window` (voxels) is checked, the network takes any that fits."""
+        from monai.networks.nets import UNet
+
         check_window(window, (math.prod(self.strides),) * 3)
         return UNet(
             spatial_dims=3,
@@ -60,6 +61,8 @@ class AttentionUnetSettings(Settings):
 
     def build(self, in_channels: int, out_channels: int, window: Size) -> nn.Module:
         """The network with fresh weights; `window` (voxels) is checked, the network takes any that fits."""
+        from monai.networks.nets import AttentionUnet
+
         check_window(window, (math.prod(self.strides),) * 3)
         return AttentionUnet(
             spatial_dims=3,
@@ -89,6 +92,8 @@ class DynUnetSettings(Settings):
 
     def build(self, in_channels: int, out_channels: int, window: Size) -> nn.Module:
         """The network with fresh weights; `window` (voxels) is checked, the network takes any that fits."""
+        from monai.networks.nets import DynUNet
+
         check_window(window, tuple(math.prod(axis) for axis in zip(*self.strides, strict=True)))
         return DynUNet(
             spatial_dims=3,
@@ -115,6 +120,8 @@ class SwinUnetrSettings(Settings):
 
     def build(self, in_channels: int, out_channels: int, window: Size) -> nn.Module:
         """The network with fresh weights; `window` (voxels) is checked, the network takes any that fits."""
+        from monai.networks.nets import SwinUNETR
+
         check_window(window, (32, 32, 32))
         return SwinUNETR(
             in_channels=in_channels,
@@ -138,6 +145,8 @@ class SegResNetSettings(Settings):
 
     def build(self, in_channels: int, out_channels: int, window: Size) -> nn.Module:
         """The network with fresh weights; `window` (voxels) is checked, the network takes any that fits."""
+        from monai.networks.nets import SegResNet
+
         check_window(window, (2 ** (len(self.down) - 1),) * 3)
         return SegResNet(
             spatial_dims=3,

@@ -32,7 +32,7 @@ UNUSED_0_7 = frozenset(
 )
 CROSS_ATTENTION = re.compile(r"vit\.blocks\.\d+\.(norm_cross_attn\.(weight|bias)|cross_attn\..+)")
 
-# Tensors whose shapes tell the sizes of the network.
+# Tensors whose shapes are the sizes of the network.
 POSITION = "vit.patch_embedding.position_embeddings"
 MLP = "vit.blocks.0.mlp.linear1.weight"
 IMAGE_PATH = "encoder1.layer.conv1.conv.weight"
@@ -48,7 +48,7 @@ def load_unetr(path: str | Path, settings: Mapping[str, Any] | None = None) -> U
 
     Args:
         path: a file of tensors, bare or under `state_dict`; a `module.` or `backbone.` prefix is taken off.
-        settings: what the file does not tell: `window` (voxels) if it is not a cube, `heads` unless
+        settings: what the file does not hold: `window` (voxels) if it is not a cube, `heads` unless
             each has 64 channels.
 
     Raises:

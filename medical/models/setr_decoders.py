@@ -22,6 +22,7 @@ class NaiveUpsampling(nn.Module):
         self.head = nn.Sequential(conv_norm_relu(width, 8 * features, 1), nn.Conv3d(8 * features, out_channels, 1))
 
     def forward(self, image: Tensor, maps: list[Tensor]) -> Tensor:
+        """Logits (B, outputs, i, j, k) of the image's voxels."""
         return resize(self.head(maps[-1]), image.shape[2:])
 
 
@@ -36,6 +37,7 @@ class ProgressiveUpsampling(nn.Module):
         self.head = nn.Conv3d(widths[-1], out_channels, 1)
 
     def forward(self, image: Tensor, maps: list[Tensor]) -> Tensor:
+        """Logits (B, outputs, i, j, k) of the image's voxels."""
         x = maps[-1]
         for step in self.steps:
             x = step(x)
@@ -59,6 +61,7 @@ class MultiLevelAggregation(nn.Module):
         self.head = nn.Conv3d(streams * (middle // 2), out_channels, 1)
 
     def forward(self, image: Tensor, maps: list[Tensor]) -> Tensor:
+        """Logits (B, outputs, i, j, k) of the image's voxels."""
         refined = []
         total: Tensor | None = None
         for entry, refine, tokens in zip(self.entries, self.refine, reversed(maps), strict=True):

@@ -140,6 +140,7 @@ class TransformerBlock(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b n w"]:
+        """Tokens (B, N, width) after the block."""
         x = x + self.attention(self.norm1(x))
         return x + self.mlp(self.norm2(x))
 
@@ -154,6 +155,7 @@ class SelfAttention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b n w"]:
+        """Tokens (B, N, width) -> mixed tokens."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, heads, N, w/heads)
         dropout = self.dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
@@ -176,6 +178,7 @@ class UnetrDecoder(nn.Module):
         self.head = nn.Conv3d(widths[0], out_channels, 1)
 
     def forward(self, image: Tensor, maps: list[Tensor]) -> Tensor:
+        """Image (B, C, i, j, k) and the chosen tokens (B, width, *grid), shallow to deep -> logits of each voxel."""
         *skips, x = maps  # tokens of the chosen blocks, shallow to deep; the last one is the bottleneck
         details = [self.image_path(image)] + [path(skip) for path, skip in zip(self.skip_paths, skips, strict=True)]
         for merge, detail in zip(reversed(self.merges), reversed(details), strict=True):
@@ -202,6 +205,7 @@ class Merge(nn.Module):
         self.block = ResidualBlock(2 * channels, channels)
 
     def forward(self, x: Tensor, detail: Tensor) -> Tensor:
+        """(B, below, *grid) and a detail (B, channels, *2 grid) -> (B, channels, *2 grid)."""
         return self.block(torch.cat([self.up(x), detail], dim=1))
 
 
@@ -215,6 +219,7 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Conv3d(in_channels, out_channels, 1, bias=False) if in_channels != out_channels else None
 
     def forward(self, x: Float[Tensor, "b c i j k"]) -> Float[Tensor, "b o i j k"]:
+        """Another number of channels on the same grid."""
         y = F.leaky_relu(instance_norm(self.conv1(x)), 0.01, inplace=True)
         y = instance_norm(self.conv2(y))
         y = y + (x if self.shortcut is None else instance_norm(self.shortcut(x)))

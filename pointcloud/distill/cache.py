@@ -26,10 +26,7 @@ class KeptOutputs:
 
     def __init__(self, folder: Path, facts: Any) -> None:
         self.folder = folder / hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            files.explain(error, self.folder)
+        files.make_folder(self.folder)
 
     def knows(self, names: Sequence[str]) -> bool:
         """Whether all these samples were asked about."""

@@ -13,13 +13,13 @@ from pointcloud.conventions.kitti import KittiBoxes, boxes_from_kitti
 from pointcloud.conventions.kitti_objects import KittiObjects, write_kitti_objects
 from pointcloud.evaluation.pictures import Candidates, ScoredScene, draw_examples
 from pointcloud.metrics.average_precision import average_precision
-from pointcloud.metrics.counts import best_threshold, count_scene
+from pointcloud.metrics.counts import MEASURED_COUNTS, best_threshold, count_scene
 from pointcloud.metrics.kitti.boxes import objects_in_image
 from pointcloud.metrics.kitti.matching import assign
 from pointcloud.metrics.kitti.rules import CLASSES, COUNTED, DIFFICULTIES, METRICS, MIN_OVERLAP, Frame
 from pointcloud.metrics.kitti.scores import RECALLS, KittiScores, compare_checked, kitti_scores, pairs, ring_scores
 from pointcloud.metrics.matches import SceneMatches
-from vol3d.engine.task import Evaluation
+from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
@@ -35,6 +35,17 @@ CONVENTIONS = (
     " 1 where there are fewer than 41 objects: there look at the area under the whole curve; F1, the table of frames"
     " and the pictures are in space at moderate difficulty and count detections from that score on which makes F1 over"
     " all frames the highest; ranges are distances from the camera, 3D, moderate"
+)
+MEASURED = (
+    *(
+        Metric(f"ap{metric}_{difficulty}", f"AP {title} {difficulty}", better="higher")
+        for metric, title in (("bbox", "image"), ("bev", "BEV"), ("3d", "3D"))
+        for difficulty in DIFFICULTIES
+    ),
+    *(Metric(f"aos_{difficulty}", f"AOS {difficulty}", better="higher") for difficulty in DIFFICULTIES),
+    Metric("ap3d_moderate_r11", "AP 3D moderate R11", better="higher"),
+    Metric("ap3d_moderate_area", "AP 3D moderate area", better="higher", interval="ap3d_moderate_area_interval"),
+    *MEASURED_COUNTS,
 )
 _SPACE, _MODERATE = METRICS.index("3d"), DIFFICULTIES.index("moderate")
 
@@ -111,7 +122,8 @@ def evaluate_kitti(
     objects = scores.objects[:, _MODERATE]
     few = bool((objects[objects > 0] < len(RECALLS)).any())
     name = "ap3d_moderate_area" if few else "ap3d_moderate"
-    return Evaluation(summary[name], name, summary, rows_, draw_examples(scenes, counts, threshold, AHEAD))
+    shown = draw_examples(scenes, counts, threshold, AHEAD)
+    return Evaluation(summary[name], name, summary, rows_, shown, MEASURED)
 
 
 def _in_lidar(truth: KittiObjects, lidar_from_camera: np.ndarray) -> Detections:

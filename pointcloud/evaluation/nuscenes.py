@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pointcloud.evaluation.pictures import Candidates, ScoredScene, draw_examples
-from pointcloud.metrics.counts import best_threshold, count_scene
+from pointcloud.metrics.counts import MEASURED_COUNTS, best_threshold, count_scene
 from pointcloud.metrics.matches import SceneMatches
 from pointcloud.metrics.nuscenes.boxes import (
     CLASSES,
@@ -22,14 +23,21 @@ from pointcloud.metrics.nuscenes.boxes import (
 from pointcloud.metrics.nuscenes.matching import DISTANCES_M
 from pointcloud.metrics.nuscenes.scores import ERRORS_AT, RECALLS, NuscenesScores, nuscenes_scores, ring_ap
 from pointcloud.metrics.nuscenes.submission import LIDAR_ONLY, Submission, write_submission
-from vol3d.engine.task import Evaluation
+from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 from vol3d.view.draw.top_view import STREET
 
 RINGS_M = ((0, 10), (10, 20), (20, 30), (30, 40), (40, 50))
-ERROR_NAMES = ("ate_m", "ase", "aoe_rad", "ave_m_s", "aae")
+ERRORS = (
+    Metric("ate_m", "ATE", "m", "lower"),
+    Metric("ase", "ASE (1 - IoU)", None, "lower"),
+    Metric("aoe_rad", "AOE", "rad", "lower"),
+    Metric("ave_m_s", "AVE", "m/s", "lower"),
+    Metric("aae", "AAE", None, "lower"),
+)
+ERROR_NAMES = tuple(error.key for error in ERRORS)
 CONVENTIONS = (
     "NDS and mean AP are those of the nuScenes devkit (detection_cvpr_2019): an object is found by a centre nearer than"
     " 0.5, 1, 2, 4 m, the errors are at 2 m, a class annotated nowhere counts with AP 0 and errors 1; F1, the table of"
@@ -37,6 +45,15 @@ CONVENTIONS = (
     " highest; ranges are distances from the car, a detection counting where the object is that it found"
 )
 _CURVES = tuple(f"ap_{distance:g}m" for distance in DISTANCES_M)
+MEASURED = (
+    Metric("nds", "NDS", better="higher"),
+    Metric("map", "mean AP", better="higher"),
+    Metric("ap", "AP", better="higher"),
+    *(Metric(f"ap_{distance:g}m", f"AP at {distance:g} m", better="higher") for distance in DISTANCES_M),
+    *ERRORS,
+    *(replace(error, key=f"m{error.key}", title=f"mean {error.title}") for error in ERRORS),
+    *MEASURED_COUNTS,
+)
 _HIT = 0.5  # matches are 1 for a hit and 0 else
 
 
@@ -101,7 +118,7 @@ def evaluate_nuscenes(
         summary["no_score"] = "no sample has an annotated box that counts, so there is nothing to score"
         score = float("nan")
     shown = draw_examples(_counted(candidates.scenes, scores, list(found)), counts, threshold, STREET)
-    return Evaluation(score, "nds", summary, rows, shown)
+    return Evaluation(score, "nds", summary, rows, shown, MEASURED)
 
 
 def _scene(frame: NuscenesFrame, found: NuscenesDetections) -> ScoredScene:

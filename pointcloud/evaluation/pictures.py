@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from pointcloud.metrics.counts import Counts
+from vol3d.report.examples import choose_examples
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 from vol3d.view.draw.top_view import TopViewStyle, draw_top_view
@@ -52,16 +53,11 @@ def draw_examples(
     style: TopViewStyle,
 ) -> dict[str, bytes]:
     """Title -> picture of the best, median and worst scene by F1; scenes with nothing to find or found do not count."""
-    ranked = [(_f1(counts[scene.name].values()), scene.name, i) for i, scene in enumerate(scenes)]
-    order = sorted(entry for entry in ranked if math.isfinite(entry[0]))
-    if not order:
-        return {}
-    ranks = {"best": len(order) - 1, "worst": 0, "median": len(order) // 2}
-    first = {rank: title for title, rank in reversed(ranks.items())}  # one scene alone is the best one
+    by_name = {scene.name: scene for scene in scenes}
+    f1s = {name: _f1(counts[name].values()) for name in by_name}
     pictures = {}
-    for rank, word in first.items():
-        f1, name, index = order[rank]
-        scene = scenes[index]
+    for word, name in choose_examples(f1s).items():
+        scene, f1 = by_name[name], f1s[name]
         found = scene.found.select(scene.found.scores >= threshold)
         title = f"{name}, F1 {f1:.2f}, scores from {threshold:.2f}"
         pictures[f"{word} scene {name}, F1 {f1:.3f}"] = draw_top_view(scene.cloud, scene.truth, found, title, style)

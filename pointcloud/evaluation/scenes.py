@@ -9,9 +9,9 @@ import numpy as np
 
 from pointcloud.evaluation.pictures import Candidates, ScoredScene, draw_examples
 from pointcloud.metrics.average_precision import RECALLS, AveragePrecision, WithoutTruth, average_precision
-from pointcloud.metrics.counts import best_threshold, count_scene
+from pointcloud.metrics.counts import MEASURED_COUNTS, best_threshold, count_scene
 from pointcloud.metrics.matches import SceneMatches, match_scene
-from vol3d.engine.task import Evaluation
+from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
 from vol3d.view.draw.top_view import ROOM, TopViewStyle
 
@@ -21,6 +21,15 @@ CONVENTIONS = (
     "AP25 and AP50 are areas under the precision-recall curve, an object being found by an overlap in space (IoU) above"
     " 0.25 or 0.5; a class that is detected but annotated nowhere counts with 0; F1, the table of scenes and the"
     " pictures are at IoU 0.25 and count detections from that score on which makes F1 over all scenes the highest"
+)
+MEASURED = tuple(
+    metric
+    for percent in (round(100 * iou) for iou in IOU_THRESHOLDS)
+    for metric in (
+        Metric(f"ap{percent}", f"AP{percent}", None, "higher", f"ap{percent}_interval", headline=True),
+        Metric(f"ar{percent}", f"AR{percent}", None, "higher"),
+        Metric(f"recall{percent}", f"recall at IoU 0.{percent}", None, "higher"),
+    )
 )
 
 
@@ -65,7 +74,7 @@ def evaluate_scenes(
         for label, row in table.items()
     ]
     shown = draw_examples(candidates.scenes, counts, threshold, style)
-    return Evaluation(summary["ap25"], "ap25", summary, rows, shown)
+    return Evaluation(summary["ap25"], "ap25", summary, rows, shown, (*MEASURED, *MEASURED_COUNTS))
 
 
 def _check(scene: ScoredScene, class_names: Sequence[str]) -> None:

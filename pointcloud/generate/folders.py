@@ -9,8 +9,8 @@ from typing import Any
 
 from vol3d.dataset_tools.fault import listed
 from vol3d.dataset_tools.index import refuse_other
-from vol3d.errors import UsageError, Vol3dError
-from vol3d.files import lock, read_json, remove_leftovers, write_json
+from vol3d.errors import UsageError
+from vol3d.files import lock, make_folder, read_json, remove_leftovers, write_json
 
 
 @contextmanager
@@ -44,11 +44,7 @@ def refuse_filled(out: Path, index: str) -> None:
 def make_folders(*folders: Path) -> None:
     """Makes those that are not there. Raises Vol3dError for one that cannot be made."""
     for folder in folders:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            do = "Choose another one."
-            raise Vol3dError("cannot make the folder", where=folder, got=error.strerror, do=do) from error
+        make_folder(folder)
 
 
 def check_numbers(things: str, count: int, most: int, seed: int) -> None:

@@ -9,6 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from pointcloud.metrics.matches import SceneMatches, hits, number_truths
+from vol3d.engine.task import Metric
+
+MEASURED_COUNTS = (
+    Metric("best_f1", "best F1", better="higher"),
+    Metric("best_f1_from_score", "reached with scores from"),
+    Metric("mean_iou", "mean IoU", better="higher"),
+)
 
 
 class Counts(NamedTuple):

@@ -53,14 +53,22 @@ def check_targets(targets: Sequence[BoxTargets], samples: int, classes: int, tur
     if len(targets) != samples:
         raise DataError("targets of another batch", where="targets", got=len(targets), wanted=f"{samples} samples")
     for number, target in enumerate(targets):
-        where, labels = f"targets[{number}]", target.labels
-        _check_sizes(target.boxes, f"{where}.boxes")
-        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-            got = f"{int(labels.min())} to {int(labels.max())}"
-            raise DataError("a class that the model does not have", where=where, got=got, wanted=f"0 to {classes - 1}")
-        if not turning and bool((target.boxes[:, YAW] != 0).any()):
-            do = "Set the model's angle_bins to 12, or make the boxes axis-aligned."
-            raise DataError("boxes turn, those of the model do not", where=where, got="a yaw other than 0", do=do)
+        try:
+            _check(target, f"targets[{number}]", classes, turning)
+        except DataError as error:
+            error.index = number
+            raise
+
+
+def _check(target: BoxTargets, where: str, classes: int, turning: bool) -> None:
+    labels = target.labels
+    _check_sizes(target.boxes, f"{where}.boxes")
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        got = f"{int(labels.min())} to {int(labels.max())}"
+        raise DataError("a class that the model does not have", where=where, got=got, wanted=f"0 to {classes - 1}")
+    if not turning and bool((target.boxes[:, YAW] != 0).any()):
+        do = "Set the model's angle_bins to 12, or make the boxes axis-aligned."
+        raise DataError("boxes turn, those of the model do not", where=where, got="a yaw other than 0", do=do)
 
 
 def _check_sizes(boxes: Tensor, where: str) -> None:

@@ -23,8 +23,8 @@ from pointcloud.training.augment import TrainingScene
 from pointcloud.training.object_file import CutObject, ObjectBank, write_objects
 from pointcloud.training.samples import to_points
 from vol3d.engine.settings import Settings
-from vol3d.errors import UsageError, Vol3dError
-from vol3d.files import FolderBusyError, lock, remove_leftovers
+from vol3d.errors import UsageError
+from vol3d.files import FolderBusyError, lock, make_folder, remove_leftovers
 from vol3d.geometry import box_of_points, points_in_boxes
 from vol3d.terminal import Progress
 
@@ -73,10 +73,7 @@ def object_bank(
     for scene in scenes:
         digest.update(scene.fingerprint(quick=True).encode())
     path = folder / f"objects-{digest.hexdigest()[:32]}.safetensors"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Vol3dError(f"cannot make the cache ({error.strerror})", where=folder, do="Set paste.cache.") from error
+    make_folder(folder, do="Set paste.cache.")
     while not path.is_file():
         try:
             with lock(folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import signal
 import sys
@@ -216,3 +217,18 @@ def test_a_killed_owner_frees_the_folder_though_its_children_live(tmp_path: Path
             pass
     finally:
         os.kill(child, signal.SIGKILL)
+
+
+def test_a_folder_is_made_with_its_parents_and_a_file_in_its_place_is_named(tmp_path: Path) -> None:
+    assert files.make_folder(tmp_path / "a" / "b").is_dir() and files.make_folder(str(tmp_path / "a")).is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(Vol3dError, match=r"file: cannot make the folder; got File exists\. Choose another one\."):
+        files.make_folder(tmp_path / "file")
+    with pytest.raises(Vol3dError, match=r"cannot make the folder; .*\. Set paste\.cache\."):
+        files.make_folder(tmp_path / "file" / "below", do="Set paste.cache.")
+
+
+def test_plain_values_are_json(tmp_path: Path) -> None:
+    value = {"a": (1, 2.5, math.nan), 3: {"b": [math.inf, None, True, "text"]}, "path": Path("scan.nrrd")}
+    assert files.plain(value) == {"a": [1, 2.5, None], "3": {"b": [None, None, True, "text"]}, "path": "scan.nrrd"}
+    files.write_json(tmp_path / "a.json", files.plain(value))

@@ -56,7 +56,7 @@ class Processes:
 
 @contextmanager
 def processes(device: str | torch.device | None = None) -> Iterator[Processes]:
-    """Joins the run's other processes, if the environment tells of any (torchrun's or a SLURM step's variables).
+    """Joins the run's other processes, if the environment names any (torchrun's or a SLURM step's variables).
 
     Args:
         device: None takes the process's own CUDA device, or the CPU where there is none.

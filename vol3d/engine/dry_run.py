@@ -31,7 +31,7 @@ def dry_run_task(task: TrainingTask, group: Processes) -> Evaluation:
         Vol3dError: whatever the run would have stopped at.
     """
     settings = task.settings.train
-    samples = open_samples(task, told=group.is_main)
+    samples = open_samples(task, show=group.is_main)
     plan = Plan(len(samples), settings.batch, settings.accumulate, group.count, settings.seed)
     learner = Learner(task, group)
     loader = Loader(samples, plan, group.rank, 0, _STEPS, workers=0)
@@ -119,7 +119,7 @@ def _state_bytes(learner: Learner) -> int:
 
 
 def _peak_bytes(device: torch.device) -> int:
-    """Peak memory of the device, or of this process on a CPU (0 where the system does not tell)."""
+    """Peak memory of the device, or of this process on a CPU (0 where the system does not know)."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vol3d.engine import sharding
 from vol3d.engine.distributed import Processes
-from vol3d.engine.ema import Ema, full_state, whole
-from vol3d.engine.optim import make_optimizer
-from vol3d.engine.schedule import learning_rate
+from vol3d.engine.optim import Ema, full_state, learning_rate, make_optimizer, whole
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Batch, TrainingTask
 from vol3d.errors import Vol3dError
@@ -61,6 +58,7 @@ class Objective(nn.Module):
         self.model, self.device, self.dtype, self.channels_last = model, device, _AMP[amp], channels_last
 
     def forward(self, inputs: Any, targets: Any) -> dict[str, Tensor]:
+        """Name -> term of the loss of one batch."""
         if self.channels_last:
             inputs = _apply(inputs, _channels_last)
         with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None):
@@ -97,21 +95,19 @@ class Learner:
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = rate
         torch.manual_seed(_seed(self.settings.train.seed, step, self.group.rank))
+
         summed: dict[str, Tensor] = {}
         ids: list[str] = []
         for i, (batch, weight) in enumerate(batches, 1):
             ids += batch.ids
             batch = batch.to(self.group.device)
-            with self._without_sync(i < self.settings.train.accumulate):
-                try:
-                    terms = self.objective(batch.inputs, batch.targets)
-                except Vol3dError as error:
-                    error.where = _named(error.where, batch.ids)
-                    raise
+            with self._without_sync(i < self.settings.train.accumulate), _naming(batch.ids):
+                terms = self.objective(batch.inputs, batch.targets)
                 self.scaler.scale(torch.stack([*terms.values()]).sum() * weight).backward()
             for name, term in terms.items():
                 summed[name] = summed.get(name, 0) + term.detach().float() * weight
         values = torch.stack([*summed.values()]).tolist()
+
         self.scaler.unscale_(self.optimizer)
         clip = self.settings.optim.clip or math.inf
         norm = float(whole(nn.utils.clip_grad_norm_(self.model.parameters(), clip)))
@@ -159,6 +155,17 @@ class Learner:
         self.scaler.load_state_dict(state["scaler"])
 
 
+@contextmanager
+def _naming(ids: Sequence[str]) -> Iterator[None]:
+    """Puts the case's name before a fault of a sample: the model knows the sample's place only."""
+    try:
+        yield
+    except Vol3dError as error:
+        if error.index is not None and error.index < len(ids):
+            error.where = f"{ids[error.index]}, {error.where}"
+        raise
+
+
 def fresh_model(task: TrainingTask, device: torch.device, weights: dict[str, Tensor]) -> nn.Module:
     """The task's model with `weights`, on the device in the memory format of its settings."""
     model = task.model()
@@ -203,9 +210,3 @@ def _apply(value: Any, function: Any) -> Any:
 
 def _seed(seed: int, step: int, rank: int) -> int:
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _named(where: Any, ids: Sequence[str]) -> Any:
-    """`targets[1]`, as a model says it, with the name of the case: `room7, targets[1]`."""
-    match = re.match(r"(?:targets|clouds)\[(\d+)\]", str(where))
-    return f"{ids[int(match[1])]}, {where}" if match and int(match[1]) < len(ids) else where

@@ -1,4 +1,4 @@
-"""What a run tells: `metrics.csv`, TensorBoard events, and a bar on a terminal or plain lines elsewhere."""
+"""What a run prints: `metrics.csv`, TensorBoard events, and a bar on a terminal or plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Screen:
     def __init__(self, step: int, total: int) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=not is_aloud())
         self.total, self.first, self.began = total, step, time.monotonic()
-        self.said = -math.inf
+        self.printed_at = -math.inf
         self.bar: Progress | None = None
         self.task = TaskID(0)
         if self.console.is_terminal:
@@ -114,9 +114,9 @@ class Screen:
         """Shows that `step` steps are done."""
         if self.bar:
             self.bar.update(self.task, completed=step, description=f"loss {loss:.4g}  lr {rate:.2g}")
-        elif time.monotonic() - self.said > LINE_EVERY_S or step == self.total:
-            self.said = time.monotonic()
-            left = (self.said - self.began) / max(step - self.first, 1) * (self.total - step)
+        elif time.monotonic() - self.printed_at > LINE_EVERY_S or step == self.total:
+            self.printed_at = time.monotonic()
+            left = (self.printed_at - self.began) / max(step - self.first, 1) * (self.total - step)
             self.say(f"step {step}/{self.total}  loss {loss:.4g}  lr {rate:.2g}  left {_duration(left)}")
 
     def say(self, line: str) -> None:

@@ -73,7 +73,7 @@ def train(
 
 
 def _about(task: TrainingTask, group: Processes, overfit: int | None) -> dict[str, Any]:
-    """What the resume point says about itself; `run` is what must not change between a stop and its resume."""
+    """What the resume point holds about itself; `run` is what must not change between a stop and its resume."""
     about = checkpoint.describe(task)
     del about["settings"]
     about["run"] = {
@@ -86,10 +86,7 @@ def _about(task: TrainingTask, group: Processes, overfit: int | None) -> dict[st
 
 
 def _open(folder: Path, stack: ExitStack) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        files.explain(error, folder)
+    files.make_folder(folder)
     stack.enter_context(files.lock(folder))
     files.remove_leftovers(folder)
 
@@ -102,7 +99,7 @@ class _Run:
     ) -> None:
         self.task, self.folder, self.group, self.point = task, folder, group, point
         self.settings = task.settings.train
-        self.samples = open_samples(task, told=group.is_main)
+        self.samples = open_samples(task, show=group.is_main)
         s = self.settings
         self.plan = Plan(len(self.samples), s.batch, s.accumulate, group.count, s.seed)
         self.total = s.epochs * self.plan.steps
@@ -142,7 +139,7 @@ class _Run:
             stop, save = self._agree(result)
             self.learner.apply(self.point.step)
             self.point.step += 1
-            self._tell(result)
+            self._print(result)
             if save or stop:
                 self._save()
             if stop:
@@ -167,7 +164,7 @@ class _Run:
             sums[name] = sums.get(name, 0.0) + value / self.group.count
         return stops > 0, saves > 0
 
-    def _tell(self, result: StepResult) -> None:
+    def _print(self, result: StepResult) -> None:
         step, sums = self.point.step, self.point.sums
         if self.log:
             self.log.screen.step(step, result.loss, result.rate)

@@ -1,9 +1,11 @@
-"""The optimiser: AdamW or SGD, without decay on what should not shrink."""
+"""What moves the weights: the optimiser without decay on what should not shrink, its learning rate, and their average."""
 
 from __future__ import annotations
 
+import math
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vol3d.engine.settings import OptimSettings
 
@@ -31,3 +33,68 @@ def make_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.Opt
 
 def _is_position(name: str) -> bool:
     return "position" in name or "pos_embed" in name
+
+
+def learning_rate(step: int, total: int, settings: OptimSettings) -> float:
+    """The rate of step `step` (0-based) of `total`, and of nothing else: a resumed run needs no scheduler state.
+
+        >>> [round(learning_rate(step, 4, OptimSettings(lr=1.0, warmup=0.25, final=0.0)), 3) for step in range(4)]
+        [0.5, 1.0, 0.75, 0.25]
+
+    All schedules rise over the share `warmup` of the steps: linearly, but `one_cycle` along a cosine from a 25th of the
+    peak (Smith & Topin 2019, as torch's OneCycleLR). Then they fall to `final`: along a cosine (`warmup_cosine`,
+    `one_cycle`), along the later part of a cosine that spans the whole run (`whole_cosine`, 3DETR's code), as
+    (1 - t)^0.9 (`poly`, nnU-Net) or not at all (`constant`).
+    """
+    rising = round(settings.warmup * total)
+    if step < rising:
+        t = (step + 1) / (rising + 1)
+        return settings.lr * (_cosine(1 / 25, 1.0, t) if settings.schedule == "one_cycle" else t)
+    t = (step - rising) / (total - rising)  # below 1: no step is taken at a rate of 0
+    if settings.schedule == "constant":
+        return settings.lr
+    if settings.schedule == "poly":
+        return settings.lr * (settings.final + (1 - settings.final) * (1 - t) ** 0.9)
+    if settings.schedule == "whole_cosine":
+        t = step / total
+    return settings.lr * _cosine(1.0, settings.final, t)
+
+
+def _cosine(start: float, end: float, t: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * t)) / 2
+
+
+class Ema:
+    """Moving averages of a model's parameters in float32, evaluated and kept instead of the last ones; buffers (running statistics) are taken from the model as they are.
+
+    The decay grows as (1 + step) / (10 + step) up to `decay`, so that a short run does not keep its initial weights.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.averages = {name: p.detach().float().clone() for name, p in model.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Moves the averages after optimiser step `step` (0-based)."""
+        weight = 1 - min(self.decay, (1 + step) / (10 + step))
+        for name, parameter in model.named_parameters():
+            self.averages[name].lerp_(parameter.detach().float(), weight)
+
+
+def full_state(model: nn.Module, averages: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """The model's state on the CPU, contiguous and unsharded, with averages in the place of their parameters.
+
+    With sharded weights all processes must call it together.
+    """
+    replaced = {id(p): averages[name] for name, p in model.named_parameters()} if averages else {}
+    state = model.state_dict(keep_vars=True)
+    return {name: whole(replaced.get(id(value), value)).to(value.dtype) for name, value in state.items()}
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A detached contiguous copy on the CPU of a tensor that may be sharded."""
+    tensor = tensor.detach()
+    if hasattr(tensor, "full_tensor"):
+        tensor = tensor.full_tensor()
+    return tensor.to("cpu", copy=True).contiguous()

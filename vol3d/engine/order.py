@@ -30,13 +30,13 @@ Item = tuple[int, int]
 """(epoch, index) of a sample."""
 
 
-def open_samples(task: TrainingTask, told: bool) -> Samples:
-    """The training split of a task; with `told`, a person sees what comes before the first sample.
+def open_samples(task: TrainingTask, show: bool) -> Samples:
+    """The training split of a task; with `show`, a person sees what comes before the first sample.
 
     Raises:
         UsageError: it is empty.
     """
-    with progress("preparing") if told else nullcontext() as report:
+    with progress("preparing") if show else nullcontext() as report:
         samples = task.samples(report)
     if not len(samples):
         raise UsageError("the training split is empty", where="data")
@@ -163,8 +163,8 @@ class Loader:
             except (RuntimeError, OSError, EOFError) as error:
                 if "timed out" in str(error) and time.monotonic() - began < WORKER_TIMEOUT_S:
                     continue  # the workers were all alive when it gave up waiting
-                told = "DataLoader" in str(error) or "shared memory" in str(error)
-                if isinstance(error, RuntimeError) and not told:
+                of_worker = "DataLoader" in str(error) or "shared memory" in str(error)
+                if isinstance(error, RuntimeError) and not of_worker:
                     raise
                 names = ", ".join(self.samples.name(index) for _, index in items)
                 raise Vol3dError(

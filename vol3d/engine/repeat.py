@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,7 +17,7 @@ from vol3d import files
 from vol3d.config import load_task
 from vol3d.engine.distributed import processes
 from vol3d.engine.loop import train
-from vol3d.engine.results import CASES, plain, table
+from vol3d.engine.results import CASES, table
 from vol3d.engine.task import Evaluation, TrainingTask
 from vol3d.errors import UsageError
 
@@ -84,10 +85,14 @@ def _train_all(tasks: dict[str, TrainingTask], out: Path, summary: str, device: 
         evaluations = {name: train(task, out / name, device=device) for name, task in tasks.items()}
         spread = _spread(evaluations)
         if group.is_main:
-            rows = [{"run": name, **row} for name, evaluation in evaluations.items() for row in plain(evaluation.rows)]
-            files.write_text(out / CASES, table(rows))
-            files.write_json(out / summary, plain(asdict(spread)))
+            files.write_text(out / CASES, table(_rows(evaluations)))
+            files.write_json(out / summary, files.plain(asdict(spread)))
         return spread
+
+
+def _rows(evaluations: dict[str, Evaluation]) -> list[dict[str, Any]]:
+    """The rows of all runs, each with the run's name."""
+    return [{"run": name, **row} for name, evaluation in evaluations.items() for row in files.plain(evaluation.rows)]
 
 
 def _spread(evaluations: dict[str, Evaluation]) -> Spread:

@@ -6,31 +6,36 @@ import csv
 import io
 import math
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from vol3d import files
-from vol3d.engine.task import Evaluation
+from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
 
 EVALUATION, CASES, PICTURES = "evaluation.json", "cases.csv", "pictures"
+_METRICS = TypeAdapter(tuple[Metric, ...])
 
 
 def write(folder: Path, evaluation: Evaluation, step: int) -> None:
     """Writes an evaluation's files and the report; `evaluation.json` says that the run has ended."""
     from vol3d.report import write_report  # the report reads this package's files, so not at the top
 
-    rows = [plain(row) for row in evaluation.rows]
+    rows = [files.plain(row) for row in evaluation.rows]
     files.write_text(folder / CASES, table(rows))
     write_pictures(folder / PICTURES, evaluation.pictures)
     files.write_json(
         folder / EVALUATION,
         {
             "score_name": evaluation.score_name,
-            "score": plain(evaluation.score),
+            "score": files.plain(evaluation.score),
             "step": step,
-            "summary": plain(evaluation.summary),
+            "summary": files.plain(evaluation.summary),
             "rows": rows,
+            "metrics": [_without_defaults(metric) for metric in evaluation.metrics],
         },
     )
     write_report(folder)
@@ -44,9 +49,23 @@ def read(folder: Path) -> Evaluation | None:
     content = files.read_json(path)
     try:
         score = math.nan if content["score"] is None else float(content["score"])
-        return Evaluation(score, content["score_name"], content["summary"], content["rows"])
+        metrics = read_metrics(content.get("metrics", []))
+        return Evaluation(score, content["score_name"], content["summary"], content["rows"], metrics=metrics)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError("no evaluation of this package", where=path, do="Move it away to evaluate again.") from error
+
+
+def read_metrics(listed: Any) -> tuple[Metric, ...]:
+    """The metrics of an `evaluation.json`, under `metrics`; files of earlier releases have none.
+
+    Raises:
+        ValueError: they are not a list of metrics.
+    """
+    return _METRICS.validate_python(listed)
+
+
+def _without_defaults(metric: Metric) -> dict[str, Any]:
+    return {name: value for name, value in asdict(metric).items() if value}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -63,17 +82,8 @@ def write_pictures(folder: Path, pictures: dict[str, bytes]) -> None:
     """Writes `title.png` files; those of an earlier evaluation go."""
     if not pictures:
         return
-    folder.mkdir(exist_ok=True)
+    files.make_folder(folder)
     for old in folder.glob("*.png"):
         old.unlink()
     for title, content in pictures.items():
         files.write_bytes(folder / (re.sub(r"[^\w ,.()+-]", "_", title)[:120] + ".png"), content)
-
-
-def plain(value: Any) -> Any:
-    """The value with null for NaN and infinity, which JSON does not have."""
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -24,7 +24,7 @@ class Stopped(Vol3dError):
 class StopRequest:
     """While entered, SIGTERM, SIGUSR1 and a first Ctrl-C only set `asked`; a second Ctrl-C quits at once.
 
-    torchrun passes a Ctrl-C on to its processes, which the terminal has told already: a repeat within a second is the
+    torchrun passes a Ctrl-C on to its processes, which the terminal has reached already: a repeat within a second is the
     same one.
     """
 

@@ -189,7 +189,9 @@ def _assign_cpu(points: Tensor, lengths: list[int], grid: VoxelGrid, max_voxels:
         cloud = int((found < 0).nonzero()[0])
         row = -1 - int(found[cloud])
         got = points[int(offsets[cloud]) + row, :3].tolist()
-        raise DataError(f"point {row} is not finite", where=f"clouds[{cloud}]", got=got, wanted="finite x y z")
+        raise DataError(
+            f"point {row} is not finite", where=f"clouds[{cloud}]", got=got, wanted="finite x y z", index=cloud
+        )
     before = 0  # voxels of the clouds before: those of a cloud's points count from there
     for begin, n, v in zip(offsets.tolist(), lengths, found.tolist(), strict=False):
         own = voxels[begin : begin + n]

@@ -6,16 +6,20 @@ import csv
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vol3d.errors import Vol3dError
 from vol3d.files import read_json
+from vol3d.report.examples import EXAMPLES
+
+if TYPE_CHECKING:
+    from vol3d.engine.task import Metric
 
 MAX_PICTURES = 24
 MAX_PICTURE_BYTES = 8 << 20
 _PNG = b"\x89PNG\r\n\x1a\n"
-_ORDER = ("best", "median", "worst")
 T = TypeVar("T")
 
 
@@ -27,6 +31,7 @@ class RunFolder:
         name: the folder's name.
         metrics: column of `metrics.csv` -> its values in the file's order, NaN where there is none.
         evaluation: the summary in `evaluation.json`, with `score` and `score_name`.
+        measured: what the evaluation says of its numbers.
         cases: rows of `cases.csv` as text.
         pictures: caption -> PNG, the best, median and worst first.
         config: `config.yaml` as text.
@@ -37,21 +42,34 @@ class RunFolder:
     name: str
     metrics: dict[str, list[float]] = field(default_factory=dict)
     evaluation: dict[str, Any] = field(default_factory=dict)
+    measured: tuple[Metric, ...] = ()
     cases: list[dict[str, str]] = field(default_factory=list)
     pictures: dict[str, bytes] = field(default_factory=dict)
     config: str = ""
     checkpoint: dict[str, Any] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
+    @cached_property
+    def titles(self) -> dict[str, str]:
+        """Key -> what a reader sees instead, for all that was measured."""
+        intervals = {one.interval: f"{one.title} interval" for one in self.measured if one.interval}
+        return {"lr": "learning rate"} | intervals | {one.key: one.label for one in self.measured}
+
+    def title(self, key: str) -> str:
+        """The title of a key; one that nothing is known of keeps its words: `ground_truths` -> `ground truths`."""
+        return self.titles.get(key, key.replace("_", " "))
+
 
 def read_folder(folder: Path) -> RunFolder:
     """Reads whatever of a finished or running run is there."""
     faults: list[str] = []
     rows: list[dict[str, str]] = _try(_rows, folder / "metrics.csv", [], faults)
+    scored: dict[str, Any] = _try(_mapping, folder / "evaluation.json", {}, faults)
     return RunFolder(
         name=folder.resolve().name,
         metrics={name: [number(row.get(name)) for row in rows] for name in (rows[0] if rows else ())},
-        evaluation=_try(_evaluation, folder / "evaluation.json", {}, faults),
+        evaluation=_evaluation(scored),
+        measured=_measured(scored.get("metrics", []), faults),
         cases=_try(_rows, folder / "cases.csv", [], faults),
         pictures=_pictures(folder / "pictures", faults),
         config=_try(lambda path: path.read_text("utf-8"), folder / "config.yaml", "", faults),
@@ -87,11 +105,20 @@ def _mapping(path: Path) -> dict[str, Any]:
     return content
 
 
-def _evaluation(path: Path) -> dict[str, Any]:
-    content = _mapping(path)
+def _evaluation(content: dict[str, Any]) -> dict[str, Any]:
     summary = content.get("summary")
     scores: dict[str, Any] = {key: content[key] for key in ("score", "score_name") if key in content}
     return {**summary, **scores} if isinstance(summary, dict) else content
+
+
+def _measured(listed: Any, faults: list[str]) -> tuple[Metric, ...]:
+    from vol3d.engine.results import read_metrics  # with torch, which a list of versions must not wait for
+
+    try:
+        return read_metrics(listed)
+    except ValueError:
+        faults.append("the metrics of evaluation.json could not be read, so numbers go by their keys")
+        return ()
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -115,4 +142,4 @@ def _pictures(folder: Path, faults: list[str]) -> dict[str, bytes]:
 
 
 def _rank(stem: str) -> int:
-    return next((rank for rank, word in enumerate(_ORDER) if word in stem.lower()), len(_ORDER))
+    return next((rank for rank, word in enumerate(EXAMPLES) if word in stem.lower()), len(EXAMPLES))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
@@ -12,6 +13,7 @@ SERIES = 8
 _CURVE_WIDTH, _BOX_WIDTH = 400, 540
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 40
 _POINTS = 240
+_ROW = 46
 
 
 def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
@@ -36,29 +38,21 @@ def line_chart(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x_
     if not lines:
         return ""
     every = np.concatenate([piece for pieces in lines.values() for piece in pieces])
-    x_low, y_low = every.min(axis=0)
-    x_high, y_high = every.max(axis=0)
-    margin = 0.05 * (y_high - y_low) or 0.5 * abs(y_low) or 1.0
-    y_low, y_high = y_low - margin if y_low < 0 or y_low > margin else 0.0, y_high + margin
-    x_high = x_high if x_high > x_low else x_low + 1
-    height = 250
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        right = _LEFT + (x - x_low) / (x_high - x_low) * (_CURVE_WIDTH - _LEFT - _RIGHT)
-        return right, _TOP + (y_high - y) / (y_high - y_low) * (height - _TOP - _BOTTOM)
+    x_low, x_high = float(every[:, 0].min()), float(every[:, 0].max())
+    y_low, y_high = _with_margin(float(every[:, 1].min()), float(every[:, 1].max()), 0.05)
+    height, right = 250, _CURVE_WIDTH - _RIGHT
+    x_axis = _Axis(x_low, x_high if x_high > x_low else x_low + 1, _LEFT, right)
+    y_axis = _Axis(y_high, y_low, _TOP, height - _BOTTOM)
 
     parts = []
     for y in ticks(y_low, y_high):
-        _, at = place(x_low, y)
-        parts.append(
-            f'<path class="grid" d="M{_LEFT} {at:.1f}H{_CURVE_WIDTH - _RIGHT}"/>{_text(_LEFT - 8, at + 4, y, "end")}'
-        )
-    parts += [_text(place(x, y_low)[0], height - _BOTTOM + 18, x, "middle") for x in ticks(x_low, x_high, 4)]
+        at = y_axis.place(y)
+        parts.append(f'<path class="grid" d="M{_LEFT} {at:.1f}H{right}"/>{_text(_LEFT - 8, at + 4, y, "end")}')
+    parts += [_text(x_axis.place(x), height - _BOTTOM + 18, x, "middle") for x in ticks(x_low, x_axis.high, 4)]
+
     for index, (name, pieces) in enumerate(lines.items()):
-        for piece in pieces:
-            points = [place(x, y) for x, y in piece]
-            parts.append(_polyline(points, f"line s{index % SERIES}", f"{name}: last {piece[-1, 1]:.5g}"))
-    parts.append(_text((_LEFT + _CURVE_WIDTH - _RIGHT) / 2, height - 4, x_label, "middle"))
+        parts += [_line(piece, x_axis, y_axis, f"line s{index % SERIES}", name) for piece in pieces]
+    parts.append(_text((_LEFT + right) / 2, height - 4, x_label, "middle"))
     return _frame(parts, _CURVE_WIDTH, height, y_label) + legend(list(lines))
 
 
@@ -101,29 +95,45 @@ def box_plot(groups: Mapping[str, Mapping[str, float]], label: str) -> str:
     values = [value for cases in finite.values() for value in cases.values()]
     if not values:
         return ""
-    low, high = min(values), max(values)
-    margin = 0.04 * (high - low) or 0.5 * abs(low) or 1.0
-    low, high = low - margin if low < 0 or low > margin else 0.0, high + margin
+    low, high = _with_margin(min(values), max(values), 0.04)
     left = min(170, 24 + 7 * max(len(name) for name in finite))
-    row = 46
-    height = _TOP + row * len(finite) + _BOTTOM
-
-    def place(value: float) -> float:
-        return left + (value - low) / (high - low) * (_BOX_WIDTH - left - _RIGHT)
-
+    axis = _Axis(low, high, left, _BOX_WIDTH - _RIGHT)
+    height = _TOP + _ROW * len(finite) + _BOTTOM
     bottom = height - _BOTTOM
+
     parts = []
     for value in ticks(low, high, 6):
-        parts.append(f'<path class="grid" d="M{place(value):.1f} {_TOP}V{bottom}"/>')
-        parts.append(_text(place(value), bottom + 18, value, "middle"))
+        parts.append(f'<path class="grid" d="M{axis.place(value):.1f} {_TOP}V{bottom}"/>')
+        parts.append(_text(axis.place(value), bottom + 18, value, "middle"))
+
     for index, (name, cases) in enumerate(finite.items()):
-        middle = _TOP + row * (index + 0.5)
+        middle = _TOP + _ROW * (index + 0.5)
         parts.append(_text(left - 10, middle + 4, name if len(name) < 22 else f"{name[:20]}…", "end"))
         if cases:
-            ends = [place(value) for value in _five(list(cases.values()))]
-            parts.append(f'<g class="s{index % SERIES}">{_box(ends, middle)}{_dots(cases, middle, place)}</g>')
+            drawn = _box(list(cases.values()), middle, axis) + _dots(cases, middle, axis)
+            parts.append(f'<g class="s{index % SERIES}">{drawn}</g>')
     parts.append(_text((left + _BOX_WIDTH - _RIGHT) / 2, height - 4, label, "middle"))
     return _frame(parts, _BOX_WIDTH, height, label)
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Values from `low` to `high` along pixels from `start` to `stop`."""
+
+    low: float
+    high: float
+    start: float
+    stop: float
+
+    def place(self, value: float) -> float:
+        """Pixel of a value."""
+        return self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start)
+
+
+def _with_margin(low: float, high: float, share: float) -> tuple[float, float]:
+    """The range with some room at both ends; one that begins near 0 begins at 0."""
+    margin = share * (high - low) or 0.5 * abs(low) or 1.0
+    return low - margin if low < 0 or low > margin else 0.0, high + margin
 
 
 def _finite(x: Sequence[float], y: Sequence[float]) -> list[np.ndarray]:
@@ -149,8 +159,8 @@ def _five(values: list[float]) -> list[float]:
     return [min(inside), float(first), float(median), float(third), max(inside)]
 
 
-def _box(ends: list[float], middle: float) -> str:
-    low, first, median, third, high = ends
+def _box(values: list[float], middle: float, axis: _Axis) -> str:
+    low, first, median, third, high = map(axis.place, _five(values))
     return (
         f'<path class="whisker" d="M{low:.1f} {middle}H{first:.1f}M{third:.1f} {middle}H{high:.1f}"/>'
         f'<rect class="box" x="{first:.1f}" y="{middle - 11}" width="{max(third - first, 1):.1f}" height="22" rx="3"/>'
@@ -158,14 +168,19 @@ def _box(ends: list[float], middle: float) -> str:
     )
 
 
-def _dots(cases: Mapping[str, float], middle: float, place: Callable[[float], float]) -> str:
+def _dots(cases: Mapping[str, float], middle: float, axis: _Axis) -> str:
     dots = []
     for index, (case, value) in enumerate(cases.items()):
         offset = ((index * 0.6180339887) % 1.0 - 0.5) * 24  # golden ratio: spread evenly, the same every time
         title = escape(f"{case}: {value:.4g}")
-        x = place(value)
+        x = axis.place(value)
         dots.append(f'<circle cx="{x:.1f}" cy="{middle + offset:.1f}" r="2.6"><title>{title}</title></circle>')
     return "".join(dots)
+
+
+def _line(piece: np.ndarray, x_axis: _Axis, y_axis: _Axis, css: str, name: str) -> str:
+    points = [(x_axis.place(x), y_axis.place(y)) for x, y in piece]
+    return _polyline(points, css, f"{name}: last {piece[-1, 1]:.5g}")
 
 
 def _polyline(points: Sequence[tuple[float, float]], css: str, title: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vol3d.errors import Vol3dError
 from vol3d.files import write_text
-from vol3d.report import sections
+from vol3d.report import scores, sections, training
 from vol3d.report.folder import RunFolder, read_folder
 
 # The page may run its own script and show its own pictures, and may load nothing.
@@ -39,12 +39,12 @@ def page(run: RunFolder) -> str:
     style, script = (here.joinpath(name).read_text("utf-8") for name in ("style.css", "script.js"))
     parts = [
         sections.faults(run),
-        sections.headline(run),
-        sections.classes(run),
-        sections.breakdowns(run),
-        sections.precision_recall(run),
+        scores.headline(run),
+        scores.classes(run),
+        scores.breakdowns(run),
+        scores.precision_recall(run),
         sections.pictures(run),
-        sections.curves(run),
+        training.curves(run),
         sections.cases(run),
         sections.settings(run),
         sections.environment(run),

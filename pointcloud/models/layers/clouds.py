@@ -24,7 +24,7 @@ def batch_clouds(clouds: list[Tensor], features: Sequence[Feature]) -> tuple[Ten
         DataError: a cloud is empty, has other columns than the features, or values that are not finite.
     """
     for index, cloud in enumerate(clouds):
-        _check(cloud, f"clouds[{index}]", features)
+        _check(cloud, index, features)
     padded = pad_clouds(clouds)[0].float()
     low = torch.stack([cloud[:, :3].amin(dim=0) for cloud in clouds])
     high = torch.stack([cloud[:, :3].amax(dim=0) for cloud in clouds])
@@ -32,15 +32,16 @@ def batch_clouds(clouds: list[Tensor], features: Sequence[Feature]) -> tuple[Ten
     return padded[..., :3].contiguous(), beyond, [len(cloud) for cloud in clouds], Bounds(low.float(), high.float())
 
 
-def _check(cloud: Tensor, where: str, features: Sequence[Feature]) -> None:
-    columns = 3 + width(features)
+def _check(cloud: Tensor, index: int, features: Sequence[Feature]) -> None:
+    where, columns = f"clouds[{index}]", 3 + width(features)
     if cloud.ndim != 2 or cloud.shape[1] != columns:
         wanted = f"(N, {columns}): " + ", ".join(("x y z", *features))
-        raise DataError("wrong columns", where=where, got=tuple(cloud.shape), wanted=wanted)
+        raise DataError("wrong columns", where=where, got=tuple(cloud.shape), wanted=wanted, index=index)
     if not len(cloud):
-        raise DataError("no points", where=where, do="Leave the scan out.")
+        raise DataError("no points", where=where, do="Leave the scan out.", index=index)
     finite = cloud.isfinite().all(dim=1)
     if not bool(finite.all()):
         row = int((~finite).nonzero()[0, 0])
         what = f"values that are not finite in {int((~finite).sum())} of {len(cloud)} points"
-        raise DataError(what, where=f"{where}[{row}]", got=cloud[row].tolist(), do="Take them out.")
+        got, do = cloud[row].tolist(), "Take them out."
+        raise DataError(what, where=f"{where}[{row}]", got=got, do=do, index=index)

@@ -228,9 +228,10 @@ def check_clouds(clouds: Sequence[Tensor], features: Sequence[Feature]) -> None:
         if not isinstance(cloud, Tensor) or cloud.ndim != 2 or cloud.shape[1] != columns:
             got = tuple(cloud.shape) if isinstance(cloud, Tensor) else type(cloud).__name__
             wanted = f"(N, {columns}): " + ", ".join(("x y z", *features))
-            raise DataError("wrong columns", where=f"clouds[{index}]", got=got, wanted=wanted)
+            raise DataError("wrong columns", where=f"clouds[{index}]", got=got, wanted=wanted, index=index)
         finite = cloud.isfinite().all(dim=1)
         if not bool(finite.all()):
             row = int((~finite).nonzero()[0, 0])
             what = f"values that are not finite in {int((~finite).sum())} of {len(cloud)} points"
-            raise DataError(what, where=f"clouds[{index}][{row}]", got=cloud[row].tolist(), do="Take them out.")
+            where, do = f"clouds[{index}][{row}]", "Take them out."
+            raise DataError(what, where=where, got=cloud[row].tolist(), do=do, index=index)

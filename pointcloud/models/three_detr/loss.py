@@ -159,4 +159,4 @@ def _check_counts(targets: Sequence[BoxTargets], queries: int) -> None:
         if len(target.labels) > queries:
             got, do = len(target.labels), "Train with more of them (model.queries), or leave boxes out."
             where, wanted = f"targets[{index}]", f"{queries} at most"
-            raise DataError("more boxes than queries", where=where, got=got, wanted=wanted, do=do)
+            raise DataError("more boxes than queries", where=where, got=got, wanted=wanted, do=do, index=index)

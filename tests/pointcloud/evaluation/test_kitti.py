@@ -17,6 +17,7 @@ from pointcloud.metrics.kitti.boxes import objects_in_image
 from pointcloud.metrics.kitti.rules import CLASSES
 from vol3d.engine import results
 from vol3d.errors import DataError
+from vol3d.files import plain
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 
@@ -113,7 +114,7 @@ def test_frames_are_scored_in_three_ways():
     assert row["ap3d_moderate_area"] == summary["ap3d_moderate_area"] == pytest.approx(4 / 5)
     assert math.isnan(summary["classes"]["Cyclist"]["ap3d_easy"])
     assert [r["Car_ground_truths"] for r in summary["ranges"].values()] == [4, 1, 0]
-    json.dumps(results.plain(summary), allow_nan=False)
+    json.dumps(plain(summary), allow_nan=False)
 
 
 def test_rows_count_what_counts():

@@ -18,6 +18,7 @@ from pointcloud.metrics.counts import best_threshold, count_scene
 from pointcloud.metrics.matches import match_scene
 from vol3d.engine import results
 from vol3d.errors import DataError
+from vol3d.files import plain
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 
@@ -101,7 +102,7 @@ def test_nothing_found_nothing_there_and_no_points():
     neither = evaluate_scenes([scene("a", cubes(), cubes())], NAMES, pictures=True)
     assert math.isnan(neither.score) and neither.rows == [] and neither.pictures == {}
     for result in (nothing_found, nothing_there, neither):
-        json.dumps(results.plain(result.summary), allow_nan=False)
+        json.dumps(plain(result.summary), allow_nan=False)
 
 
 def test_scenes_are_let_go():

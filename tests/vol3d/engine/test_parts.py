@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from tests.vol3d.engine.toy import ToyModel, ToyModelSettings
-from vol3d.engine.ema import Ema, full_state
+from tests.vol3d.engine.toy import ToyModel, ToyModelSettings, toy
+from vol3d.engine.distributed import processes
+from vol3d.engine.learner import Learner
 from vol3d.engine.log import Metrics, Screen
-from vol3d.engine.optim import make_optimizer
-from vol3d.engine.schedule import learning_rate
+from vol3d.engine.optim import Ema, full_state, learning_rate, make_optimizer
 from vol3d.engine.settings import OptimSettings
+from vol3d.engine.task import Batch
+from vol3d.errors import DataError
 
 SCHEDULES = ["warmup_cosine", "whole_cosine", "one_cycle", "poly", "constant"]
 
@@ -99,6 +102,21 @@ def test_the_state_has_tied_weights_and_buffers() -> None:
     assert (state["0.weight"] == 7).all() and (state["1.weight"] == 7).all()
     assert state["2.num_batches_tracked"].dtype == torch.int64
     assert state["0.weight"].data_ptr() != state["1.weight"].data_ptr()  # safetensors refuses shared memory
+
+
+@pytest.mark.parametrize(("index", "where"), [(1, "b, targets[1].boxes"), (2, "targets[2]"), (None, "targets")])
+def test_a_fault_of_a_sample_names_its_case(
+    index: int | None, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loss(*given: object) -> None:
+        fault = DataError("a box has no size", where=where.removeprefix("b, "), index=index)
+        raise pickle.loads(pickle.dumps(fault))
+
+    monkeypatch.setattr(ToyModel, "loss", loss)
+    batch = Batch(torch.zeros(2, 2), torch.zeros(2, dtype=torch.int64), ("a", "b"))
+    with processes("cpu") as group, pytest.raises(DataError) as caught:
+        Learner(toy(tmp_path), group).step([(batch, 1.0)], 0, 1)
+    assert caught.value.where == where and caught.value.index == index
 
 
 def test_metrics_grow_columns_and_drop_what_a_resume_repeats(tmp_path: Path) -> None:

@@ -15,9 +15,14 @@ from hypothesis import strategies as st
 
 from tests.vol3d.report.test_write import EVIL, Tree
 from vol3d.report import write_report
-from vol3d.report.sections import title_of
 from vol3d.report.svg import unit_chart
 
+METRICS = [
+    {"key": "ap25", "title": "AP25", "interval": "ap25_interval", "headline": True},
+    {"key": "ap50", "title": "AP50", "interval": "ap50_interval", "headline": True},
+    {"key": "ar25", "title": "AR25"},
+    {"key": "recall25", "title": "recall at IoU 0.25"},
+]
 RECALL = [0.0, 0.5, 1.0]
 
 
@@ -37,7 +42,8 @@ def summary() -> dict[str, Any]:
 
 
 def report(folder: Path, content: dict[str, Any]) -> str:
-    whole = {"score_name": "ap25", "score": content.get("ap25"), "step": 0, "summary": content, "rows": []}
+    scored = {"score_name": "ap25", "score": content.get("ap25"), "metrics": METRICS}
+    whole = {**scored, "step": 0, "summary": content, "rows": []}
     (folder / "evaluation.json").write_text(json.dumps(whole))
     return write_report(folder).read_text("utf-8")
 
@@ -98,7 +104,19 @@ def test_points_lie_where_they_belong():
     assert x1 - x0 == y1 - y0 == 150
 
 
-def test_titles_of_overlaps():
-    assert [title_of(key) for key in ("ap25", "ar50", "recall25", "ap25_interval", "apple")] == [
-        *("AP25", "AR50", "recall at IoU 0.25", "AP25 interval", "apple")
-    ]
+def test_an_evaluation_of_an_earlier_release_goes_by_its_keys(tmp_path: Path):
+    content = {"score_name": "ap25", "score": 0.6, "step": 0, "summary": summary(), "rows": []}
+    (tmp_path / "evaluation.json").write_text(json.dumps(content))
+    tree = Tree(write_report(tmp_path).read_text("utf-8"))
+    assert tree.has("0.6123", "ap25", "recall25", "ground truths", "Precision and recall") and tree.count("svg") == 2
+    assert not tree.has("could be read")
+
+
+@pytest.mark.parametrize(
+    "metrics", [None, 3, {}, [3], [{"key": "ap25"}], [{"key": "ap25", "title": "A", "interval": {}}]]
+)
+def test_damaged_metrics_are_noted_and_the_rest_is_shown(tmp_path: Path, metrics: Any):
+    content = {"score_name": "ap25", "score": 0.6, "step": 0, "summary": summary(), "rows": [], "metrics": metrics}
+    (tmp_path / "evaluation.json").write_text(json.dumps(content))
+    tree = Tree(write_report(tmp_path).read_text("utf-8"))
+    assert tree.has("0.6123", "Precision and recall", "metrics of evaluation.json could not be read")

@@ -17,6 +17,11 @@ from vol3d.report import write_report
 from vol3d.view.draw.slices import slice_picture
 
 VOID = {"meta", "img", "input", "br"}
+METRICS = [
+    {"key": "mean_dice", "title": "mean Dice", "better": "higher", "interval": "mean_dice_interval"},
+    {"key": "dice", "title": "Dice", "better": "higher", "interval": "dice_interval", "by_case": True},
+    {"key": "hd95_mm", "title": "HD95", "unit": "mm", "better": "lower", "by_case": True},
+]
 EVIL = "<script>alert(1)</script>\"'&"
 
 
@@ -93,7 +98,8 @@ def run(tmp_path: Path) -> Path:
         "conditions": "validation, fold 0",
         "classes": {"anterior": per_class, EVIL: {**per_class, "hd95_mm": None}},
     }
-    whole = {"score_name": "mean_dice", "score": 0.82514, "step": 20, "summary": summary, "rows": []}
+    scored = {"score_name": "mean_dice", "score": 0.82514, "metrics": METRICS}
+    whole = {**scored, "step": 20, "summary": summary, "rows": []}
     (folder / "evaluation.json").write_text(json.dumps(whole))
     (folder / "config.yaml").write_text(f"model:\n  name: unetr  # {EVIL}\n")
     (folder / "config.json").write_text(json.dumps({"versions": {"torch": "2.13.0"}, "sha256": "ab" * 32}))

@@ -1,0 +1,69 @@
+"""Pieces of the page that know no run: sections, facts, tables and what stands in their cells."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from vol3d.report.folder import number
+
+_ABSENT = "–"
+
+
+def section(title: str, body: str) -> str:
+    """A part of the page under a heading."""
+    return f"<section><h2>{escape(title)}</h2>{body}</section>"
+
+
+def figure(chart: str, caption: str) -> str:
+    """A chart under its caption; both are HTML already."""
+    return f"<figure><figcaption>{caption}</figcaption>{chart}</figure>"
+
+
+def fact_list(facts: Mapping[str, Any]) -> str:
+    """Titles with their values; empty text if there is none."""
+    items = "".join(f"<div><dt>{escape(title)}</dt><dd>{cell(value)}</dd></div>" for title, value in facts.items())
+    return f'<dl class="facts">{items}</dl>' if items else ""
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[Any]], css: str = "") -> str:
+    """A table; a column of nothing but numbers stands to the right."""
+    styles = [' class="n"' if all(_is_number(row[i]) for row in rows) else "" for i in range(len(titles))]
+    head = "".join(f'<th scope="col"{style}>{escape(title)}</th>' for title, style in zip(titles, styles, strict=True))
+    body = "".join(_row(row, styles) for row in rows)
+    return f'<table class="{css}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _row(values: Sequence[Any], styles: Sequence[str]) -> str:
+    cells = "".join(f"<td{style}>{cell(value)}</td>" for value, style in zip(values, styles, strict=True))
+    return f"<tr>{cells}</tr>"
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or value == "" or math.isfinite(number(value)) or str(value).lower() in {"nan", "inf", "none"}
+
+
+def cell(value: Any) -> str:
+    """A value of a table as HTML: `yes`, `0.801 to 0.843`, a dash for what is not there."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or str(value).lower() in {"", "nan", "none", "null"}:
+        return _ABSENT
+    if isinstance(value, (list, tuple)):
+        return " to ".join(cell(item) for item in value)
+    parsed = number(value)
+    has_point = isinstance(value, str) and "." in value and math.isfinite(parsed)
+    return format_number(parsed) if isinstance(value, float) or has_point else escape(str(value))
+
+
+def format_number(value: float) -> str:
+    """Four significant places at most, a dash for what is not finite."""
+    if not math.isfinite(value):
+        return _ABSENT
+    if value == int(value) and abs(value) < 1e9:
+        return str(int(value))
+    if abs(value) < 10:
+        return f"{value:.3f}"
+    return f"{value:.1f}" if abs(value) < 1e5 else f"{value:.4g}"
