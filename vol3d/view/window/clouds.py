@@ -7,8 +7,9 @@ from typing import Any, cast
 
 import numpy as np
 
+from vol3d.scans.results.box_shapes import box_lines, corners, velocity_lines
 from vol3d.scans.results.palette import INK
-from vol3d.view.draw.boxes import box_colours, box_label, box_lines, corners, velocity_lines
+from vol3d.view.draw.boxes import box_colours, box_label
 from vol3d.view.draw.camera import View, place_camera
 from vol3d.view.draw.colours import hex_table, point_colours
 from vol3d.view.draw.raster import point_radius
