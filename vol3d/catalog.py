@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vol3d.errors import UsageError
+from vol3d.ownership import require_ours
 
 
 @dataclass(frozen=True)
@@ -219,8 +220,13 @@ def shipped() -> dict[str, Path]:
 
 
 def load(target: str) -> Any:
-    """The object behind `module:attribute`."""
+    """The object behind `module:attribute`.
+
+    Raises:
+        Vol3dError: another project's package has the name of one of ours.
+    """
     module, attribute = target.split(":")
+    require_ours(module.partition(".")[0])
     return getattr(import_module(module), attribute)
 
 

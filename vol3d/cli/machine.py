@@ -8,10 +8,12 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from vol3d.ownership import OURS, describe
 from vol3d.report.environment import installed, versions
 
 # Extra of the distribution -> the packages that it brings.
@@ -24,6 +26,7 @@ def examine() -> dict[str, dict[str, Any]]:
     """Title of a part -> name of a fact -> its value."""
     return {
         "versions": dict(versions()),
+        "packages": {name: _or_reason(partial(describe, name)) for name in OURS},
         "machine": {name: _or_reason(look) for name, look in _MACHINE.items()},
         "cuda": _either(_cuda),
         "sparse": _either(_sparse),

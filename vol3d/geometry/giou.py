@@ -6,7 +6,7 @@ frame) or the upright prism over the convex hull of both footprints (independent
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -20,6 +20,9 @@ from vol3d.geometry.overlap import overlap_bev, overlap_bev_paired
 
 Enclosing = Literal["axis_aligned", "convex_hull"]
 Intersection = Literal["exact", "3detr", "3detr_unrotated"]
+
+# Cubic metres; 3DETR's. The overlap of spans may exceed both volumes, and then the union would be negative.
+_SMALLEST_UNION = 1e-8
 
 
 def giou_3d(
@@ -38,13 +41,14 @@ def giou_3d(
         intersection: `exact`, or what 3DETR's code computes (utils/box_util.py, generalized_box3d_iou), which released
             weights were trained with. `3detr` sets the intersection to 0 where the spans between the front-left and
             rear-right corners do not overlap (true of many rotated boxes that do), and counts edges below 1 mm as 1 mm;
-            `3detr_unrotated` takes the overlap of those spans as the intersection, as the original does for a batch
-            without a positive angle.
+            `3detr_unrotated` takes the overlap of those spans as the intersection and counts a union below 1e-8 m^3
+            as that, as the original does for a batch without a positive angle; rotated boxes may leave [-1, 1] so.
 
     Raises:
         DataError: as `iou_bev`.
         UsageError: an unknown option.
     """
+    _check_intersection(intersection)
     first, second = check_tables(first, second)
     a, b = first[..., :, None, :], second[..., None, :, :]
     if intersection == "3detr_unrotated":
@@ -60,22 +64,30 @@ def giou_3d_paired(
     intersection: Intersection = "exact",
 ) -> Float[Tensor, "*batch"]:
     """`giou_3d` of first[i] with second[i]: the loss of matched pairs is 1 minus this."""
+    _check_intersection(intersection)
     first, second = check_pairs(first, second)
     if intersection == "3detr_unrotated":
         return _combine(first, second, _spans_overlap(first, second), enclosing, intersection)
     return _combine(first, second, overlap_bev_paired(first, second), enclosing, intersection)
 
 
+def _check_intersection(intersection: str) -> None:
+    if intersection not in get_args(Intersection):
+        raise UsageError("unknown intersection", where="intersection", got=intersection, wanted=str(Intersection))
+
+
 def _combine(a: Tensor, b: Tensor, common_area: Tensor, enclosing: Enclosing, intersection: Intersection) -> Tensor:
     volume_a, volume_b = box_volume(a), box_volume(b)
     if intersection != "exact":
         volume_a, volume_b = (boxes[..., SIZE].clamp(min=1e-3).prod(-1) for boxes in (a, b))
-        if intersection == "3detr":
-            common_area = torch.where(_spans_overlap(a, b) == 0, 0, common_area)
-        elif intersection != "3detr_unrotated":
-            raise UsageError("unknown intersection", where="intersection", got=intersection, wanted=str(Intersection))
+    if intersection == "3detr":
+        common_area = torch.where(_spans_overlap(a, b) == 0, 0, common_area)
+
     common = common_area * height_overlap(a, b)
     union = volume_a + volume_b - common
+    if intersection == "3detr_unrotated":
+        union = union.clamp(min=_SMALLEST_UNION)
+
     body = _enclosing_area(a, b, enclosing) * _joint_span(a, b, 2)
     return ratio(common, union) - ratio(body - union, body)
 

@@ -47,15 +47,13 @@ def nms_rotated(
         DataError: shapes that do not fit, NaN, a threshold outside 0 to 1.
         UsageError: unknown space.
     """
-    _check(boxes, scores, labels, space)
+    order, chosen, classes = _rank(boxes, scores, labels, max_candidates, space)
     _check_threshold(iou_threshold)
-    order, ranked = _rank(scores, labels, max_candidates)
-    chosen = boxes.detach()[order]
     if boxes.device.type == "cpu":
-        kept = kernels.greedy_rotated(as_rows(chosen), ranked.numpy(), float(iou_threshold), space == "3d")
+        kept = kernels.greedy_rotated(as_rows(chosen), classes.numpy(), float(iou_threshold), space == "3d")
         return order[torch.from_numpy(kept)]
     iou = iou_3d if space == "3d" else iou_bev
-    return order[greedy(iou(chosen, chosen) > iou_threshold, ranked)]
+    return order[greedy(iou(chosen, chosen) > iou_threshold, classes)]
 
 
 def nms_axis_aligned(
@@ -73,17 +71,15 @@ def nms_axis_aligned(
         DataError: as `nms_rotated`, and a yaw other than 0.
         UsageError: unknown space.
     """
-    _check(boxes, scores, labels, space)
+    order, chosen, classes = _rank(boxes, scores, labels, max_candidates, space)
     _check_threshold(iou_threshold)
     iou = iou_3d_axis_aligned if space == "3d" else iou_bev_axis_aligned
-    order, ranked = _rank(scores, labels, max_candidates)
-    chosen = boxes.detach()[order]
     if boxes.device.type == "cpu":
         iou(chosen[:0], chosen)  # refuses rotated boxes; the kernel would take them for straight ones
         table = chosen[:, :6].double().numpy()
-        kept = kernels.greedy_axis_aligned(table, ranked.numpy(), float(iou_threshold), space == "3d")
+        kept = kernels.greedy_axis_aligned(table, classes.numpy(), float(iou_threshold), space == "3d")
         return order[torch.from_numpy(kept)]
-    return order[greedy(iou(chosen, chosen) > iou_threshold, ranked)]
+    return order[greedy(iou(chosen, chosen) > iou_threshold, classes)]
 
 
 def nms_circle(
@@ -110,18 +106,18 @@ def nms_circle(
         DataError: shapes that do not fit, NaN, a negative radius.
         UsageError: unknown comparison.
     """
-    _check(boxes, scores, labels, "bev")
+    order, chosen, classes = _rank(boxes, scores, labels, max_candidates)
     if not radius >= 0:
         raise DataError("not a radius", where="radius", got=radius, wanted="metres, 0 or more")
     if compare not in ("distance", "squared_distance"):
         raise UsageError("unknown comparison", where="compare", got=compare, wanted="distance or squared_distance")
+
     limit = float(radius) if compare == "squared_distance" else float(radius) ** 2
-    order, ranked = _rank(scores, labels, max_candidates)
-    centres = boxes.detach()[order, :2].double()
+    centres = chosen[:, :2].double()
     if boxes.device.type == "cpu":
-        return order[torch.from_numpy(kernels.greedy_circle(centres.numpy(), ranked.numpy(), limit))]
+        return order[torch.from_numpy(kernels.greedy_circle(centres.numpy(), classes.numpy(), limit))]
     squared = (centres[:, None] - centres[None]).square().sum(-1)
-    return order[greedy(squared <= limit, ranked)]
+    return order[greedy(squared <= limit, classes)]
 
 
 def nms_by_class(
@@ -167,11 +163,14 @@ def greedy(close: Tensor, labels: Tensor) -> Indices:
         keep = settled
 
 
-def _rank(scores: Tensor, labels: Tensor | None, max_candidates: int | None) -> tuple[Tensor, Tensor]:
-    """Order of the boxes, best first and lower index first, and their labels in that order."""
+def _rank(
+    boxes: Tensor, scores: Tensor, labels: Tensor | None, max_candidates: int | None, space: str = "bev"
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Order of the boxes, best first and lower index first; the boxes and their labels in that order."""
+    _check(boxes, scores, labels, space)
     order = scores.detach().argsort(descending=True, stable=True)[:max_candidates]
-    ranked = torch.zeros_like(order) if labels is None else labels[order].long()
-    return order, ranked
+    classes = torch.zeros_like(order) if labels is None else labels[order].long()
+    return order, boxes.detach()[order], classes
 
 
 def _check(boxes: Tensor, scores: Tensor, labels: Tensor | None, space: str) -> None:

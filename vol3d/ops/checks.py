@@ -42,14 +42,18 @@ def require_indices(indices: Tensor, name: str, shape: tuple[int | None, ...], b
     if not isinstance(indices, Tensor) or indices.dtype not in (torch.int64, torch.int32):
         got = indices.dtype if isinstance(indices, Tensor) else type(indices).__name__
         raise DataError("wrong dtype", where=name, got=got, wanted="int64 or int32")
-    fits = len(shape) == indices.ndim and all(w in (None, g) for g, w in zip(indices.shape, shape, strict=True))
-    if not fits:
-        wanted = tuple("any" if w is None else w for w in shape)
-        raise DataError("wrong shape", where=name, got=tuple(indices.shape), wanted=wanted)
+    _require_shape(indices, name, shape)
     if indices.device.type == "cpu" and indices.numel():
         low, high = (int(v) for v in indices.aminmax())
         if low < -1 or high >= below:
             raise DataError("index outside", where=name, got=f"{low} to {high}", wanted=f"-1 (missing) to {below - 1}")
+
+
+def _require_shape(values: Tensor, name: str, shape: tuple[int | None, ...]) -> None:
+    fits = len(shape) == values.ndim and all(w in (None, g) for g, w in zip(values.shape, shape, strict=True))
+    if not fits:
+        wanted = tuple("any" if w is None else w for w in shape)
+        raise DataError("wrong shape", where=name, got=tuple(values.shape), wanted=wanted)
 
 
 def require_same_device(**tensors: Tensor) -> None:

@@ -24,14 +24,18 @@ def find_scans(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    scans = []
+    scans: list[Path] = []
     for here, below, names in os.walk(folder):
         below[:] = sorted(name for name in below if not name.startswith("."))
-        files = [Path(here, name) for name in sorted(names) if not name.startswith(".")]
-        scans += [path for path in files if path.name.lower().endswith(SUFFIXES)]
-        rest = (path for path in files if not path.name.lower().endswith(SUFFIXES))
-        if any(path.name.lower().endswith(DICOM) or is_dicom(path) for path in rest):
-            scans.append(Path(here))
+        scans += _here(Path(here), sorted(name for name in names if not name.startswith(".")))
     if not scans:
         raise DataError("no scan in this folder", where=folder, wanted=f"DICOM files or one of {', '.join(SUFFIXES)}")
     return scans
+
+
+def _here(folder: Path, names: list[str]) -> list[Path]:
+    """The volume files among the names, and the folder itself if any of the others is DICOM."""
+    volumes = [folder / name for name in names if name.lower().endswith(SUFFIXES)]
+    others = (folder / name for name in names if not name.lower().endswith(SUFFIXES))
+    has_dicom = any(path.name.lower().endswith(DICOM) or is_dicom(path) for path in others)
+    return [*volumes, folder] if has_dicom else volumes

@@ -25,9 +25,13 @@ VARIABLE = "VOL3D_SPARSE_BACKEND"
 
 
 class Convolver(Protocol):
-    """What a backend module offers for features; `torch_backend` documents each function."""
+    """What a backend module offers for features; `torch_backend` documents each function.
+
+    A new backend is a module `backends/<name>_backend.py` and its name in `NAMES`.
+    """
 
     NAME: str
+    USES: str  # what it is chosen for, as `vol3d doctor` prints it
 
     def unavailable(self) -> str | None: ...
 
@@ -56,8 +60,7 @@ def backends() -> list[BackendState]:
     for name in NAMES:
         module, missing = _load(name)
         reason = missing or module.unavailable()
-        uses = {"triton": "CUDA", "spconv": "CUDA", "numba": "CPU", "torch": "any device and type"}[name]
-        states.append(BackendState(name, reason is None, reason or f"used for {uses}"))
+        states.append(BackendState(name, reason is None, reason or f"used for {module.USES}"))
     return states
 
 
@@ -135,8 +138,14 @@ def _usable(name: str, where: str) -> str:
 
 @cache
 def _load(name: str) -> tuple[Convolver, str | None]:
-    """The module of a backend and None, or the torch module and why the one asked for cannot be imported."""
+    """The module of a backend and None, or the torch module and why the one asked for cannot be imported.
+
+    An import may raise anything: compilers' internals change from release to release, and torch always computes.
+    """
     try:
         return cast(Convolver, importlib.import_module(f"vol3d.sparse.backends.{name}_backend")), None
     except ImportError as error:
-        return cast(Convolver, importlib.import_module("vol3d.sparse.backends.torch_backend")), f"{error}"
+        reason = f"{error}"
+    except Exception as error:
+        reason = f"its import fails: {type(error).__name__}: {error}"
+    return cast(Convolver, importlib.import_module("vol3d.sparse.backends.torch_backend")), reason

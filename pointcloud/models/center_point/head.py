@@ -47,6 +47,9 @@ class CenterLossSettings(Settings):
     positives: Literal["cells", "objects"] = Field(
         "cells", description="objects: two objects in one cell count twice, as in CenterPoint's own code"
     )
+    box_count: Literal["smoothed", "at_least_one"] = Field(
+        "smoothed", description="what divides the box term of n objects: n + 1e-4, or max(n, 1) as in OpenPCDet"
+    )
     gaussian_overlap: float = Field(0.1, gt=0, lt=1, description="IoU that a box moved by the radius still has")
     least_radius: int = Field(2, ge=0, description="of a Gaussian, cells")
     most_objects: int = Field(500, ge=1, description="of a task in a sample; others are not learnt")
@@ -153,7 +156,7 @@ class CenterHead(nn.Module):
             for number, (said, true) in enumerate(zip(outputs, self.targets(targets, grid), strict=True)):
                 terms[f"heatmap/{number}"] = settings.heatmap * heatmap_loss(said.heatmap, true, settings.positives)
                 weights = [1.0] * 6 + [settings.rotation] * 2 + [settings.velocity] * 2
-                terms[f"box/{number}"] = settings.box * box_loss(said.code(), true, weights)
+                terms[f"box/{number}"] = settings.box * box_loss(said.code(), true, weights, settings.box_count)
         return terms
 
     @torch.no_grad()
@@ -213,12 +216,18 @@ def heatmap_loss(logits: Tensor, targets: CenterTargets, positives: Literal["cel
     return (wrong - (at.log() * (1 - at) ** 2).sum()) / max(len(at), 1)
 
 
-def box_loss(code: Float[Tensor, "b d y x"], targets: CenterTargets, weights: list[float]) -> Tensor:
+def box_loss(
+    code: Float[Tensor, "b d y x"],
+    targets: CenterTargets,
+    weights: list[float],
+    count: Literal["smoothed", "at_least_one"] = "smoothed",
+) -> Tensor:
     """L1 at the objects' cells, summed over the weighted columns, by the number of objects; NaN is not learnt."""
     said = code.flatten(2)[targets.sample, :, targets.cell]  # (K, D)
     known = ~targets.code.isnan()
     away = (said - targets.code.nan_to_num()).abs() * known
-    return (away * away.new_tensor(weights[: away.shape[1]])).sum() / (len(said) + 1e-4)
+    divisor = max(len(said), 1) if count == "at_least_one" else len(said) + 1e-4
+    return (away * away.new_tensor(weights[: away.shape[1]])).sum() / divisor
 
 
 def candidates(

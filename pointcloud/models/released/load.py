@@ -209,7 +209,8 @@ def of_layout(published: Detector, source: Source) -> dict[str, Any]:
         decode = published.head.decode.model_copy(update={"per_cell": "best", "candidates": 1000})
         found["head"] = published.head.model_copy(update={"loss": loss, "decode": decode})
     elif source.layout == "OpenPCDet":
-        loss = published.head.loss.model_copy(update={"outside": "clamp", "rotation": 0.2, "velocity": 1.0})
+        openpcdet = {"outside": "clamp", "rotation": 0.2, "velocity": 1.0, "box_count": "at_least_one"}
+        loss = published.head.loss.model_copy(update=openpcdet)
         found["head"] = published.head.model_copy(update={"loss": loss})
         if published.encoder == "pillars":
             found["voxels"] = _all_points(published.voxels)

@@ -272,6 +272,22 @@ def test_unknown_velocities_are_not_learnt() -> None:
     assert bool(without.code[:, 8:].isnan().all())
 
 
+def test_box_term_is_divided_as_each_toolbox_does() -> None:
+    """RegLossCenterNet of OpenPCDet divides by max(n, 1), that of CenterPoint and mmdetection3d by n + 1e-4."""
+    code, label = torch.zeros(1, 8, 8, 10), torch.tensor([0])
+    for objects in (1, 2, 3):
+        target = BoxTargets(box(3.1, 0, columns=7).repeat(objects, 1), torch.zeros(objects, dtype=torch.int64))
+        targets = center_targets([target], label, SMALL, Drawing(velocity=False))
+        total = targets.code.abs().double().sum().item()
+        assert total > 0
+        for count, divisor in (("smoothed", objects + 1e-4), ("at_least_one", objects)):
+            assert box_loss(code, targets, [1.0] * 8, count).item() == pytest.approx(total / divisor, rel=1e-6)
+    nothing = center_targets(
+        [BoxTargets(torch.zeros(0, 7), torch.zeros(0, dtype=torch.int64))], label, SMALL, Drawing()
+    )
+    assert box_loss(torch.zeros(1, 10, 8, 10), nothing, [1.0] * 10, "at_least_one").item() == 0
+
+
 def test_two_objects_in_a_cell_count_twice_only_where_asked() -> None:
     target = BoxTargets(torch.cat([box(3.1, 0), box(3.2, 0)]), torch.tensor([0, 0]))
     targets = center_targets([target], torch.tensor([0]), SMALL, Drawing())

@@ -200,6 +200,7 @@ def test_pillars_of_openpcdets_centerpoint_see_all_points_at_any_height(tmp_path
     model = type(published).model_validate(published.model_dump() | changes).build(classes)
     torch.save({"model_state": export(model, "OpenPCDet")}, tmp_path / "a.pth")
     loaded: Any = load_lidar("centerpoint-pillar", tmp_path / "a.pth", CENTER)
+    assert loaded.settings.head.loss.box_count == "at_least_one"
     voxels = loaded.settings.voxels
     assert voxels.max_points is None and voxels.max_voxels is None and voxels.grid.shape == (1, 512, 512)
     assert voxels.grid.centers(torch.zeros(1, 4))[0, 2] == -1  # as of the range from -5 to 3 m

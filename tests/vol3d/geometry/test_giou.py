@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,20 @@ def test_shortcut_of_3detr(pairs, boxes):
 def test_unrotated_formula_of_3detr(pairs, boxes):
     ours = giou_3d(*boxes, intersection="3detr_unrotated").diagonal()
     assert (ours - pairs["official_giou_not_rotated"]).abs().max() < 2e-5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_union_of_unrotated_formula_is_clamped_as_in_3detr(dtype):
+    """The spans of this box overlap by 1.955 m^3, more than both volumes of 0.6 m^3: the original's union is 1e-8."""
+    box = torch.tensor([[0, 0, 0, 2, 0.3, 1, math.pi / 4]], dtype=dtype)
+    for giou in (
+        giou_3d(box, box, intersection="3detr_unrotated")[0],
+        giou_3d_paired(box, box, intersection="3detr_unrotated"),
+    ):
+        assert giou.item() == pytest.approx(1.955e8, rel=1e-4)
+    for intersection in ("exact", "3detr"):
+        body = (0.5 * 2.3**2) * 1  # the axis-aligned box round it
+        assert giou_3d(box, box, intersection=intersection).item() == pytest.approx(1 - (body - 0.6) / body, rel=1e-5)
 
 
 @settings(deadline=None, max_examples=60)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +16,7 @@ import torch
 from tests.vol3d.sparse.scenes import random_tensor
 from vol3d.errors import UsageError
 from vol3d.sparse import SubMConv3d, backend, backends, set_backend, use_backend
+from vol3d.sparse.backends import numba_backend, numba_trial, torch_backend
 
 CPU = torch.device("cpu")
 
@@ -75,6 +81,56 @@ def test_unknown_backend_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv(backend.VARIABLE, "fast")
     with pytest.raises(UsageError, match="VOL3D_SPARSE_BACKEND: no such backend; got 'fast'"):
         chosen()
+
+
+@pytest.fixture
+def forgetful() -> Iterator[None]:
+    """Backends are imported and tried anew in the test, and once more after it."""
+    backend._load.cache_clear()
+    numba_backend.unavailable.cache_clear()
+    yield
+    backend._load.cache_clear()
+    numba_backend.unavailable.cache_clear()
+
+
+@pytest.mark.parametrize("fault", [AttributeError("module 'numba.core' has no attribute 'cgutils'"), ImportError("no")])
+def test_torch_computes_where_a_backend_cannot_be_imported(
+    forgetful: None, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def broken(name: str) -> ModuleType:
+        if name.endswith("numba_backend"):
+            raise fault
+        return importlib.import_module(name)
+
+    monkeypatch.setattr(backend, "importlib", SimpleNamespace(import_module=broken))
+    assert chosen() == "torch" and backend.for_maps(CPU) is torch_backend
+    state = next(state for state in backends() if state.name == "numba")
+    assert not state.available and state.reason.endswith(str(fault))
+    with pytest.raises(UsageError, match="set_backend: backend numba is not available: "):
+        set_backend("numba")
+
+
+def test_torch_computes_where_numba_does_not_compile_the_kernels(
+    forgetful: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> int:
+        raise TypeError("inttoptr: opaque pointers")
+
+    monkeypatch.setattr(numba_trial, "_call_each", broken)
+    assert chosen() == "torch" and backend.for_maps(CPU) is torch_backend
+    layer = SubMConv3d(4, 4)
+    assert layer(random_tensor(50, 4)).features.shape == (50, 4)
+    assert ("numba", False, "numba does not compile its kernels: TypeError: inttoptr: opaque pointers") in backends()
+    monkeypatch.setattr(numba_trial, "_call_each", lambda *_: 2)
+    numba_backend.unavailable.cache_clear()
+    assert "wrong numbers on this CPU" in str(numba_backend.unavailable())
+
+
+def test_numba_is_bounded_by_the_minor_release_that_is_tested() -> None:
+    root = Path(__file__).parents[3]
+    tested = re.search(r"^numba==0\.(\d+)\.", (root / "constraints.txt").read_text(), re.M)
+    bound = re.search(r'"numba>=0\.60,<0\.(\d+)"', (root / "pyproject.toml").read_text())
+    assert tested and bound and int(bound[1]) == int(tested[1]) + 1
 
 
 def test_import_loads_no_compiler() -> None:

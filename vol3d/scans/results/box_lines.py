@@ -9,11 +9,10 @@ import numpy as np
 from vol3d.files import refuse_overwrite, write_bytes
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.find import BOX_LINES_MARK
+from vol3d.scans.results.box_shapes import EDGES, corners, ticks, velocity_lines
 from vol3d.scans.results.detections import Detections
 
-# Corners 0 to 3 at the bottom from front left counter-clockwise, 4 to 7 above them; 8 and 9 are the heading's tick.
-_EDGES = [(0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7), (8, 9)]
-_TICK = 0.25  # of the length, from the middle of the front's bottom edge forwards
+_ENDS = np.array([*EDGES, (8, 9)])  # of a box's ten vertices, the last two are those of the tick
 _VERTEX = np.dtype([("xyz", "<f8", 3), ("rgb", "u1", 3)])
 _EDGE = np.dtype([("ends", "<i4", 2), ("rgb", "u1", 3)])
 
@@ -31,15 +30,19 @@ def write_box_lines(path: str | Path, detections: Detections, cloud: PointCloud 
     """
     cloud = cloud or PointCloud(np.zeros((0, 3), np.float32))
     refuse_overwrite(Path(path), cloud.source)
-    colours, (moving, ways) = _colours(detections), _ways(detections)
+    colours, (moving, ways) = _colours(detections), velocity_lines(detections.boxes)
+    of_boxes = np.concatenate((corners(detections.boxes), ticks(detections.boxes)), axis=1)  # (N, 10, 3)
     boxes, moved = np.arange(len(detections)), 10 * len(detections) + 2 * np.arange(len(moving))
+
     vertices = np.zeros(10 * len(boxes) + 2 * len(moving), _VERTEX)
-    vertices["xyz"] = cloud.in_file(np.concatenate((_corners(detections.boxes).reshape(-1, 3), ways.reshape(-1, 3))))
+    vertices["xyz"] = cloud.in_file(np.concatenate((of_boxes.reshape(-1, 3), ways.reshape(-1, 3))))
     vertices["rgb"] = colours[np.concatenate((np.repeat(boxes, 10), np.repeat(moving, 2)))]
-    edges = np.zeros(len(_EDGES) * len(boxes) + len(moving), _EDGE)
-    of_boxes = (np.array(_EDGES) + 10 * boxes[:, None, None]).reshape(-1, 2)
-    edges["ends"] = np.concatenate((of_boxes, np.stack((moved, moved + 1), axis=1)))
-    edges["rgb"] = colours[np.concatenate((np.repeat(boxes, len(_EDGES)), moving))]
+
+    edges = np.zeros(len(_ENDS) * len(boxes) + len(moving), _EDGE)
+    ends = (_ENDS + 10 * boxes[:, None, None]).reshape(-1, 2)
+    edges["ends"] = np.concatenate((ends, np.stack((moved, moved + 1), axis=1)))
+    edges["rgb"] = colours[np.concatenate((np.repeat(boxes, len(_ENDS)), moving))]
+
     header = ["ply", "format binary_little_endian 1.0", BOX_LINES_MARK.decode()]
     header += [f"element vertex {vertices.size}", *(f"property double {axis}" for axis in "xyz"), *_RGB]
     header += [f"element edge {edges.size}", "property int vertex1", "property int vertex2", *_RGB, "end_header\n"]
@@ -47,25 +50,6 @@ def write_box_lines(path: str | Path, detections: Detections, cloud: PointCloud 
 
 
 _RGB = [f"property uchar {name}" for name in ("red", "green", "blue")]
-
-
-def _corners(boxes: np.ndarray) -> np.ndarray:
-    """(N, 10, 3) float64: eight corners, then the ends of the tick."""
-    import torch
-
-    from vol3d.geometry.boxes import box_corners
-
-    corners = box_corners(torch.from_numpy(boxes[:, :7].astype(np.float64))).numpy()
-    front = (corners[:, 0] + corners[:, 3]) / 2
-    rear = (corners[:, 1] + corners[:, 2]) / 2
-    tip = front + _TICK * (front - rear)
-    return np.concatenate((corners, front[:, None], tip[:, None]), axis=1)
-
-
-def _ways(detections: Detections) -> tuple[np.ndarray, np.ndarray]:
-    from vol3d.view.draw.boxes import velocity_lines
-
-    return velocity_lines(detections.boxes)
 
 
 def _colours(detections: Detections) -> np.ndarray:

@@ -61,12 +61,7 @@ def _read(path: Path, dtype: np.dtype, fill_nonfinite: float | None) -> Volume:
 
 def _check_header(reader: Any, path: Path) -> None:
     """Refuse before anything is allocated."""
-    import SimpleITK as sitk
-
-    kind = sitk.GetPixelIDValueAsString(reader.GetPixelID())
-    colour = any("color" in reader.GetMetaData(key).lower() for key in reader.GetMetaDataKeys() if "kinds" in key)
-    if "complex" in kind or "label of" in kind or colour:
-        raise DataError("the voxels are not plain numbers", where=path, got="colour" if colour else kind)
+    bits = _bits_per_value(reader, path)
     size = reader.GetSize()
     if len(size) not in (3, 4):
         raise DataError(
@@ -74,15 +69,26 @@ def _check_header(reader: Any, path: Path) -> None:
         )
     if min(size) < 1:
         raise DataError("the sizes in the header are impossible", where=path, got=size)
-    bits = next(
-        (int(word) for word in kind.replace("-", " ").split() if word.isdigit()), 64 if "double" in kind else 32
-    )
+
     need = math.prod(size) * reader.GetNumberOfComponents() * bits // 8
     # A header with its voxels in other files (.mhd, .nhdr) says nothing about their size; ITK compares them itself.
     if path.suffix.lower() in (".mha", ".nrrd") and need > path.stat().st_size * MOST_PER_BYTE:
         raise DataError("the header describes more voxels than the file can hold", where=path, got=f"{need} bytes")
     check_memory(tuple(size), np.dtype(np.float32), path)
     check_stream(path, need)
+
+
+def _bits_per_value(reader: Any, path: Path) -> int:
+    """Bits of a number in the file; what is no number is refused."""
+    import SimpleITK as sitk
+
+    kind = sitk.GetPixelIDValueAsString(reader.GetPixelID())  # "16-bit signed integer", "vector of 64-bit float"
+    colour = any("color" in reader.GetMetaData(key).lower() for key in reader.GetMetaDataKeys() if "kinds" in key)
+    if "complex" in kind or "label of" in kind or colour:
+        raise DataError("the voxels are not plain numbers", where=path, got="colour" if colour else kind)
+
+    numbers = (int(word) for word in kind.replace("-", " ").split() if word.isdigit())
+    return next(numbers, 64 if "double" in kind else 32)
 
 
 def _grid(image: Any, path: Path) -> Grid:

@@ -5,6 +5,7 @@ fp16 and bf16 features are computed in fp32. Results are repeatable to the bit a
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from vol3d.sparse.kernel_map import KernelMap
 from vol3d.threads import parallel_for
 
 NAME = "numba"
+USES = "CPU"
 TILE_ROWS = int(listing.TILE_ROWS)
 MARKED_CELLS = 2**30  # up to this many cells (128 MiB of bits) a grid is marked, above it keys are sorted
 LONGEST_AXIS = 2**20
@@ -39,8 +41,15 @@ class KernelPairs(NamedTuple):
     ends: np.ndarray
 
 
+@cache
 def unavailable() -> str | None:
-    """Importing this module imported numba."""
+    """None if this numba compiles the hand-written micro-kernels; tried once in a process."""
+    from vol3d.sparse.backends.numba_trial import try_micro_kernels
+
+    try:
+        try_micro_kernels()
+    except Exception as error:
+        return f"numba does not compile its kernels: {type(error).__name__}: {error}"
     return None
 
 

@@ -17,6 +17,7 @@ if importlib.util.find_spec("spconv") is None:
     raise ImportError("spconv is not installed")
 
 NAME = "spconv"
+USES = "CUDA"
 
 
 def unavailable() -> str | None:

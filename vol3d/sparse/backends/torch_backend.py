@@ -12,6 +12,7 @@ from vol3d.sparse.geometry import Geometry, MapSpec, Packing, SortedPositions, T
 from vol3d.sparse.kernel_map import KernelMap
 
 NAME = "torch"
+USES = "any device and type"
 
 
 def unavailable() -> str | None:

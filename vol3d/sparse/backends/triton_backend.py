@@ -22,6 +22,7 @@ if importlib.util.find_spec("triton") is None:
     raise ImportError("triton is not installed")
 
 NAME = "triton"
+USES = "CUDA"
 PARTS = 32  # partial sums of a weight gradient: enough programs to fill a GPU, added up in a fixed order
 sort_positions = torch_backend.sort_positions
 reversed_neighbours = torch_backend.reversed_neighbours

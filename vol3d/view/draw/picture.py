@@ -14,8 +14,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from vol3d.errors import UsageError
+from vol3d.scans.results.box_shapes import box_lines, corners, velocity_lines
 from vol3d.scans.results.palette import GROUND, INK, MUTED
-from vol3d.view.draw.boxes import box_colours, box_label, box_lines, corners, velocity_lines
+from vol3d.view.draw.boxes import box_colours, box_label
 from vol3d.view.draw.camera import View, place_camera
 from vol3d.view.draw.colours import HEIGHTS, INTENSITIES, point_colours, value_range
 from vol3d.view.draw.labels import Label, place_labels

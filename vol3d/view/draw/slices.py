@@ -96,6 +96,10 @@ def _check(image: np.ndarray, spacing_mm: Sequence[float], masks: Mapping[str, n
     for name, mask in masks.items():
         if mask.shape != image.shape:
             raise UsageError(f"mask '{name}' is not on the image's grid", got=mask.shape, wanted=image.shape)
+    _check_axes(spacing_mm, orientation)
+
+
+def _check_axes(spacing_mm: Sequence[float], orientation: str) -> None:
     if len(spacing_mm) != 3 or not all(np.isfinite(value) and value > 0 for value in spacing_mm):
         raise UsageError("spacing_mm must be three positive lengths", got=tuple(spacing_mm))
     axes = {frozenset((letter, _OPPOSITE.get(letter, ""))) for letter in orientation}

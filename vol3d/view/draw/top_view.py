@@ -23,16 +23,15 @@ from matplotlib.patheffects import withStroke
 from scipy.ndimage import distance_transform_edt
 
 from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.results.box_shapes import footprints, have_headings, ticks, velocity_lines
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.results.palette import GROUND, INK, MUTED
-from vol3d.view.draw.boxes import SLOWEST
 from vol3d.view.draw.labels import Label, place_labels
 
 _WIDTH, _TALLEST, _DPI = 10.0, 8.5, 110
 _GAP, _HEAD, _FOOT = 0.3, 0.42, 0.42
 _POINTS = 150_000
 _HEIGHTS = LinearSegmentedColormap.from_list("heights", ["#2b3a4a", "#3f6d8e", "#5fa8a3", "#a8cf9a", "#f3efc3"])
-_CORNERS = 0.5 * np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)])
 
 
 @dataclass(frozen=True)
@@ -106,14 +105,6 @@ def draw_top_view(
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
-
-
-def footprints(boxes: np.ndarray) -> np.ndarray:
-    """Corners (n, 4, 2) of boxes seen from above: front left, rear left, rear right, front right."""
-    local = _CORNERS * boxes[:, None, 3:5]
-    cos, sin = np.cos(boxes[:, 6:7]), np.sin(boxes[:, 6:7])
-    turned = np.stack((local[..., 0] * cos - local[..., 1] * sin, local[..., 0] * sin + local[..., 1] * cos), axis=-1)
-    return boxes[:, None, :2] + turned
 
 
 def _points(cloud: PointCloud, style: TopViewStyle) -> tuple[np.ndarray, np.ndarray, str]:
@@ -194,26 +185,25 @@ def _rings(ax: Axes, range_m: float) -> None:
 
 
 def _boxes(ax: Axes, boxes: Detections, stroke: _Stroke) -> None:
-    table = boxes.boxes.astype(np.float64)
+    table = boxes.boxes
     if not len(table):
         return
-    halo = PolyCollection(list(footprints(table)), facecolors="none", edgecolors=GROUND, linewidths=stroke.width + 2.2)
+
+    outlines = list(footprints(table))
+    halo = PolyCollection(outlines, facecolors="none", edgecolors=GROUND, linewidths=stroke.width + 2.2)
     halo.set(alpha=0.75, zorder=3)
-    lines = PolyCollection(
-        list(footprints(table)), facecolors="none", edgecolors=stroke.colour, linewidths=stroke.width
-    )
+    lines = PolyCollection(outlines, facecolors="none", edgecolors=stroke.colour, linewidths=stroke.width)
     lines.set(linestyle=stroke.line, zorder=4)
     ax.add_collection(halo)
     ax.add_collection(lines)
-    front = np.stack((np.cos(table[:, 6]), np.sin(table[:, 6])), axis=1)
-    if (table[:, 6] != 0).any():
-        ends = table[:, None, :2] + front[:, None] * table[:, None, 3:4] * np.array([[0.28], [0.5]])
-        ax.add_collection(LineCollection(list(ends), colors=stroke.colour, linewidths=stroke.width * 0.8, zorder=4))
-    if table.shape[1] == 9:
-        speed = np.linalg.norm(table[:, 7:9], axis=1)
-        for row in table[np.nan_to_num(speed) > SLOWEST]:
-            arrow = {"arrowstyle": "-|>", "color": stroke.colour, "linewidth": 1.0, "shrinkA": 0, "shrinkB": 0}
-            ax.annotate("", row[:2] + row[7:9], row[:2], arrowprops=arrow, zorder=5, annotation_clip=True)
+
+    if have_headings(table):
+        ends = list(ticks(table)[..., :2])
+        ax.add_collection(LineCollection(ends, colors=stroke.colour, linewidths=stroke.width * 0.8, zorder=4))
+
+    arrow = {"arrowstyle": "-|>", "color": stroke.colour, "linewidth": 1.0, "shrinkA": 0, "shrinkB": 0}
+    for here, there in velocity_lines(table)[1][..., :2]:
+        ax.annotate("", there, here, arrowprops=arrow, zorder=5, annotation_clip=True)
 
 
 def _labels(boxes: Detections, stroke: _Stroke) -> list[Label]:

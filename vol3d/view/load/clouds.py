@@ -40,31 +40,48 @@ class _Origin(NamedTuple):
 def load_clouds(clouds: Sequence[Path], boxes: Sequence[Path], options: ReadOptions) -> ViewScene:
     """See `vol3d.view.load.read.load_view`."""
     made_for = {path: _made_for(path, clouds) for path in boxes}
-    notes = [origin.entry.note for origin in made_for.values() if origin.entry is not None and origin.entry.note]
-    if not clouds:
+    notes = _notes_of_entries(made_for)
+    if clouds:
+        _check_sources(made_for, clouds)
+    else:
         clouds, missing = _find_sources(made_for)
         notes += missing
-    else:
-        _check_sources(made_for, clouds)
+
     read = [_read(path, made_for, options) for path in clouds]
     origin = read[0].origin if read else np.zeros(3)
     layers = [_layer(cloud, origin, number, len(read)) for number, cloud in enumerate(read)]
+
     found = [(path, _boxes(path, one.entry, origin)) for path, one in made_for.items()]
     for path, detections in found:
         _check_place(path, detections, layers)
-    names = dict.fromkeys(name for _, detections in found for name in detections.class_names)
-    colours = class_colours(("boxes",), len(names)).values()
-    stem = points_file_stem(read[0].source or "") if read else boxes[0].stem
-    more = len(read) + len(boxes) - 1 if len(read) > 1 else 0
+
     return ViewScene(
-        title=stem + (f" and {more} more" if more else ""),
+        title=_title(read, boxes),
         points=tuple(layers),
         boxes=_box_layers(found),
-        class_colours=dict(zip(names, colours, strict=True)),
+        class_colours=_class_colours(found),
         notes=(*(str(note) for cloud in read for note in cloud.notes), *notes),
         origin=origin,
         sources=(*clouds, *boxes),
     )
+
+
+def _notes_of_entries(made_for: dict[Path, _Origin]) -> list[str]:
+    entries = [origin.entry for origin in made_for.values() if origin.entry is not None]
+    return [entry.note for entry in entries if entry.note]
+
+
+def _title(read: Sequence[PointCloud], boxes: Sequence[Path]) -> str:
+    """Name of the first cloud, or of the first boxes; of several clouds, how many files there are beside it."""
+    stem = points_file_stem(read[0].source or "") if read else boxes[0].stem
+    if len(read) < 2:
+        return stem
+    return f"{stem} and {len(read) + len(boxes) - 1} more"
+
+
+def _class_colours(found: Sequence[tuple[Path, Detections]]) -> dict[str, str]:
+    names = dict.fromkeys(name for _, detections in found for name in detections.class_names)
+    return dict(zip(names, class_colours(("boxes",), len(names)).values(), strict=True))
 
 
 def _boxes(path: Path, entry: ListedScene | None, origin: np.ndarray) -> Detections:

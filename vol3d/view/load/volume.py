@@ -75,18 +75,25 @@ def grey_window(array: np.ndarray) -> tuple[float, float]:
 
 
 def _layer(image: Volume, labels: dict[Path, Segmentation]) -> VolumeLayer:
-    stems = [scan_stem(path) for path in labels]
-    names = ["mask"] if len(stems) == 1 else [f"{stem} {stems[:n].count(stem) + 1}" if stem in stems[:n] else stem
-                                              for n, stem in enumerate(stems)]  # fmt: skip
-    turned = [_on_grid(path, labels[path], image) for path in labels]
-    present = [[int(label) for label in np.unique(one.labels) if label] for one in turned]
+    names = _mask_names(list(labels))
+    turned = [_on_grid(path, mask, image) for path, mask in labels.items()]
     most = max((len(one.class_names) - 1 for one in turned), default=0)
     colours = class_colours(tuple(names), most)
-    masks = tuple(
-        MaskLayer(name, one, {label: colours[name, label] for label in found})
-        for name, one, found in zip(names, turned, present, strict=True)
-    )
-    return VolumeLayer((image.source or Path("volume")).name, image, grey_window(image.array[0]), masks)
+
+    masks = []
+    for name, one in zip(names, turned, strict=True):
+        present = [int(label) for label in np.unique(one.labels) if label]
+        masks.append(MaskLayer(name, one, {label: colours[name, label] for label in present}))
+    return VolumeLayer((image.source or Path("volume")).name, image, grey_window(image.array[0]), tuple(masks))
+
+
+def _mask_names(paths: Sequence[Path]) -> list[str]:
+    """`mask` for one alone; else the stems of the files, those that come again with a number."""
+    stems = [scan_stem(path) for path in paths]
+    if len(stems) == 1:
+        return ["mask"]
+    earlier = [stems[:n].count(stem) for n, stem in enumerate(stems)]
+    return [f"{stem} {count + 1}" if count else stem for stem, count in zip(stems, earlier, strict=True)]
 
 
 def _on_grid(path: Path, mask: Segmentation, image: Volume) -> Segmentation:

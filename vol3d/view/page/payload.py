@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from vol3d.scans.results.box_shapes import box_lines, corners, velocity_lines
 from vol3d.scans.results.palette import class_colours
-from vol3d.view.draw.boxes import box_colours, box_lines, corners
+from vol3d.view.draw.boxes import box_colours
 from vol3d.view.draw.camera import place_camera
 from vol3d.view.draw.colours import HEIGHTS, INTENSITIES, UNLABELLED, value_range
 from vol3d.view.page.buffers import Buffers, as_buffer
@@ -116,7 +117,9 @@ def _to_bytes(values: np.ndarray, kept: Any) -> np.ndarray:
 def _describe_boxes(scene: ViewScene, layer: BoxLayer, name: str, payload: Payload) -> dict[str, Any]:
     boxes = layer.detections
     lines = box_lines(boxes.boxes).astype("<f4")
+    moving, ways = velocity_lines(boxes.boxes)
     payload.buffers[f"{name}-lines"] = partial(as_buffer, lines)
+    payload.buffers[f"{name}-ways"] = partial(as_buffer, ways.astype("<f4"))
     return {
         "name": layer.name,
         "scored": layer.scored,
@@ -124,6 +127,8 @@ def _describe_boxes(scene: ViewScene, layer: BoxLayer, name: str, payload: Paylo
         "colours": box_colours(scene, layer),
         "lines_per_box": lines.shape[1],
         "lines": f"{name}-lines",
+        "moving": moving.tolist(),
+        "ways": f"{name}-ways",
         "boxes": [box[: 9 if np.isfinite(box).all() else 7].tolist() for box in boxes.boxes],
         "scores": [float(score) for score in boxes.scores],
         "classes": boxes.names(),

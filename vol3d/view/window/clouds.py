@@ -7,8 +7,9 @@ from typing import Any, cast
 
 import numpy as np
 
+from vol3d.scans.results.box_shapes import box_lines, corners, velocity_lines
 from vol3d.scans.results.palette import INK
-from vol3d.view.draw.boxes import box_colours, box_label, box_lines, corners, velocity_lines
+from vol3d.view.draw.boxes import box_colours, box_label
 from vol3d.view.draw.camera import View, place_camera
 from vol3d.view.draw.colours import hex_table, point_colours
 from vol3d.view.draw.raster import point_radius
@@ -112,27 +113,34 @@ class CloudContent:
         self.stage.center_of_rotation = target.astype(np.float32)
 
     def _fill(self, side: Any) -> None:
-        scene = self.scene
-        if scene.points:
-            first = self.opening.source or scene.points[0].sources()[0]
-            heading(side, "Points by")
-            choice(side, scene.colour_sources(), first, self._set_source)
-            slider(side, "size", (1, 12), self.point_px, self._set_point_size)
-        if scene.boxes:
-            heading(side, "Boxes")
-            names = [layer.name for layer in scene.boxes]
-            switches(side, names, [layer.colour or INK for layer in scene.boxes], set(names), self._set_layers)
-            switches(side, ["class and score"], [INK], {"class and score"}, self._set_labelled)
-        if any(layer.scored for layer in scene.boxes):
-            slider(side, "score from", (0, 1), self.opening.score, self._set_score)
-        if classes := scene.shown_classes():
+        if self.scene.points:
+            self._fill_points(side)
+        if self.scene.boxes:
+            self._fill_boxes(side)
+        if classes := self.scene.shown_classes():
             heading(side, "Classes")
             on = set(classes if self.opening.classes is None else self.opening.classes)
-            switches(side, classes, [scene.class_colours[name] for name in classes], on, self._set_classes)
-        if scene.notes:
+            colours = [self.scene.class_colours[name] for name in classes]
+            switches(side, classes, colours, on, self._set_classes)
+        if self.scene.notes:
             heading(side, "Notes")
-            for note in scene.notes:
+            for note in self.scene.notes:
                 remark(side, note)
+
+    def _fill_points(self, side: Any) -> None:
+        first = self.opening.source or self.scene.points[0].sources()[0]
+        heading(side, "Points by")
+        choice(side, self.scene.colour_sources(), first, self._set_source)
+        slider(side, "size", (1, 12), self.point_px, self._set_point_size)
+
+    def _fill_boxes(self, side: Any) -> None:
+        layers = self.scene.boxes
+        names = [layer.name for layer in layers]
+        heading(side, "Boxes")
+        switches(side, names, [layer.colour or INK for layer in layers], set(names), self._set_layers)
+        switches(side, ["class and score"], [INK], {"class and score"}, self._set_labelled)
+        if any(layer.scored for layer in layers):
+            slider(side, "score from", (0, 1), self.opening.score, self._set_score)
 
     def _change(self, opening: Opening) -> None:
         self.opening = opening

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from vol3d.errors import DataError, UsageError
 from vol3d.notes import Note
 from vol3d.scans import Detections, PointCloud, read_detections, write_box_lines, write_detections
+from vol3d.scans.results.box_shapes import box_lines, velocity_lines
 
 NOTE = Note("units-assumed", "metres were assumed", "units", "m", assumed=True)
 NAMES = ("chair", "table", "Größe")
@@ -186,6 +189,20 @@ def test_what_moves_has_a_line_to_where_it_is_a_second_later(tmp_path: Path) -> 
     ends, colours = edges_of(tmp_path / "a.ply")
     assert len(ends) == 27 and np.allclose(ends[26], [[10, 20, 1], [13, 16, 1]])
     assert np.allclose(colours[26], colours[13]) and not np.allclose(colours[26], colours[0])
+
+
+def test_a_result_and_its_picture_have_the_same_lines(tmp_path: Path) -> None:
+    boxes = np.array([[0, 0, 0, 4, 2, 1, 0.3, 5, 0], [10, 20, 1, 4, 2, 1.5, 1, 3, -4]], np.float32)
+    write_box_lines(tmp_path / "a.ply", Detections(boxes, np.ones(2, np.float32), np.array([0, 1]), ("car", "bus")))
+    ends, _ = edges_of(tmp_path / "a.ply")
+    np.testing.assert_array_equal(ends[:26].reshape(2, 13, 2, 3), box_lines(boxes))
+    np.testing.assert_array_equal(ends[26:], velocity_lines(boxes)[1])
+
+
+def test_results_are_written_without_torch_and_without_the_viewer() -> None:
+    code = "import sys, vol3d.scans; print([m for m in sys.modules if m.startswith(('torch', 'vol3d.view'))])"
+    got = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
+    assert got.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("count", [0, 3])

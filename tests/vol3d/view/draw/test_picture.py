@@ -15,8 +15,8 @@ from matplotlib.image import imread
 
 from tests.vol3d.view.scenes import organs, room
 from vol3d.errors import UsageError
+from vol3d.scans.results.box_shapes import box_lines, corners, velocity_lines
 from vol3d.scans.results.detections import Detections
-from vol3d.view.draw.boxes import box_lines, corners, velocity_lines
 from vol3d.view.draw.camera import View, place_camera
 from vol3d.view.draw.colours import HEIGHTS, hex_table, point_colours, ramp
 from vol3d.view.draw.picture import draw_scene
@@ -117,7 +117,7 @@ def test_a_box_that_can_turn_has_a_tick_at_its_front():
     still, turned = np.array([(0, 0, 0, 2, 1, 1, 0.0)]), np.array([(0, 0, 0, 2, 1, 1, np.pi / 2)])
     assert box_lines(still).shape == (1, 12, 2, 3)
     tick = box_lines(turned)[0, 12]
-    np.testing.assert_allclose(tick, [(0, 1, -0.5), (0, 1.6, -0.5)], atol=1e-12)
+    np.testing.assert_allclose(tick, [(0, 1, -0.5), (0, 1.5, -0.5)], atol=1e-12)
     assert box_lines(np.zeros((0, 7))).shape == (0, 12, 2, 3)
     assert box_lines(np.concatenate((still, turned))).shape == (2, 13, 2, 3)
 

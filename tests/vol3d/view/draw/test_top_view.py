@@ -16,9 +16,10 @@ from matplotlib.image import imread
 
 from vol3d.geometry import footprint_corners
 from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.results.box_shapes import footprints
 from vol3d.scans.results.detections import Detections
 from vol3d.view.draw.labels import Label, place_labels
-from vol3d.view.draw.top_view import ROOM, STREET, TopViewStyle, draw_top_view, footprints
+from vol3d.view.draw.top_view import ROOM, STREET, TopViewStyle, draw_top_view
 
 NAMES = ("chair", "table")
 TRUTH, FOUND = "#56c1ff", "#ffa62b"

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tests.vol3d.view.page.scenes import organ, room
+from vol3d.scans.results.box_shapes import box_lines
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
-from vol3d.view.draw.boxes import box_lines
 from vol3d.view.page import voxels
 from vol3d.view.page.payload import Payload, describe
 from vol3d.view.scene import BoxLayer, Camera, MaskLayer, Opening, PointLayer, ViewScene, VolumeLayer
@@ -51,7 +51,10 @@ def test_boxes_come_back_with_their_lines_classes_and_scores():
 def test_a_velocity_that_is_not_known_is_not_sent():
     boxes = np.array([[0, 0, 0, 1, 1, 1, 0, 2, 3], [0, 0, 0, 1, 1, 1, 0, np.nan, np.nan]], np.float32)
     layer = BoxLayer("found", Detections(boxes, np.ones(2, np.float32), np.zeros(2, np.int64), ("car",)), True)
-    sent = json.loads(describe(ViewScene("street", boxes=(layer,), class_colours={"car": "#ffffff"})).json())
+    payload = describe(ViewScene("street", boxes=(layer,), class_colours={"car": "#ffffff"}))
+    sent = json.loads(payload.json())
+    assert sent["boxes"][0]["moving"] == [0]
+    assert array(payload, sent["boxes"][0]["ways"], "<f4").tolist() == [0, 0, 0, 2, 3, 0]
     assert sent["boxes"][0]["boxes"] == [[0, 0, 0, 1, 1, 1, 0, 2, 3], [0, 0, 0, 1, 1, 1, 0]]
 
 

@@ -25,7 +25,7 @@ from vol3d.view.window.volume import plane
 
 CLOSE_SOON = """
 from tests.vol3d.view.scenes import room
-from vol3d.view import window
+from vol3d.view.window import window
 
 class Closing(window.ViewWindow):
     ticks = 0

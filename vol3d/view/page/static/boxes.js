@@ -9,17 +9,13 @@ export class Boxes {
     this.count = layer.boxes.length;
     this.shown = new Uint8Array(this.count).fill(1);
     const edges = new Float32Array(buffers.get(layer.lines));
-    const arrows = layer.boxes.map(velocityArrow);
-    this.owner = [];
-    const ends = new Float32Array(edges.length + 6 * arrows.filter(Boolean).length);
+    const ways = new Float32Array(buffers.get(layer.ways));
+    const ends = new Float32Array(edges.length + ways.length);
     ends.set(edges);
+    ends.set(ways, edges.length);
+    this.owner = [];
     for (let i = 0; i < this.count * layer.lines_per_box; i++) this.owner.push(Math.floor(i / layer.lines_per_box));
-    arrows.forEach((arrow, i) => {
-      if (arrow) {
-        ends.set(arrow, 6 * this.owner.length);
-        this.owner.push(i);
-      }
-    });
+    this.owner.push(...layer.moving);
     this.lines = new Lines(ends, new Uint8Array(3 * this.owner.length), resolution);
     this.colours = layer.colours;
     this.colourBy(layer.own_colour ? "layer" : "class");
@@ -59,11 +55,6 @@ export class Boxes {
     const [, , , l, w, h] = this.layer.boxes[i];
     return l * w * h;
   }
-}
-
-// A line as long as the way in one second; none for what has no velocity.
-function velocityArrow([x, y, z, , , , , vx, vy]) {
-  return Math.hypot(vx, vy) > 0.2 ? [x, y, z, x + vx, y + vy, z] : null;
 }
 
 function meets([x, y, z, l, w, h, yaw], origin, direction) {

@@ -15,7 +15,7 @@ const number = new Intl.NumberFormat("en");
 
 export class CloudView {
   static buffers({ clouds, boxes }) {
-    return [...clouds.flatMap((cloud) => Object.values(cloud.buffers)), ...boxes.map((layer) => layer.lines)];
+    return [...clouds.flatMap((cloud) => Object.values(cloud.buffers)), ...boxes.flatMap((layer) => [layer.lines, layer.ways])];
   }
 
   constructor(description, buffers) {
