@@ -73,7 +73,7 @@ class SegmentationTask(CompleteTask[Volume]):
     @cached_property
     def split(self) -> DataSplit:
         """The data set's cases; lists files, opens no volume."""
-        return self.settings.data.split()
+        return self.data.split()
 
     @cached_property
     def classes(self) -> Classes:
@@ -158,7 +158,7 @@ class SegmentationTask(CompleteTask[Volume]):
 
     def folds(self) -> int:
         """Number of folds of the data set's cross-validation."""
-        return self.settings.data.fold_count()
+        return self.data.fold_count()
 
     def with_submission(self, path: Path) -> SegmentationTask:
         """Raises UsageError: the data sets of volumes take masks, as `predict` writes them."""

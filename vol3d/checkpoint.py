@@ -28,6 +28,7 @@ from torch import Tensor, nn
 import vol3d
 from vol3d import catalog, files
 from vol3d.config import changed
+from vol3d.config.chosen import LATER
 from vol3d.engine.task import CompleteTask, Evaluation, Task
 from vol3d.errors import CheckpointError, UsageError
 
@@ -126,7 +127,8 @@ def _load_one(
         raise CheckpointError("unknown task", where=path, got=info["task"], wanted=", ".join(catalog.TASKS))
     task_type = catalog.load(catalog.TASKS[info["task"]])
     try:
-        settings = task_type.settings_type.model_validate_json(json.dumps(info["settings"]), strict=True)
+        text = json.dumps(info["settings"])
+        settings = task_type.settings_type.model_validate_json(text, strict=True, context={LATER: True})
     except ValidationError as error:
         raise CheckpointError(f"its settings do not fit this release: {error}", where=path) from error
     task = task_type(changed(settings, changes, str(path)) if changes else settings)

@@ -65,7 +65,7 @@ class CloudTask(CompleteTask[PointCloud]):
         Raises:
             UsageError: the settings name other classes than the data set, or in another order.
         """
-        split, chosen = self.settings.data.split(), self.settings.class_names
+        split, chosen = self.data.split(), self.settings.class_names
         if chosen not in (None, split.class_names):
             raise UsageError(
                 f"not the classes of the data set {split.name}, in its order",
@@ -124,7 +124,7 @@ class CloudTask(CompleteTask[PointCloud]):
         """
         if not isinstance(data, SceneSettings):
             raise UsageError("no data set of point clouds", where="data", got=type(data).__name__)
-        data = data.for_evaluation(self.settings.data)
+        data = data.for_evaluation(self.data)
         task, split = self.with_settings(self.resolved().model_copy(update={"data": data})), data.split()
         self.require_classes(split.class_names, split.name)
         chosen = {"validation": split.validation, "train": split.train, "all": split.labelled}[part]
@@ -138,7 +138,7 @@ class CloudTask(CompleteTask[PointCloud]):
             UsageError: there is no benchmark, or a file is wanted where a folder is.
             Vol3dError: the folder cannot be made.
         """
-        form = self.settings.data.submission
+        form = self.data.submission
         if form is None:
             raise UsageError("this data set has no benchmark to submit to", where="--submission", got=path)
         if form.ending and path.is_dir():

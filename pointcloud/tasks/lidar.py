@@ -101,7 +101,7 @@ class LidarTask(CloudTask):
         def detect(cloud: PointCloud) -> Detections:
             return self.detect(models, cloud, device)
 
-        benchmark = benchmark_of(self.settings.data.name)
+        benchmark = benchmark_of(self.data.name)
         return benchmark(scenes, detect, self.class_names, progress, conditions, pictures, self.submission)
 
     @torch.no_grad()
@@ -120,7 +120,7 @@ class LidarTask(CloudTask):
     def prepared(self, cloud: PointCloud) -> PointCloud:
         """With ages and intensities on the network's scale; what it will not see is noted."""
         model = self.settings.model
-        cloud = for_network(surface_of(cloud, points=200_000), model.features, self.settings.data.sensor)
+        cloud = for_network(surface_of(cloud, points=200_000), model.features, self.data.sensor)
         return replace(cloud, notes=(*cloud.notes, *unseen(cloud, model.voxels), *unlike_a_street(cloud)))
 
     def find(

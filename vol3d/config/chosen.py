@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
@@ -12,6 +13,31 @@ from vol3d import catalog
 
 MARK = "x-catalogue"
 """Of a JSON schema: what stands here is one of the settings that `members` finds."""
+
+
+LATER = "data_later"
+"""In the context of a validation: settings of data sets stay `Unread`."""
+
+
+@dataclass(frozen=True)
+class Unread:
+    """Settings that were not looked at yet: a checkpoint predicts without the data set that it was trained on."""
+
+    table: str
+    values: dict[str, Any]
+
+    def read(self) -> BaseModel:
+        """The settings.
+
+        Raises:
+            ValidationError: they do not fit this release.
+        """
+        kind = settings_type(self.table, self.values["name"])
+        return kind.model_validate_json(json.dumps(self.values), strict=True)
+
+    def model_dump(self, mode: str) -> dict[str, Any]:
+        """As of settings."""
+        return self.values
 
 
 class FromCatalogue:
@@ -32,7 +58,7 @@ class FromCatalogue:
     def __get_pydantic_json_schema__(self, core: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {MARK: [self.table, self.task]}
 
-    def _validate(self, value: Any, info: ValidationInfo) -> BaseModel:
+    def _validate(self, value: Any, info: ValidationInfo) -> BaseModel | Unread:
         known = members(self.table, self.task)
         name = value.get("name") if isinstance(value, dict) else getattr(value, "name", None)
 
@@ -44,6 +70,8 @@ class FromCatalogue:
                 "union_tag_invalid", {"discriminator": "'name'", "tag": name, "expected_tags": tags}
             )
 
+        if self.table == "datasets" and info.context and LATER in info.context:
+            return Unread(self.table, value)
         kind = settings_type(self.table, name)
         if info.mode == "json":
             return kind.model_validate_json(json.dumps(value), strict=True)
@@ -60,5 +88,5 @@ def settings_type(table: str, name: str) -> type[BaseModel]:
     return catalog.load(catalog.TABLES[table][name].target)
 
 
-def _dump(value: BaseModel, info: core_schema.SerializationInfo) -> dict[str, Any]:
+def _dump(value: BaseModel | Unread, info: core_schema.SerializationInfo) -> dict[str, Any]:
     return value.model_dump(mode=info.mode)

@@ -53,7 +53,7 @@ def on_data(
     """
     if part not in (None, "validation", "train", "all"):
         raise UsageError("no such split", where="--split", got=part, wanted="validation, train or all")
-    trained_on: Any = task.settings.data
+    trained_on: Any = task.data
     same = dataset is None and _same_folder(trained_on.root, root)
     kind: type[Settings] = type(trained_on)
     if dataset is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vol3d.config.chosen import Unread
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.prediction import Prediction
@@ -137,6 +139,12 @@ class Task(ABC):
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
+
+    @cached_property
+    def data(self) -> Any:
+        """The settings of the data set; those of a checkpoint are looked at only when somebody asks for them."""
+        value = self.settings.data
+        return value.read() if isinstance(value, Unread) else value
 
     def resolved(self) -> RunSettings:
         """The settings that travel in checkpoints: with what the data set decided (class names, channels) filled in.
