@@ -1,4 +1,4 @@
-"""The distortions of training windows, composed of MONAI's random transforms; each call of one is seeded by the caller."""
+"""The distortions of training windows, composed of MONAI's random transforms, which the caller seeds at each call."""
 
 from __future__ import annotations
 

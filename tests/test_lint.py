@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("vol3d", "pointcloud", "medical")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
-MAX_FILE, MAX_FUNCTION = 400, 60
+MAX_FILE, MAX_FUNCTION, MAX_COMPLEXITY = 400, 60, 12
+BRANCHES = (ast.If, ast.For, ast.While, ast.IfExp, ast.ExceptHandler, ast.comprehension, ast.Assert, ast.match_case)
 
 # Elsewhere only the temporary of `with atomic(path) as temporary` is opened for writing.
 MAY_WRITE = {"vol3d/files.py"}
@@ -114,6 +115,30 @@ def test_functions_are_short() -> None:
         if isinstance(node, ast.FunctionDef) and body_lines(node) > MAX_FUNCTION
     ]
     assert not long, f"over {MAX_FUNCTION} lines: {long}"
+
+
+def test_functions_are_simple() -> None:
+    complex_ = [
+        f"{name(path)}:{node.lineno} {node.name} {ways}"
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef) and not is_compiled(node) and (ways := complexity(node)) > MAX_COMPLEXITY
+    ]
+    assert not complex_, f"cyclomatic complexity over {MAX_COMPLEXITY}: {complex_}"
+
+
+def complexity(function: ast.AST) -> int:
+    """Ways through a function: comprehensions and conditional expressions count, functions inside do not."""
+    ways, rest = 1, list(ast.iter_child_nodes(function))
+    while rest:
+        node = rest.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+            continue
+        ways += isinstance(node, BRANCHES)
+        ways += len(node.values) - 1 if isinstance(node, ast.BoolOp) else 0
+        ways += len(node.ifs) if isinstance(node, ast.comprehension) else 0
+        rest += ast.iter_child_nodes(node)
+    return ways
 
 
 def body_lines(node: ast.FunctionDef) -> int:

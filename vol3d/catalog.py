@@ -241,3 +241,16 @@ def find(name: str, table: dict[str, Entry], kind: str) -> Entry:
     near = difflib.get_close_matches(name, table, n=1)
     hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(table)}."
     raise UsageError(f"no {kind} called '{name}'", do=hint)
+
+
+def model_hint(name: str) -> str:
+    """What to do for a name that is no model: the nearest one of shipped models, released weights and recipes."""
+    from vol3d.config.locate import recipes
+
+    ways = {one: f"Did you mean the shipped model '{one}'?" for one in shipped()}
+    for one in RELEASED:
+        ways.setdefault(one, f"'{one}' are released weights: `vol3d import {one} FILE` makes a model of them.")
+    for one in recipes():
+        ways.setdefault(one, f"'{one}' is a recipe: train it first, `vol3d train {one}`.")
+    near = difflib.get_close_matches(name, ways, n=1)
+    return ways[near[0]] if near else f"Shipped models: {', '.join(shipped())}."

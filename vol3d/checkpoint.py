@@ -7,7 +7,6 @@ torch load it in silence). `config.json` beside it is a copy for readers.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
@@ -84,9 +83,8 @@ def resolve(where: str | Path) -> list[Path]:
     names = {name: folder / WEIGHTS for name, folder in catalog.shipped().items()}
     if str(where) in names:
         return [names[str(where)]]
-    near = difflib.get_close_matches(str(where), names, n=1)
-    hint = f"Did you mean '{near[0]}'?" if near else f"Shipped models: {', '.join(names) or 'none'}."
-    raise UsageError("no such checkpoint: neither a shipped model nor a file or folder", where=where, do=hint)
+    what = "no such checkpoint: neither a shipped model nor a file or folder"
+    raise UsageError(what, where=where, do=catalog.model_hint(str(where)))
 
 
 def _refuse_pickle(path: Path) -> NoReturn:

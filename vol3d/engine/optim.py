@@ -1,4 +1,4 @@
-"""What moves the weights: the optimiser without decay on what should not shrink, its learning rate, and their average."""
+"""What moves the weights: the optimiser, its learning rate, and the moving averages of the weights."""
 
 from __future__ import annotations
 
@@ -65,7 +65,9 @@ def _cosine(start: float, end: float, t: float) -> float:
 
 
 class Ema:
-    """Moving averages of a model's parameters in float32, evaluated and kept instead of the last ones; buffers (running statistics) are taken from the model as they are.
+    """Moving averages of a model's parameters in float32, evaluated and kept instead of the last ones.
+
+    Buffers (running statistics) are taken from the model as they are.
 
     The decay grows as (1 + step) / (10 + step) up to `decay`, so that a short run does not keep its initial weights.
     """

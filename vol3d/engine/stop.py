@@ -24,8 +24,8 @@ class Stopped(Vol3dError):
 class StopRequest:
     """While entered, SIGTERM, SIGUSR1 and a first Ctrl-C only set `asked`; a second Ctrl-C quits at once.
 
-    torchrun passes a Ctrl-C on to its processes, which the terminal has reached already: a repeat within a second is the
-    same one.
+    torchrun passes a Ctrl-C on to its processes, which the terminal has reached already: a repeat within a second is
+    the same one.
     """
 
     def __init__(self) -> None:
