@@ -139,14 +139,17 @@ def _check_split(split: SplitEntry, cases: tuple[Case, ...], path: Path) -> list
     names = {case.name for case in cases}
     labelled = [case.name for case in cases if case.label is not None]
 
-    _refuse([name for name in parts if name not in names], "are no case", path)
-    _refuse([name for name in (*split.train, *split.validation) if name not in labelled], "have no label", path)
+    _refuse(sorted(set(parts) - names), "are no case", path)
+    _refuse(sorted({*split.train, *split.validation} - set(labelled)), "have no label", path)
     _refuse(sorted(name for name, count in parts.items() if count > 1), "are listed twice", path)
     if not split.train or not split.validation:
         raise DataError("'split' leaves nothing to train on or to validate with", where=path)
+    return _in_no_part([name for name in labelled if name not in parts])
 
+
+def _in_no_part(names: list[str]) -> list[Fault]:
     what, do = "has a label but is in no part of the split", "Add it to the split, or leave it out on purpose."
-    return [Fault(name, "warning", what, do, code="case-in-no-part") for name in labelled if name not in parts]
+    return [Fault(name, "warning", what, do, code="case-in-no-part") for name in names]
 
 
 def _refuse(names: list[str], why: str, path: Path) -> None:
@@ -174,10 +177,13 @@ def _found(document: Document, root: Path) -> tuple[tuple[Case, ...], list[Fault
     alone = {name: path for name, path in label_of.items() if name not in found}
     faults += [_absent_image(name, path, images) for name, path in alone.items()]
     if document.split is None:
-        do = f"Add {labels}/NAME.* if it is meant for training; without it the case is only predicted."
-        unlabelled = [case.name for case in cases if case.label is None]
-        faults += [Fault(name, "warning", "has no label", do, code="absent-label") for name in unlabelled]
+        faults += _absent_labels([case.name for case in cases if case.label is None], labels)
     return tuple(cases), faults
+
+
+def _absent_labels(names: list[str], folder: Path) -> list[Fault]:
+    do = f"Add {folder}/NAME.* if it is meant for training; without it the case is only predicted."
+    return [Fault(name, "warning", "has no label", do, code="absent-label") for name in names]
 
 
 def _in_order(found: dict[str, Path], channels: tuple[str, ...]) -> tuple[Path, ...]:

@@ -48,7 +48,7 @@ def prepare(
         progress: called after each case.
 
     Raises:
-        DataError: a case has a fault; the others are prepared before it is told, and the index is not written.
+        DataError: a case has a fault; the others are prepared before it is raised, and the index is not written.
         UsageError: `out` holds a data set prepared in another way, or originals.
         Vol3dError: another process works in `out`, it cannot be written, the disk has too little room.
     """
@@ -56,7 +56,7 @@ def prepare(
     out = Path(out)
     if any(out.resolve() in (path.resolve(), path.resolve().parent) for case in cases for path in case.images):
         raise UsageError("the originals lie in this folder", where=out, do="Choose another folder.")
-    folder = PreparedFolder(out, INDEX, "cases", _index(split, preprocess), {})
+    folder = PreparedFolder(out, INDEX, "cases", _index(split, preprocess))
     make = partial(prepare_case, names=(split.class_names, split.channel_names), preprocess=preprocess, out=out)
     prepare_cases(folder, cases, make, workers, progress, partial(_refuse_full, cases, preprocess, out))
     return load_prepared(out)
@@ -79,6 +79,7 @@ def prepare_case(
         labels = prepare_labels(label, ready.grid)
     except Vol3dError as error:
         return Refused(str(error))
+
     record.unlink(missing_ok=True)  # a record beside arrays of another time would vouch for them
     for path, array in ((image_path, ready.array), (label_path, labels.array.astype(np.uint8))):
         with atomic(path) as temporary, temporary.open("wb") as file:
@@ -127,13 +128,13 @@ def _bytes(case: Case, preprocess: PreprocessSettings) -> int:
     total = 0
     for path in case.images:
         if not path.name.lower().endswith((".nii", ".nii.gz")):
-            # Other formats mostly hold int16; compressed ones need more than this, which the write itself will tell.
+            # Other formats mostly hold int16; compressed ones need more than this, which the write itself will find.
             total += 2 * sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]))
             continue
         try:
             with open_checked(path) as stream:
                 header = read_header(stream, path)
-        except DataError:  # told with the case itself
+        except DataError:  # reported with the case itself
             continue
         grown = math.prod(header.grid.spacing_mm) / math.prod(preprocess.spacing_mm or header.grid.spacing_mm)
         total += int(math.prod(header.grid.shape) * grown * (4 * header.channels + 1))

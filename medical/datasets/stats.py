@@ -1,6 +1,6 @@
 """The fingerprint of a data set: grids, intensities, class volumes, and the preprocessing that they suggest.
 
-Intensities are those of the foreground, as in nnU-Net. Spacings and shapes are told along the patient's axes (right,
+Intensities are those of the foreground, as in nnU-Net. Spacings and shapes are given along the patient's axes (right,
 front, head), whatever the order of the axes in the file.
 """
 

@@ -21,7 +21,7 @@ class Reading:
         scene: its name.
         setting: what overrides it, `up`, `units` or `columns`.
         value: of that setting.
-        assumed: the points did not tell.
+        assumed: the points did not show it.
     """
 
     scene: str
@@ -36,7 +36,7 @@ _ALIKE = {"up": "axes up", "units": "units"}  # in which the files of a set are 
 
 
 def readings_of(scene: str, notes: Iterable[Note]) -> list[Reading]:
-    """What the notes of a cloud tell of how its file was understood."""
+    """How a file was understood, of the notes of its cloud."""
     return [
         Reading(scene, note.setting, note.value, note.assumed)
         for note in notes
@@ -71,7 +71,7 @@ def _assumed(data_set: str, setting: str, readings: Sequence[Reading]) -> Fault:
 
 
 def _likeliest(setting: str, readings: Sequence[Reading]) -> str:
-    """The value as a command takes it; what the points of some scenes tell is the better guess for the others."""
+    """The value as a command takes it; what the points of some scenes show is the better guess for the others."""
     found = [one.value for one in readings if not one.assumed]
     value = Counter(found or [one.value for one in readings]).most_common(1)[0][0]
     return f"[{value}]" if setting == "columns" else value

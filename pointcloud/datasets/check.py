@@ -47,13 +47,8 @@ _PARTS = ("train", "validation", "test")
 def _no_validation(split: SceneSplit) -> Iterator[Fault]:
     if split.train and not split.validation:
         do = "Name some scenes for validation if a model is to be trained on the others."
-        yield Fault(
-            split.name,
-            "warning",
-            "no scene is held out for validation, which training needs",
-            do,
-            code="no-validation-scene",
-        )
+        what = "no scene is held out for validation, which training needs"
+        yield Fault(split.name, "warning", what, do, code="no-validation-scene")
 
 
 def _names(split: SceneSplit) -> Iterator[Fault]:

@@ -29,7 +29,7 @@ def prepare(split: SceneSplit, out: Path, workers: int | None = None, progress: 
         The same split, read from `out`.
 
     Raises:
-        DataError: a scene has a fault; the others are prepared before it is told, and the index is not written.
+        DataError: a scene has a fault; the others are prepared before it is raised, and the index is not written.
         UsageError: `out` holds another data set.
         Vol3dError: another process works in `out`, or it cannot be written.
     """
@@ -55,13 +55,16 @@ def prepare_scene(reader: SceneReader, out: Path) -> dict[str, Any] | Refused:
             raise DataError("the scene has no points", where=reader.name)
     except Vol3dError as error:
         return Refused(str(error))
+
     record_path.unlink(missing_ok=True)  # a record beside arrays of another time would vouch for them
     arrays = {POINTS: scene.cloud.xyz, **scene.cloud.columns}
     for column, array in arrays.items():
         with atomic(out / SCENES / f"{reader.name}.{column}.npy") as temporary, temporary.open("wb") as file:
             np.save(file, np.ascontiguousarray(array))
+
     extras = {"extras": reader.extras()} if isinstance(reader, HasExtras) else {}
     write_json(record_path, {"key": key, **_record(scene, arrays), **extras})
+
     written = PreparedScene(out, reader.name, scene.truth.class_names)
     written.verify()
     _refuse_difference(scene, written.read(), record_path)

@@ -74,7 +74,7 @@ def tables(facts: dict[str, Any]) -> list[Table]:
     scenes = Table(None, ["", facts["name"]], flatten(parts))
     each = Table(
         None,
-        ["per scene", "least", "median", "mean", "most"],
+        ["per scene", "min", "median", "mean", "max"],
         [[name, spread["min"], spread["median"], spread["mean"], spread["max"]] for name, spread in spreads.items()],
     )
     rows = [
@@ -128,5 +128,5 @@ def _turned(findings: Sequence[Findings]) -> bool:
 
 def _spread(values: Sequence[float] | np.ndarray) -> dict[str, float]:
     found = np.asarray(values)
-    least, most = found.min().item(), found.max().item()
-    return {"min": least, "median": float(np.median(found)), "mean": float(found.mean()), "max": most}
+    low, high = found.min().item(), found.max().item()
+    return {"min": low, "median": float(np.median(found)), "mean": float(found.mean()), "max": high}

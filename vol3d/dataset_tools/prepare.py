@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class PreparedFolder:
     index: str
     things: str
     wanted: Mapping[str, Any]
-    more: Mapping[str, Any]
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 def prepare_cases(

@@ -17,7 +17,7 @@ from vol3d.scans.points.raw import COPY, RawPoints, table_fields
 
 _COUNTS = sorted({len(layout) for layout in LAYOUTS})
 _LOOKED_AT = 120_000  # numbers in the middle of the file
-_FEWEST = 300  # numbers that tell a period
+_FEWEST = 300  # numbers in which a period can be found
 _CLEAR = 0.85  # the least mean difference is below this share of any other that is no multiple
 _MOST = 12  # columns that a period is looked for
 

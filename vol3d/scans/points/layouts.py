@@ -1,4 +1,4 @@
-"""What the columns of a table without names are: asked for, or told from their values where only one layout fits."""
+"""What the columns of a table without names are: asked for, or read from their values where only one layout fits."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def guess_columns(table: np.ndarray, path: Path, hint: str | None = None) -> tup
     """Names for the columns of a table (N, k), and the note that says so.
 
     Args:
-        hint: a name that the last column has if nothing else tells.
+        hint: a name that the last column has if nothing else decides.
 
     Raises:
         DataError: no known layout fits its values, or several do.

@@ -11,7 +11,7 @@ _FAR = 20  # times its own size from the origin
 
 @dataclass(frozen=True)
 class Unit:
-    """Metres per unit, and whether the points told (or metres were merely assumed)."""
+    """Metres per unit, and whether the points show it (or metres are merely assumed)."""
 
     metres: float
     found: bool

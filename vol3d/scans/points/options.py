@@ -8,9 +8,9 @@ from typing import Literal, get_args
 from vol3d.errors import UsageError
 
 Axis = Literal["auto", "x", "y", "z", "-x", "-y", "-z"]
-"""The axis of a file that points up; `auto`: what the file or its points tell."""
+"""The axis of a file that points up; `auto`: as the file states it or its points show it."""
 LengthUnit = Literal["auto", "m", "dm", "cm", "mm", "km", "in", "ft"]
-"""The unit of a file's coordinates; `auto`: what the file or the size of the scan tells."""
+"""The unit of a file's coordinates; `auto`: as the file states it or its size shows it."""
 UNIT_METRES = {
     **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), 1.0),
     **dict.fromkeys(("dm", "decimetre", "decimetres", "decimeter", "decimeters"), 0.1),
@@ -56,12 +56,12 @@ class ReadOptions:
 
     @property
     def axis(self) -> str | None:
-        """The axis up, in lower case without a plus; None where the points are to tell."""
+        """The axis up, in lower case without a plus; None: find it in the points."""
         return None if self.up.lower() == "auto" else check_up(self.up)
 
     @property
     def metres(self) -> float | None:
-        """The unit in metres; None where the points are to tell."""
+        """The unit in metres; None: find it by the size of the scan."""
         return UNIT_METRES.get(self.units.lower())
 
 

@@ -25,7 +25,7 @@ _MARKS = (
     (b"PK\x03\x04", (".npz",)),
     (b"LASF", (".las", ".laz")),
 )
-_SAMPLE = 50_000  # points that tell the unit and the axis up
+_SAMPLE = 50_000  # points that the unit and the axis up are found from
 _NEAR = 1000.0  # metres from the origin that need no other origin: float32 holds them to 0.06 mm
 _LARGEST = 200_000.0  # metres that a scan extends at most
 
@@ -42,11 +42,11 @@ def read_points(
         units: of the file's coordinates (`m`, `cm`, `mm`, ...), or `auto`.
 
     Returns:
-        Metres, z up, all points that are finite; `notes` say all that was assumed, found or changed.
+        Metres, z up, all points that are finite; `notes` hold all that was assumed, found or changed.
 
     Raises:
         DataError: missing, damaged, cut, of another kind than its name says, or without a finite point; columns that
-            cannot be told; larger than any scan.
+            cannot be identified; larger than any scan.
         UsageError: no such axis or unit; `columns` for a file that names its own.
         Vol3dError: the package for LAS files is not installed.
 
@@ -57,7 +57,7 @@ def read_points(
     (array([1. , 2. , 0.5], dtype=float32), array([7., 8., 9.], dtype=float32))
     >>> for note in cloud.notes:
     ...     print(note.code, "-", note)
-    up-assumed - z was assumed to be up, the points do not tell; override with --up y
+    up-assumed - z was assumed to be up: the points do not show it; override with --up y
     """
     path = Path(path)
     options = ReadOptions(columns, up, units)
@@ -163,14 +163,12 @@ def _cloud(raw: RawPoints, path: Path, options: ReadOptions) -> PointCloud:
     columns, changed = named_columns(raw.fields, path)
     faces = _checked_faces(raw.faces, len(xyz), path)
     xyz, columns, faces, dropped = _finite(xyz, columns, faces, path)
+
     sample = xyz[:: max(1, len(xyz) // _SAMPLE)].astype(np.float64)
     metres, unit_note = _unit(sample, raw, options)
     up, up_note = _up(sample, metres, raw, options)
-    low, high = (bound.astype(np.float64) * metres for bound in (xyz.min(axis=0), xyz.max(axis=0)))
-    if not (high - low).max() <= _LARGEST:
-        do = "Remove stray points, or name the unit with --units."
-        got, wanted = f"{(high - low).max():.3g} m", f"at most {_LARGEST:g} m"
-        raise DataError("the points extend farther than any scan", where=path, got=got, wanted=wanted, do=do)
+    _check_extent(xyz, metres, path)
+
     if "normal" in columns:
         columns["normal"] = turn_up(columns["normal"], up)
     matrix = np.eye(4)
@@ -178,6 +176,16 @@ def _cloud(raw: RawPoints, path: Path, options: ReadOptions) -> PointCloud:
     xyz, origin, moved = _near(turn_up(xyz, up), metres)
     notes = (*raw.notes, *changed, *dropped, *unit_note, *up_note, *moved)
     return PointCloud(xyz, columns, faces, origin, path, notes, matrix)
+
+
+def _check_extent(xyz: np.ndarray, metres: float, path: Path) -> None:
+    """Raises DataError for what is larger than any scan."""
+    low, high = (bound.astype(np.float64) * metres for bound in (xyz.min(axis=0), xyz.max(axis=0)))
+    extent = float((high - low).max())
+    if not extent <= _LARGEST:
+        do = "Remove stray points, or name the unit with --units."
+        got, wanted = f"{extent:.3g} m", f"at most {_LARGEST:g} m"
+        raise DataError("the points extend farther than any scan", where=path, got=got, wanted=wanted, do=do)
 
 
 def _finite(
@@ -201,6 +209,7 @@ def _unit(sample: np.ndarray, raw: RawPoints, options: ReadOptions) -> tuple[flo
     if raw.unit_metres is not None:
         text = "the file states its unit, {metres:g} m; override with --units"
         return raw.unit_metres, (Note("units-stated", text, "units", numbers={"metres": raw.unit_metres}),)
+
     unit = find_unit(sample)
     sides = np.ptp(np.percentile(sample, (1, 99), axis=0), axis=0)
     size, numbers = "{x:.3g} x {y:.3g} x {z:.3g}", dict(zip("xyz", sides.tolist(), strict=True))
@@ -208,7 +217,7 @@ def _unit(sample: np.ndarray, raw: RawPoints, options: ReadOptions) -> tuple[flo
     if unit.found:
         text = f"the coordinates were taken as {name}, which fits a size of {size}; override with --units"
         return unit.metres, (Note("units-found", text, "units", value, numbers=numbers),)
-    text = f"{name} were assumed, a size of {size} does not tell the unit; override with --units mm"
+    text = f"{name} were assumed: a size of {size} fits several units; override with --units mm"
     return unit.metres, (Note("units-assumed", text, "units", value, assumed=True, numbers=numbers),)
 
 
@@ -218,11 +227,12 @@ def _up(sample: np.ndarray, metres: float, raw: RawPoints, options: ReadOptions)
     if raw.up is not None:
         text = "{value} is up, as in all files of this format; override with --up"
         return raw.up, (Note("up-stated", text, "up", raw.up),)
+
     up = find_up(sample, metres)
     if up.found:
         text = "{value} is up: the floor was found across it; override with --up"
         return up.axis, (Note("up-found", text, "up", up.axis),)
-    text = "{value} was assumed to be up, the points do not tell; override with --up y"
+    text = "{value} was assumed to be up: the points do not show it; override with --up y"
     return up.axis, (Note("up-assumed", text, "up", up.axis, assumed=True),)
 
 

@@ -36,7 +36,7 @@ class Rows:
         return np.diff(self.starts)
 
     def table(self, path: Path, columns: int | None = None) -> np.ndarray:
-        """(R, columns), as many columns as the first row has unless told.
+        """(R, columns), as many columns as the first row has by default.
 
         Raises:
             DataError: a row with another number of values.

@@ -1,4 +1,4 @@
-"""Which axis of a scan points up: where its floor is, if the points tell; and the turn that makes it z.
+"""Which axis of a scan points up: where its floor is, if the points show it; and the turn that makes it z.
 
 Floors, tables and seats are horizontal and gather the points in thin slices across the vertical; walls share theirs
 between the other two axes. Furniture and ground stand at the lower end, so that most of the points are below the
@@ -32,7 +32,7 @@ _FEWEST = 100
 
 @dataclass(frozen=True)
 class Up:
-    """The axis, and whether the points told (or it was merely assumed)."""
+    """The axis, and whether the points show it (or it is merely assumed)."""
 
     axis: str
     found: bool
