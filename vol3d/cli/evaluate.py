@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -90,26 +91,35 @@ def show(evaluation: Evaluation, as_json: bool) -> None:
     if as_json:
         print_json(evaluation.summary)
         return
-    classes = next((v for v in evaluation.summary.values() if isinstance(v, dict) and _rows(v)), {})
-    columns = list(
-        dict.fromkeys(key for row in classes.values() for key in row if not isinstance(row[key], (list, dict)))
-    )
+    classes = next((value for value in evaluation.summary.values() if _is_table(value)), {})
     if classes:
-        rows = [[name, *(row.get(c) for c in columns)] for name, row in classes.items()]
-        more = print_first_columns(["class", *columns], rows)
-        if more:
-            say(f"{more} more columns: --json prints them, -o writes them")
+        _show_classes(classes)
     print(f"{evaluation.score_name} {cell(evaluation.score)}")
-    facts = {key.replace("_", " "): value for key, value in evaluation.summary.items() if not isinstance(value, dict)}
-    say("; ".join(f"{key} {_fact(value)}" for key, value in facts.items() if len(str(value)) <= _LONG))
-    for key, value in facts.items():
-        if len(str(value)) > _LONG:
-            say(f"{key}: {value}")
+    _show_facts(evaluation.summary)
+
+
+def _show_classes(classes: Mapping[str, Mapping[str, Any]]) -> None:
+    """A row for each class; columns that do not fit are left out and counted."""
+    columns = dict.fromkeys(
+        key for row in classes.values() for key, value in row.items() if not isinstance(value, (list, dict))
+    )
+    rows = [[name, *(row.get(column) for column in columns)] for name, row in classes.items()]
+    if more := print_first_columns(["class", *columns], rows):
+        say(f"{more} more columns: --json prints them, -o writes them")
+
+
+def _show_facts(summary: Mapping[str, Any]) -> None:
+    """Short facts on one line, long ones on a line each; tables are left out."""
+    facts = {key.replace("_", " "): value for key, value in summary.items() if not isinstance(value, dict)}
+    long = {key: value for key, value in facts.items() if len(str(value)) > _LONG}
+    say("; ".join(f"{key} {_fact(value)}" for key, value in facts.items() if key not in long))
+    for key, value in long.items():
+        say(f"{key}: {value}")
 
 
 def _fact(value: object) -> str:
     return " to ".join(cell(bound) for bound in value) if isinstance(value, (list, tuple)) else cell(value)
 
 
-def _rows(value: dict[str, object]) -> bool:
-    return bool(value) and all(isinstance(row, dict) for row in value.values())
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict) and bool(value) and all(isinstance(row, dict) for row in value.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -108,24 +108,32 @@ def say_failure(row: PredictionRow) -> None:
 
 def show(rows: Sequence[PredictionRow], out: Path) -> None:
     """A table of what happened, the failures with their reason; names without folders where they are clear."""
-    names = {row.source: row.source.name for row in rows}
-    if len(set(names.values())) < len(names):
-        names = {source: str(source) for source in names}
+    names = _short_names(rows)
     done = [row for row in rows if row.status != "failed"]
-    failures = [[names[row.source], _without_source(row)] for row in rows if row.status == "failed"]
-
     if done:
-        cells = [_cells(row, names[row.source]) for row in done]
-        columns = list(dict.fromkeys(column for row in cells for column in row))
-        print_table(columns, [[row.get(column) for column in columns] for row in cells])
+        _show_done([_cells(row, names[row.source]) for row in done])
     if remarks := count_notes(rows):
         print_table(["scans", "assumed"], remarks)
+
+    failures = [[names[row.source], _without_source(row)] for row in rows if row.status == "failed"]
     if failures:
         print_table(["failed", "reason"], failures)
 
     skipped = sum(row.status == "skipped" for row in rows)
     remark = f", {skipped} skipped because a result exists (--overwrite predicts them again)" if skipped else ""
     say(f"{len(done) - skipped} written to {out}{remark}, {len(failures)} failed")
+
+
+def _short_names(rows: Sequence[PredictionRow]) -> dict[Path, str]:
+    """Names without folders, unless two scans have the same."""
+    names = {row.source: row.source.name for row in rows}
+    clear = len(set(names.values())) == len(names)
+    return names if clear else {source: str(source) for source in names}
+
+
+def _show_done(cells: Sequence[Mapping[str, Any]]) -> None:
+    columns = list(dict.fromkeys(column for row in cells for column in row))
+    print_table(columns, [[row.get(column) for column in columns] for row in cells])
 
 
 def _cells(row: PredictionRow, name: str) -> dict[str, Any]:

@@ -63,25 +63,29 @@ def _document_path(loc: tuple[str | int, ...], values: Any, missing: bool) -> Ke
 
 
 def _sentence(detail: Any, path: Key, schema: dict[str, Any], values: Any) -> tuple[str, str]:
+    """What is at fault, and a hint that faults of one place are joined by."""
     name, kind = dotted(path), detail["type"]
-    if kind == "missing" and isinstance(path[-1], int):
-        return f"'{dotted(path[:-1])}' has too few values, got {path[-1]}", ""
-    if kind == "missing":
-        return f"missing setting '{name}'", ""
-    if kind == "extra_forbidden":
-        near = difflib.get_close_matches(str(path[-1]), _names(schema, schema, path[:-1], values), n=1)
-        return f"unknown setting '{name}'", f"; did you mean '{near[0]}'?" if near else ""
-    if kind == "union_tag_not_found":
-        return f"missing setting '{name}'", ""
-    if kind in {"union_tag_invalid", "literal_error"}:
-        got = detail["input"].get("name") if kind == "union_tag_invalid" else detail["input"]
-        allowed = detail["ctx"]["expected_tags" if kind == "union_tag_invalid" else "expected"]
-        near = difflib.get_close_matches(str(got), re.findall(r"'([^']*)'", allowed), n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"choose from {allowed}"
-        return f"'{name}' cannot be {got!r}; ", hint
-    if kind == "value_error":
-        return f"'{name}': " if name else "", detail["msg"].removeprefix("Value error, ")
+    match kind:
+        case "missing" if isinstance(path[-1], int):
+            return f"'{dotted(path[:-1])}' has too few values, got {path[-1]}", ""
+        case "missing" | "union_tag_not_found":
+            return f"missing setting '{name}'", ""
+        case "extra_forbidden":
+            near = difflib.get_close_matches(str(path[-1]), _names(schema, schema, path[:-1], values), n=1)
+            return f"unknown setting '{name}'", f"; did you mean '{near[0]}'?" if near else ""
+        case "union_tag_invalid":
+            return _not_allowed(name, detail["input"].get("name"), detail["ctx"]["expected_tags"])
+        case "literal_error":
+            return _not_allowed(name, detail["input"], detail["ctx"]["expected"])
+        case "value_error":
+            return f"'{name}': " if name else "", detail["msg"].removeprefix("Value error, ")
     return f"'{name}' ", f"{detail['msg'].replace('Input should', 'should')}, got {detail['input']!r}"
+
+
+def _not_allowed(name: str, got: Any, allowed: str) -> tuple[str, str]:
+    near = difflib.get_close_matches(str(got), re.findall(r"'([^']*)'", allowed), n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"choose from {allowed}"
+    return f"'{name}' cannot be {got!r}; ", hint
 
 
 def _names(root: dict[str, Any], schema: dict[str, Any], path: Key, values: Any) -> list[str]:

@@ -54,23 +54,25 @@ def on_data(
     if part not in (None, "validation", "train", "all"):
         raise UsageError("no such split", where="--split", got=part, wanted="validation, train or all")
     trained_on: Any = task.data
-    same = dataset is None and _same_folder(trained_on.root, root)
     kind: type[Settings] = type(trained_on)
     if dataset is not None:
         kind = catalog.load(catalog.find(dataset, catalog.DATASETS, "data set").target)
     if fold is not None and "fold" not in kind.model_fields:
         raise UsageError("this data set has no folds", where="--fold", got=fold, do="Use --split, or leave both out.")
 
+    same = dataset is None and _same_folder(trained_on.root, root)
     # A fold means one of those that the model was trained with, wherever the data lie now.
-    values = trained_on.model_dump() if same or (fold is not None and dataset is None) else {}
-    chosen = {"root": root} if fold is None else {"root": root, "fold": fold}
-    data: Any = kind(**values | chosen)
+    known = trained_on.model_dump() if same or (fold is not None and dataset is None) else {}
+    asked = {"root": root} if fold is None else {"root": root, "fold": fold}
+    data = kind(**known | asked)
 
-    if part is None:
-        # Without folds the split is that of the data set: its training scenes were trained on, wherever a copy lies.
-        named = "fold" not in kind.model_fields and bool(data.split().validation)
-        part = "validation" if fold is not None or same or named else "all"
-    return task.for_dataset(data, part), part
+    chosen = part or ("validation" if fold is not None or same or _names_validation(data) else "all")
+    return task.for_dataset(data, chosen), chosen
+
+
+def _names_validation(data: Any) -> bool:
+    """Whether the data set itself says which scenes are for validation: the others were trained on, in any copy."""
+    return "fold" not in type(data).model_fields and bool(data.split().validation)
 
 
 def _same_folder(one: Path, other: Path) -> bool:
