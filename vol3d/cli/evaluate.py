@@ -91,7 +91,7 @@ def show(evaluation: Evaluation, as_json: bool) -> None:
     if as_json:
         print_json(evaluation.summary)
         return
-    classes = next((value for value in evaluation.summary.values() if _is_table(value)), {})
+    classes: dict[str, Any] = next((value for value in evaluation.summary.values() if _is_table(value)), {})
     if classes:
         _show_classes(classes)
     print(f"{evaluation.score_name} {cell(evaluation.score)}")

@@ -65,9 +65,13 @@ def on_data(
     known = trained_on.model_dump() if same or (fold is not None and dataset is None) else {}
     asked = {"root": root} if fold is None else {"root": root, "fold": fold}
     data = kind(**known | asked)
-
-    chosen = part or ("validation" if fold is not None or same or _names_validation(data) else "all")
+    chosen = part or _usual_part(data, fold is not None or same)
     return task.for_dataset(data, chosen), chosen
+
+
+def _usual_part(data: Any, seen: bool) -> Part:
+    """Validation where training and validation cases are known apart, by folds or by the data set itself; else all."""
+    return "validation" if seen or _names_validation(data) else "all"
 
 
 def _names_validation(data: Any) -> bool:
