@@ -83,12 +83,23 @@ def working_dtype(*boxes: Tensor) -> torch.dtype:
 
 
 def wrap_yaw(yaw: Tensor, period: float = 2 * math.pi) -> Tensor:
-    """Angles shifted by whole periods into [-period/2, period/2)."""
+    """Angles shifted by whole periods into [-period/2, period/2).
+
+    >>> wrap_yaw(torch.tensor([0.0, 4.0, -4.0]))
+    tensor([ 0.0000, -2.2832,  2.2832])
+    """
     return yaw - torch.floor(yaw / period + 0.5) * period
 
 
 def footprint_corners(boxes: Float[Tensor, "*batch columns"]) -> Float[Tensor, "*batch 4 2"]:
-    """Corners seen from above, metres, counter-clockwise: front left, rear left, rear right, front right."""
+    """Corners seen from above, metres, counter-clockwise: front left, rear left, rear right, front right.
+
+    >>> footprint_corners(torch.tensor([0.0, 0, 0, 4, 2, 1, 0]))
+    tensor([[ 2.,  1.],
+            [-2.,  1.],
+            [-2., -1.],
+            [ 2., -1.]])
+    """
     signs = 0.5 * boxes.new_tensor(_FOOTPRINT)
     cos, sin = boxes[..., YAW].cos()[..., None], boxes[..., YAW].sin()[..., None]
     along, across = boxes[..., 3:4] * signs[:, 0], boxes[..., 4:5] * signs[:, 1]

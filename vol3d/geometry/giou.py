@@ -47,6 +47,10 @@ def giou_3d(
     Raises:
         DataError: as `iou_bev`.
         UsageError: an unknown option.
+
+    >>> car = torch.tensor([[0.0, 0, 0, 4, 2, 2, 0]])
+    >>> giou_3d(car, torch.tensor([[1.0, 0, 0, 4, 2, 2, 0], [9, 0, 0, 4, 2, 2, 0]]))
+    tensor([[ 0.6000, -0.3846]])
     """
     _check_intersection(intersection)
     first, second = check_tables(first, second)

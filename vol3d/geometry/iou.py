@@ -35,6 +35,10 @@ def iou_3d(first: Float[Tensor, "*batch n _"], second: Float[Tensor, "*batch m _
 
     Raises:
         DataError: as `iou_bev`.
+
+    >>> car = torch.tensor([[0.0, 0, 0, 4, 2, 2, 0]])
+    >>> iou_3d(car, torch.tensor([[1.0, 0, 0, 4, 2, 2, 0], [9, 0, 0, 4, 2, 2, 0]]))
+    tensor([[0.6000, 0.0000]])
     """
     first, second = check_tables(first, second)
     common = overlap_bev(first, second) * height_overlap(first[..., :, None, :], second[..., None, :, :])

@@ -46,6 +46,10 @@ def nms_rotated(
     Raises:
         DataError: shapes that do not fit, NaN, a threshold outside 0 to 1.
         UsageError: unknown space.
+
+    >>> boxes = torch.tensor([[0.0, 0, 0, 4, 2, 2, 0], [1, 0, 0, 4, 2, 2, 0], [9, 0, 0, 4, 2, 2, 0]])
+    >>> nms_rotated(boxes, torch.tensor([0.9, 0.8, 0.7]), iou_threshold=0.5)
+    tensor([0, 2])
     """
     order, chosen, classes = _rank(boxes, scores, labels, max_candidates, space)
     _check_threshold(iou_threshold)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
-from numba import njit
 from torch import Tensor
 
 from vol3d.errors import DataError
 from vol3d.geometry.boxes import YAW, check_boxes
-from vol3d.geometry.overlap_kernels import COS, RADIUS, SIN, as_rows
+from vol3d.geometry.overlap_kernels import as_rows
 from vol3d.geometry.owner_kernels import BoxGrid, find_owners
+from vol3d.geometry.points_in_boxes_kernels import count_rows, mark_rows
 from vol3d.threads import parallel_for
 
 _CHUNK = 1 << 24  # point-box pairs that torch looks at together: 64 MB per intermediate result in float32
@@ -26,12 +26,17 @@ def points_in_boxes(points: Float[Tensor, "n columns"], boxes: Float[Tensor, "m 
 
     Raises:
         DataError: not points, not boxes, or on two devices.
+
+    >>> boxes = torch.tensor([[0.0, 0, 0, 4, 2, 2, 0], [9, 0, 0, 4, 2, 2, 0]])
+    >>> points_in_boxes(torch.tensor([[1.0, 0, 0], [9, 1, 1], [5, 0, 0]]), boxes)
+    tensor([[ True, False, False],
+            [False,  True, False]])
     """
     _check(points, boxes)
     if points.device.type == "cpu":
         inside = np.zeros((len(boxes), len(points)), dtype=np.bool_)
         xyz = np.ascontiguousarray(points.detach()[:, :3].double().numpy())
-        parallel_for(_mark_rows, len(boxes), as_rows(boxes), xyz, inside, grain=1 + 65536 // max(len(points), 1))
+        parallel_for(mark_rows, len(boxes), as_rows(boxes), xyz, inside, grain=1 + 65536 // max(len(points), 1))
         return torch.from_numpy(inside)
     step = max(1, _CHUNK // max(len(points), 1))
     parts = [_inside(points, boxes[i : i + step]) for i in range(0, len(boxes), step)]
@@ -50,7 +55,7 @@ def count_points_in_boxes(points: Float[Tensor, "n columns"], boxes: Float[Tenso
     xyz = points.detach()[:, :3].double().numpy()
     x, y, z = np.ascontiguousarray(xyz[np.argsort(xyz[:, 0])].T)  # along x, so that a box looks at a few points only
     counts = np.zeros(len(boxes), dtype=np.int64)
-    parallel_for(_count_rows, len(boxes), as_rows(boxes), x, y, z, counts, grain=1 + 262144 // max(len(x), 1))
+    parallel_for(count_rows, len(boxes), as_rows(boxes), x, y, z, counts, grain=1 + 262144 // max(len(x), 1))
     return torch.from_numpy(counts)
 
 
@@ -93,33 +98,3 @@ def _inside(points: Tensor, boxes: Tensor) -> Tensor:
     across = (away[..., 1] * cos - away[..., 0] * sin).abs()
     half = 0.5 * boxes[:, None, 3:6]
     return (along <= half[..., 0]) & (across <= half[..., 1]) & (away[..., 2].abs() <= half[..., 2])
-
-
-@njit(nogil=True, cache=True)
-def _mark_rows(start, stop, boxes, points, inside):
-    for row in range(start, stop):
-        box = boxes[row]
-        for i in range(points.shape[0]):
-            east, north = points[i, 0] - box[0], points[i, 1] - box[1]
-            # The margin keeps rounding from deciding: the exact test follows.
-            if abs(east) > box[RADIUS] * 1.000001 or abs(points[i, 2] - box[2]) > 0.5 * box[5]:
-                continue
-            along = abs(east * box[COS] + north * box[SIN])
-            across = abs(north * box[COS] - east * box[SIN])
-            inside[row, i] = along <= 0.5 * box[3] and across <= 0.5 * box[4]
-
-
-@njit(nogil=True, cache=True)
-def _count_rows(start, stop, boxes, x, y, z, counts):
-    """`x`, `y`, `z` of the points in ascending order of x."""
-    for row in range(start, stop):
-        middle_x, middle_y, middle_z, length, width, height, cos, sin, radius = boxes[row]
-        reach = radius * 1.00001 + 1e-9 * abs(middle_x)
-        first, last = np.searchsorted(x, middle_x - reach), np.searchsorted(x, middle_x + reach, side="right")
-        count = 0
-        for i in range(first, last):
-            east, north = x[i] - middle_x, y[i] - middle_y
-            along, across = abs(east * cos + north * sin), abs(north * cos - east * sin)
-            flat = along <= 0.5 * length and across <= 0.5 * width
-            count += flat and abs(z[i] - middle_z) <= 0.5 * height
-        counts[row] = count

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64, Real
 from torch import Tensor
 
 from vol3d.errors import DataError, UsageError
@@ -40,6 +40,9 @@ def assign(costs: Sequence[Tensor], *, infeasible: Infeasible = "raise") -> list
     Raises:
         DataError: not matrices, NaN or -inf (the message names the sample), no complete assignment.
         UsageError: unknown value of `infeasible`.
+
+    >>> assign([torch.tensor([[4.0, 1.0, 3.0], [2.0, 0.0, 5.0]])])
+    [(tensor([0, 1]), tensor([1, 0]))]
     """
     for sample, cost in enumerate(costs):
         if cost.ndim != 2:
@@ -62,7 +65,7 @@ def assign(costs: Sequence[Tensor], *, infeasible: Infeasible = "raise") -> list
 
 
 def assign_padded(
-    cost: Float[Tensor, "*batch n m"],
+    cost: Real[Tensor, "*batch n m"],
     rows: Int64[Tensor, "*batch"] | None = None,
     columns: Int64[Tensor, "*batch"] | None = None,
     *,

@@ -100,6 +100,12 @@ def knn(
 
     Raises:
         DataError: wrong dtype, shape, device or k; coordinates that are not finite.
+
+    >>> points = torch.tensor([[[0.0, 0, 0], [1, 0, 0], [5, 0, 0]]])
+    >>> knn(points, points, 2).indices
+    tensor([[[0, 1],
+             [1, 0],
+             [2, 1]]])
     """
     sizes, query_sizes = _check(points, queries, "queries", counts, query_counts, k, channels=None)
     values, targets = computable(points), computable(queries)

@@ -40,6 +40,9 @@ def farthest_point_sample(
     Raises:
         DataError: wrong dtype or shape; on the CPU also k above a cloud's points, start outside a cloud, points not
             finite. A GPU is not waited for: there such points are never picked, and picks beyond the last repeat.
+
+    >>> farthest_point_sample(torch.tensor([[[0.0, 0, 0], [1, 0, 0], [5, 0, 0]]]), 2)
+    tensor([[0, 2]])
     """
     require_floats(points, "points", "(B, N, C)", 3)
     if skip_near_origin and points.shape[2] != 3:

@@ -22,6 +22,9 @@ def scatter_reduce(
 
     Raises:
         DataError: wrong dtype, shape or device, an index outside (on the CPU), an unknown reduction.
+
+    >>> scatter_reduce(torch.tensor([[1.0], [2.0], [4.0]]), torch.tensor([0, 0, 2]), 3, "sum").flatten()
+    tensor([3., 0., 4.])
     """
     require_floats(features, "features", "(N, C)", 2)
     require_whole(size, "size", zero=True)

@@ -103,6 +103,11 @@ def voxel_coordinates(points: Float[Tensor, "n c"], grid: VoxelGrid) -> Int32[Te
 
     Computed in the dtype of the points (float32 for half precision) as floor((p - low) / size), like the originals:
     multiplying by 1 / size moves points across faces.
+
+    >>> grid = VoxelGrid((1.0, 1.0, 1.0), (0.0, 0.0, 0.0, 4.0, 4.0, 4.0))
+    >>> voxel_coordinates(torch.tensor([[3.5, 1.5, 0.5], [9.0, 0, 0]]), grid)
+    tensor([[ 0,  1,  3],
+            [-1, -1, -1]], dtype=torch.int32)
     """
     _require_points([points], "points")
     cell, inside = cell_of_points(points.detach(), grid.voxel_size, grid.point_range[:3], grid.shape)

@@ -58,7 +58,11 @@ def without_suffix(name: str, suffixes: Iterable[str]) -> str:
 
 
 def scan_stem(path: str | Path) -> str:
-    """The scan's name without folder and suffix; a DICOM folder's own name."""
+    """The scan's name without folder and suffix; a DICOM folder's own name.
+
+    >>> scan_stem("scans/liver_12.nii.gz")
+    'liver_12'
+    """
     path = Path(path)
     if path.is_dir():
         return path.resolve().name

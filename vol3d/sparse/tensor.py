@@ -30,6 +30,11 @@ class SparseTensor:
     Raises:
         DataError: an argument does not fit; names it, with what was got and wanted.
         UsageError: `spatial_shape` or `batch_size` is not positive.
+
+    >>> x = SparseTensor(torch.tensor([[0, 2, 2, 2], [0, 0, 0, 1]]), torch.ones(2, 4), (8, 8, 8), batch_size=1)
+    >>> x.coordinates
+    tensor([[0, 0, 0, 1],
+            [0, 2, 2, 2]], dtype=torch.int32)
     """
 
     def __init__(

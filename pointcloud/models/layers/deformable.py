@@ -131,7 +131,7 @@ class DeformableAttention(nn.Module):
         queries: Float[Tensor, "b q w"],
         cells: Float[Tensor, "b cells w"],
         sizes: Sequence[Size],
-        reference: Float[Tensor, "b q 2"],
+        reference: Float[Tensor, "#b q 2"],
     ) -> Float[Tensor, "b q w"]:
         heads, levels, points = self.shape
         offsets = self.offsets(queries).unflatten(2, (heads, levels, points, 2))  # in cells of each map

@@ -121,6 +121,7 @@ def test_a_quarter_turn_in_nuscenes_by_hand():
     same(to.boxes_from_nuscenes(annotations, torch.eye(4)), torch.tensor([[10, 20, 1, 4, 2, 1, math.pi / 2]]), 1e-6)
 
 
+@pytest.mark.bad_input
 def test_bad_layouts_are_refused():
     with pytest.raises(DataError, match=r"table: not boxes of this layout; got \(2, 8\).*wanted \(\.\.\., 7 or 9\)"):
         to.boxes_from_mmdet3d(torch.zeros(2, 8))

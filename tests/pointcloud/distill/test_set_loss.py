@@ -167,6 +167,7 @@ def test_feature_maps_are_compared_at_the_teachers_size() -> None:
 
 
 @pytest.mark.parametrize("student", [[], [torch.zeros(1, 3, 4, 4)], [torch.zeros(1, 2, 4, 4)] * 2])
+@pytest.mark.bad_input
 def test_feature_maps_that_cannot_be_compared_are_refused(student: list[Tensor]) -> None:
     with pytest.raises(DataError, match="feature maps that cannot be compared"):
         feature_loss(student, [torch.zeros(1, 2, 4, 4)])

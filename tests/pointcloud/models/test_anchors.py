@@ -156,7 +156,9 @@ def test_the_loss_of_voxelnet_by_hand() -> None:
     box = place_anchors(GRID, (CAR,), "centres")[3, 4, 0].clone()
     box[0] += 0.02 * box[3:5].norm()  # an offset of 0.02
     logits = torch.full((1, 160, 1), 1.0)
-    said = AnchorPrediction(AnchorOutputs(logits, torch.zeros(1, 160, 7), logits[..., :0]), logits, GRID, (0,))
+    said = AnchorPrediction(
+        AnchorOutputs(logits, torch.zeros(1, 160, 7), logits[..., :0]), torch.zeros(1, 4, 8, 20), GRID, (0,)
+    )
     target = BoxTargets(box[None], torch.tensor([0]))
     positive = match_sample(place_anchors(GRID, (strict,), "centres"), target, (strict,)).object >= 0
     terms = model.loss(said, [target])

@@ -236,6 +236,7 @@ def test_bfloat16_autocast(recwarn: Any) -> None:
         ([torch.tensor([[0.0, 0, 0, 1], [0, 0, 0, torch.inf]])], r"clouds\[0\]\[1\]: .* 1 of 2 points"),
     ],
 )
+@pytest.mark.bad_input
 def test_what_is_no_cloud_is_refused(clouds: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         encode_voxels(clouds, SMALL, ("intensity",), MeanEncoder(4))

@@ -33,6 +33,7 @@ def test_models_of_other_classes_and_no_model_are_refused() -> None:
         join([])
 
 
+@pytest.mark.bad_input
 def test_shapes_must_fit() -> None:
     with pytest.raises(DataError, match="do not fit together"):
         Proposals(torch.rand(4, 7), torch.rand(4, 3), torch.rand(3), torch.rand(5, 3))

@@ -125,6 +125,7 @@ def test_degenerate_boxes_are_finite_with_finite_gradients(size):
         assert value.isfinite().all() and gradient.isfinite().all()
 
 
+@pytest.mark.bad_input
 def test_unknown_options_are_refused():
     boxes = torch.ones(1, 7)
     with pytest.raises(UsageError, match="enclosing: unknown enclosing body; got sphere"):

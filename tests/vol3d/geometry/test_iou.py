@@ -163,6 +163,7 @@ def test_half_precision_is_computed_in_single():
         ([[0.0] * 7], r"second: boxes must be a tensor; got list"),
     ],
 )
+@pytest.mark.bad_input
 def test_bad_boxes_are_refused(second, message):
     with pytest.raises(DataError, match=message):
         iou_3d(torch.ones(1, 7), second)
@@ -173,6 +174,7 @@ def test_unknown_velocity_is_allowed():
     torch.testing.assert_close(iou_3d(boxes, boxes).diagonal(), torch.ones(2, dtype=torch.float64))
 
 
+@pytest.mark.bad_input
 def test_pairs_must_be_as_many():
     with pytest.raises(DataError, match="as many boxes in both"):
         iou_bev_paired(torch.ones(2, 7), torch.ones(3, 7))

@@ -103,6 +103,7 @@ def test_no_boxes():
         assert kept.shape == (0,) and kept.dtype == torch.int64
 
 
+@pytest.mark.bad_input
 def test_bad_input_is_refused():
     boxes, scores = random_boxes(3, 0), torch.tensor([0.1, float("nan"), 0.3])
     with pytest.raises(DataError, match="scores: a score is NaN; got 1 NaN"):

@@ -138,6 +138,7 @@ def test_what_is_no_cost_is_refused_with_the_sample(bad):
         assign_padded(batch)
 
 
+@pytest.mark.bad_input
 def test_bad_arguments_are_refused():
     cost = torch.zeros(2, 3, 4)
     with pytest.raises(DataError, match=r"costs\[0\]: not a matrix; got \(2, 3, 4\), wanted \(n, m\)"):

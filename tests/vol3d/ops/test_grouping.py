@@ -126,11 +126,13 @@ def test_bad_clouds_are_named(clouds: list[Tensor], message: str) -> None:
         (torch.zeros(2, 3, 1, device="meta"), torch.zeros(2, 3).long(), "features and indices: mixed devices"),
     ],
 )
+@pytest.mark.bad_input
 def test_bad_indices_are_named(features: Tensor, indices: Tensor, message: str) -> None:
     with pytest.raises(DataError, match=message):
         gather(features, indices)
 
 
+@pytest.mark.bad_input
 def test_other_bad_arguments_are_named() -> None:
     points, indices = torch.zeros(1, 4, 3), torch.zeros(1, 4, 2).long()
     with pytest.raises(DataError, match="features: does not fit points"):

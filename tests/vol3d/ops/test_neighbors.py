@@ -160,12 +160,14 @@ def test_equal_points_and_more_than_a_buffer_of_hits() -> None:
         ({"padding": "zero"}, "padding: unknown padding; got 'zero'"),
     ],
 )
+@pytest.mark.bad_input
 def test_bad_input_is_named(change: dict, message: str) -> None:
     arguments = {"points": torch.zeros(1, 4, 3), "centers": torch.zeros(1, 4, 3), "radius": 1.0, "k": 2, **change}
     with pytest.raises(DataError, match=message):
         ball_query(**arguments)
 
 
+@pytest.mark.bad_input
 def test_bad_queries_are_named() -> None:
     with pytest.raises(DataError, match="queries: does not fit points"):
         knn(torch.zeros(1, 4, 3), torch.zeros(1, 4, 2), 1)

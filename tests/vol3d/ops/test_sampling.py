@@ -139,11 +139,13 @@ def test_half_precision_and_other_layouts() -> None:
         (torch.zeros(1, 5, 4), 1, {"skip_near_origin": True}, "skip_near_origin: needs coordinates alone"),
     ],
 )
+@pytest.mark.bad_input
 def test_bad_input_is_named(points: torch.Tensor, k: int, options: dict, message: str) -> None:
     with pytest.raises(DataError, match=message):
         farthest_point_sample(points, k, **options)
 
 
+@pytest.mark.bad_input
 def test_a_matrix_that_is_not_square_is_named() -> None:
     with pytest.raises(DataError, match=r"distances: wrong shape; got \(1, 4, 5\)"):
         farthest_point_sample_from_distances(torch.zeros(1, 4, 5), 1)

@@ -115,11 +115,13 @@ def test_bad_coordinates_are_named(row: list[int], message: str) -> None:
         (torch.zeros(3, 1), torch.zeros(3, device="meta").long(), 1, "sum", "mixed devices"),
     ],
 )
+@pytest.mark.bad_input
 def test_bad_input_is_named(features: Tensor, index: Tensor, size: int, reduce: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         scatter_reduce(features, index, size, reduce)
 
 
+@pytest.mark.bad_input
 def test_bad_grids_are_named() -> None:
     features, coordinates = torch.zeros(1, 1), torch.zeros(1, 4).int()
     shapes: list[tuple[Any, str]] = [((1, 3), "shape: not a grid"), ((1, 0, 3), "shape: out of range; got 0")]

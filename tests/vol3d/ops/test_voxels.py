@@ -187,6 +187,7 @@ def test_the_number_of_threads_does_not_show(monkeypatch: pytest.MonkeyPatch) ->
         ([torch.tensor([[0, 0, -torch.inf]])], {}, r"clouds\[0\]: point 0 is not finite"),
     ],
 )
+@pytest.mark.bad_input
 def test_bad_clouds_are_named(clouds: list[Tensor], options: dict, message: str) -> None:
     with pytest.raises(DataError, match=message):
         voxelize(clouds, GRID, **{"max_points": 2, **options})
@@ -205,6 +206,7 @@ def test_bad_clouds_are_named(clouds: list[Tensor], options: dict, message: str)
         ((1e-4, 1e-4, 1e-4), (0, 0, 0, 1, 1, 1), "voxel_size: not a usable grid"),
     ],
 )
+@pytest.mark.bad_input
 def test_bad_grids_are_named(size: tuple, bounds: tuple, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         VoxelGrid(size, bounds)

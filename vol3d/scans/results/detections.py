@@ -18,6 +18,10 @@ class Detections:
         labels: (N,) int64, `class_names[label]`.
         class_names: names of all classes, in the order of the labels.
         frame: what the coordinates refer to: `scan` (the input's own axes turned z up), `lidar`, `aligned` ...
+
+    >>> boxes, scores, labels = np.array([[0, 0, 0, 4, 2, 2, 0.0]]), np.array([0.9]), np.array([1])
+    >>> Detections(boxes, scores, labels, ("car", "bus")).names()
+    ['bus']
     """
 
     boxes: np.ndarray

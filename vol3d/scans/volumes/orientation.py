@@ -15,7 +15,11 @@ OPPOSITE = {"R": "L", "L": "R", "A": "P", "P": "A", "S": "I", "I": "S"}
 
 
 def orientation(affine: np.ndarray) -> str:
-    """The code of a voxel-to-RAS matrix (4, 4), such as "LPS"."""
+    """The code of a voxel-to-RAS matrix (4, 4), such as "LPS".
+
+    >>> orientation(np.diag([-1.0, -1, 2, 1]))
+    'LPS'
+    """
     from nibabel.orientations import aff2axcodes
 
     return "".join(aff2axcodes(affine))
