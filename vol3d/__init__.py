@@ -29,4 +29,4 @@ def load_released(name: str, path: str | Path, settings: Mapping[str, Any] | Non
     from vol3d import catalog
 
     entry = catalog.find(name, catalog.RELEASED, "released model")
-    return catalog.load(entry.target)(path, settings)
+    return catalog.load(entry.target)(name, path, settings)

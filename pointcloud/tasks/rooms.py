@@ -22,7 +22,7 @@ from pointcloud.inference.postprocess import FOR_PEOPLE, DetectionPostprocessSet
 from pointcloud.models.three_detr.model import ThreeDetrMaskedSettings, ThreeDetrSettings
 from pointcloud.models.vote_net.model import BoxNetSettings, VoteNetSettings
 from pointcloud.structures.detector import RoomDetector
-from pointcloud.structures.proposals import join
+from pointcloud.structures.proposals import join_proposals
 from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings
 from pointcloud.training.augment import SceneAugmentSettings
 from pointcloud.training.samples import SceneSamples, to_network
@@ -104,7 +104,7 @@ class DetectionTask(CloudTask):
         points = to_network(cloud, self.settings.points, self.settings.model.features, seed).to(device)
         detectors: list[RoomDetector[Any]] = [RoomDetector.of(model).eval() for model in models]
         proposals = [detector.proposals(detector([points]))[0] for detector in detectors]
-        return postprocess(join(proposals), self.class_names, choice)
+        return postprocess(join_proposals(proposals), self.class_names, choice)
 
     def _detect_aligned(
         self,
