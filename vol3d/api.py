@@ -364,4 +364,4 @@ def load_released(name: str, path: str | Path, settings: Mapping[str, Any] | Non
         CheckpointError: the file is damaged, or a tensor is missing, unknown or of a wrong shape.
     """
     entry = catalog.find(name, catalog.RELEASED, "released model")
-    return catalog.load(entry.target)(path, settings)
+    return catalog.load(entry.target)(name, path, settings)

@@ -153,61 +153,59 @@ DATA_TOOLS = {
 
 
 RELEASED = {
-    "unetr": Entry("medical.models.released:load_unetr", "segmentation", "UNETR in MONAI's layouts, 0.7 to now"),
+    "unetr": Entry("medical.models.released:load", "segmentation", "UNETR in MONAI's layouts, 0.7 to now"),
     "3detr-scannet": Entry(
-        "pointcloud.models.three_detr.released:load_scannet", "detection", "3DETR, 18 classes", "3detr_scannet_ep1080"
+        "pointcloud.models.three_detr.released:load", "detection", "3DETR, 18 classes", "3detr_scannet_ep1080"
     ),
     "3detr-m-scannet": Entry(
-        "pointcloud.models.three_detr.released:load_masked_scannet",
+        "pointcloud.models.three_detr.released:load",
         "detection",
         "3DETR-m, 18 classes",
         "3detr-m_scannet_ep1080",
     ),
     "3detr-sunrgbd": Entry(
-        "pointcloud.models.three_detr.released:load_sunrgbd", "detection", "3DETR, 10 classes", "3detr_sun_rgbd_ep1080"
+        "pointcloud.models.three_detr.released:load", "detection", "3DETR, 10 classes", "3detr_sun_rgbd_ep1080"
     ),
     "3detr-m-sunrgbd": Entry(
-        "pointcloud.models.three_detr.released:load_masked_sunrgbd",
+        "pointcloud.models.three_detr.released:load",
         "detection",
         "3DETR-m, 10 classes",
         "3detr-m_sun_rgbd_ep1080",
     ),
     "centerpoint-pillar": Entry(
-        "pointcloud.models.released.load:load_center_point_pillar",
+        "pointcloud.models.released.load:load",
         "lidar",
         "CenterPoint, pillars of 0.2 m, nuScenes",
         "centerpoint_pillar_nuscenes",
     ),
     "centerpoint-voxel": Entry(
-        "pointcloud.models.released.load:load_center_point_voxel",
+        "pointcloud.models.released.load:load",
         "lidar",
         "CenterPoint, voxels of 0.1 m, nuScenes",
         "centerpoint_voxel01_nuscenes",
     ),
     "centerpoint-voxel-0075": Entry(
-        "pointcloud.models.released.load:load_center_point_voxel_0075",
+        "pointcloud.models.released.load:load",
         "lidar",
         "CenterPoint, 0.075 m, nuScenes",
         "centerpoint_voxel0075_nuscenes",
     ),
     "object-dgcnn-pillar": Entry(
-        "pointcloud.models.released.load:load_object_dgcnn_pillar",
+        "pointcloud.models.released.load:load",
         "lidar",
         "Object DGCNN, pillars of 0.2 m, nuScenes",
         "object_dgcnn_pillar",
     ),
     "object-dgcnn-voxel": Entry(
-        "pointcloud.models.released.load:load_object_dgcnn_voxel",
+        "pointcloud.models.released.load:load",
         "lidar",
         "Object DGCNN, voxels of 0.1 m, nuScenes",
         "object_dgcnn_voxel",
     ),
-    "pointpillars-kitti": Entry(
-        "pointcloud.models.released.load:load_point_pillars", "lidar", "PointPillars, 3 classes of KITTI"
-    ),
-    "second-kitti": Entry("pointcloud.models.released.load:load_second", "lidar", "SECOND, 3 classes of KITTI"),
+    "pointpillars-kitti": Entry("pointcloud.models.released.load:load", "lidar", "PointPillars, 3 classes of KITTI"),
+    "second-kitti": Entry("pointcloud.models.released.load:load", "lidar", "SECOND, 3 classes of KITTI"),
 }
-"""Readers of released weights: `target(path, settings) -> model`."""
+"""Readers of released weights: `target(name, path, settings) -> model`."""
 
 
 def shipped() -> dict[str, Path]:

@@ -43,6 +43,11 @@ RELEASED_SKIPS = (4, 7, 10)
 """The released code takes the skips after blocks 4, 7 and 10, counted from 1; the paper says 3, 6 and 9."""
 
 
+def load(name: str, path: str | Path, settings: Mapping[str, Any] | None = None) -> Unetr:
+    """`load_unetr`, as the catalogue calls the reader of any released model by its name."""
+    return load_unetr(path, settings)
+
+
 def load_unetr(path: str | Path, settings: Mapping[str, Any] | None = None) -> Unetr:
     """A released UNETR checkpoint as our network, with the original's numbers.
 

@@ -1,4 +1,4 @@
-"""Answers of a teacher on the disk, one file of each sample, for training sets that never change."""
+"""A teacher's outputs on disk, one file for each sample, for training sets that never change."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from vol3d.errors import CheckpointError
 
 
 class KeptOutputs:
-    """A folder of answers.
+    """A folder of cached outputs.
 
     Args:
-        folder: made if it is not there.
-        facts: whatever the answers depend on, JSON-ready; other facts have another folder below.
+        folder: created if it does not exist.
+        facts: whatever the outputs depend on, JSON-ready; other facts have another folder below.
     """
 
     def __init__(self, folder: Path, facts: Any) -> None:
@@ -29,11 +29,11 @@ class KeptOutputs:
         files.make_folder(self.folder)
 
     def knows(self, names: Sequence[str]) -> bool:
-        """Whether all these samples were asked about."""
+        """Whether the outputs for all these samples are there."""
         return all(self._path(name).is_file() for name in names)
 
     def read(self, names: Sequence[str]) -> list[TeacherOutput]:
-        """What was said of these samples, on the CPU.
+        """The outputs for these samples, on the CPU.
 
         Raises:
             CheckpointError: a file is damaged.
@@ -41,15 +41,15 @@ class KeptOutputs:
         try:
             return [read_weights(self._path(name)) for name in names]
         except CheckpointError as error:
-            do = "Delete it: the teacher answers again."
-            raise CheckpointError("a damaged answer of distill.cache", where=error.where, do=do) from error
+            do = "Delete it: the teacher computes it again."
+            raise CheckpointError("a damaged file of distill.cache", where=error.where, do=do) from error
 
-    def write(self, names: Sequence[str], answers: Sequence[TeacherOutput]) -> None:
-        """Keeps what was said; what is there already stays, so that a run that goes on sees the same."""
-        for name, answer in zip(names, answers, strict=True):
+    def write(self, names: Sequence[str], outputs: Sequence[TeacherOutput]) -> None:
+        """Stores the outputs; a file that exists stays, so that a resumed run sees the same."""
+        for name, output in zip(names, outputs, strict=True):
             if not self._path(name).is_file():
                 with files.atomic(self._path(name)) as temporary:
-                    save_file({key: value.detach().cpu().contiguous() for key, value in answer.items()}, temporary)
+                    save_file({key: value.detach().cpu().contiguous() for key, value in output.items()}, temporary)
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.safetensors"

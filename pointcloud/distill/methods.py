@@ -1,7 +1,7 @@
-"""What a student can learn of its teacher: its set, its maps or its boxes.
+"""What a student can learn from its teacher: its set, its maps or its boxes.
 
-`SetMethod` is the paper's method (Wang and Solomon, "Object DGCNN", NeurIPS 2021, section 4), the other two are the
-rivals that it is compared with. What a teacher says of a sample is a dict of tensors, so that it can be kept on a disk.
+`SetMethod` is the paper's method (Wang and Solomon, "Object DGCNN", NeurIPS 2021, section 4); the other two are the
+baselines that it is compared with. A teacher's output for a sample is a dict of tensors, so that it can be cached.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError
 
 TeacherOutput = dict[str, Tensor]
-"""What the teacher says of one sample."""
+"""What is learned from the teacher about one sample."""
 
 
 class PseudoLabelSettings(Settings):
-    """Which of the teacher's boxes are taken for annotated ones; `alpha: 0` puts them in the place of those."""
+    """Which of the teacher's boxes count as annotated; with `alpha: 0` they replace the annotated ones."""
 
     least_score: float = Field(0.3, ge=0, le=1)
     most: int = Field(50, ge=1, description="of a sample, and no more than the student has queries")
 
 
 class DistillMethod(nn.Module, ABC):
-    """One of the methods; its parameters, if it has some, are learnt beside the student's."""
+    """One of the methods; its parameters, if it has any, are trained with the student's."""
 
     @abstractmethod
-    def answers(self, teacher: Detector[P], prediction: P) -> list[TeacherOutput]:
-        """What the teacher's prediction says, one dict of each sample."""
+    def outputs(self, teacher: Detector[P], prediction: P) -> list[TeacherOutput]:
+        """What the method needs of the teacher's prediction, one dict for each sample."""
 
     @abstractmethod
-    def terms(self, student: Detector[P], prediction: P, answers: Sequence[TeacherOutput]) -> dict[str, Tensor]:
-        """Terms of the loss against the answers, without beta."""
+    def terms(self, student: Detector[P], prediction: P, outputs: Sequence[TeacherOutput]) -> dict[str, Tensor]:
+        """Terms of the loss against the teacher's outputs, without beta."""
 
 
 class SetMethod(DistillMethod):
@@ -53,22 +53,22 @@ class SetMethod(DistillMethod):
         super().__init__()
         self.settings = settings
 
-    def answers(self, teacher: Detector[P], prediction: P) -> list[TeacherOutput]:
-        """What the last layer says of each query."""
-        said = _as_set(teacher, prediction, "teacher")
-        said = said.layers(-1) if said.log_odds.ndim == 4 else said
-        fields = {"log_odds": said.log_odds, "box": said.box}
-        fields |= {} if said.velocity is None else {"velocity": said.velocity}
-        return [{name: values[row] for name, values in fields.items()} for row in range(len(said.log_odds))]
+    def outputs(self, teacher: Detector[P], prediction: P) -> list[TeacherOutput]:
+        """The set that the last layer predicts."""
+        predicted = _as_set(teacher, prediction, "teacher")
+        predicted = predicted.layers(-1) if predicted.log_odds.ndim == 4 else predicted
+        fields = {"log_odds": predicted.log_odds, "box": predicted.box}
+        fields |= {} if predicted.velocity is None else {"velocity": predicted.velocity}
+        return [{name: values[row] for name, values in fields.items()} for row in range(len(predicted.log_odds))]
 
-    def terms(self, student: Detector[P], prediction: P, answers: Sequence[TeacherOutput]) -> dict[str, Tensor]:
+    def terms(self, student: Detector[P], prediction: P, outputs: Sequence[TeacherOutput]) -> dict[str, Tensor]:
         """As `set_to_set_loss`."""
-        said = PredictedSet(**{name: torch.stack([answer[name] for answer in answers]) for name in answers[0]})
-        return set_to_set_loss(_as_set(student, prediction, "student"), said, self.settings)
+        teacher = PredictedSet(**{name: torch.stack([output[name] for output in outputs]) for name in outputs[0]})
+        return set_to_set_loss(_as_set(student, prediction, "student"), teacher, self.settings)
 
 
 class FeatureMethod(DistillMethod):
-    """The maps that the queries look at; where the teacher's are wider or narrower, behind a 1 x 1 convolution."""
+    """The maps that the queries look at; a 1 x 1 convolution where the teacher's have another number of channels."""
 
     def __init__(self, student: Detector[Any], teacher: Detector[Any]) -> None:
         super().__init__()
@@ -84,44 +84,44 @@ class FeatureMethod(DistillMethod):
         bridges = (nn.Identity() if same else nn.Conv2d(own.width, other.width, 1) for _ in range(own.levels))
         self.bridges = nn.ModuleList(bridges)
 
-    def answers(self, teacher: Detector[P], prediction: P) -> list[TeacherOutput]:
+    def outputs(self, teacher: Detector[P], prediction: P) -> list[TeacherOutput]:
         """The maps, finest first."""
         maps = _maps(prediction)
         named = {f"map{level}": one for level, one in enumerate(maps)}
         return [{name: one[row] for name, one in named.items()} for row in range(len(maps[0]))]
 
-    def terms(self, student: Detector[P], prediction: P, answers: Sequence[TeacherOutput]) -> dict[str, Tensor]:
+    def terms(self, student: Detector[P], prediction: P, outputs: Sequence[TeacherOutput]) -> dict[str, Tensor]:
         """Mean squared difference, see `feature_loss`."""
         own = [bridge(one.float()) for bridge, one in zip(self.bridges, _maps(prediction), strict=True)]
-        other = [torch.stack([answer[f"map{level}"] for answer in answers]) for level in range(len(own))]
+        other = [torch.stack([output[f"map{level}"] for output in outputs]) for level in range(len(own))]
         return {"features": feature_loss(own, other)}
 
 
 class PseudoLabelMethod(DistillMethod):
-    """The teacher's surest boxes, as if they were annotated."""
+    """The teacher's highest-scoring boxes, as if they were annotated."""
 
     def __init__(self, settings: PseudoLabelSettings) -> None:
         super().__init__()
         self.settings = settings
 
-    def answers(self, teacher: Detector[P], prediction: P) -> list[TeacherOutput]:
+    def outputs(self, teacher: Detector[P], prediction: P) -> list[TeacherOutput]:
         """Boxes and labels."""
         found = pseudo_labels(teacher.decode(prediction), self.settings.least_score, self.settings.most)
         return [{"boxes": one.boxes, "labels": one.labels} for one in found]
 
-    def terms(self, student: Detector[P], prediction: P, answers: Sequence[TeacherOutput]) -> dict[str, Tensor]:
+    def terms(self, student: Detector[P], prediction: P, outputs: Sequence[TeacherOutput]) -> dict[str, Tensor]:
         """The student's own loss."""
         device = next(student.parameters()).device
-        queries = None  # as many boxes as there are; they are the surest first
+        queries = None  # boxes are sorted by score
         if isinstance(student, SetDetector):
             queries = student.as_set(prediction).log_odds.shape[-2]
 
-        targets = [BoxTargets(answer["boxes"][:queries], answer["labels"][:queries]).to(device) for answer in answers]
+        targets = [BoxTargets(output["boxes"][:queries], output["labels"][:queries]).to(device) for output in outputs]
         return student.loss(prediction, targets)
 
 
 def ground_of(settings: DetectorSettings) -> tuple[float, ...] | None:
-    """The range that a detector looks at; None if all that there is."""
+    """The range that a detector looks at; None if it has no limit."""
     return settings.voxels.point_range_m if isinstance(settings, LidarDetectorSettings) else None
 
 

@@ -1,13 +1,13 @@
-"""Set-to-set distillation: a trained detector teaches another one by the set that it predicts.
+"""Set-to-set distillation: a trained detector teaches another one with the set that it predicts.
 
 Wang and Solomon, "Object DGCNN: 3D Object Detection using Dynamic Graphs", NeurIPS 2021 (arXiv 2110.06923), equations
 11 and 12. The authors published no code; the form of the class term, the weights and the mean over the pairs are ours.
-Any two detectors whose predictions have `as_set()` are a pair: what a query says of a class is compared by the
-Kullback-Leibler divergence of two yes-or-no answers, so that detectors with a softmax and detectors with a sigmoid for
-each class can teach each other.
+Any two `SetDetector`s are a pair: the probabilities of a class are compared by the Kullback-Leibler divergence of two
+Bernoulli distributions, so that detectors with a softmax and detectors with a sigmoid for each class can teach each
+other.
 
-matched queries: those whose comparison costs least in all, one to one;
-loss: alpha x what the annotations say + beta x what is left of that cost.
+matching: one to one, with the lowest total cost;
+loss: alpha x the loss against the annotations + beta x the cost of the matched pairs.
 """
 
 from __future__ import annotations
@@ -39,10 +39,13 @@ class DistillSettings(Settings):
     beta: float = Field(1.0, ge=0, description="weight of the loss against the teacher")
     classes: float = Field(2.0, ge=0, description="divergence of the classes' probabilities")
     box: float = Field(0.25, ge=0, description="L1 of the box codes")
-    velocity: float = Field(0.05, ge=0, description="L1 of the velocities, if both tell them")
-    taught: Literal["last", "all"] = Field("last", description="layers of the student; the teacher's last teaches them")
+    velocity: float = Field(0.05, ge=0, description="L1 of the velocities, if both predict them")
+    taught: Literal["last", "all"] = Field(
+        "last", description="the student's layers that learn; the teacher's last teaches"
+    )
     sure_boxes: bool = Field(
-        False, description="weigh the box of a pair by the teacher's surest class; boxes of the background teach little"
+        False,
+        description="weigh a pair's box by the teacher's highest class probability: background counts little",
     )
 
     @model_validator(mode="after")
@@ -53,7 +56,7 @@ class DistillSettings(Settings):
 
 
 class Teacher(Generic[P]):
-    """A trained detector that answers and never learns. It is no part of the student and of its checkpoints.
+    """A trained detector that predicts and never learns. It is part of neither the student nor its checkpoints.
 
     Args:
         model: put into evaluation mode, its parameters without gradients.
@@ -88,7 +91,7 @@ class Teacher(Generic[P]):
         own = self.model.class_names
         if tuple(class_names) != own:
             raise UsageError(
-                "the teacher knows other classes than the student's",
+                "the teacher was trained for other classes than the student",
                 where="distill.teacher",
                 got=", ".join(own),
                 wanted=", ".join(class_names),
@@ -97,12 +100,12 @@ class Teacher(Generic[P]):
 
 
 def soft_class_loss(log_odds: Float[Tensor, "*q classes"], teacher: Float[Tensor, "*q classes"]) -> Float[Tensor, "*q"]:
-    """Divergence of the student's answers from the teacher's, both as log-odds, summed over the classes; 0 if equal."""
+    """Divergence of the student's classes from the teacher's, both as log-odds, summed over the classes; 0 if equal."""
     divergence = teacher.sigmoid() * (teacher - log_odds) + F.softplus(log_odds) - F.softplus(teacher)
     return divergence.sum(-1)
 
 
-def soft_class_cost(log_odds: Tensor, teacher: Float[Tensor, "batch most classes"]) -> Tensor:
+def soft_class_cost(log_odds: Tensor, teacher: Float[Tensor, "batch t classes"]) -> Tensor:
     """`soft_class_loss` of every pair: (..., batch, teacher's queries, student's queries)."""
     probability = teacher.sigmoid()
     own = (probability * teacher - F.softplus(teacher)).sum(-1)
@@ -134,13 +137,13 @@ def set_to_set_loss(student: PredictedSet, teacher: PredictedSet, settings: Dist
     """Weighted terms against the teacher (equation 12), without beta; means over the pairs.
 
     Args:
-        student: its last layer is taught, or all.
-        teacher: its last layer teaches; no gradient goes to it. If it has more queries than the student, the surest
-            of them teach; queries of a student that has more are left to the annotations.
+        student: its last layer learns, or all do.
+        teacher: its last layer teaches and gets no gradient. If it has more queries than the student, those with the
+            highest probability of a class teach; a student's further queries learn from the annotations only.
         settings: weights.
 
     Returns:
-        `class`, `box` and, if both tell it, `velocity`; `class/layer0` and so on for layers before the last.
+        `class`, `box` and, if both predict it, `velocity`; `class/layer0` and so on for layers before the last.
 
     Raises:
         DataError: as `match_sets`.
@@ -149,7 +152,7 @@ def set_to_set_loss(student: PredictedSet, teacher: PredictedSet, settings: Dist
         if student.log_odds.ndim == 4 and settings.taught == "last":
             student = student.layers(-1)
         teacher = (teacher.layers(-1) if teacher.log_odds.ndim == 4 else teacher).detach()
-        teacher = surest(teacher, student.log_odds.shape[-2])
+        teacher = top_queries(teacher, student.log_odds.shape[-2])
         matches = match_sets(student, teacher, settings)
         targets = _targets(teacher, settings)
         pairs = teacher.box.new_tensor(max(len(targets.counts) * targets.most, 1))
@@ -164,8 +167,8 @@ def combine(
     return own | {f"teacher_{name}": settings.beta * term for name, term in distilled.items()}
 
 
-def surest(teacher: PredictedSet, count: int) -> PredictedSet:
-    """The `count` queries (B, Q, ...) of which one class is surest; all of them where there are no more."""
+def top_queries(teacher: PredictedSet, count: int) -> PredictedSet:
+    """The `count` queries (B, Q, ...) with the highest probability of a class; all of them if there are no more."""
     if teacher.log_odds.shape[-2] <= count:
         return teacher
     best = teacher.log_odds.amax(-1).topk(count, dim=-1).indices[..., None]
@@ -178,7 +181,7 @@ def surest(teacher: PredictedSet, count: int) -> PredictedSet:
 
 
 def feature_loss(student: Sequence[Map], teacher: Sequence[Map]) -> Tensor:
-    """Mean squared difference of feature maps, the mean over the levels: one of the paper's two rivals.
+    """Mean squared difference of feature maps, the mean over the levels: one of the paper's two baselines.
 
     Args:
         student: maps of the student; each is resized to the teacher's.
@@ -197,18 +200,18 @@ def feature_loss(student: Sequence[Map], teacher: Sequence[Map]) -> Tensor:
     return torch.stack(differences).mean()
 
 
-def pseudo_labels(found: Sequence[Detections], least_score: float, most: int) -> list[BoxTargets]:
-    """The teacher's detections as if they were annotated: the `most` surest of those with the score or a higher one."""
+def pseudo_labels(found: Sequence[Detections], min_score: float, max_boxes: int) -> list[BoxTargets]:
+    """The teacher's detections as if they were annotated: the best `max_boxes` of those with the minimum score."""
     labelled = []
     for scan in found:
         order = (-scan.scores).argsort(kind="stable")
-        labelled.append(to_targets(scan.select(order[scan.scores[order] >= least_score][:most])))
+        labelled.append(to_targets(scan.select(order[scan.scores[order] >= min_score][:max_boxes])))
     return labelled
 
 
 def _terms(student: PredictedSet, teacher: PredictedSet, settings: DistillSettings) -> SetLoss:
-    told = student.velocity is not None and teacher.velocity is not None
-    velocity = PairLoss(_weighted_l1, ("velocity",), ("velocity", "weight"), settings.velocity if told else 0)
+    both = student.velocity is not None and teacher.velocity is not None
+    velocity = PairLoss(_weighted_l1, ("velocity",), ("velocity", "weight"), settings.velocity if both else 0)
     return SetLoss(
         {
             "class": PairLoss(soft_class_loss, ("log_odds",), ("log_odds",), settings.classes),

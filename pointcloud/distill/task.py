@@ -1,7 +1,7 @@
 """Distillation as a task: a student's own task, and a teacher that adds terms to the student's loss.
 
-Neither the student nor its task knows of it. A checkpoint of such a run is one of the student like any other; the
-run's `config.yaml` says who taught it, and how.
+Neither the student nor its task knows of it. A checkpoint of such a run is a checkpoint of the student like any other;
+the run's `config.yaml` names the teacher and the method.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ from vol3d.terminal import Progress
 METHOD_OF = dict.fromkeys(("classes", "box", "velocity", "taught", "sure_boxes"), "set") | {
     "pseudo_labels": "pseudo_labels"
 }
-"""Settings that one method alone looks at."""
+"""Settings that only one method uses."""
 
 
-class LessonSettings(DistillSettings):
+class TeacherSettings(DistillSettings):
     """Who teaches, and how; the rest of the configuration is a recipe of the student."""
 
     teacher: str = Field(description="a run's folder, its best.safetensors, or the name of a shipped model")
     sha256: str | None = Field(None, description="the teacher's fingerprint; null: whichever it has")
-    method: Literal["set", "features", "pseudo_labels"] = Field("set", description="the paper's, or a rival")
-    pseudo_labels: PseudoLabelSettings = Field(PseudoLabelSettings(), description="where they are the method")
+    method: Literal["set", "features", "pseudo_labels"] = Field("set", description="the paper's, or a baseline")
+    pseudo_labels: PseudoLabelSettings = Field(PseudoLabelSettings(), description="if they are the method")
     teacher_sees: SeenSettings = SeenSettings()
-    cache: Path | None = Field(None, description="folder that keeps the teacher's answers; without distortions only")
+    cache: Path | None = Field(None, description="folder that caches the teacher's outputs; only without augmentation")
 
     @model_validator(mode="after")
-    def _matters(self) -> LessonSettings:
+    def _matters(self) -> TeacherSettings:
         for name, method in METHOD_OF.items():
             if self.method != method and getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} means nothing to the method {self.method}")
@@ -65,13 +65,13 @@ class LessonSettings(DistillSettings):
 class DistilledLidarSettings(LidarSettings):
     """A recipe for LiDAR with a teacher."""
 
-    distill: LessonSettings
+    distill: TeacherSettings
 
 
 class DistilledDetectionSettings(DetectionSettings):
     """A recipe for rooms with a teacher."""
 
-    distill: LessonSettings
+    distill: TeacherSettings
 
 
 class DistillTask(TrainingTask):
@@ -93,7 +93,7 @@ class DistillTask(TrainingTask):
             UsageError: no such checkpoint, an ensemble, other classes than the student's.
             CheckpointError: damaged, or not the one of the settings.
         """
-        settings: LessonSettings = self.settings.distill
+        settings: TeacherSettings = self.settings.distill
         loaded = checkpoint.load(settings.teacher)
         if len(loaded.models) != 1:
             raise UsageError("an ensemble cannot teach", where="distill.teacher", got=settings.teacher)
@@ -163,7 +163,7 @@ class DistillTask(TrainingTask):
         views = plan_views(own.data, own.model.features, teacher, self.settings.distill.teacher_sees)
         if views.student.sweeps is not None and getattr(own, "paste", None) is not None:
             do = "Leave paste out, or let both see the same sweeps."
-            raise UsageError("the sweeps of pasted objects cannot be told apart", where="paste", do=do)
+            raise UsageError("the sweeps of pasted objects cannot be separated", where="paste", do=do)
         return views
 
     @cached_property
@@ -203,7 +203,7 @@ class DistillTask(TrainingTask):
         distorted = [name for name in names if getattr(own, name) != getattr(plain, name)]
         if distorted:
             words = " ".join(f"{name}={'null' if getattr(plain, name) is None else '{}'}" for name in distorted)
-            do = f"Give {words}, or let the teacher answer anew each time."
+            do = f"Give {words}, or leave distill.cache out."
             raise UsageError("scenes that are distorted have no answers to be kept", where="distill.cache", do=do)
         dense = self.dense
         scenes = [scene.fingerprint(quick=True) for scene in dense.split.require().train]
@@ -228,9 +228,9 @@ class DistillWrapper(nn.Module, Generic[P]):
     Args:
         student: learns.
         teacher: no part of this module's state.
-        method: what the student learns of it.
+        method: what the student learns from it.
         settings: alpha and beta.
-        kept: answers that were given before.
+        kept: the teacher's outputs from before.
     """
 
     def __init__(
@@ -244,26 +244,26 @@ class DistillWrapper(nn.Module, Generic[P]):
         super().__init__()
         self.student, self.method = student, method
         self.teacher, self.settings, self.kept = teacher, settings, kept
-        self.register_load_state_dict_pre_hook(_from_format_before)
+        self.register_load_state_dict_pre_hook(_rename_old_keys)
 
     def forward(self, inputs: TwoClouds) -> tuple[P, list[TeacherOutput]]:
-        """The student's prediction, and what its teacher says of each sample; see `TwoViews`."""
+        """The student's prediction, and its teacher's output for each sample; see `TwoViews`."""
         return self.student(inputs["student"]), self._ask(inputs["teacher"], inputs["names"])
 
     def loss(self, prediction: tuple[P, list[TeacherOutput]], targets: list[BoxTargets]) -> dict[str, Tensor]:
         """alpha x the student's own terms, beta x those against the teacher, called `teacher_...`."""
-        own, answers = prediction
+        own, outputs = prediction
         supervised = self.student.loss(own, targets)
-        return combine(supervised, self.method.terms(self.student, own, answers), self.settings)
+        return combine(supervised, self.method.terms(self.student, own, outputs), self.settings)
 
     @torch.no_grad()
     def _ask(self, clouds: list[Tensor], names: Sequence[str]) -> list[TeacherOutput]:
         if self.kept is None:
-            return self.method.answers(self.teacher.model, self.teacher(clouds))
+            return self.method.outputs(self.teacher.model, self.teacher(clouds))
         if not self.kept.knows(names):
-            self.kept.write(names, self.method.answers(self.teacher.model, self.teacher(clouds)))
-        kept = self.kept.read(names)  # what was said of a sample before counts
-        return [{key: value.to(clouds[0].device) for key, value in answer.items()} for answer in kept]
+            self.kept.write(names, self.method.outputs(self.teacher.model, self.teacher(clouds)))
+        kept = self.kept.read(names)  # the first output for a sample counts
+        return [{key: value.to(clouds[0].device) for key, value in output.items()} for output in kept]
 
 
 class DistillLidarTask(DistillTask):
@@ -282,7 +282,7 @@ class DistillDetectionTask(DistillTask):
     student_type: ClassVar[type[CloudTask]] = DetectionTask
 
 
-def _from_format_before(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+def _rename_old_keys(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
     """Runs that began with version 0.1 have the method's parameters under another name."""
     for key in [key for key in state if key.startswith(f"{prefix}lesson.")]:
         state[key.replace("lesson.", "method.", 1)] = state.pop(key)

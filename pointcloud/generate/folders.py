@@ -15,7 +15,7 @@ from vol3d.files import lock, make_folder, read_json, remove_leftovers, write_js
 
 @contextmanager
 def own_folder(out: Path, index: str, made_with: dict[str, Any]) -> Iterator[None]:
-    """Holds the folder `out`, whose file `index` says what its data are made with.
+    """Holds the folder `out`, whose file `index` records what its data are made with.
 
     Raises:
         UsageError: it holds something else, or data made with something else.
@@ -47,10 +47,10 @@ def make_folders(*folders: Path) -> None:
         make_folder(folder)
 
 
-def check_numbers(things: str, count: int, most: int, seed: int) -> None:
-    """Raises UsageError unless `count` is 2 to `most` and `seed` is none below 0."""
-    if not 2 <= count <= most:
-        wanted = f"2 to {most}: at least one to train on and one to validate on"
-        raise UsageError(f"not a number of {things}", where="scenes", got=count, wanted=wanted)
+def check_numbers(kind: str, count: int, maximum: int, seed: int) -> None:
+    """Raises UsageError unless `count` (of rooms, drives or frames) is 2 to `maximum` and `seed` is 0 or more."""
+    if not 2 <= count <= maximum:
+        wanted = f"2 to {maximum}: at least one to train on and one to validate on"
+        raise UsageError(f"not a number of {kind}", where="scenes", got=count, wanted=wanted)
     if seed < 0:
         raise UsageError("not a seed", where="seed", got=seed, wanted="0 or more")

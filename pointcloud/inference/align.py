@@ -27,7 +27,7 @@ def wall_angle(xyz: np.ndarray, points: int = 20_000) -> float | None:
 
     Args:
         xyz: (N, 3) metres, z up.
-        points: at most so many, evenly spread over the rows, are looked at.
+        points: the most that are used, evenly spread over the rows.
     """
     if len(xyz) < 100:
         return None

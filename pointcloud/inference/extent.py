@@ -1,5 +1,8 @@
-"""Whether a person's scan is as wide as those that a model was made for: a street before a model of rooms, or a room
-before one of streets, gives boxes that look like results and mean nothing. Nobody is stopped, but told."""
+"""Whether a user's scan is as wide as those that a model was made for.
+
+A street given to a model of rooms, or a room given to one of streets, yields boxes that look like results and mean
+nothing. The scan is not refused, but a note is printed.
+"""
 
 from __future__ import annotations
 

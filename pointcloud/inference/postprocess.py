@@ -1,9 +1,9 @@
 """From what every query of a set detector proposes to detections: which queries stay, and what each of them counts as.
 
-The defaults are 3DETR's official evaluation (utils/ap_calculator.py): boxes with hardly a point in them go, of boxes of
-one class that overlap the surest stays, what is hardly an object goes, and each query left is a detection of every
-class, with the probability of that class times the objectness as its score. Average precision gains from the last;
-people want one class per box (`FOR_PEOPLE`).
+The defaults are 3DETR's official evaluation (utils/ap_calculator.py): nearly empty boxes are dropped, of overlapping
+boxes of one class the one with the highest objectness stays, boxes of low objectness are dropped, and each query left
+is a detection of every class, with the probability of that class times the objectness as its score. The last raises
+average precision; for people there is one class per box (`FOR_PEOPLE`).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from vol3d.scans.results.detections import Detections
 class DetectionPostprocessSettings(Settings):
     """Which proposals become detections; evaluations name these."""
 
-    min_points: int = Field(5, ge=0, description="boxes that hold fewer points go; 0: none do")
+    min_points: int = Field(5, ge=0, description="boxes that hold fewer points are dropped; 0: none are")
     nms_iou: float | None = Field(
         0.25,
         ge=0,
         le=1,
-        description="of two boxes of a class whose axis-aligned hulls overlap by more the surer stays; null: both do",
+        description="of two boxes of a class whose axis-aligned hulls overlap by more the better stays; null: both do",
     )
-    min_objectness: float = Field(0.05, ge=0, le=1, description="proposals go that are not above it")
+    min_objectness: float = Field(0.05, ge=0, le=1, description="proposals that are not above it are dropped")
     per_class: bool = Field(True, description="each proposal is a detection of every class; false: of its best class")
-    min_score: float = Field(0.0, ge=0, le=1, description="detections with a lower score go")
+    min_score: float = Field(0.0, ge=0, le=1, description="detections with a lower score are dropped")
 
 
 FOR_PEOPLE = DetectionPostprocessSettings(per_class=False, min_score=0.3)

@@ -1,7 +1,7 @@
 """A cloud and its mirror images looked at together, which the papers call test-time flips or double flip.
 
-CenterPoint averages what its maps say, and finds boxes once. Of any other detector the boxes of all views are turned
-back and those of one object are averaged.
+CenterPoint averages its maps over the views and decodes them once. The boxes that any other detector finds in the views
+are mirrored back, and those of one object are averaged.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def detect_flipped(
         [replace(one, boxes=how.boxes(one.boxes)) for one in detector.decode(prediction)]
         for prediction, how in zip(predictions, views, strict=True)
     ]
-    return [join(list(same), same_iou) for same in zip(*decoded, strict=True)]
+    return [merge_views(list(same), same_iou) for same in zip(*decoded, strict=True)]
 
 
 def mirrored(clouds: Sequence[Tensor], how: Similarity) -> list[Tensor]:
@@ -78,30 +78,31 @@ def mirrored(clouds: Sequence[Tensor], how: Similarity) -> list[Tensor]:
 def average_maps(predictions: Sequence[CenterPointPrediction], views: Sequence[Similarity]) -> CenterPointPrediction:
     """The first prediction with maps that are the averages over all views: of probabilities, and of sizes in metres."""
     straight = [
-        [map_back(said, how) for said in prediction.outputs] for prediction, how in zip(predictions, views, strict=True)
+        [map_back(output, how) for output in prediction.outputs]
+        for prediction, how in zip(predictions, views, strict=True)
     ]
     return replace(predictions[0], outputs=tuple(_average(task) for task in zip(*straight, strict=True)))
 
 
-def map_back(said: CenterOutputs, how: Similarity) -> CenterOutputs:
-    """What a head says of a mirrored cloud, as maps of the cloud itself; a mirror image mirrored is the original.
+def map_back(output: CenterOutputs, how: Similarity) -> CenterOutputs:
+    """Outputs of a head for a mirrored cloud, as maps of the cloud itself; a mirror image mirrored is the original.
 
     The maps lie symmetrically around the scanner.
     """
     axes = [axis for axis, flipped in ((-1, how.flip_x), (-2, how.flip_y)) if flipped]
     x, y = -1.0 if how.flip_x else 1.0, -1.0 if how.flip_y else 1.0
-    offset = said.offset.flip(axes)
+    offset = output.offset.flip(axes)
     for axis, sign in enumerate((x, y)):
         if sign < 0:  # counted from the other side of the cell
             offset[:, axis] = 1 - offset[:, axis]
     along = offset.new_tensor([x, y])[:, None, None]
     return CenterOutputs(
-        said.heatmap.flip(axes),
+        output.heatmap.flip(axes),
         offset,
-        said.height.flip(axes),
-        said.size.flip(axes),
-        said.rotation.flip(axes) * along.flip(0),  # sine, then cosine
-        None if said.velocity is None else said.velocity.flip(axes) * along,
+        output.height.flip(axes),
+        output.size.flip(axes),
+        output.rotation.flip(axes) * along.flip(0),  # sine, then cosine
+        None if output.velocity is None else output.velocity.flip(axes) * along,
     )
 
 
@@ -122,7 +123,7 @@ def _mean(maps: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(maps)).mean(dim=0)
 
 
-def join(views: Sequence[Detections], same_iou: float) -> Detections:
+def merge_views(views: Sequence[Detections], same_iou: float) -> Detections:
     """Detections of several views of one cloud as one list, best first.
 
     The best box of each view that belongs to an object counts with its score as its weight; the object's score is the
@@ -131,6 +132,7 @@ def join(views: Sequence[Detections], same_iou: float) -> Detections:
     boxes = np.concatenate([one.boxes for one in views])
     scores, labels = np.concatenate([one.scores for one in views]), np.concatenate([one.labels for one in views])
     view = np.repeat(np.arange(len(views)), [len(one) for one in views])
+
     owner, leaders = _objects(boxes, scores, labels, same_iou)
     best = np.argsort(-scores, kind="stable")
     _, first = np.unique(owner[best] * len(views) + view[best], return_index=True)
@@ -145,6 +147,7 @@ def join(views: Sequence[Detections], same_iou: float) -> Detections:
     columns[:, YAW] = turn
     together = np.stack([np.bincount(owner, share * column, len(leaders)) for column in columns.T], axis=1)
     together[:, YAW] = wrapped(ahead + together[:, YAW])
+
     sure = (np.bincount(owner, scores[members], len(leaders)) / len(views)).astype(np.float32)
     found = replace(views[0], boxes=together.astype(np.float32), scores=sure, labels=labels[leaders])
     return found.select(np.argsort(-sure, kind="stable"))
@@ -153,7 +156,7 @@ def join(views: Sequence[Detections], same_iou: float) -> Detections:
 def _objects(
     boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, same_iou: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Object of each box (N,), and the box that leads each object (K,): the surest one."""
+    """Object of each box (N,), and the box that leads each object (K,): the one with the highest score."""
     table, classes = torch.from_numpy(boxes[:, :7]), torch.from_numpy(labels)
     leaders = nms_rotated(table, torch.from_numpy(scores), same_iou, labels=classes)
     overlap = iou_bev(table[leaders], table).masked_fill(classes[leaders, None] != classes, -1)

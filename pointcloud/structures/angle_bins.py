@@ -10,7 +10,11 @@ from torch import Tensor
 
 
 def decode_angle(logits: Float[Tensor, "*q bins"], residual: Float[Tensor, "*q bins"]) -> Float[Tensor, "*q"]:
-    """Radians from the likeliest bin and its residual (in half bins); 0 where there is one bin only."""
+    """Radians from the likeliest bin and its residual (in half bins); 0 where there is one bin only.
+
+    >>> decode_angle(torch.tensor([[0.0, 1.0, 0.0, 0.0]]), torch.zeros(1, 4))  # the second of four bins: a quarter turn
+    tensor([1.5708])
+    """
     bins = logits.shape[-1]
     if bins == 1:
         return torch.zeros_like(logits[..., 0])
@@ -20,7 +24,11 @@ def decode_angle(logits: Float[Tensor, "*q bins"], residual: Float[Tensor, "*q b
 
 
 def encode_angle(angle: Float[Tensor, "*k"], bins: int) -> tuple[Int64[Tensor, "*k"], Float[Tensor, "*k"]]:
-    """The bin whose middle is nearest, bin 0 lying around 0, and the residual in half bins: the inverse of decoding."""
+    """The bin whose middle is nearest, bin 0 lying around 0, and the residual in half bins: the inverse of decoding.
+
+    >>> encode_angle(torch.tensor([math.pi / 2]), bins=4)
+    (tensor([1]), tensor([0.]))
+    """
     width = 2 * math.pi / bins
     turned = (angle + width / 2) % (2 * math.pi)
     index = (turned / width).long().clamp(max=bins - 1)

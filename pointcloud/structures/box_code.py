@@ -25,6 +25,9 @@ def encode_boxes(boxes: Float[Tensor, "*n c"]) -> Float[Tensor, "*n d"]:
 
     Raises:
         DataError: not boxes.
+
+    >>> encode_boxes(torch.tensor([[10.0, 2.0, -1.0, 1.0, 1.0, 1.0, 0.0]]))
+    tensor([[10.,  2., -1.,  0.,  0.,  0.,  0.,  1.]])
     """
     check_boxes(boxes)
     size, yaw = boxes[..., 3:6].clamp(min=_SMALLEST_M).log(), boxes[..., 6:7]
@@ -32,7 +35,11 @@ def encode_boxes(boxes: Float[Tensor, "*n c"]) -> Float[Tensor, "*n d"]:
 
 
 def decode_boxes(code: Float[Tensor, "*n d"]) -> Float[Tensor, "*n c"]:
-    """Boxes (..., 7 or 9) of codes; whatever a network says, sizes are 1 mm to 1 km."""
+    """Boxes (..., 7 or 9) of codes; sizes are limited to 1 mm to 1 km.
+
+    >>> decode_boxes(torch.tensor([[10.0, 2.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0]]))
+    tensor([[10.,  2., -1.,  1.,  1.,  1.,  0.]])
+    """
     size = code[..., 3:6].clamp(math.log(_SMALLEST_M), math.log(_LARGEST_M)).exp()
     yaw = torch.atan2(code[..., 6:7], code[..., 7:8])
     return torch.cat([code[..., :3], size, yaw, code[..., 8:]], dim=-1)

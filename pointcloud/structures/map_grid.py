@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class MapGrid(NamedTuple):
-    """Where the cells of a map lie: cell (y, x) begins at low + (x, y) * voxel * stride, metres."""
+    """Where the cells of a map lie: the lower corner of cell (y, x) is low + (x, y) * voxel * stride, metres."""
 
     low: tuple[float, float]
     voxel: tuple[float, float]

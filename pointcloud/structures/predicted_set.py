@@ -1,4 +1,4 @@
-"""What any detector that predicts a set says about its queries, in terms that two of them can be compared in."""
+"""The predictions of a set detector in terms that two such detectors can be compared in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class PredictedSet:
 
     log_odds: of each class being that of the query's object: before the sigmoid.
     box: code of the box without the velocity, see `pointcloud.structures.box_code`.
-    velocity: metres a second, None if the detector does not tell.
+    velocity: metres per second, None if the detector predicts none.
     """
 
     log_odds: Float[Tensor, "*layers b q classes"]

@@ -23,6 +23,12 @@ class Proposals:
             where the background is one of the classes of a softmax.
         objectness: (Q,) probability that there is an object at all.
         points: (N, 3) of the scan as the network saw it, metres.
+
+    >>> boxes = torch.tensor([[0.0, 0.0, 0.5, 1.0, 1.0, 1.0, 0.0]])
+    >>> scan = Proposals(boxes, torch.tensor([[0.25, 0.5]]), torch.tensor([0.75]), torch.zeros(1, 3))
+    >>> found = scan.best(("chair", "table"))
+    >>> found.names(), found.scores.tolist()
+    (['table'], [0.375])
     """
 
     boxes: Float[Tensor, "q 7"]
@@ -31,14 +37,10 @@ class Proposals:
     points: Float[Tensor, "n 3"]
 
     def __post_init__(self) -> None:
-        n = len(self.boxes)
-        shapes = tuple(tuple(t.shape) for t in (self.boxes, self.class_probability, self.objectness, self.points))
-        if self.class_probability.ndim != 2 or shapes != (
-            (n, 7),
-            (n, self.class_probability.shape[1]),
-            (n,),
-            (len(self.points), 3),
-        ):
+        count, classes = len(self.boxes), self.class_probability.shape[-1]
+        parts = (self.boxes, self.class_probability, self.objectness, self.points)
+        shapes = tuple(tuple(part.shape) for part in parts)
+        if shapes != ((count, 7), (count, classes), (count,), (len(self.points), 3)):
             raise DataError("proposals do not fit together", got=shapes, wanted="(Q, 7), (Q, classes), (Q,), (N, 3)")
 
     def best(self, class_names: tuple[str, ...]) -> Detections:
@@ -55,7 +57,7 @@ def of_each_scan(boxes: Tensor, probability: Tensor, objectness: Tensor, points:
     return [Proposals(*parts) for parts in zip(*last, points, strict=True)]
 
 
-def join(parts: Sequence[Proposals]) -> Proposals:
+def join_proposals(parts: Sequence[Proposals]) -> Proposals:
     """Proposals of several models for one scan as if of one model; the points are those that the first one saw.
 
     Raises:

@@ -56,6 +56,6 @@ class Similarity:
 
 
 def wrapped(yaw: np.ndarray) -> np.ndarray:
-    """Angles (K,) as float32 in [-pi, pi), whatever rounding does."""
+    """Angles (K,) as float32 in [-pi, pi), also after rounding."""
     inside = (yaw - 2 * math.pi * np.floor(yaw / (2 * math.pi) + 0.5)).astype(np.float32)
     return np.where(inside >= np.float32(math.pi), -np.float32(math.pi), inside)

@@ -39,7 +39,7 @@ def to_targets(truth: Detections) -> BoxTargets:
 
 
 def check_targets(targets: Sequence[BoxTargets], samples: int, classes: int, turning: bool = True) -> None:
-    """Refuses targets that do not belong to a batch of so many samples and so many classes, or cannot be learnt.
+    """Refuses targets that do not belong to a batch of so many samples and so many classes, or cannot be learned.
 
     Values of boxes are looked at on the CPU only, as `check_boxes` does.
 

@@ -10,6 +10,7 @@ from vol3d.errors import UsageError
 from vol3d.ops import VoxelGrid
 
 Range = tuple[float, float, float, float, float, float]
+"""Lowest x y z, then highest x y z, metres."""
 
 
 class VoxelSettings(Settings):

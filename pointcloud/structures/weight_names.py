@@ -1,4 +1,4 @@
-"""Tensors of a released file under our names, by rules on whole names."""
+"""Tensors of a released file under this package's names, by rules on whole names."""
 
 from __future__ import annotations
 

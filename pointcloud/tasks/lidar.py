@@ -13,7 +13,7 @@ from torch import nn
 from pointcloud.datasets.settings import SceneSettings
 from pointcloud.inference.extent import unlike_a_street
 from pointcloud.inference.file_features import for_network, unseen
-from pointcloud.inference.tta import SAME_OBJECT_IOU, Flips, check_symmetric, detect_flipped, join
+from pointcloud.inference.tta import SAME_OBJECT_IOU, Flips, check_symmetric, detect_flipped, merge_views
 from pointcloud.structures.detector import LidarDetector, LidarDetectorSettings
 from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings, surface_of
 from pointcloud.tasks.start_from import StartSettings, take_over
@@ -110,7 +110,7 @@ class LidarTask(CloudTask):
         points = to_network(cloud, None, self.settings.model.features).to(device)
         detectors: list[LidarDetector[Any]] = [LidarDetector.of(model).eval() for model in models]
         found = [detect_flipped(detector, [points], self.settings.test_flips)[0] for detector in detectors]
-        return found[0] if len(found) == 1 else join(found, SAME_OBJECT_IOU)
+        return found[0] if len(found) == 1 else merge_views(found, SAME_OBJECT_IOU)
 
     def undistorted(self) -> LidarSettings:
         """Without distortions, every scene as often as any other."""

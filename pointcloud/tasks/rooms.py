@@ -16,7 +16,7 @@ from pointcloud.inference.align import turned, turned_cloud, wall_angle
 from pointcloud.inference.extent import unlike_a_room
 from pointcloud.inference.postprocess import FOR_PEOPLE, DetectionPostprocessSettings, postprocess
 from pointcloud.structures.detector import RoomDetector, RoomDetectorSettings
-from pointcloud.structures.proposals import join
+from pointcloud.structures.proposals import join_proposals
 from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings, surface_of
 from pointcloud.training.augment import SceneAugmentSettings
 from pointcloud.training.samples import SceneSamples, to_network
@@ -99,7 +99,7 @@ class DetectionTask(CloudTask):
         points = to_network(cloud, self.settings.points, self.settings.model.features, seed).to(device)
         detectors: list[RoomDetector[Any]] = [RoomDetector.of(model).eval() for model in models]
         proposals = [detector.proposals(detector([points]))[0] for detector in detectors]
-        return postprocess(join(proposals), self.class_names, choice)
+        return postprocess(join_proposals(proposals), self.class_names, choice)
 
     def _detect_aligned(
         self,

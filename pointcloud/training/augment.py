@@ -25,11 +25,11 @@ class CuboidSettings(Settings):
     least_points: int = Field(30_000, ge=1, description="smaller cuts are drawn again")
     size: tuple[float, float] = Field((0.5, 1.0), description="edges as shares of the scene's, smallest and largest")
     aspect: float = Field(0.8, gt=0, le=1, description="at least one pair of edges is as square as this")
-    tries: int = Field(100, ge=1, description="after so many the scene stays whole")
+    tries: int = Field(100, ge=1, description="then the scene stays whole")
 
 
 class SceneAugmentSettings(Settings):
-    """What happens to a training scene; nothing unless a recipe says so."""
+    """What happens to a training scene; nothing unless a recipe sets it."""
 
     cuboid: CuboidSettings = CuboidSettings()
     flip_x: float = Field(0.0, ge=0, le=1, description="probability of mirroring along x")
@@ -63,7 +63,7 @@ class TrainingScene:
         return replace(self, xyz=self.xyz.take(rows, axis=0), features=self.features.take(rows, axis=0))
 
 
-def augment(
+def augment_room(
     scene: TrainingScene, points: int, settings: SceneAugmentSettings, rng: np.random.Generator
 ) -> TrainingScene:
     """Cuts, samples `points` of the points, mirrors, turns and scales."""
@@ -72,6 +72,7 @@ def augment(
         scene = random_cuboid(scene, cuboid, rng)
     if cuboid.when != "last":
         scene = scene.at(choose(len(scene.xyz), points, rng))
+
     flip_x, flip_y = rng.random() < settings.flip_x, rng.random() < settings.flip_y
     angle = math.radians(settings.rotate_deg) * rng.uniform(-1, 1)
     if settings.quarter_turns:
@@ -79,6 +80,7 @@ def augment(
     scene = moved(scene, Similarity(flip_x, flip_y, angle, rng.uniform(*settings.scale)))
     if settings.axis_aligned:
         scene = replace(scene, boxes=enclosing_axis_aligned(torch.from_numpy(scene.boxes)).numpy())
+
     if cuboid.when == "last":
         scene = random_cuboid(scene, cuboid, rng)
         scene = scene.at(choose(len(scene.xyz), points, rng))

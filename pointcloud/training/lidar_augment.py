@@ -14,17 +14,16 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from pointcloud.structures.similarity import Similarity
+from pointcloud.structures.voxels import Range
 from pointcloud.training.augment import TrainingScene, moved
 from vol3d.engine.settings import Settings
 
 Length = Annotated[float, Field(ge=0)]
 Magnification = Annotated[float, Field(gt=0)]
-Range = tuple[float, float, float, float, float, float]
-"""Lowest x y z, then highest x y z, metres."""
 
 
 class LidarAugmentSettings(Settings):
-    """What happens to a whole training scene; nothing unless a recipe says so."""
+    """What happens to a whole training scene; nothing unless a recipe sets it."""
 
     flip_x: float = Field(0.0, ge=0, le=1, description="probability of mirroring x -> -x: front and back change places")
     flip_y: float = Field(0.0, ge=0, le=1, description="probability of mirroring y -> -y: left and right change places")
@@ -41,13 +40,13 @@ class LidarAugmentSettings(Settings):
         return self
 
 
-def augment(scene: TrainingScene, settings: LidarAugmentSettings, rng: np.random.Generator) -> TrainingScene:
+def augment_drive(scene: TrainingScene, settings: LidarAugmentSettings, rng: np.random.Generator) -> TrainingScene:
     """Mirrors, turns, magnifies and shifts, in this order; the scene itself if no setting is on."""
-    how = draw(settings, rng)
+    how = draw_motion(settings, rng)
     return scene if how == Similarity() else moved(scene, how)
 
 
-def draw(settings: LidarAugmentSettings, rng: np.random.Generator) -> Similarity:
+def draw_motion(settings: LidarAugmentSettings, rng: np.random.Generator) -> Similarity:
     """One of the motions that the settings allow; always takes as many draws."""
     flip_x, flip_y = (bool(rng.random() < chance) for chance in (settings.flip_x, settings.flip_y))
     angle = math.radians(settings.rotate_deg) * rng.uniform(-1, 1)
@@ -66,6 +65,6 @@ def in_range(scene: TrainingScene, point_range_m: Range) -> TrainingScene:
 def _within(places: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Which rows lie in the range; column by column, which is several times faster than all at once."""
     inside = np.ones(len(places), np.bool_)
-    for column, (least, most) in enumerate(zip(low, high, strict=True)):
-        inside &= (places[:, column] >= least) & (places[:, column] < most)
+    for column, (begin, end) in enumerate(zip(low, high, strict=True)):
+        inside &= (places[:, column] >= begin) & (places[:, column] < end)
     return inside

@@ -1,4 +1,4 @@
-"""Training scenes of a LiDAR as samples: read once while memory allows, distorted anew each time, cut to a range."""
+"""Training scenes of a LiDAR as samples: read once while memory allows, augmented anew, cut to a range."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import torch
 
 from pointcloud.datasets.scenes import SceneReader
 from pointcloud.structures.features import Feature
+from pointcloud.structures.voxels import Range
 from pointcloud.training.class_balance import balanced
-from pointcloud.training.lidar_augment import LidarAugmentSettings, Range, augment, in_range
+from pointcloud.training.lidar_augment import LidarAugmentSettings, augment_drive, in_range
 from pointcloud.training.object_file import ObjectBank
 from pointcloud.training.object_noise import ObjectNoiseSettings, move_objects
 from pointcloud.training.paste import paste
@@ -53,7 +54,7 @@ class LidarSamples(CloudSamples):
             scene = paste(scene, self.bank, rng)
         if self.noise is not None:
             scene = move_objects(scene, self.noise, rng)
-        scene = in_range(augment(scene, self.augment, rng), self.point_range_m)
+        scene = in_range(augment_drive(scene, self.augment, rng), self.point_range_m)
         cloud = np.concatenate([scene.xyz, scene.features], axis=1)
         cloud = cloud.take(rng.permutation(len(cloud)), axis=0)
         return Sample(torch.from_numpy(cloud), box_targets(scene), self.name(index))

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +21,7 @@ from pointcloud.datasets.scenes import SceneReader
 from pointcloud.structures.features import Feature, width
 from pointcloud.training.augment import TrainingScene
 from pointcloud.training.object_file import CutObject, ObjectBank, write_objects
-from pointcloud.training.samples import to_points
+from pointcloud.training.samples import to_training_scene
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError
 from vol3d.files import FolderBusyError, lock, make_folder, remove_leftovers
@@ -62,18 +62,11 @@ def object_bank(
         UsageError: a class that is none of these.
         Vol3dError: the cache cannot be written.
     """
-    for name in settings.counts:
-        if name not in class_names:
-            wanted = ", ".join(class_names)
-            raise UsageError("objects of an unknown class", where="paste.counts", got=name, wanted=wanted)
-    counts = {class_names.index(name): count for name, count in settings.counts.items() if count > 0}
-    folder = settings.cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vol3d"
+    counts = _by_label(settings.counts, class_names)
     facts = [FORMAT, list(features), list(class_names), sorted(counts), settings.min_points]
-    digest = hashlib.sha256(json.dumps(facts).encode())
-    for scene in scenes:
-        digest.update(scene.fingerprint(quick=True).encode())
-    path = folder / f"objects-{digest.hexdigest()[:32]}.safetensors"
-    make_folder(folder, do="Set paste.cache.")
+    folder = _cache_folder(settings)
+    path = folder / _file_name(facts, scenes)
+
     while not path.is_file():
         try:
             with lock(folder):
@@ -85,7 +78,30 @@ def object_bank(
             if progress:
                 progress(0, len(scenes), f"(another process works in {folder})")
             time.sleep(WAIT_S)
+
     return ObjectBank(path, counts)
+
+
+def _by_label(counts: Mapping[str, int], class_names: Sequence[str]) -> dict[int, int]:
+    """Label -> objects that a scene is filled up to, without classes that are not pasted at all."""
+    unknown = [name for name in counts if name not in class_names]
+    if unknown:
+        wanted = ", ".join(class_names)
+        raise UsageError("objects of an unknown class", where="paste.counts", got=unknown[0], wanted=wanted)
+    return {class_names.index(name): count for name, count in counts.items() if count > 0}
+
+
+def _cache_folder(settings: PasteSettings) -> Path:
+    folder = settings.cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vol3d"
+    return make_folder(folder, do="Set paste.cache.")
+
+
+def _file_name(facts: list[object], scenes: Sequence[SceneReader]) -> str:
+    """A hash of all that the objects depend on."""
+    digest = hashlib.sha256(json.dumps(facts).encode())
+    for scene in scenes:
+        digest.update(scene.fingerprint(quick=True).encode())
+    return f"objects-{digest.hexdigest()[:32]}.safetensors"
 
 
 def cut_all(
@@ -97,7 +113,7 @@ def cut_all(
 ) -> Iterator[CutObject]:
     """Each object with a label of these and enough points."""
     for done, reader in enumerate(scenes, 1):
-        yield from cut(to_points(reader.read(), features), labels, min_points)
+        yield from cut(to_training_scene(reader.read(), features), labels, min_points)
         if progress:
             progress(done, len(scenes), reader.name)
 

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from vol3d.errors import DataError
 from vol3d.files import atomic
 
-HEADER = 1024  # bytes kept free at the begin of the file, for what is known at the end only
+HEADER = 1024  # bytes reserved at the start of the file for what is known at the end only
 
 
 class CutObject(NamedTuple):
@@ -69,7 +69,7 @@ class ObjectBank:
 
 
 def write_objects(path: Path, objects: Iterator[CutObject], columns: int) -> None:
-    """Writes objects, whose points have so many columns, to a file as they come.
+    """Writes objects, whose points have `columns` columns, to a file one by one.
 
     Raises:
         Vol3dError: the disk is full or cannot be written.

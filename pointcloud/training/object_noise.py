@@ -29,7 +29,7 @@ class ObjectNoiseSettings(Settings):
     shift_m: Length | tuple[Length, Length, Length] = Field(
         0.25, description="standard deviation of a shift, along x, y and z or one for all"
     )
-    tries: int = Field(100, ge=1, description="an object stays where it is when so many places are not free")
+    tries: int = Field(100, ge=1, description="an object stays where it is if none of these places is free")
 
 
 def move_objects(scene: TrainingScene, settings: ObjectNoiseSettings, rng: np.random.Generator) -> TrainingScene:
@@ -43,8 +43,10 @@ def move_objects(scene: TrainingScene, settings: ObjectNoiseSettings, rng: np.ra
     tried = np.repeat(scene.boxes[:, None, :7].astype(np.float64), tries, axis=1)
     tried[..., :3] += shifts
     tried[..., YAW] += angles
+
     rows = as_rows(torch.from_numpy(scene.boxes))
     chosen = _first_free(rows, as_rows(torch.from_numpy(tried)).reshape(count, tries, 9), TOUCHING_M2)
+
     index, stays = np.arange(count), chosen < 0
     angle, shift = np.where(stays, 0, angles[index, chosen]), np.where(stays[:, None], 0, shifts[index, chosen])
     return replace(scene, xyz=_points(scene, angle, shift), boxes=_boxes(scene.boxes, angle, shift))
@@ -77,14 +79,14 @@ def _turned(vectors: np.ndarray, angle: np.ndarray) -> np.ndarray:
 
 
 @njit(nogil=True, cache=True)
-def _first_free(rows, tried, least):
+def _first_free(rows, tried, max_overlap):
     """For each box the first of its places (K, T, 9) that is free, or -1; `rows` (K, 9) end up where the boxes do."""
     chosen = np.full(len(rows), -1, np.int64)
     for box in range(len(rows)):
         for place in range(tried.shape[1]):
             free = True
             for other in range(len(rows)):
-                if other != box and pair_overlap(tried[box, place], rows[other]) > least:
+                if other != box and pair_overlap(tried[box, place], rows[other]) > max_overlap:
                     free = False
                     break
             if free:

@@ -24,14 +24,16 @@ def paste(scene: TrainingScene, bank: ObjectBank, rng: np.random.Generator) -> T
         bank: of the scene's features.
         rng: draws the objects; one that would overlap another one, seen from above, is left out.
     """
-    drawn = draw(scene.labels, bank, rng)
+    drawn = draw_objects(scene.labels, bank, rng)
     drawn = drawn[fitting(scene.boxes, bank.boxes[drawn])]
     if not len(drawn):
         return scene
+
     boxes = bank.boxes[drawn]
     parts = [bank.points(index) for index in drawn]
     table = np.concatenate(parts)
     table[:, :3] += np.repeat(boxes[:, :3], [len(part) for part in parts], axis=0)
+
     left = scene.at(~covered(scene.xyz, boxes))
     present = scene.boxes if len(scene.boxes) else boxes[:0]  # a scene without any has lost its columns
     columns = max(present.shape[1], boxes.shape[1])
@@ -44,7 +46,7 @@ def paste(scene: TrainingScene, bank: ObjectBank, rng: np.random.Generator) -> T
     )
 
 
-def draw(present: np.ndarray, bank: ObjectBank, rng: np.random.Generator) -> np.ndarray:
+def draw_objects(present: np.ndarray, bank: ObjectBank, rng: np.random.Generator) -> np.ndarray:
     """Objects, each once at most, that fill a scene with the labels `present` up to what the bank wants."""
     drawn = [np.zeros(0, np.int64)]
     for label, wanted in bank.wanted.items():
@@ -71,5 +73,5 @@ def covered(xyz: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 
 
 def _widened(boxes: np.ndarray, columns: int) -> np.ndarray:
-    """Boxes with so many columns; a velocity that they did not have is unknown."""
+    """Boxes with this number of columns; a velocity that they did not have is unknown."""
     return np.pad(boxes, ((0, 0), (0, columns - boxes.shape[1])), constant_values=np.nan)

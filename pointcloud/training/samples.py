@@ -1,4 +1,4 @@
-"""The training split as samples: scenes read once, kept while memory allows, and distorted anew each time."""
+"""The training split as samples: scenes read once, kept while memory allows, and augmented anew each time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.utils.data import get_worker_info
 from pointcloud.datasets.scenes import Scene, SceneReader
 from pointcloud.structures.features import Feature, height_column, point_features
 from pointcloud.structures.targets import BoxTargets
-from pointcloud.training.augment import SceneAugmentSettings, TrainingScene, augment, choose
+from pointcloud.training.augment import SceneAugmentSettings, TrainingScene, augment_room, choose
 from vol3d.engine.task import Batch, Samples
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.threads import free_memory
@@ -63,7 +63,7 @@ class CloudSamples(Samples):
         reader = self.scenes[self.order[index]]
         if reader.name in self._kept:
             return self._kept[reader.name]
-        points = to_points(reader.read(), self.features)
+        points = to_training_scene(reader.read(), self.features)
         size = points.xyz.nbytes + points.features.nbytes
         if self._taken + size <= self._room // _sharing():
             self._taken += size
@@ -96,7 +96,7 @@ class SceneSamples(CloudSamples):
 
     def sample(self, index: int, rng: np.random.Generator) -> Sample:
         """Sample `index`, distorted with draws of `rng`."""
-        scene = augment(self.scene(index), self.points, self.settings, rng)
+        scene = augment_room(self.scene(index), self.points, self.settings, rng)
         cloud = torch.from_numpy(np.concatenate([scene.xyz, scene.features], axis=1))
         return Sample(cloud, box_targets(scene), self.name(index))
 
@@ -112,7 +112,7 @@ def box_targets(scene: TrainingScene) -> BoxTargets:
     return BoxTargets(torch.from_numpy(scene.boxes), torch.from_numpy(scene.labels))
 
 
-def to_points(scene: Scene, features: Sequence[Feature]) -> TrainingScene:
+def to_training_scene(scene: Scene, features: Sequence[Feature]) -> TrainingScene:
     """What the augmentation works on."""
     boxes, labels = scene.truth.boxes.astype(np.float32), scene.truth.labels.astype(np.int64)
     return TrainingScene(scene.cloud.xyz, point_features(scene.cloud, features), boxes, labels, height_column(features))

@@ -14,7 +14,7 @@ from pointcloud.generate.drives.sweep import Placed, Pose, ego_pose, place_all, 
 from vol3d.geometry import count_points_in_boxes
 
 SWEEP_S, SWEEPS_PER_SAMPLE, SWEEPS_BEFORE = 0.05, 10, 9
-ANNOTATED_M = 75.0  # farther things are not annotated
+ANNOTATED_M = 75.0  # objects farther away are not annotated
 _FIRST_US, _DRIVE_US = 1_600_000_000_000_000, 1_000_000_000
 
 
@@ -53,7 +53,7 @@ class DriveNumber:
 
 
 def make_drive(drive: DriveNumber, out: Path) -> dict[str, Any]:
-    """Writes the sweeps of a drive below `out`; returns its record: the things in it, its poses and its boxes."""
+    """Writes the sweeps of a drive below `out`; returns its record: its objects, its poses and its boxes."""
     street = plan_street(np.random.default_rng([drive.seed, drive.number]))
     still = solids_of(street.fixtures, place_all(street, street.fixtures, 0.0))
     poses, boxes = [], []
@@ -63,12 +63,12 @@ def make_drive(drive: DriveNumber, out: Path) -> dict[str, Any]:
         poses.append([*pose.translation.tolist(), *pose.rotation_wxyz.tolist()])
         if drive.file(frame).startswith("samples"):
             boxes.append(_annotate(street, pose, placed, points))
-    things = [[one.kind, one.category, one.attribute, *one.size] for one in street.actors]
-    return {"things": things, "poses": poses, "boxes": boxes}
+    objects = [[one.kind, one.category, one.attribute, *one.size] for one in street.actors]
+    return {"things": objects, "poses": poses, "boxes": boxes}
 
 
 def make_sweep(drive: DriveNumber, street: Street, still: np.ndarray, frame: int) -> tuple[Pose, Placed, np.ndarray]:
-    """The car's pose, where things are, and the points (N, 5); a function of seed, drive and frame only."""
+    """The car's pose, where the objects are, and the points (N, 5); a function of seed, drive and frame only."""
     seconds = frame * SWEEP_S
     pose, placed = ego_pose(street, seconds), place_all(street, street.actors, seconds)
     rng = np.random.default_rng([drive.seed, drive.number, frame + SWEEPS_BEFORE])
@@ -77,7 +77,7 @@ def make_sweep(drive: DriveNumber, street: Street, still: np.ndarray, frame: int
 
 
 def _annotate(street: Street, pose: Pose, placed: Placed, points: np.ndarray) -> list[list[float]]:
-    """Rows `thing x y z yaw points` in the world of what is near the car, whether a beam met it or not."""
+    """Rows `object x y z yaw points` in the world of what is near the car, whether a beam met it or not."""
     size = np.array([one.size for one in street.actors])
     centre = placed.xyz + np.array([0, 0, 0.5]) * size
     near = np.flatnonzero(np.linalg.norm((centre - pose.translation)[:, :2], axis=1) < ANNOTATED_M)
@@ -89,6 +89,6 @@ def _annotate(street: Street, pose: Pose, placed: Placed, points: np.ndarray) ->
     inside = count_points_in_boxes(torch.from_numpy(world - pose.translation), torch.from_numpy(boxes)).tolist()
     boxes[:, :3] += pose.translation
     return [
-        [thing, *(round(float(number), 4) for number in box[[0, 1, 2, 6]]), count]
-        for thing, box, count in zip(near.tolist(), boxes, inside, strict=True)
+        [number, *(round(float(value), 4) for value in box[[0, 1, 2, 6]]), count]
+        for number, box, count in zip(near.tolist(), boxes, inside, strict=True)
     ]

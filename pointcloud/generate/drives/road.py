@@ -1,6 +1,6 @@
 """A street: a centre line that turns, and ground that rises and falls a little.
 
-Places on it are told by metres along the line and metres to its left; traffic keeps to the right.
+A place on it is given by metres along the line and metres to its left; traffic keeps to the right.
 """
 
 from __future__ import annotations

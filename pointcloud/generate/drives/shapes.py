@@ -1,4 +1,4 @@
-"""What things in a street look like to a scanner: a few boxes, cones and ellipsoids each, that fill the annotated box.
+"""What objects in a street look like to a scanner: a few boxes, cones and ellipsoids each, that fill the annotated box.
 
 A part stands in the thing's own box: x and y from -0.5 to 0.5, x along the heading, z from 0 to 1.
 

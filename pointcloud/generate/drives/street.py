@@ -72,7 +72,7 @@ class Street:
 
 
 def plan_street(rng: Rng) -> Street:
-    """A street with things of all ten classes near the car's way."""
+    """A street with objects of all ten classes near the car's way."""
     road, ego_speed = lay_road(rng), float(rng.uniform(3.5, 9.0))
     actors = [*_lane(rng, -LANE, ego_speed, clear=True), *_lane(rng, LANE, -float(rng.uniform(5, 11)), clear=False)]
     for side in (-1.0, 1.0):

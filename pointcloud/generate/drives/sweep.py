@@ -1,4 +1,4 @@
-"""A car in a street and the scanner with 32 beams on its roof: where both are, where things are, and one sweep."""
+"""A car in a street and the scanner with 32 beams on its roof: where both are, where the objects are, and one sweep."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ROOF = (1.6, 1.3, 0.3, 1.5)  # length, width, thickness and height of the top, 
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """Where things are at one moment: places (n, 3) on the ground in the world, headings (n,) in radians."""
+    """Where objects are at one moment: places (n, 3) on the ground in the world, headings (n,) in radians."""
 
     xyz: np.ndarray
     yaw: np.ndarray
@@ -58,10 +58,10 @@ def mount() -> np.ndarray:
     return pose_matrices([MOUNT_SHIFT], [MOUNT_TURN], "mount")[0]
 
 
-def place_all(street: Street, things: Sequence[Actor | Fixture], seconds: float) -> Placed:
-    """Where things are."""
+def place_all(street: Street, objects: Sequence[Actor | Fixture], seconds: float) -> Placed:
+    """Where the objects are at a time of the drive."""
     found = []
-    for one in things:
+    for one in objects:
         speed = one.speed if isinstance(one, Actor) else 0.0
         place, heading = street.road.place(one.along + speed * seconds, one.left)
         found.append((*place, heading + one.turn))
@@ -69,10 +69,10 @@ def place_all(street: Street, things: Sequence[Actor | Fixture], seconds: float)
     return Placed(table[:, :3], np.angle(np.exp(1j * table[:, 3])))
 
 
-def solids_of(things: Sequence[Actor | Fixture], placed: Placed) -> np.ndarray:
+def solids_of(objects: Sequence[Actor | Fixture], placed: Placed) -> np.ndarray:
     """Rows (n, 9) for `cast`, places still in the world."""
     rows = []
-    for one, (x, y, z), yaw in zip(things, placed.xyz, placed.yaw, strict=True):
+    for one, (x, y, z), yaw in zip(objects, placed.xyz, placed.yaw, strict=True):
         slack = SLACK if isinstance(one, Actor) else 0.0
         length, width, height = (size - slack for size in one.size)
         cos, sin = np.cos(yaw), np.sin(yaw)

@@ -97,18 +97,18 @@ def _add_sweep(tables: dict[str, Table], drive: DriveNumber, frame: int, pose: l
 def _add_annotations(tables: dict[str, Table], drive: DriveNumber, record: dict[str, Any]) -> None:
     own, seen_in = (drive.seed, drive.number), dict[int, list[int]]()
     for number, boxes in enumerate(record["boxes"]):
-        for thing, *_ in boxes:
-            seen_in.setdefault(thing, []).append(number)
-    for thing, samples in seen_in.items():
-        category = token("category", record["things"][thing][1])
-        first, last = (token("box", *own, thing, samples[at]) for at in (0, -1))
+        for actor, *_ in boxes:
+            seen_in.setdefault(actor, []).append(number)
+    for actor, samples in seen_in.items():
+        category = token("category", record["things"][actor][1])
+        first, last = (token("box", *own, actor, samples[at]) for at in (0, -1))
         ends = {"first_annotation_token": first, "last_annotation_token": last}
-        row = {"token": token("instance", *own, thing), "category_token": category, "nbr_annotations": len(samples)}
+        row = {"token": token("instance", *own, actor), "category_token": category, "nbr_annotations": len(samples)}
         tables["instance"].append({**row, **ends})
     for number, boxes in enumerate(record["boxes"]):
-        for thing, x, y, z, yaw, points in boxes:
-            _, _, attribute, length, width, height = record["things"][thing]
-            samples, name = seen_in[thing], (*own, thing)
+        for actor, x, y, z, yaw, points in boxes:
+            _, _, attribute, length, width, height = record["things"][actor]
+            samples, name = seen_in[actor], (*own, actor)
             at = samples.index(number)
             tables["sample_annotation"].append(
                 {

@@ -21,7 +21,7 @@ from vol3d.errors import UsageError
 from vol3d.files import explain, read_json, write_json
 from vol3d.terminal import Progress
 
-MOST = 1000
+MAX_DRIVES = 1000
 VALIDATION_EVERY = 5
 INDEX, RECORDS = "drives.json", "drives"
 
@@ -49,7 +49,7 @@ def write_drives(
         UsageError: a number is out of range, or `out` holds something else, or drives of another seed or length.
         Vol3dError: another process works in `out`, or it cannot be written.
     """
-    check_numbers("drives", drives, MOST, seed)
+    check_numbers("drives", drives, MAX_DRIVES, seed)
     if not 1 <= seconds <= 15:
         raise UsageError("not a length of a drive", where="seconds", got=seconds, wanted="1 to 15 s")
     out, samples = Path(out), int(2 * seconds) + 1

@@ -73,8 +73,8 @@ def _try_frame(rng: np.random.Generator) -> MadeFrame:
     street = with_kitti_types(plan_street(rng), rng)
     seconds, phase = float(rng.uniform(0, _LATEST_S)), float(rng.uniform(0, 2 * np.pi / SCANNER.turn_steps))
     motion = ego_pose(street, seconds).global_from_ego @ ego_from_lidar()
-    things: tuple[Actor | Fixture, ...] = (*street.actors, *street.fixtures)
-    solids = solids_of(things, place_all(street, things, seconds))
+    objects: tuple[Actor | Fixture, ...] = (*street.actors, *street.fixtures)
+    solids = solids_of(objects, place_all(street, objects, seconds))
     echoes = shoot(SCANNER, phase, street.road.waves, solids, motion)
     points = returns(SCANNER, echoes, rng)
     points = points[np.argsort(points[:, 4], kind="stable"), :4]
@@ -84,7 +84,7 @@ def _try_frame(rng: np.random.Generator) -> MadeFrame:
 
 
 def _shown(street: Street, seconds: float, solids: np.ndarray, echoes: Echoes, motion: np.ndarray) -> Shown:
-    """What of each thing with a type of KITTI can be seen towards the image."""
+    """What of each object with a type of KITTI can be seen towards the image."""
     placed = place_all(street, street.actors, seconds)
     sizes = np.array([one.size for one in street.actors])
     world = np.column_stack([placed.xyz + [0, 0, 0.5] * sizes, sizes, placed.yaw])

@@ -59,9 +59,9 @@ def label(shown: Shown, xyz: np.ndarray, calibration: KittiCalibration, image_si
     good = count_points_in_boxes(seen, boxes.float()).numpy() >= FEWEST_POINTS
     good &= (share >= HIDDEN) & (truncation <= MOST_TRUNCATED)
     good &= np.hypot(*shown.boxes[rows, :2].T) <= FARTHEST_M
-    told = replace(objects, truncation=truncation, occlusion=occlusion)
+    labelled = replace(objects, truncation=truncation, occlusion=occlusion)
     order = np.argsort(~good, kind="stable")
-    return _or_dont_care(told, good).select(order[visible[order] > 0])
+    return _or_dont_care(labelled, good).select(order[visible[order] > 0])
 
 
 def _or_dont_care(objects: KittiObjects, good: np.ndarray) -> KittiObjects:

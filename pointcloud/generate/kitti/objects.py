@@ -1,4 +1,4 @@
-"""A street with KITTI's types of objects, and as large as KITTI's: the things of a drive renamed, resized, reshaped."""
+"""A street with objects of KITTI's types and sizes: those of a drive renamed, resized, reshaped."""
 
 from __future__ import annotations
 

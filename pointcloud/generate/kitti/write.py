@@ -29,7 +29,7 @@ from vol3d.dataset_tools.processes import over_cases
 from vol3d.files import atomic, remove_leftovers, write_bytes, write_text
 from vol3d.terminal import Progress
 
-MOST = 100_000
+MAX_FRAMES = 100_000
 VALIDATION_EVERY, TEST_EVERY = 5, 10
 INDEX = "kitti.json"
 _ENDINGS = {"velodyne": ".bin", "label_2": ".txt", "image_2": ".png", "calib": ".txt"}
@@ -52,7 +52,7 @@ def write_kitti(
         UsageError: a number is out of range, or `out` holds something else, or frames of another seed.
         Vol3dError: another process works in `out`, or it cannot be written.
     """
-    check_numbers("frames", frames, MOST, seed)
+    check_numbers("frames", frames, MAX_FRAMES, seed)
     out = Path(out)
     with own_folder(out, INDEX, {"format": 1, "seed": seed}):
         folders = [out / part / kind for part in ("training", "testing") for kind in _kinds(part == "testing")]

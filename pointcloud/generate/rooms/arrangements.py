@@ -16,7 +16,7 @@ def workplace(rng: Rng) -> Group:
     drawers = int(rng.integers(-1, 2))
     table = desk(rng, drawers)
     seat = office_chair(rng) if chance(rng, 0.75) else chair(rng)
-    group = [table, *_things_on(rng, table, 0.7, int(rng.integers(0, 4)))]
+    group = [table, *_on_table(rng, table, 0.7, int(rng.integers(0, 4)))]
     if chance(rng, 0.9):
         group.append(_facing(rng, seat, -drawers * 0.22, float(table.size[1]) / 2, np.pi))
     return group
@@ -27,7 +27,7 @@ def dining_set(rng: Rng) -> Group:
     table = dining_table(rng)
     width, depth, _ = table.size
     chairs = _around(rng, width, depth, per_side=1 if width < 1.25 else 2, ends=0.5)
-    return [table, *chairs, *_things_on(rng, table, 0.7, int(rng.integers(0, 3)))]
+    return [table, *chairs, *_on_table(rng, table, 0.7, int(rng.integers(0, 3)))]
 
 
 def conference_set(rng: Rng) -> Group:
@@ -63,7 +63,7 @@ def _facing(rng: Rng, seat: Furniture, x: float, edge: float, yaw: float) -> Fur
     return seat.placed(x, edge + float(seat.size[1]) / 2 + drawn_out, yaw=turned)
 
 
-def _things_on(rng: Rng, table: Furniture, height: float, count: int) -> Group:
+def _on_table(rng: Rng, table: Furniture, height: float, count: int) -> Group:
     """Clutter on the highest plain top, in places that do not touch."""
     low, high = table.quads.bounds()
     tops = table.quads.corners[(np.ptp(table.quads.corners[..., 2], axis=1) < 1e-6)]
@@ -81,7 +81,7 @@ def sitting_set(rng: Rng) -> Group:
     if chance(rng, 0.75):
         table = coffee_table(rng)
         middle = front + about(rng, 0.4, 0.2) + table.size[1] / 2
-        group += [item.placed(0.0, middle) for item in (table, *_things_on(rng, table, 0.4, int(rng.integers(0, 3))))]
+        group += [item.placed(0.0, middle) for item in (table, *_on_table(rng, table, 0.4, int(rng.integers(0, 3))))]
         front = middle + table.size[1] / 2
     if chance(rng, 0.5):
         table, side = end_table(rng), -1 if chance(rng, 0.5) else 1

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Label(NamedTuple):
-    """What the label map says of a raw category."""
+    """What the label map lists for a raw category."""
 
     category: str
     nyu40id: int

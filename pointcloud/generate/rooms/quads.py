@@ -22,7 +22,7 @@ class Quads:
     Args:
         corners: (Q, 4, 3) metres; the last may repeat the third, which makes a triangle.
         rgb: (Q, 3) from 0 to 255.
-        response: (Q,) how well a depth camera sees the face: 1 for most, little for glass and black gloss.
+        response: (Q,) how well a depth camera sees the face: 1 for ordinary surfaces, little for glass and black gloss.
     """
 
     corners: np.ndarray

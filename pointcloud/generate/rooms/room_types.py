@@ -12,12 +12,12 @@ from pointcloud.generate.rooms.furniture import Furniture, Group, Rng
 
 
 class Step(NamedTuple):
-    """`least` to `most` furniture of one sort, each placed where it fits."""
+    """`min_count` to `max_count` furniture of one sort, each placed where it fits."""
 
     where: Literal["on wall", "against wall", "in middle"]
     build: Callable[[Rng], Furniture] | Callable[[Rng], Group]
-    least: int
-    most: int
+    min_count: int
+    max_count: int
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def scan(rng: Rng, room: Room, spacing: float) -> Scan:
     centres, rotations = look_around(rng, room)
     evidence, view = seen_from(quads.corners, xyz, full.normals, centres, rotations)
     kept = _kept(rng, xyz, evidence * quads.response[full.face_of_vertex])
-    kept = kept[rng.permutation(len(kept))]  # the order of a real mesh tells nothing about objects
+    kept = kept[rng.permutation(len(kept))]  # in a real mesh the order is unrelated to the objects
     number = np.full(len(xyz), -1)
     number[kept] = np.arange(len(kept))
     triangles = number[full.triangles]

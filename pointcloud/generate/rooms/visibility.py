@@ -114,7 +114,7 @@ def _look(view, centre, rotation, depth, xyz, normals, evidence, strongest, best
             continue
         distance = np.sqrt(dx * dx + dy * dy + dz * dz)
         cosine = -(normals[i, 0] * dx + normals[i, 1] * dy + normals[i, 2] * dz) / distance
-        # Half a pixel to the side a slanted face is nearer by this much, and the sensor cannot tell less than 2 cm.
+        # Half a pixel to the side a slanted face is nearer by this much, and the sensor cannot resolve less than 2 cm.
         if cosine < 0.05 or z > depth[int(v), int(u)] + 0.02 + 0.5 * z / FOCAL * min(1 / cosine, 8.0):
             continue
         weight = cosine / (distance * distance)

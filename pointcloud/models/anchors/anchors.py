@@ -74,7 +74,7 @@ def nuscenes_anchors() -> dict[str, AnchorSettings]:
     }
 
 
-class Matches(NamedTuple):
+class AnchorMatches(NamedTuple):
     """Of the anchors of one sample: object of each or -1; whether it counts as background. Neither: ignored."""
 
     object: Int64[Tensor, " n"]
@@ -104,8 +104,8 @@ def place_anchors(
     return torch.cat([xy[:, :, None].expand(ny, nx, a, 2), rest.expand(ny, nx, a, 5)], dim=-1)
 
 
-def match_anchors(anchors: Float[Tensor, "n 7"], boxes: Float[Tensor, "k _"], rule: AnchorSettings) -> Matches:
-    """Anchors of one class with its objects: by IoU, and every object's best anchors whatever their IoU.
+def match_anchors(anchors: Float[Tensor, "n 7"], boxes: Float[Tensor, "k _"], rule: AnchorSettings) -> AnchorMatches:
+    """Anchors of one class with its objects: by IoU, and every object's best anchors even if their IoU is low.
 
     Args:
         anchors: of one class.
@@ -114,14 +114,14 @@ def match_anchors(anchors: Float[Tensor, "n 7"], boxes: Float[Tensor, "k _"], ru
     """
     if not len(boxes) or not len(anchors):
         nothing = torch.full((len(anchors),), -1, dtype=torch.int64, device=anchors.device)
-        return Matches(nothing, nothing < 0)
+        return AnchorMatches(nothing, nothing < 0)
     flat = nearest_axis_aligned(anchors), nearest_axis_aligned(boxes[:, :7])
     iou = iou_bev_axis_aligned(*flat)  # (N, K)
     best, owner = iou.max(dim=1)
-    most = iou.max(dim=0).values
-    chosen = ((iou == most) & (most > rule.least)).any(dim=1)
+    best_of_object = iou.max(dim=0).values
+    chosen = ((iou == best_of_object) & (best_of_object > rule.least)).any(dim=1)
     positive = chosen | (best >= rule.positive)
-    return Matches(torch.where(positive, owner, -1), ~positive & (best < rule.negative))
+    return AnchorMatches(torch.where(positive, owner, -1), ~positive & (best < rule.negative))
 
 
 def encode_offsets(boxes: Float[Tensor, "*n _"], anchors: Float[Tensor, "*n 7"]) -> Float[Tensor, "*n _"]:
@@ -143,7 +143,9 @@ def decode_offsets(offsets: Float[Tensor, "*n _"], anchors: Float[Tensor, "*n 7"
     return torch.cat([xy, z, sizes, offsets[..., YAW : YAW + 1] + anchors[..., YAW:], offsets[..., 7:]], dim=-1)
 
 
-def match_sample(anchors: Float[Tensor, "y x a 7"], target: BoxTargets, rules: tuple[AnchorSettings, ...]) -> Matches:
+def match_sample(
+    anchors: Float[Tensor, "y x a 7"], target: BoxTargets, rules: tuple[AnchorSettings, ...]
+) -> AnchorMatches:
     """Matches of all anchors (Y * X * A) of one sample; class by class, objects numbered as in the target."""
     parts, first = [], 0
     for label, rule in enumerate(rules):
@@ -156,4 +158,4 @@ def match_sample(anchors: Float[Tensor, "y x a 7"], target: BoxTargets, rules: t
         shape = (*anchors.shape[:2], len(rule.yaws))
         parts.append([values.view(shape) for values in found])
         first += len(rule.yaws)
-    return Matches(*(torch.cat(column, dim=2).flatten() for column in zip(*parts, strict=True)))
+    return AnchorMatches(*(torch.cat(column, dim=2).flatten() for column in zip(*parts, strict=True)))

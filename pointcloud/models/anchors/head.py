@@ -49,7 +49,7 @@ class AnchorHeadSettings(Settings):
     smooth: float = Field(1 / 9, gt=0, description="below it the L1 loss is quadratic")
     per: Literal["sample", "batch"] = Field("sample", description="whose positives divide a term (mmdet3d: batch)")
     direction_from: float = Field(math.pi / 4, description="yaw at which the first of the two directions begins")
-    score: float = Field(0.1, ge=0, le=1, description="least score of a box")
+    score: float = Field(0.1, ge=0, le=1, description="boxes of a lower score are left out")
     nms_iou: float = Field(0.01, ge=0, le=1, description="boxes that overlap more with a better one go")
     nms_classes: Literal["together", "apart"] = Field("together", description="apart: a class suppresses itself only")
     nms_before: int = Field(1000, ge=1, description="best boxes that enter")
@@ -57,7 +57,7 @@ class AnchorHeadSettings(Settings):
 
 
 class AnchorOutputs(NamedTuple):
-    """What is said of every anchor, float32: N = Y * X * A."""
+    """Outputs for every anchor, float32: N = Y * X * A."""
 
     classes: Float[Tensor, "b n c"]  # logits
     offsets: Float[Tensor, "b n d"]
@@ -66,12 +66,12 @@ class AnchorOutputs(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class AnchorPrediction:
-    """What is said of every anchor.
+    """What the network predicts for every anchor.
 
     outputs: of the head.
     bev: (B, C, Y, X) what the head saw.
     grid: where the map's cells lie.
-    left_out: voxels of each cloud that were beyond the limit.
+    left_out: voxels of each cloud beyond the limit, which are dropped.
     """
 
     outputs: AnchorOutputs
@@ -129,28 +129,30 @@ class AnchorHead(nn.Module):
         anchors, settings = self.anchors(grid), self.settings
         samples = []
         with torch.autocast(outputs.classes.device.type, enabled=False):
-            for said, target in zip(zip(*outputs, strict=True), targets, strict=True):
-                samples.append(self._sample_loss(AnchorOutputs(*said), target, anchors))
+            for sample, target in zip(zip(*outputs, strict=True), targets, strict=True):
+                samples.append(self._sample_loss(AnchorOutputs(*sample), target, anchors))
+
         sums, positives = zip(*samples, strict=True)
-        counts = torch.stack(positives).float()
+        counts, fewest = torch.stack(positives).float(), 1.0
         if settings.per == "batch":
-            counts = counts.mean().expand_as(counts)
-        least = 1 / len(counts) if settings.per == "batch" else 1.0
-        table = torch.stack(sums) / counts.clamp(min=least)[:, None] / len(counts)  # (B, 3)
+            counts, fewest = counts.mean().expand_as(counts), 1 / len(counts)
+        table = torch.stack(sums) / counts.clamp(min=fewest)[:, None] / len(counts)  # (B, 3)
+
         weights = {"class": settings.classes, "box": settings.boxes, "direction": settings.directions}
         return {name: weight * term for (name, weight), term in zip(weights.items(), table.sum(dim=0), strict=True)}
 
-    def _sample_loss(self, said: AnchorOutputs, target: BoxTargets, anchors: Tensor) -> tuple[Tensor, Tensor]:
+    def _sample_loss(self, outputs: AnchorOutputs, target: BoxTargets, anchors: Tensor) -> tuple[Tensor, Tensor]:
         """Sums of class, box and direction loss of one sample, and its number of positives."""
         matches = match_sample(anchors, target, self.rules)
         positive = matches.object >= 0
         labels = torch.full_like(matches.object, -1)
         labels[positive] = target.labels[matches.object[positive]]
-        focal = sigmoid_focal_loss(said.classes, labels)[0] * (positive | matches.background)
+
+        focal = sigmoid_focal_loss(outputs.classes, labels)[0] * (positive | matches.background)
         boxes, own = target.boxes[matches.object[positive]].float(), anchors.flatten(0, 2)[positive]
-        box = offset_loss(said.offsets[positive], encode_offsets(boxes, own), self.settings)
+        box = offset_loss(outputs.offsets[positive], encode_offsets(boxes, own), self.settings)
         bins = direction(boxes[:, YAW], self.settings.direction_from)
-        turned = F.cross_entropy(said.directions[positive], bins, reduction="sum")
+        turned = F.cross_entropy(outputs.directions[positive], bins, reduction="sum")
         return torch.stack([focal.sum(), box, turned]), positive.sum()
 
     @torch.no_grad()
@@ -158,13 +160,14 @@ class AnchorHead(nn.Module):
         """Boxes of each sample, best first."""
         anchors, settings = self.anchors(grid).flatten(0, 2), self.settings
         found = []
-        for said in zip(*outputs, strict=True):
-            sample = AnchorOutputs(*said)
+        for sample in (AnchorOutputs(*values) for values in zip(*outputs, strict=True)):
             scores, labels = sample.classes.sigmoid().max(dim=1)
             rows = (scores > settings.score).nonzero()[:, 0]
             rows = rows[scores[rows].argsort(descending=True, stable=True)[: settings.nms_before]]
+
             boxes = decode_offsets(sample.offsets[rows], anchors[rows])
             boxes[:, YAW] = facing(boxes[:, YAW], sample.directions[rows].argmax(dim=1), settings.direction_from)
+
             apart = labels[rows] if settings.nms_classes == "apart" else None
             keep = nms_rotated(boxes[:, :7], scores[rows], settings.nms_iou, labels=apart)[: settings.nms_after]
             found.append(to_detections(boxes[keep], scores[rows][keep], labels[rows][keep], self.class_names))
@@ -172,7 +175,7 @@ class AnchorHead(nn.Module):
 
 
 class AnchorDetector(LidarDetector[AnchorPrediction]):
-    """What detectors with this head have in common: how their predictions are judged and read."""
+    """What detectors with this head have in common: loss and decoding."""
 
     head: AnchorHead
 
@@ -186,15 +189,17 @@ class AnchorDetector(LidarDetector[AnchorPrediction]):
         return self.head.decode(prediction.outputs, prediction.grid)
 
 
-def offset_loss(said: Tensor, true: Tensor, settings: AnchorHeadSettings) -> Tensor:
+def offset_loss(offsets: Tensor, targets: Tensor, settings: AnchorHeadSettings) -> Tensor:
     """Smooth L1 of the offsets, that of the yaw of the sine of the difference (SECOND, equation 5); summed."""
-    columns, missing = said.shape[1], said.shape[1] - true.shape[1]
-    # Velocities that the model lacks are dropped, those that the data lack are not learnt.
-    true = F.pad(true, (0, missing), value=math.nan) if missing > 0 else true[:, :columns]
-    away = (said - true.nan_to_num()) * ~true.isnan()
+    columns, missing = offsets.shape[1], offsets.shape[1] - targets.shape[1]
+    # Velocities that the model lacks are dropped, those that the data lack are not learned.
+    targets = F.pad(targets, (0, missing), value=math.nan) if missing > 0 else targets[:, :columns]
+    away = (offsets - targets.nan_to_num()) * ~targets.isnan()
     away = torch.cat([away[:, :YAW], away[:, YAW : YAW + 1].sin(), away[:, YAW + 1 :]], dim=1)
+
     weights = away.new_tensor([1.0] * 7 + [settings.velocities] * (columns - 7))
-    return (F.smooth_l1_loss(away, torch.zeros_like(away), beta=settings.smooth, reduction="none") * weights).sum()
+    losses = F.smooth_l1_loss(away, torch.zeros_like(away), beta=settings.smooth, reduction="none")
+    return (losses * weights).sum()
 
 
 def direction(yaw: Tensor, begin: float) -> Tensor:
@@ -203,7 +208,7 @@ def direction(yaw: Tensor, begin: float) -> Tensor:
 
 
 def facing(yaw: Tensor, side: Tensor, begin: float) -> Tensor:
-    """The yaw, or its opposite, whichever lies on the side (0 or 1) that `direction` says; in [-pi, pi)."""
+    """The yaw, or its opposite, whichever lies on the side (0 or 1) that `direction` gives; in [-pi, pi)."""
     return wrap_yaw((yaw - begin) % math.pi + begin + math.pi * side)
 
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor
 
 from pointcloud.models.anchors.anchors import nuscenes_anchors
 from pointcloud.models.anchors.head import AnchorDetector, AnchorHead, AnchorHeadSettings, AnchorPrediction
-from pointcloud.models.layers.bev_backbones import Second, SecondFpn, SecondFpnSettings, SecondSettings, neck_stride
+from pointcloud.models.layers.bev_backbones import Second, SecondFpn, SecondFpnSettings
+from pointcloud.models.layers.bev_encoder import OneMapSettings
 from pointcloud.models.layers.voxel_encoders import PointStack, PointStackSettings, encode_voxels
-from pointcloud.structures.detector import LidarDetectorSettings
 from pointcloud.structures.features import width
 from pointcloud.structures.voxels import VoxelSettings
 from vol3d.ops import scatter_to_bev
@@ -24,14 +24,12 @@ KITTI_PILLARS = VoxelSettings(
 )
 
 
-class PointPillarsSettings(LidarDetectorSettings):
+class PointPillarsSettings(OneMapSettings):
     """PointPillars; the defaults are KITTI's with three classes, `nuscenes()` has the other published setting."""
 
     name: Literal["pointpillars"] = "pointpillars"
     voxels: VoxelSettings = KITTI_PILLARS
     pillars: PointStackSettings = PointStackSettings(centre_offset="xyz")
-    backbone: SecondSettings = SecondSettings()
-    neck: SecondFpnSettings = SecondFpnSettings()
     head: AnchorHeadSettings = Field(default_factory=AnchorHeadSettings)
 
     @classmethod
@@ -44,17 +42,8 @@ class PointPillarsSettings(LidarDetectorSettings):
             head=AnchorHeadSettings(anchors=nuscenes_anchors(), velocity=True, nms_iou=0.2, nms_classes="apart"),
         )
 
-    @property
-    def stride(self) -> int:
-        """Pillars along a side of a cell of the head's maps."""
-        return neck_stride(self.backbone, self.neck)
-
-    @model_validator(mode="after")
-    def _check(self) -> PointPillarsSettings:
+    def check_encoder(self) -> None:
         self.voxels.require_pillars()
-        self.voxels.require_multiple(self.backbone.stride)
-        _ = self.stride
-        return self
 
     def build(self, class_names: tuple[str, ...]) -> PointPillars:
         """The network with fresh weights."""

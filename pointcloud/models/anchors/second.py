@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor
 
 from pointcloud.models.anchors.head import AnchorDetector, AnchorHead, AnchorHeadSettings, AnchorPrediction
@@ -19,11 +19,10 @@ from pointcloud.models.layers.bev_backbones import (
     SecondFpn,
     SecondFpnSettings,
     SecondSettings,
-    neck_stride,
 )
+from pointcloud.models.layers.bev_encoder import OneMapSettings
 from pointcloud.models.layers.sparse_encoder import SparseEncoder, SparseEncoderSettings
 from pointcloud.models.layers.voxel_encoders import MeanEncoder, encode_voxels
-from pointcloud.structures.detector import LidarDetectorSettings
 from pointcloud.structures.features import width
 from pointcloud.structures.voxels import VoxelSettings
 
@@ -33,7 +32,7 @@ KITTI_VOXELS = VoxelSettings(
 PLAIN_ENCODER = SparseEncoderSettings(block="plain", widths=(16, 32, 64, 64), blocks=(1, 2, 2, 2))
 
 
-class SecondDetectorSettings(LidarDetectorSettings):
+class SecondDetectorSettings(OneMapSettings):
     """SECOND; the defaults are KITTI's with three classes."""
 
     name: Literal["second"] = "second"
@@ -44,16 +43,11 @@ class SecondDetectorSettings(LidarDetectorSettings):
     head: AnchorHeadSettings = Field(default_factory=AnchorHeadSettings)
 
     @property
-    def stride(self) -> int:
-        """Voxels along a side of a cell of the head's maps."""
-        return self.sparse.stride * neck_stride(self.backbone, self.neck)
+    def encoder_stride(self) -> int:
+        return self.sparse.stride
 
-    @model_validator(mode="after")
-    def _check(self) -> SecondDetectorSettings:
+    def check_encoder(self) -> None:
         self.sparse.layers(self.voxels.grid.shape[0])
-        self.voxels.require_multiple(self.sparse.stride * self.backbone.stride)
-        _ = self.stride
-        return self
 
     def build(self, class_names: tuple[str, ...]) -> SecondDetector:
         """The network with fresh weights."""

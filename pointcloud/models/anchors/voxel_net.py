@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from pointcloud.models.anchors.anchors import (
@@ -24,7 +24,8 @@ from pointcloud.models.anchors.anchors import (
     place_anchors,
 )
 from pointcloud.models.anchors.head import AnchorOutputs, AnchorPrediction
-from pointcloud.models.layers.bev_backbones import Second, SecondFpn, SecondFpnSettings, SecondSettings, neck_stride
+from pointcloud.models.layers.bev_backbones import Second, SecondFpn, SecondFpnSettings, SecondSettings
+from pointcloud.models.layers.bev_encoder import OneMapSettings
 from pointcloud.models.layers.voxel_encoders import (
     NORM_EPS,
     NORM_MOMENTUM,
@@ -33,7 +34,7 @@ from pointcloud.models.layers.voxel_encoders import (
     encode_voxels,
 )
 from pointcloud.structures.detections import to_detections
-from pointcloud.structures.detector import LidarDetector, LidarDetectorSettings
+from pointcloud.structures.detector import LidarDetector
 from pointcloud.structures.features import width
 from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.targets import BoxTargets, check_targets
@@ -50,7 +51,7 @@ KITTI_CAR = VoxelSettings(
 VFE = PointStackSettings(widths=(16, 64, 128), centre_offset="none", padding="each")
 
 
-class VoxelNetSettings(LidarDetectorSettings):
+class VoxelNetSettings(OneMapSettings):
     """VoxelNet; the defaults are the paper's for cars on KITTI (section 3.1)."""
 
     name: Literal["voxelnet"] = "voxelnet"
@@ -65,14 +66,9 @@ class VoxelNetSettings(LidarDetectorSettings):
     positives: float = Field(1.5, ge=0, description="alpha of equation 2")
     negatives: float = Field(1.0, ge=0, description="beta of equation 2")
     smooth: float = Field(1 / 9, gt=0, description="below it the L1 loss is quadratic")
-    score: float = Field(0.3, ge=0, le=1, description="least score of a box")
+    score: float = Field(0.3, ge=0, le=1, description="boxes of a lower score are left out")
     nms_iou: float = Field(0.1, ge=0, le=1, description="boxes that overlap more with a better one of their class go")
     nms_before: int = Field(1000, ge=1, description="best boxes that enter")
-
-    @property
-    def stride(self) -> int:
-        """Voxels along a side of a cell of the maps."""
-        return neck_stride(self.backbone, self.neck)
 
     def layers(self) -> int:
         """Positions above each other behind the 3D convolutions.
@@ -87,12 +83,8 @@ class VoxelNetSettings(LidarDetectorSettings):
             raise ValueError(f"{nz} voxels above each other are too few for the 3D convolutions: 5 at least")
         return last
 
-    @model_validator(mode="after")
-    def _check(self) -> VoxelNetSettings:
+    def check_encoder(self) -> None:
         self.layers()
-        self.voxels.require_multiple(self.backbone.stride)
-        _ = self.stride
-        return self
 
     def build(self, class_names: tuple[str, ...]) -> VoxelNet:
         """The network with fresh weights."""
@@ -163,21 +155,23 @@ class VoxelNet(LidarDetector[AnchorPrediction]):
         Raises:
             DataError: another number of samples, a class that the model does not have.
         """
-        said, settings = prediction.outputs, self.settings
-        check_targets(targets, len(said.classes), len(self.class_names))
+        outputs, settings = prediction.outputs, self.settings
+        check_targets(targets, len(outputs.classes), len(self.class_names))
         anchors = self._anchors(prediction.grid)
-        with torch.autocast(said.classes.device.type, enabled=False):
+        with torch.autocast(outputs.classes.device.type, enabled=False):
             found = [match_sample(anchors, target, self.rules) for target in targets]
             positive = torch.stack([matches.object >= 0 for matches in found])
             negative = torch.stack([matches.background for matches in found])
-            scores = said.classes[..., 0]
+            scores = outputs.classes[..., 0]
             hits, misses = F.softplus(-scores[positive]), F.softplus(scores[negative])  # -log p, -log (1 - p)
+
             flat = anchors.flatten(0, 2)
-            true = [
+            wanted = [
                 encode_offsets(target.boxes[matches.object[rows], :7].float(), flat[rows])
                 for target, matches, rows in zip(targets, found, positive, strict=True)
             ]
-            box = F.smooth_l1_loss(said.offsets[positive], torch.cat(true), beta=settings.smooth, reduction="sum")
+            box = F.smooth_l1_loss(outputs.offsets[positive], torch.cat(wanted), beta=settings.smooth, reduction="sum")
+
             return {
                 "positive": settings.positives * hits.sum() / max(len(hits), 1),
                 "negative": settings.negatives * misses.sum() / max(len(misses), 1),
@@ -187,12 +181,13 @@ class VoxelNet(LidarDetector[AnchorPrediction]):
     @torch.no_grad()
     def decode(self, prediction: AnchorPrediction) -> list[Detections]:
         """Objects of each cloud, best first."""
-        settings, said, found = self.settings, prediction.outputs, []
+        settings, outputs, found = self.settings, prediction.outputs, []
         anchors = self._anchors(prediction.grid)
         count = [len(rule.yaws) for rule in self.rules]
         owner = torch.arange(len(count)).repeat_interleave(torch.tensor(count)).to(anchors.device)
         owner = owner.expand(anchors.shape[:3]).flatten()
-        for logits, offsets in zip(said.classes[..., 0], said.offsets, strict=True):
+
+        for logits, offsets in zip(outputs.classes[..., 0], outputs.offsets, strict=True):
             scores = logits.sigmoid()
             rows = (scores > settings.score).nonzero()[:, 0]
             boxes = decode_offsets(offsets[rows], anchors.flatten(0, 2)[rows])
@@ -208,6 +203,6 @@ class VoxelNet(LidarDetector[AnchorPrediction]):
 
 
 def _convolution3d(channels: int, out: int, stride: int, padding: int) -> tuple[nn.Module, ...]:
-    """Strides and pads along z as told, along y and x keeps the size."""
+    """Stride and padding are along z; along y and x the size stays."""
     convolution = nn.Conv3d(channels, out, 3, stride=(stride, 1, 1), padding=(padding, 1, 1), bias=False)
     return convolution, nn.BatchNorm3d(out, eps=NORM_EPS, momentum=NORM_MOMENTUM), nn.ReLU()

@@ -1,7 +1,7 @@
 """CenterPoint's head: a heat map of centres for each group of classes, and what the box at each centre is like.
 
-Yin, Zhou, Krähenbühl, "Center-based 3D Object Detection and Tracking", CVPR 2021, section 4. The networks speak our
-box convention; released weights in others are turned into it when they are read (`lidar_weights`).
+Yin, Zhou, Krähenbühl, "Center-based 3D Object Detection and Tracking", CVPR 2021, section 4. Boxes are in the
+package's convention; released weights in another one are converted when they are read (`models/released`).
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ class CenterLossSettings(Settings):
     )
     gaussian_overlap: float = Field(0.1, gt=0, lt=1, description="IoU that a box moved by the radius still has")
     least_radius: int = Field(2, ge=0, description="of a Gaussian, cells")
-    most_objects: int = Field(500, ge=1, description="of a task in a sample; others are not learnt")
+    most_objects: int = Field(500, ge=1, description="of a task in a sample; further ones are ignored")
     outside: Literal["drop", "clamp"] = Field("drop", description="centres outside: left out, or moved in (OpenPCDet)")
 
 
 class CenterDecodeSettings(Settings):
     """From heat maps to boxes."""
 
-    score: float = Field(0.1, ge=0, le=1, description="least score of a box")
+    score: float = Field(0.1, ge=0, le=1, description="boxes of a lower score are left out")
     candidates: int = Field(500, ge=1, description="best cells of a task that become boxes")
     per_cell: Literal["all", "best"] = Field("all", description="classes of a cell that may become boxes")
     nms: Literal["rotated", "circle", "none"] = Field("rotated", description="among the boxes of a task")
@@ -100,7 +100,7 @@ class CenterOutputs(NamedTuple):
     """Maps of one task (B, channels, Y, X), float32."""
 
     heatmap: Tensor  # logits, one of each class
-    offset: Tensor  # x y from the cell's begin, cells
+    offset: Tensor  # x y from the cell's lower corner, cells
     height: Tensor  # z of the centre, metres
     size: Tensor  # log of l w h, metres
     rotation: Tensor  # sine and cosine of yaw
@@ -151,12 +151,13 @@ class CenterHead(nn.Module):
             DataError: another number of samples, a class that the model does not have.
         """
         check_targets(targets, len(outputs[0].heatmap), len(self.class_names))
-        settings, terms = self.settings.loss, {}
+        settings, terms = self.settings.loss, dict[str, Tensor]()
         with torch.autocast(outputs[0].heatmap.device.type, enabled=False):
-            for number, (said, true) in enumerate(zip(outputs, self.targets(targets, grid), strict=True)):
-                terms[f"heatmap/{number}"] = settings.heatmap * heatmap_loss(said.heatmap, true, settings.positives)
+            for number, (output, target) in enumerate(zip(outputs, self.targets(targets, grid), strict=True)):
+                heatmap = heatmap_loss(output.heatmap, target, settings.positives)
                 weights = [1.0] * 6 + [settings.rotation] * 2 + [settings.velocity] * 2
-                terms[f"box/{number}"] = settings.box * box_loss(said.code(), true, weights, settings.box_count)
+                box = box_loss(output.code(), target, weights, settings.box_count)
+                terms |= {f"heatmap/{number}": settings.heatmap * heatmap, f"box/{number}": settings.box * box}
         return terms
 
     @torch.no_grad()
@@ -165,8 +166,8 @@ class CenterHead(nn.Module):
         found = []
         for sample in range(len(outputs[0].heatmap)):
             parts = []
-            for number, (said, classes) in enumerate(zip(outputs, self.classes, strict=True)):
-                boxes, scores, labels = candidates(said, sample, grid, self.settings.decode)
+            for number, (output, classes) in enumerate(zip(outputs, self.classes, strict=True)):
+                boxes, scores, labels = candidates(output, sample, grid, self.settings.decode)
                 keep = self._suppress(boxes, scores, number)
                 parts.append((boxes[keep], scores[keep], labels.new_tensor(classes)[labels[keep]]))
             boxes, scores, labels = (torch.cat(column) for column in zip(*parts, strict=True))
@@ -200,10 +201,8 @@ class TaskHead(nn.Module):
             self.outputs[name] = nn.Sequential(hidden, last)
 
     def forward(self, x: Float[Tensor, "b c y x"]) -> CenterOutputs:
-        said = {name: output(x).float() for name, output in self.outputs.items()}
-        return CenterOutputs(
-            said["heatmap"], said["offset"], said["height"], said["size"], said["rotation"], said.get("velocity")
-        )
+        maps = {name: output(x).float() for name, output in self.outputs.items()}
+        return CenterOutputs(**{"velocity": None, **maps})
 
 
 def heatmap_loss(logits: Tensor, targets: CenterTargets, positives: Literal["cells", "objects"]) -> Tensor:
@@ -231,10 +230,10 @@ def box_loss(
 
 
 def candidates(
-    said: CenterOutputs, sample: int, grid: MapGrid, how: CenterDecodeSettings
+    output: CenterOutputs, sample: int, grid: MapGrid, how: CenterDecodeSettings
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes (K, 7 or 9), scores and labels within the task of the best cells of a sample, best first."""
-    probability = said.heatmap[sample].sigmoid().flatten(1)  # (classes, cells)
+    probability = output.heatmap[sample].sigmoid().flatten(1)  # (classes, cells)
     if how.per_cell == "best":
         best, owner = probability.max(dim=0)
         scores, cell = best.topk(min(how.candidates, len(best)))
@@ -242,7 +241,7 @@ def candidates(
     else:
         scores, index = probability.flatten().topk(min(how.candidates, probability.numel()))
         label, cell = index // probability.shape[1], index % probability.shape[1]
-    code = said.code()[sample].flatten(1)[:, cell].T  # (K, 8 or 10)
+    code = output.code()[sample].flatten(1)[:, cell].T  # (K, 8 or 10)
     place = torch.stack([cell % grid.shape[1], cell // grid.shape[1]], dim=1) + code[:, :2]
     size = code[:, 3:6].clamp(max=LARGEST_LOG_SIZE).exp()
     yaw = torch.atan2(code[:, 6:7], code[:, 7:8])

@@ -10,12 +10,12 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor
 
 from pointcloud.models.center_point.head import CenterHead, CenterHeadSettings, CenterOutputs
-from pointcloud.models.layers.bev_backbones import Second, SecondFpn, SecondFpnSettings, neck_stride
-from pointcloud.models.layers.bev_encoder import BevEncoder, BevSettings
+from pointcloud.models.layers.bev_backbones import Second, SecondFpn, SecondFpnSettings
+from pointcloud.models.layers.bev_encoder import BevEncoder, BevSettings, OneMapSettings
 from pointcloud.models.layers.voxel_encoders import PointStackSettings
 from pointcloud.structures.detector import LidarDetector
 from pointcloud.structures.map_grid import MapGrid
@@ -23,23 +23,13 @@ from pointcloud.structures.targets import BoxTargets
 from vol3d.scans.results.detections import Detections
 
 
-class CenterPointSettings(BevSettings):
+class CenterPointSettings(BevSettings, OneMapSettings):
     """CenterPoint; the defaults are its pillars of 0.2 m on nuScenes but for the tasks, which depend on the classes."""
 
     name: Literal["centerpoint"] = "centerpoint"
     pillars: PointStackSettings = Field(PointStackSettings(widths=(32, 64)), description="where the encoder is pillars")
     neck: SecondFpnSettings = SecondFpnSettings(upsample=(0.5, 1, 2))
     head: CenterHeadSettings = CenterHeadSettings()
-
-    @property
-    def stride(self) -> int:
-        """Voxels along a side of a cell of the head's maps."""
-        return self.encoder_stride * neck_stride(self.backbone, self.neck)
-
-    @model_validator(mode="after")
-    def _check(self) -> CenterPointSettings:
-        _ = self.stride
-        return self
 
     def build(self, class_names: tuple[str, ...]) -> CenterPoint:
         """The network with fresh weights."""
@@ -53,7 +43,7 @@ class CenterPointPrediction:
     outputs: of the head, one of each task.
     bev: (B, C, Y, X) what the head saw.
     grid: where the maps' cells lie.
-    left_out: voxels of each cloud that were beyond the limit.
+    left_out: voxels of each cloud beyond the limit, which are dropped.
     """
 
     outputs: tuple[CenterOutputs, ...]

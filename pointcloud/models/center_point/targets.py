@@ -1,6 +1,6 @@
 """What a heat map of centres should look like: CenterPoint's targets (Yin, Zhou, Krähenbühl, CVPR 2021, section 4).
 
-The radius of a Gaussian is CornerNet's as everybody's code has it: the three roots are all taken as (b + sqrt) / 2,
+The radius of a Gaussian is CornerNet's as all published code has it: the three roots are all taken as (b + sqrt) / 2,
 which is right for the first only. `test_center_targets` has the radii.
 """
 
@@ -24,7 +24,7 @@ class CenterTargets:
 
     heatmap: (B, classes, Y, X), 1 at the cells of the objects' centres.
     sample, cell, label: (K,) of each object: its sample, y * X + x, its class within the task.
-    code: (K, 8 or 10) offset x y from the cell's begin in cells, z, log l w h, sin and cos of yaw, velocity or NaN.
+    code: (K, 8 or 10) offset x y from the cell's corner in cells, z, log l w h, sin and cos of yaw, velocity or NaN.
     """
 
     heatmap: Float[Tensor, "b c y x"]
@@ -38,8 +38,8 @@ class Drawing(NamedTuple):
     """How objects are drawn: see `CenterHeadSettings`."""
 
     overlap: float = 0.1
-    least_radius: int = 2
-    most_objects: int = 500
+    min_radius: int = 2
+    max_objects: int = 500
     clamp: bool = False
     velocity: bool = True
 
@@ -55,18 +55,21 @@ def center_targets(targets: list[BoxTargets], classes: Tensor, grid: MapGrid, dr
     """
     boxes, label, sample = _of_task(targets, classes, drawing)
     ny, nx = grid.shape
+
     place = grid.to_cells(boxes[:, :2])
     if drawing.clamp:
-        most = place.new_tensor([nx, ny]) - 0.5
-        place = torch.minimum(place.clamp(min=0), most)
+        highest = place.new_tensor([nx, ny]) - 0.5
+        place = torch.minimum(place.clamp(min=0), highest)
     cell = place.trunc()  # towards zero: what lies less than a cell outside counts to the first cell
     on_map = ((cell >= 0) & (cell < cell.new_tensor([nx, ny]))).all(dim=1) & (boxes[:, 3:6] > 0).all(dim=1)
     boxes, label, sample, place, cell = (t[on_map] for t in (boxes, label, sample, place, cell))
+
     size = boxes[:, 3:5] / boxes.new_tensor(grid.voxel) / grid.stride
-    radius = gaussian_radius(size[:, 0], size[:, 1], drawing.overlap).int().clamp(min=drawing.least_radius)
+    radius = gaussian_radius(size[:, 0], size[:, 1], drawing.overlap).int().clamp(min=drawing.min_radius)
     heatmap = boxes.new_zeros(len(targets), len(classes), ny, nx)
     column, row = cell.long().unbind(1)
     draw_gaussians(heatmap.view(-1, ny, nx), sample * len(classes) + label, row, column, radius)
+
     yaw = boxes[:, YAW, None]
     parts = [place - cell, boxes[:, 2:3], boxes[:, 3:6].log(), yaw.sin(), yaw.cos()]
     if drawing.velocity:
@@ -111,7 +114,7 @@ def _of_task(targets: list[BoxTargets], classes: Tensor, drawing: Drawing) -> tu
     columns = 9 if drawing.velocity else 7
     for number, target in enumerate(targets):
         row, label = (target.labels[:, None] == classes.to(target.labels.device)).nonzero().unbind(1)
-        order = label.argsort(stable=True)[: drawing.most_objects]
+        order = label.argsort(stable=True)[: drawing.max_objects]
         table = target.boxes[row[order]].float()
         if table.shape[1] < columns:  # a data set without velocities
             table = torch.cat([table, table.new_full((len(table), 2), torch.nan)], dim=1)

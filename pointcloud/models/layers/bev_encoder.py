@@ -12,7 +12,7 @@ from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pointcloud.models.layers.bev_backbones import SecondSettings
+from pointcloud.models.layers.bev_backbones import SecondFpnSettings, SecondSettings, neck_stride
 from pointcloud.models.layers.sparse_encoder import SparseEncoder, SparseEncoderSettings
 from pointcloud.models.layers.voxel_encoders import (
     MeanEncoder,
@@ -25,28 +25,63 @@ from pointcloud.structures.features import Feature, width
 from vol3d.ops import scatter_to_bev
 
 
-class BevSettings(LidarDetectorSettings):
-    """From points to the backbone's maps; base of the settings of detectors that take pillars or voxels."""
+class MapSettings(LidarDetectorSettings):
+    """Of detectors that see the ground from above: an encoder of the voxels, then a 2D backbone."""
 
-    features: tuple[Feature, ...] = Field(("intensity", "time"), description="what the network sees besides the place")
-    encoder: Literal["pillars", "voxels"] = Field("pillars", description="of points; voxels: means and sparse 3D")
-    pillars: PointStackSettings = Field(PointStackSettings(), description="where the encoder is pillars")
-    sparse: SparseEncoderSettings = Field(SparseEncoderSettings(), description="where the encoder is voxels")
     backbone: SecondSettings = SecondSettings()
 
     @property
     def encoder_stride(self) -> int:
         """Voxels along a side of a cell of the backbone's input."""
-        return self.sparse.stride if self.encoder == "voxels" else 1
+        return 1
+
+    def check_encoder(self) -> None:
+        """Refuses voxels that the encoder cannot take.
+
+        Raises:
+            ValueError: too many of them above each other, or too few.
+        """
 
     @model_validator(mode="after")
-    def _check_grid(self) -> BevSettings:
+    def _check_grid(self) -> MapSettings:
+        self.check_encoder()
+        self.voxels.require_multiple(self.encoder_stride * self.backbone.stride)
+        return self
+
+
+class OneMapSettings(MapSettings):
+    """Of detectors whose neck joins the backbone's maps to one, on which their head finds objects."""
+
+    neck: SecondFpnSettings = SecondFpnSettings()
+
+    @property
+    def stride(self) -> int:
+        """Voxels along a side of a cell of the head's map."""
+        return self.encoder_stride * neck_stride(self.backbone, self.neck)
+
+    @model_validator(mode="after")
+    def _check_stride(self) -> OneMapSettings:
+        _ = self.stride
+        return self
+
+
+class BevSettings(MapSettings):
+    """Of detectors that take pillars or voxels, whichever is chosen."""
+
+    features: tuple[Feature, ...] = Field(("intensity", "time"), description="what the network sees besides the place")
+    encoder: Literal["pillars", "voxels"] = Field("pillars", description="of points; voxels: means and sparse 3D")
+    pillars: PointStackSettings = Field(PointStackSettings(), description="where the encoder is pillars")
+    sparse: SparseEncoderSettings = Field(SparseEncoderSettings(), description="where the encoder is voxels")
+
+    @property
+    def encoder_stride(self) -> int:
+        return self.sparse.stride if self.encoder == "voxels" else 1
+
+    def check_encoder(self) -> None:
         if self.encoder == "voxels":
             self.sparse.layers(self.voxels.grid.shape[0])
         else:
             self.voxels.require_pillars()
-        self.voxels.require_multiple(self.encoder_stride * self.backbone.stride)
-        return self
 
 
 class BevEncoder(nn.Module):

@@ -38,7 +38,7 @@ def sample_maps(
         weights: of each sample.
     """
     if values.device.type == "cpu":
-        wide = torch.promote_types(values.dtype, torch.float32)  # numba knows no halves
+        wide = torch.promote_types(values.dtype, torch.float32)  # numba has no float16
         out = _SampleMaps.apply(values.to(wide), tuple(sizes), places.to(wide), weights.to(wide))
         return out.to(values.dtype)
     return sample_torch(values, sizes, places, weights)

@@ -17,6 +17,14 @@ def _neighbours(place, height, width):
     return left, top, x - place.dtype.type(left), y - place.dtype.type(top)
 
 
+@njit(nogil=True, cache=True, inline="always")
+def _shares(corner, dx, dy, one):
+    """How much of the place belongs to one of the four cells around it, along x and along y."""
+    along_x = dx if corner % 2 else one - dx
+    along_y = dy if corner // 2 else one - dy
+    return along_x, along_y
+
+
 @njit(nogil=True, cache=True)
 def sample_range(begin, end, values, sizes, first_cell, places, weights, out):
     """Sums of the queries begin to end, counted over all samples."""
@@ -36,7 +44,8 @@ def sample_range(begin, end, values, sizes, first_cell, places, weights, out):
                         column, row = left + corner % 2, top + corner // 2
                         if 0 <= column < width and 0 <= row < height:
                             value = values[b, first_cell[level] + row * width + column, h]
-                            share = weight * (dx if corner % 2 else one - dx) * (dy if corner // 2 else one - dy)
+                            along_x, along_y = _shares(corner, dx, dy, one)
+                            share = weight * along_x * along_y
                             for c in range(total.shape[0]):
                                 total[c] += share * value[c]
 
@@ -67,7 +76,7 @@ def gradient_range(begin, end, values, sizes, first_cell, places, weights, pull,
                         column, row = left + corner % 2, top + corner // 2
                         if 0 <= column < width and 0 <= row < height:
                             cell = first_cell[level] + row * width + column
-                            along_x, along_y = dx if corner % 2 else one - dx, dy if corner // 2 else one - dy
+                            along_x, along_y = _shares(corner, dx, dy, one)
                             dot, share = _dot(gradient, values[b, cell, h]), weight * along_x * along_y
                             to_weight += dot * along_x * along_y
                             to_x += dot * along_y if corner % 2 else -dot * along_y

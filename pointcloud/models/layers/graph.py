@@ -1,4 +1,4 @@
-"""Messages between queries along a graph that each layer draws anew.
+"""Messages between queries along a graph that each layer computes afresh.
 
 Wang et al., "Dynamic Graph CNN for Learning on Point Clouds", TOG 2019, section 3; Wang and Solomon, "Object DGCNN",
 NeurIPS 2021, where the queries of a detector are the points. Queries are (B, N, width).

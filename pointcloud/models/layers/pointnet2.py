@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from pointcloud.models.layers.set_abstraction import (
     FeaturePropagation,
-    PointSet,
     SetAbstraction,
     SetAbstractionSettings,
+    TokenSet,
 )
 from vol3d.engine.settings import Settings
 
@@ -71,10 +71,7 @@ class PointNet2(nn.Module):
             SetAbstraction(width, level, skip_near_origin=skip_near_origin)
             for width, level in zip(widths, settings.levels, strict=False)
         )
-        below = [
-            *(settings.up_widths[-1] for _ in widths[4:]),
-            widths[-1],
-        ]  # what each step starts from
+        below = [*(settings.up_widths[-1] for _ in widths[4:]), widths[-1]]  # channels that each step starts from
         self.up = nn.ModuleList(
             FeaturePropagation(start + own, settings.up_widths, power=power)
             for start, own in zip(below, widths[2:-1], strict=True)
@@ -85,15 +82,17 @@ class PointNet2(nn.Module):
         xyz: Float[Tensor, "b n 3"],
         features: Float[Tensor, "b n c"] | None = None,
         counts: Sequence[int] | None = None,
-    ) -> PointSet:
+    ) -> TokenSet:
         """The points of the second level; `picks` say where they were in the cloud. `counts` as `SetAbstraction`."""
-        levels: list[PointSet] = []
+        levels: list[TokenSet] = []
         picks = None
+
         for abstraction in self.down:
-            level: PointSet = abstraction(xyz, features, counts=counts)
+            level: TokenSet = abstraction(xyz, features, counts=counts)
             picks = level.picks if picks is None else picks.gather(1, level.picks)
             levels.append(level._replace(picks=picks))
             xyz, features, counts = level.xyz, level.features, None
+
         deep = levels.pop()  # from here on the levels are joined, the deepest first
         while len(levels) > 1:
             upper = levels.pop()

@@ -29,7 +29,7 @@ class SetAbstractionSettings(Settings):
     widths: tuple[int, ...] = Field((64, 128, 256), min_length=1, description="of the layers that each of them passes")
 
 
-class PointSet(NamedTuple):
+class TokenSet(NamedTuple):
     """Points with features, and where they were in the cloud that they were picked from."""
 
     xyz: Float[Tensor, "b m 3"]
@@ -58,7 +58,7 @@ class SetAbstraction(nn.Module):
         *,
         counts: Sequence[int] | None = None,
         picks: Int64[Tensor, "b m"] | None = None,
-    ) -> PointSet:
+    ) -> TokenSet:
         """The points kept of each cloud, with features.
 
         Args:
@@ -73,7 +73,7 @@ class SetAbstraction(nn.Module):
         near = ball_query(xyz, centers, size.radius_m, size.neighbours, counts=counts, padding="first").indices
         groups = group_around(xyz, centers, near, features, radius=size.radius_m)  # (B, M, k, 3 + C)
         pooled = self.mlp(groups).max(dim=2).values  # (B, M, widths[-1]); unlike amax the gradient goes to one row
-        return PointSet(centers, pooled, picks)
+        return TokenSet(centers, pooled, picks)
 
 
 class FeaturePropagation(nn.Module):

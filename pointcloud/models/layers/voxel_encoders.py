@@ -49,7 +49,7 @@ class PointStackSettings(Settings):
     )
 
     def inputs(self, columns: int) -> int:
-        """Numbers that the first linear map sees of a point with so many columns."""
+        """Inputs of the first linear map for a point with this number of columns."""
         return columns + 3 * self.cluster_offset + CENTRE_AXES[self.centre_offset] + self.distance
 
 
@@ -201,7 +201,7 @@ def encode_voxels(
 def count_left_out(
     clouds: Sequence[Tensor], grid: VoxelGrid, coordinates: Tensor, limit: int | None
 ) -> tuple[int, ...]:
-    """Voxels of each cloud beyond the limit, which are told in a warning; 0 where the limit was not reached."""
+    """Voxels of each cloud beyond the limit, with a warning if there are any; 0 where the limit was not reached."""
     kept = torch.bincount(coordinates[:, 0].long(), minlength=len(clouds)).tolist()
     left_out = [0] * len(clouds)
     for index, cloud in enumerate(clouds):
@@ -210,7 +210,7 @@ def count_left_out(
             cells = (z * grid.shape[1] + y) * grid.shape[2] + x
             left_out[index] = len(cells[z >= 0].unique()) - kept[index]
     if any(left_out):
-        what = f"a cloud has voxels beyond max_voxels {limit}: those that its first points lie in are kept"
+        what = f"a cloud has voxels beyond max_voxels {limit}: those of its first points are kept"
         warnings.warn(what, stacklevel=3)
     return tuple(left_out)
 

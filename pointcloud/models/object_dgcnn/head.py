@@ -49,7 +49,7 @@ class ObjectDgcnnHeadSettings(Settings):
     neighbour_count: int = Field(16, ge=1, description="edges of each query in the graph")
     neighbours: Neighbours = Field("nearest", description="farthest: as the released weights were trained")
     velocity: bool = Field(True, description="whether boxes carry a velocity")
-    max_detections: int = Field(300, ge=1, description="pairs of query and class that are detections, the surest")
+    max_detections: int = Field(300, ge=1, description="best pairs of query and class, which become detections")
     center_z_m: tuple[float, float] = Field((-10.0, 10.0), description="detections beyond these heights are left out")
     nms_iou: float | None = Field(
         None, ge=0, le=1, description="null: none, as in the paper; else boxes of a class overlap by this much at most"
@@ -58,7 +58,7 @@ class ObjectDgcnnHeadSettings(Settings):
 
 
 class EncoderLayer(nn.Module):
-    """Cells of the maps look at places round themselves in all maps; each step is added, then normalised."""
+    """Cells of the maps attend to places around themselves in all maps; each step is added, then normalised."""
 
     def __init__(self, w: int, levels: int, settings: ObjectDgcnnHeadSettings) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Queries hear from their neighbours in the graph, then look at the maps round their reference points."""
+    """Queries exchange messages along the graph, then attend to the maps around their reference points."""
 
     def __init__(self, w: int, levels: int, settings: ObjectDgcnnHeadSettings) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class DecoderLayer(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class QueryOutputs:
-    """What the queries say after each decoder layer; the last layer is the result.
+    """Outputs of the queries after each decoder layer; the last layer is the result.
 
     class_logits: of each class, before the sigmoid.
     code: of the boxes, see `pointcloud.structures.box_code`; 10 columns with velocities.
@@ -140,7 +140,7 @@ class ObjectDgcnnHead(nn.Module):
         super().__init__()
         w, columns = maps.width, BOX + 2 * settings.velocity
         self.settings, self.class_names, self.maps, self.area_m = settings, tuple(class_names), maps, area_m
-        # Only the encoder tells maps apart, and processes that train together want a gradient of all that can learn.
+        # Only the encoder uses it, and distributed training needs a gradient of every trained parameter.
         self.level_embedding = nn.Parameter(torch.randn(maps.levels, w), requires_grad=settings.encoder_layers > 0)
         self.encoder = nn.ModuleList(EncoderLayer(w, maps.levels, settings) for _ in range(settings.encoder_layers))
         self.queries = nn.Parameter(torch.randn(settings.queries, 2 * w))
@@ -187,7 +187,7 @@ class ObjectDgcnnHead(nn.Module):
 
     @torch.no_grad()
     def decode(self, outputs: QueryOutputs) -> list[Detections]:
-        """The surest pairs of query and class of each sample, best first."""
+        """The pairs of query and class with the highest scores in each sample, best first."""
         boxes = outputs.boxes[-1]
         return [
             self._detections(logits.sigmoid(), of_sample)
@@ -228,7 +228,7 @@ class ObjectDgcnnHead(nn.Module):
 
 
 def _exact(layer: nn.Module, x: Tensor) -> Tensor:
-    """The layer in float32: bfloat16 knows a place 50 m away to 0.2 m only."""
+    """The layer in float32: bfloat16 resolves a place 50 m away to 0.2 m only."""
     with torch.autocast(x.device.type, enabled=False):
         result: Tensor = layer(x.float())
         return result

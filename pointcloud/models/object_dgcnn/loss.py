@@ -36,7 +36,7 @@ class ObjectDgcnnLossSettings(Settings):
     box: float = Field(0.25, ge=0, description="L1 of the box code without the velocity")
     velocity: float = Field(0.05, ge=0, description="L1 of the velocity, where it is known")
     drop_unknown_velocity: bool = Field(
-        False, description="as the released code: a box without a known velocity teaches nothing but its class"
+        False, description="as the released code: of a box without a known velocity only the class is learned"
     )
 
 

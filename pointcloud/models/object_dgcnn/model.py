@@ -1,7 +1,7 @@
-"""Object DGCNN: a map seen from above, queries that look at it and talk along a graph, a set of boxes.
+"""Object DGCNN: a map seen from above, queries that attend to it and exchange messages along a graph, a set of boxes.
 
-Wang and Solomon, "Object DGCNN: 3D Object Detection using Dynamic Graphs", NeurIPS 2021, section 3. What the
-queries do is in `object_dgcnn_head`.
+Wang and Solomon, "Object DGCNN: 3D Object Detection using Dynamic Graphs", NeurIPS 2021, section 3. The
+queries are in `head`.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class ObjectDgcnnSettings(BevSettings):
 class ObjectDgcnnPrediction:
     """A set of boxes.
 
-    outputs: what the queries say after each decoder layer.
-    maps: (B, C, Y, X) that they looked at, finest first.
-    left_out: voxels of each cloud that were beyond the limit.
+    outputs: of the queries after each decoder layer.
+    maps: (B, C, Y, X) that they attended to, finest first.
+    left_out: voxels of each cloud beyond the limit, which are dropped.
     """
 
     outputs: QueryOutputs

@@ -66,7 +66,7 @@ _RULES = (
 
 
 def object_dgcnn_head_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Of `pts_bbox_head.*` without that prefix; a name that is not one of theirs stays, for strict loading to tell.
+    """Of `pts_bbox_head.*` without that prefix; a name that is not one of theirs stays, for strict loading to refuse.
 
     Args:
         tensors: as released; halves become float32.

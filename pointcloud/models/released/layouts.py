@@ -1,4 +1,4 @@
-"""Whose file a checkpoint of a LiDAR detector is: told by the names of its tensors.
+"""Which toolbox wrote a checkpoint of a LiDAR detector, by the names of its tensors.
 
     mmdetection3d   pts_voxel_encoder. pts_bbox_head. ..., or voxel_encoder. bbox_head. ... (`state_dict`)
     OpenPCDet       vfe. backbone_3d. backbone_2d. dense_head. (`model_state`)
@@ -51,7 +51,7 @@ _HEADS: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True)
 class Source:
-    """Tensors of a released file, and what is known of it; `head` is text for people where it is none that is read."""
+    """Tensors of a released file, and what is known of it; `head` is a description where it is of another kind."""
 
     tensors: dict[str, Tensor]
     layout: Layout
@@ -63,9 +63,19 @@ def read_source(path: str | Path, convention: Convention | None) -> Source:
     """A file's tensors in float32, its layout and its convention.
 
     Raises:
-        CheckpointError: no layout that is known, or mmdetection3d's without a hint of its version.
+        CheckpointError: no layout that is known, or mmdetection3d's without a note of its version.
     """
-    document = read_weights(path)
+    tensors, meta = _parts(read_weights(path), path)
+    layout = _layout(tensors, path)
+    if convention is None:
+        convention = _convention(tensors, layout, meta, path)
+    elif convention not in get_args(Convention):
+        raise CheckpointError("no such convention", where=path, got=convention, wanted=" | ".join(get_args(Convention)))
+    return Source(tensors, layout, convention, _head(tensors))
+
+
+def _parts(document: Any, path: str | Path) -> tuple[dict[str, Tensor], Mapping[Any, Any]]:
+    """The network's tensors in float32, and what the file notes about itself."""
     meta: Any = {}
     if isinstance(document, Mapping):
         meta = document.get("meta") or {}
@@ -73,13 +83,9 @@ def read_source(path: str | Path, convention: Convention | None) -> Source:
             document = document.get(key, document)
     if not isinstance(document, Mapping) or not all(isinstance(t, Tensor) for t in document.values()):
         raise CheckpointError("not a checkpoint of a LiDAR detector", where=path, wanted="names and tensors")
-    tensors = to_float({name: t for name, t in document.items() if not name.startswith(IGNORED)})
-    layout = _layout(tensors, path)
-    if convention is not None and convention not in get_args(Convention):
-        raise CheckpointError("no such convention", where=path, got=convention, wanted=" | ".join(get_args(Convention)))
-    if convention is None:
-        convention = _convention(tensors, layout, meta if isinstance(meta, Mapping) else {}, path)
-    return Source(tensors, layout, convention, _head(tensors))
+
+    tensors = {name: t for name, t in document.items() if not name.startswith(IGNORED)}
+    return to_float(tensors), meta if isinstance(meta, Mapping) else {}
 
 
 def _head(tensors: Mapping[str, Tensor]) -> str:
@@ -111,5 +117,5 @@ def _convention(tensors: Mapping[str, Tensor], layout: Layout, meta: Mapping[Any
         return "clockwise"  # Object DGCNN was written for versions before 1.0
     if not any(name.endswith(("bbox_head.conv_dir_cls.weight", "task_heads.0.rot.1.weight")) for name in tensors):
         return "ours"  # nothing in it that the convention changes
-    do = 'Say {"convention": "ours"} for mmdetection3d from 1.0 on, {"convention": "clockwise"} before.'
+    do = 'Pass {"convention": "ours"} for mmdetection3d from 1.0 on, {"convention": "clockwise"} before.'
     raise CheckpointError("the file does not say what its boxes mean", where=path, do=do)

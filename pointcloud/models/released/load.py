@@ -1,10 +1,10 @@
 """CenterPoint, Object DGCNN, PointPillars and SECOND as authors and toolboxes released them, read strictly.
 
-The layouts are those of `lidar_layouts`. What a box means in mmdetection3d changed with 1.0. Where the file does not
-say which it is, `settings` must: `{"convention": "ours"}` from 1.0 on, `{"convention": "clockwise"}` before.
+The layouts are those of `layouts`. What a box means in mmdetection3d changed with 1.0. If the file does not
+record the version, `settings` must: `{"convention": "ours"}` from 1.0 on, `{"convention": "clockwise"}` before.
 
 Refused by name: anchors on several maps and on nuScenes (mmdetection3d's FPN and SECFPN), OpenPCDet's multi-head, heads
-with deformable convolutions. A second stage is told as tensors too many.
+with deformable convolutions. A second stage is refused as unknown tensors.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from pointcloud.models.center_point.head import (
 )
 from pointcloud.models.center_point.model import CenterPointSettings
 from pointcloud.models.layers.bev_backbones import VOXEL_BACKBONE, VOXEL_NECK, SecondFpn
-from pointcloud.models.layers.bev_encoder import BevSettings
 from pointcloud.models.layers.sparse_encoder import SparseEncoder
 from pointcloud.models.object_dgcnn.model import ObjectDgcnnSettings
 from pointcloud.models.object_dgcnn.released import QUIRKS, object_dgcnn_head_weights
@@ -44,11 +43,13 @@ from pointcloud.models.released.weights import (
     turned_yaws,
     under,
 )
+from pointcloud.structures.detector import LidarDetector, LidarDetectorSettings
+from pointcloud.structures.features import width
 from pointcloud.structures.voxels import VoxelSettings
 from vol3d.checkpoint import load_strictly
 from vol3d.errors import CheckpointError
 
-Detector = CenterPointSettings | ObjectDgcnnSettings | PointPillarsSettings | SecondDetectorSettings
+Published = CenterPointSettings | ObjectDgcnnSettings | PointPillarsSettings | SecondDetectorSettings
 
 _HEAD = CenterHeadSettings(
     tasks=NUSCENES_TASKS, decode=CenterDecodeSettings(circles_m2=NUSCENES_CIRCLES, nms="rotated")
@@ -56,7 +57,7 @@ _HEAD = CenterHeadSettings(
 _VOXELS = {"encoder": "voxels", "backbone": VOXEL_BACKBONE, "neck": VOXEL_NECK}
 NUSCENES = tuple(name for task in NUSCENES_TASKS for name in task)
 KITTI = ("Car", "Pedestrian", "Cyclist")
-RELEASED: dict[str, tuple[Detector, tuple[str, ...]]] = {
+RELEASED: dict[str, tuple[Published, tuple[str, ...]]] = {
     "centerpoint-pillar": (CenterPointSettings(head=_HEAD, voxels=VoxelSettings(max_voxels=60000)), NUSCENES),
     "centerpoint-voxel": (
         CenterPointSettings(
@@ -86,42 +87,7 @@ RELEASED: dict[str, tuple[Detector, tuple[str, ...]]] = {
 }
 
 
-def load_center_point_pillar(path: str | Path, settings: Mapping[str, Any] | None = None) -> nn.Module:
-    """CenterPoint on pillars of 0.2 m; as `load_lidar`."""
-    return load_lidar("centerpoint-pillar", path, settings)
-
-
-def load_center_point_voxel(path: str | Path, settings: Mapping[str, Any] | None = None) -> nn.Module:
-    """CenterPoint on voxels of 0.1 m; as `load_lidar`."""
-    return load_lidar("centerpoint-voxel", path, settings)
-
-
-def load_center_point_voxel_0075(path: str | Path, settings: Mapping[str, Any] | None = None) -> nn.Module:
-    """CenterPoint on voxels of 0.075 m; as `load_lidar`."""
-    return load_lidar("centerpoint-voxel-0075", path, settings)
-
-
-def load_object_dgcnn_pillar(path: str | Path, settings: Mapping[str, Any] | None = None) -> nn.Module:
-    """Object DGCNN on pillars; as `load_lidar`."""
-    return load_lidar("object-dgcnn-pillar", path, settings)
-
-
-def load_object_dgcnn_voxel(path: str | Path, settings: Mapping[str, Any] | None = None) -> nn.Module:
-    """Object DGCNN on voxels; as `load_lidar`."""
-    return load_lidar("object-dgcnn-voxel", path, settings)
-
-
-def load_point_pillars(path: str | Path, settings: Mapping[str, Any] | None = None) -> nn.Module:
-    """PointPillars with KITTI's three classes; as `load_lidar`."""
-    return load_lidar("pointpillars-kitti", path, settings)
-
-
-def load_second(path: str | Path, settings: Mapping[str, Any] | None = None) -> nn.Module:
-    """SECOND with KITTI's three classes; as `load_lidar`."""
-    return load_lidar("second-kitti", path, settings)
-
-
-def load_lidar(name: str, path: str | Path, settings: Mapping[str, Any] | None = None) -> nn.Module:
+def load(name: str, path: str | Path, settings: Mapping[str, Any] | None = None) -> LidarDetector[Any]:
     """A released LiDAR detector in evaluation mode.
 
     Args:
@@ -163,7 +129,7 @@ def merged(known: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _check_head(published: Detector, source: Source, name: str, path: str | Path) -> None:
+def _check_head(published: Published, source: Source, name: str, path: str | Path) -> None:
     """Refuses another detector before its tensors are listed one by one."""
     wanted = {"centerpoint": "centres", "object_dgcnn": "queries"}.get(published.name, "anchors")
     if source.head != wanted:
@@ -183,38 +149,54 @@ def _check_head(published: Detector, source: Source, name: str, path: str | Path
             )
 
 
-def of_layout(published: Detector, source: Source) -> dict[str, Any]:
+def of_layout(published: Published, source: Source) -> dict[str, Any]:
     """Settings that a layout, or the shapes of its tensors, decide."""
-    found: dict[str, Any] = {}
-    mmdet3d = source.layout == "mmdetection3d"
     points, encoder = (part(source.tensors, *PREFIXES[source.layout][n]) for n in (0, 1))
+    found: dict[str, Any] = {}
+
     if not isinstance(published, SecondDetectorSettings):
-        widths = [t for name, t in sorted(points.items()) if name.endswith("linear.weight")]
-        columns = 5 if isinstance(published, BevSettings) else 4
-        if widths:
-            axes: dict[int, str] = {columns + 5: "xy", columns + 6: "xyz"}
-            found["pillars"] = {
-                "widths": tuple(len(t) for t in widths),
-                "centre_offset": axes.get(widths[0].shape[1], "none"),
-                "replace_xyz": mmdet3d and isinstance(published, PointPillarsSettings),
-            }
+        found |= _of_points(published, points, source)
     if not isinstance(published, PointPillarsSettings):
-        found["sparse"] = published.sparse.model_copy(update={"bias": any(".conv1.bias" in name for name in encoder)})
+        with_bias = any(".conv1.bias" in name for name in encoder)
+        found["sparse"] = published.sparse.model_copy(update={"bias": with_bias})
+
     if isinstance(published, ObjectDgcnnSettings):
-        found["head"] = published.head.model_copy(update=QUIRKS)
-    elif not isinstance(published, CenterPointSettings):
-        found["head"] = published.head.model_copy(update=_of_anchors(published, source))
-    elif source.layout == "CenterPoint":
-        loss = published.head.loss.model_copy(update={"positives": "objects"})
-        decode = published.head.decode.model_copy(update={"per_cell": "best", "candidates": 1000})
-        found["head"] = published.head.model_copy(update={"loss": loss, "decode": decode})
-    elif source.layout == "OpenPCDet":
+        return found | {"head": published.head.model_copy(update=QUIRKS)}
+    if isinstance(published, CenterPointSettings):
+        return found | _of_centres(published, source)
+    return found | {"head": published.head.model_copy(update=_of_anchors(published, source))}
+
+
+def _of_points(published: LidarDetectorSettings, points: Mapping[str, Tensor], source: Source) -> dict[str, Any]:
+    """Settings of the pillar network; none where the file has no such network."""
+    weights = [t for name, t in sorted(points.items()) if name.endswith("linear.weight")]
+    if not weights:
+        return {}
+    columns = 3 + width(published.features)
+    axes: dict[int, str] = {columns + 5: "xy", columns + 6: "xyz"}
+    replace_xyz = source.layout == "mmdetection3d" and isinstance(published, PointPillarsSettings)
+    return {
+        "pillars": {
+            "widths": tuple(len(t) for t in weights),
+            "centre_offset": axes.get(weights[0].shape[1], "none"),
+            "replace_xyz": replace_xyz,
+        }
+    }
+
+
+def _of_centres(published: CenterPointSettings, source: Source) -> dict[str, Any]:
+    """Settings of CenterPoint that a toolbox decides; the defaults are mmdetection3d's."""
+    head = published.head
+    if source.layout == "CenterPoint":
+        loss = head.loss.model_copy(update={"positives": "objects"})
+        decode = head.decode.model_copy(update={"per_cell": "best", "candidates": 1000})
+        return {"head": head.model_copy(update={"loss": loss, "decode": decode})}
+    if source.layout == "OpenPCDet":
         openpcdet = {"outside": "clamp", "rotation": 0.2, "velocity": 1.0, "box_count": "at_least_one"}
-        loss = published.head.loss.model_copy(update=openpcdet)
-        found["head"] = published.head.model_copy(update={"loss": loss})
-        if published.encoder == "pillars":
-            found["voxels"] = _all_points(published.voxels)
-    return found
+        loss = head.loss.model_copy(update=openpcdet)
+        found: dict[str, Any] = {"head": head.model_copy(update={"loss": loss})}
+        return found | ({"voxels": _all_points(published.voxels)} if published.encoder == "pillars" else {})
+    return {}
 
 
 def _all_points(voxels: VoxelSettings) -> VoxelSettings:
@@ -253,24 +235,41 @@ def _of_anchors(published: PointPillarsSettings | SecondDetectorSettings, source
 
 def our_weights(model: nn.Module, source: Source) -> dict[str, Tensor]:
     """Every tensor of the file under our names."""
-    points, encoder, backbone, neck, head = (part(source.tensors, *p) for p in PREFIXES[source.layout])
-    known = tuple(prefix for prefixes in PREFIXES[source.layout] for prefix in prefixes)
-    found = {name: t for name, t in source.tensors.items() if not name.startswith((*known, *IGNORED))}
-    where = "encoder." if hasattr(model, "encoder") else ""
-    middle = dict(model.named_modules()).get(f"{where}middle")
+    prefixes = PREFIXES[source.layout]
+    points, encoder, backbone, neck, head = (part(source.tensors, *p) for p in prefixes)
+    if prefixes[2] == prefixes[3]:  # backbone and neck are one part, of which the neck is `deblocks`
+        backbone = {name: t for name, t in backbone.items() if not name.startswith("deblocks.")}
+        neck = {name: t for name, t in neck.items() if name.startswith("deblocks.")}
+
+    found = _unknown(source)
+    found |= _encoder_weights(model, points, encoder)
+    found |= under("backbone.", second_weights(backbone))
+    found |= under("neck.", _neck_weights(model.get_submodule("neck"), neck, source))
+    return found | under("head.", _head_weights(head, source))
+
+
+def _unknown(source: Source) -> dict[str, Tensor]:
+    """Tensors that belong to no part, under their own names: strict loading refuses and lists them."""
+    known = (*(prefix for prefixes in PREFIXES[source.layout] for prefix in prefixes), *IGNORED)
+    return {name: t for name, t in source.tensors.items() if not name.startswith(known)}
+
+
+def _encoder_weights(model: nn.Module, points: Mapping[str, Tensor], sparse: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Of the points and, where there are any, of the sparse convolutions; some models have both in an `encoder`."""
+    modules = dict(model.named_modules())
+    where = "encoder." if "encoder" in modules else ""
+    middle = modules.get(f"{where}middle")
     if isinstance(middle, SparseEncoder):
-        encoder = sparse_encoder_weights(middle, encoder)
-    found |= under(f"{where}points.", point_stack_weights(points)) | under(f"{where}middle.", encoder)
-    joint = PREFIXES[source.layout][2] == PREFIXES[source.layout][3]
-    blocks = {name: t for name, t in backbone.items() if not joint or not name.startswith("deblocks.")}
-    raised = {name: t for name, t in neck.items() if not joint or name.startswith("deblocks.")}
-    found |= under("backbone.", second_weights(blocks))
-    found |= under("neck.", _neck_weights(model.neck, raised, source))  # type: ignore[arg-type]
+        sparse = sparse_encoder_weights(middle, sparse)
+    return under(f"{where}points.", point_stack_weights(points)) | under(f"{where}middle.", sparse)
+
+
+def _head_weights(head: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:
     if source.head == "queries":
-        return found | under("head.", object_dgcnn_head_weights(head))
+        return object_dgcnn_head_weights(head)
     if source.head == "centres":
-        return found | under("head.", center_head_weights(head, source.convention))
-    return found | under("head.", anchor_head_weights(head, source.convention))
+        return center_head_weights(head, source.convention)
+    return anchor_head_weights(head, source.convention)
 
 
 def _neck_weights(neck: nn.Module, tensors: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:

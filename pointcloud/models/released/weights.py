@@ -1,8 +1,8 @@
 """Tensors of mmdetection3d, OpenPCDet and CenterPoint under the names of our parts of LiDAR networks.
 
-Each function takes the tensors of one part without the part's prefix and returns them renamed; layouts are told apart
+Each function takes the tensors of one part without the part's prefix and returns them renamed; layouts are recognised
 by their names, orders of sparse convolutions by their shapes. A name that is not one of theirs stays, so that strict
-loading tells it. A bias in front of a batch norm, which ours do not have, moves into the norm's mean: the same numbers.
+loading refuses it. A bias before a batch norm, which ours do not have, moves into the norm's mean: the same numbers.
 """
 
 from __future__ import annotations
@@ -211,9 +211,9 @@ def _center_layer(layer: str, flat: bool) -> str:
 def anchor_head_weights(tensors: Tensors, convention: Convention) -> dict[str, Tensor]:
     """Of SECOND's head on anchors.
 
-    Before 1.0, mmdetection3d's offsets have w before l and turn clockwise; the anchors' yaws that `turned_yaws` tells
+    Before 1.0, mmdetection3d's offsets have w before l and turn clockwise; the anchors' yaws that `turned_yaws` gives
     stand for theirs. Its decoding (`dir_limit_offset=1`) reads the first direction as [-pi, 0) although its targets
-    call [0, pi) so; what it decodes is kept, and a training that goes on learns the directions anew.
+    call [0, pi) so; what it decodes is kept, and further training learns the directions again.
     """
     found = renamed(
         tensors,

@@ -1,4 +1,4 @@
-"""What a query says about its box, and how that is read as a box. Shared by detectors that predict one box a query.
+"""What a query predicts about its box, and how that is decoded to a box.
 
 Misra et al. (3DETR), section 3.3: the centre is an offset from the query's place of half a metre at most along each
 axis, the size a share of the scan's extent, the angle a bin of a turn and a residual. Angles inside the network turn
@@ -64,7 +64,7 @@ def head(width: int, outputs: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(*hidden, nn.Linear(width, outputs))
 
 
-def decode_boxes(outputs: HeadOutputs, query_xyz: Float[Tensor, "b q 3"], bounds: Bounds) -> Float[Tensor, "*q 7"]:
+def decode_queries(outputs: HeadOutputs, query_xyz: Float[Tensor, "b q 3"], bounds: Bounds) -> Float[Tensor, "*q 7"]:
     """Boxes `x y z l w h yaw` of the queries, metres and radians."""
     center = query_xyz + (outputs.center.sigmoid() - 0.5)
     size = outputs.size.sigmoid() * bounds.extent[:, None]

@@ -52,8 +52,8 @@ class SetLossSettings(Settings):
     """Weights of the terms. The defaults are those of 3DETR on ScanNet; `SUN_RGBD` holds the others.
 
     Two quirks of the released code are here by name; weights that come from it were trained with both. `intersection`
-    "3detr" takes many rotated boxes that overlap for apart (see `vol3d.geometry.giou_3d`); `rotation_switch` takes all
-    boxes of a batch for axis-aligned unless one of them is turned clockwise.
+    "3detr" takes many rotated boxes that overlap for disjoint (see `vol3d.geometry.giou_3d`); `rotation_switch` takes
+    all boxes of a batch for axis-aligned unless one of them is turned clockwise.
     """
 
     match: MatchSettings = MatchSettings()
@@ -64,7 +64,7 @@ class SetLossSettings(Settings):
     center: float = Field(5.0, ge=0, description="L1 of centres as shares of the scan")
     size: float = Field(1.0, ge=0, description="L1 of sizes as shares of the scan")
     giou: float = Field(1.0, ge=0, description="1 - GIoU of the boxes")
-    intersection: Literal["exact", "3detr"] = Field("exact", description="3detr: as the released code reckons GIoU")
+    intersection: Literal["exact", "3detr"] = Field("exact", description="3detr: as the released code computes GIoU")
     rotation_switch: bool = Field(False, description="as the released code: no clockwise box, no rotation in GIoU")
 
 

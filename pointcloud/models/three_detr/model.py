@@ -20,8 +20,8 @@ from pointcloud.models.layers.attention import Decoder, EncoderLayer
 from pointcloud.models.layers.clouds import batch_clouds
 from pointcloud.models.layers.pointnet2 import PointNet2, PointNet2Settings
 from pointcloud.models.layers.position import FourierEmbedding, SineEmbedding
-from pointcloud.models.layers.set_abstraction import PointSet, SetAbstraction, SetAbstractionSettings, SharedLayer
-from pointcloud.models.three_detr.heads import BoxHeads, HeadOutputs, decode_boxes, expected_direction
+from pointcloud.models.layers.set_abstraction import SetAbstraction, SetAbstractionSettings, SharedLayer, TokenSet
+from pointcloud.models.three_detr.heads import BoxHeads, HeadOutputs, decode_queries, expected_direction
 from pointcloud.models.three_detr.loss import SetLossSettings, set_loss
 from pointcloud.structures.bounds import Bounds
 from pointcloud.structures.box_code import encode_boxes
@@ -45,7 +45,7 @@ class ThreeDetrSizes(RoomDetectorSettings):
     encoder_dropout: float = Field(0.1, ge=0, lt=1, description="3DETR-m on ScanNet: 0.3")
     queries: int = Field(256, ge=1, description="boxes that can be found in one scan")
     query_start: Literal["zeros", "tokens"] = Field(
-        "zeros", description="zeros: the paper; tokens: what the query's token holds, which short trainings gain from"
+        "zeros", description="zeros: as in the paper; tokens: the query's token, which helps short trainings"
     )
     position: Literal["fourier", "sine"] = "fourier"
     decoder_layers: int = Field(8, ge=1)
@@ -128,14 +128,14 @@ class ThreeDetrMaskedSettings(ThreeDetrSizes):
 
 
 class Encoder(nn.Module):
-    """Self-attention of all tokens; without positions, which the tokens' features know."""
+    """Self-attention of all tokens; without positions, which are in the tokens' features already."""
 
     def __init__(self, settings: ThreeDetrSettings) -> None:
         super().__init__()
         sizes = (settings.width, settings.heads, settings.encoder_ffn, settings.encoder_dropout)
         self.layers = nn.ModuleList(EncoderLayer(*sizes) for _ in range(settings.encoder_layers))
 
-    def forward(self, tokens: PointSet) -> PointSet:
+    def forward(self, tokens: TokenSet) -> TokenSet:
         features = tokens.features
         for layer in self.layers:
             features = layer(features)
@@ -152,7 +152,7 @@ class MaskedEncoder(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(*sizes) for _ in self.radii_m)
         self.interim = SetAbstraction(settings.width, settings.interim)
 
-    def forward(self, tokens: PointSet) -> PointSet:
+    def forward(self, tokens: TokenSet) -> TokenSet:
         first, *others = zip(self.layers, self.radii_m, strict=True)
         tokens = self._attend(tokens, *first)  # (B, 2048, W)
         tokens = self._downsample(tokens)  # (B, 1024, W)
@@ -160,10 +160,10 @@ class MaskedEncoder(nn.Module):
             tokens = self._attend(tokens, layer, radius)
         return tokens
 
-    def _attend(self, tokens: PointSet, layer: nn.Module, radius_m: float) -> PointSet:
+    def _attend(self, tokens: TokenSet, layer: nn.Module, radius_m: float) -> TokenSet:
         return tokens._replace(features=layer(tokens.features, within(tokens.xyz, radius_m)))
 
-    def _downsample(self, tokens: PointSet) -> PointSet:
+    def _downsample(self, tokens: TokenSet) -> TokenSet:
         # Tokens are in the order of farthest-point sampling: its first picks among them are the first ones.
         first = torch.arange(self.interim.settings.points, device=tokens.xyz.device).expand(len(tokens.xyz), -1)
         kept = self.interim(tokens.xyz, tokens.features, picks=first)
@@ -177,7 +177,7 @@ def within(xyz: Float[Tensor, "b n 3"], radius_m: float) -> Bool[Tensor, "b n n"
 
 @dataclass(frozen=True, eq=False)
 class ThreeDetrPrediction:
-    """What the queries say after each decoder layer, (layers, B, Q, ...); the last layer is the result.
+    """Outputs of the queries after each decoder layer, (layers, B, Q, ...); the last layer is the result.
 
     outputs: of the heads, raw.
     boxes: `x y z l w h yaw`, metres and radians.
@@ -263,9 +263,10 @@ class ThreeDetr(RoomDetector[ThreeDetrPrediction], SetDetector[ThreeDetrPredicti
         query_xyz = tokens.xyz[:, : self.settings.queries]  # (B, Q, 3)
         queries = self.place_queries(place[:, : self.settings.queries])  # (B, Q, W)
         start = memory[:, : self.settings.queries] if self.settings.query_start == "tokens" else None
+
         states = self.decoder(queries, memory, place, start)  # (layers, B, Q, W)
         outputs = self.heads(states)  # (layers, B, Q, ...) each
-        boxes = decode_boxes(outputs, query_xyz, bounds)  # (layers, B, Q, 7)
+        boxes = decode_queries(outputs, query_xyz, bounds)  # (layers, B, Q, 7)
         return ThreeDetrPrediction(outputs, boxes, bounds, query_xyz, [cloud[:, :3] for cloud in clouds])
 
     def loss(self, prediction: ThreeDetrPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:

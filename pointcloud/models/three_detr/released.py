@@ -79,27 +79,7 @@ RELEASED = {
 }
 
 
-def load_scannet(path: str | Path, settings: Mapping[str, Any] | None = None) -> ThreeDetr:
-    """3DETR trained on ScanNet; arguments, result and errors as `load_three_detr`."""
-    return load_three_detr("3detr-scannet", path, settings)
-
-
-def load_masked_scannet(path: str | Path, settings: Mapping[str, Any] | None = None) -> ThreeDetr:
-    """3DETR-m trained on ScanNet; arguments, result and errors as `load_three_detr`."""
-    return load_three_detr("3detr-m-scannet", path, settings)
-
-
-def load_sunrgbd(path: str | Path, settings: Mapping[str, Any] | None = None) -> ThreeDetr:
-    """3DETR trained on SUN RGB-D; arguments, result and errors as `load_three_detr`."""
-    return load_three_detr("3detr-sunrgbd", path, settings)
-
-
-def load_masked_sunrgbd(path: str | Path, settings: Mapping[str, Any] | None = None) -> ThreeDetr:
-    """3DETR-m trained on SUN RGB-D; arguments, result and errors as `load_three_detr`."""
-    return load_three_detr("3detr-m-sunrgbd", path, settings)
-
-
-def load_three_detr(name: str, path: str | Path, settings: Mapping[str, Any] | None = None) -> ThreeDetr:
+def load(name: str, path: str | Path, settings: Mapping[str, Any] | None = None) -> ThreeDetr:
     """A released 3DETR with the original's numbers, in evaluation mode.
 
     Args:
@@ -114,7 +94,7 @@ def load_three_detr(name: str, path: str | Path, settings: Mapping[str, Any] | N
     weights, options = _parts(read_weights(path, allow=(argparse.Namespace,)), path)
     released, chosen = RELEASED[name], dict(settings or {})
     if set(chosen) - {"queries"}:
-        raise CheckpointError("the name tells these settings", where=path, got=sorted(chosen), wanted="queries alone")
+        raise CheckpointError("the name decides these settings", where=path, got=sorted(chosen), wanted="queries alone")
     _compare(options, expected_options(released), name, path)
     try:
         sizes = type(released.settings).model_validate({**released.settings.model_dump(), **chosen})
@@ -128,7 +108,7 @@ def load_three_detr(name: str, path: str | Path, settings: Mapping[str, Any] | N
 def our_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The released tensors under our names; convolutions of 1x1 become linear maps, halves become float32.
 
-    A name that is not one of theirs stays, so that strict loading tells it.
+    A name that is not one of theirs stays, so that strict loading refuses it.
     """
     return {_our_name(name): _linear(tensor, name) for name, tensor in weights.items()}
 

@@ -48,7 +48,7 @@ class VoteLossSettings(Settings):
 
 
 class Assignment(NamedTuple):
-    """What each proposal should say.
+    """What each proposal should predict.
 
     Args:
         positive: it has an object.
@@ -111,18 +111,19 @@ def proposal_losses(
     Args:
         outputs: of the head, (B, Q, ...).
         centers: that were predicted, metres.
-        assignment: what the proposals should say.
+        assignment: what the proposals should predict.
         targets: annotated boxes of each scan.
         mean_sizes: of the classes.
     """
     positive = assignment.positive
     boxes, labels = assignment.boxes[positive], assignment.labels[positive]  # (P, 7), (P,)
-    bins = outputs.angle_logits.shape[-1]
-    angle_bin, angle_residual = encode_angle(-boxes[:, 6], bins)
+    angle_bin, angle_residual = encode_angle(-boxes[:, 6], outputs.angle_logits.shape[-1])
+
     sizes = mean_sizes[labels]
     share = outputs.size_residual[positive].take_along_dim(labels[:, None, None], dim=1)[:, 0]  # (P, 3)
     size = F.huber_loss(share, (boxes[:, 3:6] - sizes) / sizes, reduction="none").mean(dim=1)
-    terms = {
+
+    return {
         "objectness": settings.objectness * _objectness(outputs.objectness, assignment, settings),
         "center": settings.center * center_loss(centers, positive, targets),
         "angle_bin": settings.angle_bin * _mean(cross_entropy_loss(outputs.angle_logits[positive], angle_bin)),
@@ -132,7 +133,6 @@ def proposal_losses(
         "size_residual": settings.size_residual * _mean(size),
         "class": settings.classes * _mean(cross_entropy_loss(outputs.class_logits[positive], labels)),
     }
-    return terms
 
 
 def center_loss(

@@ -135,7 +135,7 @@ class Aggregation(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class VoteNetPrediction:
-    """What the proposals say, (layers, B, Q, ...); the last layer is the result. Only a transformer has more than one.
+    """Outputs of the proposals, (layers, B, Q, ...); the last is the result. Only a transformer has more than one.
 
     outputs: of the head, raw.
     boxes: `x y z l w h yaw`, metres and radians.
@@ -203,9 +203,8 @@ class VoteNet(RoomDetector[VoteNetPrediction]):
         votes, gathered = None, seeds.features
         if self.voting is not None:
             votes, gathered = self.voting(seeds.xyz, seeds.features)  # (B, S, 3), (B, S, W)
-        places, states = self.decoder(
-            seeds.xyz if votes is None else votes, gathered, bounds
-        )  # (B, Q, 3), (L, B, Q, V)
+        around = seeds.xyz if votes is None else votes
+        places, states = self.decoder(around, gathered, bounds)  # (B, Q, 3), (L, B, Q, V)
         outputs = self.head(states)  # (L, B, Q, ...) each
         boxes = decode_proposals(outputs, places, self.get_buffer("mean_sizes"))  # (L, B, Q, 7)
         return VoteNetPrediction(outputs, boxes, places, seeds.xyz, votes, [cloud[:, :3] for cloud in clouds])
@@ -225,6 +224,7 @@ class VoteNet(RoomDetector[VoteNetPrediction]):
             else:
                 terms = {"vote": settings.vote * vote_loss(prediction.seeds, prediction.votes, targets)}
                 assignment = assign_by_distance(places, targets, settings.near_m, settings.far_m)
+
             last = len(prediction.boxes) - 1
             for layer, boxes in enumerate(prediction.boxes):
                 outputs = ProposalOutputs(*(values[layer] for values in prediction.outputs))

@@ -1,7 +1,7 @@
-"""What VoteNet says about a proposal, and how that is read as a box: an offset, a bin of a turn, a mean size.
+"""What VoteNet predicts for a proposal, and how that is decoded to a box: an offset, a bin of a turn, a mean size.
 
-Qi et al. (VoteNet), ICCV 2019, section 4.2. Each class has a mean size; the head chooses one and says by which share of
-it every edge differs. Angles inside the network turn clockwise seen from above, as in 3DETR's heads.
+Qi et al. (VoteNet), ICCV 2019, section 4.2. Each class has a mean size; the head chooses one and predicts by
+which share of it every edge differs. Angles inside the network turn clockwise seen from above, as in 3DETR's heads.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ProposalOutputs(NamedTuple):
 
 
 class ProposalHead(nn.Module):
-    """Two shared layers and one linear map that says everything, in float32 from there on.
+    """Two shared layers and one linear map for all outputs, in float32 from there on.
 
     Args:
         width: of the proposals' features.

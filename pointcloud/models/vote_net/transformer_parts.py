@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from pointcloud.models.layers.attention import Decoder, EncoderLayer
 from pointcloud.models.layers.position import FourierEmbedding
 from pointcloud.models.layers.set_abstraction import (
-    PointSet,
     SetAbstraction,
     SetAbstractionSettings,
     SharedLayer,
+    TokenSet,
     sample_points,
 )
 from pointcloud.structures.bounds import Bounds
@@ -59,9 +59,9 @@ class TransformerEncoder(nn.Module):
         xyz: Float[Tensor, "b n 3"],
         features: Float[Tensor, "b n c"] | None = None,
         counts: Sequence[int] | None = None,
-    ) -> PointSet:
+    ) -> TokenSet:
         """As `PointNet2`: fewer points that have seen far."""
-        tokens: PointSet = self.aggregate(xyz, features, counts=counts)
+        tokens: TokenSet = self.aggregate(xyz, features, counts=counts)
         state = tokens.features
         for layer in self.layers:
             state = layer(state)

@@ -20,7 +20,7 @@ from pointcloud.distill.set_loss import (
     set_to_set_loss,
     soft_class_cost,
     soft_class_loss,
-    surest,
+    top_queries,
 )
 from pointcloud.models.layers.bev_backbones import FpnSettings
 from pointcloud.models.object_dgcnn.head import ObjectDgcnnHead, ObjectDgcnnHeadSettings
@@ -99,11 +99,11 @@ def test_a_student_with_the_teachers_queries_in_another_order_has_learnt_all() -
 def test_the_surest_queries_of_a_larger_teacher_teach() -> None:
     teacher = a_set(1, 5)
     teacher.log_odds[0] = torch.tensor([[-5.0, -5, -5], [4, -5, -5], [-5, -5, -4], [-5, 3, -5], [-5, -5, -6]])
-    few = surest(teacher, 2)
+    few = top_queries(teacher, 2)
     assert few.log_odds[0].amax(-1).tolist() == [4, 3]
     assert torch.equal(few.box[0], teacher.box[0, [1, 3]])
     assert total(few, teacher).item() == pytest.approx(0, abs=1e-6)
-    assert surest(teacher, 5) is teacher
+    assert top_queries(teacher, 5) is teacher
 
 
 def test_the_last_layer_is_taught_or_all_of_them() -> None:
@@ -243,7 +243,7 @@ def test_3detr_says_its_own_probabilities_and_boxes() -> None:
 
 
 def test_a_teacher_of_other_classes_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"distill\.teacher: the teacher knows other classes"):
+    with pytest.raises(UsageError, match=r"distill\.teacher: the teacher was trained for other classes"):
         Teacher(object_dgcnn(0)).check_classes(CLASSES[::-1])
     with pytest.raises(UsageError, match=r"distill\.teacher: a teacher that finds no objects; got Linear"):
         Teacher.of(torch.nn.Linear(1, 1))

@@ -311,7 +311,7 @@ def test_a_damaged_answer_can_be_deleted(recipe: Path, teacher: str, tmp_path: P
     trainee(inputs)
     (file,) = tmp_path.rglob("*.safetensors")
     file.write_bytes(file.read_bytes()[:-10])
-    with pytest.raises(CheckpointError, match=rf"{file.name}: a damaged answer of distill\.cache.*Delete it"):
+    with pytest.raises(CheckpointError, match=rf"{file.name}: a damaged file of distill\.cache.*Delete it"):
         trainee(inputs)
     file.unlink()
     assert trainee(inputs)[1]

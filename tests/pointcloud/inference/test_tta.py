@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from pointcloud.inference.tta import VIEWS, Flips, average_maps, detect_flipped, join, map_back, mirrored
+from pointcloud.inference.tta import VIEWS, Flips, average_maps, detect_flipped, map_back, merge_views, mirrored
 from pointcloud.models.center_point.head import CenterDecodeSettings, CenterOutputs, candidates
 from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.similarity import Similarity
@@ -102,7 +102,7 @@ def boxes_of(rows, scores, labels=None):
 def test_boxes_of_an_object_are_averaged_by_their_scores():
     one = boxes_of([[0, 0, 0, 4, 2, 1, 0.1], [20, 0, 0, 4, 2, 1, 0]], [0.9, 0.6])
     other = boxes_of([[0.3, 0, 0, 4, 2, 2, 0.1 + math.pi]], [0.3])
-    found = join([one, other], 0.5)
+    found = merge_views([one, other], 0.5)
     np.testing.assert_allclose(
         found.boxes[0], [0.075, 0, 0, 4, 2, 1.25, 0.1], atol=1e-6
     )  # seen from behind is the same
@@ -112,26 +112,26 @@ def test_boxes_of_an_object_are_averaged_by_their_scores():
 
 def test_of_two_boxes_of_one_view_on_an_object_the_better_counts():
     one = boxes_of([[0, 0, 0, 4, 2, 1, 0], [0.5, 0, 0, 4, 2, 1, 0]], [0.8, 0.7])
-    found = join([one, boxes_of([], [])], 0.5)
+    found = merge_views([one, boxes_of([], [])], 0.5)
     assert len(found) == 1 and found.boxes[0, 0] == 0 and found.scores[0] == np.float32(0.4)
 
 
 def test_boxes_of_two_classes_are_two_objects():
     same = [0, 0, 0, 4, 2, 1, 0]
-    found = join([boxes_of([same], [0.8], [0]), boxes_of([same], [0.6], [1])], 0.5)
+    found = merge_views([boxes_of([same], [0.8], [0]), boxes_of([same], [0.6], [1])], 0.5)
     assert found.labels.tolist() == [0, 1] and np.allclose(found.scores, [0.4, 0.3])
 
 
 def test_a_box_joins_the_best_of_its_own_class_only():
     place, beside, near = [0, 0, 0, 4, 2, 1, 0], [0.4, 0, 0, 4, 2, 1, 0], [0.5, 0, 0, 4, 2, 1, 0]
-    found = join([boxes_of([place, beside], [0.8, 0.6], [0, 1]), boxes_of([near], [0.2], [0])], 0.5)
+    found = merge_views([boxes_of([place, beside], [0.8, 0.6], [0, 1]), boxes_of([near], [0.2], [0])], 0.5)
     assert found.labels.tolist() == [0, 1]
     np.testing.assert_allclose(found.boxes[:, 0], [0.1, 0.4], atol=1e-6)
     np.testing.assert_allclose(found.scores, [0.5, 0.3], atol=1e-6)
 
 
 def test_no_boxes_in_any_view():
-    assert len(join([boxes_of([], [])] * 2, 0.5)) == 0
+    assert len(merge_views([boxes_of([], [])] * 2, 0.5)) == 0
 
 
 GRID = MapGrid((-3.2, -2.4), (0.4, 0.3), 2, (8, 8))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from pointcloud.models.layers.pointnet2 import PointNet2Settings
 from pointcloud.models.layers.set_abstraction import SetAbstractionSettings
 from pointcloud.models.three_detr.model import ThreeDetrMaskedSettings, ThreeDetrSettings
+from pointcloud.models.vote_net.model import BoxNetSettings, VoteNetSettings
+from pointcloud.models.vote_net.transformer_parts import TransformerPartsSettings
+from pointcloud.structures.features import width
 from pointcloud.structures.targets import BoxTargets
 
 CLASSES = ("chair", "table", "bed")
@@ -34,7 +39,7 @@ POINTNET = ThreeDetrSettings(
 )
 COLOURED = ThreeDetrSettings(**SIZES, features=("rgb", "height"))
 STARTED = ThreeDetrSettings(**SIZES, query_start="tokens")
-MODELS = {
+THREE_DETR = {
     "plain": PLAIN,
     "turning": TURNING,
     "masked": MASKED,
@@ -42,6 +47,44 @@ MODELS = {
     "coloured": COLOURED,
     "started": STARTED,
 }
+
+VOTE_SIZES: dict[str, Any] = {
+    "pointnet2": PointNet2Settings(levels=LEVELS, up_widths=(32,)),
+    "aggregation": SetAbstractionSettings(points=8, radius_m=0.4, neighbours=8, widths=(32, 32)),
+    "transformer": TransformerPartsSettings(
+        aggregation=SetAbstractionSettings(points=32, radius_m=0.4, neighbours=8, widths=(16, 32)),
+        width=32,
+        encoder_layers=2,
+        encoder_ffn=32,
+        decoder_layers=2,
+        decoder_ffn=32,
+    ),
+}
+VOTE_NET = {
+    "votenet": VoteNetSettings(**VOTE_SIZES),
+    "boxnet": BoxNetSettings(**VOTE_SIZES),
+    "votenet turning": VoteNetSettings(**VOTE_SIZES, angle_bins=12, features=("rgb", "height")),
+    "transformer encoder": VoteNetSettings(**VOTE_SIZES, encoder="transformer", features=()),
+    "transformer decoder": BoxNetSettings(**VOTE_SIZES, decoder="transformer"),
+    "both": VoteNetSettings(**VOTE_SIZES, encoder="transformer", decoder="transformer"),
+}
+MODELS: dict[str, Any] = {**THREE_DETR, **VOTE_NET}
+NO_BOXES = BoxTargets(torch.zeros(0, 7), torch.zeros(0, dtype=torch.int64))
+
+
+def build(settings: Any, seed: int = 0) -> Any:
+    """A small detector with weights of this seed."""
+    torch.manual_seed(seed)
+    return settings.build(CLASSES)
+
+
+def scenes(settings: Any, *sizes: tuple[int, int]) -> tuple[list[Tensor], list[BoxTargets]]:
+    """A scene of each number of points and boxes, with the columns that the detector takes."""
+    made = [
+        scene(points, boxes, columns=width(settings.features), turn=settings.angle_bins > 1, seed=seed)
+        for seed, (points, boxes) in enumerate(sizes)
+    ]
+    return [cloud for cloud, _ in made], [targets for _, targets in made]
 
 
 def scene(points: int, boxes: int, *, columns: int = 0, turn: bool = False, seed: int = 0) -> tuple[Tensor, BoxTargets]:

@@ -255,7 +255,7 @@ def test_where_a_centre_falls(x: float, y: float, outside: str, cell: tuple[int,
 def test_boxes_without_extent_and_too_many_objects_are_not_learnt() -> None:
     boxes = torch.cat([box(3, 0, size=0), box(4, 0), box(5, 0), box(6, 0)])
     targets = [BoxTargets(boxes, torch.tensor([0, 1, 0, 0])), BoxTargets(torch.zeros(0, 9), torch.zeros(0).long())]
-    found = center_targets(targets, torch.tensor([0, 1]), SMALL, Drawing(most_objects=3))
+    found = center_targets(targets, torch.tensor([0, 1]), SMALL, Drawing(max_objects=3))
     assert found.label.tolist() == [0, 0]  # of class 0 first: one has no extent; the limit leaves class 1 out
     assert found.cell.tolist() == [45, 46]
     assert not found.heatmap[1].any()

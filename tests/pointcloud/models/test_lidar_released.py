@@ -15,7 +15,7 @@ from pointcloud.models.anchors.anchors import AnchorSettings, decode_offsets
 from pointcloud.models.anchors.head import AnchorHeadSettings, facing
 from pointcloud.models.layers.bev_backbones import SecondFpnSettings, SecondSettings
 from pointcloud.models.layers.sparse_encoder import SparseEncoderSettings
-from pointcloud.models.released.load import RELEASED, load_lidar
+from pointcloud.models.released.load import RELEASED, load
 from pointcloud.models.released.weights import anchor_head_weights, turned_yaws
 from tests.pointcloud.models.official_lidar import export, randomise
 from vol3d.errors import CheckpointError
@@ -79,7 +79,7 @@ def test_a_stored_network_comes_back(name: str, layout: str, spconv: int, tmp_pa
     tensors = export(model, layout, spconv=spconv, clockwise=clockwise)
     key = "model_state" if layout == "OpenPCDet" else "state_dict"
     torch.save({key: tensors, "meta": {"mmdet3d_version": "1.4.0"}}, tmp_path / "a.pth")
-    loaded = load_lidar(name, tmp_path / "a.pth", SMALL[name])
+    loaded = load(name, tmp_path / "a.pth", SMALL[name])
     assert not loaded.training
     points = cloud(5 if "centerpoint" in name else 4)
     found, wanted = loaded([points]), model([points])
@@ -131,7 +131,7 @@ def test_halves_are_read_and_counters_may_be_missing(tmp_path: Path) -> None:
     tensors = {k: t for k, t in export(model, "OpenPCDet").items() if not k.endswith("num_batches_tracked")}
     tensors["global_step"] = torch.tensor([5])
     torch.save({"model_state": tensors, "epoch": 3}, tmp_path / "a.pth")
-    loaded = load_lidar("centerpoint-pillar", tmp_path / "a.pth", SMALL["centerpoint-pillar"])
+    loaded = load("centerpoint-pillar", tmp_path / "a.pth", SMALL["centerpoint-pillar"])
     assert {p.dtype for p in loaded.parameters()} == {torch.float32}
 
 
@@ -149,19 +149,19 @@ def test_every_tensor_counts(change: dict[str, Any], message: str, tmp_path: Pat
     tensors: dict[str, Any] = export(stored("centerpoint-pillar", "OpenPCDet"), "OpenPCDet") | change
     torch.save({k: t for k, t in tensors.items() if t is not None}, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match=message):
-        load_lidar("centerpoint-pillar", tmp_path / "a.pth", SMALL["centerpoint-pillar"])
+        load("centerpoint-pillar", tmp_path / "a.pth", SMALL["centerpoint-pillar"])
 
 
 def test_files_of_other_things_are_refused(tmp_path: Path) -> None:
     torch.save({"encoder.weight": torch.ones(2)}, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match="not a known layout"):
-        load_lidar("second-kitti", tmp_path / "a.pth")
+        load("second-kitti", tmp_path / "a.pth")
     torch.save([1, 2], tmp_path / "b.pth")
     with pytest.raises(CheckpointError, match="not a checkpoint of a LiDAR detector"):
-        load_lidar("second-kitti", tmp_path / "b.pth")
+        load("second-kitti", tmp_path / "b.pth")
     torch.save(export(stored("pointpillars-kitti", "mmdetection3d"), "mmdetection3d"), tmp_path / "c.pth")
     with pytest.raises(CheckpointError, match="no such convention"):
-        load_lidar("pointpillars-kitti", tmp_path / "c.pth", {"convention": "left"})
+        load("pointpillars-kitti", tmp_path / "c.pth", {"convention": "left"})
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_heads_of_other_kinds_are_named(name: str, key: str, message: str, tmp_p
     tensors = {key: torch.ones(2), "pts_bbox_head.other": torch.ones(2)}
     torch.save({"state_dict": tensors, "meta": {"mmdet3d_version": "0.17.1"}}, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match=message):
-        load_lidar(name, tmp_path / "a.pth")
+        load(name, tmp_path / "a.pth")
 
 
 def test_anchors_on_several_maps_and_of_other_classes_are_refused(tmp_path: Path) -> None:
@@ -187,11 +187,11 @@ def test_anchors_on_several_maps_and_of_other_classes_are_refused(tmp_path: Path
     levels = {**tensors, "pts_neck.lateral_convs.0.conv.weight": torch.ones(2)}
     torch.save({"state_dict": levels, "meta": meta}, tmp_path / "levels.pth")
     with pytest.raises(CheckpointError, match="anchors on several maps"):
-        load_lidar("pointpillars-kitti", tmp_path / "levels.pth")
+        load("pointpillars-kitti", tmp_path / "levels.pth")
     classes = {**tensors, "pts_bbox_head.conv_cls.weight": torch.ones(140, 384, 1, 1)}  # mmdetection3d's on nuScenes
     torch.save({"state_dict": classes, "meta": meta}, tmp_path / "classes.pth")
     with pytest.raises(CheckpointError, match="other classes or anchors; got 140, wanted 18 scores"):
-        load_lidar("pointpillars-kitti", tmp_path / "classes.pth")
+        load("pointpillars-kitti", tmp_path / "classes.pth")
 
 
 def test_pillars_of_openpcdets_centerpoint_see_all_points_at_any_height(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_pillars_of_openpcdets_centerpoint_see_all_points_at_any_height(tmp_path
     published, classes = RELEASED["centerpoint-pillar"]
     model = type(published).model_validate(published.model_dump() | changes).build(classes)
     torch.save({"model_state": export(model, "OpenPCDet")}, tmp_path / "a.pth")
-    loaded: Any = load_lidar("centerpoint-pillar", tmp_path / "a.pth", CENTER)
+    loaded: Any = load("centerpoint-pillar", tmp_path / "a.pth", CENTER)
     assert loaded.settings.head.loss.box_count == "at_least_one"
     voxels = loaded.settings.voxels
     assert voxels.max_points is None and voxels.max_voxels is None and voxels.grid.shape == (1, 512, 512)

@@ -18,7 +18,7 @@ from pointcloud.conventions import boxes_to_three_detr
 from pointcloud.models.layers.set_abstraction import SetAbstractionSettings
 from pointcloud.models.three_detr import released as three_detr_released
 from pointcloud.models.three_detr.model import ThreeDetrMaskedSettings
-from pointcloud.models.three_detr.released import RELEASED, Released, load_three_detr, our_names
+from pointcloud.models.three_detr.released import RELEASED, Released, load, our_names
 from tests.pointcloud.models import official
 from tests.reference import three_detr as twin
 from vol3d.errors import CheckpointError, UsageError
@@ -122,7 +122,7 @@ def test_halves_in_safetensors_are_read_too(tmp_path: Path, released: tuple[str,
     weights = official.weights(entry.settings, len(entry.class_names))
     halves = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
     save_file(halves, tmp_path / "a.safetensors")
-    model = load_three_detr(name, tmp_path / "a.safetensors", {"queries": 5})
+    model = load(name, tmp_path / "a.safetensors", {"queries": 5})
     assert not model.training
     assert model([room(100, 0)]).boxes.shape == (3, 1, 5, 7)
     assert {p.dtype for p in model.parameters()} == {torch.float32}
@@ -142,7 +142,7 @@ def test_reading_is_strict(tmp_path: Path, released: tuple[str, Released], spoil
     weights: dict[str, Any] = official.weights(entry.settings, len(entry.class_names))
     spoil(weights)
     with pytest.raises(CheckpointError, match=message):
-        load_three_detr(name, save_pth(tmp_path / "a.pth", entry, weights))
+        load(name, save_pth(tmp_path / "a.pth", entry, weights))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_other_files_are_refused(tmp_path: Path, released: tuple[str, Released],
     name, entry = released
     weights = official.weights(entry.settings, len(entry.class_names))
     with pytest.raises(CheckpointError, match=message):
-        load_three_detr(name, save_pth(tmp_path / "a.pth", entry, weights, **parts))
+        load(name, save_pth(tmp_path / "a.pth", entry, weights, **parts))
 
 
 def test_the_masked_network_is_not_taken_for_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def test_the_masked_network_is_not_taken_for_the_other(tmp_path: Path, monkeypat
     monkeypatch.setattr(three_detr_released, "RELEASED", entries)
     path = save_pth(tmp_path / "a.pth", entries["3detr-m-scannet"], {})
     with pytest.raises(CheckpointError, match="got enc_type masked, wanted enc_type vanilla"):
-        load_three_detr("3detr-scannet", path)
+        load("3detr-scannet", path)
 
 
 class Evil:
@@ -190,9 +190,9 @@ def test_code_in_the_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_settings_that_the_name_tells_are_refused(tmp_path: Path) -> None:
     path = save_pth(tmp_path / "a.pth", RELEASED["3detr-scannet"], {})
     with pytest.raises(CheckpointError, match="queries alone"):
-        load_three_detr("3detr-scannet", path, {"width": 128})
+        load("3detr-scannet", path, {"width": 128})
     with pytest.raises(CheckpointError, match="settings that cannot be"):
-        load_three_detr("3detr-scannet", path, {"queries": 4096})
+        load("3detr-scannet", path, {"queries": 4096})
     with pytest.raises(UsageError, match="3detr-scannet"):
         vol3d.load_released("3detr-scanet", path)
 

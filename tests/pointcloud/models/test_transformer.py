@@ -14,7 +14,7 @@ from torch import nn
 
 from pointcloud.models.layers.attention import Attention, Decoder, EncoderLayer
 from pointcloud.models.layers.position import FourierEmbedding, SineEmbedding
-from pointcloud.models.three_detr.heads import HeadOutputs, decode_boxes
+from pointcloud.models.three_detr.heads import HeadOutputs, decode_queries
 from pointcloud.structures.angle_bins import decode_angle, encode_angle
 from pointcloud.structures.bounds import SMALLEST_EXTENT_M, Bounds
 from tests.reference import three_detr as twin
@@ -127,11 +127,11 @@ def test_boxes_from_raw_outputs() -> None:
     zeros = torch.zeros(1, 1, 1, 3)
     bins = torch.tensor([0.0, 1.0, 0.0, 0.0]).view(1, 1, 1, 4)
     outputs = HeadOutputs(torch.zeros(1, 1, 1, 2), zeros, zeros, bins, torch.full((1, 1, 1, 4), 0.5))
-    box = decode_boxes(outputs, torch.tensor([[[1.0, 1.0, 1.0]]]), bounds)[0, 0, 0]
+    box = decode_queries(outputs, torch.tensor([[[1.0, 1.0, 1.0]]]), bounds)[0, 0, 0]
     clockwise = math.pi / 2 + 0.5 * math.pi / 4
     torch.testing.assert_close(box, torch.tensor([1, 1, 1, 2, 1, SMALLEST_EXTENT_M / 2, -clockwise]))
     still = outputs._replace(angle_logits=bins[..., :1], angle_residual=bins[..., 1:2])
-    assert str(float(decode_boxes(still, torch.zeros(1, 1, 3), bounds)[0, 0, 0, 6])) == "0.0"
+    assert str(float(decode_queries(still, torch.zeros(1, 1, 3), bounds)[0, 0, 0, 6])) == "0.0"
 
 
 def test_bounds_of_a_flat_scan_keep_places_finite() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pointcloud.structures.proposals import Proposals, join
+from pointcloud.structures.proposals import Proposals, join_proposals
 from vol3d.errors import DataError
 
 
@@ -15,22 +15,22 @@ def proposals(count: int, classes: int = 3, points: int = 5) -> Proposals:
 
 def test_those_of_two_models_stand_one_after_the_other() -> None:
     first, second = proposals(4), proposals(2, points=9)
-    both = join([first, second])
+    both = join_proposals([first, second])
     assert torch.equal(both.boxes, torch.cat([first.boxes, second.boxes]))
     assert torch.equal(both.objectness[4:], second.objectness)
     assert both.points is first.points
-    assert torch.equal(join([second]).class_probability, second.class_probability)
+    assert torch.equal(join_proposals([second]).class_probability, second.class_probability)
 
 
 def test_no_proposals_are_fine() -> None:
-    assert len(join([proposals(0), proposals(0)]).boxes) == 0
+    assert len(join_proposals([proposals(0), proposals(0)]).boxes) == 0
 
 
 def test_models_of_other_classes_and_no_model_are_refused() -> None:
     with pytest.raises(DataError, match=r"different classes; got \[3, 2\]"):
-        join([proposals(4), proposals(4, classes=2)])
+        join_proposals([proposals(4), proposals(4, classes=2)])
     with pytest.raises(DataError, match="nothing to join"):
-        join([])
+        join_proposals([])
 
 
 @pytest.mark.bad_input

@@ -13,7 +13,7 @@ from pointcloud.training.augment import (
     CuboidSettings,
     SceneAugmentSettings,
     TrainingScene,
-    augment,
+    augment_room,
     choose,
     moved,
     random_cuboid,
@@ -76,14 +76,14 @@ def test_heights_grow_with_the_scene_and_other_features_do_not():
 
 
 def test_the_same_draws_give_the_same_scene_and_others_another():
-    one, again, other = (augment(scene(), 100, ALL, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    one, again, other = (augment_room(scene(), 100, ALL, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert np.array_equal(one.xyz, again.xyz) and np.array_equal(one.boxes, again.boxes)
     assert not np.array_equal(one.xyz, other.xyz)
 
 
 def test_the_original_is_left_as_it_was():
     before, untouched = scene(), scene()
-    augment(before, 100, ALL, np.random.default_rng(0))
+    augment_room(before, 100, ALL, np.random.default_rng(0))
     assert np.array_equal(before.xyz, untouched.xyz) and np.array_equal(before.boxes, untouched.boxes)
     assert np.array_equal(before.features, untouched.features)
 
@@ -92,7 +92,7 @@ def test_axis_aligned_boxes_hold_the_turned_ones():
     settings = SceneAugmentSettings(flip_x=1, rotate_deg=5, axis_aligned=True)
     before = scene()
     before.boxes[:, 6] = 0
-    after = augment(before, 400, settings, np.random.default_rng(3))
+    after = augment_room(before, 400, settings, np.random.default_rng(3))
     assert np.all(after.boxes[:, 6] == 0)
     assert np.all(after.boxes[:, 3:5] >= before.boxes[:, 3:5] - 1e-5)
     assert np.allclose(after.boxes[:, 5], before.boxes[:, 5])

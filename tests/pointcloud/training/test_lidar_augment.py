@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from pointcloud.structures.similarity import Similarity
-from pointcloud.training.lidar_augment import LidarAugmentSettings, augment, draw, in_range
+from pointcloud.training.lidar_augment import LidarAugmentSettings, augment_drive, draw_motion, in_range
 from tests.pointcloud.lidar_scenes import lidar_scene
 
 ALL = LidarAugmentSettings(flip_x=0.5, flip_y=0.5, rotate_deg=45, scale=(0.9, 1.1), shift_m=0.5)
@@ -18,12 +18,12 @@ RANGE = (-10.0, -12.0, -1.0, 10.0, 12.0, 1.0)
 
 def test_nothing_happens_unless_asked_for():
     scene = lidar_scene()
-    assert augment(scene, LidarAugmentSettings(), np.random.default_rng(0)) is scene
+    assert augment_drive(scene, LidarAugmentSettings(), np.random.default_rng(0)) is scene
 
 
 def test_the_same_draws_give_the_same_scene_and_the_original_is_left_alone():
     scene, untouched = lidar_scene(), lidar_scene()
-    one, again, other = (augment(scene, ALL, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    one, again, other = (augment_drive(scene, ALL, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert np.array_equal(one.xyz, again.xyz) and np.array_equal(one.boxes, again.boxes)
     assert not np.array_equal(one.xyz, other.xyz)
     assert np.array_equal(scene.xyz, untouched.xyz) and np.array_equal(scene.boxes, untouched.boxes)
@@ -31,7 +31,7 @@ def test_the_same_draws_give_the_same_scene_and_the_original_is_left_alone():
 
 def test_draws_are_spread_as_the_settings_say():
     rng = np.random.default_rng(0)
-    drawn = [draw(ALL, rng) for _ in range(2000)]
+    drawn = [draw_motion(ALL, rng) for _ in range(2000)]
     assert 0.45 < np.mean([one.flip_x for one in drawn]) < 0.55 and 0.45 < np.mean([one.flip_y for one in drawn]) < 0.55
     angles, scales = np.array([one.angle for one in drawn]), np.array([one.scale for one in drawn])
     assert -math.pi / 4 <= angles.min() < -0.7 and 0.7 < angles.max() <= math.pi / 4
@@ -41,7 +41,7 @@ def test_draws_are_spread_as_the_settings_say():
 
 def test_a_shift_may_differ_from_axis_to_axis():
     settings = LidarAugmentSettings(shift_m=(0.0, 0.0, 2.0))
-    how = draw(settings, np.random.default_rng(0))
+    how = draw_motion(settings, np.random.default_rng(0))
     assert how.shift[:2] == (0, 0) and how.shift[2] != 0
     assert how == Similarity(shift=how.shift)
 

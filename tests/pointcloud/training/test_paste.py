@@ -12,7 +12,7 @@ from pointcloud.training.lidar_augment import LidarAugmentSettings
 from pointcloud.training.lidar_samples import LidarSamples
 from pointcloud.training.object_bank import PasteSettings, object_bank
 from pointcloud.training.object_file import CutObject, ObjectBank, write_objects
-from pointcloud.training.paste import draw, fitting, paste
+from pointcloud.training.paste import draw_objects, fitting, paste
 from tests.pointcloud.lidar_scenes import CLASSES, LidarReader, lidar_scene, members
 from tests.reference.geometry import overlap_bev as slow_overlap
 
@@ -51,7 +51,7 @@ def test_what_is_pasted_overlaps_nothing_and_has_its_points(bank, seed):
 @given(st.integers(0, 10**6), st.lists(st.integers(0, 2), max_size=8))
 @settings(max_examples=30)
 def test_a_scene_is_filled_up_to_the_counts(bank, seed, present):
-    drawn = draw(np.array(present, np.int64), bank, np.random.default_rng(seed))
+    drawn = draw_objects(np.array(present, np.int64), bank, np.random.default_rng(seed))
     assert len(set(drawn.tolist())) == len(drawn)
     for label, wanted in ((0, 4), (1, 3), (2, 0)):
         missing = max(0, wanted - present.count(label))
