@@ -47,7 +47,7 @@ class SceneSettings(Settings, ABC):
         """
 
     def for_evaluation(self, trained_on: SceneSettings) -> SceneSettings:
-        """These settings for a model trained on others: with what is `taken_over` of those, if they are of this data set."""
+        """These settings for a model trained on others: with what is `taken_over` of those of the same data set."""
         if trained_on.name != self.name:
             return self
         unset = self.taken_over - self.model_fields_set

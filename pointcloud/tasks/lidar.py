@@ -105,7 +105,7 @@ class LidarTask(CloudTask):
     ) -> Evaluation:
         """The data set's own benchmark on the validation scenes."""
         models = list(model) if isinstance(model, nn.ModuleList) else [model]
-        scenes = self.split.require().validation
+        scenes = self.split.require("validation").validation
         conditions = {"data": self.split.name, "models": str(len(models)), "test flips": self.settings.test_flips}
 
         def detect(cloud: PointCloud) -> Detections:
