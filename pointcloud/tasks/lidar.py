@@ -11,6 +11,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import nn
 
+from pointcloud.datasets.argoverse2.dataset import Argoverse2Settings
 from pointcloud.datasets.kitti.dataset import KittiSettings
 from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
 from pointcloud.datasets.point_folder import PointFolderSettings
@@ -39,7 +40,7 @@ from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
 
 Model = PointPillarsSettings | SecondDetectorSettings | VoxelNetSettings | CenterPointSettings | ObjectDgcnnSettings
-Data = NuScenesSettings | KittiSettings | PointFolderSettings
+Data = NuScenesSettings | KittiSettings | Argoverse2Settings | PointFolderSettings
 
 
 class LidarReadSettings(ReadSettings):
