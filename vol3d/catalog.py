@@ -120,6 +120,12 @@ DATASETS = {
         "KITTI: car, pedestrian, cyclist",
         benchmark="pointcloud.evaluation.kitti_truth:benchmark",
     ),
+    "argoverse2": Entry(
+        "pointcloud.datasets.argoverse2.dataset:Argoverse2Settings",
+        "lidar",
+        "Argoverse 2 sensor drives, 26 classes",
+        benchmark="pointcloud.evaluation.argoverse2:benchmark",
+    ),
     "point_folder": Entry(
         "pointcloud.datasets.point_folder:PointFolderSettings",
         "detection",

@@ -71,6 +71,22 @@ class PreparedScene:
         """Hash of the scene's files."""
         return fingerprint_of(self.files(), list(self.class_names), quick)
 
+    def extra(self, name: str, kind: type) -> Any:
+        """What the benchmark asks besides points and boxes, of type `kind`, as the reader's `extras` gave it.
+
+        Raises:
+            DataError: the record is damaged, or of a release that did not keep it.
+        """
+        extras = self.record().get("extras")
+        found = extras.get(name) if isinstance(extras, dict) else None
+        if not isinstance(found, kind):
+            raise DataError("the prepared scene lacks what its benchmark asks", where=self.where(name), do=AGAIN)
+        return found
+
+    def where(self, name: str) -> Path:
+        """The place of an extra, for messages."""
+        return self._path(".json") / name
+
     def files(self) -> list[Path]:
         """What the scene is read from."""
         return [self._path(".json"), *(self._path(f".{column}.npy") for column in self.record()["sha256"])]
@@ -116,11 +132,14 @@ def is_prepared(folder: Path) -> bool:
     return (folder / INDEX).is_file() or next((folder / SCENES).glob(f"*.{POINTS}.npy"), None) is not None
 
 
-def prepared_split(folder: Path, class_names: tuple[str, ...] | None = None) -> SceneSplit:
+def prepared_split(
+    folder: Path, class_names: tuple[str, ...] | None = None, reader: type[PreparedScene] = PreparedScene
+) -> SceneSplit:
     """The split of the data set in a prepared folder.
 
     Args:
         class_names: what its classes must be; None takes them as they are.
+        reader: of its scenes, where a benchmark asks for more than points and boxes.
 
     Raises:
         DataError: preparation did not finish, another release's format, other classes, a damaged index.
@@ -136,9 +155,7 @@ def prepared_split(folder: Path, class_names: tuple[str, ...] | None = None) -> 
         names = tuple(str(name) for name in index["class_names"])
         if class_names is not None and names != class_names:
             raise DataError("other classes", where=path, got=", ".join(names), wanted=", ".join(class_names))
-        train, validation, test = (
-            tuple(PreparedScene(folder, str(name), names) for name in index[part]) for part in PARTS
-        )
+        train, validation, test = (tuple(reader(folder, str(name), names) for name in index[part]) for part in PARTS)
         return SceneSplit(str(index["name"]), names, train, validation, test)
     except (KeyError, TypeError) as error:
         raise DataError("not the index of a prepared data set", where=path, got=error) from error

@@ -32,5 +32,10 @@ def read_rows(path: Path, columns: str, cut: str, unread: str, do: str | None = 
         points = np.fromfile(path, "<f4").reshape(-1, width)
     except OSError as error:
         raise DataError(f"{unread} ({error.strerror})", where=path, do=do) from error
+    return only_measured(points)
+
+
+def only_measured(points: np.ndarray) -> np.ndarray:
+    """The rows (N, C) without those that have a value which is not finite or beyond measure."""
     measured = np.abs(points) <= FARTHEST_M
     return points if measured.all() else points[measured.all(axis=1)]

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -82,6 +82,10 @@ class HasExtras(Protocol):
         ...
 
 
+Part = Literal["train", "validation", "labelled"]
+_WORDS: dict[Part, str] = {"train": "training", "validation": "validation", "labelled": "labelled"}
+
+
 @dataclass(frozen=True)
 class SceneSplit:
     """The scenes of a data set as one run uses them.
@@ -109,16 +113,16 @@ class SceneSplit:
         """Training and validation scenes: what to evaluate on where a model has seen none of them."""
         return self.train + self.validation
 
-    def require(self) -> SceneSplit:
-        """This split, if it can be trained and validated on.
+    def require(self, *parts: Part) -> SceneSplit:
+        """This split, if it has scenes in all of these parts; in train and validation where none is named.
 
         Raises:
-            DataError: listing showed an error, or one of the two parts is empty.
+            DataError: listing showed an error, or one of the parts is empty.
         """
         refuse_errors(self.listing, self.name)
-        for part, scenes in (("training", self.train), ("validation", self.validation)):
-            if not scenes:
-                raise DataError(f"no {part} scenes", where=self.name, do="Run `vol3d data check` on it.")
+        for part in parts or ("train", "validation"):
+            if not getattr(self, part):
+                raise DataError(f"no {_WORDS[part]} scenes", where=self.name, do="Run `vol3d data check` on it.")
         return self
 
 

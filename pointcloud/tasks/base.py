@@ -105,7 +105,7 @@ class CloudTask(CompleteTask[PointCloud]):
 
     def overfit(self, n: int) -> CloudTask:
         """The first `n` training scenes, or of fewer those and others, undistorted, to train and to validate on."""
-        task, split = self.with_settings(self.undistorted()), self.split.require()
+        task, split = self.with_settings(self.undistorted()), self.split.require("labelled")
         task.split = replace(split, train=split.labelled[:n], validation=split.labelled[:n])
         return task
 

@@ -95,7 +95,7 @@ class LidarTask(CloudTask):
         from pointcloud.evaluation.benchmark import benchmark_of  # not for prediction
 
         models = list(model) if isinstance(model, nn.ModuleList) else [model]
-        scenes = self.split.require().validation
+        scenes = self.split.require("validation").validation
         conditions = {"data": self.split.name, "models": str(len(models)), "test flips": self.settings.test_flips}
 
         def detect(cloud: PointCloud) -> Detections:

@@ -22,8 +22,8 @@ from pydantic import Field
 from pointcloud.conventions import KittiBoxes, boxes_from_kitti
 from pointcloud.conventions.kitti_objects import KittiObjects, read_kitti_objects, read_text
 from pointcloud.datasets.kitti.calibration import KittiCalibration, image_size, read_calibration
-from pointcloud.datasets.kitti.prepared import CALIBRATION, IMAGE_SIZE, LABELS, prepared_frames
-from pointcloud.datasets.prepared import is_prepared
+from pointcloud.datasets.kitti.prepared import CALIBRATION, IMAGE_SIZE, LABELS, PreparedKittiFrame
+from pointcloud.datasets.prepared import is_prepared, prepared_split
 from pointcloud.datasets.raw_sweep import read_rows
 from pointcloud.datasets.scenes import Scene, SceneReader, SceneSplit, annotated, chance_of, fingerprint_of
 from pointcloud.datasets.settings import SceneSettings, SubmissionForm
@@ -155,7 +155,7 @@ class KittiSettings(SceneSettings):
         if not self.root.is_dir():
             raise DataError("no such folder", where=self.root, do="Set the data set's root to where it lies.")
         if is_prepared(self.root):
-            return prepared_frames(self.root, self.class_names)
+            return prepared_split(self.root, self.class_names, PreparedKittiFrame)
         training, testing = self.root / "training", self.root / "testing"
         if not (training / "velodyne").is_dir():
             raise DataError("not a KITTI_CLASSES folder", where=self.root, wanted="training/velodyne")

@@ -12,7 +12,7 @@ import torch
 
 from pointcloud.conventions import NuscenesBoxes, boxes_from_nuscenes
 from pointcloud.datasets.nuscenes.index import NuScenesIndex
-from pointcloud.datasets.nuscenes.poses import invert
+from pointcloud.datasets.poses import invert
 from pointcloud.datasets.raw_sweep import read_rows
 from pointcloud.datasets.scenes import Scene, annotated, fingerprint_of
 from pointcloud.structures.class_names import NUSCENES_CLASSES

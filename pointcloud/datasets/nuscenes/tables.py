@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from pointcloud.datasets.nuscenes.index import NuScenesIndex
-from pointcloud.datasets.nuscenes.poses import pose_matrices
 from pointcloud.datasets.nuscenes.records import AGAIN, Tokens, rows
+from pointcloud.datasets.poses import pose_matrices
 from vol3d.dataset_tools.fault import listed
 from vol3d.errors import DataError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pointcloud.datasets.nuscenes.poses import pose_matrices
+from pointcloud.datasets.poses import pose_matrices
 from pointcloud.generate.drives.cast import BALL, BOX, COLUMNS, CONE
 from pointcloud.generate.drives.road import LANE
 from pointcloud.generate.drives.scanner import Scanner, returns, shoot

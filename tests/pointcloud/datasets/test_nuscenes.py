@@ -14,9 +14,9 @@ import torch
 
 from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
 from pointcloud.datasets.nuscenes.index import read_index
-from pointcloud.datasets.nuscenes.poses import invert
 from pointcloud.datasets.nuscenes.sample import NuScenesSample, read_sweep
 from pointcloud.datasets.nuscenes.splits import official_part
+from pointcloud.datasets.poses import invert
 from pointcloud.datasets.tools import check, prepare
 from pointcloud.structures.class_names import NUSCENES_CLASSES
 from pointcloud.structures.sweeps import accumulate

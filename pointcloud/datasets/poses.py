@@ -1,4 +1,4 @@
-"""Poses as nuScenes writes them, a translation and a quaternion w x y z, as matrices."""
+"""Poses as data sets of drives write them, a translation and a quaternion w x y z, as matrices."""
 
 from __future__ import annotations
 
