@@ -24,7 +24,7 @@ from pointcloud.datasets.prepared import is_prepared, prepared_split
 from pointcloud.datasets.scenes import SceneSplit, chance_of
 from pointcloud.datasets.settings import SceneSettings, SubmissionForm
 from pointcloud.structures.sensor import Density, Sensor
-from vol3d.dataset_tools.fault import ABSENT, Fault, listed
+from vol3d.dataset_tools.fault import Fault, absent_file, listed
 from vol3d.errors import DataError
 
 NAME = "Argoverse 2"
@@ -127,7 +127,7 @@ class Argoverse2Settings(SceneSettings):
         wanted = [log / ANNOTATIONS] if part != "test" else []
         wanted += [log / POSES] if self.sweeps > 1 else []
         do = "Download the log again, or remove its folder."
-        return [Fault(log.name, "error", f"{path} {ABSENT}", do) for path in wanted if not path.is_file()]
+        return [absent_file(log.name, path, do) for path in wanted if not path.is_file()]
 
 
 def _logs(folder: Path) -> list[Path]:
