@@ -14,8 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pointcloud.models.center_point.head import LARGEST_LOG_SIZE, CenterOutputs
-from pointcloud.models.center_point.model import CenterPointPrediction
 from pointcloud.structures.detector import LidarDetector
 from pointcloud.structures.similarity import Similarity, wrapped
 from vol3d.errors import UsageError
@@ -46,7 +44,7 @@ def detect_flipped(
         detector: in the mode for evaluation.
         clouds: (N, 3 + C) of each sample.
         flips: the views.
-        same_iou: boxes of a class that overlap more, seen from above, are one object. Not used for CenterPoint.
+        same_iou: boxes of a class that overlap more, seen from above, are one object. Not used where maps are averaged.
 
     Raises:
         UsageError: the range of the network is not symmetric along an axis that is mirrored.
@@ -56,8 +54,9 @@ def detect_flipped(
     predictions = [detector(mirrored(clouds, how)) for how in views]
     if len(views) == 1:
         return detector.decode(predictions[0])
-    if isinstance(predictions[0], CenterPointPrediction):
-        return detector.decode(average_maps(predictions, views))
+    averaged = detector.averaged(predictions, views)
+    if averaged is not None:
+        return detector.decode(averaged)
     decoded = [
         [replace(one, boxes=how.boxes(one.boxes)) for one in detector.decode(prediction)]
         for prediction, how in zip(predictions, views, strict=True)
@@ -73,54 +72,6 @@ def mirrored(clouds: Sequence[Tensor], how: Similarity) -> list[Tensor]:
         signs[0], signs[1] = -1.0 if how.flip_x else 1.0, -1.0 if how.flip_y else 1.0
         turned.append(cloud * signs)
     return turned
-
-
-def average_maps(predictions: Sequence[CenterPointPrediction], views: Sequence[Similarity]) -> CenterPointPrediction:
-    """The first prediction with maps that are the averages over all views: of probabilities, and of sizes in metres."""
-    straight = [
-        [map_back(output, how) for output in prediction.outputs]
-        for prediction, how in zip(predictions, views, strict=True)
-    ]
-    return replace(predictions[0], outputs=tuple(_average(task) for task in zip(*straight, strict=True)))
-
-
-def map_back(output: CenterOutputs, how: Similarity) -> CenterOutputs:
-    """Outputs of a head for a mirrored cloud, as maps of the cloud itself; a mirror image mirrored is the original.
-
-    The maps lie symmetrically around the scanner.
-    """
-    axes = [axis for axis, flipped in ((-1, how.flip_x), (-2, how.flip_y)) if flipped]
-    x, y = -1.0 if how.flip_x else 1.0, -1.0 if how.flip_y else 1.0
-    offset = output.offset.flip(axes)
-    for axis, sign in enumerate((x, y)):
-        if sign < 0:  # counted from the other side of the cell
-            offset[:, axis] = 1 - offset[:, axis]
-    along = offset.new_tensor([x, y])[:, None, None]
-    return CenterOutputs(
-        output.heatmap.flip(axes),
-        offset,
-        output.height.flip(axes),
-        output.size.flip(axes),
-        output.rotation.flip(axes) * along.flip(0),  # sine, then cosine
-        None if output.velocity is None else output.velocity.flip(axes) * along,
-    )
-
-
-def _average(views: Sequence[CenterOutputs]) -> CenterOutputs:
-    speeds = [one.velocity for one in views if one.velocity is not None]
-    sizes = [one.size.clamp(max=LARGEST_LOG_SIZE).exp() for one in views]
-    return CenterOutputs(
-        _mean([one.heatmap.sigmoid() for one in views]).logit(eps=1e-7),
-        _mean([one.offset for one in views]),
-        _mean([one.height for one in views]),
-        _mean(sizes).log(),
-        _mean([one.rotation for one in views]),
-        _mean(speeds) if speeds else None,
-    )
-
-
-def _mean(maps: Sequence[Tensor]) -> Tensor:
-    return torch.stack(list(maps)).mean(dim=0)
 
 
 def merge_views(views: Sequence[Detections], same_iou: float) -> Detections:

@@ -12,6 +12,7 @@ depends on whether the model is in training mode.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import Field
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from pointcloud.structures.features import Feature
 from pointcloud.structures.predicted_set import PredictedSet
 from pointcloud.structures.proposals import Proposals
+from pointcloud.structures.similarity import Similarity
 from pointcloud.structures.targets import BoxTargets
 from pointcloud.structures.voxels import VoxelSettings
 from vol3d.engine.settings import Settings
@@ -143,6 +145,10 @@ class LidarDetector(Detector[P]):
     """A detector for what a scanner sees around itself."""
 
     settings: LidarDetectorSettings
+
+    def averaged(self, predictions: Sequence[P], views: Sequence[Similarity]) -> P | None:
+        """One prediction out of those of mirrored views of the same clouds; None where only boxes can be merged."""
+        return None
 
 
 class SetDetector(Detector[P]):

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from numba import njit
 from pydantic import Field
 
 from pointcloud.structures.similarity import wrapped
@@ -19,7 +18,6 @@ from pointcloud.training.paste import TOUCHING_M2
 from vol3d.engine.settings import Settings
 from vol3d.geometry import box_of_points
 from vol3d.geometry.boxes import VELOCITY, YAW
-from vol3d.geometry.overlap_kernels import as_rows, pair_overlap
 
 
 class ObjectNoiseSettings(Settings):
@@ -37,6 +35,9 @@ def move_objects(scene: TrainingScene, settings: ObjectNoiseSettings, rng: np.ra
 
     One after the other, each where the ones before it are by then. A point in two boxes goes with the first.
     """
+    from pointcloud.training.object_noise_kernels import first_free  # numba is loaded when something is computed
+    from vol3d.geometry.overlap_kernels import as_rows
+
     count, tries = len(scene.boxes), settings.tries
     angles = math.radians(settings.rotate_deg) * rng.uniform(-1, 1, (count, tries))
     shifts = rng.standard_normal((count, tries, 3)) * settings.shift_m
@@ -45,7 +46,7 @@ def move_objects(scene: TrainingScene, settings: ObjectNoiseSettings, rng: np.ra
     tried[..., YAW] += angles
 
     rows = as_rows(torch.from_numpy(scene.boxes))
-    chosen = _first_free(rows, as_rows(torch.from_numpy(tried)).reshape(count, tries, 9), TOUCHING_M2)
+    chosen = first_free(rows, as_rows(torch.from_numpy(tried)).reshape(count, tries, 9), TOUCHING_M2)
 
     index, stays = np.arange(count), chosen < 0
     angle, shift = np.where(stays, 0, angles[index, chosen]), np.where(stays[:, None], 0, shifts[index, chosen])
@@ -76,20 +77,3 @@ def _turned(vectors: np.ndarray, angle: np.ndarray) -> np.ndarray:
     """Vectors (n, 2 or 3), each turned about z by its own angle (n,)."""
     cosine, sine, x, y = np.cos(angle), np.sin(angle), vectors[:, 0], vectors[:, 1]
     return np.column_stack([x * cosine - y * sine, x * sine + y * cosine, vectors[:, 2:]])
-
-
-@njit(nogil=True, cache=True)
-def _first_free(rows, tried, max_overlap):
-    """For each box the first of its places (K, T, 9) that is free, or -1; `rows` (K, 9) end up where the boxes do."""
-    chosen = np.full(len(rows), -1, np.int64)
-    for box in range(len(rows)):
-        for place in range(tried.shape[1]):
-            free = True
-            for other in range(len(rows)):
-                if other != box and pair_overlap(tried[box, place], rows[other]) > max_overlap:
-                    free = False
-                    break
-            if free:
-                rows[box], chosen[box] = tried[box, place], place
-                break
-    return chosen

@@ -15,10 +15,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vol3d.errors import DataError, UsageError
-from vol3d.geometry import nms_kernels as kernels
 from vol3d.geometry.boxes import check_boxes
 from vol3d.geometry.iou import iou_3d, iou_3d_axis_aligned, iou_bev, iou_bev_axis_aligned
-from vol3d.geometry.overlap_kernels import as_rows
 
 Space = Literal["bev", "3d"]
 Indices = Int64[Tensor, " kept"]
@@ -54,6 +52,9 @@ def nms_rotated(
     order, chosen, classes = _rank(boxes, scores, labels, max_candidates, space)
     _check_threshold(iou_threshold)
     if boxes.device.type == "cpu":
+        from vol3d.geometry import nms_kernels as kernels  # numba is loaded when something is computed
+        from vol3d.geometry.overlap_kernels import as_rows
+
         kept = kernels.greedy_rotated(as_rows(chosen), classes.numpy(), float(iou_threshold), space == "3d")
         return order[torch.from_numpy(kept)]
     iou = iou_3d if space == "3d" else iou_bev
@@ -79,6 +80,8 @@ def nms_axis_aligned(
     _check_threshold(iou_threshold)
     iou = iou_3d_axis_aligned if space == "3d" else iou_bev_axis_aligned
     if boxes.device.type == "cpu":
+        from vol3d.geometry import nms_kernels as kernels
+
         iou(chosen[:0], chosen)  # refuses rotated boxes; the kernel would take them for straight ones
         table = chosen[:, :6].double().numpy()
         kept = kernels.greedy_axis_aligned(table, classes.numpy(), float(iou_threshold), space == "3d")
@@ -119,6 +122,8 @@ def nms_circle(
     limit = float(radius) if compare == "squared_distance" else float(radius) ** 2
     centres = chosen[:, :2].double()
     if boxes.device.type == "cpu":
+        from vol3d.geometry import nms_kernels as kernels
+
         return order[torch.from_numpy(kernels.greedy_circle(centres.numpy(), classes.numpy(), limit))]
     squared = (centres[:, None] - centres[None]).square().sum(-1)
     return order[greedy(squared <= limit, classes)]

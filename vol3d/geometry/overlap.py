@@ -16,7 +16,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vol3d.geometry.boxes import YAW, working_dtype
-from vol3d.geometry.overlap_kernels import as_rows, overlap_paired, overlap_rows
 from vol3d.threads import parallel_for
 
 # An edge shorter than this (m) along an axis encloses no area worth the name, and 1 / length^2 must not overflow.
@@ -27,6 +26,8 @@ def overlap_bev(first: Float[Tensor, "*batch n _"], second: Float[Tensor, "*batc
     """Common footprint area of every box of `first` with every box of `second`, m^2."""
     if needs_torch(first, second):
         return overlap_torch(first[..., :, None, :], second[..., None, :, :])
+    from vol3d.geometry.overlap_kernels import as_rows, overlap_rows  # numba is loaded when something is computed
+
     dtype = working_dtype(first, second)
     batch, n, m = first.shape[:-2], first.shape[-2], second.shape[-2]
     out = np.zeros((first.numel() // first.shape[-1], m), dtype=np.float64 if dtype == torch.float64 else np.float32)
@@ -40,6 +41,8 @@ def overlap_bev_paired(first: Float[Tensor, "*batch _"], second: Float[Tensor, "
     """Common footprint area of first[i] with second[i], m^2."""
     if needs_torch(first, second):
         return overlap_torch(first, second)
+    from vol3d.geometry.overlap_kernels import as_rows, overlap_paired
+
     dtype = working_dtype(first, second)
     a, b = as_rows(first), as_rows(second)
     out = np.zeros(len(a), dtype=np.float64 if dtype == torch.float64 else np.float32)

@@ -9,9 +9,6 @@ from torch import Tensor
 
 from vol3d.errors import DataError
 from vol3d.geometry.boxes import YAW, check_boxes
-from vol3d.geometry.overlap_kernels import as_rows
-from vol3d.geometry.owner_kernels import BoxGrid, find_owners
-from vol3d.geometry.points_in_boxes_kernels import count_rows, mark_rows
 from vol3d.threads import parallel_for
 
 _CHUNK = 1 << 24  # point-box pairs that torch looks at together: 64 MB per intermediate result in float32
@@ -34,6 +31,9 @@ def points_in_boxes(points: Float[Tensor, "n columns"], boxes: Float[Tensor, "m 
     """
     _check(points, boxes)
     if points.device.type == "cpu":
+        from vol3d.geometry.overlap_kernels import as_rows  # numba is loaded when something is computed
+        from vol3d.geometry.points_in_boxes_kernels import mark_rows
+
         inside = np.zeros((len(boxes), len(points)), dtype=np.bool_)
         xyz = np.ascontiguousarray(points.detach()[:, :3].double().numpy())
         parallel_for(mark_rows, len(boxes), as_rows(boxes), xyz, inside, grain=1 + 65536 // max(len(points), 1))
@@ -52,6 +52,9 @@ def count_points_in_boxes(points: Float[Tensor, "n columns"], boxes: Float[Tenso
     _check(points, boxes)
     if points.device.type != "cpu":
         return points_in_boxes(points, boxes).sum(dim=1)
+    from vol3d.geometry.overlap_kernels import as_rows
+    from vol3d.geometry.points_in_boxes_kernels import count_rows
+
     xyz = points.detach()[:, :3].double().numpy()
     x, y, z = np.ascontiguousarray(xyz[np.argsort(xyz[:, 0])].T)  # along x, so that a box looks at a few points only
     counts = np.zeros(len(boxes), dtype=np.int64)
@@ -67,6 +70,9 @@ def box_of_points(points: Float[Tensor, "n columns"], boxes: Float[Tensor, "m _"
     """
     _check(points, boxes)
     if points.device.type == "cpu" and len(boxes):
+        from vol3d.geometry.overlap_kernels import as_rows
+        from vol3d.geometry.owner_kernels import BoxGrid, find_owners
+
         xyz = points.detach()[:, :3]
         xyz = xyz if xyz.dtype in (torch.float32, torch.float64) else xyz.double()
         owners, grid = np.empty(len(points), np.int64), BoxGrid(as_rows(boxes))

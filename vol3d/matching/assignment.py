@@ -15,7 +15,6 @@ from jaxtyping import Int64, Real
 from torch import Tensor
 
 from vol3d.errors import DataError, UsageError
-from vol3d.matching.assignment_kernels import INFEASIBLE, NOT_A_COST, assign_samples
 from vol3d.threads import parallel_for
 
 Infeasible = Literal["raise", "partial"]
@@ -120,6 +119,8 @@ def _run(
     """Write the column of every true row into `out`; `places` are offsets and strides in `flat`, offsets in `out`."""
     if infeasible not in ("raise", "partial"):
         raise UsageError("unknown treatment", where="infeasible", got=infeasible, wanted="raise or partial")
+    from vol3d.matching.assignment_kernels import assign_samples  # numba is loaded when something is computed
+
     status = np.zeros(len(rows), dtype=np.int64)
     offsets, strides, out_offsets = places
     grain = 1 + _ENTRIES_PER_CALL * len(rows) // max(int((rows * columns).sum()), 1)
@@ -133,6 +134,8 @@ def _run(
 def _refuse(
     status: np.ndarray, rows: np.ndarray, columns: np.ndarray, partial: bool, batch: tuple[int, ...] | None
 ) -> None:
+    from vol3d.matching.assignment_kernels import INFEASIBLE, NOT_A_COST
+
     for fault in (NOT_A_COST, INFEASIBLE):
         samples = np.flatnonzero(status == fault)
         if len(samples) == 0 or (fault == INFEASIBLE and partial):

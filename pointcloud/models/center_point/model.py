@@ -5,7 +5,8 @@ Yin, Zhou, Krähenbühl, "Center-based 3D Object Detection and Tracking", CVPR 2
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -14,11 +15,13 @@ from pydantic import Field
 from torch import Tensor
 
 from pointcloud.models.center_point.head import CenterHead, CenterHeadSettings, CenterOutputs
+from pointcloud.models.center_point.views import average_outputs, map_back
 from pointcloud.models.layers.bev_backbones import Second, SecondFpn, SecondFpnSettings
 from pointcloud.models.layers.bev_encoder import BevEncoder, BevSettings, OneMapSettings
 from pointcloud.models.layers.voxel_encoders import PointStackSettings
 from pointcloud.structures.detector import LidarDetector
 from pointcloud.structures.map_grid import MapGrid
+from pointcloud.structures.similarity import Similarity
 from pointcloud.structures.targets import BoxTargets
 from vol3d.scans.results.detections import Detections
 
@@ -91,3 +94,13 @@ class CenterPoint(LidarDetector[CenterPointPrediction]):
     def decode(self, prediction: CenterPointPrediction) -> list[Detections]:
         """Objects of each cloud, task after task, best first within a task."""
         return self.head.decode(prediction.outputs, prediction.grid)
+
+    def averaged(
+        self, predictions: Sequence[CenterPointPrediction], views: Sequence[Similarity]
+    ) -> CenterPointPrediction:
+        """The first prediction with maps that are the averages over all views of its clouds."""
+        straight = [
+            [map_back(output, how) for output in prediction.outputs]
+            for prediction, how in zip(predictions, views, strict=True)
+        ]
+        return replace(predictions[0], outputs=tuple(average_outputs(task) for task in zip(*straight, strict=True)))

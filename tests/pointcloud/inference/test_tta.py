@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from pointcloud.inference.tta import VIEWS, Flips, average_maps, detect_flipped, map_back, merge_views, mirrored
+from pointcloud.inference.tta import VIEWS, Flips, detect_flipped, merge_views, mirrored
 from pointcloud.models.center_point.head import CenterDecodeSettings, CenterOutputs, candidates
+from pointcloud.models.center_point.views import map_back
 from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.similarity import Similarity
 from tests.pointcloud.models.small_lidar import CLASSES, MODELS, PILLARS
@@ -179,7 +180,7 @@ def test_averaged_maps_of_a_mirrored_cloud_are_the_averaged_maps_mirrored(veloci
     model = small_center_point(velocity)
     for how in MIRRORS:
         straight, other = (
-            average_maps([model(mirrored(views, each)) for each in VIEWS["xy"]], VIEWS["xy"])
+            model.averaged([model(mirrored(views, each)) for each in VIEWS["xy"]], VIEWS["xy"])
             for views in (clouds(1), mirrored(clouds(1), how))
         )
         for one, turned in zip(straight.outputs, other.outputs, strict=True):

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import ndimage
 
 Triple = tuple[int, int, int]
 Order = Literal[0, 1, 3]  # nearest, linear, cubic B-spline
@@ -79,6 +78,8 @@ def _coefficients(voxels: np.ndarray, order: Order) -> np.ndarray:
     """(i, j, k) voxels as they are, or as B-spline coefficients in float32, an axis and a slab at a time."""
     if order != 3:
         return voxels
+    from scipy import ndimage  # loaded when something is interpolated
+
     result = voxels.astype(np.float32)
     for axis in range(3):
         if result.shape[axis] == 1:
@@ -192,6 +193,8 @@ def _weighted(block: np.ndarray, index: np.ndarray, weight: np.ndarray, axis: in
 
 
 def _interpolated(coefficients: np.ndarray, places: np.ndarray, order: Order) -> np.ndarray:
+    from scipy import ndimage
+
     result = np.empty(places.shape[1:], np.float32)
     ndimage.map_coordinates(coefficients, places, result, order, "mirror", prefilter=False)
     return result
