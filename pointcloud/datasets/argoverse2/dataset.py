@@ -66,14 +66,7 @@ class Argoverse2Settings(SceneSettings):
             raise DataError("no such folder", where=self.root, do="Set the data set's root to where it lies.")
         if is_prepared(self.root):
             return self._prepared()
-        logs = {part: _logs(self.root / folder) for part, folder in PARTS.items()}
-        if not any(logs.values()):
-            wanted = f"train/LOG/{SWEEPS}/*.feather, and val, test likewise"
-            raise DataError("not an Argoverse 2 folder", where=self.root, got=_content(self.root), wanted=wanted)
-        if self.validation is not None:
-            labelled, share = [*logs["train"], *logs["validation"]], self.validation
-            logs["validation"] = [log for log in labelled if chance_of(log.name) < share]
-            logs["train"] = [log for log in labelled if chance_of(log.name) >= share]
+        logs = self._logs()
         faults = [fault for part, found in logs.items() for log in found for fault in self._faults(log, part)]
         train, validation, test = (self._sweeps(logs[part]) for part in PARTS)
         return SceneSplit(
@@ -89,6 +82,22 @@ class Argoverse2Settings(SceneSettings):
     def density(self) -> Density:
         """Sweeps and beams of a scene."""
         return Density(self.sweeps, self.every_beam)
+
+    def _logs(self) -> dict[str, list[Path]]:
+        """Part -> folders of its logs.
+
+        Raises:
+            DataError: there is no log.
+        """
+        logs = {part: _logs(self.root / folder) for part, folder in PARTS.items()}
+        if not any(logs.values()):
+            wanted = f"train/LOG/{SWEEPS}/*.feather, and val, test likewise"
+            raise DataError("not an Argoverse 2 folder", where=self.root, got=_content(self.root), wanted=wanted)
+        if self.validation is not None:
+            labelled, share = [*logs["train"], *logs["validation"]], self.validation
+            logs["validation"] = [log for log in labelled if chance_of(log.name) < share]
+            logs["train"] = [log for log in labelled if chance_of(log.name) >= share]
+        return logs
 
     def _prepared(self) -> SceneSplit:
         """The split of a prepared folder, if it was made with these sweeps, beams and least points.
