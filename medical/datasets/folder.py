@@ -26,6 +26,7 @@ Cases without a label are the test cases. Paths are relative to the JSON.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -138,15 +139,21 @@ def _check_split(split: SplitEntry, cases: tuple[Case, ...], path: Path) -> list
     parts = Counter((*split.train, *split.validation, *split.test))
     names = {case.name for case in cases}
     labelled = [case.name for case in cases if case.label is not None]
+    twice = sorted(name for name, count in parts.items() if count > 1)
 
-    _refuse([name for name in parts if name not in names], "are no case", path)
-    _refuse([name for name in (*split.train, *split.validation) if name not in labelled], "have no label", path)
-    _refuse(sorted(name for name, count in parts.items() if count > 1), "are listed twice", path)
+    _refuse(_not_in(names, parts), "are no case", path)
+    _refuse(_not_in(labelled, (*split.train, *split.validation)), "have no label", path)
+    _refuse(twice, "are listed twice", path)
     if not split.train or not split.validation:
         raise DataError("'split' leaves nothing to train on or to validate with", where=path)
 
     what, do = "has a label but is in no part of the split", "Add it to the split, or leave it out on purpose."
-    return [Fault(name, "warning", what, do, code="case-in-no-part") for name in labelled if name not in parts]
+    return [Fault(name, "warning", what, do, code="case-in-no-part") for name in _not_in(parts, labelled)]
+
+
+def _not_in(known: Container[str], names: Iterable[str]) -> list[str]:
+    """Those of the names that are not known, in their order."""
+    return [name for name in names if name not in known]
 
 
 def _refuse(names: list[str], why: str, path: Path) -> None:
@@ -163,7 +170,8 @@ def _found(document: Document, root: Path) -> tuple[tuple[Case, ...], list[Fault
 
     found = _images(images, document.channels)
     label_of = {stem(path): path for path in visible(labels)}
-    cases, faults = [], []
+    cases: list[Case] = []
+    faults: list[Fault] = []
     for name, channels in sorted(found.items()):
         ordered = _in_order(channels, document.channels)
         if ordered:
@@ -171,12 +179,9 @@ def _found(document: Document, root: Path) -> tuple[tuple[Case, ...], list[Fault
         else:
             faults.append(_absent_channels(name, channels, document.channels, images))
 
-    alone = {name: path for name, path in label_of.items() if name not in found}
-    faults += [_absent_image(name, path, images) for name, path in alone.items()]
+    faults += [_absent_image(name, label_of[name], images) for name in _not_in(found, label_of)]
     if document.split is None:
-        do = f"Add {labels}/NAME.* if it is meant for training; without it the case is only predicted."
-        unlabelled = [case.name for case in cases if case.label is None]
-        faults += [Fault(name, "warning", "has no label", do, code="absent-label") for name in unlabelled]
+        faults += [_absent_label(case.name, labels) for case in cases if case.label is None]
     return tuple(cases), faults
 
 
@@ -196,6 +201,11 @@ def _absent_channels(name: str, found: dict[str, Path], channels: tuple[str, ...
 def _absent_image(name: str, label: Path, folder: Path) -> Fault:
     do = f"Add {folder / name}.* or remove the label."
     return Fault(name, "error", f"the label {label} has no image", do, code="absent-image")
+
+
+def _absent_label(name: str, folder: Path) -> Fault:
+    do = f"Add {folder}/NAME.* if it is meant for training; without it the case is only predicted."
+    return Fault(name, "warning", "has no label", do, code="absent-label")
 
 
 def _images(folder: Path, channels: tuple[str, ...]) -> dict[str, dict[str, Path]]:
