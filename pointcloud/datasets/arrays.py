@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,17 +22,8 @@ def load_table(path: Path, columns: int | tuple[int, ...], key: str | None = Non
         DataError: missing, damaged, no numbers, another shape, NaN or infinity.
     """
     wanted = (columns,) if isinstance(columns, int) else columns
-    try:
-        array = np.load(path, allow_pickle=False)
-        if key is not None:
-            with array as archive:
-                array = archive[key]
-    except OSError as error:
-        raise DataError(f"cannot read the file ({error.strerror or error})", where=path) from error
-    except KeyError as error:
-        raise DataError("an array is missing in the file", where=path, wanted=key) from error
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError("the file is damaged or no array", where=path, got=error, do="Export it again.") from error
+    array = _load(path, key)
+
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise DataError("no table of numbers", where=path, got=getattr(array, "dtype", type(array).__name__))
     if array.size == 0:
@@ -43,6 +35,22 @@ def load_table(path: Path, columns: int | tuple[int, ...], key: str | None = Non
         row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
         raise DataError("NaN or infinity in the table", where=path, got=f"row {row}", wanted="numbers")
     return array
+
+
+def _load(path: Path, key: str | None) -> Any:
+    """What NumPy finds in the file: an array, or an archive where one was not expected."""
+    try:
+        array = np.load(path, allow_pickle=False)
+        if key is not None:
+            with array as archive:
+                array = archive[key]
+        return array
+    except OSError as error:
+        raise DataError(f"cannot read the file ({error.strerror or error})", where=path) from error
+    except KeyError as error:
+        raise DataError("an array is missing in the file", where=path, wanted=key) from error
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError("the file is damaged or no array", where=path, got=error, do="Export it again.") from error
 
 
 def load_bin(path: Path, columns: int) -> np.ndarray:

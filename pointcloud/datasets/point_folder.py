@@ -69,16 +69,25 @@ class PointFolderSettings(SceneSettings):
         listing = _read_listing(path)
         _refuse_names(listing.class_names, path)
         validating = _validating(listing, path)
+
         faults: list[Fault] = []
+        with_entry, without_entry = self._files(listing, faults)
+        labelled = {file: self._scene(file, listing.scenes[file], listing, faults) for file in with_entry}
+        test = tuple(self._scene(file, None, listing, faults) for file in without_entry)
+        faults += _missing(self.root, with_entry)
+        faults += _without_entry(without_entry)
+
+        train = tuple(scene for file, scene in labelled.items() if file not in validating)
+        validation = tuple(scene for file, scene in labelled.items() if file in validating)
+        return SceneSplit(self.root.resolve().name, listing.class_names, train, validation, test, tuple(faults))
+
+    def _files(self, listing: Listing, faults: list[Fault]) -> tuple[list[str], list[str]]:
+        """The files that have an entry in the JSON and those that have none; each name once."""
         unlisted = sorted(_clouds(self.root) - set(listing.scenes))
         files = _one_of_each_name(_inside([*listing.scenes, *unlisted], faults), faults)
-        scenes = {file: self._scene(file, listing.scenes.get(file), listing, faults) for file in files}
-        faults += _missing(self.root, [file for file in files if file in listing.scenes])
-        faults += _without_entry(file for file in files if file not in listing.scenes)
-        train = tuple(scenes[file] for file in files if file in listing.scenes and file not in validating)
-        validation = tuple(scenes[file] for file in files if file in validating)
-        test = tuple(scenes[file] for file in files if file not in listing.scenes)
-        return SceneSplit(self.root.resolve().name, listing.class_names, train, validation, test, tuple(faults))
+        with_entry = [file for file in files if file in listing.scenes]
+        without_entry = [file for file in files if file not in listing.scenes]
+        return with_entry, without_entry
 
     def _scene(self, file: str, objects: Any, listing: Listing, faults: list[Fault]) -> FolderScene:
         """One scene; what is wrong with its objects becomes a fault, and the scene keeps none of them."""

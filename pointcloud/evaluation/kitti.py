@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from pointcloud.conventions.kitti import KittiBoxes, boxes_from_kitti
 from pointcloud.conventions.kitti_objects import KittiObjects, write_kitti_objects
 from pointcloud.evaluation.pictures import Candidates, ScoredScene, draw_examples
 from pointcloud.metrics.average_precision import average_precision
-from pointcloud.metrics.counts import MEASURED_COUNTS, best_threshold, count_scene
+from pointcloud.metrics.counts import MEASURED_COUNTS, best_threshold, count_rows, count_scene
 from pointcloud.metrics.kitti.boxes import objects_in_image
 from pointcloud.metrics.kitti.matching import assign
 from pointcloud.metrics.kitti.rules import CLASSES, COUNTED, DIFFICULTIES, METRICS, MIN_OVERLAP, Frame
@@ -93,37 +94,38 @@ def evaluate_kitti(
     for frame in scored:
         if frame.name in frames:
             raise DataError("a frame is there twice", got=frame.name)
-        if not (np.isfinite(frame.found.boxes[:, :7]).all() and np.isfinite(frame.found.scores).all()):
-            raise DataError(f"a detection of frame '{frame.name}' is not finite", do="The training may have diverged.")
-        found, rows = objects_in_image(frame.found, frame.lidar_from_camera, frame.p2, frame.image_size)
+        _check(frame)
+        found, seen = objects_in_image(frame.found, frame.lidar_from_camera, frame.p2, frame.image_size)
         frames[frame.name] = compare_checked(frame.name, found, frame.truth)
         if submission is not None:
             write_kitti_objects(submission / f"{frame.name}.txt", found, scored=True)
         if pictures:
             truth = _in_lidar(frame.truth, frame.lidar_from_camera)
-            candidates.add(ScoredScene(frame.name, frame.cloud, truth, frame.found.select(rows)))
+            candidates.add(ScoredScene(frame.name, frame.cloud, truth, frame.found.select(seen)))
+
     tables = list(frames.values())
-    scores, (matches, kept) = kitti_scores(tables), _matches(frames)
+    scores = kitti_scores(tables)
+    matches, kept = _matches(frames)
     threshold, f1 = best_threshold(list(matches.values()), 0)
     counts = {name: count_scene(match, 0, threshold) for name, match in matches.items()}
-    rows_ = [
-        {"scene": name, "class": CLASSES[label], **row._asdict()}
-        for name, table in counts.items()
-        for label, row in table.items()
-    ]
+
     summary = _summary(scores, tables)
     _add_area(summary, list(matches.values()))
     summary |= {"best_f1": f1, "best_f1_from_score": threshold}
     summary |= {"conventions": CONVENTIONS, **(conditions or {})}
-    scenes = [
-        scene._replace(truth=scene.truth.select(kept[scene.name][0]), found=scene.found.select(kept[scene.name][1]))
-        for scene in candidates.scenes
-    ]
+
     objects = scores.objects[:, _MODERATE]
     few = bool((objects[objects > 0] < len(RECALLS)).any())
-    name = "ap3d_moderate_area" if few else "ap3d_moderate"
-    shown = draw_examples(scenes, counts, threshold, AHEAD)
-    return Evaluation(summary[name], name, summary, rows_, shown, MEASURED)
+    score = "ap3d_moderate_area" if few else "ap3d_moderate"
+
+    rows = count_rows(counts, CLASSES)
+    shown = draw_examples(_counted(candidates.scenes, kept), counts, threshold, AHEAD)
+    return Evaluation(summary[score], score, summary, rows, shown, MEASURED)
+
+
+def _check(frame: KittiScored) -> None:
+    if not (np.isfinite(frame.found.boxes[:, :7]).all() and np.isfinite(frame.found.scores).all()):
+        raise DataError(f"a detection of frame '{frame.name}' is not finite", do="The training may have diverged.")
 
 
 def _in_lidar(truth: KittiObjects, lidar_from_camera: np.ndarray) -> Detections:
@@ -164,37 +166,60 @@ def _matches(frames: Mapping[str, Frame]) -> tuple[dict[str, SceneMatches], dict
     return matches, kept
 
 
+def _counted(scenes: Iterable[ScoredScene], kept: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> list[ScoredScene]:
+    """The scenes with those labels and detections only that the benchmark counts."""
+    counted = []
+    for scene in scenes:
+        truth, found = kept[scene.name]
+        counted.append(scene._replace(truth=scene.truth.select(truth), found=scene.found.select(found)))
+    return counted
+
+
 def _summary(scores: KittiScores, frames: Sequence[Frame]) -> dict[str, Any]:
     """Totals, one row per class, the same with 11 recalls, one row per range, and the curves at moderate difficulty."""
     classes, old = {}, {}
     for label, name in enumerate(CLASSES):
-        cells = [(m, d) for m in reversed(range(len(METRICS))) for d in range(len(DIFFICULTIES))]
-        keys = [f"ap{METRICS[m]}_{DIFFICULTIES[d]}" for m, d in cells]
-        by_recall = (
-            {key: float(ap[m, label, d]) for key, (m, d) in zip(keys, cells, strict=True)}
-            | {f"aos_{DIFFICULTIES[d]}": float(aos[label, d]) for d in range(len(DIFFICULTIES))}
-            for ap, aos in ((scores.ap_r40, scores.aos_r40), (scores.ap_r11, scores.aos_r11))
-        )
-        classes[name], old[name] = next(by_recall), next(by_recall)
-        classes[name] |= {"ground_truths": int(scores.objects[label, _MODERATE])}
-        classes[name] |= {"detections": int(sum((frame.found.types == name).sum() for frame in frames))}
-    curves = {
-        f"ap{metric}_moderate": {
-            name: [round(float(p), 4) for p in scores.precision[m, label, _MODERATE]]
-            for label, name in enumerate(CLASSES)
+        counts = {
+            "ground_truths": int(scores.objects[label, _MODERATE]),
+            "detections": int(sum((frame.found.types == name).sum() for frame in frames)),
         }
-        for m, metric in enumerate(METRICS)
-    }
+        classes[name] = _class_row(label, scores.ap_r40, scores.aos_r40) | counts
+        old[name] = _class_row(label, scores.ap_r11, scores.aos_r11)
+
+    means = {}
+    for metric, difficulty in product(METRICS, DIFFICULTIES):
+        key = f"ap{metric}_{difficulty}"
+        means[key] = _mean([row[key] for row in classes.values()])
+
+    curves = {}
+    for metric, by_class in zip(METRICS, scores.precision[:, :, _MODERATE], strict=True):
+        curves[f"ap{metric}_moderate"] = dict(zip(CLASSES, map(_rounded, by_class), strict=True))
+
     return {
-        **{f"ap{m}_{d}": _mean([row[f"ap{m}_{d}"] for row in classes.values()]) for m in METRICS for d in DIFFICULTIES},
+        **means,
         "ap3d_moderate_r11": _mean([row["ap3d_moderate"] for row in old.values()]),
         "frames": len(frames),
         "classes": classes,
         "with_11_recalls": old,
         "ranges": {f"{near} to {far} m": _ring(frames, (near, far)) for near, far in RINGS_M},
-        "precision_recall": {"recall": [round(float(r), 4) for r in RECALLS], **curves},
+        "precision_recall": {"recall": _rounded(RECALLS), **curves},
         "min_overlap": ", ".join(f"{name} {least:g}" for name, least in MIN_OVERLAP.items()),
     }
+
+
+def _class_row(label: int, ap: np.ndarray, aos: np.ndarray) -> dict[str, float]:
+    """One class's AP by metric and difficulty, in space first, and its AOS by difficulty."""
+    row = {}
+    for m, metric in reversed(list(enumerate(METRICS))):
+        for d, difficulty in enumerate(DIFFICULTIES):
+            row[f"ap{metric}_{difficulty}"] = float(ap[m, label, d])
+    for d, difficulty in enumerate(DIFFICULTIES):
+        row[f"aos_{difficulty}"] = float(aos[label, d])
+    return row
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [round(float(value), 4) for value in values]
 
 
 def _add_area(summary: dict[str, Any], matches: Sequence[SceneMatches]) -> None:

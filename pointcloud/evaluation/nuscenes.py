@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pointcloud.evaluation.pictures import Candidates, ScoredScene, draw_examples
-from pointcloud.metrics.counts import MEASURED_COUNTS, best_threshold, count_scene
+from pointcloud.metrics.counts import MEASURED_COUNTS, best_threshold, count_rows, count_scene
 from pointcloud.metrics.matches import SceneMatches
 from pointcloud.metrics.nuscenes.boxes import (
     CLASSES,
@@ -94,31 +94,37 @@ def evaluate_nuscenes(
     for frame in frames:
         if frame.token in found:
             raise DataError("a sample is there twice", got=frame.token)
-        if not np.isfinite(frame.found.scores).all():
-            raise DataError(f"a score of sample '{frame.token}' is not finite", do="The training may have diverged.")
+        _check(frame)
         found[frame.token] = detections_in_global(frame.found, frame.global_from_scan)
         truth[frame.token] = frame.truth
         if pictures:
             candidates.add(_scene(frame, found[frame.token]))
+
     scores = nuscenes_scores(found, truth)
     if submission is not None:
         write_submission(submission, Submission(LIDAR_ONLY, found))
+
     matches = _matches(scores, list(found))
     threshold, f1 = best_threshold(list(matches.values()), _HIT)
     counts = {token: count_scene(match, _HIT, threshold) for token, match in matches.items()}
-    rows = [
-        {"scene": token, "class": CLASSES[label]} | {k: v for k, v in row._asdict().items() if k != "mean_iou"}
-        for token, table in counts.items()
-        for label, row in table.items()
-    ]
+    rows = count_rows(counts, CLASSES)
+    for row in rows:
+        del row["mean_iou"]  # a hit is a near centre, whatever the overlap
+
     summary = _summary(scores, len(found)) | {"best_f1": f1, "best_f1_from_score": threshold}
     summary |= {"conventions": CONVENTIONS, **(conditions or {})}
     score = scores.nds
     if not len(scores.truth.labels):
         summary["no_score"] = "no sample has an annotated box that counts, so there is nothing to score"
         score = float("nan")
+
     shown = draw_examples(_counted(candidates.scenes, scores, list(found)), counts, threshold, STREET)
     return Evaluation(score, "nds", summary, rows, shown, MEASURED)
+
+
+def _check(frame: NuscenesFrame) -> None:
+    if not np.isfinite(frame.found.scores).all():
+        raise DataError(f"a score of sample '{frame.token}' is not finite", do="The training may have diverged.")
 
 
 def _scene(frame: NuscenesFrame, found: NuscenesDetections) -> ScoredScene:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pointcloud.evaluation.pictures import Candidates, ScoredScene, draw_examples
 from pointcloud.metrics.average_precision import RECALLS, AveragePrecision, WithoutTruth, average_precision
-from pointcloud.metrics.counts import MEASURED_COUNTS, best_threshold, count_scene
+from pointcloud.metrics.counts import MEASURED_COUNTS, best_threshold, count_rows, count_scene
 from pointcloud.metrics.matches import SceneMatches, match_scene
 from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
@@ -59,20 +59,19 @@ def evaluate_scenes(
         matches[scene.name] = match_scene(scene.found, scene.truth)
         if pictures:
             candidates.add(scene)
+
     annotated = any(len(match.truth_labels) for match in matches.values())
     rule: WithoutTruth = "zero" if annotated else "skip"
     results = average_precision(list(matches.values()), len(class_names), IOU_THRESHOLDS, rule, DRAWS)
     threshold, f1 = best_threshold(list(matches.values()), IOU_THRESHOLDS[0])
     counts = {name: count_scene(match, IOU_THRESHOLDS[0], threshold) for name, match in matches.items()}
+
     summary = _summary(results, matches, class_names) | {"best_f1": f1, "best_f1_from_score": threshold}
     summary |= {"conventions": CONVENTIONS, **(conditions or {})}
     if not annotated:
         summary["no_score"] = "no scene has an annotated box, so there is nothing to score"
-    rows = [
-        {"scene": name, "class": class_names[label], **row._asdict()}
-        for name, table in counts.items()
-        for label, row in table.items()
-    ]
+
+    rows = count_rows(counts, class_names)
     shown = draw_examples(candidates.scenes, counts, threshold, style)
     return Evaluation(summary["ap25"], "ap25", summary, rows, shown, (*MEASURED, *MEASURED_COUNTS))
 
@@ -90,33 +89,44 @@ def _summary(
     results: Sequence[AveragePrecision], matches: Mapping[str, SceneMatches], class_names: Sequence[str]
 ) -> dict[str, Any]:
     """What a report shows: totals, one row per class under `classes`, curves under `precision_recall`."""
-    truths, found = (
-        np.bincount(np.concatenate(labels), minlength=len(class_names))
-        for labels in ([m.truth_labels for m in matches.values()], [m.labels for m in matches.values()])
-    )
-    percent = [round(100 * result.iou) for result in results]
+    by_percent = {round(100 * result.iou): result for result in results}
+    truths = _per_class([match.truth_labels for match in matches.values()], len(class_names))
+    found = _per_class([match.labels for match in matches.values()], len(class_names))
+
     totals: dict[str, Any] = {}
-    for n, result in zip(percent, results, strict=True):
-        totals |= {f"ap{n}": result.mean_ap, f"ap{n}_interval": list(result.interval)}
-    totals |= {f"ar{n}": result.mean_recall for n, result in zip(percent, results, strict=True)}
-    per_class = {
-        name: {
-            **{f"ap{n}": float(result.ap[i]) for n, result in zip(percent, results, strict=True)},
-            **{f"recall{n}": float(result.recall[i]) for n, result in zip(percent, results, strict=True)},
-            "ground_truths": int(truths[i]),
-            "detections": int(found[i]),
-        }
-        for i, name in enumerate(class_names)
-    }
-    curves = {
-        f"ap{n}": {name: [round(float(p), 4) for p in result.curves[i]] for i, name in enumerate(class_names)}
-        for n, result in zip(percent, results, strict=True)
-    }
+    for percent, result in by_percent.items():
+        totals |= {f"ap{percent}": result.mean_ap, f"ap{percent}_interval": list(result.interval)}
+    for percent, result in by_percent.items():
+        totals[f"ar{percent}"] = result.mean_recall
+
+    classes, curves = {}, {}
+    for label, name in enumerate(class_names):
+        counts = {"ground_truths": int(truths[label]), "detections": int(found[label])}
+        classes[name] = _class_row(by_percent, label) | counts
+    for percent, result in by_percent.items():
+        curves[f"ap{percent}"] = dict(zip(class_names, map(_rounded, result.curves), strict=True))
+
     return {
         **totals,
         "scenes": len(matches),
         "ground_truths": int(truths.sum()),
         "detections": int(found.sum()),
-        "classes": per_class,
-        "precision_recall": {"recall": [round(float(r), 4) for r in RECALLS], **curves},
+        "classes": classes,
+        "precision_recall": {"recall": _rounded(RECALLS), **curves},
     }
+
+
+def _per_class(labels: Sequence[np.ndarray], classes: int) -> np.ndarray:
+    """How often each class is among the labels of all scenes."""
+    return np.bincount(np.concatenate(labels), minlength=classes)
+
+
+def _class_row(by_percent: Mapping[int, AveragePrecision], label: int) -> dict[str, float]:
+    """AP of one class at each IoU, then its recall at each."""
+    precisions = {f"ap{percent}": float(result.ap[label]) for percent, result in by_percent.items()}
+    recalls = {f"recall{percent}": float(result.recall[label]) for percent, result in by_percent.items()}
+    return precisions | recalls
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [round(float(value), 4) for value in values]

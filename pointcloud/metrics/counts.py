@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -60,3 +60,12 @@ def count_scene(scene: SceneMatches, iou: float, threshold: float) -> dict[int, 
         mean = float(mine.mean()) if len(mine) else math.nan
         table[label] = Counts(objects, len(mine), found - len(mine), objects - len(mine), mean)
     return table
+
+
+def count_rows(counts: Mapping[str, Mapping[int, Counts]], class_names: Sequence[str]) -> list[dict[str, Any]]:
+    """The counts of scenes (name -> label -> counts) as a table: a row for each class of each scene."""
+    rows = []
+    for name, table in counts.items():
+        for label, row in table.items():
+            rows.append({"scene": name, "class": class_names[label], **row._asdict()})
+    return rows

@@ -159,22 +159,14 @@ class KittiSettings(SceneSettings):
         training, testing = self.root / "training", self.root / "testing"
         if not (training / "velodyne").is_dir():
             raise DataError("not a KITTI_CLASSES folder", where=self.root, wanted="training/velodyne")
-        lists = self.root / "ImageSets"
+
         faults: list[Fault] = []
-        if self.validation is None and (lists / "train.txt").is_file():
-            train, validation = _listed(lists / "train.txt"), _listed(lists / "val.txt")
-        else:
-            names, share = _names(training), 0.5 if self.validation is None else self.validation
-            validation = [name for name in names if chance_of(name) < share]
-            train = [name for name in names if chance_of(name) >= share]
-            if self.validation is None:
-                do = "Put the published lists there, or set data.validation to a share."
-                what = "no ImageSets/train.txt: a half of the frames validates"
-                faults.append(Fault(NAME, "warning", what, do, code="split-assumed"))
+        train, validation = self._parts(training, faults)
         labels = training / "label_2"
         if not labels.is_dir():
             do = "Unpack the archive of labels: there is nothing to train on and nothing to score."
             faults.append(absent_file(NAME, labels, do))
+
         return SceneSplit(
             NAME,
             self.class_names,
@@ -183,6 +175,23 @@ class KittiSettings(SceneSettings):
             self._frames(testing, _names(testing), faults),
             tuple(faults),
         )
+
+    def _parts(self, training: Path, faults: list[Fault]) -> tuple[list[str], list[str]]:
+        """The names of the frames that train and that validate: as the lists have it, else by each name's chance."""
+        lists = self.root / "ImageSets"
+        share = self.validation
+        if share is None and (lists / "train.txt").is_file():
+            return _listed(lists / "train.txt"), _listed(lists / "val.txt")
+
+        if share is None:
+            share = 0.5
+            what = "no ImageSets/train.txt: a half of the frames validates"
+            do = "Put the published lists there, or set data.validation to a share."
+            faults.append(Fault(NAME, "warning", what, do, code="split-assumed"))
+        names = _names(training)
+        train = [name for name in names if chance_of(name) >= share]
+        validation = [name for name in names if chance_of(name) < share]
+        return train, validation
 
     def _frames(self, folder: Path, names: Iterable[str], faults: list[Fault]) -> tuple[SceneReader, ...]:
         frames = tuple(KittiFrame(folder, name, self.class_names, self.image_only) for name in names)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NoReturn
@@ -26,23 +27,49 @@ def rows(path: Path, *fields: str) -> Iterator[tuple[Any, ...]]:
         DataError: the file is missing, cut or no JSON list of objects, or a record lacks a field or has a token, a
             name, a list or a time that is none.
     """
-    chosen = itemgetter(*fields)
-    texts = [place for place, field in enumerate(fields) if field.endswith("token") or field in _TEXTS]
-    lists = [place for place, field in enumerate(fields) if field in _LISTS]
-    times = [place for place, field in enumerate(fields) if field == "timestamp"]
+    chosen, kinds = itemgetter(*fields), _Kinds.of(fields)
     for number, record in enumerate(_records(path)):
         try:
             values = chosen(record)
         except KeyError as error:
             got = record.get("token", "no token")
             raise DataError(f"record {number} lacks {error}", where=path, got=got, do=AGAIN) from error
-        wrong = [fields[place] for place in texts if type(values[place]) is not str]
-        wrong += [fields[place] for place in lists if type(values[place]) is not list]
-        wrong += [fields[place] for place in times if not _is_time(values[place])]
-        if wrong:
-            what, got = f"record {number} has a '{wrong[0]}' that is none", repr(record[wrong[0]])[:60]
+
+        wrong = kinds.first_wrong(values)
+        if wrong is not None:
+            what, got = f"record {number} has a '{fields[wrong]}' that is none", repr(values[wrong])[:60]
             raise DataError(what, where=path, got=got, do=AGAIN)
         yield values
+
+
+@dataclass(frozen=True)
+class _Kinds:
+    """The places of the fields that must be a text, a list or a time; the others may be anything."""
+
+    texts: tuple[int, ...]
+    lists: tuple[int, ...]
+    times: tuple[int, ...]
+
+    @classmethod
+    def of(cls, fields: Sequence[str]) -> _Kinds:
+        return cls(
+            texts=tuple(place for place, field in enumerate(fields) if field.endswith("token") or field in _TEXTS),
+            lists=tuple(place for place, field in enumerate(fields) if field in _LISTS),
+            times=tuple(place for place, field in enumerate(fields) if field == "timestamp"),
+        )
+
+    def first_wrong(self, values: Sequence[Any]) -> int | None:
+        """The place of the first value that is not of its kind; this runs once for each of millions of records."""
+        for place in self.texts:
+            if type(values[place]) is not str:
+                return place
+        for place in self.lists:
+            if type(values[place]) is not list:
+                return place
+        for place in self.times:
+            if not _is_time(values[place]):
+                return place
+        return None
 
 
 def _is_time(value: Any) -> bool:

@@ -86,15 +86,15 @@ class ScanNetSettings(SceneSettings):
 
     def _listed(self, find: Callable[[str, str], RawScan | ExportedScan | None]) -> SceneSplit:
         """The scans of the lists; files that one lacks and scans that are not there at all are faults."""
-        names = {part: _read_list(self._meta(file)) if part != "test" else self._test() for part, file in LISTS.items()}
-        found: dict[str, list[SceneReader]] = {part: [] for part in LISTS}
-        faults = []
-        for part, wanted in names.items():
-            scans = [(name, find(name, part)) for name in wanted]
-            found[part] += [scan for _, scan in scans if scan is not None]
-            faults += _missing(part, [name for name, scan in scans if scan is None], len(wanted))
-            faults += [fault for _, scan in scans if scan is not None for fault in _incomplete(scan)]
-        return _split(found["train"], found["validation"], found["test"], faults)
+        train, validation = _read_list(self._meta(LISTS["train"])), _read_list(self._meta(LISTS["validation"]))
+        lists = {"train": train, "validation": validation, "test": self._test()}
+
+        scans: dict[str, list[RawScan | ExportedScan]] = {}
+        faults: list[Fault] = []
+        for part, names in lists.items():
+            scans[part], wrong = _scans(part, names, find)
+            faults += wrong
+        return _split(scans["train"], scans["validation"], scans["test"], faults)
 
     def _indexed(self) -> SceneSplit:
         def read(part: str) -> tuple[IndexedScan, ...]:
@@ -142,6 +142,24 @@ def _read_list(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         do = "Copy ScanNet's split lists there, or set `lists` to their folder."
         raise DataError("cannot read a split list", where=path, got=error, do=do) from error
+
+
+def _scans(
+    part: str, names: Sequence[str], find: Callable[[str, str], RawScan | ExportedScan | None]
+) -> tuple[list[RawScan | ExportedScan], list[Fault]]:
+    """The scans of one list that are there, and what is missing: whole scans, and files of those that are there."""
+    scans, absent = [], []
+    for name in names:
+        scan = find(name, part)
+        if scan is None:
+            absent.append(name)
+        else:
+            scans.append(scan)
+
+    faults = _missing(part, absent, len(names))
+    for scan in scans:
+        faults += _incomplete(scan)
+    return scans, faults
 
 
 def _missing(part: str, names: Sequence[str], of: int) -> list[Fault]:

@@ -9,7 +9,7 @@ precision times the similarity of the headings in the image.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,34 +127,52 @@ def pairs(frames: Sequence[Frame], metric: int, name: str, difficulty: int, ring
     """
     if not frames:
         raise DataError("there is no frame to evaluate", do="Check that the split has labelled frames.")
-    truth_states = np.concatenate([state_of_truth(frame.truth, name, difficulty) for frame in frames])
-    # Regions nobody labelled are drawn in the image only; the original has no place for them in space.
-    excused = np.concatenate([frame.dont_care for frame in frames]) > (MIN_OVERLAP[name] if metric == 0 else math.inf)
+    truths, founds = [frame.truth for frame in frames], [frame.found for frame in frames]
+    overlaps = [frame.overlaps[metric].ravel() for frame in frames]
+
+    truth_states = np.concatenate([state_of_truth(truth, name, difficulty) for truth in truths])
+    found_states = np.concatenate([state_of_found(found, name, difficulty) for found in founds])
+    excused = _unlabelled(frames, metric, name)
     if ring is not None:
-        away, far = (
-            np.concatenate([distances(objects) for objects in side])
-            for side in ([frame.found for frame in frames], [frame.truth for frame in frames])
-        )
-        excused |= (away < ring[0]) | (away >= ring[1])
-        outside = (far < ring[0]) | (far >= ring[1])
-        truth_states = np.where(outside & (truth_states == COUNTED), IGNORED, truth_states)
-    turns = [frame.found.alpha[:, None] - frame.truth.alpha[None] for frame in frames]
+        excused |= _outside(founds, ring)
+        truth_states = np.where(_outside(truths, ring) & (truth_states == COUNTED), IGNORED, truth_states)
+
     return Pairs(
         truth_states=truth_states,
-        found_states=np.concatenate([state_of_found(frame.found, name, difficulty) for frame in frames]),
-        truth_starts=_starts([len(frame.truth) for frame in frames]),
-        found_starts=_starts([len(frame.found) for frame in frames]),
-        scores=np.concatenate([frame.found.scores for frame in frames]),
-        overlaps=np.concatenate([frame.overlaps[metric].ravel() for frame in frames]),
-        starts=_starts([len(frame.truth) * len(frame.found) for frame in frames]),
+        found_states=found_states,
+        truth_starts=_starts(truths),
+        found_starts=_starts(founds),
+        scores=np.concatenate([found.scores for found in founds]),
+        overlaps=np.concatenate(overlaps),
+        starts=_starts(overlaps),
         excused=excused,
-        similarity=np.concatenate([(1 + np.cos(turn).ravel()) / 2 for turn in turns]),
+        similarity=_similarity(frames),
         min_overlap=MIN_OVERLAP[name],
     )
 
 
-def _starts(counts: list[int]) -> np.ndarray:
-    return np.concatenate(([0], np.cumsum(counts)))
+def _unlabelled(frames: Sequence[Frame], metric: int, name: str) -> np.ndarray:
+    """Which detections lie in regions nobody labelled."""
+    shares = np.concatenate([frame.dont_care for frame in frames])
+    # The regions are drawn in the image only; the original has no place for them in space.
+    return shares > (MIN_OVERLAP[name] if metric == 0 else math.inf)
+
+
+def _outside(frames: Sequence[KittiObjects], ring: Ring) -> np.ndarray:
+    """Which objects of all frames are nearer to or farther from the camera than the ring."""
+    away = np.concatenate([distances(objects) for objects in frames])
+    return (away < ring[0]) | (away >= ring[1])
+
+
+def _similarity(frames: Sequence[Frame]) -> np.ndarray:
+    """How alike the headings of each detection and each object of its frame are in the image, 0 to 1."""
+    turns = [frame.found.alpha[:, None] - frame.truth.alpha[None] for frame in frames]
+    return np.concatenate([(1 + np.cos(turn).ravel()) / 2 for turn in turns])
+
+
+def _starts(frames: Sequence[Sized]) -> np.ndarray:
+    """Where the entries of each frame begin in those of all frames, and where the last ones end."""
+    return np.concatenate(([0], np.cumsum([len(entries) for entries in frames])))
 
 
 def _curves(table: Pairs) -> tuple[np.ndarray, np.ndarray]:

@@ -34,6 +34,7 @@ LIDAR_ONLY = {use: use == "use_lidar" for use in USES}
 _MAX_BYTES = 8 << 30
 _VECTORS = {"translation": (3, "x y z"), "size": (3, "w l h"), "rotation": (4, "w x y z"), "velocity": (2, "vx vy")}
 _WIDTH = 13  # those and the score
+_NUMBERS = frozenset((float, int))  # a bool is an int, but its type is another
 _LABELS = {name: label for label, name in enumerate(CLASSES)}
 _ATTRIBUTES = {name: number for number, name in enumerate(ATTRIBUTES)} | {"": NO_ATTRIBUTE}
 
@@ -119,6 +120,25 @@ def _check_tokens(path: Path, got: set[str], wanted: set[str]) -> None:
             raise DataError(f"{len(left)} samples are {what}", where=path, got=", ".join(sorted(left)[:3]), do=do)
 
 
+def _wrong_field(box: Mapping[str, Any]) -> str | None:
+    """The first field of a box that is missing or no value of its kind; None if all are well."""
+    for key, (count, _) in _VECTORS.items():
+        vector = box.get(key)
+        if type(vector) is not list or len(vector) != count or not _NUMBERS.issuperset(map(type, vector)):
+            return key
+
+    name, attribute = box["detection_name"], box.get("attribute_name")
+    if type(name) is not str or name not in _LABELS:
+        return "detection_name"
+    if type(attribute) is not str or attribute not in _ATTRIBUTES:
+        return "attribute_name"
+    if type(box.get("sample_token")) is not str:
+        return "sample_token"
+    if type(box.get("detection_score")) not in _NUMBERS:
+        return "detection_score"
+    return None
+
+
 class _Packed:
     """The boxes of a file as they are read: 13 numbers, a class, an attribute and the sample's number each."""
 
@@ -137,27 +157,19 @@ class _Packed:
         return self._pack(content) if "detection_name" in content else content
 
     def _pack(self, box: dict[str, Any]) -> int:
-        for key, (count, _) in _VECTORS.items():
-            vector = box.get(key)
-            if type(vector) is not list or len(vector) != count or not all(type(v) in (float, int) for v in vector):
-                self._refuse(box, key)
-        name, attribute, token = box["detection_name"], box.get("attribute_name"), box.get("sample_token")
-        if type(name) is not str or name not in _LABELS:
-            self._refuse(box, "detection_name")
-        if type(attribute) is not str or attribute not in _ATTRIBUTES:
-            self._refuse(box, "attribute_name")
-        if type(token) is not str:
-            self._refuse(box, "sample_token")
-        if type(box.get("detection_score")) not in (float, int):
-            self._refuse(box, "detection_score")
+        wrong = _wrong_field(box)
+        if wrong is not None:
+            self._refuse(box, wrong)
+
+        token = box["sample_token"]
         try:
             for key in _VECTORS:
                 self._numbers.extend(box[key])
             self._numbers.append(box["detection_score"])
         except OverflowError as error:
             raise DataError("a number has too many digits", where=self._path, got=f"sample {token}") from error
-        self._labels.append(_LABELS[name])
-        self._attributes.append(_ATTRIBUTES[attribute])
+        self._labels.append(_LABELS[box["detection_name"]])
+        self._attributes.append(_ATTRIBUTES[box["attribute_name"]])
         self._owners.append(self._tokens.setdefault(token, len(self._tokens)))
         return len(self._labels) - 1
 

@@ -62,13 +62,21 @@ def check_samples(found: Mapping[str, NuscenesDetections], truth: Mapping[str, N
             do = "Every sample of the split needs an entry, be it an empty one, and no other does."
             raise DataError(f"{len(left)} samples {what}", got=_listed(left), do=do)
     for token, boxes in found.items():
-        if len(boxes) > MAX_BOXES:
-            raise DataError(f"too many boxes in sample '{token}'", got=len(boxes), wanted=f"at most {MAX_BOXES}")
-        if not (np.isfinite(boxes.boxes).all() and np.isfinite(boxes.scores).all()):
-            raise DataError(f"a detection of sample '{token}' is not finite", do="The training may have diverged.")
+        _check_found(token, boxes)
     for token, annotated in truth.items():
-        if not np.isfinite(annotated.boxes[:, :7]).all() or not (annotated.boxes[:, 3:6] > 0).all():
-            raise DataError(f"an annotated box of sample '{token}' makes no sense", wanted="finite, sizes above 0")
+        _check_truth(token, annotated)
+
+
+def _check_found(token: str, found: NuscenesDetections) -> None:
+    if len(found) > MAX_BOXES:
+        raise DataError(f"too many boxes in sample '{token}'", got=len(found), wanted=f"at most {MAX_BOXES}")
+    if not (np.isfinite(found.boxes).all() and np.isfinite(found.scores).all()):
+        raise DataError(f"a detection of sample '{token}' is not finite", do="The training may have diverged.")
+
+
+def _check_truth(token: str, truth: NuscenesTruth) -> None:
+    if not np.isfinite(truth.boxes[:, :7]).all() or not (truth.boxes[:, 3:6] > 0).all():
+        raise DataError(f"an annotated box of sample '{token}' makes no sense", wanted="finite, sizes above 0")
 
 
 def _listed(tokens: Sequence[str]) -> str:
