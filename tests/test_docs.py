@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from tests.test_lint import ROOMS
 from vol3d.cli.main import app
 from vol3d.config import recipes
 
@@ -19,6 +20,7 @@ PACKAGES = "vol3d|pointcloud|medical"
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = re.compile(rf"`((?:{PACKAGES}|tests|configs|benchmarks|docs)/[\w./-]*)`")
 PLACEHOLDER = re.compile(r"\bmy_|_my_|NAME")  # what a contributor will add
+ARROW = re.compile(r"^ {4}(\w+) -+> ([\w, ]+?)(?: {2,}.*)?$", re.MULTILINE)
 IMPORT = re.compile(rf"^(?:from|import) ((?:{PACKAGES})[\w.]*)", re.MULTILINE)
 COMMAND = re.compile(r"^(?: {4})?vol3d (.+?)(?:\s+#.*)?$", re.MULTILINE)
 
@@ -71,3 +73,9 @@ def test_commands_and_recipes_exist(page: Path) -> None:
         if verb not in verbs or (verb in ("train", "distill") and not known):
             faults.append(command)
     assert not faults
+
+
+def test_the_drawing_of_rooms_is_the_table_of_imports() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    drawn = {room: set(below.split(", ")) for room, below in ARROW.findall(text)}
+    assert drawn == {room: below for room, below in ROOMS["pointcloud"].items() if below}

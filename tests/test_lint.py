@@ -156,6 +156,7 @@ def imported(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
             yield from ((module if is_module(module) else node.module, node.lineno) for module in below)
 
 
+FAMILIES = {path.parent.name for path in (ROOT / "pointcloud" / "models").glob("*/*.py")} - {"layers", "released"}
 ROOMS = {
     "vol3d.scans": {"paths": set(), "points": {"paths"}, "volumes": set(), "dicom": {"paths", "volumes"}}
     | {"results": {"points"}, "find": {"paths"}, "write": {"dicom", "volumes"}}
@@ -166,9 +167,8 @@ ROOMS = {
     | {"training": {"datasets"}, "inference": {"models"}, "evaluation": {"metrics", "datasets"}}
     | {"tasks": {"inference", "evaluation", "training", "models", "datasets"}, "distill": {"tasks", "models"}}
     | {"generate": {"datasets", "metrics"}},
-    "pointcloud.models": {"layers": set(), "three_detr": {"layers"}, "vote_net": {"layers"}, "anchors": {"layers"}}
-    | {"center_point": {"layers"}, "object_dgcnn": {"layers"}}
-    | {"released": {"layers", "three_detr", "vote_net", "anchors", "center_point", "object_dgcnn"}},
+    "pointcloud.models": {"layers": set(), "released": {"layers", *FAMILIES}}
+    | {family: {"layers"} for family in FAMILIES},
     "pointcloud.generate": {
         "folders": set(),
         "rooms": {"folders"},

@@ -31,7 +31,7 @@ class Convolver(Protocol):
     """
 
     NAME: str
-    USES: str  # what it is chosen for, as `vol3d doctor` prints it
+    USES: str  # what it is chosen for, as `backends` states it
 
     def unavailable(self) -> str | None: ...
 

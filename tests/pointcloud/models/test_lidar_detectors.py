@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pointcloud.structures.detector import LidarDetector
 from pointcloud.structures.targets import BoxTargets
 from tests.pointcloud.models.small_lidar import CLASSES, MODELS, drive
 from vol3d.errors import DataError
@@ -18,7 +19,7 @@ NO_BOXES = BoxTargets(torch.zeros(0, 9), torch.zeros(0, dtype=torch.int64))
 
 def build(settings: Any, seed: int = 0) -> Any:
     torch.manual_seed(seed)
-    return settings.build(CLASSES)
+    return LidarDetector.of(settings.build(CLASSES))  # what the task asks before it scores and predicts
 
 
 @pytest.fixture(params=sorted(MODELS))
@@ -48,10 +49,10 @@ def test_forward_loss_backward_decode(settings: Any) -> None:
     assert prediction.left_out == (0, 0)
 
 
-@pytest.mark.parametrize("name", [name for name in sorted(MODELS) if "dgcnn" not in name])
-def test_the_cells_of_the_map_tile_the_range(name: str) -> None:
-    settings = MODELS[name]
+def test_the_cells_of_the_map_tile_the_range(settings: Any) -> None:
     prediction = build(settings)([drive(1)[0]])
+    if not hasattr(prediction, "grid"):
+        pytest.skip("queries, not the cells of a map, become boxes")
     grid, low, high = prediction.grid, settings.voxels.point_range_m[:2], settings.voxels.point_range_m[3:5]
     assert grid.shape == tuple(prediction.bev.shape[2:])
     corners = grid.to_metres(torch.tensor([[0.0, 0.0], [grid.shape[1], grid.shape[0]]]))

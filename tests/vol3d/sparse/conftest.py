@@ -8,8 +8,11 @@ import pytest
 
 from vol3d.sparse import use_backend
 
+ON_CPU = ("numba", "torch")
+"""Backends that compute on the CPU; `test_backend.py` fails for one that is not here."""
 
-@pytest.fixture(params=["numba", "torch"])
+
+@pytest.fixture(params=ON_CPU)
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
     with use_backend(request.param):
         yield request.param

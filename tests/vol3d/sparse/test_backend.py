@@ -13,6 +13,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
+from tests.vol3d.sparse.conftest import ON_CPU
 from tests.vol3d.sparse.scenes import random_tensor
 from vol3d.errors import UsageError
 from vol3d.sparse import SubMConv3d, backend, backends, set_backend, use_backend
@@ -37,6 +38,11 @@ def test_all_are_listed_with_a_reason() -> None:
     if not torch.cuda.is_available():
         assert not states["triton"].available and not states["spconv"].available
     assert all(state.reason for state in states.values())
+
+
+def test_every_backend_for_the_cpu_goes_through_the_common_tests() -> None:
+    modules = [backend._load(state.name)[0] for state in backends() if state.available]
+    assert {module.NAME for module in modules if module.unfit(CPU, torch.float32) is None} == set(ON_CPU)
 
 
 def test_forced_for_a_block_and_for_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +73,8 @@ def test_the_backward_pass_uses_the_backend_of_the_forward_pass(monkeypatch: pyt
 
 @pytest.mark.parametrize("force", [set_backend, lambda name: use_backend(name).__enter__()])
 def test_unknown_backend(force) -> None:
-    with pytest.raises(UsageError, match=r"no such backend; got 'cudnn', wanted triton \| spconv \| numba \| torch"):
+    known = re.escape(" | ".join(backend.NAMES))
+    with pytest.raises(UsageError, match=f"no such backend; got 'cudnn', wanted {known}"):
         force("cudnn")
 
 
