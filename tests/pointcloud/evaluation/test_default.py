@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from tests.pointcloud.tasks.test_rooms import RECIPE, write_rooms
-from vol3d.cli.evaluate import _on
+from vol3d.engine.score import on_data
 from vol3d.config import load_task
 
 
@@ -14,8 +14,8 @@ def test_a_copy_of_the_data_is_scored_on_its_validation_scenes(tmp_path: Path) -
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(RECIPE.replace("ROOT", str(write_rooms(tmp_path / "data"))))
     task, copy = load_task(recipe), write_rooms(tmp_path / "copy", 2, 1)
-    assert _on(task, copy, None, None, None)[1] == "validation"
-    assert _on(task, copy, "point_folder", None, "all")[1] == "all"
+    assert on_data(task, copy, None, None, None)[1] == "validation"
+    assert on_data(task, copy, "point_folder", None, "all")[1] == "all"
     boxes = json.loads((copy / "boxes.json").read_text())
     (copy / "boxes.json").write_text(json.dumps({**boxes, "validation": []}))
-    assert _on(task, copy, None, None, None)[1] == "all"  # nothing is held out: all of it is new to the model
+    assert on_data(task, copy, None, None, None)[1] == "all"  # nothing is held out: all of it is new to the model
