@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from abc import ABC, abstractmethod
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,8 @@ class Prediction(ABC):
         """The name of the main file: that of the scan, with the suffix of a result."""
 
     @abstractmethod
-    def write_scan(self, folder: Path) -> Path:
-        """The scan's own file, written to `folder` where the scan came as an array."""
+    def on_disk(self, folder: Path) -> tuple[Path, Prediction]:
+        """The scan's own file, written to `folder` where the scan came as an array, and the prediction of that file."""
 
     def save(self, out: str | Path, name: str | None = None) -> Path:
         """Writes the result into the folder `out`, which is made if it is missing; returns the main file.
@@ -73,8 +73,8 @@ class Prediction(ABC):
         from vol3d.view.show import show
 
         with tempfile.TemporaryDirectory() as folder:
-            scan = self.write_scan(Path(folder))
-            show([scan, self.save(Path(folder) / "found")], None if png is None else Path(png))
+            scan, found = self.on_disk(Path(folder))
+            show([scan, found.save(Path(folder) / "found")], None if png is None else Path(png).expanduser())
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,14 +136,14 @@ class MaskPrediction(Prediction):
 
         return f"{scan_stem(self.volume.source) if self.volume.source else 'scan'}.nii.gz"
 
-    def write_scan(self, folder: Path) -> Path:
+    def on_disk(self, folder: Path) -> tuple[Path, MaskPrediction]:
         """The file or folder that the volume was read from, or a NIfTI file."""
         from vol3d.scans.write import write_nifti
 
         if self.volume.source is not None:
-            return self.volume.source
+            return self.volume.source, self
         write_nifti(folder / "scan.nii.gz", self.volume)
-        return folder / "scan.nii.gz"
+        return folder / "scan.nii.gz", self
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,14 +208,15 @@ class BoxPrediction(Prediction):
         """`room.json`."""
         return f"{points_file_stem(self.cloud.source) if self.cloud.source else 'scan'}.json"
 
-    def write_scan(self, folder: Path) -> Path:
-        """The file that the points were read from, or a NumPy file."""
+    def on_disk(self, folder: Path) -> tuple[Path, BoxPrediction]:
+        """The file that the points were read from, or a NumPy file: its boxes tell the viewer its axes and its unit."""
         from vol3d.files import write_array
 
         if self.cloud.source is not None:
-            return self.cloud.source
-        write_array(folder / "scan.npy", self.cloud.in_file(self.cloud.xyz))
-        return folder / "scan.npy"
+            return self.cloud.source, self
+        path = folder / "scan.npy"
+        write_array(path, self.cloud.in_file(self.cloud.xyz))
+        return path, BoxPrediction(self.detections, replace(self.cloud, source=path))
 
 
 def _about(prediction: Prediction, source: Path | None) -> dict[str, Any]:

@@ -37,7 +37,7 @@ Submission = Annotated[
     Path | None,
     typer.Option(
         metavar="PATH",
-        help="Also write the benchmark's submission: a JSON file for nuScenes, a folder of text files for KITTI.",
+        help="Also write the benchmark's submission: JSON (nuScenes), a folder (KITTI), feather (Argoverse 2).",
     ),
 ]
 _LONG = 100  # what is longer gets a line of its own

@@ -66,6 +66,7 @@ def view(
     opening = _opening(color, score, classes, camera)
     from vol3d.scans.points.options import ReadOptions
     from vol3d.view.load.read import load_view
+    from vol3d.view.show import shown_in_window
 
     named = tuple(name.strip() for name in columns.split(",")) if columns else None
     scene = load_view(files, opening, ReadOptions(named, up, units))
@@ -77,7 +78,7 @@ def view(
         from vol3d.view.window.window import show_window
 
         show_window(scene, pixels)
-    elif page or not _shown_in_window(scene, pixels):
+    elif page or not shown_in_window(scene, pixels):
         from vol3d.view.page import serve
 
         serve(scene, port, True)
@@ -144,18 +145,3 @@ def _opening(color: str | None, score: float, classes: str | None, camera: str |
         raise UsageError("unknown way to colour points", where="--color", got=color, wanted=" or ".join(SOURCES))
     named = None if classes is None else tuple(name.strip() for name in classes.split(",") if name.strip())
     return Opening(source, score, named, Camera() if camera is None else parse_camera(camera))
-
-
-def _shown_in_window(scene: ViewScene, size: tuple[int, int]) -> bool:
-    """Tries the window where there is a display, and says why there is none if it fails."""
-    from vol3d.view.window.libraries import has_display
-    from vol3d.view.window.window import show_window
-
-    if not has_display():
-        return False
-    try:
-        show_window(scene, size)
-    except Vol3dError as fault:
-        say(f"no window: {fault}")
-        return False
-    return True

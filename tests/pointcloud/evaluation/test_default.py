@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from tests.pointcloud.tasks.test_rooms import RECIPE, write_rooms
-from vol3d.engine.score import on_data
 from vol3d.config import load_task
+from vol3d.engine.score import on_data
 
 
 def test_a_copy_of_the_data_is_scored_on_its_validation_scenes(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ class WordCount(Prediction):
     def default_name(self) -> str:
         return "text.txt"
 
-    def write_scan(self, folder: Path) -> Path:
+    def on_disk(self, folder: Path) -> tuple[Path, Prediction]:
         raise NotImplementedError
 
 
