@@ -29,6 +29,7 @@ from vol3d import files
 from vol3d.checkpoint import load
 from vol3d.config import load_distillation, load_task
 from vol3d.engine import results
+from vol3d.engine.device import pick_device
 from vol3d.engine.loop import train
 from vol3d.engine.task import Task
 from vol3d.errors import UsageError, Vol3dError

@@ -80,7 +80,7 @@ def test_of_a_folder_of_seeds_one_run_is_proposed(tmp_path: Path) -> None:
 def test_what_cannot_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog, "shipped", lambda: {"unetr-hippocampus": saved(tmp_path / "m")})
     assert checkpoint.load("unetr-hippocampus").info[0]["step"] == 3
-    with pytest.raises(UsageError, match="Did you mean 'unetr-hippocampus'"):
+    with pytest.raises(UsageError, match="Did you mean the shipped model 'unetr-hippocampus'"):
         checkpoint.resolve("unetr-hipocampus")
     with pytest.raises(UsageError, match="Shipped models: unetr-hippocampus"):
         checkpoint.resolve("xyz")

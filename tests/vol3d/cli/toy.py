@@ -16,7 +16,7 @@ from tests.vol3d.engine.toy import CONFIG, ToyTask
 from tests.vol3d.untrained import save_untrained
 from vol3d import catalog
 from vol3d.config import make_task, read
-from vol3d.engine.task import CompleteTask, Evaluation
+from vol3d.engine.task import CompleteTask, Evaluation, Metric
 from vol3d.errors import CheckpointError, DataError, UsageError
 from vol3d.files import write_text
 from vol3d.notes import Note
@@ -72,7 +72,7 @@ class WordTask(ToyTask, CompleteTask[str]):
         }
         summary = {"mean_dice": dice, "mean_dice_interval": [0.4, 0.6], "ensemble": models, "classes": classes}
         rows = [{"case": "a", "class": name, "dice": dice, "hd95_mm": 1.5} for name in classes]
-        return Evaluation(dice, "mean_dice", summary, rows, {})
+        return Evaluation(dice, "mean_dice", summary, rows, {}, (Metric("mean_dice", "mean Dice"),))
 
     def find_inputs(self, paths: Sequence[Path]) -> list[Path]:
         return [file for path in paths for file in (sorted(path.glob("*.txt")) if path.is_dir() else [path])]
