@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,21 @@ from pointcloud.metrics.argoverse2.matching import DISTANCES_M, Cuboids, match_s
 from pointcloud.metrics.argoverse2.matching import SweepMatches as Matches
 from pointcloud.metrics.argoverse2.scores import ERRORS_AT, RECALLS, Argoverse2Scores, argoverse2_scores
 from pointcloud.metrics.argoverse2.submission import SweepDetections, write_submission
-from pointcloud.metrics.counts import best_threshold, count_scene
+from pointcloud.metrics.counts import MEASURED_COUNTS, best_threshold, count_scene
 from pointcloud.metrics.matches import SceneMatches
-from vol3d.engine.task import Evaluation
+from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
 from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
 from vol3d.view.draw.top_view import STREET
 
 RINGS_M = ((0, 50), (50, 100), (100, 150))
-ERROR_NAMES = ("ate_m", "ase", "aoe_rad")
+ERRORS = (
+    Metric("ate_m", "ATE", "m", "lower"),
+    Metric("ase", "ASE (1 - IoU)", None, "lower"),
+    Metric("aoe_rad", "AOE", "rad", "lower"),
+)
+ERROR_NAMES = tuple(error.key for error in ERRORS)
 CONVENTIONS = (
     "CDS and mean AP are those of Argoverse 2's detection benchmark: an object is found by a centre nearer than 0.5, 1,"
     " 2, 4 m in space, the errors are at 2 m, objects with a point inside count up to 150 m from the vehicle, and the"
@@ -35,6 +41,20 @@ CONVENTIONS = (
 )
 NO_REGION = "not applied: it needs the map; the leaderboard counts only objects that touch it"
 _CURVES = tuple(f"ap_{distance:g}m" for distance in DISTANCES_M)
+MEASURED = (
+    Metric("cds", "CDS", better="higher"),
+    Metric("cds_of_annotated_classes", "CDS of the annotated classes", better="higher"),
+    Metric("map", "mean AP", better="higher"),
+    Metric("map_of_annotated_classes", "mean AP of the annotated classes", better="higher"),
+    Metric("ap", "AP", better="higher"),
+    *(
+        Metric(key, f"AP at {distance:g} m", better="higher")
+        for key, distance in zip(_CURVES, DISTANCES_M, strict=True)
+    ),
+    *ERRORS,
+    *(replace(error, key=f"m{error.key}", title=f"mean {error.title}") for error in ERRORS),
+    *MEASURED_COUNTS,
+)
 _HIT = 0.5  # matches are 1 for a hit and 0 else
 
 
@@ -117,7 +137,7 @@ def _evaluation(
     if not scores.objects.any():
         summary["no_score"] = "no sweep has an annotated box that counts, so there is nothing to score"
         score = float("nan")
-    return Evaluation(score, "cds", summary, rows, draw_examples(candidates, counts, threshold, STREET))
+    return Evaluation(score, "cds", summary, rows, draw_examples(candidates, counts, threshold, STREET), MEASURED)
 
 
 def _scene_matches(sweep: Matches) -> SceneMatches:

@@ -150,7 +150,7 @@ class KittiSettings(SceneSettings):
         """The frames of each part. Reads no points.
 
         Raises:
-            DataError: no such folder, or it is not laid out like KITTI_CLASSES.
+            DataError: no such folder, or it is not laid out like KITTI.
         """
         if not self.root.is_dir():
             raise DataError("no such folder", where=self.root, do="Set the data set's root to where it lies.")
@@ -158,7 +158,7 @@ class KittiSettings(SceneSettings):
             return prepared_split(self.root, self.class_names, PreparedKittiFrame)
         training, testing = self.root / "training", self.root / "testing"
         if not (training / "velodyne").is_dir():
-            raise DataError("not a KITTI_CLASSES folder", where=self.root, wanted="training/velodyne")
+            raise DataError("not a KITTI folder", where=self.root, wanted="training/velodyne")
 
         faults: list[Fault] = []
         train, validation = self._parts(training, faults)

@@ -12,7 +12,7 @@ from pointcloud.generate.rooms.tables import bed, coffee_table, desk, dining_tab
 
 
 def workplace(rng: Rng) -> Group:
-    """A desk with a chair that faces it and furniture on it."""
+    """A desk with a chair that faces it and objects on it."""
     drawers = int(rng.integers(-1, 2))
     table = desk(rng, drawers)
     seat = office_chair(rng) if chance(rng, 0.75) else chair(rng)

@@ -1,4 +1,4 @@
-"""Small furniture on tables and on the floor, of no class that is detected or of no name at all."""
+"""Small objects on tables and on the floor, of no class that is detected or of no name at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ScanNet's names of the furniture that are generated, and the class of NYU-40 that each belongs to."""
+"""ScanNet's names of the objects that are generated, and the class of NYU-40 that each belongs to."""
 
 from __future__ import annotations
 

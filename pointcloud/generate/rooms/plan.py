@@ -50,7 +50,7 @@ class Plan:
     openings: list[Opening] = field(default_factory=list)
 
     def objects(self) -> int:
-        """How many furniture of the benchmark's classes there are."""
+        """How many pieces of furniture of the benchmark's classes there are."""
         return self._objects(self.furniture)
 
     def _objects(self, furniture: list[Furniture]) -> int:

@@ -12,7 +12,7 @@ from pointcloud.generate.rooms.furniture import Furniture, Group, Rng
 
 
 class Step(NamedTuple):
-    """`min_count` to `max_count` furniture of one sort, each placed where it fits."""
+    """`min_count` to `max_count` pieces of one sort, each placed where it fits."""
 
     where: Literal["on wall", "against wall", "in middle"]
     build: Callable[[Rng], Furniture] | Callable[[Rng], Group]

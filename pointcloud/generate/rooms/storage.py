@@ -1,4 +1,4 @@
-"""Cabinets, shelves, refrigerators and bins: what stands along the walls and holds furniture."""
+"""Cabinets, shelves, refrigerators and bins: what stands along the walls and holds other objects."""
 
 from __future__ import annotations
 
