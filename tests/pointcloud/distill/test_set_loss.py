@@ -191,6 +191,7 @@ def object_dgcnn(seed: int, **changes: Any) -> ObjectDgcnnHead:
     return ObjectDgcnnHead(settings, CLASSES, FpnSettings(levels=1, width=16), (-8.0, -8.0, 8.0, 8.0))
 
 
+@pytest.mark.bad_input  # a head stands for a whole detector here
 def test_a_student_comes_nearer_to_a_frozen_teacher() -> None:
     maps = [torch.randn(2, 16, 6, 6, generator=torch.Generator().manual_seed(0))]
     teacher, student = Teacher(object_dgcnn(0).train()), object_dgcnn(1, dropout=0.0, queries=10)
@@ -216,6 +217,7 @@ def as_set(model: Any, prediction: Any) -> PredictedSet:
     return model.as_set(prediction) if isinstance(model, SetDetector) else prediction.as_set()
 
 
+@pytest.mark.bad_input  # a head stands for a whole detector here
 @pytest.mark.parametrize("direction", ["to object dgcnn", "to 3detr"])
 def test_3detr_and_object_dgcnn_teach_each_other(direction: str) -> None:
     clouds, _ = zip(*(scene(400, 2, turn=True, seed=seed) for seed in (0, 1)), strict=True)
@@ -242,6 +244,7 @@ def test_3detr_says_its_own_probabilities_and_boxes() -> None:
     torch.testing.assert_close(model.as_set(sure).box, encode_boxes(prediction.boxes))
 
 
+@pytest.mark.bad_input  # a head stands for a whole detector here
 def test_a_teacher_of_other_classes_is_refused() -> None:
     with pytest.raises(UsageError, match=r"distill\.teacher: the teacher was trained for other classes"):
         Teacher(object_dgcnn(0)).check_classes(CLASSES[::-1])

@@ -125,7 +125,7 @@ def test_a_run_tells_its_teacher_and_its_checkpoint_needs_none(recipe: Path, tea
     assert again.settings.distill.sha256 == checkpoint.load(teacher).info[0]["sha256"]
     loaded = checkpoint.load(tmp_path / "run")
     assert not isinstance(loaded.task, DistillTask)
-    assert loaded.task.settings.model_dump() == load_task(recipe).resolved().model_dump()
+    assert loaded.task.settings.model_dump(mode="json") == load_task(recipe).resolved().model_dump(mode="json")
     assert loaded.info[0]["task"] == "lidar" and "distill" not in loaded.info[0]["settings"]
 
 

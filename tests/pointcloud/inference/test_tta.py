@@ -38,6 +38,9 @@ class OneBoxPerPoint(nn.Module):
     def forward(self, clouds):
         return clouds
 
+    def averaged(self, predictions, views):
+        return None
+
     def decode(self, prediction):
         found = []
         for cloud in prediction:
