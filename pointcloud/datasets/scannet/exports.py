@@ -26,7 +26,7 @@ Matrix = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True)
 class ExportedScan:
-    """A scan of VoteNet's export, or of mmdetection3d's, which are told apart by the alignment matrix beside it.
+    """A scan of VoteNet's export, or of mmdetection3d's, distinguished by the alignment matrix beside it.
 
     Args:
         folder: where its arrays lie.
