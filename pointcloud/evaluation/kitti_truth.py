@@ -22,7 +22,7 @@ from vol3d.terminal import Progress
 
 @runtime_checkable
 class KittiReader(SceneReader, Protocol):
-    """A reader of a frame that knows what the benchmark asks: `KittiFrame` and `PreparedKittiFrame`."""
+    """A reader of a frame with what the benchmark needs: `KittiFrame` and `PreparedKittiFrame`."""
 
     def annotations(self) -> KittiObjects:
         """All rows of the label file, DontCare among them."""
