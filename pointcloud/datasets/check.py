@@ -17,7 +17,7 @@ from vol3d.terminal import Progress
 
 ENOUGH_BOXES = 10  # fewer are no evidence about units
 OFF = 1.6  # sizes that differ more from what objects of the class measure deserve a look
-MORE_INSIDE = 1.1  # boxes that hold so many more points when read otherwise were most likely meant so
+MORE_INSIDE = 1.1  # boxes that hold this many times more points when read otherwise were probably meant so
 UNITS = {"half sizes": 0.5, "feet": 3.281, "inches": 39.37, "centimetres": 100.0, "millimetres": 1000.0}
 
 

@@ -36,7 +36,7 @@ class View:
 
     Args:
         columns: of the cloud, in the network's order.
-        sweeps: so many of the newest, distinguished by the seconds in column `time`; None: all.
+        sweeps: this many of the newest, distinguished by the seconds in column `time`; None: all.
         every_beam: those of which the number in column `ring` is a multiple of this; None: all.
     """
 

@@ -53,14 +53,14 @@ def for_network(cloud: PointCloud, features: Sequence[Feature], sensor: Sensor) 
 
 
 def _no_ages(time: np.ndarray | None) -> Note | None:
-    """That times are no seconds since a sweep was taken, and what was taken for them; None where they may be."""
+    """That times are not seconds since a sweep was taken, and what was used instead; None where they may be."""
     taken = "so its points were taken as one sweep, all of age 0; the model was trained with their age"
     if time is None:
         return Note("time-missing", f"the file has no time, {taken}", assumed=True)
     known = time[np.isfinite(time)]
     if not len(known) or (known.min() >= 0 and known.max() <= _OLDEST_S):
         return None
-    text = f"the file's time runs from {{first:.6g}} to {{last:.6g}}, which is no age of sweeps in seconds, {taken}"
+    text = f"the file's time runs from {{first:.6g}} to {{last:.6g}}, which are not ages in seconds, {taken}"
     numbers = {"first": float(known.min()), "last": float(known.max())}
     return Note("time-is-no-age", text, assumed=True, numbers=numbers)
 

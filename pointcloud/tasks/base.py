@@ -216,5 +216,5 @@ class CloudTask(CompleteTask[PointCloud]):
 
 
 def surface_of(cloud: PointCloud, points: int) -> PointCloud:
-    """The points themselves, or of a mesh so many points of its surface."""
+    """The points themselves, or of a mesh this many points of its surface."""
     return cloud if cloud.faces is None else sample_surface(cloud, max(points, len(cloud)), np.random.default_rng(0))

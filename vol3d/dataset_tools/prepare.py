@@ -1,4 +1,4 @@
-"""A prepared folder: every case once, in parallel, resumable; it is believed only when its index is written."""
+"""A prepared folder: every case once, in parallel, resumable; it counts as complete only when its index is written."""
 
 from __future__ import annotations
 

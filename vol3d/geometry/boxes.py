@@ -4,7 +4,7 @@ A box is a row `x y z l w h yaw` or `x y z l w h yaw vx vy`:
     x y z   gravity centre, metres, z up
     l w h   full length along the heading, width, height, metres
     yaw     radians, counter-clockwise seen from above, 0 along +x
-    vx vy   metres per second in the same frame; NaN where the data does not know them
+    vx vy   metres per second in the same frame; NaN where the data do not contain them
 
 Other layouts exist only in `pointcloud.conventions`.
 """

@@ -144,5 +144,5 @@ def _is_scalar(value: Any) -> bool:
 
 
 def numbers(values: Any) -> list[float]:
-    """A list's numbers, NaN for what is none; empty for what is no list."""
+    """A list's numbers, NaN for anything else; empty if it is not a list."""
     return [number(value) for value in values] if isinstance(values, list) else []

@@ -1,7 +1,7 @@
 """Boxes, cameras and split of SUN RGB-D from its MATLAB files, read without MATLAB, and from a frame's own JSON.
 
 An annotated object has a centroid, half sizes `coeffs` (across the heading, along it, upwards) and the direction
-`orientation` of its heading, in the axes of the cloud. `depthpath` says where the frame lay on the authors' disk.
+`orientation` of its heading, in the axes of the cloud. `depthpath` is the frame's place on the authors' disk.
 """
 
 from __future__ import annotations
