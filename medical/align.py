@@ -1,7 +1,7 @@
 """Grids that share their axes up to order and direction: what separates them is one scale and one offset per axis.
 
 Orienting, resampling to another spacing, cropping and padding all keep a grid aligned with the one it came from, so
-their inverse needs no record of what was done: both affines say it.
+their inverse needs no record of what was done: both affines hold it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Random windows of a training volume, distorted: a function of the draws of one generator and of nothing else.
 
-The distortions are MONAI's (`medical.distortions`), their ranges nnU-Net's unless a field says otherwise. MONAI's
-random transforms hold a state of their own, so each call seeds them anew.
+The distortions are MONAI's (`medical.distortions`), their ranges nnU-Net's unless a field overrides them.
+MONAI's random transforms are stateful, so each call seeds them anew.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """From a scan as it was read to the grid and the intensities that a network sees: orient, resample, scale, crop.
 
-Nothing has to be remembered for the way back: the prepared volume's own grid says where its voxels stand.
+The way back needs no record: the prepared volume's own grid states where its voxels lie.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def segment(
     """Labels of `volume` on its own grid.
 
     Memory: the scan, the prepared scan, uint8 labels, one window's activations and outputs x one slab of windows. If
-    CUDA runs out of memory the scan is started again with one window at a time, then on the CPU; a warning says so.
+    CUDA runs out of memory the scan is started again with one window at a time, then on the CPU, with a warning.
 
     Args:
         models: networks `(batch, channels, *window.size) -> logits (batch, classes.outputs, *window.size)`; several are

@@ -59,7 +59,7 @@ class SegmentationSettings(RunSettings):
     @model_validator(mode="after")
     def _something_to_learn(self) -> SegmentationSettings:
         if self.loss.dice == self.loss.cross_entropy == 0:
-            raise ValueError("loss.dice and loss.cross_entropy are both 0: nothing would be learnt")
+            raise ValueError("loss.dice and loss.cross_entropy are both 0: nothing would be learned")
         return self
 
 

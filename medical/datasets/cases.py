@@ -1,6 +1,6 @@
 """What a data set is to the rest of the package: named cases, split, with the faults that listing them showed.
 
-Listing reads JSON and folder entries only; a volume is opened by who needs it.
+Listing reads JSON and folder entries only; a volume is opened where it is needed.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ def _hash(array: np.ndarray) -> str:
 
 def _leaks(split: DataSplit) -> Iterator[Fault]:
     """Cases that both train and validate."""
-    do = "Keep the case in one part only: a score on training cases says nothing."
+    do = "Keep the case in one part only: a score on training cases is meaningless."
     files = {path for case in split.train for path in case.images}
     for case in split.validation:
         if case.name in {other.name for other in split.train} or files & set(case.images):

@@ -53,7 +53,7 @@ class MsdSettings(DatasetSettings):
 
 @dataclass(frozen=True)
 class Listing:
-    """What a Decathlon JSON says, and the faults of what it says."""
+    """The content of a Decathlon JSON, and its faults."""
 
     name: str
     class_names: tuple[str, ...]
@@ -203,7 +203,7 @@ def _untrue_counts(document: dict[str, Any], name: str, train: tuple[Case, ...],
 def _files(path: Path, train: tuple[Case, ...], validation: tuple[Case, ...], test: tuple[Case, ...]) -> list[Fault]:
     cases = train + validation + test
     folders = {path.parent / folder for folder in ("imagesTr", "labelsTr", "imagesTs")}
-    # `imagesTs` is a large download of its own that training does not need.
+    # `imagesTs` is a large separate download that training does not need.
     here = [case for case in cases if case not in test or any(image.exists() for image in case.images)]
     absent = len(cases) - len(here)
     faults = missing_files(here) + unlisted_files(cases, sorted(folders))

@@ -1,4 +1,4 @@
-"""An image with its label, read and believed only if they belong together."""
+"""An image with its label, read and accepted only if they belong together."""
 
 from __future__ import annotations
 

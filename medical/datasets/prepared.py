@@ -1,4 +1,4 @@
-"""A prepared data set, memory-mapped: what `prepare` wrote, believed only if it is what the run wants."""
+"""A prepared data set, memory-mapped: what `prepare` wrote, used only if it matches the run."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Brain-tumour regions from label names, since label numbers differ between the data sets that have them.
 
-MSD Task01 says 1 edema, 2 non-enhancing, 3 enhancing; BraTS until 2021 says 1 necrotic and non-enhancing core, 2 edema,
-4 enhancing; BraTS 2023 says 3 enhancing. MONAI's tutorial for MSD takes label 2 as enhancing, which it is not.
+MSD Task01 has 1 edema, 2 non-enhancing, 3 enhancing; BraTS until 2021 has 1 necrotic and non-enhancing core, 2 edema,
+4 enhancing; BraTS 2023 has 3 enhancing. MONAI's tutorial for MSD takes label 2 as enhancing, which it is not.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def target_spacing_mm(spacings_mm: Sequence[Sequence[float]], shapes: Sequence[S
 
 
 def is_ct(facts: list[dict[str, Any]], channel_names: Sequence[str]) -> bool:
-    """By the channels' names if they say so, else because half of the scans reach the value of air."""
+    """By the channels' names if they show it, else if half of the scans reach the value of air."""
     names = [name.strip().lower() for name in channel_names]
     if "ct" in names:
         return len(names) == 1

@@ -17,7 +17,7 @@ __all__ = ["check", "prepare", "stats", "tables"]
 
 
 def prepare(split: DataSplit, settings: Any, out: Path, workers: int | None, progress: Progress | None) -> None:
-    """Writes the cases of `split` to `out` as the recipe's `preprocess` says; see `medical.datasets.prepare`.
+    """Writes the cases of `split` to `out` by the recipe's `preprocess`; see `medical.datasets.prepare`.
 
     Args:
         settings: of the recipe.

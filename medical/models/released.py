@@ -128,7 +128,7 @@ def _settings(weights: Mapping[str, Tensor], given: Mapping[str, Any], path: str
         raise CheckpointError("not a UNETR checkpoint", where=path, wanted=f"a tensor '{missing[0]}'")
     unknown = set(given) - {"window", "heads"}
     if unknown:
-        raise CheckpointError("the file itself tells these settings", where=path, got=sorted(unknown))
+        raise CheckpointError("the file itself determines these settings", where=path, got=sorted(unknown))
     width = weights[POSITION].shape[2]
     return UnetrSettings(
         width=width,

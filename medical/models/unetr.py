@@ -98,7 +98,7 @@ class Unetr(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """Equation 1: non-overlapping patches, one linear map each, plus a learnt position embedding."""
+    """Equation 1: non-overlapping patches, one linear map each, plus a learned position embedding."""
 
     def __init__(self, settings: UnetrSettings, in_channels: int, window: Size) -> None:
         super().__init__()

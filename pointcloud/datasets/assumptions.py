@@ -1,6 +1,6 @@
-"""How files that do not say it were understood: columns, axis up and unit, found in the points or merely assumed.
+"""How files that do not state it were interpreted: columns, axis up and unit, found in the points or merely assumed.
 
-`vol3d.scans.points.read` notes it with each cloud; whether a set was read alike only all its scenes show.
+`vol3d.scans.points.read` notes it with each cloud; only all the scenes together show whether a set was read alike.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _differing(data_set: str, setting: str, readings: Sequence[Reading]) -> Faul
 def _assumed(data_set: str, setting: str, readings: Sequence[Reading]) -> Fault:
     scenes = [one.scene for one in readings if one.assumed]
     word = _likeliest(setting, readings)
-    what = f"{setting} {word} was assumed in {len(scenes)} scenes, whose points do not tell: {listed(scenes)}"
+    what = f"{setting} {word} was assumed in {len(scenes)} scenes, whose points do not show it: {listed(scenes)}"
     do = f"Look at one; if it is right, {_add(setting, word)}."
     return Fault(data_set, "warning", what, do, code=f"{setting}-assumed", numbers={"scenes": len(scenes)})
 

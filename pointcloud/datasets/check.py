@@ -15,9 +15,9 @@ from vol3d.dataset_tools.fault import ABSENT_FILE, Fault, Severity, listed
 from vol3d.dataset_tools.processes import over_cases
 from vol3d.terminal import Progress
 
-ENOUGH_BOXES = 10  # fewer say nothing about units
+ENOUGH_BOXES = 10  # fewer are no evidence about units
 OFF = 1.6  # sizes that differ more from what objects of the class measure deserve a look
-MORE_INSIDE = 1.1  # boxes that hold so many more points when read otherwise were most likely meant so
+MORE_INSIDE = 1.1  # boxes that hold this many times more points when read otherwise were probably meant so
 UNITS = {"half sizes": 0.5, "feet": 3.281, "inches": 39.37, "centimetres": 100.0, "millimetres": 1000.0}
 
 
@@ -61,7 +61,7 @@ def _names(split: SceneSplit) -> Iterator[Fault]:
         if len(where) > 1:
             both = " and ".join(dict.fromkeys(where))
             what = f"the scene is in {both}" if len(set(where)) > 1 else f"the scene is in {both} {len(where)} times"
-            do, numbers = "List it once: a score on training scenes says nothing.", {"times": len(where)}
+            do, numbers = "List it once: a score on training scenes is meaningless.", {"times": len(where)}
             yield Fault(name, "error", what, do, code="duplicate-scene", numbers=numbers)
 
 

@@ -38,7 +38,7 @@ class Findings:
         points_in_boxes: (K,) how many points each box holds.
         inside: how many points of a sample all boxes hold as they are, and were they meant as each of `MISREADINGS`.
         point_hash: of the coordinates.
-        readings: how the file was understood where it does not say.
+        readings: how the file was interpreted where it does not state it.
     """
 
     scene: str

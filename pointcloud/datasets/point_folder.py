@@ -195,7 +195,7 @@ def _clouds(root: Path) -> set[str]:
     """Clouds in the folder and below, as the JSON would name them."""
     try:
         return {path.relative_to(root).as_posix() for path in find_point_files([root])}
-    except DataError:  # not a single one: the listed ones are told as missing
+    except DataError:  # not a single one: those listed are reported as missing
         return set()
 
 
@@ -212,7 +212,7 @@ def _inside(files: Iterable[str], faults: list[Fault]) -> list[str]:
 
 
 def _one_of_each_name(files: Iterable[str], faults: list[Fault]) -> list[str]:
-    """The first file of each name, upper and lower case alike; one fault tells of the others."""
+    """The first file of each name, upper and lower case alike; one fault names the others."""
     groups: dict[str, list[str]] = {}
     for file in files:
         groups.setdefault(_name(file).casefold(), []).append(file)

@@ -72,7 +72,7 @@ class PreparedScene:
         return fingerprint_of(self.files(), list(self.class_names), quick)
 
     def extra(self, name: str, kind: type) -> Any:
-        """What the benchmark asks besides points and boxes, of type `kind`, as the reader's `extras` gave it.
+        """What the benchmark needs besides points and boxes, of type `kind`, as the reader's `extras` gave it.
 
         Raises:
             DataError: the record is damaged, or of a release that did not keep it.
@@ -80,7 +80,7 @@ class PreparedScene:
         extras = self.record().get("extras")
         found = extras.get(name) if isinstance(extras, dict) else None
         if not isinstance(found, kind):
-            raise DataError("the prepared scene lacks what its benchmark asks", where=self.where(name), do=AGAIN)
+            raise DataError("the prepared scene lacks what its benchmark needs", where=self.where(name), do=AGAIN)
         return found
 
     def where(self, name: str) -> Path:
@@ -139,7 +139,7 @@ def prepared_split(
 
     Args:
         class_names: what its classes must be; None takes them as they are.
-        reader: of its scenes, where a benchmark asks for more than points and boxes.
+        reader: of its scenes, where a benchmark needs more than points and boxes.
 
     Raises:
         DataError: preparation did not finish, another release's format, other classes, a damaged index.

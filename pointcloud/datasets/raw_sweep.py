@@ -17,8 +17,8 @@ def read_rows(path: Path, columns: str, cut: str, unread: str, do: str | None = 
     Args:
         path: of the file.
         columns: names, with spaces between.
-        cut, unread: what is said of a file that ends within a row, and of one that cannot be read.
-        do: what is proposed for the latter.
+        cut, unread: the messages for a file that ends within a row, and for one that cannot be read.
+        do: the remedy suggested for the latter.
 
     Raises:
         DataError: missing, or its size fits no such rows.

@@ -1,6 +1,6 @@
 """What a labelled scan and a data set of them are to the rest of the package.
 
-Listing a data set reads indices and folder entries only; points are read by who needs them.
+Listing a data set reads indices and folder entries only; points are read where they are needed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class SceneReader(Protocol):
         """The scene, read now.
 
         Raises:
-            DataError: a file is missing or damaged, or an annotation makes no sense.
+            DataError: a file is missing or damaged, or an annotation is invalid.
         """
         ...
 
@@ -65,7 +65,7 @@ class SceneReader(Protocol):
         """Another text whenever `read` would give another scene: `data prepare` makes the scene again then.
 
         Args:
-            quick: look at the size and the time of change of files, and not at their content.
+            quick: use the files' sizes and modification times instead of their content.
 
         Raises:
             DataError: a file is missing.
@@ -75,10 +75,10 @@ class SceneReader(Protocol):
 
 @runtime_checkable
 class HasExtras(Protocol):
-    """A reader of scenes of which a benchmark asks more than points and boxes."""
+    """A reader of scenes of which a benchmark needs more than points and boxes."""
 
     def extras(self) -> dict[str, Any]:
-        """What it asks, fit for JSON; kept when the scene is prepared."""
+        """What it needs, JSON-ready; kept when the scene is prepared."""
         ...
 
 
@@ -150,7 +150,7 @@ def _stamp(path: Path) -> str:
 
 
 def chance_of(name: str) -> float:
-    """A number in [0, 1) that depends on the name alone: which part a scene is in where nobody says it."""
+    """A number in [0, 1) that depends on the name alone: it decides a scene's part where none is given."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2.0**64
 
 

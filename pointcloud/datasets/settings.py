@@ -1,4 +1,4 @@
-"""What every data set of scenes states about itself, so that nobody has to ask which one it is.
+"""What every data set of scenes states about itself, so that no code depends on which one it is.
 
 A data set is a class derived from `SceneSettings` and a line in the catalogue, which also names its benchmark.
 """

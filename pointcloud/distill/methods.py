@@ -1,4 +1,4 @@
-"""What a student can learn from its teacher: its set, its maps or its boxes.
+"""What a student can learn from its teacher: the predicted set, the feature maps or the boxes.
 
 `SetMethod` is the paper's method (Wang and Solomon, "Object DGCNN", NeurIPS 2021, section 4); the other two are the
 baselines that it is compared with. A teacher's output for a sample is a dict of tensors, so that it can be cached.
@@ -68,7 +68,7 @@ class SetMethod(DistillMethod):
 
 
 class FeatureMethod(DistillMethod):
-    """The maps that the queries look at; a 1 x 1 convolution where the teacher's have another number of channels."""
+    """The maps that the queries attend to; a 1 x 1 convolution where the numbers of channels differ."""
 
     def __init__(self, student: Detector[Any], teacher: Detector[Any]) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class PseudoLabelMethod(DistillMethod):
 
 
 def ground_of(settings: DetectorSettings) -> tuple[float, ...] | None:
-    """The range that a detector looks at; None if it has no limit."""
+    """The range that a detector covers; None if it has no limit."""
     return settings.voxels.point_range_m if isinstance(settings, LidarDetectorSettings) else None
 
 
@@ -134,7 +134,7 @@ def _as_set(model: Detector[P], prediction: P, who: str) -> PredictedSet:
 
 
 def _maps(prediction: object) -> tuple[Tensor, ...]:
-    """What the queries look at, finest first."""
+    """The maps that the queries attend to, finest first."""
     if not isinstance(prediction, ObjectDgcnnPrediction):
         raise TypeError(f"{type(prediction).__name__} has no maps")  # `_pyramid` refused its detector before
     return prediction.maps

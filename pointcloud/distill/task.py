@@ -1,7 +1,7 @@
 """Distillation as a task: a student's own task, and a teacher that adds terms to the student's loss.
 
-Neither the student nor its task knows of it. A checkpoint of such a run is a checkpoint of the student like any other;
-the run's `config.yaml` names the teacher and the method.
+Neither the student nor its task depends on it. A checkpoint of such a run is an ordinary checkpoint of the student; the
+run's `config.yaml` names the teacher and the method.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ METHOD_OF = dict.fromkeys(("classes", "box", "velocity", "taught", "sure_boxes")
 
 
 class TeacherSettings(DistillSettings):
-    """Who teaches, and how; the rest of the configuration is a recipe of the student."""
+    """The teacher and the method; the rest of the configuration is a recipe of the student."""
 
     teacher: str = Field(description="a run's folder, its best.safetensors, or the name of a shipped model")
     sha256: str | None = Field(None, description="the teacher's fingerprint; null: whichever it has")
@@ -204,11 +204,11 @@ class DistillTask(TrainingTask):
         if distorted:
             words = " ".join(f"{name}={'null' if getattr(plain, name) is None else '{}'}" for name in distorted)
             do = f"Give {words}, or leave distill.cache out."
-            raise UsageError("scenes that are distorted have no answers to be kept", where="distill.cache", do=do)
+            raise UsageError("outputs for augmented scenes cannot be cached", where="distill.cache", do=do)
         dense = self.dense
         scenes = [scene.fingerprint(quick=True) for scene in dense.split.require().train]
         seen = dense.settings.model_dump(mode="json", include={"points", "data"})
-        del seen["data"]["root"]  # the scenes' fingerprints know better
+        del seen["data"]["root"]  # the scenes' fingerprints identify the data, wherever they lie
         asked = [seen, self.views.features, ground_of(dense.settings.model)]
         how = settings.model_dump(mode="json", include={"method", "pseudo_labels"})
         return KeptOutputs(settings.cache, [self.taught_by.info[0]["sha256"], scenes, asked, how])
@@ -230,7 +230,7 @@ class DistillWrapper(nn.Module, Generic[P]):
         teacher: no part of this module's state.
         method: what the student learns from it.
         settings: alpha and beta.
-        kept: the teacher's outputs from before.
+        kept: the teacher's cached outputs.
     """
 
     def __init__(

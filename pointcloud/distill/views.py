@@ -1,6 +1,6 @@
 """Two views of one sample: what the student may see, and what only its teacher sees (privileged information).
 
-A sample is read and distorted once, as densely as the teacher wants it; the student's view leaves points out. So the
+A sample is read and distorted once, as densely as the teacher needs it; the student's view leaves points out. So the
 boxes of both are the same to the millimetre, whatever the distortions drew.
 """
 
@@ -24,7 +24,7 @@ XYZ = 3
 
 
 class SeenSettings(Settings):
-    """What the teacher is shown; null: as much as the student, whose `data` say how much that is."""
+    """What the teacher is shown; null: as much as the student, as its `data` set it."""
 
     sweeps: int | None = Field(None, ge=1, le=100, description="taken together")
     every_beam: int | None = Field(None, ge=1, description="beams of the scanner: 1 all, 2 every second ...")
@@ -36,7 +36,7 @@ class View:
 
     Args:
         columns: of the cloud, in the network's order.
-        sweeps: so many of the newest, told apart by the seconds in column `time`; None: all.
+        sweeps: this many of the newest, distinguished by the seconds in column `time`; None: all.
         every_beam: those of which the number in column `ring` is a multiple of this; None: all.
     """
 
@@ -92,7 +92,7 @@ class Views:
 
 
 def plan_views(data: DataSettings, student: Sequence[Feature], teacher: Sequence[Feature], sees: SeenSettings) -> Views:
-    """Both networks' views of samples that have whatever one of them wants.
+    """Both networks' views of samples that have whatever either of them needs.
 
     Args:
         data: settings of the student's data set.
@@ -145,7 +145,7 @@ class TwoViews(Samples):
     """Samples of which each batch has the clouds twice: `student`, `teacher`, and the `names`.
 
     Args:
-        samples: with all columns, read as densely as the teacher wants it.
+        samples: with all columns, read as densely as the teacher needs it.
         views: what becomes of them.
     """
 

@@ -68,7 +68,7 @@ def overlap_benchmark(
     pictures: bool = False,
     submission: Path | None = None,
 ) -> Evaluation:
-    """AP at an IoU, for data sets without rules of their own; see `Benchmark`.
+    """AP at an IoU, for data sets without their own rules; see `Benchmark`.
 
     Raises:
         UsageError: there is nothing to submit to.

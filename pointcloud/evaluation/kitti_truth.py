@@ -22,7 +22,7 @@ from vol3d.terminal import Progress
 
 @runtime_checkable
 class KittiReader(SceneReader, Protocol):
-    """A reader of a frame that knows what the benchmark asks: `KittiFrame` and `PreparedKittiFrame`."""
+    """A reader of a frame with what the benchmark needs: `KittiFrame` and `PreparedKittiFrame`."""
 
     def annotations(self) -> KittiObjects:
         """All rows of the label file, DontCare among them."""
@@ -59,7 +59,7 @@ def benchmark(
 def kitti_scored(reader: KittiReader, cloud: PointCloud, found: Detections) -> KittiScored:
     """A frame with what a detector found in it, ready for `evaluate_kitti`.
 
-    Objects of a class that the detector does not know are left out, so that it is not scored for them; what looks
+    Objects of a class that the detector does not have are left out, so that it is not scored for them; what looks
     alike, a van beside a car, stays.
 
     Args:

@@ -83,7 +83,7 @@ def evaluate_nuscenes(
     """Scores samples as they come; the score is NDS (`nds`), NaN if nothing is annotated anywhere.
 
     `conditions` are copied into the summary. With `pictures` the best, median and worst sample by F1 are shown from
-    above. The detections are also written as an official result file where `submission` says so.
+    above. The detections are also written as an official result file to `submission`, if given.
 
     Raises:
         DataError: no sample, one token twice, values that are not finite.

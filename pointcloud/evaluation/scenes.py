@@ -44,7 +44,7 @@ def evaluate_scenes(
 
     The score is the mean AP over classes at IoU 0.25 (`ap25`), NaN if nothing is annotated anywhere. `conditions`
     (split, post-processing ...) are copied into the summary. With `pictures` the best, the median and the worst scene
-    by F1 are shown from above, drawn as `style` says; of more than 256 scenes they are chosen among every second,
+    by F1 are shown from above, drawn as set in `style`; of more than 256 scenes they are chosen among every second,
     fourth ... one.
 
     Raises:

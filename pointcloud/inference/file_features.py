@@ -1,6 +1,7 @@
-"""A person's file before a network trained on a data set: what the file lacks is filled in, refused or told.
+"""A person's file before a network trained on a data set: what the file lacks is filled in, refused or noted.
 
-A file without time is one sweep, and all its points are of age 0. Nothing tells a reflection that was not measured.
+A file without time is one sweep, and all its points are of age 0. A reflection that was not measured cannot be
+filled in.
 """
 
 from __future__ import annotations
@@ -52,20 +53,20 @@ def for_network(cloud: PointCloud, features: Sequence[Feature], sensor: Sensor) 
 
 
 def _no_ages(time: np.ndarray | None) -> Note | None:
-    """That times are no seconds since a sweep was taken, and what was taken for them; None where they may be."""
+    """That times are not seconds since a sweep was taken, and what was used instead; None where they may be."""
     taken = "so its points were taken as one sweep, all of age 0; the model was trained with their age"
     if time is None:
         return Note("time-missing", f"the file has no time, {taken}", assumed=True)
     known = time[np.isfinite(time)]
     if not len(known) or (known.min() >= 0 and known.max() <= _OLDEST_S):
         return None
-    text = f"the file's time runs from {{first:.6g}} to {{last:.6g}}, which is no age of sweeps in seconds, {taken}"
+    text = f"the file's time runs from {{first:.6g}} to {{last:.6g}}, which are not ages in seconds, {taken}"
     numbers = {"first": float(known.min()), "last": float(known.max())}
     return Note("time-is-no-age", text, assumed=True, numbers=numbers)
 
 
 def unseen(cloud: PointCloud, voxels: VoxelSettings) -> tuple[Note, ...]:
-    """What to tell of points that the network does not see: out of its range, or beyond its limit of voxels."""
+    """Notes on points that the network does not see: out of its range, or beyond its limit of voxels."""
     if not len(cloud):
         return ()
     found, notes = assign_voxels([torch.from_numpy(cloud.xyz)], voxels.grid), []
@@ -98,13 +99,13 @@ def _known(cloud: PointCloud, names: Sequence[Feature]) -> PointCloud:
 
 
 def _scaled(cloud: PointCloud, largest: float) -> PointCloud:
-    """With intensities from 0 to `largest`, where the brightest point tells the file's scale, and a note of it."""
+    """With intensities from 0 to `largest`; the file's scale follows from its brightest point and is noted."""
     intensity, notes = cloud.columns["intensity"], cloud.notes
     top = float(intensity.max())
     scale = next((one for one in _SCALES if 0 < top <= _BRIGHTEST * one), largest)
     if scale != largest:
         change, factor = ("divided", scale / largest) if scale > largest else ("multiplied", largest / scale)
-        learnt = "the model learnt from 0 to {learnt:g}"
+        learnt = "the model was trained on 0 to {learnt:g}"
         text = f"intensities 0 to {{scale:g}} (the largest is {{largest:.5g}}) were {change} by {{factor:g}}: {learnt}"
         numbers = {"scale": scale, "largest": top, "factor": factor, "learnt": largest}
         notes = (*notes, Note("intensity-scaled", text, numbers=numbers))
@@ -113,6 +114,6 @@ def _scaled(cloud: PointCloud, largest: float) -> PointCloud:
         top *= largest / scale
     if _DIMMEST * largest <= top <= _BRIGHTEST * largest:
         return cloud
-    text = "intensities reach {largest:.3g} where the model learnt from 0 to {learnt:g}: scale them in the file"
+    text = "intensities reach {largest:.3g} where the model was trained on 0 to {learnt:g}: scale them in the file"
     note = Note("intensity-unlike-training", text, numbers={"largest": top, "learnt": largest})
     return replace(cloud, notes=(*notes, note))

@@ -1,12 +1,12 @@
 """Average precision of boxes over a set of scenes, at several IoU thresholds at once and with its uncertainty.
 
 The rule is that of VoteNet's and 3DETR's evaluation (utils/eval_det.py): class by class, detections of all scenes are
-taken from the best score down; each looks at the annotated box of its class and scene that it overlaps most (IoU in
-space, rotated; the first of equals) and is a hit if that IoU is above the threshold and the box not hit before. AP is
-the area under precision as a function of recall, precision being the best one at this or a higher recall.
+taken from the best score down; each is compared with the annotated box of its class and scene that it overlaps most
+(IoU in space, rotated; the first of equals) and is a hit if that IoU is above the threshold and the box not hit before.
+AP is the area under precision as a function of recall, precision being the best one at this or a higher recall.
 
-Which box a detection looks at does not depend on what was hit before. So one pass over the scenes finds all pairs,
-and the hits of any threshold are the first detections of each box. Precision need be known at the hits only.
+Which box a detection is compared with does not depend on what was hit before. So one pass over the scenes finds all
+pairs, and the hits of any threshold are the first detections of each box. Precision need be known at the hits only.
 Equal scores are taken in the order of the scenes, then of the detections within the scene.
 """
 

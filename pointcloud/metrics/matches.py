@@ -1,4 +1,4 @@
-"""Which annotated box each detection looks at, and which detections hit theirs; the same for every IoU threshold."""
+"""Which annotated box each detection is compared with, the same for every IoU threshold, and which detections hit."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ from vol3d.scans.results.detections import Detections
 
 
 class ReadSettings(Settings):
-    """How a person's files are read and which boxes are written; what is `auto` is found from the file, and told."""
+    """How a person's files are read and which boxes are written; `auto` is inferred from the file, and noted."""
 
     columns: tuple[str, ...] | None = Field(None, description="names of the columns of a file that does not name them")
     up: Axis = "auto"
@@ -43,7 +43,7 @@ class ReadSettings(Settings):
 
 
 class CloudSettings(RunSettings):
-    """Everything about a run; a recipe in `configs/` is one of these. Each task says which models and data it has."""
+    """Everything about a run; a recipe in `configs/` is one of these. Each task names its models and data."""
 
     model: DetectorSettings
     data: Any
@@ -167,7 +167,7 @@ class CloudTask(CompleteTask[PointCloud]):
         return self.with_settings(self.settings.model_copy(update={"predict": chosen}))
 
     def _check_features(self, columns: Sequence[str]) -> None:
-        """Raises UsageError if a column is called almost like a feature that the detector wants and that is missing."""
+        """Raises UsageError if a column has almost the name of a missing feature that the detector needs."""
         known = {usual_name(name) for name in columns} | {"height"}  # heights are those of the points
         for name in self.settings.model.features:
             if name not in known and (do := did_you_mean(name, columns)):
@@ -183,7 +183,7 @@ class CloudTask(CompleteTask[PointCloud]):
         return out / f"{points_file_stem(source)}.json"
 
     def read(self, source: Path) -> PointCloud:
-        """A person's file as the settings of `predict` say, with the columns that the network wants."""
+        """A person's file, read by the settings of `predict`, with the columns that the network needs."""
         choice = self.settings.predict
         return self.prepared(read_points(source, columns=choice.columns, up=choice.up, units=choice.units))
 
@@ -202,7 +202,7 @@ class CloudTask(CompleteTask[PointCloud]):
 
     @abstractmethod
     def prepared(self, cloud: PointCloud) -> PointCloud:
-        """The points as the network wants them, with notes of what was changed; of a mesh points of its surface."""
+        """The points as the network needs them, with notes of what was changed; of a mesh points of its surface."""
 
     @abstractmethod
     def find(
@@ -216,5 +216,5 @@ class CloudTask(CompleteTask[PointCloud]):
 
 
 def surface_of(cloud: PointCloud, points: int) -> PointCloud:
-    """The points themselves, or of a mesh so many points of its surface."""
+    """The points themselves, or of a mesh this many points of its surface."""
     return cloud if cloud.faces is None else sample_surface(cloud, max(points, len(cloud)), np.random.default_rng(0))

@@ -32,7 +32,7 @@ from vol3d.terminal import Progress
 
 
 class LidarReadSettings(ReadSettings):
-    """As all files are read; scanners on vehicles write metres with z up, and their files do not say so."""
+    """As all files are read; scanners on vehicles write metres with z up, and their files do not state it."""
 
     up: Axis = "z"
     units: LengthUnit = "m"

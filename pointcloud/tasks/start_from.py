@@ -29,7 +29,7 @@ def take_over(model: nn.Module, settings: StartSettings) -> None:
     """
     models = load(settings.checkpoint).models
     if len(models) != 1:
-        raise UsageError("an ensemble cannot be begun with", where="start_from.checkpoint", got=settings.checkpoint)
+        raise UsageError("a run cannot start from an ensemble", where="start_from.checkpoint", got=settings.checkpoint)
     other = models[0]
     if "encoder" in settings.parts and _features(model) != _features(other):
         what, got, wanted = "the other network sees other features of the points", _features(model), _features(other)

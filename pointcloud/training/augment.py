@@ -1,6 +1,6 @@
 """Random versions of an indoor scene: a function of the draws of one generator and of nothing else.
 
-Scenes come in and go out as points with features and boxes; each step is a function of its own.
+Scenes come in and go out as points with features and boxes; each step is a separate function.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def paste(scene: TrainingScene, bank: ObjectBank, rng: np.random.Generator) -> T
 
 
 def draw_objects(present: np.ndarray, bank: ObjectBank, rng: np.random.Generator) -> np.ndarray:
-    """Objects, each once at most, that fill a scene with the labels `present` up to what the bank wants."""
+    """Objects, each once at most, that fill a scene with the labels `present` up to the bank's numbers."""
     drawn = [np.zeros(0, np.int64)]
     for label, wanted in bank.wanted.items():
         missing = min(wanted - np.count_nonzero(present == label), len(bank.of[label]))

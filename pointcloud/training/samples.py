@@ -102,13 +102,13 @@ class SceneSamples(CloudSamples):
 
 
 def _sharing() -> int:
-    """Processes on this machine that keep scenes of their own: data-loader workers times the run's local processes."""
+    """Processes on this machine, each keeping its own scenes: data-loader workers times the run's local processes."""
     worker = get_worker_info()
     return (worker.num_workers if worker else 1) * int(os.environ.get("LOCAL_WORLD_SIZE", 1))
 
 
 def box_targets(scene: TrainingScene) -> BoxTargets:
-    """The boxes of a scene as a loss wants them."""
+    """The boxes of a scene as a loss takes them."""
     return BoxTargets(torch.from_numpy(scene.boxes), torch.from_numpy(scene.labels))
 
 

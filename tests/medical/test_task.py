@@ -125,7 +125,7 @@ def test_windows_that_do_not_fit_the_network(recipe):
 
 
 def test_a_loss_of_nothing_is_refused(recipe):
-    with pytest.raises(UsageError, match="nothing would be learnt"):
+    with pytest.raises(UsageError, match="nothing would be learned"):
         load_task(recipe, ["loss.dice=0", "loss.cross_entropy=0"])
 
 

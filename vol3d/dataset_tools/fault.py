@@ -10,7 +10,7 @@ from vol3d.errors import DataError, Vol3dError
 
 Severity = Literal["error", "warning"]
 ABSENT_FILE = "absent-file"
-"""Code of the fault of a file that is not there: nobody need try to read it."""
+"""Code of the fault of a file that is not there: no later check tries to read it."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Fault:
 
     Args:
         case: the case or scene, or the data set's name where no single one is to blame.
-        severity: `error` makes training or evaluation wrong or impossible, `warning` wants a look.
+        severity: `error` makes training or evaluation wrong or impossible, `warning` should be looked into.
         what: the fault with the values found.
         do: what the reader can do.
         code: the kind of fault, stable and in kebab case, as a linter names its rules: `same-points-twice`.

@@ -1,4 +1,4 @@
-"""The index of a prepared folder: believed only if it is of the data set and the settings that are wanted."""
+"""The index of a prepared folder: accepted only if it matches the wanted data set and settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A prepared folder: every case once, in parallel, resumable; it is believed only when its index is written."""
+"""A prepared folder: every case once, in parallel, resumable; it counts as complete only when its index is written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class PreparedFolder:
-    """Where a data set is prepared and what its index says.
+    """Where a data set is prepared and what its index contains.
 
     Args:
         path: the folder.
@@ -52,7 +52,7 @@ def prepare_cases(
     """Makes all cases and then the index, under a lock; leftovers of a killed process are removed first.
 
     Args:
-        make: writes a case, unless it is there already, and returns what the index says of it; can be pickled.
+        make: writes a case, unless it is there already, and returns its entry in the index; can be pickled.
         workers: processes; 0 works in this one, None takes one per core.
         progress: called after each case.
         check: called before the first case is made; raises what forbids it.

@@ -181,7 +181,7 @@ def _placed(model: nn.Module, task: TrainingTask, device: torch.device) -> nn.Mo
 
 
 def _to_channels_last(model: nn.Module) -> None:
-    """Dense convolutions only: whoever else has weights of as many dimensions means something else by them."""
+    """Dense convolutions only: elsewhere, weights of as many dimensions have another meaning."""
     for layer in model.modules():
         if isinstance(layer, (nn.Conv3d, nn.ConvTranspose3d)):
             layer.weight.data = _channels_last(layer.weight.data)

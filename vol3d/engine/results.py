@@ -21,7 +21,7 @@ _METRICS = TypeAdapter(tuple[Metric, ...])
 
 
 def write(folder: Path, evaluation: Evaluation, step: int) -> None:
-    """Writes an evaluation's files and the report; `evaluation.json` says that the run has ended."""
+    """Writes an evaluation's files and the report; `evaluation.json` marks the run as ended."""
     from vol3d.report import write_report  # the report reads this package's files, so not at the top
 
     rows = [files.plain(row) for row in evaluation.rows]

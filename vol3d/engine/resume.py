@@ -18,9 +18,9 @@ FORMAT = 1
 # What may change between a stop and its resume: it decides where and how fast the run works, not what it learns.
 HARMLESS = {
     *("train.workers", "train.save_every_s", "train.evaluate_every", "data.root"),
-    *("distill.teacher", "distill.cache"),  # the teacher's fingerprint tells whether it is the same
+    *("distill.teacher", "distill.cache"),  # the teacher's fingerprint shows whether it is the same
 }
-UNKNOWN = ("distill.sha256", None)  # a teacher that is gone: who has to ask it, fails
+UNKNOWN = ("distill.sha256", None)  # a teacher that is gone: a run that still needs it fails
 _MARK = b"\nvol3d-sha256:"
 _TRAILER = len(_MARK) + 64
 
@@ -36,7 +36,7 @@ class ResumePoint:
         best_step: the step that reached it.
         sums: numbers of the log row under way, added up.
         state: weights, optimiser, averages and scaler.
-        about: what the file says about itself; `about["run"]` must not change between a stop and its resume.
+        about: the file's own description; `about["run"]` must not change between a stop and its resume.
     """
 
     step: int = 0

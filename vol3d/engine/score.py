@@ -28,7 +28,7 @@ def score(
     submission: Path | None,
     progress: Progress,
 ) -> Evaluation:
-    """The evaluation that `vol3d.api.evaluate` describes; its summary says what was scored, and with what."""
+    """The evaluation that `vol3d.api.evaluate` describes; its summary states what was scored, and with what."""
     task, chosen = on_data(model.task, root, dataset, fold, part)
     if submission is not None:
         task = task.with_submission(submission)
@@ -75,7 +75,7 @@ def _usual_part(data: Any, seen: bool) -> Part:
 
 
 def _names_validation(data: Any) -> bool:
-    """Whether the data set itself says which scenes are for validation: the others were trained on, in any copy."""
+    """Whether the data set itself defines which scenes are for validation: the others were trained on, in any copy."""
     return "fold" not in type(data).model_fields and bool(data.split().validation)
 
 

@@ -1,4 +1,4 @@
-"""Asking a run to stop: signals set a flag, the loop saves at the next step's end and leaves."""
+"""Asking a run to stop: signals set a flag, the loop saves at the end of the next step and ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGINT") i
 
 
 class Stopped(Vol3dError):
-    """The run was asked to stop and has saved: no fault. A signal of a scheduler leaves with 0, Ctrl-C with 130."""
+    """The run was asked to stop and has saved: no fault. Exit status 0 after a scheduler's signal, 130 after Ctrl-C."""
 
     def __init__(self, what: str, *, exit_code: int = 0, do: str | None = None) -> None:
         super().__init__(what, do=do)
@@ -37,7 +37,7 @@ class StopRequest:
         try:
             for number in _SIGNALS:
                 self._before[number] = signal.signal(number, self._note)
-        except ValueError:  # not in the main thread: nobody can press Ctrl-C there
+        except ValueError:  # not in the main thread, the only one that may handle signals
             self._before.clear()
         return self
 
@@ -49,7 +49,7 @@ class StopRequest:
 
     @property
     def exit_code(self) -> int:
-        """What the process should leave with."""
+        """The exit status of the process."""
         return 130 if self.asked == signal.SIGINT else 0
 
     def _note(self, number: int, frame: FrameType | None) -> None:

@@ -142,7 +142,7 @@ class Task(ABC):
 
     @cached_property
     def data(self) -> Any:
-        """The settings of the data set; those of a checkpoint are looked at only when somebody asks for them."""
+        """The settings of the data set; those of a checkpoint are validated only when they are first used."""
         value = self.settings.data
         return value.read() if isinstance(value, Unread) else value
 

@@ -4,7 +4,7 @@ A box is a row `x y z l w h yaw` or `x y z l w h yaw vx vy`:
     x y z   gravity centre, metres, z up
     l w h   full length along the heading, width, height, metres
     yaw     radians, counter-clockwise seen from above, 0 along +x
-    vx vy   metres per second in the same frame; NaN where the data does not know them
+    vx vy   metres per second in the same frame; NaN where the data do not contain them
 
 Other layouts exist only in `pointcloud.conventions`.
 """
@@ -50,7 +50,7 @@ def check_boxes(boxes: Tensor, argument: str = "boxes") -> None:
     if boxes.device.type != "cpu" or boxes.numel() == 0:
         return
     values = boxes.detach()[..., :7]
-    # Two reductions tell good from bad; which row is at fault is looked up only for the message.
+    # Two reductions separate good from bad; which row is at fault is looked up only for the message.
     if not math.isfinite(float(values.sum(dtype=torch.float64))):
         _refuse(values, ~values.isfinite().all(-1), argument, "a value is not finite", "finite numbers")
     if float(values[..., SIZE].min()) < 0:

@@ -135,7 +135,7 @@ def nms_by_class(
     labels: Int64[Tensor, " n"],
     suppress: Callable[[Tensor, Tensor, int], Tensor],
 ) -> Indices:
-    """Suppress within each class by a rule of its own, such as CenterPoint's radius for each class.
+    """Suppress within each class by its own rule, such as CenterPoint's radius for each class.
 
     Args:
         boxes: metres, radians.

@@ -1,6 +1,6 @@
 """Compiled search for the box that a point lies in: boxes are listed in the cells of a grid that their footprints meet.
 
-A point looks at the boxes of its own cell only, so that a hundred boxes cost hardly more than one.
+A point is tested against the boxes of its own cell only, so that a hundred boxes cost hardly more than one.
 """
 
 from __future__ import annotations

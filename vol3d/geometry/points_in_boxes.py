@@ -11,7 +11,7 @@ from vol3d.errors import DataError
 from vol3d.geometry.boxes import YAW, check_boxes
 from vol3d.threads import parallel_for
 
-_CHUNK = 1 << 24  # point-box pairs that torch looks at together: 64 MB per intermediate result in float32
+_CHUNK = 1 << 24  # point-box pairs that torch tests together: 64 MB per intermediate result in float32
 
 
 def points_in_boxes(points: Float[Tensor, "n columns"], boxes: Float[Tensor, "m _"]) -> Bool[Tensor, "m n"]:
@@ -56,7 +56,7 @@ def count_points_in_boxes(points: Float[Tensor, "n columns"], boxes: Float[Tenso
     from vol3d.geometry.points_in_boxes_kernels import count_rows
 
     xyz = points.detach()[:, :3].double().numpy()
-    x, y, z = np.ascontiguousarray(xyz[np.argsort(xyz[:, 0])].T)  # along x, so that a box looks at a few points only
+    x, y, z = np.ascontiguousarray(xyz[np.argsort(xyz[:, 0])].T)  # along x, so each box tests few points only
     counts = np.zeros(len(boxes), dtype=np.int64)
     parallel_for(count_rows, len(boxes), as_rows(boxes), x, y, z, counts, grain=1 + 262144 // max(len(x), 1))
     return torch.from_numpy(counts)

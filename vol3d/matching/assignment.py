@@ -73,7 +73,7 @@ def assign_padded(
     """Solve a batch of matrices that share one padded tensor; fastest with no more rows than columns.
 
     Args:
-        cost: what lies beyond `rows` and `columns` is not looked at; inf forbids a pair.
+        cost: what lies beyond `rows` and `columns` is ignored; inf forbids a pair.
         rows: number of true rows of each sample, all n by default. Best kept on the CPU: on a GPU it is fetched too.
         columns: number of true columns of each sample, all m by default.
         infeasible: as `assign`.

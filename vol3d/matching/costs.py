@@ -26,12 +26,12 @@ def class_probability_cost(probability: Tensor, labels: Int64[Tensor, "batch mos
 def focal_class_cost(
     logits: Tensor, labels: Int64[Tensor, "batch most"], *, alpha: float = 0.25, gamma: float = 2.0
 ) -> Tensor:
-    """Focal loss of saying the target's class less that of not saying it (Deformable DETR's matcher).
+    """Focal loss of predicting the target's class minus that of not predicting it (Deformable DETR's matcher).
 
     Args:
         logits: (..., batch, queries, classes), before the sigmoid.
         labels: class of each target.
-        alpha: weight of saying it.
+        alpha: weight of the first.
         gamma: how much sure answers count less.
     """
     probability = logits.sigmoid()

@@ -26,8 +26,8 @@ class Cost:
 
     function: `(prediction, target) -> (..., targets, queries)`, such as those in `costs.py`; `functools.partial` binds
         their options.
-    prediction: name of the prediction that it looks at.
-    target: name of the target field that it looks at.
+    prediction: name of the prediction that the function gets.
+    target: name of the target field that it gets.
     weight: factor of the term; a term with weight 0 is not computed.
     """
 

@@ -27,7 +27,7 @@ class PairLoss:
     """A term over the matched pairs, divided by the number of boxes.
 
     function: `(*predictions, *targets) -> one value per pair`; gets predictions of the matched queries.
-    predictions: names of the predictions that it looks at.
+    predictions: names of the predictions that the function gets.
     targets: names of the target fields. A pair whose target is not finite (an unknown velocity) is left out.
     weight: factor of the term; a term with weight 0 is not computed.
     """

@@ -1,7 +1,7 @@
-"""What the point operations ask of their arguments, refused in one voice: argument, got, wanted.
+"""What the point operations require of their arguments; all refusals name argument, got and wanted.
 
 Values (finite coordinates, counts within the padding) are checked on the CPU only: on a GPU every such check would wait
-for the device. There, points that are not finite are nobody's neighbour and counts are clamped to the padding.
+for the device. There, points that are not finite are no point's neighbours, and counts are clamped to the padding.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def require_same_device(**tensors: Tensor) -> None:
 
 def require_positive(value: int | float, name: str, zero: bool = False) -> None:
     """Refuses numbers that are not finite and positive (or zero, where that has a meaning)."""
-    # `not (a < b)` would let NaN pass; bool is an int that nobody means.
+    # `not (a < b)` would let NaN pass; a bool is an int, but surely a mistake here.
     in_range = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
     if not in_range or (value == 0 and not zero):
         raise DataError("out of range", where=name, got=value, wanted="0 or more" if zero else "more than 0")

@@ -117,7 +117,7 @@ class _PutRows(torch.autograd.Function):
 
 
 def _compiled(values: Tensor) -> bool:
-    """Whether numba computes this; it knows neither bfloat16 nor float16."""
+    """Whether numba computes this; it supports neither bfloat16 nor float16."""
     return values.device.type == "cpu" and values.dtype in (torch.float32, torch.float64)
 
 

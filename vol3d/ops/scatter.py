@@ -53,7 +53,7 @@ def scatter_to_bev(
     Args:
         features: (V, C); V may be 0.
         coordinates: (V, 4) batch, z, y, x, as of `voxelize`; none twice.
-        batch_size: B; said by the caller, because the last clouds may have no voxel.
+        batch_size: B; given by the caller, because the last clouds may have no voxel.
         shape: (nz, ny, nx); pillars have nz = 1 (PointPillars, section 2.1). Channel c of layer z is c * nz + z, the
             order of SECOND's dense middle layers.
 

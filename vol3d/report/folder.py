@@ -31,11 +31,11 @@ class RunFolder:
         name: the folder's name.
         metrics: column of `metrics.csv` -> its values in the file's order, NaN where there is none.
         evaluation: the summary in `evaluation.json`, with `score` and `score_name`.
-        measured: what the evaluation says of its numbers.
+        measured: how the evaluation describes its numbers.
         cases: rows of `cases.csv` as text.
         pictures: caption -> PNG, the best, median and worst first.
         config: `config.yaml` as text.
-        checkpoint: `config.json`, what the weights say about themselves.
+        checkpoint: `config.json`, the description of the weights.
         faults: what could not be read, one sentence each.
     """
 

@@ -36,7 +36,7 @@ def headline(run: RunFolder) -> str:
 
 
 def _conditions(run: RunFolder, facts: Mapping[str, Any]) -> str:
-    """Facts in a list, each long one as a note of its own after it."""
+    """Facts in a list, each long one as a separate note after it."""
     long = {key: str(value) for key, value in facts.items() if len(str(value)) > _LONG}
     short = {run.title(key): value for key, value in facts.items() if key not in long}
     notes = [f'<p class="note">{escape(run.title(key))}: {escape(text)}</p>' for key, text in long.items()]
@@ -144,5 +144,5 @@ def _is_scalar(value: Any) -> bool:
 
 
 def numbers(values: Any) -> list[float]:
-    """A list's numbers, NaN for what is none; empty for what is no list."""
+    """A list's numbers, NaN for anything else; empty if it is not a list."""
     return [number(value) for value in values] if isinstance(values, list) else []

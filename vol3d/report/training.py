@@ -17,7 +17,7 @@ _CLOCKS = ("step", "epoch", "time", "second", "memory", "speed", "eta", "per_s",
 
 
 def curves(run: RunFolder) -> str:
-    """Score, loss and its terms, learning rate and gradient in the course of the training, each on an axis of its own.
+    """Score, loss and its terms, learning rate and gradient in the course of the training, each on a separate axis.
 
     Terms of layers before the last, `box/layer0`, are left to the table.
     """

@@ -22,7 +22,7 @@ def read_volume(path: str | Path, *, series: str | None = None, fill_nonfinite: 
         fill_nonfinite: what replaces NaN and infinite voxels, which are an error by default.
 
     Returns:
-        float32 (channels, i, j, k) with the grid in RAS mm; `notes` say what had to be assumed.
+        float32 (channels, i, j, k) with the grid in RAS mm; `notes` state what had to be assumed.
 
     Raises:
         DataError: the file is missing, damaged, of another kind, or places nothing; see the reader of each format.

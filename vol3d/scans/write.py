@@ -88,7 +88,7 @@ def _header(array: np.ndarray, grid: Grid) -> Any:
         header.set_qform(grid.affine, code=qform_code, strip_shears=True)
     header.set_sform(grid.affine, code=sform_code)
     if sform_code <= 0 and not np.allclose(header.get_best_affine(), grid.affine, rtol=0, atol=1e-4):
-        header["sform_code"] = qform_code or MM  # what the spacing or a quaternion cannot say, the sform does
+        header["sform_code"] = qform_code or MM  # what the spacing or a quaternion cannot express, the sform can
     header["xyzt_units"] = MM
     header["vox_offset"] = header["sizeof_hdr"] + 4
     return header

@@ -4,7 +4,7 @@ Positions are kept sorted by (batch, z, y, x). Results then cannot depend on the
 that are close in space are mostly close in memory, and a kernel map is a walk along sorted keys.
 
 A set of positions owns what was built from it: its submanifold maps, and where it came from (`origin`), which an
-inverse convolution follows back. It finds the sets that were made from it only as long as somebody uses them.
+inverse convolution follows back. It finds the sets that were made from it only as long as they are in use.
 """
 
 from __future__ import annotations

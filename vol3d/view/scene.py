@@ -30,7 +30,7 @@ class PointLayer:
         rgb: (N, 3) uint8 own colours.
         intensity: (N,) float32.
         classes: (N,) int64, 0 or more.
-        flat: `#rrggbb`, the colour of all points where they are told apart by cloud.
+        flat: `#rrggbb`, the colour of all points where clouds are distinguished by colour.
     """
 
     name: str
@@ -53,7 +53,7 @@ class BoxLayer:
     Args:
         name: `ground truth`, `found` or these with a file's name.
         detections: in the frame of the scene's points.
-        scored: whether the scores say anything; those of annotations are all 1.
+        scored: whether the scores mean anything; those of annotations are all 1.
         colour: `#rrggbb` of all of its boxes; None colours each by its class (`ViewScene.class_colours`).
     """
 

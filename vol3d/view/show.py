@@ -39,7 +39,7 @@ def show(paths: Sequence[Path], png: Path | None = None) -> None:
 
 
 def shown_in_window(scene: ViewScene, size: tuple[int, int]) -> bool:
-    """Tries the window where there is a display, and says why there is none if it fails."""
+    """Tries the window where there is a display, and prints why there is none if it fails."""
     from vol3d.view.window.libraries import has_display
     from vol3d.view.window.window import show_window
 

@@ -31,7 +31,7 @@ DECIDING = ("sweeps", "every_beam", "min_points")
 
 
 class Argoverse2Reader(SceneReader, Protocol):
-    """A reader that knows what the benchmark asks: `Argoverse2Sweep` and `PreparedArgoverse2Sweep`."""
+    """A reader with what the benchmark needs: `Argoverse2Sweep` and `PreparedArgoverse2Sweep`."""
 
     @property
     def log_id(self) -> str:
@@ -105,7 +105,7 @@ class Argoverse2Sweep:
         return (self.log / ANNOTATIONS).is_file()
 
     def extras(self) -> dict[str, Any]:
-        """What the benchmark asks besides points and boxes; see `PreparedArgoverse2Sweep`."""
+        """What the benchmark needs besides points and boxes; see `PreparedArgoverse2Sweep`."""
         found = self.annotations()
         columns = [found.boxes.tolist(), found.categories.tolist(), found.points.tolist()]
         how = dict(zip(DECIDING, (self.sweeps, self.every_beam, self.min_points), strict=True))
@@ -148,7 +148,7 @@ class Argoverse2Sweep:
 
 
 class PreparedArgoverse2Sweep(PreparedScene):
-    """A sweep of a prepared folder; it says the same as the `Argoverse2Sweep` that it was made from."""
+    """A sweep of a prepared folder; it gives the same as the `Argoverse2Sweep` that it was made from."""
 
     @property
     def log_id(self) -> str:

@@ -75,7 +75,7 @@ def read_annotations(path: Path) -> LogAnnotations:
     """The cuboids of a log; the last few files that were read are kept in memory while they do not change.
 
     Raises:
-        DataError: missing or damaged, an unknown category, a cuboid that makes no sense.
+        DataError: missing or damaged, an unknown category, an invalid cuboid.
         Vol3dError: pyarrow is not installed.
     """
     try:

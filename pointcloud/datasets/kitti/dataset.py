@@ -87,7 +87,7 @@ class KittiFrame:
         return found.select(found.types != IGNORED)
 
     def ignored(self) -> np.ndarray:
-        """Regions (n, 4) left, top, right, bottom of the image in pixels in which nobody annotated: DontCare."""
+        """Regions (n, 4) left, top, right, bottom of the image in pixels that were not annotated: DontCare."""
         found = self.annotations()
         return found.bbox[found.types == IGNORED]
 
@@ -100,7 +100,7 @@ class KittiFrame:
         return image_size(self._file("image_2", ".png"))
 
     def extras(self) -> dict[str, Any]:
-        """What the benchmark asks besides points and boxes; see `PreparedKittiFrame`."""
+        """What the benchmark needs besides points and boxes; see `PreparedKittiFrame`."""
         labels = read_text(self._file("label_2", ".txt")) if self.labelled else ""
         calibration = read_text(self._file("calib", ".txt"))
         return {LABELS: labels, CALIBRATION: calibration, IMAGE_SIZE: list(self.image_size())}

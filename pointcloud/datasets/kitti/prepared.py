@@ -1,4 +1,4 @@
-"""Prepared frames of KITTI: arrays like any prepared scene, and what its benchmark asks, kept in the record."""
+"""Prepared frames of KITTI: arrays like any prepared scene, and what its benchmark needs, kept in the record."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LABELS, CALIBRATION, IMAGE_SIZE = "label_2", "calib", "image_size"
 
 
 class PreparedKittiFrame(PreparedScene):
-    """A frame of a prepared folder; it says the same as the `KittiFrame` that it was made from."""
+    """A frame of a prepared folder; it gives the same as the `KittiFrame` that it was made from."""
 
     def annotations(self) -> KittiObjects:
         """All rows of the label file, DontCare among them; none for a frame of the test set.

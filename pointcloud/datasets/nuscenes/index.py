@@ -41,7 +41,7 @@ class NuScenesIndex:
         previous: (W,) row of the sweep before, -1 for none.
         global_from_lidar: (W, 4, 4).
         centre, size_wlh, rotation_wxyz, velocity: (B, 3), (B, 3), (B, 4), (B, 2) of boxes in the world; metres,
-            quaternions, m/s, NaN where the annotation does not tell.
+            quaternions, m/s, NaN where the annotation does not state it.
         category, attribute: (B,); attribute -1 for none.
         lidar_points, radar_points: (B,) as counted by the annotators.
     """

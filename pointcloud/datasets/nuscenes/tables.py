@@ -21,7 +21,7 @@ from vol3d.errors import DataError
 
 CHANNEL = "LIDAR_TOP"
 LARGEST_M = 1000.0  # side of a box
-LONGEST_S = 1.5  # seconds between two annotations that still tell a velocity
+LONGEST_S = 1.5  # seconds between two annotations that still give a velocity
 TABLES = ("attribute", "calibrated_sensor", "category", "ego_pose", "instance", "sample", "sample_annotation",
           "sample_data", "scene", "sensor")  # fmt: skip
 

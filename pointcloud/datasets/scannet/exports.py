@@ -26,7 +26,7 @@ Matrix = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True)
 class ExportedScan:
-    """A scan of VoteNet's export, or of mmdetection3d's, which are told apart by the alignment matrix beside it.
+    """A scan of VoteNet's export, or of mmdetection3d's, distinguished by the alignment matrix beside it.
 
     Args:
         folder: where its arrays lie.
@@ -136,7 +136,7 @@ def read_index(path: Path, points: Path, class_names: tuple[str, ...]) -> tuple[
 
 
 def _refuse_other_classes(about: dict[str, Any], class_names: tuple[str, ...], path: Path) -> None:
-    """The index lists its categories as `{"cabinet": 0, ...}`; a missing list is believed to be the usual one."""
+    """The index lists its categories as `{"cabinet": 0, ...}`; a missing list is taken to be the usual one."""
     categories = about.get("categories", {name: number for number, name in enumerate(class_names)})
     found = tuple(sorted(categories, key=lambda name: categories[name]))
     if found != class_names:

@@ -89,7 +89,7 @@ class SunRgbdSettings(SceneSettings):
         return SceneSplit(NAME, SUN_RGBD_CLASSES, tuple(frames[0]), tuple(frames[1]), listing=tuple(faults))
 
     def _labels(self) -> tuple[dict[str, FrameLabels], list[Fault]]:
-        """Boxes as the settings say; cameras of v2 where its file is there, as in VoteNet's export."""
+        """Boxes as set in the settings; cameras of v2 where its file is there, as in VoteNet's export."""
         chosen, faults = read_meta(self._file(META[self.labels]), SUN_RGBD_CLASSES)
         newer = self._file(META["v2"])
         if self.labels == "v2" or not newer.is_file():

@@ -65,7 +65,7 @@ class Frame:
         return self.known.table() if self.known else read_annotation(self._annotation(), self.class_names)
 
     def fingerprint(self, quick: bool = False) -> str:
-        """Hash of the frame's files and of what the metadata say."""
+        """Hash of the frame's files and metadata."""
         own = [] if self.known else [self.folder / "intrinsics.txt", self._extrinsics(), self._annotation()]
         facts = [self.class_names, self.known.facts() if self.known else None]
         return fingerprint_of([self._depth(), self._image(), *own], facts, quick)

@@ -1,7 +1,7 @@
 """Boxes, cameras and split of SUN RGB-D from its MATLAB files, read without MATLAB, and from a frame's own JSON.
 
 An annotated object has a centroid, half sizes `coeffs` (across the heading, along it, upwards) and the direction
-`orientation` of its heading, in the axes of the cloud. `depthpath` says where the frame lay on the authors' disk.
+`orientation` of its heading, in the axes of the cloud. `depthpath` is the frame's place on the authors' disk.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def read_allsplit(path: Path) -> dict[str, int]:
 
 
 def read_meta(path: Path, class_names: Sequence[str]) -> tuple[dict[str, FrameLabels], list[Fault]]:
-    """Frame -> what SUNRGBDMeta.mat (v1) or SUNRGBDMeta3DBB_v2.mat say of it; objects that make no sense are faults.
+    """Frame -> what SUNRGBDMeta.mat (v1) or SUNRGBDMeta3DBB_v2.mat states; invalid objects are faults.
 
     Raises:
         DataError: not such a file, or a frame without its place or camera.
@@ -94,13 +94,11 @@ def read_meta(path: Path, class_names: Sequence[str]) -> tuple[dict[str, FrameLa
             boxes, labels, broken = _boxes(_items(getattr(frame, "groundtruth3DBB", ())), class_names)
             intrinsics, tilt = (np.asarray(one, np.float64).reshape(9).tolist() for one in (frame.K, frame.Rtilt))
         except (AttributeError, ValueError, TypeError, IndexError) as error:
-            raise DataError("a frame makes no sense", where=f"{path}, frame {number}", got=error) from error
+            raise DataError("a frame is invalid", where=f"{path}, frame {number}", got=error) from error
         rows = tuple(tuple(row) for row in boxes.tolist())
         found[key] = FrameLabels(number, tuple(intrinsics), tuple(tilt), rows, tuple(labels.tolist()))
         do = f"It is left out; look at frame {number} in {path.name}."
-        faults += [
-            Fault(f"{number:06d}", "warning", f"{what} makes no sense", do, code="bad-object") for what in broken
-        ]
+        faults += [Fault(f"{number:06d}", "warning", f"{what} is invalid", do, code="bad-object") for what in broken]
     return found, faults
 
 
@@ -130,7 +128,7 @@ def read_annotation(path: Path, class_names: Sequence[str]) -> tuple[np.ndarray,
         try:
             rows.append(_rectangle(one["polygon"][0]))
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise DataError("a box makes no sense", where=f"{path}, objects[{number}]", got=error) from error
+            raise DataError("a box is invalid", where=f"{path}, objects[{number}]", got=error) from error
         found.append(labels[name])
     return np.array(rows).reshape(-1, 7), np.array(found, np.int64)
 

@@ -1,7 +1,8 @@
 """One sweep by Argoverse 2's rules: which boxes count, and which detection found which object.
 
 Class by class, the 100 best detections and the objects with a point inside count, if they are nearer than 150 m. Each
-detection looks at the object whose centre is nearest in space; of several that look at one, the best alone may find it.
+detection is compared with the object whose centre is nearest in space; of several with the same object only the best
+can match it.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ def match_sweep(found: Cuboids, truth: Cuboids) -> SweepMatches:
 
 
 def _first_nearest(found: np.ndarray, truth: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """(n,) place of the nearest object of each detection (n, 3), best first; -1 where a better one looks at it."""
+    """(n,) place of the nearest object of each detection (n, 3), best first; -1 where a better one has it."""
     result = np.full(len(found), -1, np.int64)
     if len(truth):
         away = np.linalg.norm(found[:, None] - truth[None], axis=2)

@@ -1,4 +1,4 @@
-"""Detections of the LiDAR as KITTI wants them: with a box in the image, in the camera's frame."""
+"""LiDAR detections as KITTI requires them: with a box in the image, in the camera's frame."""
 
 from __future__ import annotations
 

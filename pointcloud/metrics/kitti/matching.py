@@ -23,7 +23,7 @@ class Pairs(NamedTuple):
         truth_starts, found_starts: (F + 1,) where each image begins.
         scores: (D,).
         overlaps: (sum of D_f * G_f,) IoU, image after image, detection after detection; starts: (F + 1,).
-        excused: (D,) bool: no false alarm if it finds nothing (in a region nobody labelled, or beyond the range).
+        excused: (D,) bool: no false alarm if it finds nothing (in a region that was not labelled, or beyond the range).
         similarity: as `overlaps`: (1 + cos of the difference of the headings) / 2.
         min_overlap: an IoU must be above this.
     """

@@ -32,7 +32,7 @@ class Frame(NamedTuple):
 
     Args:
         overlaps: (3, D, G) IoU in the image, from above and in space; 0 with what has no box in space.
-        dont_care: (D,) the largest share of a detection's area in the image that lies in one region nobody labelled.
+        dont_care: (D,) the largest share of a detection's area in the image that lies in one unlabelled region.
     """
 
     truth: KittiObjects

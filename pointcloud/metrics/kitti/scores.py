@@ -152,7 +152,7 @@ def pairs(frames: Sequence[Frame], metric: int, name: str, difficulty: int, ring
 
 
 def _unlabelled(frames: Sequence[Frame], metric: int, name: str) -> np.ndarray:
-    """Which detections lie in regions nobody labelled."""
+    """Which detections lie in regions that were not labelled."""
     shares = np.concatenate([frame.dont_care for frame in frames])
     # The regions are drawn in the image only; the original has no place for them in space.
     return shares > (MIN_OVERLAP[name] if metric == 0 else math.inf)

@@ -120,9 +120,9 @@ def _check(boxes: np.ndarray, labels: np.ndarray, attributes: np.ndarray, values
 
 
 def detections_in_global(found: Detections, global_from_scan: np.ndarray) -> NuscenesDetections:
-    """Detections of one scan as the benchmark wants them; attributes follow from class and speed.
+    """Detections of one scan as the benchmark requires them; attributes follow from class and speed.
 
-    Detections without velocities are taken to stand still, those of classes that the benchmark does not know are left
+    Detections without velocities are taken to stand still, those of classes that the benchmark does not have are left
     out, and of more than 500 the best are kept, as many as it allows. Heading and velocity are turned in space and
     laid flat. Above 0.2 m/s an object is moving or ridden.
 

@@ -183,7 +183,7 @@ class _Packed:
         what = f"'{key}' of a box of sample '{box.get('sample_token')}'"
         if key not in box:
             raise DataError(f"{what} is missing", where=self._path, wanted=wanted[key])
-        raise DataError(f"{what} makes no sense", where=self._path, got=repr(box[key]), wanted=wanted[key])
+        raise DataError(f"{what} is invalid", where=self._path, got=repr(box[key]), wanted=wanted[key])
 
     def samples(self, results: Mapping[str, Any]) -> dict[str, NuscenesDetections]:
         """The boxes of each sample, from the rows that stand for them in `results`."""

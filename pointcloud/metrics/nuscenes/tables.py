@@ -76,7 +76,7 @@ def _check_found(token: str, found: NuscenesDetections) -> None:
 
 def _check_truth(token: str, truth: NuscenesTruth) -> None:
     if not np.isfinite(truth.boxes[:, :7]).all() or not (truth.boxes[:, 3:6] > 0).all():
-        raise DataError(f"an annotated box of sample '{token}' makes no sense", wanted="finite, sizes above 0")
+        raise DataError(f"an annotated box of sample '{token}' is invalid", wanted="finite, sizes above 0")
 
 
 def _listed(tokens: Sequence[str]) -> str:

@@ -174,5 +174,5 @@ def test_what_the_file_does_not_tell(tmp_path, monai_unetr):
         load_unetr(path)
     with pytest.raises(CheckpointError, match="window does not fit"):
         load_unetr(path, {"window": (16, 16, 16)})
-    with pytest.raises(CheckpointError, match="the file itself tells"):
+    with pytest.raises(CheckpointError, match="the file itself determines"):
         load_unetr(path, {"features": 16})

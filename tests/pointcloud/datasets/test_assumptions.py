@@ -46,7 +46,7 @@ def test_what_was_assumed_is_one_warning_that_names_the_setting(tmp_path: Path) 
         ball(root / f"room{number}.npy", number)
     warnings = [said for severity, said in faults(root, units="mm") if severity == "warning" and "assumed" in said]
     (warning,) = warnings
-    assert "up z was assumed in 4 scenes, whose points do not tell: room0, room1, room2, room3" in warning
+    assert "up z was assumed in 4 scenes, whose points do not show it: room0, room1, room2, room3" in warning
     assert "add `up=z` to this command" in warning and "--up" not in warning
     assert not any("assumed" in said for _, said in faults(root, units="mm", up="z"))
 

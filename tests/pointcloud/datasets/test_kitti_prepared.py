@@ -82,7 +82,7 @@ def test_preparing_again_keeps_frames_and_makes_those_of_an_older_release_anew(r
     path.write_text(json.dumps({key: value for key, value in record.items() if key != "extras"} | {"key": "1:older"}))
     frame = PreparedKittiFrame(ready, "000000", ("Car", "Pedestrian", "Cyclist"))
     for ask in (frame.annotations, frame.calibration, frame.image_size):
-        with pytest.raises(DataError, match=r"lacks what its benchmark asks.*data prepare.* again"):
+        with pytest.raises(DataError, match=r"lacks what its benchmark needs.*data prepare.* again"):
             ask()
     prepare(KittiSettings(root=root).split(), None, ready, 0, None)
     assert len(frame.annotations()) > 0

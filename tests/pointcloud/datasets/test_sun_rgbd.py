@@ -226,7 +226,7 @@ def test_a_box_that_makes_no_sense_is_left_out_and_told(root: Path, box: tuple) 
     assert split.listing[0].case == "000001" and split.listing[0].what.startswith("object 1 (bed: ")
     assert len(split.train[0].read().truth) == 1
     write_mat(root / "SUNRGBDMeta3DBB_v2.mat", [{**row, "K": np.eye(2)}])
-    with pytest.raises(DataError, match=r"v2\.mat, frame 1: a frame makes no sense"):
+    with pytest.raises(DataError, match=r"v2\.mat, frame 1: a frame is invalid"):
         SunRgbdSettings(root=root, labels="v2").split()
 
 

@@ -98,7 +98,7 @@ def test_intensities_of_a_known_scale_become_those_of_the_model(
 def test_intensities_that_tell_no_scale_stay_and_are_told(data: str, values: list[float], reach: str) -> None:
     got = for_network(cloud(intensity=values), ("intensity",), SENSORS[data])
     assert got.columns["intensity"].tolist() == values
-    assert str(got.notes[1]).startswith(f"intensities reach {reach} where the model learnt") and len(got.notes) == 2
+    assert str(got.notes[1]).startswith(f"intensities reach {reach} where the model was") and len(got.notes) == 2
 
 
 def test_intensities_of_twelve_bits_are_divided_and_told_to_be_dim() -> None:

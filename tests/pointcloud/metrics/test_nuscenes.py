@@ -228,7 +228,7 @@ def test_nothing_annotated_and_nothing_found_score_zero():
         ({"a": found(*[box(1)] * 501)}, {"a": truth()}, "too many boxes in sample 'a'; got 501"),
         ({"a": found(box(math.nan))}, {"a": truth()}, "not finite"),
         ({"a": found(box(1), scores=[math.nan])}, {"a": truth()}, "not finite"),
-        ({"a": found()}, {"a": truth(box(1, size=(0, 1, 1)))}, "makes no sense"),
+        ({"a": found()}, {"a": truth(box(1, size=(0, 1, 1)))}, "is invalid"),
     ],
 )
 def test_what_cannot_be_scored_is_refused(detections, annotation, words: str):

@@ -147,7 +147,7 @@ def _source(segmentation: Segmentation) -> list[Any]:
 
 
 def _completed(dataset: Any) -> Any:
-    """The header with empty values for what anonymising removes although the standard wants it there (type 2)."""
+    """The header with empty values for what anonymising removes although the standard requires it (type 2)."""
     for name in (*PATIENT, *STUDY):
         if name not in dataset:
             setattr(dataset, name, "")

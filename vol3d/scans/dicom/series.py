@@ -1,7 +1,7 @@
 """Which frames make one volume: the series in a folder, the order of its slices, and every reason to refuse them.
 
 Slices are ordered by their position along the normal of their plane, and the step between them comes from the
-positions: file names, instance numbers and SliceThickness say neither (a CHAOS CT is 3.2 mm thick in steps of 2.0 mm).
+positions: file names, instance numbers and SliceThickness give neither (a CHAOS CT is 3.2 mm thick in steps of 2.0 mm).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Series:
     """One image series.
 
     Args:
-        uid, number, description, modality: as the files say.
+        uid, number, description, modality: as in the files.
         members: its files with their headers, without pixels.
         notes: what was found beside it and left out.
     """

@@ -79,7 +79,7 @@ def _check_numbers(values: np.ndarray, possible: list[int], path: Path) -> None:
 
 
 def _untold(values: np.ndarray, period: int | None, layouts: list[str], path: Path) -> DataError:
-    """The error that says how the numbers repeat, and what does not fit or what could be."""
+    """The error that states how the numbers repeat, and what does not fit or what could."""
     got = f"{len(values)} float32 numbers"
     if period is None:
         return unclear(layouts, got, path)

@@ -1,6 +1,6 @@
 """A point cloud: coordinates, and by name whatever else is known of each point, as one object.
 
-Coordinates are metres with z up whatever the file said; what a reader had to assume or turn is in the notes.
+Coordinates are metres with z up, whatever the file's; what a reader had to assume or turn is in the notes.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def _read(path: Path) -> tuple[Any, float | None]:
 
 
 def _check_counts(path: Path) -> None:
-    """Compare the counts in the header with the file's size: laspy and its decoder would allocate whatever they say.
+    """Compare the counts in the header with the file's size: laspy would allocate whatever they state.
 
     Raises:
         DataError: the header is cut, or announces more records or points than the file can hold.

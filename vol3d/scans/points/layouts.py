@@ -56,7 +56,7 @@ def check_columns(columns: tuple[str, ...], count: int, path: Path) -> tuple[str
 
 
 def guess_columns(table: np.ndarray, path: Path, hint: str | None = None) -> tuple[tuple[str, ...], Note]:
-    """Names for the columns of a table (N, k), and the note that says so.
+    """Names for the columns of a table (N, k), and the note that states them.
 
     Args:
         hint: a name that the last column has if nothing else decides.
@@ -108,12 +108,12 @@ def unclear(fitting: list[str], got: str, path: Path, example: str = "x,y,z,inte
 
 
 def fits(rows: np.ndarray, layout: tuple[str, ...]) -> bool:
-    """Whether finite rows (N, k) can be what the names say."""
+    """Whether finite rows (N, k) can be what the names mean."""
     return rows.shape[1] == len(layout) and len(rows) > 0 and not _misfit(rows, layout)
 
 
 def _misfit(rows: np.ndarray, layout: tuple[str, ...]) -> str:
-    """The first columns of finite rows (N, k) that cannot be what the names say, and their range; empty if all can."""
+    """The first columns of finite rows (N, k) that cannot be what the names mean, and their range; empty if all can."""
     if not len(rows):
         return "no row of finite numbers"
     if np.abs(rows[:, :3]).max() > _FARTHEST:

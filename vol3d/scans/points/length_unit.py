@@ -1,4 +1,4 @@
-"""Metres, centimetres or millimetres: what the sizes of a scan say, and what they do not."""
+"""Metres, centimetres or millimetres: what the sizes of a scan show, and what they do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What point files do not say themselves: their columns, the axis that points up, the unit of length."""
+"""What point files do not state themselves: their columns, the axis that points up, the unit of length."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UNIT_METRES = {
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How point files are read where they do not say it.
+    """How point files are read where they do not state it.
 
     Args:
         columns: names of the columns in a file that has none, `_` for those to leave out; None finds them.

@@ -63,7 +63,7 @@ def _read_ascii(path: Path, header: _Header) -> dict[str, np.ndarray]:
 
 
 def _ascii_colour(values: np.ndarray, dtype: np.dtype, name: str, path: Path) -> np.ndarray:
-    # PCL writes a packed colour as the whole number that its bits are, although TYPE says F.
+    # PCL writes a packed colour as the whole number that its bits are, although TYPE is F.
     if name in ("rgb", "rgba") and dtype == np.float32 and len(values) and np.nanmax(np.abs(values)) >= 1:
         return as_type(np.nan_to_num(values), np.dtype(np.uint32), name, path)
     return as_type(values, dtype, name, path) if values.ndim == 1 else values.astype(dtype)
@@ -116,7 +116,7 @@ def _read_header(path: Path) -> _Header:
 
 
 def _header(values: dict[str, list[str]], size: int, lines: int, path: Path) -> _Header:
-    """Raises ValueError, KeyError, IndexError or TypeError for what makes no sense."""
+    """Raises ValueError, KeyError, IndexError or TypeError for invalid entries."""
     data = " ".join(values["DATA"]).lower()
     if data not in ("ascii", "binary", "binary_compressed"):
         raise ValueError(f"DATA {data}")
@@ -134,7 +134,7 @@ def _header(values: dict[str, list[str]], size: int, lines: int, path: Path) -> 
 
 
 def _row(values: dict[str, list[str]], path: Path) -> np.dtype:
-    """The type of one point; fields named `_` get names of their own."""
+    """The type of one point; fields named `_` get unique names."""
     names = values["FIELDS"] if "FIELDS" in values else values["COLUMNS"]
     counts = [int(word) for word in values.get("COUNT", ["1"] * len(names))]
     rows = zip(names, values["TYPE"], values["SIZE"], counts, strict=True)

@@ -72,7 +72,7 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Raises DataError if the file is no PLY file, or one whose header is cut or makes no sense."""
+    """Raises DataError if the file is no PLY file, or one whose header is cut or invalid."""
     with path.open("rb") as file:
         head = file.read(LONGEST)
     if not re.match(rb"ply\s", head):

@@ -107,7 +107,7 @@ def _words(line: bytes) -> list[str]:
 
 
 def _without_counts(rows: Rows, path: Path) -> Rows:
-    """A `.pts` file says the number of points in a line of its own, once for each scan in it."""
+    """A `.pts` file states the number of points on a separate line, once for each scan in it."""
     alone = rows.widths() == 1
     if not alone.any():
         return rows

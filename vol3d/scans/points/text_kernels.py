@@ -1,4 +1,4 @@
-"""Numbers in text, at the speed of the disk: one compiled pass that knows the line of every fault.
+"""Numbers in text, at the speed of the disk: one compiled pass that finds the line of every fault.
 
 A decimal with up to 15 digits and an exponent of at most 22 is exact, any other within two units of the last place.
 """

@@ -1,7 +1,7 @@
 """Boxes as shapes: corners, edges, the tick at the front, and where a moving box is a second later.
 
 The file of box lines, the pictures, the page and the window all draw these, so that a result and its picture agree.
-NumPy only: who looks at a result need not wait for torch. Boxes are rows `x y z l w h yaw [vx vy]`, see
+NumPy only: viewing a result need not wait for torch. Boxes are rows `x y z l w h yaw [vx vy]`, see
 `vol3d.geometry.boxes`; everything is computed in float64.
 """
 
@@ -46,7 +46,7 @@ def ticks(boxes: np.ndarray) -> np.ndarray:
 
 
 def have_headings(boxes: np.ndarray) -> bool:
-    """Whether ticks say anything.
+    """Whether ticks mean anything.
 
     Boxes that all have a yaw of 0 cannot turn, as in indoor scans with boxes along the axes; nor can several with one
     and the same yaw, which lie along the walls of a room that was turned back.

@@ -59,7 +59,7 @@ def read_detections(path: str | Path, origin: np.ndarray | None = None) -> Detec
 
 
 def is_result(path: str | Path) -> bool:
-    """Whether `write_detections` wrote this file: it always says what its boxes are, which people do not."""
+    """Whether `write_detections` wrote this file: it always states what its boxes are, unlike other files."""
     try:
         value = read_json(path)
     except DataError:

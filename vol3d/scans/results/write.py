@@ -1,4 +1,4 @@
-"""Boxes to JSON that says by itself what its numbers mean, with the way back to the coordinates of the scan's file."""
+"""Boxes to JSON that itself states what its numbers mean, with the way back to the coordinates of the scan's file."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def write_detections(path: str | Path, detections: Detections, cloud: PointCloud
 
 
 def _way_to(source: Path, folder: Path) -> str | None:
-    """`../scans/room.ply`, which stays true when both are moved; None where it would tell how a machine is laid out.
+    """`../scans/room.ply`, which stays true when both are moved; None where it would show how a machine is laid out.
 
     That is a way over the root or over the folder of all homes, which names a person.
     """

@@ -13,7 +13,7 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def check_affine(affine: np.ndarray, where: str | PathLike[str]) -> list[Note]:
-    """Refuse a matrix that places no volume; say what is unusual about one that does.
+    """Refuse a matrix that places no volume; note what is unusual about one that does.
 
     Args:
         affine: (4, 4), voxel index -> mm.

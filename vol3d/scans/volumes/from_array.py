@@ -22,7 +22,7 @@ def volume_of(array: np.ndarray, affine: np.ndarray | None) -> Volume:
     """
     if affine is None:
         do = "Give affine=, a 4x4 matrix from voxel indices to RAS millimetres (np.diag([1, 1, 1, 1]) for 1 mm)."
-        raise UsageError("an array does not say where its voxels are", where="affine", do=do)
+        raise UsageError("an array does not contain the position of its voxels", where="affine", do=do)
     voxels = np.asarray(array)
     if voxels.ndim not in (3, 4) or not voxels.size:
         wanted = "(i, j, k) or (channels, i, j, k), none of them 0"

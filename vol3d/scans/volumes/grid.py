@@ -2,7 +2,7 @@
 
 Convention of `resample`: the outer faces of the volume stay where they are. A side of n voxels of s mm becomes
 m = round(n s / s') voxels (at least one) of n s / m mm, so the spacing got differs from the one asked for by at most
-half a voxel over the whole side, and the affine says the true one. Voxel centres follow from the faces: target index t
+half a voxel over the whole side, and the affine holds the true one. Voxel centres follow from the faces: target index t
 lies at source index (t + 1/2) n / m - 1/2. From the outermost centre to the face the outermost voxel's value holds.
 """
 

@@ -71,7 +71,7 @@ def _check_header(reader: Any, path: Path) -> None:
         raise DataError("the sizes in the header are impossible", where=path, got=size)
 
     need = math.prod(size) * reader.GetNumberOfComponents() * bits // 8
-    # A header with its voxels in other files (.mhd, .nhdr) says nothing about their size; ITK compares them itself.
+    # A header with its voxels in other files (.mhd, .nhdr) does not state their size; ITK compares them itself.
     if path.suffix.lower() in (".mha", ".nrrd") and need > path.stat().st_size * MOST_PER_BYTE:
         raise DataError("the header describes more voxels than the file can hold", where=path, got=f"{need} bytes")
     check_memory(tuple(size), np.dtype(np.float32), path)

@@ -21,7 +21,7 @@ def check_stream(path: Path, need: int) -> None:
     Voxels as text, behind skipped lines or bytes, in bzip2 or spread over several files are left to ITK.
 
     Raises:
-        DataError: cut, a wrong checksum, more or fewer bytes than the header says, or no file of voxels.
+        DataError: cut, a wrong checksum, more or fewer bytes than the header states, or no file of voxels.
     """
     with path.open("rb") as file:
         head = file.read(LONGEST_HEADER)
@@ -54,7 +54,7 @@ def _unpacked(path: Path, offset: int, need: int) -> int:
 
 
 def _nrrd(head: bytes) -> tuple[str, int, bool] | None:
-    """(file beside it or "", offset, compressed), or None where it is not for us to say."""
+    """(file beside it or "", offset, compressed), or None where this cannot be decided here."""
     end, mark = min(
         ((head.find(mark), mark) for mark in (b"\n\n", b"\r\n\r\n") if mark in head), default=(len(head), b"")
     )

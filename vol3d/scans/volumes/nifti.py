@@ -21,7 +21,7 @@ def read_nifti(path: Path, fill_nonfinite: float | None = None) -> Volume:
     """Read an image.
 
     Args:
-        path: `.nii` or `.nii.gz`, NIfTI-1 or NIfTI-2, either byte order; told apart by content.
+        path: `.nii` or `.nii.gz`, NIfTI-1 or NIfTI-2, either byte order; distinguished by content.
         fill_nonfinite: what replaces NaN and infinite voxels, which are an error by default.
 
     Returns:

@@ -1,6 +1,6 @@
 """A medical volume: voxels and the place where they stand, as one object that keeps both true.
 
-World coordinates are RAS millimetres (x to the patient's right, y to the front, z to the head) whatever the file said.
+World coordinates are RAS millimetres (x to the patient's right, y to the front, z to the head), whatever the file's.
 """
 
 from __future__ import annotations

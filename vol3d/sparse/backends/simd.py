@@ -1,4 +1,4 @@
-"""Vector micro-kernels for numba, written as LLVM vector instructions: no C compiler, on any CPU that LLVM knows.
+"""Vector micro-kernels for numba, written as LLVM vector instructions: no C compiler, on any CPU that LLVM supports.
 
 Both keep a block of results in registers while they walk along the sum, and read their rows through lists of row
 numbers, so that nothing is gathered or scattered in memory:

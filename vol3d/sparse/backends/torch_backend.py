@@ -110,7 +110,7 @@ def reversed_neighbours(neighbours: Tensor, inputs: int) -> Tensor:
     taps, outputs = neighbours.shape
     table = neighbours.new_full((taps, inputs + 1), -1)
     rows = torch.arange(outputs, dtype=torch.int32, device=neighbours.device).expand(taps, outputs)
-    # Missing neighbours are written to a column of their own: no boolean mask, so no wait for the device.
+    # Missing neighbours are written to a separate column: no boolean mask, so no wait for the device.
     table.scatter_(1, torch.where(neighbours < 0, inputs, neighbours).to(torch.int64), rows)
     return table[:, :inputs].contiguous()
 

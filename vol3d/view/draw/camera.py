@@ -1,4 +1,4 @@
-"""A pinhole camera that looks at a scene from above at an angle, and finds by itself where to stand."""
+"""A pinhole camera that views a scene from above at an angle, and places itself."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class View:
 
 
 def place_camera(camera: Camera, points: np.ndarray, size: tuple[int, int], hold: np.ndarray | None = None) -> View:
-    """The view that shows the points as `camera` asks.
+    """The view of the points that `camera` describes.
 
     Args:
         camera: an azimuth or elevation of None is looked for: the side from which most points are seen.
@@ -108,7 +108,7 @@ def _stand(body: np.ndarray, azimuth: float, elevation: float, zoom: float, size
 
 
 def _seen(view: View, sample: np.ndarray) -> int:
-    """How many of the points no other point hides, as a coarse picture tells."""
+    """How many of the points no other point hides, judged by a coarse picture."""
     pixels, depth = view.project(sample)
     with np.errstate(invalid="ignore"):
         inside = np.isfinite(depth) & (pixels >= 0).all(axis=1) & (pixels < view.size[0]).all(axis=1)

@@ -109,7 +109,7 @@ def _edge_light(depth: np.ndarray) -> np.ndarray:
     """(height, width) from 0 to 1: darker the more its neighbours are nearer to the eye than the pixel."""
     far = np.isinf(depth)
     logs = np.log2(np.where(far, np.float32(1), depth))
-    logs[far] = 1e3  # nothing there: as if far away, it darkens nobody
+    logs[far] = 1e3  # nothing there: as if far away, it darkens no pixel
     darkness = np.zeros_like(logs)
     for ring in _EDL_RINGS_PX:
         for dy, dx in _NEIGHBOURS:

@@ -1,6 +1,6 @@
 """Three planes of a volume with the outlines of its masks, as one PNG, made without a display or a copy of the volume.
 
-Pictures follow the radiological convention (the patient's right is on the left of the picture) and say so.
+Pictures follow the radiological convention (the patient's right is on the left of the picture), and are labelled so.
 """
 
 from __future__ import annotations

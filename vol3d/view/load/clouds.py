@@ -187,7 +187,7 @@ def _check_place(path: Path, detections: Detections, layers: Sequence[PointLayer
 
 
 def _box_layers(found: Sequence[tuple[Path, Detections]]) -> tuple[BoxLayer, ...]:
-    """Annotations, whose scores are all 1, in one colour where there are detections to tell them from."""
+    """Annotations, whose scores are all 1, in one colour where there are detections to distinguish them from."""
     scored = [not len(boxes) or bool((boxes.scores != 1).any()) for _, boxes in found]
     layers = []
     for (path, boxes), has_scores in zip(found, scored, strict=True):

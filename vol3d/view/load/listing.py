@@ -19,7 +19,7 @@ class ListedScene(NamedTuple):
         file: of the cloud, as the JSON names it.
         objects: its list of boxes, not looked at yet.
         class_names: of all scenes.
-        note: which of several was taken, where nobody chose; else empty.
+        note: which of several was taken by default; else empty.
     """
 
     file: str

@@ -28,7 +28,7 @@ def load_view(
         paths: point clouds with the JSON of their boxes (annotated, found or both; the JSON alone finds the scan that
             it names), or one volume with masks on its grid.
         opening: what is shown at first.
-        points: what point files do not say.
+        points: what point files do not state.
 
     Raises:
         UsageError: no file, a file of no known kind, clouds and volumes together, boxes of another scan, two images, a
@@ -59,7 +59,7 @@ def kind_of(path: Path) -> str:
     """`points`, `boxes` or `volume`.
 
     Raises:
-        UsageError: it does not exist, or its name and its first bytes say nothing that is known.
+        UsageError: it does not exist, or its name and its first bytes match no known format.
     """
     if not path.exists():
         raise UsageError("no such file or folder", where=path)

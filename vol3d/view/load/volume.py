@@ -16,7 +16,7 @@ from vol3d.scans.volumes.orientation import reorient
 from vol3d.scans.volumes.volume import Segmentation, Volume
 from vol3d.view.scene import MaskLayer, ViewScene, VolumeLayer
 
-_LOOKED_AT = 24  # slices that tell labels from an image
+_LOOKED_AT = 24  # slices that distinguish labels from an image
 _ALIKE = 0.5  # share of voxels that equal their neighbour: labels have 0.7 and more, noise 0.1 and less
 _CT_AIR_HU, _SOFT_TISSUE_HU = -500.0, (-160.0, 240.0)
 _PERCENTILES = (1.0, 98.5)

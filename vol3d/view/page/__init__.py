@@ -1,4 +1,4 @@
-"""The viewer as a page of a browser, served on this machine's own address and to nobody else."""
+"""The viewer as a page of a browser, served on this machine's loopback address only."""
 
 from vol3d.view.page.serving import serve
 

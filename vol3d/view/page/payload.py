@@ -42,7 +42,7 @@ def describe(scene: ViewScene, most_points: int = MOST_POINTS) -> Payload:
     """The payload of a scene.
 
     Args:
-        most_points: of more points (all clouds together) as many are drawn at random, and a note says so.
+        most_points: of more points (all clouds together) this many are drawn at random, which is noted.
     """
     payload = Payload({})
     total = sum(len(layer.xyz) for layer in scene.points)

@@ -50,7 +50,7 @@ class PageServer(ThreadingHTTPServer):
     def __init__(self, payload: Payload, port: int | None = None) -> None:
         self.payload = payload
         self.token = secrets.token_urlsafe(24)
-        # A browser's command line can be read by everybody, so what stands there opens the page once.
+        # A browser's command line can be read by every user, so the address in it opens the page only once.
         self.ticket: str | None = secrets.token_urlsafe(24)
         self.description = payload.json()
         self.files = static_files()
@@ -76,7 +76,7 @@ class PageServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/{self.ticket}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A tab that was closed while it loaded is no fault; everything else is told as usual."""
+        """A tab that was closed while it loaded is no fault; everything else is reported as usual."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 

@@ -18,7 +18,7 @@ def serve(scene: ViewScene, port: int | None = None, open_browser: bool = True) 
 
     Args:
         port: a free one is taken where none is given.
-        open_browser: opens the page where there is a display and nobody is logged in over SSH.
+        open_browser: opens the page where there is a display and the session is not over SSH.
 
     Raises:
         UsageError: the port is taken, not allowed, or none.
@@ -40,7 +40,7 @@ def instructions(server: PageServer) -> list[str]:
         f"Open in a browser:     {server.url}",
         f"From another machine:  ssh -L {port}:127.0.0.1:{port} {user_name()}@{socket.gethostname()}",
         "                       there first; then the address above works in the browser there.",
-        "Ctrl-C stops. Only who has the whole address can see the scan.",
+        "Ctrl-C stops. Only those who have the whole address can see the scan.",
     ]
 
 

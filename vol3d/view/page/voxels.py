@@ -21,10 +21,10 @@ _LABELS = 255
 
 
 def describe_volume(layer: VolumeLayer, buffers: Buffers, notes: list[str]) -> dict[str, Any]:
-    """The part of the description that tells of a volume; its arrays go to `buffers`.
+    """The part of the description that covers a volume; its arrays go to `buffers`.
 
     Voxels are half floats from -1 (lowest) to 1 (highest value): eight bits would not survive a narrow window of a CT.
-    Too large volumes lose every other voxel along their longest edges, and a note says so.
+    Too large volumes lose every other voxel along their longest edges, which is noted.
     """
     image = layer.volume.array[0]
     steps = thinning(image.shape)

@@ -22,7 +22,7 @@ _LABELS = 150  # more would hide the scene
 
 
 class CloudContent:
-    """What the window shows of `scene`, by what the panel says; `opening` is the panel's state."""
+    """What the window shows of `scene`, as set in the panel; `opening` is the panel's state."""
 
     def __init__(self, scene: ViewScene, stage: Any, side: Any, size: tuple[int, int]) -> None:
         self.scene, self.stage, self.opening = scene, stage, scene.opening

@@ -22,7 +22,7 @@ PACKAGES = {
     "libgomp.so.1": ("libgomp1", "libgomp"),
     "libvulkan.so.1": ("libvulkan1", "vulkan-loader"),
 }
-# Without a GPU that has a driver of its own, Vulkan draws with Mesa's.
+# Without a GPU that has its own driver, Vulkan draws with Mesa's.
 _DRIVERS = ("mesa-vulkan-drivers", "mesa-vulkan-drivers")
 _ABSENT = re.compile(r"(lib[\w.+-]*\.so[\w.]*): cannot open shared object file")
 
@@ -40,7 +40,7 @@ def missing_libraries() -> list[str]:
 
 
 def why_no_window() -> Vol3dError | None:
-    """What keeps Open3D from opening a window, as far as one can tell without importing it; None: nothing."""
+    """What keeps Open3D from opening a window, as far as can be found without importing it; None: nothing."""
     if find_spec("open3d") is None:
         return Vol3dError("Open3D, which draws the window, is not installed", do=f"Install it: {INSTALL}")
     missing = missing_libraries()

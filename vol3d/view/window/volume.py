@@ -26,7 +26,7 @@ _SHOWN = (255 * _CURVE).round().astype(np.uint8)
 
 
 class VolumeContent:
-    """What the window shows of one volume, by what the panel says."""
+    """What the window shows of one volume, as set in the panel."""
 
     def __init__(self, scene: ViewScene, layer: VolumeLayer, stage: Any, side: Any, size: tuple[int, int]) -> None:
         self.scene, self.layer, self.stage = scene, layer, stage

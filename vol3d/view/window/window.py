@@ -1,4 +1,4 @@
-"""The Open3D window, in a process of its own: what a driver does to it never takes the command with it."""
+"""The Open3D window, in a separate process: a crash of its driver never ends the command."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def show_window(scene: ViewScene, size: tuple[int, int] = (1280, 800)) -> None:
 
 def _run(scene: ViewScene, size: tuple[int, int], parent: Connection) -> None:
     silence = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):  # the renderer tells its life
+    for stream in (1, 2):  # the renderer prints all that it does
         os.dup2(silence, stream)
 
     def end() -> None:
