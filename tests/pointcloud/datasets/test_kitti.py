@@ -150,7 +150,7 @@ def test_missing_files_and_folders_are_told(root: Path, tmp_path: Path) -> None:
     (root / "ImageSets/val.txt").unlink()
     with pytest.raises(DataError, match="cannot read the list of frames"):
         KittiSettings(root=root).split()
-    with pytest.raises(DataError, match="not a KITTI_CLASSES folder"):
+    with pytest.raises(DataError, match="not a KITTI folder"):
         KittiSettings(root=root / "ImageSets").split()
     with pytest.raises(DataError, match="no such folder"):
         KittiSettings(root=tmp_path / "none").split()
