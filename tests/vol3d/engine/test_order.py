@@ -1,4 +1,4 @@
-"""Which samples make which step, and how a fault in one of them is told."""
+"""Which samples make which step, and how a fault in one of them is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files become the scene that a person means, and what does not fit together is told."""
+"""Files become the scene that a person means, and what does not fit together is reported."""
 
 from __future__ import annotations
 
