@@ -195,15 +195,17 @@ def load(name: str | Path, device: str = "auto", settings: Mapping[str, Any] | S
 
 
 def _words(settings: Mapping[str, Any] | Sequence[str]) -> list[str]:
-    """Settings as the words `key.path=value` of the command line."""
+    """Settings as the words `key.path=value` of the command line; a value stays of the type that it has."""
     import json
 
     if not isinstance(settings, Mapping):
         return list(settings)
-    return [
-        f"{key}={value if isinstance(value, str) else json.dumps(value, default=str)}"
-        for key, value in settings.items()
-    ]
+    return [f"{key}={json.dumps(value, default=_as_json)}" for key, value in settings.items()]
+
+
+def _as_json(value: Any) -> Any:
+    """NumPy's numbers as Python's, a path as text."""
+    return value.item() if hasattr(value, "item") else str(value)
 
 
 @dataclass(frozen=True)

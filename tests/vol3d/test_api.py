@@ -17,7 +17,9 @@ from medical.demo import SAMPLES
 from tests.conftest import PROJECT
 from tests.medical.synthetic import write_msd
 from tests.pointcloud.synthetic import room
+from vol3d.api import _words
 from vol3d.cli.main import main
+from vol3d.config import load_task
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.scans import read_detections, read_labels
 from vol3d.view.load.read import load_view
@@ -122,6 +124,17 @@ def test_what_cannot_be_predicted_is_refused(hippocampus: vol3d.Model, tmp_path:
             hippocampus.predict(damaged, affine=np.eye(4))
     with pytest.raises(Vol3dError):
         hippocampus.predict(np.zeros((2, 8, 8, 8)), affine=np.eye(4))  # two channels
+
+
+def test_settings_keep_the_type_that_they_have_in_python() -> None:
+    model = vol3d.load("unetr-hippocampus", "cpu", {"window.overlap": np.float64(0.25), "window.mirror_axes": ()})
+    window = model.task.settings.window  # type: ignore[attr-defined]
+    assert (window.overlap, window.mirror_axes) == (0.25, ())
+    settings = {"data.root": Path("a: b/[c]"), "data.fold": "all", "train.ema": None, "optim.lr": 1e-5}
+    task = load_task("unetr_hippocampus_small", _words(settings)).settings
+    assert (task.data.root, task.data.fold, task.train.ema, task.optim.lr) == (Path("a: b/[c]"), "all", None, 1e-5)
+    with pytest.raises(UsageError, match="should be a valid number"):
+        vol3d.load("unetr-hippocampus", settings={"window.overlap": "0.25"})
 
 
 def test_names_and_laziness() -> None:
