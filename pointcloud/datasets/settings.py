@@ -34,6 +34,8 @@ class SceneSettings(Settings, ABC):
     """What its benchmark takes; None where there is none to submit to."""
     taken_over: ClassVar[frozenset[str]] = frozenset()
     """Names of the settings that an evaluation takes from the training, unless they are set explicitly."""
+    thinned_by: ClassVar[frozenset[str]] = frozenset()
+    """Names of the settings that leave scenes out of the scores in the course of a training; an evaluation sets 1."""
 
     name: str
     root: Path
@@ -51,7 +53,8 @@ class SceneSettings(Settings, ABC):
         if trained_on.name != self.name:
             return self
         unset = self.taken_over - self.model_fields_set
-        return self.model_copy(update={name: getattr(trained_on, name) for name in unset})
+        kept = {name: getattr(trained_on, name) for name in unset}
+        return self.model_copy(update=kept | dict.fromkeys(self.thinned_by, 1))
 
     @property
     def density(self) -> Density | None:

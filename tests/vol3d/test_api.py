@@ -20,7 +20,8 @@ from tests.pointcloud.synthetic import room
 from vol3d.api import _words
 from vol3d.cli.main import main
 from vol3d.config import load_task
-from vol3d.errors import DataError, UsageError, Vol3dError
+from vol3d.config.chosen import Unread
+from vol3d.errors import CheckpointError, DataError, UsageError, Vol3dError
 from vol3d.scans import read_detections, read_labels
 from vol3d.view.load.read import load_view
 
@@ -135,6 +136,11 @@ def test_settings_keep_the_type_that_they_have_in_python() -> None:
     assert (task.data.root, task.data.fold, task.train.ema, task.optim.lr) == (Path("a: b/[c]"), "all", None, 1e-5)
     with pytest.raises(UsageError, match="should be a valid number"):
         vol3d.load("unetr-hippocampus", settings={"window.overlap": "0.25"})
+
+
+def test_settings_of_a_data_set_that_do_not_fit_are_refused_when_they_are_asked_for() -> None:
+    with pytest.raises(CheckpointError, match="do not fit this release"):
+        Unread("datasets", {"name": "nuscenes", "root": "x", "no_such": 1}).read()
 
 
 def test_names_and_laziness() -> None:

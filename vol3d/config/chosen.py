@@ -6,10 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError, ValidationInfo
 from pydantic_core import PydanticKnownError, core_schema
 
 from vol3d import catalog
+from vol3d.errors import CheckpointError
 
 MARK = "x-catalogue"
 """Of a JSON schema: what stands here is one of the settings that `members` finds."""
@@ -30,10 +31,13 @@ class Unread:
         """The settings.
 
         Raises:
-            ValidationError: they do not fit this release.
+            CheckpointError: they do not fit this release.
         """
-        kind = settings_type(self.table, self.values["name"])
-        return kind.model_validate_json(json.dumps(self.values), strict=True)
+        try:
+            return _strictly(settings_type(self.table, self.values["name"]), self.values)
+        except ValidationError as error:
+            what = f"its settings of the data set do not fit this release: {error}"
+            raise CheckpointError(what, where="data") from error
 
     def model_dump(self, mode: str) -> dict[str, Any]:
         """As of settings."""
@@ -74,7 +78,7 @@ class FromCatalogue:
             return Unread(self.table, value)
         kind = settings_type(self.table, name)
         if info.mode == "json":
-            return kind.model_validate_json(json.dumps(value), strict=True)
+            return _strictly(kind, value)
         return kind.model_validate(value)
 
 
@@ -86,6 +90,11 @@ def members(table: str, task: str) -> list[str]:
 def settings_type(table: str, name: str) -> type[BaseModel]:
     """The settings class behind a name; imports its module and no other."""
     return catalog.load(catalog.TABLES[table][name].target)
+
+
+def _strictly(kind: type[BaseModel], values: dict[str, Any]) -> BaseModel:
+    """As a configuration file's: `"4"` is no number, and a list is read as the tuple that it becomes."""
+    return kind.model_validate_json(json.dumps(values), strict=True)
 
 
 def _dump(value: BaseModel | Unread, info: core_schema.SerializationInfo) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class Argoverse2Settings(SceneSettings):
     sensor = Sensor(max_intensity=255.0)
     submission = SubmissionForm(".feather")
     taken_over = frozenset({"sweeps", "every_beam"})
+    thinned_by = frozenset({"validation_step"})
 
     name: Literal["argoverse2"] = "argoverse2"
     root: Path = Field(description="the folder that holds train, val and test; or prepared")
@@ -72,11 +73,6 @@ class Argoverse2Settings(SceneSettings):
         return SceneSplit(
             NAME, self.class_names, train, validation[:: self.validation_step], test, listing=tuple(faults)
         )
-
-    def for_evaluation(self, trained_on: SceneSettings) -> SceneSettings:
-        """As of all data sets; and every sweep counts: leaving some out is for scores in the course of a training."""
-        chosen = super().for_evaluation(trained_on)
-        return chosen.model_copy(update={"validation_step": 1}) if trained_on.name == self.name else chosen
 
     @property
     def density(self) -> Density:

@@ -36,6 +36,7 @@ class NuScenesSettings(SceneSettings):
     sensor = Sensor(max_intensity=255.0)
     submission = SubmissionForm(".json")
     taken_over = frozenset({"sweeps", "close_m", "every_beam"})
+    thinned_by = frozenset({"validation_step"})
 
     name: Literal["nuscenes"] = "nuscenes"
     root: Path = Field(description="the data set's folder, or the index that `vol3d data prepare` made of it")
@@ -80,11 +81,6 @@ class NuScenesSettings(SceneSettings):
             write_index(index, version, data, out)
 
         return SceneSplit(NAME, NUSCENES_CLASSES, train, validation, test, tuple(listing), write_prepared)
-
-    def for_evaluation(self, trained_on: SceneSettings) -> SceneSettings:
-        """As of all data sets; and every sample counts: leaving some out is for scores in the course of a training."""
-        chosen = super().for_evaluation(trained_on)
-        return chosen.model_copy(update={"validation_step": 1}) if trained_on.name == self.name else chosen
 
     @property
     def density(self) -> Density:
