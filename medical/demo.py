@@ -47,11 +47,15 @@ def show_hippocampus(out: Path, cases: int) -> None:
 def _score(task: Any, cases: Sequence[Case], masks: Path) -> Evaluation:
     """Scores the masks as they lie on the disk."""
     from medical.evaluate import ScoredCase, evaluate_cases
+    from vol3d.scans.paths import scan_stem
     from vol3d.scans.read import read_labels, read_volume
     from vol3d.scans.volumes.volume import Segmentation
 
     def scored(case: Case) -> ScoredCase:
-        image, mask = read_volume(case.images[0]), read_labels(task.result_path(case.images[0], masks))
+        image, mask = (
+            read_volume(case.images[0]),
+            read_labels(masks / f"{scan_stem(case.images[0])}{task.result_suffix}"),
+        )
         prediction = Segmentation(mask.array[0], mask.grid, task.class_names, case.images[0])
         return ScoredCase(case.name, image, read_labels(_label(case)), prediction)
 

@@ -50,11 +50,11 @@ def show_drive(out: Path, cases: int) -> None:
     scan, boxes = make_folder(out / "scans") / "drive.npy", make_folder(out / "boxes")
     write_points(scan, frame.cloud)
     rows = predict_scans(loaded[MODELS[0]], [scan], boxes)
-    print_table(["frame", "found"], [[row.source.stem, row.facts["found"]] for row in rows])
+    print_table(["frame", "found"], [[row.source.name, row.facts["found"]] for row in rows])
     print_table(["model", "NDS", "mAP", "car AP"], [[name, *_scores(one)] for name, one in scores.items()])
     for folder in reports.values():
         print(f"report    {folder / 'report.html'}")
-    result = task.result_path(scan, boxes)
+    result = boxes / f"{rows[0].source.name}{task.result_suffix}"
     print(f"picture   {draw_from_above(out / 'from_above.png', frame, result)}  (annotated and found)")
     draw_boxes(out / "drive.png", scan, result)
     print(f"next      vol3d predict {MODELS[0]} YOUR_SWEEP.bin -o out  (docs/lidar.md)")

@@ -122,19 +122,17 @@ class Model:
             UsageError: an input that does not exist, no scan among them, a result that would replace an input.
             Vol3dError: `out` cannot be made.
         """
-        from vol3d.engine.predict import check_results, predict_files
+        from vol3d.engine.predict import predict_files, result_paths
         from vol3d.files import make_folder
         from vol3d.scans.paths import matching
 
         folder = Path(out).expanduser()
-        sources = self.task.find_inputs(matching(inputs))
-        check_results(self.task, sources, folder)
+        results = result_paths(self.task.find_inputs(matching(inputs)), self.task.result_suffix, folder)
         make_folder(folder)
         return predict_files(
             self.task,
             self.models,
-            sources,
-            folder,
+            results,
             self.device,
             overwrite=overwrite,
             dicom_seg=dicom_seg,

@@ -31,6 +31,7 @@ from vol3d.scans.points.mesh import sample_surface
 from vol3d.scans.points.options import Axis, LengthUnit
 from vol3d.scans.points.read import points_of, read_points
 from vol3d.scans.results.detections import Detections
+from vol3d.scans.source import ScanSource
 
 
 class ReadSettings(Settings):
@@ -54,6 +55,8 @@ class CloudSettings(RunSettings):
 
 class CloudTask(CompleteTask[PointCloud]):
     """Detection of objects in point clouds, whatever they are of."""
+
+    result_suffix: ClassVar[str] = ".json"
 
     settings_type: ClassVar[type[RunSettings]] = CloudSettings
     settings: CloudSettings
@@ -174,18 +177,14 @@ class CloudTask(CompleteTask[PointCloud]):
                 what = f"no column is called {name}, which the model needs"
                 raise UsageError(what, where="--columns", got=",".join(columns), do=do)
 
-    def find_inputs(self, paths: Sequence[Path]) -> list[Path]:
+    def find_inputs(self, paths: Sequence[Path]) -> list[ScanSource]:
         """Files of points, alone or in folders."""
-        return find_point_files(paths)
+        return [ScanSource(path, points_file_stem(path)) for path in find_point_files(paths)]
 
-    def result_path(self, source: Path, out: Path) -> Path:
-        """`room.ply` -> `out/room.json`."""
-        return out / f"{points_file_stem(source)}.json"
-
-    def read(self, source: Path) -> PointCloud:
+    def read(self, source: ScanSource) -> PointCloud:
         """A person's file, read by the settings of `predict`, with the columns that the network needs."""
         choice = self.settings.predict
-        return self.prepared(read_points(source, columns=choice.columns, up=choice.up, units=choice.units))
+        return self.prepared(read_points(source.path, columns=choice.columns, up=choice.up, units=choice.units))
 
     def scan_of(self, value: Any, affine: np.ndarray | None) -> PointCloud:
         """Points (N, 3 or more) in memory, as the settings of `predict` say; or a cloud that was read.

@@ -15,6 +15,7 @@ from vol3d.terminal import progress, say
 if TYPE_CHECKING:
     from vol3d.engine.predict import PredictionRow
     from vol3d.notes import Note
+    from vol3d.scans.source import ScanSource
 
 SOME_FAILED, ALL_FAILED = 3, 1
 Inputs = Annotated[
@@ -124,9 +125,9 @@ def show(rows: Sequence[PredictionRow], out: Path) -> None:
     say(f"{len(done) - skipped} written to {out}{remark}, {len(failures)} failed")
 
 
-def _short_names(rows: Sequence[PredictionRow]) -> dict[Path, str]:
+def _short_names(rows: Sequence[PredictionRow]) -> dict[ScanSource, str]:
     """Names without folders, unless two scans have the same."""
-    names = {row.source: row.source.name for row in rows}
+    names = {row.source: row.source.path.name for row in rows}
     clear = len(set(names.values())) == len(names)
     return names if clear else {source: str(source) for source in names}
 
@@ -149,7 +150,7 @@ def _cells(row: PredictionRow, name: str) -> dict[str, Any]:
 
 
 def _without_source(row: PredictionRow) -> str:
-    return (row.error or "").removeprefix(f"{row.source}: ")
+    return (row.error or "").removeprefix(f"{row.source.path}: ")
 
 
 def count_notes(rows: Sequence[PredictionRow]) -> list[list[Any]]:

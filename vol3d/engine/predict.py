@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,9 +13,11 @@ from torch import nn
 
 from vol3d.engine.task import PredictionTask
 from vol3d.errors import UsageError, Vol3dError
+from vol3d.files import make_folder
 from vol3d.notes import Note
 from vol3d.prediction import Prediction
 from vol3d.scans.results.read import is_result, unlike
+from vol3d.scans.source import ScanSource
 from vol3d.terminal import Progress
 
 
@@ -32,7 +35,7 @@ class PredictionRow:
         dicom_seg: the DICOM-SEG file beside a mask, where one was asked for.
     """
 
-    source: Path
+    source: ScanSource
     status: Literal["written", "skipped", "failed"]
     output: Path | None = None
     error: str | None = None
@@ -42,7 +45,8 @@ class PredictionRow:
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON: keys without a value are left out."""
-        row: dict[str, Any] = {"input": str(self.source), "status": self.status}
+        row: dict[str, Any] = {"input": str(self.source.path), "status": self.status}
+        row |= {} if self.source.series is None else {"series": self.source.series}
         row |= {} if self.output is None else {"output": str(self.output)}
         row |= self.facts
         if self.notes:
@@ -52,26 +56,46 @@ class PredictionRow:
         return row if self.error is None else {**row, "error": self.error}
 
 
-def check_results(task: PredictionTask[Any], sources: Sequence[Path], out: Path) -> None:
-    """Refuses what would write over an input, before anything is predicted.
+def result_paths(sources: Sequence[ScanSource], suffix: str, out: Path) -> dict[ScanSource, Path]:
+    """Where the main file of each result goes: straight into `out`, or of equal names below their own folders.
+
+    `scan.nrrd` -> `out/scan.nii.gz`; `P1/T1.nii`, `P2/T1.nii` -> `out/P1/T1.nii.gz`, `out/P2/T1.nii.gz`.
 
     Raises:
-        UsageError: no scan, or a result that would replace one of the scans.
+        UsageError: no scan, a result that would replace one of the scans, or two that would write the same file.
     """
     if not sources:
         raise UsageError("no scan among the inputs", do="Give files, folders of files, or DICOM series.")
-    inputs = {source.resolve() for source in sources}
+    alike: dict[str, list[ScanSource]] = {}
     for source in sources:
-        result = task.result_path(source, out).resolve()
+        alike.setdefault(source.name.casefold(), []).append(source)
+
+    paths: dict[ScanSource, Path] = {}
+    for group in alike.values():
+        folders = [source.path.absolute().parent for source in group]
+        shared = os.path.commonpath(folders)
+        below = [Path(os.path.relpath(folder, shared)) for folder in folders]
+        paths |= {source: out / way / f"{source.name}{suffix}" for source, way in zip(group, below, strict=True)}
+    _check_paths(paths)
+    return paths
+
+
+def _check_paths(paths: Mapping[ScanSource, Path]) -> None:
+    inputs = {file.resolve() for source in paths for file in source.files}
+    first: dict[Path, ScanSource] = {}
+    for source, path in paths.items():
+        result = path.resolve()
         if result in inputs:
             raise UsageError("the result would replace an input", where=result, do="Choose another output folder.")
+        if first.setdefault(result, source) != source:
+            do = "Predict them into different folders."
+            raise UsageError(f"{first[result]} and {source} would write the same file", where=path, do=do)
 
 
 def predict_files(
     task: PredictionTask[Any],
     models: Sequence[nn.Module],
-    sources: Sequence[Path],
-    out: Path,
+    results: Mapping[ScanSource, Path],
     device: torch.device,
     *,
     overwrite: bool = False,
@@ -79,26 +103,24 @@ def predict_files(
     progress: Progress = lambda done, total, name: None,
     each: Callable[[PredictionRow], None] = lambda row: None,
 ) -> list[PredictionRow]:
-    """Predicts scans into a folder; whatever one of them does, the others are predicted.
+    """Predicts scans; whatever one of them does, the others are predicted.
 
     Args:
-        sources: as `task.find_inputs` gives them.
+        results: the scans, as `task.find_inputs` gives them, and the main files of their results.
         overwrite: predict again what is there already.
         dicom_seg: also write DICOM-SEG beside the mask of each DICOM series.
         progress: called before each scan.
         each: called after each scan.
     """
     rows = []
-    first: dict[Path, Path] = {}  # result -> the scan that has it
-    for number, source in enumerate(sources):
-        progress(number, len(sources), source.name)
-        result = task.result_path(source, out)
+    for number, (source, result) in enumerate(results.items()):
+        progress(number, len(results), source.path.name)
         seg = dicom_path(result) if dicom_seg else None
         done = result.exists() and (seg is None or seg.exists())
         try:
-            _check_free(result, source, first.setdefault(result.resolve(), source))
+            _check_free(result)
             if done and not overwrite:
-                _check_same(result, source, task.class_names)
+                _check_same(result, source.path, task.class_names)
                 row = PredictionRow(source, "skipped", result)
             else:
                 row = _written(task.predict(models, task.read(source), device), source, result, seg)
@@ -106,7 +128,7 @@ def predict_files(
             row = PredictionRow(source, "failed", error=_reason(source, error))
         rows.append(row)
         each(row)
-    progress(len(sources), len(sources), "")
+    progress(len(results), len(results), "")
     return rows
 
 
@@ -115,18 +137,16 @@ def dicom_path(result: Path) -> Path:
     return result.parent / f"{result.name.removesuffix('.gz').removesuffix('.nii')}.dcm"
 
 
-def _written(prediction: Prediction, source: Path, result: Path, seg: Path | None) -> PredictionRow:
+def _written(prediction: Prediction, source: ScanSource, result: Path, seg: Path | None) -> PredictionRow:
+    make_folder(result.parent)
     prediction.write(result)
     if seg is not None:
         prediction.write(seg)
     return PredictionRow(source, "written", result, None, prediction.facts(), prediction.notes, seg)
 
 
-def _check_free(result: Path, source: Path, first: Path) -> None:
-    """Refuses to write over the result of the scan that came first, or over JSON that is no result of vol3d."""
-    if first != source:
-        do = "Predict them into different folders."
-        raise UsageError(f"{first} and {source} would write the same file", where=result, do=do)
+def _check_free(result: Path) -> None:
+    """Refuses to write over JSON that is no result of vol3d."""
     if result.suffix == ".json" and result.exists() and not is_result(result):
         do = "Choose another output folder, or move that file."
         raise UsageError("the result would replace a file that vol3d did not write", where=result, do=do)
@@ -139,5 +159,5 @@ def _check_same(result: Path, source: Path, class_names: Sequence[str]) -> None:
         raise UsageError("a result is there already that is not of this scan and model", where=result, got=other, do=do)
 
 
-def _reason(source: Path, error: Exception) -> str:
+def _reason(source: ScanSource, error: Exception) -> str:
     return str(error) if isinstance(error, Vol3dError) else f"{source}: {type(error).__name__}: {error}"

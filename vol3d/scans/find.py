@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vol3d.errors import DataError
-from vol3d.scans.paths import DICOM, SUFFIXES, expand, is_dicom
+from vol3d.scans.paths import DICOM, SUFFIXES, expand, is_dicom, scan_stem
+from vol3d.scans.source import ScanSource
 
 
-def find_scans(paths: Iterable[str | Path]) -> list[Path]:
+def find_scans(paths: Iterable[str | Path]) -> list[ScanSource]:
     """Every scan that the paths mean, each once, in order.
 
     A file is one scan. A folder gives the volume files in it and below, and each folder that holds DICOM files as one
@@ -20,7 +21,7 @@ def find_scans(paths: Iterable[str | Path]) -> list[Path]:
         UsageError: a path that does not exist.
         DataError: a folder without a scan.
     """
-    return expand(paths, _in_folder)
+    return [ScanSource(path, scan_stem(path)) for path in expand(paths, _in_folder)]
 
 
 def _in_folder(folder: Path) -> list[Path]:

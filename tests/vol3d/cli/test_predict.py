@@ -113,22 +113,28 @@ def test_bad_usage(scans: Path, words: list[str], message: str, capsys):
     assert not Path("out").exists()
 
 
-def test_of_two_that_would_write_the_same_file_the_second_fails_alone(scans: Path, capsys):
+def test_scans_of_one_name_have_their_results_below_their_own_folders(scans: Path):
     Path("twin").mkdir()
-    Path("twin/scan_1.txt").write_text("another scan of three words")
-    for words in ([], [], ["--overwrite"]):  # whether the first is there already or not
-        assert predict(scans, "twin", *words) == 3
-        said = capsys.readouterr()
-        assert "scans/scan_1.txt and twin/scan_1.txt would write the same file" in said.err
-        assert "1 failed" in said.err
-        assert Path("out/scan_1.txt").read_text() == "1 words by 1\n"
+    Path("twin/scan_1.txt").write_text("another scan of five words")
+    for words in ([], ["--overwrite"]):
+        assert predict(scans, "twin", *words) == 0
+        assert Path("out/scans/scan_1.txt").read_text() == "1 words by 1\n"
+        assert Path("out/twin/scan_1.txt").read_text() == "5 words by 1\n"
+        assert Path("out/scan_2.txt").read_text() == "2 words by 1\n"
+
+
+def test_two_that_would_write_the_same_file_are_refused_before_anything_is_predicted(scans: Path, capsys):
+    Path("scans/scan_1.TXT").write_text("the name differs in its suffix only")
+    assert main(["predict", "run", "scans/scan_1.txt", "scans/scan_1.TXT", "-o", "out"]) == 2
+    assert "scans/scan_1.txt and scans/scan_1.TXT would write the same file" in capsys.readouterr().err
+    assert not Path("out").exists()
 
 
 @pytest.mark.parametrize("text", ['{"shapes": []}', '{"format": 1, "class_names": [], "objects": []}', "no JSON", ""])
 def test_json_of_others_is_never_replaced_and_never_taken_for_a_result(
     scans: Path, text: str, monkeypatch: pytest.MonkeyPatch, capsys
 ):
-    monkeypatch.setattr(WordTask, "result_path", lambda task, source, out: out / f"{source.stem}.json")
+    monkeypatch.setattr(WordTask, "result_suffix", ".json")
     Path("out").mkdir()
     Path("out/scan_1.json").write_text(text)
     for words in ([], ["--overwrite"]):
@@ -154,7 +160,7 @@ def test_json_of_others_is_never_replaced_and_never_taken_for_a_result(
 def test_a_result_of_another_scan_or_model_is_not_taken_for_done(
     scans: Path, of: str, names: tuple[str, ...], other: str | None, monkeypatch: pytest.MonkeyPatch, capsys
 ):
-    monkeypatch.setattr(WordTask, "result_path", lambda task, source, out: out / f"{source.stem}.json")
+    monkeypatch.setattr(WordTask, "result_suffix", ".json")
     Path("out").mkdir()
     Path("twin").mkdir()
     Path("twin/scan_1.txt").write_text("another scan")
