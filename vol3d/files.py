@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from vol3d.errors import DataError, UsageError, Vol3dError
+from vol3d.printable import printable_json
 
 if os.name == "nt":
     import msvcrt
@@ -33,6 +34,7 @@ LOCK = ".vol3d-lock"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _held: set[Path] = set()
+_open: set[Path] = set()
 
 
 _NO_FILE = {
@@ -63,6 +65,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise Vol3dError("no such folder", where=target.parent, do="Create it first.")
     suffixes = "".join(target.suffixes[-2:])[-32:]
     temporary = target.parent / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}{suffixes}"
+    _open.add(temporary)
     try:
         with temporary.open("xb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -76,6 +79,14 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     except Exception as error:
         explain(error, target)
     finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        _open.discard(temporary)
+
+
+def remove_own_temporaries() -> None:
+    """Removes what this process is writing; only for a process that is about to end without unwinding."""
+    for temporary in [*_open]:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
@@ -175,13 +186,13 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike[str], content: str) -> None:
-    """Writes `content` atomically as UTF-8 with `\\n` line ends."""
-    write_bytes(path, content.encode())
+    """Writes `content` atomically as UTF-8 with `\\n` line ends; bytes of file names that are no UTF-8 stay."""
+    write_bytes(path, content.encode(errors="surrogateescape"))
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Writes `value` atomically as indented JSON; NaN and infinity are no JSON and raise `ValueError`."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, printable_json(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)) + "\n")
 
 
 def write_array(path: str | os.PathLike[str], array: Any) -> None:

@@ -251,7 +251,7 @@ def test_a_regular_file_is_required_before_anything_opens_it(tmp_path: Path) -> 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_pipe_a_socket_and_a_device_are_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.json")
-    with pytest.raises(DataError, match="a named pipe, not a file. Write its content to a file first"):
+    with pytest.raises(DataError, match="a named pipe, not a file"):
         files.read_json(tmp_path / "pipe.json")
     with socket.socket(socket.AF_UNIX) as one:
         one.bind(str(tmp_path / "s"))
@@ -259,3 +259,18 @@ def test_a_pipe_a_socket_and_a_device_are_refused_at_once(tmp_path: Path) -> Non
             files.require_file(tmp_path / "s")
     with pytest.raises(DataError, match="a device, not a file"):
         files.require_file("/dev/zero")
+
+
+def test_names_that_are_no_utf_8_are_written(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "a.json", {"name": "b\udcff\u2028.nii"})
+    assert files.read_json(tmp_path / "a.json") == {"name": "b\udcff\u2028.nii"}
+    files.write_text(tmp_path / "a.csv", "b\udcff")
+    assert (tmp_path / "a.csv").read_bytes() == b"b\xff"
+
+
+def test_a_process_that_ends_at_once_removes_what_it_was_writing(tmp_path: Path) -> None:
+    with files.atomic(tmp_path / "a"):
+        files.remove_own_temporaries()
+        assert leftovers(tmp_path) == []
+        next(iter(files._open)).touch()
+    assert leftovers(tmp_path) == ["a"] and not files._open

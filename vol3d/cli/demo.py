@@ -11,6 +11,7 @@ import typer
 from vol3d import catalog
 from vol3d.errors import UsageError
 from vol3d.files import make_folder
+from vol3d.terminal import tell
 
 
 def demo(
@@ -36,4 +37,4 @@ def demo(
     for part, target in catalog.DEMOS.items():
         if only in (None, part):
             catalog.load(target)(make_folder(out / part), cases)
-    print(f"\n{time.monotonic() - began:.0f} s in all; open the reports in a browser")
+    tell(f"\n{time.monotonic() - began:.0f} s in all; open the reports in a browser")

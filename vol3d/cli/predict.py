@@ -10,7 +10,7 @@ import typer
 
 from vol3d.cli.console import print_json, print_table
 from vol3d.cli.options import Changes, Checkpoint, Device, Json
-from vol3d.terminal import progress, say
+from vol3d.terminal import aside, progress, say
 
 if TYPE_CHECKING:
     from vol3d.engine.predict import PredictionRow
@@ -94,7 +94,8 @@ def predict(
     if as_json:
         print_json({"results": [row.to_dict() for row in rows]})
     else:
-        show(rows, out)
+        with aside():
+            show(rows, out)
     failed = sum(row.status == "failed" for row in rows)
     if failed:
         raise typer.Exit(ALL_FAILED if failed == len(rows) else SOME_FAILED)

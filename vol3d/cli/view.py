@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vol3d.errors import UsageError, Vol3dError
-from vol3d.terminal import say
+from vol3d.terminal import say, tell
 
 if TYPE_CHECKING:
     from vol3d.view.scene import Camera, Opening, ViewScene
@@ -99,7 +99,7 @@ def write_picture(scene: ViewScene, path: Path, size: tuple[int, int]) -> None:
     if not path.parent.is_dir():
         raise Vol3dError("no such folder", where=path.parent, do="Create it first.")
     write_bytes(path, draw_scene(scene, size))
-    print(path)
+    tell(str(path))
 
 
 def parse_size(text: str) -> tuple[int, int]:
