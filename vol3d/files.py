@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from vol3d.errors import DataError, UsageError, Vol3dError
+from vol3d.paths import user_path
 from vol3d.printable import printable_json
 
 if os.name == "nt":
@@ -60,7 +61,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         Vol3dError: the folder is missing or read-only, the disk is full, the target is a folder.
     """
-    target = Path(path)
+    target = user_path(path)
     if not target.parent.is_dir():
         raise Vol3dError("no such folder", where=target.parent, do="Create it first.")
     suffixes = "".join(target.suffixes[-2:])[-32:]
@@ -97,7 +98,7 @@ def make_folder(path: str | os.PathLike[str], do: str = "Choose another one.") -
     Raises:
         Vol3dError: it cannot be made, or is a file; `do` is what the reader is advised to do then.
     """
-    folder = Path(path)
+    folder = user_path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -108,7 +109,7 @@ def make_folder(path: str | os.PathLike[str], do: str = "Choose another one.") -
 def explain(error: Exception, path: Path) -> NoReturn:
     """Raises what went wrong while writing `path` in the reader's words; `error` itself if the disk is not to blame."""
     number = next(filter(None, map(_number, _chain(error))), None)
-    if number in _FULL or (number is None and _is_full(path.parent)):
+    if number in _FULL or (number is None and is_full(path.parent)):
         do = "Free some space or choose another folder; nothing was left behind."
         raise Vol3dError("the disk is full, the file was not written", where=path, do=do) from error
     if number in _REFUSED:
@@ -131,7 +132,8 @@ def _number(error: BaseException) -> int | None:
     return int(found[1]) if found else None
 
 
-def _is_full(folder: Path) -> bool:
+def is_full(folder: Path) -> bool:
+    """Whether nothing more can be written there."""
     # torch.save to a path hides the operating system's error number when a write fails.
     return shutil.disk_usage(folder).free < 1 << 16
 
@@ -155,7 +157,7 @@ def _flush_folder(folder: Path) -> None:
 
 
 def require_file(path: str | os.PathLike[str], kind: type[Vol3dError] = DataError) -> Path:
-    """`path`, if it is a regular file that may be read; asked before it is opened, since a named pipe waits for ever.
+    """`user_path(path)`, if it is a regular file that may be read; asked first, since to open a pipe waits for ever.
 
     Args:
         kind: the error that is raised.
@@ -163,7 +165,7 @@ def require_file(path: str | os.PathLike[str], kind: type[Vol3dError] = DataErro
     Raises:
         Vol3dError: no such file, no permission; a folder, named pipe, socket or device.
     """
-    source = Path(path)
+    source = user_path(path)
     try:
         mode = source.stat().st_mode
     except FileNotFoundError as error:

@@ -7,6 +7,7 @@ verb imports torch before the verb runs, so that help and completion are instant
 from __future__ import annotations
 
 import errno
+import re
 import sys
 import traceback
 import warnings
@@ -20,10 +21,12 @@ from vol3d import __version__
 from vol3d.cli import data, demo, distill, doctor, evaluate, import_weights, models, predict, train, view
 from vol3d.cli.interrupt import INTERRUPTED, guard_interrupts
 from vol3d.errors import Vol3dError
+from vol3d.paths import user_path
 from vol3d.printable import one_line, printable
 from vol3d.terminal import open_standard_streams, silence_stdout, speaking
 
 FAILED, BAD_USAGE = 1, 2
+_OF_HOME = re.compile(r"((?:--[\w-]+=|-\w)?)(~.*)", re.DOTALL)
 
 # Typer carries its own copy of click in some releases; its public BadParameter leads to the base of both.
 _CommandLineError = typer.BadParameter.__mro__[2]
@@ -108,7 +111,7 @@ def main(words: Sequence[str]) -> int:
     command = typer.main.get_command(app)
     try:
         with speaking():
-            code = command.main(args=words, prog_name="vol3d", standalone_mode=False)
+            code = command.main(args=[_at_home(word) for word in words], prog_name="vol3d", standalone_mode=False)
         sys.stdout.flush()
         if code == INTERRUPTED:  # Typer catches Ctrl-C itself
             raise KeyboardInterrupt
@@ -123,6 +126,12 @@ def main(words: Sequence[str]) -> int:
         if debug:
             print(printable(traceback.format_exc()), end="", file=sys.stderr)
         return _explain(error)
+
+
+def _at_home(word: str) -> str:
+    """A word of the command line with `~` as a shell has it, which leaves it alone in `--out=~/runs`."""
+    found = _OF_HOME.fullmatch(word)
+    return f"{found[1]}{user_path(found[2])}" if found else word
 
 
 def _explain(error: Exception) -> int:

@@ -10,6 +10,7 @@ import typer
 
 from vol3d.cli.console import print_json, print_table
 from vol3d.cli.options import Changes, Checkpoint, Device, Json
+from vol3d.output import require_output
 from vol3d.terminal import aside, progress, say
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def predict(
     import vol3d
     from vol3d.engine.device import pick_device
 
+    require_output(out)  # before minutes of work
     options = {"mirror": mirror, "columns": columns, "up": up, "units": units, "align": align, "score": score}
     options["dicom_seg"] = dicom_seg or None
     model = vol3d.load(checkpoint, str(pick_device(device, "--device")), changes or ()).with_options(options)

@@ -12,6 +12,7 @@ from vol3d.cli import names
 from vol3d.cli.console import cell, print_table
 from vol3d.cli.options import Device
 from vol3d.errors import UsageError
+from vol3d.output import require_output
 from vol3d.terminal import aside, say, tell
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def train(
     from vol3d.config import load_task
 
     words, folder = overrides or [], out or default_folder(config)
+    if not dry_run:
+        require_output(folder)
     if folds:
         from vol3d.engine.repeat import train_folds
 
