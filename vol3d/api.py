@@ -124,9 +124,10 @@ class Model:
         """
         from vol3d.engine.predict import predict_files, result_paths
         from vol3d.files import make_folder
+        from vol3d.output import require_output
         from vol3d.scans.paths import matching
 
-        folder = Path(out).expanduser()
+        folder = require_output(out)
         results = result_paths(self.task.find_inputs(matching(inputs)), self.task.result_suffix, folder)
         make_folder(folder)
         return predict_files(
@@ -265,11 +266,12 @@ def train(
     from vol3d import terminal
     from vol3d.config import load_task
     from vol3d.engine.loop import train as fit
+    from vol3d.output import require_output
 
+    folder = require_output(out)
     given = {"data": data, "epochs": epochs, "batch": batch, "lr": lr, "seed": seed}
     short = {SETTING_OF[name]: value for name, value in given.items() if value is not None}
     task = load_task(recipe, [*_words(settings), *_words(short)])
-    folder = Path(out).expanduser()
     with terminal.speaking(verbose):
         return Run(folder, fit(task, folder, device=None if device == "auto" else device, overfit=overfit))
 
@@ -304,12 +306,15 @@ def evaluate(
         CheckpointError: the data set has other classes than the model.
     """
     from vol3d.engine.score import score
+    from vol3d.output import require_output
+    from vol3d.paths import user_path
 
+    written = None if submission is None else require_output(submission, user_path(submission).is_dir())
+    folder = None if out is None else require_output(out)
     if isinstance(model, Run):
         model = model.folder
     ready = model if isinstance(model, Model) else load(model, device)
-    folder, written = (None if path is None else Path(path).expanduser() for path in (out, submission))
-    return score(ready, Path(data).expanduser(), dataset, fold, split, folder, written, progress)
+    return score(ready, user_path(data), dataset, fold, split, folder, written, progress)
 
 
 def read(
@@ -325,10 +330,11 @@ def read(
         UsageError: the file does not exist, or is none of these.
         DataError: damaged, or of another kind than its name says.
     """
+    from vol3d.paths import user_path
     from vol3d.scans import read_detections, read_points, read_volume
     from vol3d.view.load.read import kind_of
 
-    file = Path(path).expanduser()
+    file = user_path(path)
     kind = kind_of(file)
     if kind == "volume":
         return read_volume(file)
@@ -363,5 +369,8 @@ def load_released(name: str, path: str | Path, settings: Mapping[str, Any] | Non
         UsageError: no such name.
         CheckpointError: the file is damaged, or a tensor is missing, unknown or of a wrong shape.
     """
+    from vol3d.errors import CheckpointError
+    from vol3d.files import require_file
+
     entry = catalog.find(name, catalog.RELEASED, "released model")
-    return catalog.load(entry.target)(name, path, settings)
+    return catalog.load(entry.target)(name, require_file(path, CheckpointError), settings)

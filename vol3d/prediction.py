@@ -13,6 +13,7 @@ import numpy as np
 
 from vol3d.files import make_folder
 from vol3d.notes import Note
+from vol3d.paths import user_path
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.find import BOX_LINES_SUFFIX, points_file_stem
 from vol3d.scans.results.box_lines import write_box_lines
@@ -60,7 +61,7 @@ class Prediction(ABC):
         Args:
             name: of the main file; None is the scan's own, `scan` for an array.
         """
-        path = make_folder(Path(out).expanduser()) / (name or self.default_name())
+        path = make_folder(user_path(out)) / (name or self.default_name())
         self.write(path)
         return path
 
@@ -74,7 +75,7 @@ class Prediction(ABC):
 
         with tempfile.TemporaryDirectory() as folder:
             scan, found = self.on_disk(Path(folder))
-            show([scan, found.save(Path(folder) / "found")], None if png is None else Path(png).expanduser())
+            show([scan, found.save(Path(folder) / "found")], None if png is None else user_path(png))
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,8 @@ import typer
 
 from vol3d.cli.console import print_json, print_table
 from vol3d.cli.options import Changes, Checkpoint, Device, Json
-from vol3d.terminal import progress, say
+from vol3d.output import require_output
+from vol3d.terminal import aside, progress, say
 
 if TYPE_CHECKING:
     from vol3d.engine.predict import PredictionRow
@@ -82,6 +83,7 @@ def predict(
     import vol3d
     from vol3d.engine.device import pick_device
 
+    require_output(out)  # before minutes of work
     options = {"mirror": mirror, "columns": columns, "up": up, "units": units, "align": align, "score": score}
     options["dicom_seg"] = dicom_seg or None
     model = vol3d.load(checkpoint, str(pick_device(device, "--device")), changes or ()).with_options(options)
@@ -95,7 +97,8 @@ def predict(
     if as_json:
         print_json({"results": [row.to_dict() for row in rows]})
     else:
-        show(rows, out)
+        with aside():
+            show(rows, out)
     failed = sum(row.status == "failed" for row in rows)
     if failed:
         raise typer.Exit(ALL_FAILED if failed == len(rows) else SOME_FAILED)

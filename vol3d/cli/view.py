@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vol3d.errors import UsageError, Vol3dError
-from vol3d.terminal import say
+from vol3d.output import require_output
+from vol3d.terminal import say, tell
 
 if TYPE_CHECKING:
     from vol3d.view.scene import Camera, Opening, ViewScene
@@ -68,6 +69,8 @@ def view(
     from vol3d.view.load.read import load_view
     from vol3d.view.show import shown_in_window
 
+    if png is not None:
+        check_picture(png)
     named = tuple(name.strip() for name in columns.split(",")) if columns else None
     scene = load_view(files, opening, ReadOptions(named, up, units))
     for note in scene.notes:
@@ -85,21 +88,27 @@ def view(
 
 
 def write_picture(scene: ViewScene, path: Path, size: tuple[int, int]) -> None:
-    """The scene as a PNG file, whole or not at all.
-
-    Raises:
-        UsageError: the name does not end in `.png`, or it is one of the files that are shown.
-        Vol3dError: the folder is missing or read-only, or the disk is full.
-    """
+    """The scene as a PNG file, whole or not at all; raises as `check_picture`."""
     from vol3d.files import write_bytes
     from vol3d.view.draw.picture import draw_scene
 
+    check_picture(path)
+    write_bytes(path, draw_scene(scene, size))
+    tell(str(path))
+
+
+def check_picture(path: Path) -> None:
+    """Asked before anything is read.
+
+    Raises:
+        UsageError: the name does not end in `.png`.
+        Vol3dError: the folder is missing or read-only, or the disk is full.
+    """
     if path.suffix.lower() != ".png":
         raise UsageError("the picture is a PNG", where="--png", got=path, wanted="a name that ends in .png")
     if not path.parent.is_dir():
         raise Vol3dError("no such folder", where=path.parent, do="Create it first.")
-    write_bytes(path, draw_scene(scene, size))
-    print(path)
+    require_output(path, folder=False)
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from vol3d.errors import UsageError
+from vol3d.paths import user_path
 
 NIFTI = (".nii.gz", ".nii")
 
@@ -28,7 +29,7 @@ def matching(paths: Iterable[str | Path]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for given in paths:
-        path = Path(given).expanduser()
+        path = user_path(given)
         # A pattern may be absolute, which `Path.glob` does not take.
         matches = [path] if path.exists() else [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207
         if not matches:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.errors import DataError, UsageError
+from vol3d.paths import user_path
 from vol3d.scans.paths import DICOM, ITK, is_dicom
 from vol3d.scans.volumes.volume import Volume
 from vol3d.scans.volumes.voxels import label_slab, narrowest
@@ -28,7 +29,7 @@ def read_volume(path: str | Path, *, series: str | None = None, fill_nonfinite: 
         DataError: the file is missing, damaged, of another kind, or places nothing; see the reader of each format.
         UsageError: `series` for a format without series.
     """
-    path = Path(path)
+    path = user_path(path)
     if _is_dicom_source(path):
         from vol3d.scans.dicom.read import read_dicom
 
@@ -56,7 +57,7 @@ def read_labels(path: str | Path) -> Volume:
     Raises:
         DataError: several channels; a label that is negative, fractional or not finite (with its voxel); and as above.
     """
-    path = Path(path)
+    path = user_path(path)
     if _is_dicom_source(path):
         return _dicom_labels(path)
     if path.name.lower().endswith(ITK):

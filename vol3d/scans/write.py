@@ -10,6 +10,7 @@ import numpy as np
 
 from vol3d.errors import DataError, UsageError
 from vol3d.files import atomic, refuse_overwrite
+from vol3d.paths import user_path
 from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
 from vol3d.scans.volumes.voxels import slab_depth
 
@@ -29,7 +30,7 @@ def write_nifti(path: str | Path, volume: Volume) -> None:
         DataError: voxels of a type that NIfTI lacks.
         Vol3dError: the folder is missing or read-only, or the disk is full.
     """
-    path = Path(path)
+    path = user_path(path)
     if not path.name.lower().endswith((".nii", ".nii.gz")):
         raise UsageError("not a NIfTI name", where=path, wanted="a name that ends in .nii or .nii.gz")
     refuse_overwrite(path, volume.source)
@@ -53,7 +54,7 @@ def write_segmentation(path: str | Path, segmentation: Segmentation) -> None:
         UsageError: another suffix, the output is the input, or DICOM-SEG of something that was not DICOM.
         Vol3dError: the extra for DICOM-SEG is not installed; the file cannot be written.
     """
-    path = Path(path)
+    path = user_path(path)
     if path.suffix.lower() == ".dcm":
         from vol3d.scans.dicom.seg import write_dicom_seg
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vol3d.errors import DataError
+from vol3d.paths import user_path
 from vol3d.scans.dicom.files import Entry, entries
 from vol3d.scans.dicom.frames import Frame
 from vol3d.scans.dicom.series import Series, choose, find_series, grid_notes, ordered_frames
@@ -39,7 +40,7 @@ def read_dicom(path: str | Path, series: str | None = None, fill_nonfinite: floa
         DataError: several series, slices that make no volume (see `ordered_frames`), damaged or undecodable pixels.
         UsageError: `series` names none or several.
     """
-    path = Path(path)
+    path = user_path(path)
     with entries(path) as files:
         chosen = choose(find_series(files, path), series, path)
         ordered, grid = ordered_frames(chosen, path)

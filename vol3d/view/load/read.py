@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vol3d.errors import UsageError
+from vol3d.paths import user_path
 from vol3d.scans.paths import DICOM, SUFFIXES, is_dicom
 from vol3d.scans.points.find import POINT_SUFFIXES
 from vol3d.scans.points.options import ReadOptions
@@ -36,7 +37,7 @@ def load_view(
         DataError: what the reader of each format refuses; masks on another grid, boxes far from all points.
     """
     kinds: dict[str, list[Path]] = {"points": [], "boxes": [], "volume": []}
-    for path in dict.fromkeys(Path(path).expanduser() for path in paths):
+    for path in dict.fromkeys(user_path(path) for path in paths):
         kinds[kind_of(path)].append(path)
     if kinds["volume"] and (kinds["points"] or kinds["boxes"]):
         got = f"{kinds['volume'][0].name} with {(kinds['points'] + kinds['boxes'])[0].name}"
