@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from vol3d.engine.predict import PredictionRow
     from vol3d.engine.task import CompleteTask, Evaluation
+    from vol3d.notes import Note
     from vol3d.prediction import BoxPrediction, MaskPrediction
     from vol3d.scans.points.cloud import PointCloud
     from vol3d.scans.results.detections import Detections
@@ -65,6 +66,13 @@ class Model:
         """Names of the classes; those of volumes begin with the background."""
         return self.task.class_names
 
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What every result must be read with, whatever the scan: that the model never saw a real one, for example."""
+        from vol3d.engine.seen import synthetic_note
+
+        return synthetic_note(self.task.settings.seen)
+
     def predict(
         self,
         scan: Scan,
@@ -73,6 +81,7 @@ class Model:
         columns: Sequence[str] | None = None,
         up: str | None = None,
         units: str | None = None,
+        ground: float | Literal["auto"] | None = None,
         score: float | None = None,
         align: bool | None = None,
         mirror: str | None = None,
@@ -87,6 +96,8 @@ class Model:
             columns: of points without names of their own, `["x", "y", "z", "intensity"]`; `_` leaves one out.
             up: the axis of the points that is up, `z` or `-y`; found if it is not given.
             units: of the points, `m`, `mm`, `ft` ...; found if it is not given.
+            ground: of a sweep, the height in metres at which its points have the ground, or `auto` to find it; the
+                model sees it at the height that it was trained with. Boxes stay in the frame of the points.
             score: boxes of a lower score are left out.
             align: whether a room is turned so that its walls lie along the axes.
             mirror: axes that predictions of volumes are averaged over, some of `ijk`, or `none`.
@@ -95,7 +106,7 @@ class Model:
             UsageError: an option that this model does not have; a folder with several scans.
             DataError: the scan cannot be read, or lacks what the model needs.
         """
-        asked = {"up": up, "units": units, "score": score, "align": align, "mirror": mirror}
+        asked = {"up": up, "units": units, "ground": ground, "score": score, "align": align, "mirror": mirror}
         asked["columns"] = None if columns is None else ",".join(columns)
         task = self.with_options(asked).task
         return task.predict(self.models, _scan(task, scan, affine), self.device)  # type: ignore[return-value]

@@ -38,7 +38,7 @@ def prepare(split: SceneSplit, out: Path, workers: int | None = None, progress: 
     _refuse_names([reader.name for reader in readers], split.name)
     wanted = {"format": FORMAT, "name": split.name, "class_names": list(split.class_names)}
     parts = {part: [reader.name for reader in getattr(split, part)] for part in PARTS}
-    folder = PreparedFolder(out, INDEX, SCENES, wanted, parts)
+    folder = PreparedFolder(out, INDEX, SCENES, wanted, {**parts, "synthetic": split.synthetic})
     prepare_cases(folder, readers, partial(prepare_scene, out=out), workers, progress)
     return prepared_split(out)
 

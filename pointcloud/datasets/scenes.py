@@ -98,6 +98,7 @@ class SceneSplit:
         listing: faults found without reading a scene; `check` reports them with its own.
         write_prepared: writes into a folder what `vol3d data prepare` makes of this data set; None for arrays of all
             scenes, as of most.
+        synthetic: whether a generator made the scenes.
     """
 
     name: str
@@ -107,6 +108,7 @@ class SceneSplit:
     test: tuple[SceneReader, ...] = ()
     listing: tuple[Fault, ...] = ()
     write_prepared: Callable[[Path], None] | None = None
+    synthetic: bool = False
 
     @property
     def labelled(self) -> tuple[SceneReader, ...]:

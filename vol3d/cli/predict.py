@@ -41,6 +41,14 @@ Up = Annotated[
 Units = Annotated[
     str | None, typer.Option(metavar="UNIT", help="Points: m, cm, mm, ft or in.  Default: detected and noted.")
 ]
+Ground = Annotated[
+    str | None,
+    typer.Option(
+        metavar="Z",
+        help="LiDAR: where the ground is in the file, in metres, or 'auto' to find it; it is shifted to where the "
+        "model's training had it.  Default: not shifted.",
+    ),
+]
 Align = Annotated[
     bool | None,
     typer.Option(
@@ -66,6 +74,7 @@ def predict(
     columns: Columns = None,
     up: Up = None,
     units: Units = None,
+    ground: Ground = None,
     align: Align = None,
     score: Score = None,
     changes: Changes = None,
@@ -85,10 +94,12 @@ def predict(
 
     require_output(out)  # before minutes of work
     options = {"mirror": mirror, "columns": columns, "up": up, "units": units, "align": align, "score": score}
-    options["dicom_seg"] = dicom_seg or None
+    options |= {"dicom_seg": dicom_seg or None, "ground": ground}
     model = vol3d.load(checkpoint, str(pick_device(device, "--device")), changes or ()).with_options(options)
     count, classes = len(model.models), ", ".join(model.class_names)
     say(f"{checkpoint}: {count} model(s) on {model.device}, classes {classes}")
+    for note in model.notes:
+        say(f"{checkpoint}: {note}")
     with progress("predicting") as report:
         rows = model.predict_files(
             inputs, out, overwrite=overwrite, dicom_seg=dicom_seg, progress=report, each=say_failure

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from vol3d.paths import user_path
 
+from vol3d.engine.seen import Seen
+
 
 class Settings(BaseModel):
     """Base of every configuration: frozen, unknown keys refused, no NaN or infinity."""
@@ -58,3 +60,4 @@ class RunSettings(Settings):
 
     optim: OptimSettings = OptimSettings()
     train: TrainSettings = TrainSettings()
+    seen: Seen | None = Field(None, exclude=True, description="of the training scans; read from a checkpoint only")

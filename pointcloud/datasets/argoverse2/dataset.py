@@ -35,7 +35,7 @@ PARTS = {"train": "train", "validation": "val", "test": "test"}
 class Argoverse2Settings(SceneSettings):
     """Argoverse 2's sensor data set, or other drives laid out like it."""
 
-    sensor = Sensor(max_intensity=255.0)
+    sensor = Sensor(max_intensity=255.0, ground_m=-0.33)
     submission = SubmissionForm(".feather")
     taken_over = frozenset({"sweeps", "every_beam"})
     thinned_by = frozenset({"validation_step"})

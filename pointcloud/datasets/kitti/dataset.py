@@ -28,6 +28,7 @@ from pointcloud.datasets.raw_sweep import read_rows
 from pointcloud.datasets.scenes import Scene, SceneReader, SceneSplit, annotated, chance_of, fingerprint_of
 from pointcloud.datasets.settings import SceneSettings, SubmissionForm
 from pointcloud.structures.class_names import KITTI_CLASSES
+from pointcloud.structures.generated import is_generated
 from pointcloud.structures.sensor import Sensor
 from vol3d.dataset_tools.fault import Fault, absent_file
 from vol3d.errors import DataError
@@ -135,7 +136,7 @@ class KittiFrame:
 class KittiSettings(SceneSettings):
     """KITTI, or other data laid out like it."""
 
-    sensor = Sensor(max_intensity=1.0)
+    sensor = Sensor(max_intensity=1.0, ground_m=-1.73)
     submission = SubmissionForm()
 
     name: Literal["kitti"] = "kitti"
@@ -174,6 +175,7 @@ class KittiSettings(SceneSettings):
             self._frames(training, validation, faults),
             self._frames(testing, _names(testing), faults),
             tuple(faults),
+            synthetic=is_generated(self.root),
         )
 
     def _parts(self, training: Path, faults: list[Fault]) -> tuple[list[str], list[str]]:
