@@ -80,7 +80,16 @@ class NuScenesSettings(SceneSettings):
             refuse_errors(listing, NAME)
             write_index(index, version, data, out)
 
-        return SceneSplit(NAME, NUSCENES_CLASSES, train, validation, test, tuple(listing), write_prepared)
+        return SceneSplit(
+            NAME,
+            NUSCENES_CLASSES,
+            train,
+            validation,
+            test,
+            tuple(listing),
+            write_prepared,
+            self.sensor.max_intensity,
+        )
 
     @property
     def density(self) -> Density:
