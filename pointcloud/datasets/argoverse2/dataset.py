@@ -71,7 +71,13 @@ class Argoverse2Settings(SceneSettings):
         faults = [fault for part, found in logs.items() for log in found for fault in self._faults(log, part)]
         train, validation, test = (self._sweeps(logs[part]) for part in PARTS)
         return SceneSplit(
-            NAME, self.class_names, train, validation[:: self.validation_step], test, listing=tuple(faults)
+            NAME,
+            self.class_names,
+            train,
+            validation[:: self.validation_step],
+            test,
+            listing=tuple(faults),
+            max_intensity=self.sensor.max_intensity,
         )
 
     @property

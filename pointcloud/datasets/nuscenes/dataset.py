@@ -81,8 +81,17 @@ class NuScenesSettings(SceneSettings):
             refuse_errors(listing, NAME)
             write_index(index, version, data, out)
 
-        synthetic = is_generated(data)
-        return SceneSplit(NAME, NUSCENES_CLASSES, train, validation, test, tuple(listing), write_prepared, synthetic)
+        return SceneSplit(
+            NAME,
+            NUSCENES_CLASSES,
+            train,
+            validation,
+            test,
+            tuple(listing),
+            write_prepared,
+            synthetic=is_generated(data),
+            max_intensity=self.sensor.max_intensity,
+        )
 
     @property
     def density(self) -> Density:
