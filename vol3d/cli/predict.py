@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vol3d.cli.console import print_json, print_table
-from vol3d.cli.options import Changes, Checkpoint, Device, Json
+from vol3d.cli.options import Changes, Checkpoint, Device, Json, Series
 from vol3d.terminal import progress, say
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def predict(
     dicom_seg: Annotated[
         bool, typer.Option("--dicom-seg", help="Also write a DICOM-SEG file for each DICOM series.")
     ] = False,
+    series: Series = None,
     mirror: Mirror = None,
     columns: Columns = None,
     up: Up = None,
@@ -83,13 +84,13 @@ def predict(
     from vol3d.engine.device import pick_device
 
     options = {"mirror": mirror, "columns": columns, "up": up, "units": units, "align": align, "score": score}
-    options["dicom_seg"] = dicom_seg or None
+    options |= {"dicom_seg": dicom_seg or None, "series": series}
     model = vol3d.load(checkpoint, str(pick_device(device, "--device")), changes or ()).with_options(options)
     count, classes = len(model.models), ", ".join(model.class_names)
     say(f"{checkpoint}: {count} model(s) on {model.device}, classes {classes}")
     with progress("predicting") as report:
         rows = model.predict_files(
-            inputs, out, overwrite=overwrite, dicom_seg=dicom_seg, progress=report, each=say_failure
+            inputs, out, overwrite=overwrite, dicom_seg=dicom_seg, series=series, progress=report, each=say_failure
         )
 
     if as_json:
