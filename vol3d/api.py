@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vol3d.prediction import BoxPrediction, MaskPrediction
     from vol3d.scans.points.cloud import PointCloud
     from vol3d.scans.results.detections import Detections
+    from vol3d.scans.source import ScanSource
     from vol3d.scans.volumes.volume import Volume
     from vol3d.terminal import Progress
 
@@ -85,6 +86,7 @@ class Model:
         score: float | None = None,
         align: bool | None = None,
         mirror: str | None = None,
+        series: str | None = None,
     ) -> MaskPrediction | BoxPrediction:
         """What the model finds in one scan.
 
@@ -101,15 +103,17 @@ class Model:
             score: boxes of a lower score are left out.
             align: whether a room is turned so that its walls lie along the axes.
             mirror: axes that predictions of volumes are averaged over, some of `ijk`, or `none`.
+            series: UID, number or description of the DICOM series, of a folder with several.
 
         Raises:
             UsageError: an option that this model does not have; a folder with several scans.
             DataError: the scan cannot be read, or lacks what the model needs.
         """
         asked = {"up": up, "units": units, "ground": ground, "score": score, "align": align, "mirror": mirror}
+        asked["series"] = series
         asked["columns"] = None if columns is None else ",".join(columns)
         task = self.with_options(asked).task
-        return task.predict(self.models, _scan(task, scan, affine), self.device)  # type: ignore[return-value]
+        return task.predict(self.models, _scan(task, scan, affine, series), self.device)  # type: ignore[return-value]
 
     def predict_files(
         self,
@@ -118,6 +122,7 @@ class Model:
         *,
         overwrite: bool = False,
         dicom_seg: bool = False,
+        series: str | None = None,
         progress: Progress = _ignored,
         each: Callable[[PredictionRow], None] = lambda row: None,
     ) -> list[PredictionRow]:
@@ -126,6 +131,7 @@ class Model:
         Args:
             overwrite: predict again what is there already.
             dicom_seg: also write DICOM-SEG beside the mask of each DICOM series.
+            series: UID, number or description of the DICOM series to predict; all of a folder without it.
             progress: called before each scan, `progress(done, total, name)`.
             each: called after each scan with its row.
 
@@ -139,7 +145,9 @@ class Model:
         from vol3d.scans.paths import matching
 
         folder = require_output(out)
-        results = result_paths(self.task.find_inputs(matching(inputs)), self.task.result_suffix, folder)
+        self.with_options({"series": series})  # raises where the model has no series
+        sources = _of_series(self.task.find_inputs(matching(inputs)), series)
+        results = result_paths(sources, self.task.result_suffix, folder)
         make_folder(folder)
         return predict_files(
             self.task,
@@ -169,16 +177,22 @@ class Model:
         return self.models[0] if len(self.models) == 1 else nn.ModuleList(self.models)
 
 
-def _scan(task: CompleteTask[Any], scan: Scan, affine: np.ndarray | None) -> Any:
+def _of_series(sources: list[ScanSource], series: str | None) -> list[ScanSource]:
+    from vol3d.scans.find import with_series
+
+    return sources if series is None else with_series(sources, series)
+
+
+def _scan(task: CompleteTask[Any], scan: Scan, affine: np.ndarray | None, series: str | None) -> Any:
     """What the task predicts: of a path what it reads there, of an array what it makes of it."""
     from vol3d.scans.paths import matching
 
     if isinstance(scan, str | Path):
         if affine is not None:
             raise UsageError("a file has an affine of its own", where="affine", do="Leave it out.")
-        sources = task.find_inputs(matching([scan]))
+        sources = _of_series(task.find_inputs(matching([scan])), series)
         if len(sources) != 1:
-            do = "Give one of them, or use predict_files."
+            do = "Give one of them, name a DICOM series, or use predict_files."
             raise UsageError("several scans", where=scan, got=", ".join(map(str, sources[:5])), do=do)
         return task.read(sources[0])
     return task.scan_of(scan, affine)
@@ -329,13 +343,19 @@ def evaluate(
 
 
 def read(
-    path: str | Path, *, columns: Sequence[str] | None = None, up: str = "auto", units: str = "auto"
+    path: str | Path,
+    *,
+    columns: Sequence[str] | None = None,
+    up: str = "auto",
+    units: str = "auto",
+    series: str | None = None,
 ) -> Volume | PointCloud | Detections:
     """A scan or a result: volumes in RAS millimetres, points in metres with z up, boxes.
 
     Args:
         path: NIfTI, NRRD, MHA, a DICOM folder or archive; PLY, PCD, NumPy, BIN, text, LAS; JSON with boxes.
         columns, up, units: of files of points that do not say it.
+        series: UID, number or description of the DICOM series, of a folder with several.
 
     Raises:
         UsageError: the file does not exist, or is none of these.
@@ -348,7 +368,9 @@ def read(
     file = user_path(path)
     kind = kind_of(file)
     if kind == "volume":
-        return read_volume(file)
+        return read_volume(file, series=series)
+    if series is not None:
+        raise UsageError("only DICOM has series to choose from", where=file, got=series)
     if kind == "boxes":
         return read_detections(file)
     return read_points(file, columns=None if columns is None else tuple(columns), up=up, units=units)

@@ -119,7 +119,7 @@ class MaskPrediction(Prediction):
         """A mask as NIfTI, or as DICOM-SEG for a name in `.dcm` where the scan is a DICOM series."""
         from vol3d.scans.write import write_segmentation
 
-        write_segmentation(path, self.segmentation)
+        write_segmentation(path, self.segmentation, self.volume.series)
 
     def facts(self) -> dict[str, Any]:
         """The volumes of the classes."""

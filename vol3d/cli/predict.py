@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vol3d.cli.console import print_json, print_table
-from vol3d.cli.options import Changes, Checkpoint, Device, Json
+from vol3d.cli.options import Changes, Checkpoint, Device, Json, Series
 from vol3d.output import require_output
 from vol3d.terminal import aside, progress, say
 
@@ -70,6 +70,7 @@ def predict(
     dicom_seg: Annotated[
         bool, typer.Option("--dicom-seg", help="Also write a DICOM-SEG file for each DICOM series.")
     ] = False,
+    series: Series = None,
     mirror: Mirror = None,
     columns: Columns = None,
     up: Up = None,
@@ -94,7 +95,7 @@ def predict(
 
     require_output(out)  # before minutes of work
     options = {"mirror": mirror, "columns": columns, "up": up, "units": units, "align": align, "score": score}
-    options |= {"dicom_seg": dicom_seg or None, "ground": ground}
+    options |= {"dicom_seg": dicom_seg or None, "ground": ground, "series": series}
     model = vol3d.load(checkpoint, str(pick_device(device, "--device")), changes or ()).with_options(options)
     count, classes = len(model.models), ", ".join(model.class_names)
     say(f"{checkpoint}: {count} model(s) on {model.device}, classes {classes}")
@@ -102,7 +103,7 @@ def predict(
         say(f"{checkpoint}: {note}")
     with progress("predicting") as report:
         rows = model.predict_files(
-            inputs, out, overwrite=overwrite, dicom_seg=dicom_seg, progress=report, each=say_failure
+            inputs, out, overwrite=overwrite, dicom_seg=dicom_seg, series=series, progress=report, each=say_failure
         )
 
     if as_json:

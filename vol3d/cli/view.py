@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vol3d.cli.options import Series
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.output import require_output
 from vol3d.terminal import say, tell
@@ -50,6 +51,7 @@ def view(
     ] = None,
     up: Annotated[str, typer.Option(metavar="AXIS", help="Axis of the points that points up, as in y or -z.")] = "auto",
     units: Annotated[str, typer.Option(metavar="UNIT", help="Unit of the points: m, cm, mm, ft or in.")] = "auto",
+    series: Series = None,
 ) -> None:
     """View point clouds with boxes and volumes with masks: in a window, on a page over SSH, or as a PNG.
 
@@ -72,7 +74,7 @@ def view(
     if png is not None:
         check_picture(png)
     named = tuple(name.strip() for name in columns.split(",")) if columns else None
-    scene = load_view(files, opening, ReadOptions(named, up, units))
+    scene = load_view(files, opening, ReadOptions(named, up, units), series)
     for note in scene.notes:
         say(f"note: {note}")
     if png is not None:

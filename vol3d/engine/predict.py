@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,9 +16,12 @@ from vol3d.errors import UsageError, Vol3dError
 from vol3d.files import make_folder
 from vol3d.notes import Note
 from vol3d.prediction import Prediction
+from vol3d.scans.read import is_dicom_source
 from vol3d.scans.results.read import is_result, unlike
 from vol3d.scans.source import ScanSource
 from vol3d.terminal import Progress
+
+_NO_SERIES = Note("no-dicom-seg", "no DICOM-SEG: the scan is not a DICOM series")
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def predict_files(
     rows = []
     for number, (source, result) in enumerate(results.items()):
         progress(number, len(results), source.path.name)
-        seg = dicom_path(result) if dicom_seg else None
+        seg = dicom_path(result) if dicom_seg and is_dicom_source(source.path) else None
         done = result.exists() and (seg is None or seg.exists())
         try:
             _check_free(result)
@@ -124,6 +127,8 @@ def predict_files(
                 row = PredictionRow(source, "skipped", result)
             else:
                 row = _written(task.predict(models, task.read(source), device), source, result, seg)
+                if dicom_seg and seg is None:
+                    row = replace(row, notes=(*row.notes, _NO_SERIES))
         except Exception as error:
             row = PredictionRow(source, "failed", error=_reason(source, error))
         rows.append(row)

@@ -47,8 +47,11 @@ def write_nifti(path: str | Path, volume: Volume) -> None:
             _write_body(plain, header, array)
 
 
-def write_segmentation(path: str | Path, segmentation: Segmentation) -> None:
+def write_segmentation(path: str | Path, segmentation: Segmentation, series: str | None = None) -> None:
     """Write a mask: NIfTI (uint8 or uint16), or DICOM-SEG for a name in `.dcm` where the source is a DICOM series.
+
+    Args:
+        series: the UID of the series where the source holds several, for DICOM-SEG.
 
     Raises:
         UsageError: another suffix, the output is the input, or DICOM-SEG of something that was not DICOM.
@@ -56,9 +59,9 @@ def write_segmentation(path: str | Path, segmentation: Segmentation) -> None:
     """
     path = user_path(path)
     if path.suffix.lower() == ".dcm":
-        from vol3d.scans.dicom.seg import write_dicom_seg
+        from vol3d.scans.dicom.seg_write import write_dicom_seg
 
-        write_dicom_seg(path, segmentation)
+        write_dicom_seg(path, segmentation, series)
         return
     highest = int(segmentation.labels.max()) if segmentation.labels.size else 0
     if highest > np.iinfo(np.uint16).max or segmentation.labels.dtype.kind not in "iub":

@@ -22,6 +22,7 @@ def load_view(
     paths: Sequence[str | Path],
     opening: Opening = Opening(),  # noqa: B008 (frozen)
     points: ReadOptions = ReadOptions(),  # noqa: B008 (frozen)
+    series: str | None = None,
 ) -> ViewScene:
     """Read everything that is to be seen together.
 
@@ -30,6 +31,7 @@ def load_view(
             it names), or one volume with masks on its grid.
         opening: what is shown at first.
         points: what point files do not state.
+        series: UID, number or description of the image's DICOM series.
 
     Raises:
         UsageError: no file, a file of no known kind, clouds and volumes together, boxes of another scan, two images, a
@@ -45,7 +47,9 @@ def load_view(
     if kinds["volume"]:
         from vol3d.view.load.volume import load_volume
 
-        scene = load_volume(kinds["volume"])
+        scene = load_volume(kinds["volume"], series)
+    elif series is not None:
+        raise UsageError("only DICOM has series to choose from", where="--series", got=series)
     elif kinds["points"] or kinds["boxes"]:
         from vol3d.view.load.clouds import load_clouds
 

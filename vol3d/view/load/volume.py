@@ -10,10 +10,10 @@ import numpy as np
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.files import read_json
 from vol3d.scans.paths import is_dicom, scan_stem
-from vol3d.scans.read import read_labels, read_volume
+from vol3d.scans.read import is_dicom_source, read_labels, read_volume
 from vol3d.scans.results.palette import class_colours
 from vol3d.scans.volumes.orientation import reorient
-from vol3d.scans.volumes.volume import Segmentation, Volume
+from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
 from vol3d.view.scene import MaskLayer, ViewScene, VolumeLayer
 
 _LOOKED_AT = 24  # slices that distinguish labels from an image
@@ -22,7 +22,7 @@ _CT_AIR_HU, _SOFT_TISSUE_HU = -500.0, (-160.0, 240.0)
 _PERCENTILES = (1.0, 98.5)
 
 
-def load_volume(paths: Sequence[Path]) -> ViewScene:
+def load_volume(paths: Sequence[Path], series: str | None = None) -> ViewScene:
     """See `vol3d.view.load.read.load_view`."""
     image: Volume | None = None
     images: list[Path] = []
@@ -31,7 +31,7 @@ def load_volume(paths: Sequence[Path]) -> ViewScene:
         if _is_dicom_seg(path):
             masks.append(path)
             continue
-        volume = read_volume(path)
+        volume = read_volume(path, series=series if is_dicom_source(path) else None)
         if not looks_like_labels(volume.array[0]):
             image, images = volume, [*images, path]
         else:
@@ -39,7 +39,9 @@ def load_volume(paths: Sequence[Path]) -> ViewScene:
     if len(images) > 1:
         do = "Look at one image at a time."
         raise UsageError("two images", where=images[1], got=f"{images[0].name} and {images[1].name}", do=do)
-    labels = {path: _read_mask(path) for path in masks}
+    if series is not None and not any(map(is_dicom_source, images)):
+        raise UsageError("only DICOM has series to choose from", where="--series", got=series)
+    labels = {path: _read_mask(path, None if image is None else image.grid) for path in masks}
     if image is None:
         first = labels[masks[0]]
         image = Volume(first.labels[None].astype(np.float32), first.grid, masks[0])
@@ -119,13 +121,9 @@ def _is_dicom_seg(path: Path) -> bool:
     return is_dicom_seg(path)
 
 
-def _read_mask(path: Path) -> Segmentation:
-    if _is_dicom_seg(path):
-        from vol3d.scans.dicom.seg import read_dicom_seg
-
-        return read_dicom_seg(path)
-    volume = read_labels(path)
-    known = _listed_names(path)
+def _read_mask(path: Path, grid: Grid | None) -> Segmentation:
+    volume = read_labels(path, grid)
+    known = _listed_names(path) if volume.label_names is None else volume.label_names
     top = int(volume.array.max(initial=0))
     names = ("background", *(known.get(label, f"label {label}") for label in range(1, max(top, *known, 0) + 1)))
     return Segmentation(volume.array[0], volume.grid, names, path)
