@@ -7,9 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from vol3d.paths import user_path
-
 from vol3d.engine.seen import Seen
+from vol3d.paths import user_path
 
 
 class Settings(BaseModel):
