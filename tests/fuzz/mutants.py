@@ -8,6 +8,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from functools import cache
 
 HEADER = 1024  # bytes at the start that most mutations aim at
 NUMBERS = (0, -1, 1, 2, 127, 255, 32767, 65535, 2**31 - 1, -(2**31), 2**32 - 1, 2**63 - 1, -(2**63))
@@ -135,9 +136,15 @@ def lines(rng: random.Random, data: bytes) -> bytes:
     return b"\n".join(rows) + rest
 
 
+@cache
+def _bombs() -> tuple[bytes, bytes]:
+    zeros = bytes(1 << 24)
+    return zlib.compress(zeros), gzip.compress(zeros, mtime=0)
+
+
 def packed_block(rng: random.Random, data: bytes) -> bytes:
     """Compressed zeros, far more than their size says, in place of the end of the file."""
-    return data[: _place(rng, data)] + rng.choice((zlib.compress, gzip.compress))(bytes(1 << 24))
+    return data[: _place(rng, data)] + rng.choice(_bombs())
 
 
 MUTATIONS: tuple[Mutation, ...] = (
