@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from vol3d.engine.seen import Seen
+
 
 class Settings(BaseModel):
     """Base of every configuration: frozen, unknown keys refused, no NaN or infinity."""
@@ -49,3 +51,4 @@ class RunSettings(Settings):
 
     optim: OptimSettings = OptimSettings()
     train: TrainSettings = TrainSettings()
+    seen: Seen | None = Field(None, exclude=True, description="of the training scans; read from a checkpoint only")
