@@ -15,6 +15,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,6 +33,16 @@ LOCK = ".vol3d-lock"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _held: set[Path] = set()
+
+
+_NO_FILE = {
+    stat.S_IFDIR: "a folder, not a file",
+    stat.S_IFIFO: "a named pipe, not a file",
+    stat.S_IFSOCK: "a socket, not a file",
+    stat.S_IFCHR: "a device, not a file",
+    stat.S_IFBLK: "a device, not a file",
+}
+_PIPE_DO = "Write its content to a file first."
 
 
 class FolderBusyError(Vol3dError):
@@ -132,6 +143,31 @@ def _flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def require_file(path: str | os.PathLike[str], kind: type[Vol3dError] = DataError) -> Path:
+    """`path`, if it is a regular file that may be read; asked before it is opened, since a named pipe waits for ever.
+
+    Args:
+        kind: the error that is raised.
+
+    Raises:
+        Vol3dError: no such file, no permission; a folder, named pipe, socket or device.
+    """
+    source = Path(path)
+    try:
+        mode = source.stat().st_mode
+    except FileNotFoundError as error:
+        raise kind("no such file", where=source) from error
+    except (OSError, ValueError) as error:  # a zero byte in the name is a ValueError
+        reason = getattr(error, "strerror", None) or error
+        raise kind(f"cannot read the file ({reason})", where=source) from error
+    if not stat.S_ISREG(mode):
+        do = None if stat.S_ISDIR(mode) else _PIPE_DO
+        raise kind(_NO_FILE.get(stat.S_IFMT(mode), "not a regular file"), where=source, do=do)
+    if not os.access(source, os.R_OK):
+        raise kind("no permission to read the file", where=source)
+    return source
+
+
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     """Writes `content` atomically."""
     with atomic(path) as temporary, temporary.open("wb") as file:
@@ -187,7 +223,7 @@ def read_json(
     Raises:
         DataError: missing, larger than `max_bytes`, not UTF-8, not JSON, nested too deeply, or with NaN or infinity.
     """
-    source = Path(path)
+    source = require_file(path)
     try:
         size = source.stat().st_size
         if size > max_bytes:
