@@ -10,8 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from vol3d.engine.seen import Seen
 from vol3d.paths import user_path
 
-from vol3d.engine.seen import Seen
-
 
 class Settings(BaseModel):
     """Base of every configuration: frozen, unknown keys refused, no NaN or infinity."""
