@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import glob
+import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from vol3d.errors import UsageError
+from vol3d.errors import DataError, UsageError
 
 NIFTI = (".nii.gz", ".nii")
 
@@ -69,8 +70,29 @@ def scan_stem(path: str | Path) -> str:
     return without_suffix(path.name, (*SUFFIXES, *DICOM))
 
 
+def require_file(path: Path) -> int:
+    """Size in bytes of a regular file with content; what opens nothing else, as a pipe would be waited for without end.
+
+    Raises:
+        DataError: no such file, a folder, pipe, socket or device, or an empty file.
+    """
+    try:
+        found = path.stat()
+    except (OSError, ValueError) as fault:  # ValueError: a zero byte in the name
+        reason = getattr(fault, "strerror", None) or str(fault)
+        raise DataError("cannot read the file", where=path, got=reason) from fault
+    if not stat.S_ISREG(found.st_mode):
+        got = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe, socket or device"
+        raise DataError("not a file", where=path, got=got, wanted="a regular file")
+    if found.st_size == 0:
+        raise DataError("the file is empty", where=path, do="Copy or download it again.")
+    return found.st_size
+
+
 def is_dicom(path: Path) -> bool:
     """True if the file has DICOM's mark behind its 128 bytes of preamble."""
+    if not path.is_file():  # a pipe would be waited for without end
+        return False
     try:
         with path.open("rb") as file:
             file.seek(128)
