@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from vol3d.errors import UsageError
+from vol3d.errors import DataError, UsageError
+from vol3d.files import require_file
 from vol3d.paths import user_path
 
 NIFTI = (".nii.gz", ".nii")
@@ -69,6 +70,18 @@ def scan_stem(path: str | Path) -> str:
     if path.is_dir():
         return path.absolute().name if path.name not in ("", "..") else path.resolve().name
     return without_suffix(path.name, (*SUFFIXES, *DICOM))
+
+
+def file_size(path: Path) -> int:
+    """Bytes of a regular file with content; asks before it opens, since to open a pipe waits for ever.
+
+    Raises:
+        DataError: no such file, a folder, pipe, socket or device, or an empty file.
+    """
+    size = require_file(path).stat().st_size
+    if size == 0:
+        raise DataError("the file is empty", where=path, do="Copy or download it again.")
+    return size
 
 
 def walk(folder: Path, failed: Callable[[OSError], None]) -> Iterator[tuple[Path, list[Path]]]:

@@ -22,6 +22,8 @@ class Grid:
         shape: number of voxels along i, j, k.
         affine: (4, 4) float64, voxel index (i, j, k, 1) -> RAS mm of the voxel's centre.
         sform_code, qform_code: NIfTI codes of the file (1 = scanner, 2 = aligned), written back as they were.
+        xyzt_units: NIfTI's unit codes of the file (2 = mm, 3 = micrometre); the affine is in mm all the same, and is
+            written in the file's unit again.
         qform: (10,) the ten numbers of a NIfTI file's qform (pixdim 0-3, quatern b c d, qoffset x y z), kept because a
             quaternion made again from a matrix can differ in its last bits; None where there was no such file.
     """
@@ -30,6 +32,7 @@ class Grid:
     affine: np.ndarray
     sform_code: int = 1
     qform_code: int = 1
+    xyzt_units: int = 2
     qform: np.ndarray | None = None
 
     @property
