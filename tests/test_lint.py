@@ -158,7 +158,8 @@ def imported(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
 
 FAMILIES = {path.parent.name for path in (ROOT / "pointcloud" / "models").glob("*/*.py")} - {"layers", "released"}
 ROOMS = {
-    "vol3d.scans": {"paths": set(), "points": {"paths"}, "volumes": set(), "dicom": {"paths", "volumes"}}
+    "vol3d.scans": {"child": set(), "paths": set(), "points": {"child", "paths"}, "volumes": set()}
+    | {"dicom": {"paths", "volumes"}}
     | {"results": {"points"}, "find": {"paths"}, "write": {"dicom", "volumes"}}
     | {"read": {"dicom", "paths", "volumes"}},
     "vol3d.view": {"scene": set(), "load": {"scene"}, "draw": {"scene"}}
