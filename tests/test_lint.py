@@ -158,7 +158,8 @@ def imported(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
 
 FAMILIES = {path.parent.name for path in (ROOT / "pointcloud" / "models").glob("*/*.py")} - {"layers", "released"}
 ROOMS = {
-    "vol3d.scans": {"paths": set(), "points": {"paths"}, "volumes": {"paths"}, "dicom": {"paths", "volumes"}}
+    "vol3d.scans": {"child": set(), "paths": set(), "points": {"child", "paths"}, "volumes": {"paths"}}
+    | {"dicom": {"child", "paths", "volumes"}}
     | {"results": {"points"}, "source": set(), "find": {"dicom", "paths", "source"}, "write": {"dicom", "volumes"}}
     | {"read": {"dicom", "paths", "volumes"}},
     "vol3d.view": {"scene": set(), "load": {"scene"}, "draw": {"scene"}}
