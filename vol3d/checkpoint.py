@@ -157,7 +157,7 @@ def save_best(
     """Writes the model and what it is to `best.safetensors`, and the latter once more to `config.json`.
 
     Args:
-        seen: what its training scans were like.
+        seen: what its training scans were like; None takes what the task's settings say.
     """
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     info = describe(task) | {
@@ -165,6 +165,7 @@ def save_best(
         "score": float(evaluation.score) if math.isfinite(evaluation.score) else None,
         "score_name": evaluation.score_name,
     }
+    seen = seen or task.resolved().seen
     info |= {} if seen is None else {SEEN: seen.model_dump(mode="json")}
     write_checkpoint(Path(folder) / WEIGHTS, state, info)
 

@@ -67,11 +67,15 @@ def of_room(cloud: PointCloud) -> dict[str, float]:
     return numbers
 
 
-def of_sensor(sensor: Sensor, data_set: str) -> Seen:
-    """What a model saw whose training was not measured, by what is known of the scanner of its data set."""
+def of_sensor(sensor: Sensor, data_set: str, published: bool) -> Seen:
+    """What a model saw whose training was not measured, by what is known of the scanner of its data set.
+
+    Args:
+        published: it was the data set itself, and not other data in its format, whose scanner stands elsewhere.
+    """
     ranges = {}
     if sensor.max_intensity is not None:
         ranges[BRIGHTEST] = SeenRange(low=0.1 * sensor.max_intensity, high=sensor.max_intensity)
-    if sensor.ground_m is not None:
+    if published and sensor.ground_m is not None:
         ranges[GROUND] = SeenRange(low=sensor.ground_m, high=sensor.ground_m, unit="m")
     return Seen(data=data_set, ranges=ranges)

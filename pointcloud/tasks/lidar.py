@@ -12,10 +12,12 @@ import torch
 from pydantic import Field, model_validator
 from torch import nn
 
+from pointcloud.datasets.scenes import SceneReader
 from pointcloud.datasets.settings import SceneSettings
 from pointcloud.inference.extent import unlike_a_street
 from pointcloud.inference.file_features import for_network, unseen
 from pointcloud.inference.ground import GroundChoice, choice_of, ground_notes, ground_shift, raised, shift_note
+from pointcloud.inference.intensity import Rescaling, brightened, rescaling
 from pointcloud.inference.traits import BRIGHTEST, COUNTED, GROUND, OF_SWEEPS, of_sensor, of_sweep
 from pointcloud.inference.tta import SAME_OBJECT_IOU, Flips, check_symmetric, detect_flipped, merge_views
 from pointcloud.structures.detector import LidarDetector, LidarDetectorSettings
@@ -27,7 +29,7 @@ from pointcloud.training.object_bank import PasteSettings, object_bank
 from pointcloud.training.object_noise import ObjectNoiseSettings
 from pointcloud.training.samples import to_network
 from vol3d.config.chosen import FromCatalogue
-from vol3d.engine.seen import Seen, Trait, unlike
+from vol3d.engine.seen import Seen, Trait, some_of, unlike
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Samples
 from vol3d.notes import Note
@@ -105,12 +107,23 @@ class LidarTask(CloudTask):
         models = list(model) if isinstance(model, nn.ModuleList) else [model]
         scenes = self.split.require("validation").validation
         conditions = {"data": self.split.name, "models": str(len(models)), "test flips": self.settings.test_flips}
+        change = self._other_scale(scenes)
+        if change is not None:
+            conditions["intensities"] = str(change.note)
 
         def detect(cloud: PointCloud) -> Detections:
-            return self.detect(models, cloud, device)
+            return self.detect(models, cloud if change is None else brightened(cloud, change.factor), device)
 
         benchmark = benchmark_of(self.data.name)
         return benchmark(scenes, detect, self.class_names, progress, conditions, pictures, self.submission)
+
+    def _other_scale(self, scenes: Sequence[SceneReader]) -> Rescaling | None:
+        """What brings intensities of a data set to the scale of the training, where that was measured and another."""
+        brightest = self.settings.seen.ranges.get(BRIGHTEST) if self.settings.seen is not None else None
+        if brightest is None or "intensity" not in self.settings.model.features:
+            return None
+        tops = [self.numbers(reader.read().cloud).get(BRIGHTEST, 0.0) for reader in some_of(scenes, most=8)]
+        return rescaling(max(tops), brightest)
 
     @torch.no_grad()
     def detect(self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device) -> Detections:
@@ -146,7 +159,12 @@ class LidarTask(CloudTask):
     @cached_property
     def known(self) -> Seen:
         """What is known of the training scans; where they were not measured, what is known of their scanner."""
-        return self.settings.seen or of_sensor(self.data.sensor, self.data.name)
+        return self.settings.seen or of_sensor(self.data.sensor, self.data.name, published=False)
+
+    def for_model(self, model: nn.Module) -> CloudTask:
+        """As of all clouds; released weights were trained on the data set of their recipe."""
+        task, seen = super().for_model(model), of_sensor(self.data.sensor, self.data.name, published=True)
+        return self.with_settings(task.settings.model_copy(update={"seen": seen}))
 
     def _on_the_ground(self, cloud: PointCloud) -> tuple[PointCloud, tuple[Note, ...]]:
         """The points as the network gets them, shifted where that is asked, and what is to be noted of their ground."""
