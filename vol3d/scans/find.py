@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vol3d.errors import DataError
 from vol3d.scans.paths import DICOM, SUFFIXES, expand, is_dicom, scan_stem
+from vol3d.scans.results.own import is_own
 from vol3d.scans.source import ScanSource
 
 
@@ -15,7 +16,8 @@ def find_scans(paths: Iterable[str | Path]) -> list[ScanSource]:
     """Every scan that the paths mean, each once, in order.
 
     A file is one scan. A folder gives the volume files in it and below, and each folder that holds DICOM files as one
-    scan. A pattern (`scans/*.nii.gz`) is expanded. Hidden files and `._*` copies are skipped.
+    scan. A pattern (`scans/*.nii.gz`) is expanded. Hidden files and `._*` copies are skipped, and in folders masks that
+    vol3d wrote.
 
     Raises:
         UsageError: a path that does not exist.
@@ -37,6 +39,7 @@ def _in_folder(folder: Path) -> list[Path]:
 def _here(folder: Path, names: list[str]) -> list[Path]:
     """The volume files among the names, and the folder itself if any of the others is DICOM."""
     volumes = [folder / name for name in names if name.lower().endswith(SUFFIXES)]
+    volumes = [path for path in volumes if not is_own(path)]
     others = (folder / name for name in names if not name.lower().endswith(SUFFIXES))
     has_dicom = any(path.name.lower().endswith(DICOM) or is_dicom(path) for path in others)
     return [*volumes, folder] if has_dicom else volumes

@@ -1,0 +1,88 @@
+"""The SHA-256 of a scan: of what it is read from, wherever it lies and whatever it is called."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from vol3d.errors import DataError
+from vol3d.files import sha256
+from vol3d.scans.source import ScanSource
+
+_HEADERS = {".mhd": "elementdatafile", ".nhdr": "data file"}
+_LOCAL, _LIST = "local", "list"
+_HEADER_BYTES = 1 << 20
+
+
+def scan_sha256(source: ScanSource) -> str:
+    """Hexadecimal SHA-256 of one scan.
+
+    Of a file that of its content. Of several files - channels, a header with the file of its voxels, the slices of a
+    DICOM series - that of their hashes: channels in the model's order, slices sorted, so that neither the names nor the
+    order of slices matter.
+
+    Raises:
+        DataError: a file cannot be read, or a DICOM file is damaged.
+    """
+    try:
+        return _joined([_sha256(path, source.series) for path in source.files])
+    except OSError as error:
+        raise DataError(f"cannot read the file ({error.strerror})", where=error.filename or source.path) from error
+
+
+def _sha256(path: Path, series: str | None) -> str:
+    if path.is_dir():
+        return _joined(sorted(_slices(path, series)))
+    return _joined([sha256(path), *(sha256(file) for file in _voxel_files(path) if file.is_file())])
+
+
+def _joined(digests: list[str]) -> str:
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _slices(folder: Path, series: str | None) -> list[str]:
+    """The hash of each image of the folder, or of those of one series; results and other files are none."""
+    from pydicom.errors import InvalidDicomError
+
+    from vol3d.scans.dicom.files import entries
+    from vol3d.scans.dicom.frames import SEGMENTATIONS
+
+    digests = []
+    with entries(folder) as files:
+        for entry in files:
+            try:
+                header = entry.dataset(pixels=False)
+            except InvalidDicomError:
+                continue
+            if (
+                series in (None, str(header.get("SeriesInstanceUID")))
+                and header.get("SOPClassUID") not in SEGMENTATIONS
+            ):
+                with entry.open() as file:
+                    digests.append(hashlib.sha256(file.read()).hexdigest())
+    return digests
+
+
+def _voxel_files(path: Path) -> list[Path]:
+    """The files that a header of ITK or NRRD names: one, a list of them, or a pattern with a number."""
+    word = _HEADERS.get(path.suffix.lower())
+    if not word:
+        return []
+    with path.open("rb") as file:
+        lines = file.read(_HEADER_BYTES).decode("latin-1").splitlines()
+    for number, line in enumerate(lines):
+        key, mark, value = line.partition("=" if path.suffix.lower() == ".mhd" else ":")
+        if mark and key.strip().lower() == word:
+            named = lines[number + 1 :] if value.strip().lower().startswith(_LIST) else [value]
+            return [file for name in named for file in _named(path.parent, name.strip())]
+    return []
+
+
+def _named(folder: Path, name: str) -> list[Path]:
+    if not name or name.lower() == _LOCAL:
+        return []
+    if "%" in name:
+        pattern = re.sub(r"%\d*d", "*", name.split()[0])
+        return [] if Path(pattern).is_absolute() else sorted(folder.glob(pattern))
+    return [folder / name]
