@@ -160,7 +160,11 @@ FAMILIES = {path.parent.name for path in (ROOT / "pointcloud" / "models").glob("
 ROOMS = {
     "vol3d.scans": {"paths": set(), "points": {"paths"}, "volumes": set(), "dicom": {"paths", "volumes"}}
     | {"results": {"paths", "points"}, "source": set(), "find": {"paths", "results", "source"}}
-    | {"write": {"dicom", "results", "volumes"}, "digest": {"dicom", "source"}, "read": {"dicom", "paths", "volumes"}},
+    | {
+        "write": {"dicom", "results", "volumes"},
+        "digest": {"dicom", "results", "source"},
+        "read": {"dicom", "paths", "volumes"},
+    },
     "vol3d.view": {"scene": set(), "load": {"scene"}, "draw": {"scene"}}
     | {"window": {"draw", "scene"}, "page": {"draw", "scene"}},
     "pointcloud": {"structures": set(), "conventions": set(), "datasets": set(), "metrics": set(), "models": set()}

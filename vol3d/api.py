@@ -97,7 +97,7 @@ class Model:
             UsageError: an option that this model does not have; a folder with several scans.
             DataError: the scan cannot be read, or lacks what the model needs.
         """
-        from vol3d.scans.digest import scan_sha256
+        from vol3d.scans.digest import of_scan
 
         asked = {"up": up, "units": units, "score": score, "align": align, "mirror": mirror}
         asked["columns"] = None if columns is None else ",".join(columns)
@@ -105,7 +105,7 @@ class Model:
         task, source = model.task, _source(self.task, scan, affine)
         record = model._record()
         if source is not None:
-            record = replace(record, input_sha256=scan_sha256(source))
+            record = of_scan(record, source)
         read = task.scan_of(scan, affine) if source is None else task.read(source)
         return replace(task.predict(self.models, read, self.device), record=record)  # type: ignore[return-value]
 

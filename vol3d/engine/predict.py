@@ -21,7 +21,7 @@ from vol3d.engine.task import PredictionTask
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.files import make_folder, remove_leftovers
 from vol3d.notes import Note
-from vol3d.scans.digest import scan_sha256
+from vol3d.scans.digest import of_scan
 from vol3d.scans.results.record import Record, add_file
 from vol3d.scans.source import ScanSource
 from vol3d.terminal import Progress
@@ -116,7 +116,9 @@ def model_record(task: PredictionTask[Any], info: Sequence[Mapping[str, Any]], n
         before, now = flat(trained.model_dump(mode="json")), flat(task.settings.model_dump(mode="json"))
         made_with = {key: value for key, value in now.items() if key not in before or before[key] != value}
     hashes = tuple(str(one["sha256"]) for one in info)
-    return Record(None, Path(name).name, hashes, made_with, device, None, vol3d.__version__)
+    return Record(
+        model=Path(name).name, model_sha256=hashes, settings=made_with, device=device, vol3d=vol3d.__version__
+    )
 
 
 def predict_files(
@@ -151,7 +153,7 @@ def predict_files(
         progress(number, len(results), source.path.name)
         seg = dicom_path(result) if dicom_seg else None
         try:
-            wanted = replace(record, input_sha256=scan_sha256(source))
+            wanted = of_scan(record, source)
             if is_done([result, *([seg] if seg else [])], wanted, overwrite):
                 row = PredictionRow(source, "skipped", result, dicom_seg=_there(seg))
             else:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from vol3d.errors import DataError
 from vol3d.files import sha256
+from vol3d.scans.results.record import Record
 from vol3d.scans.source import ScanSource
 
 _HEADERS = {".mhd": "elementdatafile", ".nhdr": "data file"}
@@ -29,6 +31,20 @@ def scan_sha256(source: ScanSource) -> str:
         return _joined([_sha256(path, source.series) for path in source.files])
     except OSError as error:
         raise DataError(f"cannot read the file ({error.strerror})", where=error.filename or source.path) from error
+
+
+def of_scan(record: Record, source: ScanSource) -> Record:
+    """The record of a result of this scan; raises as `scan_sha256`."""
+    channels = tuple(path.name for path in source.channels)
+    return replace(record, input_sha256=scan_sha256(source), series=source.series, channels=channels)
+
+
+def is_scan_of(record: Record, path: Path) -> bool:
+    """Whether the scan at `path` is the one that a record is of; True for a record that does not say."""
+    if record.input_sha256 is None:
+        return True
+    channels = tuple(path.parent / name for name in record.channels)
+    return scan_sha256(ScanSource(path, path.name, record.series, channels)) == record.input_sha256
 
 
 def _sha256(path: Path, series: str | None) -> str:

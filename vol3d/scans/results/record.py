@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ class Record:
 
     Args:
         input_sha256: of the scan, see `vol3d.scans.digest`; None for an array.
+        series: UID of the DICOM series, where the scan's folder holds several.
+        channels: names of the files of the channels, where each has one of its own.
         model: what it was loaded by, without folders.
         model_sha256: of each network; several are an ensemble.
         settings: those that differ from what the model was trained with, `{"predict.score": 0.5}`.
@@ -37,6 +39,8 @@ class Record:
     """
 
     input_sha256: str | None = None
+    series: str | None = None
+    channels: tuple[str, ...] = ()
     model: str = ""
     model_sha256: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -56,7 +60,8 @@ class Record:
         Raises:
             TypeError, KeyError, ValueError: it is none.
         """
-        record = Record(**{**value, "model_sha256": tuple(value["model_sha256"])})
+        lists = {name: tuple(map(str, value[name])) for name in ("channels", "model_sha256")}
+        record = Record(**{**value, **lists})
         dict(record.settings), dict(record.files)
         return record
 
@@ -104,8 +109,7 @@ def write_record(result: Path, about: Mapping[str, Any], record: Record) -> None
     """
     path = record_path(result)
     if path == result:
-        files = {**record.files, path.name: _content_sha256(about)}
-        record = Record(**{**record.__dict__, "files": files})
+        record = replace(record, files={**record.files, path.name: _content_sha256(about)})
     write_json(path, {**about, KEY: record.to_dict()})
 
 
