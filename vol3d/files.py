@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import os
+import platform
 import re
 import secrets
 import shutil
@@ -65,7 +66,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     if not target.parent.is_dir():
         raise Vol3dError("no such folder", where=target.parent, do="Create it first.")
     suffixes = "".join(target.suffixes[-2:])[-32:]
-    temporary = target.parent / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}{suffixes}"
+    temporary = target.parent / f"{TEMPORARY}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}{suffixes}"
     _open.add(temporary)
     try:
         with temporary.open("xb") as file:
@@ -317,10 +318,34 @@ def _claim(file: IO[bytes]) -> None:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def remove_leftovers(folder: str | os.PathLike[str]) -> None:
-    """Removes temporaries that a killed process left in `folder`; call it only where no other process writes."""
+def remove_leftovers(folder: str | os.PathLike[str], of_the_dead: bool = False) -> None:
+    """Removes temporaries that a killed process left in `folder`.
+
+    Args:
+        of_the_dead: only those of processes of this machine that have ended, where other processes may write; else all.
+    """
     for leftover in Path(folder).glob(f"{TEMPORARY}*"):
-        leftover.unlink(missing_ok=True)
+        if not of_the_dead or _is_of_the_dead(leftover.name):
+            with suppress(OSError):
+                leftover.unlink()
+
+
+def _is_of_the_dead(name: str) -> bool:
+    machine, pid, *_ = (*name.removeprefix(TEMPORARY).split("-"), "", "")
+    if machine != _machine() or not pid.isdecimal() or os.name == "nt":  # there a signal 0 is Ctrl-C
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
+
+
+def _machine() -> str:
+    """A short word for this machine, in which folders on a shared disk tell temporaries of different machines apart."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 
 def refuse_overwrite(path: Path, source: Path | None) -> None:

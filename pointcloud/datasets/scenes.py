@@ -205,7 +205,8 @@ def fingerprint_of(files: Iterable[Path], facts: Any = None, quick: bool = False
     """Hash of the files' content and of `facts` (JSON-ready), whatever else a scene was made from.
 
     Args:
-        quick: size and time of change stand for the content; a copy of a data set is another one then.
+        quick: name, size and time of change stand for the content; a copy of a data set is another one then, unless it
+            keeps the times.
 
     Raises:
         DataError: a file is missing or cannot be read.
@@ -221,7 +222,7 @@ def fingerprint_of(files: Iterable[Path], facts: Any = None, quick: bool = False
 
 def _stamp(path: Path) -> str:
     found = path.stat()
-    return f"{path} {found.st_size} {found.st_mtime_ns};"
+    return f"{path.name} {found.st_size} {found.st_mtime_ns};"
 
 
 def chance_of(name: str) -> float:

@@ -119,13 +119,13 @@ def prepare(
     if out.resolve() == root.resolve():
         raise UsageError("this is the data set itself", where="--out", got=out, do="Choose another folder.")
     require_output(out)
-    split = find_split(dataset, root, words)
+    data = find_data(dataset, root, words)
     overrides = [f"data.{word}" for word in (f"name={dataset}", _root(root), *(words or []))]
     settings: Any = load_task(recipe, overrides).settings if recipe else None
     make_folder(out)
     with progress("preparing") as report:
-        tools.prepare(split, settings, out, workers, report)
-    say(f"{split.name} is ready in {out}")
+        name = tools.prepare(data, settings, out, workers, report)
+    say(f"{name} is ready in {out}")
 
 
 @app.command()
@@ -159,7 +159,12 @@ def generate(
 
 
 def find_split(dataset: str, root: Path, words: list[str] | None = None) -> Any:
-    """The cases of the data set at `root`, read as the `key=value` words say.
+    """The cases of the data set at `root`; see `find_data`."""
+    return find_data(dataset, root, words).split()
+
+
+def find_data(dataset: str, root: Path, words: list[str] | None = None) -> Any:
+    """The settings of the data set at `root`, as the `key=value` words say.
 
     Raises:
         UsageError: a word is no setting of the data set.
@@ -167,7 +172,7 @@ def find_split(dataset: str, root: Path, words: list[str] | None = None) -> Any:
     from vol3d.config import build, from_words
 
     entry = catalog.find(dataset, catalog.DATASETS, "data set")
-    return build(from_words([_root(root), *(words or [])]), catalog.load(entry.target)).split()
+    return build(from_words([_root(root), *(words or [])]), catalog.load(entry.target))
 
 
 def _root(root: Path) -> str:

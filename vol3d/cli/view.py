@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vol3d.cli.options import Series
-from vol3d.errors import UsageError, Vol3dError
-from vol3d.output import require_output
-from vol3d.terminal import say, tell
+from vol3d.errors import UsageError
+from vol3d.terminal import say
 
 if TYPE_CHECKING:
-    from vol3d.view.scene import Camera, Opening, ViewScene
+    from vol3d.view.scene import Camera, Opening
 
 Files = Annotated[
     list[str],
     typer.Argument(help="Point clouds and the JSON of their boxes, or a volume and its masks.", metavar="FILE..."),
+]
+Scan = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", help="The scan that the results belong to.  Default: the one that they name."),
 ]
 Png = Annotated[Path | None, typer.Option(metavar="OUT.png", help="Write a picture; needs no display, GPU or Open3D.")]
 Window = Annotated[bool, typer.Option("--window", help="Open a window (Open3D).  Default: where there is a display.")]
@@ -37,6 +40,7 @@ Eye = Annotated[
 
 def view(
     files: Files,
+    scan: Scan = None,
     png: Png = None,
     window: Window = False,
     page: Page = False,
@@ -58,7 +62,7 @@ def view(
     [bold]Examples[/bold]
 
       vol3d view room.ply out/room.json
-      vol3d view out/room.json --png room.png --score 0.5
+      vol3d view out/room.json --scan moved/room.ply --png room.png --score 0.5
       vol3d view scan.nii.gz out/scan.nii.gz --page
     """
     if sum((png is not None, window, page)) > 1:
@@ -69,16 +73,17 @@ def view(
     opening = _opening(color, score, classes, camera)
     from vol3d.scans.points.options import ReadOptions
     from vol3d.view.load.read import load_view
-    from vol3d.view.show import shown_in_window
+    from vol3d.view.show import check_picture, shown_in_window, write_picture
 
     if png is not None:
         check_picture(png)
     named = tuple(name.strip() for name in columns.split(",")) if columns else None
-    scene = load_view(files, opening, ReadOptions(named, up, units), series)
+    scene = load_view(files, opening, ReadOptions(named, up, units), series, scan)
     for note in scene.notes:
         say(f"note: {note}")
     if png is not None:
         write_picture(scene, png, pixels)
+        print(png)
     elif window:
         from vol3d.view.window.window import show_window
 
@@ -87,30 +92,6 @@ def view(
         from vol3d.view.page import serve
 
         serve(scene, port, True)
-
-
-def write_picture(scene: ViewScene, path: Path, size: tuple[int, int]) -> None:
-    """The scene as a PNG file, whole or not at all; raises as `check_picture`."""
-    from vol3d.files import write_bytes
-    from vol3d.view.draw.picture import draw_scene
-
-    check_picture(path)
-    write_bytes(path, draw_scene(scene, size))
-    tell(str(path))
-
-
-def check_picture(path: Path) -> None:
-    """Asked before anything is read.
-
-    Raises:
-        UsageError: the name does not end in `.png`.
-        Vol3dError: the folder is missing or read-only, or the disk is full.
-    """
-    if path.suffix.lower() != ".png":
-        raise UsageError("the picture is a PNG", where="--png", got=path, wanted="a name that ends in .png")
-    if not path.parent.is_dir():
-        raise Vol3dError("no such folder", where=path.parent, do="Create it first.")
-    require_output(path, folder=False)
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vol3d.errors import DataError
 from vol3d.scans.paths import DICOM, SUFFIXES, is_dicom, matching, scan_stem, walk
+from vol3d.scans.results.own import is_own
 from vol3d.scans.source import ScanSource
 
 LONGEST_LABEL = 48  # characters of the part of a name that tells series apart
@@ -19,9 +20,9 @@ def find_scans(paths: Iterable[str | Path]) -> list[ScanSource]:
     """Every scan that the paths mean, each once, in order.
 
     A file is one scan. A folder gives the volume files in it and below, and the DICOM series of each folder, of which
-    localisers, single slices, doses, segmentations and the like are none. A pattern (`scans/*.nii.gz`) is expanded.
-    Hidden files and `._*` copies are skipped, linked folders followed once. A folder that holds no scan, or cannot be
-    listed, is a scan whose reading says why.
+    localisers, single slices, doses, segmentations and the like are none; nor are masks that vol3d wrote. A pattern
+    (`scans/*.nii.gz`) is expanded. Hidden files and `._*` copies are skipped, linked folders followed once. A folder
+    that holds no scan, or cannot be listed, is a scan whose reading says why.
 
     Raises:
         UsageError: a path that does not exist.
@@ -51,7 +52,7 @@ def _in_folder(folder: Path) -> list[ScanSource]:
     unlisted: list[Path] = []
     scans: list[ScanSource] = []
     for here, files in walk(folder, lambda fault: unlisted.append(Path(fault.filename))):
-        volumes = [file for file in files if file.name.lower().endswith(SUFFIXES)]
+        volumes = [file for file in files if file.name.lower().endswith(SUFFIXES) and not is_own(file)]
         scans += [source for file in volumes for source in _in_file(file)]
         others = (file for file in files if not file.name.lower().endswith(SUFFIXES))
         if any(file.name.lower().endswith(DICOM) or is_dicom(file) for file in others):

@@ -11,6 +11,7 @@ import numpy as np
 from vol3d.errors import DataError, UsageError
 from vol3d.files import atomic, refuse_overwrite
 from vol3d.paths import user_path
+from vol3d.scans.results.own import MASK_MARK
 from vol3d.scans.volumes.nifti_qform import read_qform, set_fields
 from vol3d.scans.volumes.units import MM, NIFTI_MM
 from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
@@ -20,11 +21,14 @@ LEVEL = 4  # of gzip: masks shrink as well as at 9, in a fraction of the time
 WRITTEN = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 
 
-def write_nifti(path: str | Path, volume: Volume) -> None:
+def write_nifti(path: str | Path, volume: Volume, descrip: str = "") -> None:
     """Write `.nii` or `.nii.gz`, whole or not at all; several channels become the fourth axis.
 
     The affine, both codes, the qform's numbers and the unit are those of the file that the volume's grid came from, to
     the bit; slope is 1, intercept 0. NIfTI-2 is written where a side exceeds 32767.
+
+    Args:
+        descrip: what the header says of the file, up to 79 characters.
 
     Raises:
         UsageError: another suffix; `path` is the file that the volume was read from.
@@ -39,6 +43,7 @@ def write_nifti(path: str | Path, volume: Volume) -> None:
     if array.dtype.name not in WRITTEN:
         raise DataError("a type that is not written", where=path, got=array.dtype, wanted=", ".join(WRITTEN))
     header = _header(array, volume.grid, path)
+    header["descrip"] = descrip.encode()
     with atomic(path) as temporary, temporary.open("wb") as plain:
         if path.name.lower().endswith(".gz"):
             # No name and no time inside, so that equal volumes make equal files.
@@ -71,7 +76,7 @@ def write_segmentation(path: str | Path, segmentation: Segmentation, series: str
             wanted="whole numbers up to 65535",
         )  # fmt: skip
     labels = segmentation.labels.astype(np.uint8 if highest <= 255 else np.uint16, copy=False)
-    write_nifti(path, Volume(labels[None], segmentation.grid, segmentation.source))
+    write_nifti(path, Volume(labels[None], segmentation.grid, segmentation.source), MASK_MARK)
 
 
 def _header(array: np.ndarray, grid: Grid, path: Path) -> Any:
