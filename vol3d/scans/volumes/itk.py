@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.scans.paths import file_size
+from vol3d.scans.volumes.metaimage import read_metaimage_header
+from vol3d.scans.volumes.nrrd import read_nrrd_header
 from vol3d.scans.volumes.segments import merged, segments_of
 from vol3d.scans.volumes.stored import Stored
 from vol3d.scans.volumes.volume import Volume
