@@ -13,6 +13,7 @@ import numpy as np
 
 from vol3d.files import make_folder, refuse_overwrite, sha256
 from vol3d.notes import Note
+from vol3d.paths import user_path
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.find import BOX_LINES_SUFFIX, points_file_stem
 from vol3d.scans.results.box_lines import write_box_lines
@@ -74,7 +75,7 @@ class Prediction(ABC):
             UsageError: it would replace a file that vol3d did not write.
             Vol3dError: the folder cannot be made or written.
         """
-        path = make_folder(Path(out).expanduser()) / (name or self.default_name())
+        path = make_folder(user_path(out)) / (name or self.default_name())
         refuse_foreign([path])
         self.write(path)
         return path
@@ -95,7 +96,7 @@ class Prediction(ABC):
             own, found = self.on_disk(Path(folder))
             paths = [found.save(Path(folder) / "found")]
             paths += [own] if scan is None else []
-            show(paths, *(None if one is None else Path(one).expanduser() for one in (png, scan)))
+            show(paths, *(None if one is None else user_path(one) for one in (png, scan)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,12 +141,12 @@ class MaskPrediction(Prediction):
         from vol3d.scans.write import write_segmentation
 
         if path.suffix.lower() == ".dcm":
-            write_segmentation(path, self.segmentation)
+            write_segmentation(path, self.segmentation, self.volume.series)
             return
         refuse_overwrite(path, self.volume.source)
         about = {"format": FORMAT, "result": path.name, **self._described(path.parent)}
         write_record(path, about, self.record)  # without the mask: a killed process leaves no mask that seems done
-        write_segmentation(path, self.segmentation)
+        write_segmentation(path, self.segmentation, self.volume.series)
         files = {**self.record.files, path.name: sha256(path)}
         write_record(path, about, replace(self.record, files=files))
 

@@ -170,6 +170,7 @@ def prepared_split(
             raise DataError("other classes", where=path, got=", ".join(names), wanted=", ".join(class_names))
         train, validation, test = (tuple(reader(folder, str(name), names) for name in index[part]) for part in PARTS)
         refuse_changed(folder, index, lambda name: made_from(PreparedScene(folder, name, names).record()), PARTS)
-        return SceneSplit(str(index["name"]), names, train, validation, test)
+        synthetic = index.get("synthetic") is True
+        return SceneSplit(str(index["name"]), names, train, validation, test, synthetic=synthetic)
     except (KeyError, TypeError) as error:
         raise DataError("not the index of a prepared data set", where=path, got=error) from error

@@ -15,6 +15,7 @@ from vol3d.cli.console import print_json, print_table
 from vol3d.cli.options import Json
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.files import make_folder
+from vol3d.output import require_output
 from vol3d.terminal import progress, say
 
 app = typer.Typer(rich_markup_mode="rich")
@@ -117,6 +118,7 @@ def prepare(
     tools = find_tools(dataset)
     if out.resolve() == root.resolve():
         raise UsageError("this is the data set itself", where="--out", got=out, do="Choose another folder.")
+    require_output(out)
     data = find_data(dataset, root, words)
     overrides = [f"data.{word}" for word in (f"name={dataset}", _root(root), *(words or []))]
     settings: Any = load_task(recipe, overrides).settings if recipe else None
@@ -150,7 +152,7 @@ def generate(
         raise UsageError("nothing of this kind can be generated", where="KIND", got=kind, wanted=wanted)
     generator = catalog.GENERATORS[kind]
     write, count = catalog.load(generator.target), scenes or generator.scenes
-    make_folder(out)
+    make_folder(require_output(out))
     with progress("generating") as report:
         write(out, count, seed, workers, report)
     say(f"{count} {generator.unit} are in {out}; read them as `{generator.data_set}`")

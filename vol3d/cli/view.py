@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vol3d.cli.options import Series
 from vol3d.errors import UsageError
-from vol3d.terminal import say
+from vol3d.terminal import say, tell
 
 if TYPE_CHECKING:
     from vol3d.view.scene import Camera, Opening
@@ -54,6 +55,7 @@ def view(
     ] = None,
     up: Annotated[str, typer.Option(metavar="AXIS", help="Axis of the points that points up, as in y or -z.")] = "auto",
     units: Annotated[str, typer.Option(metavar="UNIT", help="Unit of the points: m, cm, mm, ft or in.")] = "auto",
+    series: Series = None,
 ) -> None:
     """View point clouds with boxes and volumes with masks: in a window, on a page over SSH, or as a PNG.
 
@@ -63,10 +65,7 @@ def view(
       vol3d view out/room.json --scan moved/room.ply --png room.png --score 0.5
       vol3d view scan.nii.gz out/scan.nii.gz --page
     """
-    if sum((png is not None, window, page)) > 1:
-        raise UsageError("only one of --png, --window and --page can be shown")
-    if port is not None and (png is not None or window):
-        raise UsageError("only the page has a port", where="--port", got=port)
+    _check_shown(png, window, page, port)
     pixels = parse_size(size)
     opening = _opening(color, score, classes, camera)
     from vol3d.scans.points.options import ReadOptions
@@ -74,12 +73,12 @@ def view(
     from vol3d.view.show import shown_in_window, write_picture
 
     named = tuple(name.strip() for name in columns.split(",")) if columns else None
-    scene = load_view(files, opening, ReadOptions(named, up, units), scan)
+    scene = load_view(files, opening, ReadOptions(named, up, units), series, scan)
     for note in scene.notes:
         say(f"note: {note}")
     if png is not None:
         write_picture(scene, png, pixels)
-        print(png)
+        tell(str(png))
     elif window:
         from vol3d.view.window.window import show_window
 
@@ -88,6 +87,17 @@ def view(
         from vol3d.view.page import serve
 
         serve(scene, port, True)
+
+
+def _check_shown(png: Path | None, window: bool, page: bool, port: int | None) -> None:
+    if sum((png is not None, window, page)) > 1:
+        raise UsageError("only one of --png, --window and --page can be shown")
+    if port is not None and (png is not None or window):
+        raise UsageError("only the page has a port", where="--port", got=port)
+    if png is not None:
+        from vol3d.view.show import check_picture
+
+        check_picture(png)
 
 
 def parse_size(text: str) -> tuple[int, int]:

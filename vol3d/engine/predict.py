@@ -22,9 +22,12 @@ from vol3d.errors import UsageError, Vol3dError
 from vol3d.files import make_folder, remove_leftovers
 from vol3d.notes import Note
 from vol3d.scans.digest import of_scan
+from vol3d.scans.read import is_dicom_source
 from vol3d.scans.results.record import Record, add_file
 from vol3d.scans.source import ScanSource
 from vol3d.terminal import Progress
+
+_NO_SERIES = Note("no-dicom-seg", "no DICOM-SEG: the scan is not a DICOM series")
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,9 @@ def _check_paths(paths: Mapping[ScanSource, Path]) -> None:
             raise UsageError(f"{first[result]} and {source} would write the same file", where=path, do=do)
 
 
-def model_record(task: PredictionTask[Any], info: Sequence[Mapping[str, Any]], name: str, device: str) -> Record:
+def model_record(
+    task: PredictionTask[Any], info: Sequence[Mapping[str, Any]], name: str, device: torch.device
+) -> Record:
     """What the records of all results of a model have in common.
 
     Args:
@@ -117,7 +122,7 @@ def model_record(task: PredictionTask[Any], info: Sequence[Mapping[str, Any]], n
         made_with = {key: value for key, value in now.items() if key not in before or before[key] != value}
     hashes = tuple(str(one["sha256"]) for one in info)
     return Record(
-        model=Path(name).name, model_sha256=hashes, settings=made_with, device=device, vol3d=vol3d.__version__
+        model=Path(name).name, model_sha256=hashes, settings=made_with, device=str(device), vol3d=vol3d.__version__
     )
 
 
@@ -151,13 +156,15 @@ def predict_files(
     rows = []
     for number, (source, result) in enumerate(results.items()):
         progress(number, len(results), source.path.name)
-        seg = dicom_path(result) if dicom_seg else None
+        seg = dicom_path(result) if dicom_seg and is_dicom_source(source.path) else None
         try:
             wanted = of_scan(record, source)
             if is_done([result, *([seg] if seg else [])], wanted, overwrite):
                 row = PredictionRow(source, "skipped", result, dicom_seg=_there(seg))
             else:
                 row = _predicted(task, models, source, device, result, seg, wanted)
+                if dicom_seg and seg is None:
+                    row = replace(row, notes=(*row.notes, _NO_SERIES))
         except Exception as error:
             row = PredictionRow(source, "failed", error=_reason(source, error))
         rows.append(row)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from vol3d.config.chosen import Unread
+from vol3d.engine.seen import Seen
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.prediction import Prediction
@@ -186,6 +187,10 @@ class TrainingTask(Task):
     def initial_model(self) -> nn.Module:
         """The model that a new training starts from: `model`, or one that took over weights from elsewhere."""
         return self.model()
+
+    def seen(self) -> Seen | None:
+        """What the training scans are like, for the checkpoint; None where a task does not measure it."""
+        return None
 
     def training_module(self, model: nn.Module) -> nn.Module:
         """What the training steps: `model`, or a module that holds it and adds to its loss.

@@ -10,6 +10,7 @@ import numpy as np
 
 from vol3d.errors import DataError, UsageError
 from vol3d.files import atomic, refuse_overwrite
+from vol3d.paths import user_path
 from vol3d.scans.results.own import MASK_MARK
 from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
 from vol3d.scans.volumes.voxels import slab_depth
@@ -33,7 +34,7 @@ def write_nifti(path: str | Path, volume: Volume, descrip: str = "") -> None:
         DataError: voxels of a type that NIfTI lacks.
         Vol3dError: the folder is missing or read-only, or the disk is full.
     """
-    path = Path(path)
+    path = user_path(path)
     if not path.name.lower().endswith((".nii", ".nii.gz")):
         raise UsageError("not a NIfTI name", where=path, wanted="a name that ends in .nii or .nii.gz")
     refuse_overwrite(path, volume.source)
@@ -51,18 +52,21 @@ def write_nifti(path: str | Path, volume: Volume, descrip: str = "") -> None:
             _write_body(plain, header, array)
 
 
-def write_segmentation(path: str | Path, segmentation: Segmentation) -> None:
+def write_segmentation(path: str | Path, segmentation: Segmentation, series: str | None = None) -> None:
     """Write a mask: NIfTI (uint8 or uint16), or DICOM-SEG for a name in `.dcm` where the source is a DICOM series.
+
+    Args:
+        series: the UID of the series where the source holds several, for DICOM-SEG.
 
     Raises:
         UsageError: another suffix, the output is the input, or DICOM-SEG of something that was not DICOM.
         Vol3dError: the extra for DICOM-SEG is not installed; the file cannot be written.
     """
-    path = Path(path)
+    path = user_path(path)
     if path.suffix.lower() == ".dcm":
-        from vol3d.scans.dicom.seg import write_dicom_seg
+        from vol3d.scans.dicom.seg_write import write_dicom_seg
 
-        write_dicom_seg(path, segmentation)
+        write_dicom_seg(path, segmentation, series)
         return
     highest = int(segmentation.labels.max()) if segmentation.labels.size else 0
     if highest > np.iinfo(np.uint16).max or segmentation.labels.dtype.kind not in "iub":

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vol3d.errors import UsageError, Vol3dError
+from vol3d.output import require_output
 from vol3d.terminal import say
 
 if TYPE_CHECKING:
@@ -38,22 +39,28 @@ def show(paths: Sequence[Path], png: Path | None = None, scan: Path | None = Non
 
 
 def write_picture(scene: ViewScene, path: Path, size: tuple[int, int]) -> None:
-    """The scene as a PNG file, whole or not at all.
+    """The scene as a PNG file, whole or not at all; raises as `check_picture`."""
+    from vol3d.files import write_bytes
+    from vol3d.view.draw.picture import draw_scene
+
+    check_picture(path)
+    write_bytes(path, draw_scene(scene, size))
+
+
+def check_picture(path: Path) -> None:
+    """Asked before anything is read.
 
     Raises:
         UsageError: the name does not end in `.png`, or a file of that name is no picture.
         Vol3dError: the folder is missing or read-only, or the disk is full.
     """
-    from vol3d.files import write_bytes
-    from vol3d.view.draw.picture import draw_scene
-
     if path.suffix.lower() != ".png":
         raise UsageError("the picture is a PNG", where="--png", got=path, wanted="a name that ends in .png")
     if not path.parent.is_dir():
         raise Vol3dError("no such folder", where=path.parent, do="Create it first.")
+    require_output(path, folder=False)
     if path.is_file() and path.stat().st_size and not path.read_bytes().startswith(_PNG):
         raise UsageError("the picture would replace a file that is none", where=path, do="Choose another name.")
-    write_bytes(path, draw_scene(scene, size))
 
 
 def shown_in_window(scene: ViewScene, size: tuple[int, int]) -> bool:

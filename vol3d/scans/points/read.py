@@ -9,6 +9,7 @@ import numpy as np
 
 from vol3d.errors import DataError, UsageError
 from vol3d.notes import Note
+from vol3d.paths import user_path
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.fields import coordinates, named_columns
 from vol3d.scans.points.find import POINT_SUFFIXES
@@ -59,7 +60,7 @@ def read_points(
     ...     print(note.code, "-", note)
     up-assumed - z was assumed to be up: the points do not show it; override with --up y
     """
-    path = Path(path)
+    path = user_path(path)
     options = ReadOptions(columns, up, units)
     try:
         raw = _read(path, columns)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vol3d.errors import UsageError
 from vol3d.files import read_json
+from vol3d.paths import user_path
 from vol3d.scans.paths import DICOM, SUFFIXES, is_dicom
 from vol3d.scans.points.find import POINT_SUFFIXES
 from vol3d.scans.points.options import ReadOptions
@@ -23,6 +24,7 @@ def load_view(
     paths: Sequence[str | Path],
     opening: Opening = Opening(),  # noqa: B008 (frozen)
     points: ReadOptions = ReadOptions(),  # noqa: B008 (frozen)
+    series: str | None = None,
     scan: str | Path | None = None,
 ) -> ViewScene:
     """Read everything that is to be seen together.
@@ -32,6 +34,7 @@ def load_view(
             grid. A result alone finds the scan that it names.
         opening: what is shown at first.
         points: what point files do not state.
+        series: UID, number or description of the image's DICOM series.
         scan: the scan that the results belong to, whatever they say; it is noted if they say another one.
 
     Raises:
@@ -40,7 +43,7 @@ def load_view(
         DataError: what the reader of each format refuses; masks on another grid, boxes far from all points.
     """
     kinds: dict[str, list[Path]] = {"points": [], "boxes": [], "volume": []}
-    for path in dict.fromkeys(_result_of(Path(path).expanduser()) for path in paths):
+    for path in dict.fromkeys(_result_of(user_path(path)) for path in paths):
         kinds[kind_of(path)].append(path)
     given = _given_scan(scan, "volume" if kinds["volume"] else "points")
     if kinds["volume"] and (kinds["points"] or kinds["boxes"]):
@@ -49,7 +52,9 @@ def load_view(
     if kinds["volume"]:
         from vol3d.view.load.volume import load_volume
 
-        scene = load_volume(kinds["volume"], given)
+        scene = load_volume(kinds["volume"], series, given)
+    elif series is not None:
+        raise UsageError("only DICOM has series to choose from", where="--series", got=series)
     elif kinds["points"] or kinds["boxes"]:
         from vol3d.view.load.clouds import load_clouds
 
@@ -81,7 +86,7 @@ def kind_of(path: Path) -> str:
 
 
 def _given_scan(scan: str | Path | None, wanted: str) -> Path | None:
-    path = None if scan is None else Path(scan).expanduser()
+    path = None if scan is None else user_path(scan)
     if path is not None and kind_of(path) != wanted:
         raise UsageError("not a scan of these results", where=path, got=kind_of(path), wanted=wanted)
     return path

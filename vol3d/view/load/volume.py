@@ -10,12 +10,12 @@ import numpy as np
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.files import read_json
 from vol3d.scans.paths import is_dicom, scan_stem
-from vol3d.scans.read import read_labels, read_volume
+from vol3d.scans.read import is_dicom_source, read_labels, read_volume
 from vol3d.scans.results.own import is_own
 from vol3d.scans.results.palette import class_colours
 from vol3d.scans.results.record import read_record
 from vol3d.scans.volumes.orientation import reorient
-from vol3d.scans.volumes.volume import Segmentation, Volume
+from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
 from vol3d.view.load.belongs import Origin, check_scan, find_scan, note_of_other
 from vol3d.view.scene import MaskLayer, ViewScene, VolumeLayer
 
@@ -25,14 +25,15 @@ _CT_AIR_HU, _SOFT_TISSUE_HU = -500.0, (-160.0, 240.0)
 _PERCENTILES = (1.0, 98.5)
 
 
-def load_volume(paths: Sequence[Path], scan: Path | None = None) -> ViewScene:
+def load_volume(paths: Sequence[Path], series: str | None = None, scan: Path | None = None) -> ViewScene:
     """See `vol3d.view.load.read.load_view`."""
-    image, images, masks = _told_apart(paths, scan)
-    labels = {path: _read_mask(path) for path in masks}
+    images, masks = _told_apart(paths, scan, series)
     notes = _notes_of_scan(masks, images, scan)
-    if image is None and images:  # found by what a mask says
-        image = read_volume(images[0])
-    elif image is None:
+    if series is not None and not any(map(is_dicom_source, images)):
+        raise UsageError("only DICOM has series to choose from", where="--series", got=series)
+    image = next(iter(images.values()), None)
+    labels = {path: _read_mask(path, None if image is None else image.grid) for path in masks}
+    if image is None:
         first = labels[masks[0]]
         image = Volume(first.labels[None].astype(np.float32), first.grid, masks[0])
 
@@ -41,29 +42,33 @@ def load_volume(paths: Sequence[Path], scan: Path | None = None) -> ViewScene:
         notes.append(f"the first of {len(image.array)} channels is shown")
         image = image.with_array(image.array[:1])
     layer = _layer(reorient(image, "RAS"), labels)
-    title = scan_stem(images[0] if images else masks[0])
+    title = scan_stem(next(iter(images), None) or masks[0])
     sources = tuple(dict.fromkeys((*paths, *images)))
     return ViewScene(title, volume=layer, notes=tuple(notes), sources=sources)
 
 
-def _told_apart(paths: Sequence[Path], scan: Path | None) -> tuple[Volume | None, list[Path], list[Path]]:
-    """The image if there is one, its path in a list, and the paths of the masks."""
-    image = None if scan is None else read_volume(scan)
-    images: list[Path] = [] if scan is None else [scan]
+def _told_apart(paths: Sequence[Path], scan: Path | None, series: str | None) -> tuple[dict[Path, Volume], list[Path]]:
+    """The image by its path, if there is one, and the paths of the masks."""
+    images = {} if scan is None else {scan: _read_image(scan, series)}
     masks: list[Path] = []
     for path in paths:
-        volume = None if _is_dicom_seg(path) or is_own(path) else read_volume(path)
+        volume = None if _is_dicom_seg(path) or is_own(path) else _read_image(path, series)
         if volume is None or looks_like_labels(volume.array[0]):
             masks.append(path)
         else:
-            image, images = volume, [*images, path]
+            images[path] = volume
     if len(images) > 1:
+        names = list(images)
         do = "Look at one image at a time."
-        raise UsageError("two images", where=images[1], got=f"{images[0].name} and {images[1].name}", do=do)
-    return image, images, masks
+        raise UsageError("two images", where=names[1], got=f"{names[0].name} and {names[1].name}", do=do)
+    return images, masks
 
 
-def _notes_of_scan(masks: Sequence[Path], images: list[Path], scan: Path | None) -> list[str]:
+def _read_image(path: Path, series: str | None) -> Volume:
+    return read_volume(path, series=series if is_dicom_source(path) else None)
+
+
+def _notes_of_scan(masks: Sequence[Path], images: dict[Path, Volume], scan: Path | None) -> list[str]:
     """Checks that the masks are of the image; of none given, adds to `images` the one that a mask names."""
     notes: list[str] = []
     for mask in masks:
@@ -72,10 +77,11 @@ def _notes_of_scan(masks: Sequence[Path], images: list[Path], scan: Path | None)
             continue
         notes += note_of_other(mask, origin, scan)
         if scan is None and images:
-            check_scan(mask, origin, images, scan_stem)
+            check_scan(mask, origin, list(images), scan_stem)
         elif not images:
             try:
-                images.append(find_scan(mask, origin, lambda way: True))
+                found = find_scan(mask, origin, lambda way: True)
+                images[found] = _read_image(found, origin.series)
             except UsageError as missing:  # a mask alone is worth a look
                 notes.append(str(missing))
     return notes
@@ -156,16 +162,18 @@ def _is_dicom_seg(path: Path) -> bool:
     return is_dicom_seg(path)
 
 
-def _read_mask(path: Path) -> Segmentation:
-    if _is_dicom_seg(path):
-        from vol3d.scans.dicom.seg import read_dicom_seg
-
-        return read_dicom_seg(path)
-    volume = read_labels(path)
-    known = _listed_names(path)
+def _read_mask(path: Path, grid: Grid | None) -> Segmentation:
+    volume = read_labels(path, grid)
+    known = volume.label_names or _recorded_names(path) or _listed_names(path)
     top = int(volume.array.max(initial=0))
     names = ("background", *(known.get(label, f"label {label}") for label in range(1, max(top, *known, 0) + 1)))
     return Segmentation(volume.array[0], volume.grid, names, path)
+
+
+def _recorded_names(path: Path) -> dict[int, str]:
+    """Label -> class name from the record of a mask that vol3d wrote."""
+    names = read_record(path)[1].get("class_names") if is_own(path) else None
+    return dict(enumerate(map(str, names))) if isinstance(names, list) else {}
 
 
 def _listed_names(path: Path) -> dict[int, str]:
