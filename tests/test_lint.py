@@ -161,7 +161,7 @@ ROOMS = {
     "vol3d.scans": {"child": set(), "paths": set(), "points": {"child", "paths"}, "volumes": {"paths"}}
     | {"dicom": {"child", "paths", "volumes"}, "results": {"paths", "points"}, "source": set()}
     | {"find": {"dicom", "paths", "results", "source"}, "write": {"dicom", "results", "volumes"}}
-    | {"digest": {"dicom", "results", "source", "volumes"}, "read": {"dicom", "paths", "volumes"}},
+    | {"digest": {"dicom", "read", "results", "source", "volumes"}, "read": {"dicom", "paths", "volumes"}},
     "vol3d.view": {"scene": set(), "load": {"scene"}, "draw": {"scene"}}
     | {"window": {"draw", "scene"}, "page": {"draw", "scene"}},
     "pointcloud": {"structures": set(), "conventions": set(), "datasets": set(), "metrics": set(), "models": set()}

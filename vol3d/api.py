@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from vol3d.prediction import BoxPrediction, MaskPrediction
     from vol3d.scans.points.cloud import PointCloud
     from vol3d.scans.results.detections import Detections
-    from vol3d.scans.results.record import Record
-    from vol3d.scans.source import ScanSource
     from vol3d.scans.volumes.volume import Volume
     from vol3d.terminal import Progress
 
@@ -110,16 +108,22 @@ class Model:
             UsageError: an option that this model does not have; a folder with several scans.
             DataError: the scan cannot be read, or lacks what the model needs.
         """
+        from vol3d.engine.inputs import find_source
+        from vol3d.engine.predict import model_record
         from vol3d.scans.digest import of_scan
 
         asked = {"up": up, "units": units, "ground": ground, "score": score, "align": align, "mirror": mirror}
-        asked |= {"series": series, "columns": None if columns is None else ",".join(columns)}
+        asked["series"] = series
+        asked["columns"] = None if columns is None else ",".join(columns)
         model = self.with_options(asked)
-        task, source = model.task, _source(self.task, scan, affine, series)
-        record = model._record()
-        if source is not None:
-            record = of_scan(record, source)
-        read = task.scan_of(scan, affine) if source is None else task.read(source)
+        task, record = model.task, model_record(model.task, self.info, self.name, self.device)
+        if isinstance(scan, str | Path):
+            if affine is not None:
+                raise UsageError("a file has an affine of its own", where="affine", do="Leave it out.")
+            source = find_source(self.task, scan, series)
+            record, read = of_scan(record, source), task.read(source)
+        else:
+            read = task.scan_of(scan, affine)
         return replace(task.predict(self.models, read, self.device), record=record)  # type: ignore[return-value]
 
     def predict_files(
@@ -146,22 +150,22 @@ class Model:
             UsageError: an input that does not exist, no scan among them, a result that would replace an input.
             Vol3dError: `out` cannot be made.
         """
-        from vol3d.engine.predict import predict_files, result_paths
+        from vol3d.engine.inputs import find_sources
+        from vol3d.engine.predict import model_record, predict_files, result_paths
         from vol3d.files import make_folder
         from vol3d.output import require_output
-        from vol3d.scans.paths import matching
 
         folder = require_output(out)
         self.with_options({"series": series})  # raises where the model has no series
-        found = [source for source in self.task.find_inputs(matching(inputs)) if not _is_result_in(folder, source.path)]
-        results = result_paths(_of_series(found, series), self.task.result_suffix, folder)
+        sources = find_sources(self.task, inputs, series, folder)
+        results = result_paths(sources, self.task.result_suffix, folder)
         make_folder(folder)
         return predict_files(
             self.task,
             self.models,
             results,
             self.device,
-            record=self._record(),
+            record=model_record(self.task, self.info, self.name, self.device),
             overwrite=overwrite,
             dicom_seg=dicom_seg,
             progress=progress,
@@ -178,45 +182,11 @@ class Model:
         task: Any = self.task.with_options(given) if given else self.task
         return Model(self.name, task, self.models, self.device, self.info)
 
-    def _record(self) -> Record:
-        """What the records of all its results have in common."""
-        from vol3d.engine.predict import model_record
-
-        return model_record(self.task, self.info, self.name, str(self.device))
-
     def network(self) -> nn.Module:
         """The network, or of an ensemble all of them in an `nn.ModuleList`."""
         from torch import nn
 
         return self.models[0] if len(self.models) == 1 else nn.ModuleList(self.models)
-
-
-def _of_series(sources: list[ScanSource], series: str | None) -> list[ScanSource]:
-    from vol3d.scans.find import with_series
-
-    return sources if series is None else with_series(sources, series)
-
-
-def _source(task: CompleteTask[Any], scan: Scan, affine: np.ndarray | None, series: str | None) -> ScanSource | None:
-    """The one scan that a path means; None for a scan in memory."""
-    from vol3d.scans.paths import matching
-
-    if not isinstance(scan, str | Path):
-        return None
-    if affine is not None:
-        raise UsageError("a file has an affine of its own", where="affine", do="Leave it out.")
-    sources = _of_series(task.find_inputs(matching([scan])), series)
-    if len(sources) != 1:
-        do = "Give one of them, name a DICOM series, or use predict_files."
-        raise UsageError("several scans", where=scan, got=", ".join(map(str, sources[:5])), do=do)
-    return sources[0]
-
-
-def _is_result_in(out: Path, path: Path) -> bool:
-    """Whether an input is a mask of an earlier run into the same folder: a pattern of the shell may match it."""
-    from vol3d.scans.results.own import is_own
-
-    return out.resolve() in path.resolve().parents and is_own(path)
 
 
 def load(name: str | Path, device: str = "auto", settings: Mapping[str, Any] | Sequence[str] = ()) -> Model:

@@ -57,8 +57,8 @@ def prepare(
     _refuse_names([reader.name for reader in readers], split.name)
     wanted = {"format": FORMAT, "name": split.name, "class_names": list(split.class_names)}
     parts = {part: [reader.name for reader in getattr(split, part)] for part in PARTS}
-    source = {} if data is None else {SOURCE: describe_source(data, out)}
-    folder = PreparedFolder(out, INDEX, SCENES, wanted, {**parts, "synthetic": split.synthetic, **source})
+    more = parts | {"synthetic": split.synthetic} | ({} if data is None else {SOURCE: describe_source(data, out)})
+    folder = PreparedFolder(out, INDEX, SCENES, wanted, more)
     prepare_cases(folder, readers, partial(prepare_scene, out=out), workers, progress)
     return prepared_split(out)
 

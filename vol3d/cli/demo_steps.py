@@ -23,12 +23,13 @@ def predict_scans(loaded: Loaded, scans: Sequence[Path], out: Path) -> list[Pred
     """
     import torch
 
-    from vol3d.engine.predict import predict_files, result_paths
+    from vol3d.engine.predict import model_record, predict_files, result_paths
 
     with progress("predicting") as report:
         device, task = torch.device("cpu"), loaded.task
         results = result_paths(task.find_inputs(scans), task.result_suffix, out)
-        rows = predict_files(task, loaded.models, results, device, overwrite=True, progress=report)
+        record = model_record(task, loaded.info, "demo", device)
+        rows = predict_files(task, loaded.models, results, device, record=record, overwrite=True, progress=report)
     failed = [row for row in rows if row.status == "failed"]
     if failed:
         raise Vol3dError("the demo could not predict its own scans", where=failed[0].source.path, do=failed[0].error)

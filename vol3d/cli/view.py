@@ -9,7 +9,7 @@ import typer
 
 from vol3d.cli.options import Series
 from vol3d.errors import UsageError
-from vol3d.terminal import say
+from vol3d.terminal import say, tell
 
 if TYPE_CHECKING:
     from vol3d.view.scene import Camera, Opening
@@ -65,25 +65,20 @@ def view(
       vol3d view out/room.json --scan moved/room.ply --png room.png --score 0.5
       vol3d view scan.nii.gz out/scan.nii.gz --page
     """
-    if sum((png is not None, window, page)) > 1:
-        raise UsageError("only one of --png, --window and --page can be shown")
-    if port is not None and (png is not None or window):
-        raise UsageError("only the page has a port", where="--port", got=port)
+    _check_shown(png, window, page, port)
     pixels = parse_size(size)
     opening = _opening(color, score, classes, camera)
     from vol3d.scans.points.options import ReadOptions
     from vol3d.view.load.read import load_view
-    from vol3d.view.show import check_picture, shown_in_window, write_picture
+    from vol3d.view.show import shown_in_window, write_picture
 
-    if png is not None:
-        check_picture(png)
     named = tuple(name.strip() for name in columns.split(",")) if columns else None
     scene = load_view(files, opening, ReadOptions(named, up, units), series, scan)
     for note in scene.notes:
         say(f"note: {note}")
     if png is not None:
         write_picture(scene, png, pixels)
-        print(png)
+        tell(str(png))
     elif window:
         from vol3d.view.window.window import show_window
 
@@ -92,6 +87,17 @@ def view(
         from vol3d.view.page import serve
 
         serve(scene, port, True)
+
+
+def _check_shown(png: Path | None, window: bool, page: bool, port: int | None) -> None:
+    if sum((png is not None, window, page)) > 1:
+        raise UsageError("only one of --png, --window and --page can be shown")
+    if port is not None and (png is not None or window):
+        raise UsageError("only the page has a port", where="--port", got=port)
+    if png is not None:
+        from vol3d.view.show import check_picture
+
+        check_picture(png)
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -104,7 +104,9 @@ def _check_paths(paths: Mapping[ScanSource, Path]) -> None:
             raise UsageError(f"{first[result]} and {source} would write the same file", where=path, do=do)
 
 
-def model_record(task: PredictionTask[Any], info: Sequence[Mapping[str, Any]], name: str, device: str) -> Record:
+def model_record(
+    task: PredictionTask[Any], info: Sequence[Mapping[str, Any]], name: str, device: torch.device
+) -> Record:
     """What the records of all results of a model have in common.
 
     Args:
@@ -120,7 +122,7 @@ def model_record(task: PredictionTask[Any], info: Sequence[Mapping[str, Any]], n
         made_with = {key: value for key, value in now.items() if key not in before or before[key] != value}
     hashes = tuple(str(one["sha256"]) for one in info)
     return Record(
-        model=Path(name).name, model_sha256=hashes, settings=made_with, device=device, vol3d=vol3d.__version__
+        model=Path(name).name, model_sha256=hashes, settings=made_with, device=str(device), vol3d=vol3d.__version__
     )
 
 

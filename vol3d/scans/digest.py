@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vol3d.errors import DataError
 from vol3d.files import sha256
+from vol3d.scans.read import is_dicom_source
 from vol3d.scans.results.record import Record
 from vol3d.scans.source import ScanSource
 
@@ -16,11 +17,12 @@ def scan_sha256(source: ScanSource) -> str:
     """Hexadecimal SHA-256 of one scan.
 
     Of a file that of its content. Of several files - channels, a header with the file of its voxels, the slices of a
-    DICOM series - that of their hashes: channels in the model's order, slices sorted, so that neither the names nor the
-    order of slices matter.
+    DICOM series - that of their hashes: channels in the model's order, slices sorted, so that their names, their order
+    and whether they are packed in an archive do not matter.
 
     Raises:
-        DataError: a file cannot be read, or a DICOM file is damaged.
+        DataError: a file cannot be read, or the DICOM series is none that could be.
+        UsageError: no such series.
     """
     try:
         return _joined([_sha256(path, source.series) for path in source.files])
@@ -43,7 +45,7 @@ def is_scan_of(record: Record, path: Path) -> bool:
 
 
 def _sha256(path: Path, series: str | None) -> str:
-    if path.is_dir():
+    if is_dicom_source(path):
         return _joined(sorted(_slices(path, series)))
     return _joined([sha256(path), *(sha256(file) for file in _voxel_files(path))])
 
@@ -61,15 +63,11 @@ def _joined(digests: list[str]) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def _slices(folder: Path, series: str | None) -> list[str]:
-    """The hash of each image of the folder, or of those of one series; results and other files are none."""
+def _slices(path: Path, series: str | None) -> list[str]:
+    """The hash of each file of the series that is read from a folder, an archive or a file."""
     from vol3d.scans.dicom.files import entries
-    from vol3d.scans.dicom.kinds import is_image
+    from vol3d.scans.dicom.series import choose, find_series
 
-    digests = []
-    with entries(folder) as files:
-        for entry in files:
-            header = entry.header()
-            if header is not None and is_image(header) and series in (None, header.text("SeriesInstanceUID")):
-                digests.append(hashlib.sha256(entry.content()).hexdigest())
-    return digests
+    with entries(path) as files:
+        members = choose(find_series(files, path), series, path).members
+        return [hashlib.sha256(entry.content()).hexdigest() for entry, _ in members]

@@ -20,9 +20,9 @@ def find_scans(paths: Iterable[str | Path]) -> list[ScanSource]:
     """Every scan that the paths mean, each once, in order.
 
     A file is one scan. A folder gives the volume files in it and below, and the DICOM series of each folder, of which
-    localisers, single slices, doses, segmentations and the like are none; nor are masks that vol3d wrote. A pattern
-    (`scans/*.nii.gz`) is expanded. Hidden files and `._*` copies are skipped, linked folders followed once. A folder
-    that holds no scan, or cannot be listed, is a scan whose reading says why.
+    localisers, single slices, doses, segmentations and the like are none. A pattern (`scans/*.nii.gz`) is expanded.
+    Hidden files, `._*` copies and masks that vol3d wrote are skipped, linked folders followed once. A folder that holds
+    no scan, or cannot be listed, is a scan whose reading says why.
 
     Raises:
         UsageError: a path that does not exist.
@@ -52,12 +52,16 @@ def _in_folder(folder: Path) -> list[ScanSource]:
     unlisted: list[Path] = []
     scans: list[ScanSource] = []
     for here, files in walk(folder, lambda fault: unlisted.append(Path(fault.filename))):
-        volumes = [file for file in files if file.name.lower().endswith(SUFFIXES) and not is_own(file)]
-        scans += [source for file in volumes for source in _in_file(file)]
+        volumes = [file for file in files if file.name.lower().endswith(SUFFIXES)]
+        scans += [source for file in volumes for source in _unless_own(file)]
         others = (file for file in files if not file.name.lower().endswith(SUFFIXES))
         if any(file.name.lower().endswith(DICOM) or is_dicom(file) for file in others):
             scans += _series_in(here)
     return scans + [ScanSource(path, scan_stem(path)) for path in unlisted]
+
+
+def _unless_own(file: Path) -> list[ScanSource]:
+    return [] if is_own(file) else _in_file(file)
 
 
 def _in_file(path: Path) -> list[ScanSource]:

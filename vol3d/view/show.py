@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.files import require_file
+from vol3d.output import require_output
 from vol3d.terminal import say
 
 if TYPE_CHECKING:
@@ -54,8 +55,6 @@ def check_picture(path: Path) -> None:
         UsageError: the name does not end in `.png`, or a file of that name is no picture.
         Vol3dError: the folder is missing or read-only, or the disk is full.
     """
-    from vol3d.output import require_output
-
     if path.suffix.lower() != ".png":
         raise UsageError("the picture is a PNG", where="--png", got=path, wanted="a name that ends in .png")
     if not path.parent.is_dir():

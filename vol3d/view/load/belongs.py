@@ -32,6 +32,11 @@ class Origin:
         """Whether it has the hash of its scan."""
         return self.record is not None and self.record.input_sha256 is not None
 
+    @property
+    def series(self) -> str | None:
+        """Of the DICOM series, where the scan's folder holds several."""
+        return None if self.record is None else self.record.series
+
     def is_scan(self, path: Path) -> bool:
         """Whether a file may be the scan: True where the result has no hash of it."""
         return self.record is None or is_scan_of(self.record, path)

@@ -27,12 +27,11 @@ _PERCENTILES = (1.0, 98.5)
 
 def load_volume(paths: Sequence[Path], series: str | None = None, scan: Path | None = None) -> ViewScene:
     """See `vol3d.view.load.read.load_view`."""
-    image, images, masks = _told_apart(paths, scan, series)
+    images, masks = _told_apart(paths, scan, series)
+    notes = _notes_of_scan(masks, images, scan)
     if series is not None and not any(map(is_dicom_source, images)):
         raise UsageError("only DICOM has series to choose from", where="--series", got=series)
-    notes = _notes_of_scan(masks, images, scan)
-    if image is None and images:  # found by what a mask says
-        image = _image(images[0], series)
+    image = next(iter(images.values()), None)
     labels = {path: _read_mask(path, None if image is None else image.grid) for path in masks}
     if image is None:
         first = labels[masks[0]]
@@ -43,35 +42,33 @@ def load_volume(paths: Sequence[Path], series: str | None = None, scan: Path | N
         notes.append(f"the first of {len(image.array)} channels is shown")
         image = image.with_array(image.array[:1])
     layer = _layer(reorient(image, "RAS"), labels)
-    title = scan_stem(images[0] if images else masks[0])
+    title = scan_stem(next(iter(images), None) or masks[0])
     sources = tuple(dict.fromkeys((*paths, *images)))
     return ViewScene(title, volume=layer, notes=tuple(notes), sources=sources)
 
 
-def _told_apart(
-    paths: Sequence[Path], scan: Path | None, series: str | None
-) -> tuple[Volume | None, list[Path], list[Path]]:
-    """The image if there is one, its path in a list, and the paths of the masks."""
-    image = None if scan is None else _image(scan, series)
-    images: list[Path] = [] if scan is None else [scan]
+def _told_apart(paths: Sequence[Path], scan: Path | None, series: str | None) -> tuple[dict[Path, Volume], list[Path]]:
+    """The image by its path, if there is one, and the paths of the masks."""
+    images = {} if scan is None else {scan: _read_image(scan, series)}
     masks: list[Path] = []
     for path in paths:
-        volume = None if _is_dicom_seg(path) or is_own(path) else _image(path, series)
+        volume = None if _is_dicom_seg(path) or is_own(path) else _read_image(path, series)
         if volume is None or looks_like_labels(volume.array[0]):
             masks.append(path)
         else:
-            image, images = volume, [*images, path]
+            images[path] = volume
     if len(images) > 1:
+        names = list(images)
         do = "Look at one image at a time."
-        raise UsageError("two images", where=images[1], got=f"{images[0].name} and {images[1].name}", do=do)
-    return image, images, masks
+        raise UsageError("two images", where=names[1], got=f"{names[0].name} and {names[1].name}", do=do)
+    return images, masks
 
 
-def _image(path: Path, series: str | None) -> Volume:
+def _read_image(path: Path, series: str | None) -> Volume:
     return read_volume(path, series=series if is_dicom_source(path) else None)
 
 
-def _notes_of_scan(masks: Sequence[Path], images: list[Path], scan: Path | None) -> list[str]:
+def _notes_of_scan(masks: Sequence[Path], images: dict[Path, Volume], scan: Path | None) -> list[str]:
     """Checks that the masks are of the image; of none given, adds to `images` the one that a mask names."""
     notes: list[str] = []
     for mask in masks:
@@ -80,10 +77,11 @@ def _notes_of_scan(masks: Sequence[Path], images: list[Path], scan: Path | None)
             continue
         notes += note_of_other(mask, origin, scan)
         if scan is None and images:
-            check_scan(mask, origin, images, scan_stem)
+            check_scan(mask, origin, list(images), scan_stem)
         elif not images:
             try:
-                images.append(find_scan(mask, origin, lambda way: True))
+                found = find_scan(mask, origin, lambda way: True)
+                images[found] = _read_image(found, origin.series)
             except UsageError as missing:  # a mask alone is worth a look
                 notes.append(str(missing))
     return notes
@@ -166,10 +164,16 @@ def _is_dicom_seg(path: Path) -> bool:
 
 def _read_mask(path: Path, grid: Grid | None) -> Segmentation:
     volume = read_labels(path, grid)
-    known = _listed_names(path) if volume.label_names is None else volume.label_names
+    known = volume.label_names or _recorded_names(path) or _listed_names(path)
     top = int(volume.array.max(initial=0))
     names = ("background", *(known.get(label, f"label {label}") for label in range(1, max(top, *known, 0) + 1)))
     return Segmentation(volume.array[0], volume.grid, names, path)
+
+
+def _recorded_names(path: Path) -> dict[int, str]:
+    """Label -> class name from the record of a mask that vol3d wrote."""
+    names = read_record(path)[1].get("class_names") if is_own(path) else None
+    return dict(enumerate(map(str, names))) if isinstance(names, list) else {}
 
 
 def _listed_names(path: Path) -> dict[int, str]:
