@@ -174,6 +174,11 @@ def test_compressed_voxels_with_more_behind(tmp_path: Path) -> None:
     assert np.array_equal(read_volume(write(tmp_path / "a.mha", {"CompressedData": "True"}, packed)).array[0], ARRAY.T)
     with pytest.raises(DataError, match="bytes after the end"):
         read_volume(write(tmp_path / "b.mha", {"CompressedData": "True"}, packed + b"more"))
+    sized = {"CompressedData": "True", "CompressedDataSize": str(len(packed))}
+    assert np.array_equal(read_volume(write(tmp_path / "a.mha", sized, packed)).array[0], ARRAY.T)
+    for size in ("-1", "5", "999"):
+        with pytest.raises(DataError, match="compresseddatasize"):
+            read_volume(write(tmp_path / "a.mha", {**sized, "CompressedDataSize": size}, packed))
     bomb = zlib.compress(bytes(1 << 24))
     with pytest.raises(DataError, match="goes on after the voxels"):
         read_volume(write(tmp_path / "c.mha", {"CompressedData": "True"}, bomb))

@@ -90,6 +90,7 @@ def test_worlds(tmp_path: Path, space: str, signs: tuple[int, int]) -> None:
         ({"space units": '"um" "um" "um"'}, ["lengths-converted"], "1 unit = 0.001 mm"),
         ({"space units": '"" "" ""', "space directions": "(0.5,0,0) (0,1.5,0) (0,0,2500)"}, ["unit-assumed"], "mm was"),
         ({"space directions": "(0.0005,0,0) (0,0.0015,0) (0,0,0.0025)"}, ["unit-assumed"], "mm was assumed"),
+        ({"old min": "-1000", "oldmax": "3000"}, ["values-quantized"], "quantized from -1000 to 3000"),
         ({"space origin": None}, ["position-assumed"], "(0, 0, 0) was assumed"),
         (
             {**SCALAR, "spacings": "0.5 1.5 2.5"},
