@@ -32,7 +32,8 @@ from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import CompleteTask, Evaluation, Part, Samples
 from vol3d.errors import DataError, UsageError
 from vol3d.prediction import MaskPrediction
-from vol3d.scans import find_scans, read_volume, scan_stem
+from vol3d.scans import find_scans, read_volume
+from vol3d.scans.source import ScanSource
 from vol3d.scans.volumes.from_array import volume_of
 from vol3d.scans.volumes.volume import Segmentation, Volume
 from vol3d.terminal import Progress
@@ -67,6 +68,7 @@ class SegmentationTask(CompleteTask[Volume]):
     """Segmentation of volumes."""
 
     name: ClassVar[str] = "segmentation"
+    result_suffix: ClassVar[str] = ".nii.gz"
     settings_type: ClassVar[type[RunSettings]] = SegmentationSettings
     settings: SegmentationSettings
 
@@ -182,8 +184,8 @@ class SegmentationTask(CompleteTask[Volume]):
         return task
 
     def with_options(self, options: Mapping[str, Any]) -> SegmentationTask:
-        """`mirror`: the axes that predictions are averaged over, some of i, j, k, or `none`; `dicom_seg` is known."""
-        rest = {name: value for name, value in options.items() if name != "dicom_seg"}
+        """`mirror`: the axes that predictions are averaged over, some of i, j, k, or `none`; others are known."""
+        rest = {name: value for name, value in options.items() if name not in ("dicom_seg", "series")}
         axes = rest.pop("mirror", None)
         super().with_options(rest)
         if axes is None:
@@ -194,17 +196,13 @@ class SegmentationTask(CompleteTask[Volume]):
         window = self.settings.window.model_copy(update={"mirror_axes": chosen})
         return SegmentationTask(self.settings.model_copy(update={"window": window}))
 
-    def find_inputs(self, paths: Sequence[Path]) -> list[Path]:
+    def find_inputs(self, paths: Sequence[Path]) -> list[ScanSource]:
         """Files, DICOM folders and archives, one entry a scan."""
         return find_scans(paths)
 
-    def result_path(self, source: Path, out: Path) -> Path:
-        """`scan.nrrd` -> `out/scan.nii.gz`; a DICOM series is named after its folder."""
-        return out / f"{scan_stem(source)}.nii.gz"
-
-    def read(self, source: Path) -> Volume:
+    def read(self, source: ScanSource) -> Volume:
         """A scan with as many channels as the model takes."""
-        return self._checked(read_volume(source), source)
+        return self._checked(read_volume(source.path, series=source.series), source.path)
 
     def scan_of(self, value: Any, affine: np.ndarray | None) -> Volume:
         """Voxels (i, j, k) or (channels, i, j, k) with their affine, RAS millimetres; or a volume that was read."""

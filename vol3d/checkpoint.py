@@ -28,11 +28,15 @@ import vol3d
 from vol3d import catalog, files
 from vol3d.config import changed
 from vol3d.config.chosen import LATER
+from vol3d.engine.seen import Seen
 from vol3d.engine.task import CompleteTask, Evaluation, Task
 from vol3d.errors import CheckpointError, UsageError
+from vol3d.files import require_file
+from vol3d.paths import user_path
 
 FORMAT = 1
 WEIGHTS, CONFIG = "best.safetensors", "config.json"
+SEEN = "seen"
 _KEY = "vol3d"
 _LISTED = 8
 _STARTS = (b"PK", b"\x80")  # what torch writes: a zip, or before 1.6 a pickle
@@ -67,8 +71,9 @@ def resolve(where: str | Path) -> list[Path]:
         UsageError: none of these; proposes the nearest shipped name.
         CheckpointError: a run's resume point, or weights of another project.
     """
-    path = Path(where).expanduser()
-    if path.is_file():
+    path = user_path(where)
+    if path.exists() and not path.is_dir():
+        require_file(path, CheckpointError)
         if path.suffix in _PICKLES:
             return _refuse_pickle(path)
         return [path]
@@ -127,9 +132,11 @@ def _load_one(
     try:
         text = json.dumps(info["settings"])
         settings = task_type.settings_type.model_validate_json(text, strict=True, context={LATER: True})
+        seen = _seen(path, info)
     except ValidationError as error:
         raise CheckpointError(f"its settings do not fit this release: {error}", where=path) from error
-    task = task_type(changed(settings, changes, str(path)) if changes else settings)
+    settings = changed(settings, changes, str(path)) if changes else settings
+    task = task_type(settings.model_copy(update={SEEN: seen}))
     if list(task.class_names) != info["class_names"]:
         raise CheckpointError("other classes", where=path, got=info["class_names"], wanted=list(task.class_names))
     model = task.model()
@@ -137,14 +144,29 @@ def _load_one(
     return task, model.to(device or "cpu").eval(), info
 
 
-def save_best(folder: str | Path, model: nn.Module, task: Task, evaluation: Evaluation, step: int) -> None:
-    """Writes the model and what it is to `best.safetensors`, and the latter once more to `config.json`."""
+def _seen(path: Path, info: dict[str, Any]) -> Seen | None:
+    """What the training scans were like; for shipped weights older than that, it was measured afterwards."""
+    beside = path.with_name(f"{SEEN}.json")
+    found = info.get(SEEN) or (files.read_json(beside) if beside.is_file() else None)
+    return None if found is None else Seen.model_validate(found)
+
+
+def save_best(
+    folder: str | Path, model: nn.Module, task: Task, evaluation: Evaluation, step: int, seen: Seen | None = None
+) -> None:
+    """Writes the model and what it is to `best.safetensors`, and the latter once more to `config.json`.
+
+    Args:
+        seen: what its training scans were like; None takes what the task's settings say.
+    """
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     info = describe(task) | {
         "step": step,
         "score": float(evaluation.score) if math.isfinite(evaluation.score) else None,
         "score_name": evaluation.score_name,
     }
+    seen = seen or task.resolved().seen
+    info |= {} if seen is None else {SEEN: seen.model_dump(mode="json")}
     write_checkpoint(Path(folder) / WEIGHTS, state, info)
 
 
@@ -173,6 +195,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         CheckpointError: cut, changed, from a later release, or bare weights without info.
     """
+    require_file(path, CheckpointError)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -212,7 +235,7 @@ def read_weights(path: str | Path, allow: Sequence[type] = ()) -> Any:
     Raises:
         CheckpointError: missing, damaged, or a pickle that asks for anything else.
     """
-    source = Path(path)
+    source = require_file(path, CheckpointError)
     try:
         if source.suffix == ".safetensors":
             with safetensors.safe_open(source, framework="pt") as file:
@@ -234,6 +257,8 @@ def read_weights(path: str | Path, allow: Sequence[type] = ()) -> Any:
 
 def is_own(path: Path) -> bool:
     """Whether a file is a model that vol3d wrote, whole or changed since."""
+    if not path.is_file():
+        return False
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             return _KEY in (file.metadata() or {})
@@ -242,8 +267,6 @@ def is_own(path: Path) -> bool:
 
 
 def _unreadable(path: Path, error: Exception) -> NoReturn:
-    if isinstance(error, FileNotFoundError):
-        raise CheckpointError("no such file", where=path) from error
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     raise CheckpointError(f"damaged or no file of weights ({text})", where=path) from error
 

@@ -33,6 +33,7 @@ from pointcloud.tasks.base import CloudTask
 from pointcloud.tasks.lidar import LidarSettings, LidarTask
 from pointcloud.tasks.rooms import DetectionSettings, DetectionTask
 from vol3d import checkpoint
+from vol3d.engine.seen import Seen
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Samples, TrainingTask
 from vol3d.errors import CheckpointError, UsageError
@@ -116,6 +117,10 @@ class DistillTask(TrainingTask):
         return self.settings.model_copy(
             update=known | {"distill": self.settings.distill.model_copy(update={"sha256": sha256})}
         )
+
+    def seen(self) -> Seen | None:
+        """What the student's training scans are like."""
+        return self.student.seen()
 
     def _fingerprint(self) -> str | None:
         """The teacher's; where it is gone, the one of the settings: a run that has ended needs no teacher."""

@@ -1,7 +1,5 @@
 """Segmentation from a recipe to masks: train, evaluate, predict, on small volumes in seconds."""
 
-from pathlib import Path
-
 import nibabel as nib
 import numpy as np
 import pytest
@@ -9,13 +7,13 @@ import torch
 from torch import nn
 
 from medical.preprocess import PreprocessSettings
-from medical.task import SegmentationTask
 from medical.training_set import prepare_in_memory
 from tests.medical.synthetic import CLASSES, write_msd
 from vol3d import checkpoint
 from vol3d.config import load_task
 from vol3d.engine.loop import train
 from vol3d.errors import CheckpointError, DataError, UsageError
+from vol3d.scans.source import ScanSource
 
 RECIPE = """
 model: {name: unetr, patch: 8, width: 16, depth: 2, heads: 2, mlp: 16, features: 8, skips: [1, 2]}
@@ -47,7 +45,7 @@ def test_from_recipe_to_mask(tmp_path, recipe, root):
     loaded = checkpoint.load(tmp_path / "run", CPU)
     root.rename(tmp_path / "moved")  # a checkpoint predicts without the data set
     source = next((tmp_path / "moved").rglob("imagesTr/*.nii.gz"))
-    found = loaded.task.predict(loaded.models, loaded.task.read(source), CPU)
+    found = loaded.task.predict(loaded.models, loaded.task.read(ScanSource(source, "scan")), CPU)
     mask, scan = nib.load(found.save(tmp_path / "out")), nib.load(source)
     assert mask.shape == scan.shape and mask.get_data_dtype() == np.uint8
     assert np.array_equal(mask.affine, scan.affine) and set(found.volumes_ml) == set(CLASSES[1:])
@@ -115,7 +113,7 @@ def test_channels_must_fit(tmp_path, recipe):
     scan = tmp_path / "two.nii.gz"
     nib.save(nib.Nifti1Image(np.zeros((16, 16, 16, 2), np.float32) + np.arange(2), np.eye(4)), scan)
     with pytest.raises(DataError, match=r"two\.nii\.gz: the image has 2 channels"):
-        task.read(scan)
+        task.read(ScanSource(scan, "scan"))
     assert list(tmp_path.glob("two*")) == [scan]
 
 
@@ -127,12 +125,6 @@ def test_windows_that_do_not_fit_the_network(recipe):
 def test_a_loss_of_nothing_is_refused(recipe):
     with pytest.raises(UsageError, match="nothing would be learned"):
         load_task(recipe, ["loss.dice=0", "loss.cross_entropy=0"])
-
-
-def test_results_are_named_after_their_scans():
-    task = SegmentationTask.__new__(SegmentationTask)
-    assert task.result_path(Path("a/b.nrrd"), Path("out")) == Path("out/b.nii.gz")
-    assert task.result_path(Path("a/b.c.nii.gz"), Path("out")) == Path("out/b.c.nii.gz")
 
 
 def test_predict_options_are_those_of_volumes(recipe):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vol3d.errors import Vol3dError
-from vol3d.terminal import progress
+from vol3d.terminal import progress, tell
 
 if TYPE_CHECKING:
     from vol3d.checkpoint import Loaded
@@ -23,14 +23,15 @@ def predict_scans(loaded: Loaded, scans: Sequence[Path], out: Path) -> list[Pred
     """
     import torch
 
-    from vol3d.engine.predict import predict_files
+    from vol3d.engine.predict import predict_files, result_paths
 
     with progress("predicting") as report:
-        device = torch.device("cpu")
-        rows = predict_files(loaded.task, loaded.models, scans, out, device, overwrite=True, progress=report)
+        device, task = torch.device("cpu"), loaded.task
+        results = result_paths(task.find_inputs(scans), task.result_suffix, out)
+        rows = predict_files(task, loaded.models, results, device, overwrite=True, progress=report)
     failed = [row for row in rows if row.status == "failed"]
     if failed:
-        raise Vol3dError("the demo could not predict its own scans", where=failed[0].source, do=failed[0].error)
+        raise Vol3dError("the demo could not predict its own scans", where=failed[0].source.path, do=failed[0].error)
     return rows
 
 
@@ -53,4 +54,4 @@ def draw_boxes(path: Path, scan: Path, boxes: Path) -> None:
     from vol3d.view.load.read import load_view
 
     write_bytes(path, draw_scene(load_view([scan, boxes])))
-    print(f"picture   {path}  (to turn it: vol3d view {scan} {boxes})")
+    tell(f"picture   {path}  (to turn it: vol3d view {scan} {boxes})")

@@ -213,7 +213,7 @@ class _Run:
         better = point.best is None or math.isnan(point.best) or score >= point.best  # of equals the longest trained
         if better:
             point.best, point.best_step = score, point.step
-            checkpoint.save_best(self.folder, model, self.task, evaluation, point.step)
+            checkpoint.save_best(self.folder, model, self.task, evaluation, point.step, self.task.seen())
             self.last = evaluation
         log.numbers(point.step, point.step // self.plan.steps, {evaluation.score_name: score})
         note = "best so far, kept" if better else f"best {point.best:.4f} at step {point.best_step}"

@@ -19,9 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from vol3d.config.chosen import Unread
+from vol3d.engine.seen import Seen
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.prediction import Prediction
+from vol3d.scans.source import ScanSource
 from vol3d.terminal import Progress
 
 
@@ -186,6 +188,10 @@ class TrainingTask(Task):
         """The model that a new training starts from: `model`, or one that took over weights from elsewhere."""
         return self.model()
 
+    def seen(self) -> Seen | None:
+        """What the training scans are like, for the checkpoint; None where a task does not measure it."""
+        return None
+
     def training_module(self, model: nn.Module) -> nn.Module:
         """What the training steps: `model`, or a module that holds it and adds to its loss.
 
@@ -252,7 +258,12 @@ class ScoringTask(Task):
 
 
 class PredictionTask(Task, Generic[Scan]):
-    """A problem whose model is applied to a person's scans, files or arrays."""
+    """A problem whose model is applied to a person's scans, files or arrays.
+
+    `result_suffix` is that of the main file that a prediction is written to, `.json`.
+    """
+
+    result_suffix: ClassVar[str]
 
     def with_options(self, options: Mapping[str, Any]) -> PredictionTask[Scan]:
         """The same problem as the options of `vol3d predict` want it: name with `_` for dashes -> value.
@@ -265,11 +276,11 @@ class PredictionTask(Task, Generic[Scan]):
         return self
 
     @abstractmethod
-    def find_inputs(self, paths: Sequence[Path]) -> list[Path]:
+    def find_inputs(self, paths: Sequence[Path]) -> list[ScanSource]:
         """Files and folders of a person -> what `read` takes, one entry a scan."""
 
     @abstractmethod
-    def read(self, source: Path) -> Scan:
+    def read(self, source: ScanSource) -> Scan:
         """One scan as the task's options say.
 
         Raises:
@@ -287,10 +298,6 @@ class PredictionTask(Task, Generic[Scan]):
     @abstractmethod
     def predict(self, models: Sequence[nn.Module], scan: Scan, device: torch.device) -> Prediction:
         """What the models find in one scan; several are an ensemble, averaged before the decision."""
-
-    @abstractmethod
-    def result_path(self, source: Path, out: Path) -> Path:
-        """The main file that the prediction of `source` is written to in `out`; where it exists, the scan is done."""
 
 
 class CompleteTask(TrainingTask, ScoringTask, PredictionTask[Scan]):

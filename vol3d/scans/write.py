@@ -10,6 +10,8 @@ import numpy as np
 
 from vol3d.errors import DataError, UsageError
 from vol3d.files import atomic, refuse_overwrite
+from vol3d.paths import user_path
+from vol3d.scans.results.own import MASK_MARK
 from vol3d.scans.volumes.nifti_qform import read_qform, set_fields
 from vol3d.scans.volumes.units import MM, NIFTI_MM
 from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
@@ -19,18 +21,21 @@ LEVEL = 4  # of gzip: masks shrink as well as at 9, in a fraction of the time
 WRITTEN = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 
 
-def write_nifti(path: str | Path, volume: Volume) -> None:
+def write_nifti(path: str | Path, volume: Volume, descrip: str = "") -> None:
     """Write `.nii` or `.nii.gz`, whole or not at all; several channels become the fourth axis.
 
     The affine, both codes, the qform's numbers and the unit are those of the file that the volume's grid came from, to
     the bit; slope is 1, intercept 0. NIfTI-2 is written where a side exceeds 32767.
+
+    Args:
+        descrip: what the header says of the file, up to 79 characters.
 
     Raises:
         UsageError: another suffix; `path` is the file that the volume was read from.
         DataError: voxels of a type that NIfTI lacks.
         Vol3dError: the folder is missing or read-only, or the disk is full.
     """
-    path = Path(path)
+    path = user_path(path)
     if not path.name.lower().endswith((".nii", ".nii.gz")):
         raise UsageError("not a NIfTI name", where=path, wanted="a name that ends in .nii or .nii.gz")
     refuse_overwrite(path, volume.source)
@@ -38,6 +43,7 @@ def write_nifti(path: str | Path, volume: Volume) -> None:
     if array.dtype.name not in WRITTEN:
         raise DataError("a type that is not written", where=path, got=array.dtype, wanted=", ".join(WRITTEN))
     header = _header(array, volume.grid, path)
+    header["descrip"] = descrip.encode()
     with atomic(path) as temporary, temporary.open("wb") as plain:
         if path.name.lower().endswith(".gz"):
             # No name and no time inside, so that equal volumes make equal files.
@@ -47,18 +53,21 @@ def write_nifti(path: str | Path, volume: Volume) -> None:
             _write_body(plain, header, array)
 
 
-def write_segmentation(path: str | Path, segmentation: Segmentation) -> None:
+def write_segmentation(path: str | Path, segmentation: Segmentation, series: str | None = None) -> None:
     """Write a mask: NIfTI (uint8 or uint16), or DICOM-SEG for a name in `.dcm` where the source is a DICOM series.
+
+    Args:
+        series: the UID of the series where the source holds several, for DICOM-SEG.
 
     Raises:
         UsageError: another suffix, the output is the input, or DICOM-SEG of something that was not DICOM.
         Vol3dError: the extra for DICOM-SEG is not installed; the file cannot be written.
     """
-    path = Path(path)
+    path = user_path(path)
     if path.suffix.lower() == ".dcm":
-        from vol3d.scans.dicom.seg import write_dicom_seg
+        from vol3d.scans.dicom.seg_write import write_dicom_seg
 
-        write_dicom_seg(path, segmentation)
+        write_dicom_seg(path, segmentation, series)
         return
     highest = int(segmentation.labels.max()) if segmentation.labels.size else 0
     if highest > np.iinfo(np.uint16).max or segmentation.labels.dtype.kind not in "iub":
@@ -67,7 +76,7 @@ def write_segmentation(path: str | Path, segmentation: Segmentation) -> None:
             wanted="whole numbers up to 65535",
         )  # fmt: skip
     labels = segmentation.labels.astype(np.uint8 if highest <= 255 else np.uint16, copy=False)
-    write_nifti(path, Volume(labels[None], segmentation.grid, segmentation.source))
+    write_nifti(path, Volume(labels[None], segmentation.grid, segmentation.source), MASK_MARK)
 
 
 def _header(array: np.ndarray, grid: Grid, path: Path) -> Any:

@@ -17,6 +17,7 @@ from vol3d.config import load_task
 from vol3d.engine.loop import train
 from vol3d.errors import CheckpointError, DataError, UsageError
 from vol3d.scans.results.read import read_detections
+from vol3d.scans.source import ScanSource
 
 RECIPE = """
 model:
@@ -195,4 +196,4 @@ def test_a_file_without_what_the_model_sees_is_refused(run, tmp_path):
     np.save(tmp_path / "bare.npy", np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32))
     task = checkpoint.load(run, CPU).task
     with pytest.raises(DataError, match="intensity"):
-        task.read(tmp_path / "bare.npy")
+        task.read(ScanSource(tmp_path / "bare.npy", "scan"))

@@ -15,6 +15,7 @@ from vol3d.config import load_task
 from vol3d.engine.loop import train
 from vol3d.errors import CheckpointError, DataError, UsageError
 from vol3d.scans.results.read import read_detections
+from vol3d.scans.source import ScanSource
 
 RECIPE = """
 model:
@@ -58,7 +59,7 @@ def test_from_recipe_to_boxes(tmp_path, recipe, root):
     root.rename(tmp_path / "moved")  # a checkpoint predicts without the data set
     task = loaded.task.with_options({"score": 0.0, "up": "z", "units": "m"})
     out = tmp_path / "out"
-    predicted = task.predict(loaded.models, task.read(tmp_path / "moved" / "room6.npy"), CPU)
+    predicted = task.predict(loaded.models, task.read(ScanSource(tmp_path / "moved" / "room6.npy", "scan")), CPU)
     assert predicted.save(out) == out / "room6.json"
     found = read_detections(out / "room6.json")
     assert predicted.facts()["boxes"] == len(found) > 0
@@ -66,7 +67,7 @@ def test_from_recipe_to_boxes(tmp_path, recipe, root):
     assert (out / "room6.boxes.ply").read_bytes().startswith(b"ply")
     beside = tmp_path / "moved"  # into the folder of the scans: nothing of theirs is touched or taken for a result
     (beside / "room6.ply").write_bytes(b"another scan")
-    task.predict(loaded.models, task.read(beside / "room6.npy"), CPU).save(beside)
+    task.predict(loaded.models, task.read(ScanSource(beside / "room6.npy", "scan")), CPU).save(beside)
     assert (beside / "room6.ply").read_bytes() == b"another scan"
     assert beside / "room6.boxes.ply" not in task.find_inputs([beside])
 
@@ -128,14 +129,14 @@ def test_a_scan_without_points_is_one_message(tmp_path, recipe, points):
     task = load_task(recipe)
     np.save(tmp_path / "scan.npy", points.astype(np.float32))
     with pytest.raises(DataError, match=r"scan\.npy"):
-        task.read(tmp_path / "scan.npy")
+        task.read(ScanSource(tmp_path / "scan.npy", "scan"))
 
 
 @pytest.mark.parametrize("points", [np.ones((1, 3)), np.ones((700, 3)), room(0)[0] + 5000])
 def test_odd_scans_are_predicted(tmp_path, recipe, points):
     task = load_task(recipe).with_options({"score": 0.0})
     np.save(tmp_path / "scan.npy", points.astype(np.float32))
-    found = task.predict([task.model()], task.read(tmp_path / "scan.npy"), CPU).save(tmp_path)
+    found = task.predict([task.model()], task.read(ScanSource(tmp_path / "scan.npy", "scan")), CPU).save(tmp_path)
     assert np.isfinite(read_detections(found).boxes).all()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,12 @@ from vol3d import catalog
 from vol3d.config import make_task, read
 from vol3d.engine.task import CompleteTask, Evaluation, Metric
 from vol3d.errors import CheckpointError, DataError, UsageError
-from vol3d.files import write_text
+from vol3d.files import sha256, write_text
 from vol3d.notes import Note
 from vol3d.prediction import Prediction
+from vol3d.scans import parse_objects, write_detections
+from vol3d.scans.results.record import write_record
+from vol3d.scans.source import ScanSource
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,11 @@ class WordCount(Prediction):
         return fit, Note("language-assumed", "one language was assumed", assumed=True)
 
     def write(self, path: Path) -> None:
+        if path.suffix == ".json":
+            write_detections(path, parse_objects([], ("in",), "none"), record=self.record)
+            return
         write_text(path, f"{self.words} words by {self.models}\n")
+        write_record(path, {"format": 1}, replace(self.record, files={path.name: sha256(path)}))
 
     def facts(self) -> dict[str, Any]:
         return {"words": self.words, "volumes_ml": {"in": 1.25}}
@@ -53,6 +60,7 @@ class WordTask(ToyTask, CompleteTask[str]):
     """A file that says `bad` cannot be read, one that says `bug` finds a bug; the rest are counted."""
 
     name = "words"
+    result_suffix = ".txt"
 
     def for_dataset(self, data: Any, part: str = "validation") -> WordTask:
         if not data.root.is_dir():
@@ -74,16 +82,14 @@ class WordTask(ToyTask, CompleteTask[str]):
         rows = [{"case": "a", "class": name, "dice": dice, "hd95_mm": 1.5} for name in classes]
         return Evaluation(dice, "mean_dice", summary, rows, {}, (Metric("mean_dice", "mean Dice"),))
 
-    def find_inputs(self, paths: Sequence[Path]) -> list[Path]:
-        return [file for path in paths for file in (sorted(path.glob("*.txt")) if path.is_dir() else [path])]
+    def find_inputs(self, paths: Sequence[Path]) -> list[ScanSource]:
+        files = [file for path in paths for file in (sorted(path.glob("*.txt")) if path.is_dir() else [path])]
+        return [ScanSource(file, file.stem) for file in files]
 
-    def result_path(self, source: Path, out: Path) -> Path:
-        return out / f"{source.stem}.txt"
-
-    def read(self, source: Path) -> str:
-        text = source.read_text()
+    def read(self, source: ScanSource) -> str:
+        text = source.path.read_text()
         if "bad" in text:
-            raise DataError("cut file", where=source, do="Copy it again.")
+            raise DataError("cut file", where=source.path, do="Copy it again.")
         if "bug" in text:
             raise ZeroDivisionError("division by zero")
         return text

@@ -16,6 +16,10 @@ from vol3d.scans.volumes import voxels
 from vol3d.scans.volumes.grid import resample
 
 
+def paths_of(paths: list[str | Path]) -> list[Path]:
+    return [source.path for source in find_scans(paths)]
+
+
 def test_everything_a_folder_holds(tmp_path: Path) -> None:
     for name in (
         "b.nii.gz",
@@ -37,10 +41,10 @@ def test_everything_a_folder_holds(tmp_path: Path) -> None:
     for number, path in enumerate(sorted((tmp_path / "bare").iterdir())):
         path.rename(path.with_name(f"IM{number}"))
     names = ["a.nii", "b.nii.gz", "c.NRRD", "d.mha", "e.mhd", "z.zip", "bare", "ct", "deep/f.nii"]
-    assert find_scans([tmp_path]) == [tmp_path / name for name in names]
-    assert find_scans([tmp_path / "ct"]) == [tmp_path / "ct"]
-    assert find_scans([tmp_path / "x.txt", tmp_path / "x.txt"]) == [tmp_path / "x.txt"]
-    assert find_scans([str(tmp_path / "*.nii*")]) == [tmp_path / "a.nii", tmp_path / "b.nii.gz"]
+    assert paths_of([tmp_path]) == [tmp_path / name for name in names]
+    assert paths_of([tmp_path / "ct"]) == [tmp_path / "ct"]
+    assert paths_of([tmp_path / "x.txt", tmp_path / "x.txt"]) == [tmp_path / "x.txt"]
+    assert paths_of([str(tmp_path / "*.nii*")]) == [tmp_path / "a.nii", tmp_path / "b.nii.gz"]
 
 
 def test_nothing_there(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Literal, cast
 import numpy as np
 
 from vol3d.errors import DataError
-from vol3d.scans.paths import require_file
+from vol3d.scans.paths import file_size
 from vol3d.scans.volumes.gzipped import MOST_PER_BYTE, Stream, named_faults
 from vol3d.scans.volumes.voxels import check_bytes
 
@@ -59,7 +59,7 @@ def open_coded(parts: Sequence[Path], coding: Coding, dtype: np.dtype, count: in
             yield Stream(_Chain(files), first, size)
             return
 
-        length = require_file(first)
+        length = file_size(first)
         file = stack.enter_context(first.open("rb"))
         _go_to(file, start, first)
         if coding in ("text", "hex"):
@@ -77,7 +77,7 @@ def open_coded(parts: Sequence[Path], coding: Coding, dtype: np.dtype, count: in
 
 def _opened_raw(stack: ExitStack, part: Path, size: int, start: Start) -> io.BufferedReader:
     """A raw file at its first voxel, once its length is right."""
-    length = require_file(part)
+    length = file_size(part)
     file = stack.enter_context(part.open("rb"))
     _go_to(file, start, part)
     first = length - size if start.skip == -1 else file.tell() + start.skip

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from vol3d.errors import DataError
-from vol3d.scans.paths import require_file
+from vol3d.scans.paths import file_size
 
 MOST_PER_BYTE = 1032  # deflate cannot expand one byte to more (zlib's technical notes)
 
@@ -23,7 +23,7 @@ def open_checked(path: Path) -> Iterator[Stream]:
     Raises:
         DataError: the file is empty, cut, no regular file or missing, or has a wrong checksum.
     """
-    size = require_file(path)
+    size = file_size(path)
     with named_faults(path), path.open("rb") as plain:
         packed = plain.read(2) == b"\x1f\x8b"
         plain.seek(0)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vol3d.scans.paths import require_file
+from vol3d.scans.paths import file_size
 from vol3d.scans.volumes.metaimage import read_metaimage_header
 from vol3d.scans.volumes.nrrd import read_nrrd_header
 from vol3d.scans.volumes.segments import merged, segments_of
@@ -31,7 +31,7 @@ def read_itk(path: str | Path, fill_nonfinite: float | None = None) -> Volume:
     def slab(raw: np.ndarray, first_k: int) -> np.ndarray:
         return image_slab(raw, 1.0, 0.0, path, first_k, fill_nonfinite)
 
-    return _header(path).read(np.dtype(np.float32), slab)
+    return read_itk_header(path).read(np.dtype(np.float32), slab)
 
 
 def read_itk_labels(path: str | Path) -> Volume:
@@ -45,15 +45,16 @@ def read_itk_labels(path: str | Path) -> Volume:
     def slab(raw: np.ndarray, first_k: int) -> np.ndarray:
         return label_slab(raw, 1.0, 0.0, path, first_k)
 
-    stored = _header(path)
+    stored = read_itk_header(path)
     volume = stored.read(np.dtype(np.int32), slab)
     if segments := segments_of(stored.keys, volume):
         volume = merged(volume, segments)
     return volume.with_array(narrowest(volume.array))
 
 
-def _header(path: Path) -> Stored:
-    require_file(path)
+def read_itk_header(path: Path) -> Stored:
+    """What a file of ITK says of its voxels; raises as `read_itk`, but for the voxels themselves."""
+    file_size(path)
     with path.open("rb") as file:
         nrrd = file.read(4) == b"NRRD"
     return read_nrrd_header(path) if nrrd else read_metaimage_header(path)

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from vol3d.errors import DataError
-from vol3d.scans.paths import require_file
+from vol3d.scans.paths import file_size
 
 MOST_PARTS = 65536
 _NUMBERED = re.compile(r"%(0?)([0-9]?)d")
@@ -44,7 +44,7 @@ def part_beside(header: Path, name: str) -> Path:
         )
     if not part.exists():
         raise DataError("the file of voxels is missing", where=header, wanted=name)
-    require_file(part)
+    file_size(part)
     return part
 
 

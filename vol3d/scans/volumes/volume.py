@@ -65,7 +65,8 @@ class Volume:
         grid: where the voxels stand; `grid.shape == array.shape[1:]`.
         source: the file, folder or archive it was read from.
         notes: what a reader had to assume or put right, for the user to see.
-        label_names: names of labels, by value, where the file of a label image states them.
+        label_names: of labels whose file names them: label -> the name in the file, None where it names none.
+        series: the UID of the DICOM series it was read from.
     """
 
     array: np.ndarray
@@ -73,6 +74,7 @@ class Volume:
     source: Path | None = None
     notes: tuple[Note, ...] = ()
     label_names: Mapping[int, str] | None = None
+    series: str | None = None
 
     def __post_init__(self) -> None:
         if self.array.ndim != 4 or self.array.shape[1:] != self.grid.shape:
