@@ -17,7 +17,7 @@ from vol3d.scans.volumes.coded import Coding, Start
 from vol3d.scans.volumes.metaimage_place import lps_affine
 from vol3d.scans.volumes.parts import check_count, numbered, part_beside
 from vol3d.scans.volumes.stored import Stored, assumed, check_several, check_sizes, place
-from vol3d.scans.volumes.text_header import LONGEST, Fields, decoded, shortened
+from vol3d.scans.volumes.text_header import LONGEST, Fields, decoded, listed, shortened
 
 ALIASES = {
     **dict.fromkeys(("rotation", "orientation"), "transformmatrix"),
@@ -26,7 +26,15 @@ ALIASES = {
 }
 READ = {
     *("objecttype", "ndims", "dimsize", "elementtype", "elementnumberofchannels", "elementdatafile", "headersize"),
-    *("binarydata", "compresseddata", "binarydatabyteordermsb", "transformmatrix", "offset", "centerofrotation"),
+    *(
+        "binarydata",
+        "compresseddata",
+        "compresseddatasize",
+        "binarydatabyteordermsb",
+        "transformmatrix",
+        "offset",
+        "centerofrotation",
+    ),
     *("anatomicalorientation", "elementspacing", "elementsize", "distanceunits"),
     *("elementtointensityfunctionslope", "elementtointensityfunctionoffset"),
 }
@@ -52,6 +60,9 @@ def read_metaimage_header(path: Path) -> Stored:
     parts = tuple(part_beside(path, name) for name in names) or (path,)
     start = _start(fields, coding, 0 if names else end)
     check_several(path, parts, coding)
+    packed = parts[0].stat().st_size - start.offset
+    if coding == "zlib" and fields.whole("compresseddatasize", "0") not in (0, packed):
+        raise fields.wrong("compresseddatasize", f"the {packed} bytes of the file")
 
     affine, unit_mm, more = lps_affine(fields)
     shape = sizes[1:] if channel_axis == 0 else sizes[:3]
@@ -76,10 +87,9 @@ def _parse(path: Path) -> tuple[Fields, int, list[str]]:
         name = ALIASES.get(key.lower(), key.lower())
         if name in READ:
             fields.add(name, value)
-        if name == "elementdatafile" and value.upper().split()[:1] in (["LOCAL"], ["LIST"]):
-            break
-    behind = [decoded(line).strip() for line in head[position:].splitlines() if line.strip()]
-    return fields, position, behind
+        if name == "elementdatafile" and (last := value.upper().split()[:1]) in (["LOCAL"], ["LIST"]):
+            return fields, position, listed(head[position:]) if last == ["LIST"] else []
+    return fields, position, []
 
 
 def _sizes(fields: Fields) -> tuple[tuple[int, ...], int | None]:

@@ -62,7 +62,7 @@ def _directions(fields: Fields, axes: int, notes: list[Note]) -> np.ndarray:
                 wanted="TransformMatrix",
                 do="Export the image with ITK, or write its TransformMatrix into the header.",
             )
-        notes.append(assumed("orientation", "left-posterior-superior axes"))
+        notes.append(assumed("orientation", "left-posterior-superior"))
         return np.eye(3)
     rows = np.reshape(fields.reals("transformmatrix", axes * axes), (axes, axes))
     if axes == 4 and (rows[3, :3].any() or rows[:3, 3].any()):

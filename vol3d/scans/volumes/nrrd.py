@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.errors import DataError
+from vol3d.notes import Note
 from vol3d.scans.volumes.coded import Coding, Start
 from vol3d.scans.volumes.nrrd_place import channel_axis_of, lps_affine
 from vol3d.scans.volumes.parts import check_count, numbered, part_beside
 from vol3d.scans.volumes.stored import Stored, check_several, check_sizes, place
-from vol3d.scans.volumes.text_header import LONGEST, Fields, decoded, shortened
+from vol3d.scans.volumes.text_header import LONGEST, Fields, decoded, listed, shortened
 
 MAX_AXES = 16
 FIELDS = {
@@ -68,7 +69,7 @@ def read_nrrd_header(path: Path) -> Stored:
 
     affine, unit_mm, assumptions = lps_affine(fields, sizes, channel_axis)
     shape = tuple(size for axis, size in enumerate(sizes) if axis != channel_axis)
-    grid, notes = place(path, shape, affine, unit_mm, assumptions)
+    grid, notes = place(path, shape, affine, unit_mm, [*assumptions, *_quantized(fields)])
     start = _start(fields, coding, 0 if names else end)
     return Stored(path, sizes, channel_axis, dtype, parts, coding, start, grid, notes, keys)
 
@@ -88,8 +89,7 @@ def _parse(path: Path) -> tuple[Fields, dict[str, str], int, list[str]]:
         if not line.startswith("#"):
             _add(line, fields, keys)
         if fields.text("datafile", "").split()[:1] == ["LIST"]:
-            behind = [decoded(name).strip() for name in lines[end:] if name.strip()]
-            return fields, keys.values(), 0, behind
+            return fields, keys.values(), 0, listed(b"".join(lines[end:]))
     if end == len(lines) and "datafile" not in fields:
         raise DataError("the header has no end", where=path, wanted="an empty line before the voxels")
     return fields, keys.values(), sum(map(len, lines[: end + 1])), []
@@ -105,6 +105,15 @@ def _add(line: str, fields: Fields, keys: Fields) -> None:
         got = shortened(line)
         raise DataError("not a line of an NRRD header", where=fields.path, got=got, wanted="FIELD: VALUE of the format")
     fields.add(name, value.strip())
+
+
+def _quantized(fields: Fields) -> list[Note]:
+    """Values that were mapped to the range of a small type before they were stored."""
+    if not ("oldmin" in fields and "oldmax" in fields):
+        return []
+    low, high = (fields.reals(name, 1, unset=True)[0] for name in ("oldmin", "oldmax"))
+    text = "the values were quantized from {low:g} to {high:g} (old min, old max) and are used as stored"
+    return [Note("values-quantized", text, assumed=True, numbers={"low": low, "high": high})]
 
 
 def _coding(fields: Fields) -> Coding:

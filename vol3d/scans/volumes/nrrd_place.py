@@ -150,7 +150,7 @@ def _compare_spacings(fields: Fields, vectors: np.ndarray, spatial: list[int], a
 
 def _from_spacings(fields: Fields, affine: np.ndarray, spatial: list[int], axes: int) -> list[Note]:
     """Axes along left, posterior, superior; as ITK, the position from axis mins where they are set."""
-    notes = [assumed("orientation", f"{LPS} axes")]
+    notes = [assumed("orientation", LPS)]
     spacing = np.full(3, np.nan)
     if "spacings" in fields:
         spacing = np.array(fields.reals("spacings", axes, unset=True))[spatial]

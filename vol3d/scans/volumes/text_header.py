@@ -88,6 +88,11 @@ def decoded(line: bytes) -> str:
         return line.decode("latin-1")
 
 
+def listed(block: bytes) -> list[str]:
+    """The names of files that a header lists at its end, one on a line."""
+    return [decoded(line).strip() for line in block.splitlines() if line.strip()]
+
+
 def shortened(text: str) -> str:
     """A value for a message."""
     return repr(text if len(text) <= 60 else text[:57] + "...")

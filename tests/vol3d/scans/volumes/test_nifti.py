@@ -210,7 +210,7 @@ def test_bad_targets_leave_nothing(scan: Path, tmp_path: Path) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="No such file"):
+    with pytest.raises(DataError, match="no such file"):
         read_volume(tmp_path / "none.nii.gz")
 
 
