@@ -59,18 +59,13 @@ def view(
       vol3d view out/room.json --png room.png --score 0.5
       vol3d view scan.nii.gz out/scan.nii.gz --page
     """
-    if sum((png is not None, window, page)) > 1:
-        raise UsageError("only one of --png, --window and --page can be shown")
-    if port is not None and (png is not None or window):
-        raise UsageError("only the page has a port", where="--port", got=port)
+    _check_way(png, window, page, port)
     pixels = parse_size(size)
     opening = _opening(color, score, classes, camera)
     from vol3d.scans.points.options import ReadOptions
     from vol3d.view.load.read import load_view
     from vol3d.view.show import shown_in_window
 
-    if png is not None:
-        check_picture(png)
     named = tuple(name.strip() for name in columns.split(",")) if columns else None
     scene = load_view(files, opening, ReadOptions(named, up, units))
     for note in scene.notes:
@@ -85,6 +80,16 @@ def view(
         from vol3d.view.page import serve
 
         serve(scene, port, True)
+
+
+def _check_way(png: Path | None, window: bool, page: bool, port: int | None) -> None:
+    """Refuses what cannot be shown or written, before anything is read."""
+    if sum((png is not None, window, page)) > 1:
+        raise UsageError("only one of --png, --window and --page can be shown")
+    if port is not None and (png is not None or window):
+        raise UsageError("only the page has a port", where="--port", got=port)
+    if png is not None:
+        check_picture(png)
 
 
 def write_picture(scene: ViewScene, path: Path, size: tuple[int, int]) -> None:

@@ -121,7 +121,7 @@ def test_a_picture_that_is_a_folder_is_told(tmp_path: Path, capsys):
     scan, _ = write_room(tmp_path)
     (tmp_path / "a.png").mkdir()
     assert main(["view", str(scan), "--png", str(tmp_path / "a.png")]) == 1
-    assert "cannot write the file" in capsys.readouterr().err
+    assert "a folder is in the output's place" in capsys.readouterr().err
 
 
 def test_a_scan_that_is_none_is_told(tmp_path: Path, capsys):
