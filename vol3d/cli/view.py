@@ -65,7 +65,7 @@ def view(
       vol3d view out/room.json --scan moved/room.ply --png room.png --score 0.5
       vol3d view scan.nii.gz out/scan.nii.gz --page
     """
-    _check_shown(png, window, page, port)
+    _check_way(png, window, page, port)
     pixels = parse_size(size)
     opening = _opening(color, score, classes, camera)
     from vol3d.scans.points.options import ReadOptions
@@ -89,7 +89,8 @@ def view(
         serve(scene, port, True)
 
 
-def _check_shown(png: Path | None, window: bool, page: bool, port: int | None) -> None:
+def _check_way(png: Path | None, window: bool, page: bool, port: int | None) -> None:
+    """Refuses what cannot be shown or written, before anything is read."""
     if sum((png is not None, window, page)) > 1:
         raise UsageError("only one of --png, --window and --page can be shown")
     if port is not None and (png is not None or window):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -51,7 +53,8 @@ def over_cases(
     if workers <= 0:
         return [_told(work(case), number, cases, progress) for number, case in enumerate(cases)]
     # A forked child inherits locks that another thread holds, and CUDA does not survive a fork.
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts)
     try:
         futures = [pool.submit(work, case) for case in cases]
         _follow(dict(zip(futures, cases, strict=True)), progress)
@@ -64,7 +67,20 @@ def over_cases(
             do="It most likely ran out of memory: use fewer workers, or 0 to see the case's own error.",
         ) from error
     finally:
+        if isinstance(sys.exc_info()[1], KeyboardInterrupt):
+            _kill(pool)
         pool.shutdown(cancel_futures=True)
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    """Ends the workers at once: a case may take minutes, and its files appear whole or not at all."""
+    for process in [*(pool._processes or {}).values()]:
+        process.kill()
+
+
+def _leave_interrupts() -> None:
+    """A terminal's Ctrl-C reaches all processes; this one's parent decides."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _named(function: Callable[[Case], Result], case: Case) -> Result:

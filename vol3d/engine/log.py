@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,52 +11,11 @@ from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from vol3d.files import write_text
+from vol3d.engine.metrics import Metrics
 from vol3d.printable import one_line
 from vol3d.terminal import console, is_aloud
 
 LINE_EVERY_S = 20.0
-
-
-class Metrics:
-    """`metrics.csv`: a row for a step, a column for a number; an empty cell was not measured then.
-
-    Rows are appended in one write each, so a killed run leaves whole rows; rows after `step` are cut off at a resume.
-    A number seen for the first time adds a column at the right.
-    """
-
-    def __init__(self, path: Path, step: int) -> None:
-        self.path = path
-        self.columns = ["step", "epoch"]
-        rows = self._kept(step) if path.is_file() else []
-        self._rewrite(rows)
-
-    def _kept(self, step: int) -> list[dict[str, str]]:
-        with self.path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            self.columns = list(reader.fieldnames or self.columns)
-            whole = (row for row in reader if None not in row and None not in row.values())
-            return [row for row in whole if row["step"].isdecimal() and int(row["step"]) <= step]
-
-    def _rewrite(self, rows: list[dict[str, str]]) -> None:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, self.columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_text(self.path, text.getvalue())
-
-    def append(self, step: int, epoch: int, values: dict[str, float]) -> None:
-        """Adds the row of `step`."""
-        fresh = [name for name in values if name not in self.columns]
-        if fresh:
-            rows = self._kept(sys.maxsize)
-            self.columns += fresh
-            self._rewrite(rows)
-        cells = {"step": str(step), "epoch": str(epoch), **{name: f"{value:.7g}" for name, value in values.items()}}
-        text = io.StringIO()
-        csv.DictWriter(text, self.columns, restval="", lineterminator="\n").writerow(cells)
-        with self.path.open("a", encoding="utf-8", newline="") as file:
-            file.write(text.getvalue())
 
 
 class Log:
@@ -71,6 +27,8 @@ class Log:
         self.metrics = Metrics(folder / "metrics.csv", step)
         self.events = SummaryWriter(str(folder / "events"), purge_step=step + 1, flush_secs=30)
         self.screen = Screen(step, total)
+        if self.metrics.damaged is not None:
+            self.screen.say(f"note: {self.metrics.damaged}")
 
     def numbers(self, step: int, epoch: int, values: dict[str, float]) -> None:
         """Writes the finite numbers of a step to the table and the events."""

@@ -22,7 +22,7 @@ from vol3d.engine.log import Log
 from vol3d.engine.order import Loader, Plan, open_samples
 from vol3d.engine.stop import Stopped, StopRequest
 from vol3d.engine.task import Evaluation, TrainingTask
-from vol3d.errors import UsageError, Vol3dError
+from vol3d.errors import CheckpointError, DataError, UsageError, Vol3dError
 from vol3d.terminal import say
 
 ROWS = 1000
@@ -63,11 +63,14 @@ def train(
         about = _about(task, group, overfit)
         if point.about:
             resume.check_same_run(point.about["run"], about["run"], folder)
+        if group.is_main and point.best_step >= 0:
+            _check_best(folder)  # not after days, when the run needs them
         # Asked before the data are opened, which may take minutes.
-        evaluation = results.read(folder) if point.step == point.about.get("steps") else None
+        evaluation = _ended(folder) if point.step == point.about.get("steps") else None
         if evaluation is None:
             return _Run(task, folder, group, point, about).work(stack)
         if group.is_main:
+            results.complete(folder)
             say(f"{folder}: this run has ended, {evaluation.score_name} {evaluation.score:.4f}; nothing to do")
         return evaluation
 
@@ -83,6 +86,23 @@ def _about(task: TrainingTask, group: Processes, overfit: int | None) -> dict[st
         "overfit": overfit,
     }
     return about
+
+
+def _ended(folder: Path) -> Evaluation | None:
+    """The evaluation of a run that has ended; one that is damaged is made again, which the weights allow."""
+    try:
+        return results.read(folder)
+    except DataError as error:
+        say(f"note: {error}; the best weights are evaluated again")
+        return None
+
+
+def _check_best(folder: Path) -> None:
+    try:
+        checkpoint.read_checkpoint(folder / checkpoint.WEIGHTS)
+    except CheckpointError as error:
+        do = f"Put back a copy; or move {resume.LAST} away to start again from the first step."
+        raise CheckpointError(f"the run's best weights: {error.what}", where=error.where, do=do) from error
 
 
 def _open(folder: Path, stack: ExitStack) -> None:

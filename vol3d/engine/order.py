@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from vol3d.engine.stop import ignore_in_worker
 from vol3d.engine.task import Batch, Samples, TrainingTask
+from vol3d.engine.workers import prepare_worker
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.terminal import progress
 
@@ -137,7 +137,7 @@ class Loader:
             collate_fn=items.collate,
             num_workers=workers,
             timeout=POLL_S if workers else 0,
-            worker_init_fn=ignore_in_worker,
+            worker_init_fn=prepare_worker,
         )
         self.batches = iter(self.loader)
         if workers and hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():
@@ -163,7 +163,7 @@ class Loader:
             except (RuntimeError, OSError, EOFError) as error:
                 if "timed out" in str(error) and time.monotonic() - began < WORKER_TIMEOUT_S:
                     continue  # the workers were all alive when it gave up waiting
-                of_worker = "DataLoader" in str(error) or "shared memory" in str(error)
+                of_worker = any(word in str(error) for word in ("DataLoader", "shared memory", "ancdata"))
                 if isinstance(error, RuntimeError) and not of_worker:
                     raise
                 names = ", ".join(self.samples.name(index) for _, index in items)

@@ -10,14 +10,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from vol3d import files
 from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
 
-EVALUATION, CASES, PICTURES = "evaluation.json", "cases.csv", "pictures"
+EVALUATION, CASES, PICTURES, REPORT = "evaluation.json", "cases.csv", "pictures", "report.html"
 _METRICS = TypeAdapter(tuple[Metric, ...])
+
+
+class _Stored(BaseModel):
+    """What `write` writes and `read` needs."""
+
+    score: float | None
+    score_name: str
+    summary: dict[str, Any]
+    rows: list[dict[str, Any]]
+    metrics: Any = []
 
 
 def write(folder: Path, evaluation: Evaluation, step: int) -> None:
@@ -41,18 +51,31 @@ def write(folder: Path, evaluation: Evaluation, step: int) -> None:
     write_report(folder)
 
 
+def complete(folder: Path) -> None:
+    """Writes the report where a process was killed between the evaluation and its report."""
+    from vol3d.report import write_report
+
+    report, evaluation = folder / REPORT, folder / EVALUATION
+    if not report.is_file() or report.stat().st_mtime_ns < evaluation.stat().st_mtime_ns:
+        write_report(folder)
+
+
 def read(folder: Path) -> Evaluation | None:
-    """The evaluation of a finished run, without its pictures; None if the run has not ended."""
+    """The evaluation of a finished run, without its pictures; None if the run has not ended.
+
+    Raises:
+        DataError: the file is damaged.
+    """
     path = folder / EVALUATION
     if not path.is_file():
         return None
-    content = files.read_json(path)
     try:
-        score = math.nan if content["score"] is None else float(content["score"])
-        metrics = read_metrics(content.get("metrics", []))
-        return Evaluation(score, content["score_name"], content["summary"], content["rows"], metrics=metrics)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError("no evaluation of this package", where=path, do="Move it away to evaluate again.") from error
+        stored = _Stored.model_validate(files.read_json(path), strict=True)
+        metrics = read_metrics(stored.metrics)
+    except ValueError as error:
+        raise DataError("no evaluation of this package", where=path) from error
+    score = math.nan if stored.score is None else float(stored.score)
+    return Evaluation(score, stored.score_name, stored.summary, stored.rows, metrics=metrics)
 
 
 def read_metrics(listed: Any) -> tuple[Metric, ...]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
+from vol3d.report.escape import escape
 from vol3d.report.folder import number
 
 _ABSENT = "–"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from html import escape
 from typing import TYPE_CHECKING, Any
 
+from vol3d.report.escape import escape
 from vol3d.report.folder import RunFolder, number
 from vol3d.report.html import fact_list, figure, format_number, section, table
 from vol3d.report.svg import box_plot, legend, unit_chart

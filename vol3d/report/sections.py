@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-from html import escape
 
 from vol3d.report.environment import versions
+from vol3d.report.escape import escape
 from vol3d.report.folder import RunFolder
 from vol3d.report.html import fact_list, section, table
 

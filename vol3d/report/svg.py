@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
+
+from vol3d.report.escape import escape
 
 SERIES = 8
 _CURVE_WIDTH, _BOX_WIDTH = 400, 540

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
 
+from vol3d.report.escape import escape
 from vol3d.report.folder import RunFolder
 from vol3d.report.html import figure, section
 from vol3d.report.scores import score_name

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 
 from vol3d.errors import Vol3dError
 from vol3d.files import write_text
 from vol3d.report import scores, sections, training
+from vol3d.report.escape import escape
 from vol3d.report.folder import RunFolder, read_folder
 
 # The page may run its own script and show its own pictures, and may load nothing.

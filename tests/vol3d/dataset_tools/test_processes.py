@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +65,24 @@ def test_a_killed_process_is_told() -> None:
     with pytest.raises(Vol3dError, match=r"worker process was killed.*fewer workers") as error:
         over_cases(_die, CASES, workers=1)
     assert "a" in str(error.value.where)
+
+
+def _mark_and_wait(case: Case) -> None:
+    Path(case.name).touch()
+    time.sleep(60)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_ends_the_workers_though_their_cases_take_long(tmp_path: Path) -> None:
+    case = Case(str(tmp_path / "begun"))
+
+    def interrupt() -> None:
+        while not Path(case.name).exists():
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        over_cases(_mark_and_wait, [case], 1)
+    assert time.monotonic() - began < 50

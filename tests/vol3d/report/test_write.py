@@ -186,3 +186,15 @@ def test_nothing_but_nan(run: Path):
 def test_missing_folder(tmp_path: Path):
     with pytest.raises(Vol3dError, match="no such folder"):
         write_report(tmp_path / "nothing")
+
+
+def test_no_control_character_of_a_name_is_in_the_page(run: Path):
+    odd = "\x1b[2J\u202e\x9b"
+    write_rows(run / "cases.csv", [{"case": f"a{odd}", "class": f"b{odd}", "dice": f"0.{i}"} for i in range(3)])
+    (run / "config.yaml").write_text(f"data: {{root: 'x{odd}'}}\n", "utf-8")
+    (run / "evaluation.json").write_text(
+        json.dumps({"score": 0.5, "score_name": f"s{odd}", "summary": {f"k{odd}": odd}})
+    )
+    (run / "pictures" / f"worst{odd}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    page = write_report(run).read_text("utf-8")
+    assert r"\x1b[2J\u202e\x9b" in page and not set(odd[:1] + odd[4:]) & set(page)

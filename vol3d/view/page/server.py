@@ -1,8 +1,9 @@
 """A web server for one user on one machine.
 
 Others on the machine can reach 127.0.0.1 too, and a page on the internet can have a browser ask it by a name that it
-makes point here. So a random token leads every path, the Host header must name this machine, and nothing but the listed
-paths exists; whatever is wrong gets the same answer, 404.
+makes point here. So a random token leads every path, the Host header must name this machine whatever is asked, and
+nothing but the listed paths exists; whatever is wrong gets the same answer, 404. A request has some seconds and some
+kB, and only some dozens are answered at a time.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ from __future__ import annotations
 import base64
 import errno
 import hashlib
+import io
 import os
 import re
 import secrets
 import sys
+import threading
+import time
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from vol3d.errors import UsageError
 from vol3d.view.page.buffers import Buffer
@@ -30,7 +34,11 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-_HOSTS = {"127.0.0.1", "localhost"}
+# Any port: the user's end of the SSH tunnel may have another one.
+_HOST = re.compile(r"(127\.0\.0\.1|localhost)(:\d{1,5})?", re.IGNORECASE)
+REQUEST_S, ANSWER_S = 10.0, 60.0
+REQUEST_BYTES = 16 << 10
+CONNECTIONS = 48
 
 
 class PageServer(ThreadingHTTPServer):
@@ -45,6 +53,7 @@ class PageServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 32
     allow_reuse_address = os.name != "nt"  # there it would share a port that another program listens on
 
     def __init__(self, payload: Payload, port: int | None = None) -> None:
@@ -55,6 +64,7 @@ class PageServer(ThreadingHTTPServer):
         self.description = payload.json()
         self.files = static_files()
         self.policy = content_policy(self.files["index.html"])
+        self.free = threading.BoundedSemaphore(CONNECTIONS)
         if port is not None and not 0 < port < 1 << 16:
             raise UsageError("not a port", where="--port", got=port, wanted="1 to 65535")
         try:
@@ -75,9 +85,23 @@ class PageServer(ThreadingHTTPServer):
         """An address that leads to the page once."""
         return f"http://127.0.0.1:{self.server_port}/{self.ticket}"
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """In a thread of its own, if there is one left; else the connection is closed."""
+        if self.free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """What the thread does."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.free.release()
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A tab that was closed while it loaded is no fault; everything else is reported as usual."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
             super().handle_error(request, client_address)
 
 
@@ -102,7 +126,38 @@ class _Handler(BaseHTTPRequestHandler):
     server: PageServer
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "vol3d", ""
-    timeout = 60
+    pending = b""
+    headers: Any = None  # until a request was understood
+
+    def handle_one_request(self) -> None:
+        """One request, of which everything is there before any of it is looked at."""
+        self.headers = None
+        self.rfile = io.BytesIO(self._receive())
+        self.connection.settimeout(ANSWER_S)
+        super().handle_one_request()
+
+    def _receive(self) -> bytes:
+        """The next request up to its empty line; nothing if it comes too slowly, is too long or does not come."""
+        ends = time.monotonic() + REQUEST_S
+        while (end := self.pending.find(b"\r\n\r\n") + 4) < 4:
+            left = ends - time.monotonic()
+            if left <= 0 or len(self.pending) > REQUEST_BYTES:
+                return b""
+            self.connection.settimeout(left)
+            try:
+                piece = self.connection.recv(4096)
+            except OSError:
+                return b""
+            if not piece:
+                return b""
+            self.pending += piece
+        request, self.pending = self.pending[:end], self.pending[end:]
+        return request
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What is no request gets the answer that everything gets, and no page that repeats it."""
+        self.close_connection, self.request_version = True, self.protocol_version
+        self._send(code if code == 501 and self._is_for_this_machine() else 404, b"", "text/plain", False)
 
     def do_GET(self) -> None:
         self._answer(body=True)
@@ -111,8 +166,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=False)
 
     def _answer(self, body: bool) -> None:
-        path = urlsplit(self.path).path
-        if not self._is_for_this_machine():
+        path = re.split("[?#]", self.path, maxsplit=1)[0]
+        if not self._is_for_this_machine() or self.request_version == "HTTP/0.9" or _has_body(self.headers):
+            self.close_connection = True
             self._send(404, b"", "text/plain", body)
         elif self.server.ticket and secrets.compare_digest(path.encode(), f"/{self.server.ticket}".encode()):
             self.server.ticket = None
@@ -123,8 +179,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, b"", "text/plain", body)
 
     def _is_for_this_machine(self) -> bool:
-        # Any port: the user's end of the SSH tunnel may have another one.
-        return self.headers.get("Host", "").rsplit(":", 1)[0].lower() in _HOSTS
+        hosts = self.headers.get_all("Host", []) if self.headers else []
+        return len(hosts) == 1 and _HOST.fullmatch(hosts[0].strip()) is not None
 
     def _find(self, path: str) -> tuple[Buffer, str] | None:
         _, token, *rest = [*path.split("/", 2), ""][:4]
@@ -159,3 +215,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Silent: the terminal holds the address."""
+
+
+def _has_body(headers: Message) -> bool:
+    """A request for a page has none; what follows it would be taken for the next request."""
+    return "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.vol3d.view.page.scenes import organ, room
 from vol3d.errors import UsageError
+from vol3d.view.page import server as page_server
 from vol3d.view.page.payload import Payload, describe
 from vol3d.view.page.server import PageServer, static_files
 
@@ -150,3 +153,90 @@ def test_a_taken_port_says_so(payload: Payload):
 def test_a_number_that_is_no_port_says_so(payload: Payload, port: int):
     with pytest.raises(UsageError, match="not a port"):
         PageServer(payload, port)
+
+
+def raw(server: PageServer, request: bytes, seconds: float = 20) -> bytes:
+    """What the server answers to these bytes, until it closes the connection."""
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=seconds) as connection:
+        connection.sendall(request)
+        answer = b""
+        try:
+            while piece := connection.recv(65536):
+                answer += piece
+        except ConnectionResetError:
+            pass
+        return answer
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("GET http://[/ HTTP/1.1", "GET http://127.0.0.1/{token}/ HTTP/1.1", "GET //[ HTTP/1.1", "GET * HTTP/1.1"),
+        *("GET /{token}/../../etc/passwd HTTP/1.1", "GET /{token}/%2e%2e%2f HTTP/1.1", "GET /\x00 HTTP/1.1"),
+        *("GET / HTTP/9.9", "GET / HTTP/x", "GET  /{token}/  HTTP/1.1 x", "get /{token}/ HTTP/1.1", "\x1b[2J", ":"),
+        *("CONNECT a:1 HTTP/1.1", "GET /" + "a" * 9000 + " HTTP/1.1"),
+    ],
+)
+def test_what_is_no_request_for_the_page_is_not_found(server: PageServer, line: str, capfd):
+    request = line.format(token=server.token).encode("latin-1") + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    answer = raw(server, request)
+    assert re.match(rb"HTTP/1.1 (404|501) ", answer) and answer.endswith(b"\r\n\r\n")
+    assert capfd.readouterr() == ("", "")
+    assert Answer(server, f"/{server.token}/").status == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "OPTIONS", "TRACE", "PROPFIND", "X"])
+@pytest.mark.parametrize("host", [b"Host: evil.example\r\n", b"", b"Host: localhost\r\nHost: evil.example\r\n"])
+def test_every_method_asks_for_the_host(server: PageServer, method: str, host: bytes):
+    request = f"{method} /{server.token}/ HTTP/1.1\r\nConnection: close\r\n".encode() + host + b"\r\n"
+    assert raw(server, request).startswith(b"HTTP/1.1 404 ")
+
+
+def test_http_0_9_gets_nothing(server: PageServer):
+    assert raw(server, f"GET /{server.token}/\r\nHost: localhost\r\n\r\n".encode()) == b""
+
+
+@pytest.mark.parametrize("more", [b"Content-Length: 5", b"Content-Length: -1", b"Transfer-Encoding: chunked"])
+def test_a_body_is_no_further_request(server: PageServer, more: bytes):
+    request = b"GET /%s/ HTTP/1.1\r\nHost: localhost\r\n" % server.token.encode()
+    assert raw(server, request + more + b"\r\n\r\n" + request + b"\r\n").count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize("value", ["bytes=0-1", "bytes=-1", "bytes=a-", "bytes=5-2,,,", "\x7f", "x" * 5000])
+def test_a_range_is_not_looked_at(server: PageServer, value: str):
+    head = f"GET /{server.token}/scene.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    answer = raw(server, f"{head}Range: {value}\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(server.description)
+
+
+def test_requests_in_one_piece_are_answered_in_turn(server: PageServer):
+    one = f"GET /{server.token}/scene.json HTTP/1.1\r\nHost: localhost\r\n".encode()
+    assert raw(server, one + b"\r\n" + one + b"Connection: close\r\n\r\n").count(server.description) == 2
+
+
+def test_a_slow_or_endless_request_is_given_up(server: PageServer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(page_server, "REQUEST_S", 0.5)
+    began = time.monotonic()
+    address = ("127.0.0.1", server.server_port)
+    with socket.create_connection(address, timeout=20) as connection, contextlib.suppress(ConnectionError):
+        while time.monotonic() - began < 15:
+            connection.sendall(b"G")
+            time.sleep(0.1)
+    assert time.monotonic() - began < 5
+    assert raw(server, b"GET /" + b"a" * (1 << 20)) == b""
+
+
+def test_only_so_many_connections_are_held(payload: Payload, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(page_server, "CONNECTIONS", 3)
+    monkeypatch.setattr(page_server, "REQUEST_S", 1.0)
+    with PageServer(payload) as running:
+        threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        before = threading.active_count()
+        held = [socket.create_connection(("127.0.0.1", running.server_port)) for _ in range(12)]
+        time.sleep(0.5)
+        assert threading.active_count() - before <= 3
+        time.sleep(1.0)
+        assert Answer(running, f"/{running.token}/").status == 200
+        for one in held:
+            one.close()
+        running.shutdown()
