@@ -93,7 +93,7 @@ def write_seg(
     path: Path,
     kind: str = "BINARY",
     names: Mapping[int, str] = MappingProxyType({1: "liver", 2: "spleen"}),
-    planes: Sequence[tuple[int, int]] = ((1, 0), (2, 1), (1, 3)),
+    planes: Sequence[tuple[int, float]] = ((1, 0), (2, 1), (1, 3)),
     **attributes: Any,
 ) -> np.ndarray:
     """A segmentation object on the slices of `write_series`, as other programs write them.
@@ -106,11 +106,11 @@ def write_seg(
     Returns:
         Labels (columns, rows, slices) from slice 0 to the last.
     """
-    labels = np.zeros((3, 4, 1 + max(k for _, k in planes)), np.uint8)
+    labels = np.zeros((3, 4, 1 + max(int(k) for _, k in planes)), np.uint8)
     pixels = np.zeros((len(planes), 4, 3), np.uint8)
     for frame, (number, k) in enumerate(planes):
         pixels[frame, number % 4] = {"LABELMAP": number, "FRACTIONAL": 255}.get(kind, 1)
-        labels[:, number % 4, k] = number
+        labels[:, number % 4, int(k)] = number
     dataset = slice_dataset(
         np.zeros((4, 3), np.int16), np.zeros(3), "1.2.8", Modality="SEG", NumberOfFrames=len(planes)
     )
