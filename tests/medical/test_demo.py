@@ -8,11 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import vol3d
 from medical import demo
 from medical.datasets.msd import MsdSettings
+from tests.vol3d.scans.dicom.maker import write_series
 from tests.vol3d.untrained import save_untrained
 from vol3d.cli.main import main
 from vol3d.config import load_task
+from vol3d.errors import UsageError
+from vol3d.scans import write_nifti
 from vol3d.scans.read import read_labels, read_volume
 
 CLASSES = ("background", "Anterior", "Posterior")
@@ -84,3 +88,26 @@ def test_a_dicom_series_becomes_a_mask_and_a_dicom_segmentation(
     np.testing.assert_array_equal(written.array, mask.array)
     assert "text.nii.gz" in capsys.readouterr().out
     assert sorted(path.suffix for path in out.iterdir()) == [".dcm", ".gz"]
+
+
+def test_each_series_of_a_folder_is_predicted_or_the_one_that_is_named(untrained: str, tmp_path: Path, capsys):
+    pytest.importorskip("highdicom", reason="the extra vol3d[dicom] is not installed")
+    study = tmp_path / "study"
+    write_series(study, Modality="MR", SeriesDescription="T1")
+    write_series(study, series="9.9", prefix="b", Modality="MR", SeriesNumber=4, SeriesDescription="T2")
+    write_nifti(tmp_path / "n.nii.gz", read_volume(study, series="T1"))
+    words = ["predict", untrained, str(study), "--dicom-seg", "-o"]
+    assert main([*words, str(tmp_path / "out"), str(tmp_path / "n.nii.gz")]) == 0
+    names = {f"study_{name}{suffix}" for name in ("3-T1", "4-T2") for suffix in (".dcm", ".nii.gz")}
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= {*names, "n.nii.gz"}
+    assert not (tmp_path / "out" / "n.dcm").exists() and "no DICOM-SEG" in capsys.readouterr().out
+
+    assert main([*words, str(tmp_path / "one"), "--series", "T2"]) == 0
+    assert {"study.dcm", "study.nii.gz"} <= {path.name for path in (tmp_path / "one").iterdir()}
+    assert main(["view", str(study), str(tmp_path / "one" / "study.dcm"), "--png", str(tmp_path / "x.png")]) == 1
+    assert main(["view", str(study), "--series", "4", "--png", str(tmp_path / "x.png")]) == 0
+    assert main([*words, str(tmp_path / "none"), "--series", "T3"]) == 1
+    assert "no such series" in capsys.readouterr().err
+    assert vol3d.read(study, series="T2").series == "9.9"
+    with pytest.raises(UsageError, match="only DICOM has series"):
+        vol3d.read(tmp_path / "n.nii.gz", series="T2")

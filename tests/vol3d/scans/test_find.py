@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import tracemalloc
+import zipfile
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 
-from tests.vol3d.scans.dicom.maker import write_series
+from tests.vol3d.scans.dicom.maker import write_seg, write_series
 from vol3d.errors import DataError, UsageError
 from vol3d.scans import Volume, find_scans, read_volume, scan_stem, write_nifti
+from vol3d.scans.find import with_series
+from vol3d.scans.source import ScanSource
 from vol3d.scans.volumes import voxels
 from vol3d.scans.volumes.grid import resample
 
@@ -102,3 +105,58 @@ def test_memory_stays_near_one_float32_array(tmp_path: Path, monkeypatch: pytest
     assert peak(lambda: resample(volume, (1.0, 1.0, 1.25))) < 1.2
     labels = Volume(volume.array.astype(np.uint8), volume.grid)
     assert peak(lambda: resample(labels, (1.0, 1.0, 1.25))) < 0.7
+
+
+def test_each_series_of_a_folder_and_an_archive(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    write_series(folder, 3, SeriesNumber=2, SeriesDescription="../T1 \x1b[31m/axial")
+    write_series(folder, 4, series="9.8", prefix="b", SeriesNumber=2, SeriesDescription="T1 [31m axial")
+    write_series(folder, 5, series="9.9", prefix="c", SeriesNumber=None, SeriesDescription="Größe" * 20)
+    names = [f"study_{'Größe' * 9}Grö", "study_2-T1_31m_axial", "study_2-T1_31m_axial-2"]
+    found = find_scans([folder])
+    assert [(source.path, source.series, source.name) for source in found] == [
+        (folder, uid, name) for uid, name in zip(("9.9", "1.2.3", "9.8"), names, strict=True)
+    ]
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, path.name)
+    assert [source.series for source in find_scans([tmp_path / "z.zip"])] == ["9.9", "1.2.3", "9.8"]
+    assert with_series(found, "T1") == [ScanSource(folder, "study", "T1")]
+
+
+def test_a_folder_below_a_series(tmp_path: Path) -> None:
+    write_series(tmp_path / "s", 3)
+    write_series(tmp_path / "s" / "inner", 4, series="9.9")
+    found = find_scans([tmp_path / "s"])
+    assert [(source.name, source.series) for source in found] == [("s", "1.2.3"), ("inner", None)]
+    assert [read_volume(source.path, series=source.series).grid.shape[2] for source in found] == [3, 4]
+
+
+def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
+    write_series(tmp_path / "store" / "s")
+    write_series(tmp_path / "set" / "real")
+    (tmp_path / "set" / "link").symlink_to(tmp_path / "store" / "s")
+    (tmp_path / "set" / "same").symlink_to(tmp_path / "set" / "real")
+    (tmp_path / "set" / "real" / "up").symlink_to(tmp_path / "set")
+    assert [(source.path.name, source.name) for source in find_scans([tmp_path / "set"])] == [
+        ("real", "real"),
+        ("link", "link"),
+    ]
+
+
+def test_an_empty_folder_among_others_is_a_scan_that_fails(tmp_path: Path) -> None:
+    write_series(tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    found = find_scans([tmp_path / "a", tmp_path / "b"])
+    assert [source.name for source in found] == ["a", "b"]
+    with pytest.raises(DataError, match="no image series; got an empty folder"):
+        read_volume(found[1].path)
+
+
+def test_a_damaged_series_is_a_scan_and_other_objects_are_none(tmp_path: Path) -> None:
+    write_series(tmp_path / "a")
+    (tmp_path / "a" / "cut.dcm").write_bytes(b"")
+    (tmp_path / "only_seg").mkdir()
+    write_seg(tmp_path / "only_seg" / "s.dcm")
+    assert [source.name for source in find_scans([tmp_path])] == ["a"]
+    assert [source.name for source in find_scans([tmp_path, tmp_path / "only_seg"])] == ["a", "only_seg"]

@@ -44,26 +44,36 @@ def _decoded(files: Sequence[list[Frame]]) -> Iterator[tuple[list[Frame], np.nda
             for parts in run:
                 yield parts, all_pixels(parts[0].entry, parts[0].header)
         while compressed and (batch := list(islice(run, AT_ONCE))):
-            yield from zip(batch, _by_child([parts[0] for parts in batch]), strict=True)
+            yield from zip(batch, _by_child([(parts[0].entry, parts[0].header) for parts in batch]), strict=True)
 
 
 def all_pixels(entry: Entry, header: Header) -> np.ndarray:
     """All pixels of a file, (rows, columns) or (frames, rows, columns). Raises DataError as `stored_pixels`."""
     if _is_compressed(header):
-        return _child(entry.name, [entry], unpacked_bytes(header))[0]
+        return _by_child([(entry, header)])[0]
     check_stored(entry, header)
     whole = entry.header(pixels=True)
     try:
-        return whole.dataset.pixel_array  # type: ignore[union-attr]
+        return _array(whole.dataset)  # type: ignore[union-attr]
     except Exception as fault:  # pydicom: ValueError, AttributeError, KeyError ... for cut or missing pixel data
         raise _damaged(entry.name, fault) from fault
 
 
 def unpacked_bytes(header: Header) -> int:
     """What the pixels of a file take unpacked. Raises DataError for impossible sizes."""
-    bits = header.whole("BitsAllocated", low=1, high=64)
+    allocated, _ = bits(header)
     sides = header.whole("Rows", low=1), header.whole("Columns", low=1), header.whole("SamplesPerPixel", 1, 1, 4)
-    return sides[0] * sides[1] * sides[2] * frame_count(header) * bits // 8
+    return sides[0] * sides[1] * sides[2] * frame_count(header) * allocated // 8
+
+
+def bits(header: Header) -> tuple[int, int]:
+    """BitsAllocated and BitsStored. Raises DataError where these and what else describes a stored number disagree."""
+    allocated = header.whole("BitsAllocated", low=1, high=64)
+    stored = header.whole("BitsStored", allocated, 1, allocated)
+    if header.whole("HighBit", stored - 1) != stored - 1:
+        raise header.wrong("HighBit", f"{stored - 1}, one less than BitsStored")
+    header.whole("PixelRepresentation", 0, 0, 1)
+    return allocated, stored
 
 
 def check_stored(entry: Entry, header: Header) -> None:
@@ -87,37 +97,41 @@ def _is_compressed(header: Header) -> bool:
         raise DataError("TransferSyntaxUID is missing or damaged", where=header.name, got=syntax) from fault
 
 
-def _by_child(first: Sequence[Frame]) -> list[np.ndarray]:
-    for frame in first:
-        need = unpacked_bytes(frame.header)
-        if need > max(_ALWAYS_FINE, _RATIO * frame.entry.size):
-            raise DataError(
-                "the pixels unpack to too much", where=frame.entry.name, got=f"{need} bytes of {frame.entry.size}"
-            )
-    need = sum(unpacked_bytes(frame.header) for frame in first)
-    entries = [frame.entry for frame in first]
-    try:
-        return _child(entries[0].name, entries, need)
-    except DataError:
-        if len(entries) == 1:
-            raise
-    return [pixels for frame in first for pixels in _by_child([frame])]  # to name the one file that is damaged
+def _by_child(files: Sequence[tuple[Entry, Header]]) -> list[np.ndarray]:
+    """The pixels of several compressed files."""
+    total = 0
+    for entry, header in files:
+        need = unpacked_bytes(header)
+        if need > max(_ALWAYS_FINE, _RATIO * entry.size):
+            raise DataError("the pixels unpack to too much", where=entry.name, got=f"{need} bytes of {entry.size}")
+        total += need
+    return _child([entry for entry, _ in files], total)
 
 
-def _child(name: str, entries: Sequence[Entry], need: int) -> list[np.ndarray]:
+def _child(entries: Sequence[Entry], need: int) -> list[np.ndarray]:
     with tempfile.TemporaryDirectory(prefix="vol3d-") as folder:
         for number, entry in enumerate(entries):
             Path(folder, f"{number:04d}.dcm").write_bytes(entry.content())
         try:
-            arrays, _ = decode_in_child(decode_files, Path(folder), memory=3 * need + _SPARE)
-        except DataError as fault:
-            raise DataError(fault.what, where=name, got=fault.got, wanted=fault.wanted, do=fault.do) from fault
-    return [arrays[key] for key in sorted(arrays)]
+            arrays, fault = decode_in_child(decode_files, Path(folder), memory=3 * need + _SPARE)
+        except DataError as broken:
+            if len(entries) == 1:
+                raise DataError(broken.what, where=entries[0].name, got=broken.got, do=broken.do) from broken
+            return [pixels for entry in entries for pixels in _child([entry], need)]  # to name the one file
+    if fault:
+        raise DataError(fault["what"], where=entries[len(arrays)].name, got=fault["got"], do=fault["do"])
+    return list(arrays.values())
 
 
 def decode_files(folder: Path) -> Decoded:
-    """The pixels of each file of a folder: what the decoding process does."""
-    return {file.name: _decode(file) for file in sorted(folder.iterdir())}, {}
+    """The pixels of each file of a folder, up to the first that is damaged: what the decoding process does."""
+    arrays: dict[str, np.ndarray] = {}
+    try:
+        for file in sorted(folder.iterdir()):
+            arrays[file.name] = _decode(file)
+    except DataError as fault:
+        return arrays, {"what": fault.what, "got": fault.got, "do": fault.do}
+    return arrays, {}
 
 
 def _decode(file: Path) -> np.ndarray:
@@ -125,13 +139,18 @@ def _decode(file: Path) -> np.ndarray:
 
     dataset = dcmread(file, force=True)
     try:
-        return dataset.pixel_array
+        return _array(dataset)
     except (RuntimeError, NotImplementedError) as fault:
         if int(dataset.get("NumberOfFrames") or 1) > 1:
             raise _undecodable(file, dataset, fault) from fault
         return _decode_by_itk(file, dataset)
     except Exception as fault:
         raise _damaged(str(file), fault) from fault
+
+
+def _array(dataset: Any) -> np.ndarray:
+    dataset.pixel_array_options(correct_unused_bits=False)  # bits above BitsStored are looked at, and not just cut off
+    return dataset.pixel_array
 
 
 def _decode_by_itk(file: Path, dataset: Any) -> np.ndarray:

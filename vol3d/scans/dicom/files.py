@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import BinaryIO, NoReturn
@@ -67,24 +68,29 @@ class Entry:
 def entries(path: Path) -> Iterator[list[Entry]]:
     """The files of a folder (and below), an archive, or the one file itself, without hidden ones and `._*` copies.
 
+    What pydicom warns of is not printed meanwhile: it repeats damaged values as they are, control characters too.
+
     Raises:
         DataError: a folder that cannot be listed; a damaged, encrypted or hostile archive; no regular file.
     """
+    with warnings.catch_warnings(), ExitStack() as stack:
+        warnings.simplefilter("ignore")
+        yield _entries(path, stack)
+
+
+def _entries(path: Path, stack: ExitStack) -> list[Entry]:
     if path.is_dir():
-        yield [_entry(file) for _, files in walk(path, _unlisted) for file in files if _is_file(file)]
-    elif not path.is_file():
+        return [_entry(file) for _, files in walk(path, _unlisted) for file in files if _is_file(file)]
+    if not path.is_file():
         raise DataError("no such file, or not a regular one", where=path)
-    elif zipfile.is_zipfile(path) and not is_dicom(path):
+    if zipfile.is_zipfile(path) and not is_dicom(path):
         try:
-            archive = zipfile.ZipFile(path)
+            return _members(path, stack.enter_context(zipfile.ZipFile(path)))
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as fault:
             raise DataError("a damaged zip archive", where=path, got=str(fault), do=_COPY) from fault
-        with archive:
-            yield _members(path, archive)
-    elif path.suffix.lower() == ".zip":
+    if path.suffix.lower() == ".zip":
         raise DataError("not a zip archive", where=path, do="It is damaged or not what its name says; copy it again.")
-    else:
-        yield [_entry(path)]
+    return [_entry(path)]
 
 
 def must_be_dicom(name: str) -> bool:

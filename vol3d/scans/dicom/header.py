@@ -37,7 +37,7 @@ class Header:
         """The value on one line without control characters, empty if there is none."""
         value = self._value(name)
         try:
-            joined = "\\".join(map(str, value)) if _is_several(value) else str(value or "")
+            joined = "\\".join(map(str, value)) if _is_several(value) else str("" if value is None else value)
         except Exception as fault:
             raise self.wrong(name, "text") from fault
         return re.sub(r"[\x00-\x20\x7f-\xa0]+", " ", joined).strip()

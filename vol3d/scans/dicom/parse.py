@@ -13,7 +13,7 @@ from vol3d.scans.paths import begins_as_dicom
 
 LARGEST_RATIO = 100  # of unpacked to packed bytes; slices have 2 to 20
 ALWAYS_FINE = 1 << 28  # bytes that may come of a file of any size
-_STEP = 1 << 20
+_STEP = 1 << 18
 _META, _PIXELS = 2, (0x7FE00008, 0x7FE00009, 0x7FE00010)
 
 
@@ -61,12 +61,14 @@ def _deflated(file: BinaryIO) -> bytes | None:
 
 
 def _inflate(packed: bytes, name: str) -> bytes:
-    unpacker, parts, total, rest = zlib.decompressobj(-zlib.MAX_WBITS), [], 0, packed
-    while rest and not unpacker.eof:
-        parts.append(unpacker.decompress(rest, _STEP))
-        total, rest = total + len(parts[-1]), unpacker.unconsumed_tail
-        if too_large(total, len(packed)):
-            raise DataError("the file unpacks to too much", where=name, got=f"over {total} bytes of {len(packed)}")
+    unpacker, parts, total = zlib.decompressobj(-zlib.MAX_WBITS), [], 0
+    for start in range(0, len(packed), _STEP):
+        rest = packed[start : start + _STEP]
+        while rest and not unpacker.eof:
+            parts.append(unpacker.decompress(rest, _STEP))
+            total, rest = total + len(parts[-1]), unpacker.unconsumed_tail
+            if too_large(total, len(packed)):
+                raise DataError("the file unpacks to too much", where=name, got=f"over {total} bytes of {len(packed)}")
     return b"".join(parts)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from vol3d.errors import DataError
 from vol3d.notes import Note
-from vol3d.scans.dicom.decode import stored_pixels
+from vol3d.scans.dicom.decode import bits, stored_pixels
 from vol3d.scans.dicom.frames import Frame
 from vol3d.scans.dicom.header import Header
 from vol3d.scans.volumes.voxels import image_slab
@@ -112,30 +112,22 @@ def valid_bits(raw: np.ndarray, frame: Frame, padding: tuple[float, float] | Non
     """
     if raw.dtype.kind == "f":
         return raw
-    bits, low, high = _range(frame.header, signed=raw.dtype.kind == "i")
+    _, stored = bits(frame.header)
+    low, high = (-(1 << stored - 1), (1 << stored - 1) - 1) if raw.dtype.kind == "i" else (0, (1 << stored) - 1)
     outside = (raw < low) | (raw > high)
     if padding is not None:
         outside &= ~_inside(raw, padding)
     beyond = raw[outside]
     if not len(beyond):
         return raw
-    no_sign = low < 0 and beyond.min() >= 0 and beyond.max() < 1 << bits  # the sign is the highest of BitsStored
+    no_sign = low < 0 and beyond.min() >= 0 and beyond.max() < 1 << stored  # the sign is the highest of BitsStored
     if not no_sign and not _has_overlay(frame.header):
         raise DataError(
             "a stored number (PixelData) has bits above BitsStored", where=frame.name, got=int(beyond[0]),
-            wanted=f"{low} to {high}, as of {bits} bits",
+            wanted=f"{low} to {high}, as of {stored} bits",
         )  # fmt: skip
-    masked = raw.astype(np.int64) & ((1 << bits) - 1)
-    return np.where(masked > high, masked - (1 << bits), masked)
-
-
-def _range(header: Header, signed: bool) -> tuple[int, int, int]:
-    """BitsStored, and the least and the greatest number of so many bits."""
-    allocated = header.whole("BitsAllocated", low=1, high=64)
-    bits = header.whole("BitsStored", allocated, 1, allocated)
-    if header.whole("HighBit", bits - 1) != bits - 1:
-        raise header.wrong("HighBit", f"{bits - 1}, one less than BitsStored")
-    return (bits, -(1 << bits - 1), (1 << bits - 1) - 1) if signed else (bits, 0, (1 << bits) - 1)
+    masked = raw.astype(np.int64) & ((1 << stored) - 1)
+    return np.where(masked > high, masked - (1 << stored), masked)
 
 
 def _inside(stored: np.ndarray, limits: tuple[float, float]) -> np.ndarray:

@@ -30,7 +30,7 @@ def is_dicom_seg(path: Path) -> bool:
     """True for a DICOM segmentation object. Raises DataError for a damaged file."""
     with entries(path) as files:
         header = files[0].header() if len(files) == 1 else None
-    return header is not None and sop_class(header) in SEGMENTATIONS
+        return header is not None and sop_class(header) in SEGMENTATIONS
 
 
 def read_dicom_seg(path: str | Path, grid: Grid | None = None) -> Volume:
@@ -53,16 +53,14 @@ def read_dicom_seg(path: str | Path, grid: Grid | None = None) -> Volume:
         frames, pixels = placed_frames(files[0], header), _pixels(files[0], header)
         names = _names(header)
         numbers = _numbers(header, names, len(frames))
+        stands, notes = _own_grid(frames, header) if grid is None else (grid, ())
     if pixels.shape != (len(frames), *frames[0].shape):
         raise DataError("the pixels have another shape", where=path, got=pixels.shape, wanted=frames[0].shape)
-    notes: tuple[Note, ...] = ()
-    if grid is None:
-        grid, notes = _own_grid(frames, header)
-    labels = empty(grid.shape, np.dtype(np.uint16), path)
+    labels = empty(stands.shape, np.dtype(np.uint16), path)
     labels[...] = 0
     for frame, plane, number in zip(frames, pixels, numbers, strict=True):
-        _place(labels, plane.astype(np.uint16) * np.uint16(number), frame, grid, names)
-    return Volume(narrowest(labels)[None], grid, path, notes, names)
+        _place(labels, plane.astype(np.uint16) * np.uint16(number), frame, stands, names)
+    return Volume(narrowest(labels)[None], stands, path, notes, names)
 
 
 def _names(header: Header) -> dict[int, str]:

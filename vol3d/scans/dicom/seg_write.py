@@ -127,7 +127,12 @@ def _slices(frames: list[Frame], grid: Grid, source: Path) -> list[Any]:
 
 
 def _complete(header: Header, grid: Grid, frame_of_reference: str) -> None:
-    """Empty values for what anonymising removes although the standard requires it (type 2), and the slice thickness."""
+    """UTF-8, and values for what may be missing: empty ones where the standard has them (type 2), slice thickness."""
+    try:
+        header.dataset.decode()
+    except Exception as fault:
+        raise header.wrong("SpecificCharacterSet", "the character set of the texts") from fault
+    header.dataset.SpecificCharacterSet = "ISO_IR 192"  # also for the names of the classes
     for name in (*PATIENT, *STUDY):
         if not header.has(name):
             setattr(header.dataset, name, "")
@@ -148,7 +153,7 @@ def _object(hd: Any, slices: list[Any], segmentation: Segmentation) -> Any:
     from pydicom.uid import generate_uid
 
     labels = segmentation.labels.astype(np.uint8 if len(segmentation.class_names) <= 256 else np.uint16, copy=False)
-    result = hd.seg.Segmentation(
+    return hd.seg.Segmentation(
         source_images=slices,
         pixel_array=np.ascontiguousarray(labels.transpose(2, 1, 0)),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
@@ -167,8 +172,6 @@ def _object(hd: Any, slices: list[Any], segmentation: Segmentation) -> Any:
         series_description="vol3d segmentation",
         omit_empty_frames=bool(labels.any()),
     )
-    result.SpecificCharacterSet = "ISO_IR 192"  # UTF-8, for names of classes and patients alike
-    return result
 
 
 def _segment(hd: Any, number: int, name: str) -> Any:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.vol3d.scans.dicom.maker import write_series
+from tests.vol3d.scans.dicom.maker import write_seg, write_series
+from vol3d.cli.main import main
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.scans import Grid, Segmentation, Volume, read_labels, read_volume, write_segmentation
 from vol3d.scans.dicom.seg import read_dicom_seg
@@ -99,3 +101,67 @@ def test_real_objects_equal_their_nrrd(data_root: Path) -> None:
         assert np.array_equal(ours.array > 0, theirs.array > 0), seg
     with pytest.raises(DataError, match="overlap"):
         read_labels(folder / "partial_overlaps.dcm")
+
+
+def test_numbers_and_names_of_other_programs(tmp_path: Path) -> None:
+    names = {7: "spleen", 2: "liver"}
+    labels = write_seg(tmp_path / "s.dcm", names=names, planes=[(2, 0), (7, 3), (7, 1)])
+    volume = read_labels(tmp_path / "s.dcm")
+    assert np.array_equal(volume.array[0], labels) and volume.label_names == names
+    assert np.allclose(volume.affine, [[-0.75, 0, 0, 10], [0, -0.5, 0, -5], [0, 0, 2.5, 30], [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize("kind", ["LABELMAP", "FRACTIONAL"])
+def test_other_kinds(tmp_path: Path, kind: str) -> None:
+    labels = write_seg(tmp_path / "s.dcm", kind)
+    assert np.array_equal(read_labels(tmp_path / "s.dcm").array[0], labels)
+
+
+def test_the_grid_of_the_series_has_the_empty_slices(tmp_path: Path) -> None:
+    write_series(tmp_path / "s", 6)
+    labels = write_seg(tmp_path / "seg.dcm", planes=[(1, 4), (2, 1)])
+    grid = read_volume(tmp_path / "s").grid
+    placed = read_labels(tmp_path / "seg.dcm", grid)
+    assert placed.grid is grid and np.array_equal(placed.array[0, :, :, :5], labels) and not placed.array[..., 5].any()
+    turned = reorient(Volume(np.zeros((1, *grid.shape), np.float32), grid), "SAR").grid
+    back = reorient(read_labels(tmp_path / "seg.dcm", turned), "LPS")
+    assert np.array_equal(back.array, placed.array)
+    assert main(["view", str(tmp_path / "seg.dcm"), str(tmp_path / "s"), "--png", str(tmp_path / "x.png")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "message"),
+    [
+        (
+            "BINARY",
+            {"planes": [(1, 0), (5, 0)], "names": {1: "liver", 5: "cyst", 2: "x"}},
+            "'liver' and 'cyst'",
+        ),
+        ("BINARY", {"names": {1: "liver"}}, "ReferencedSegmentNumber is missing or damaged; got 2, wanted one of"),
+        ("LABELMAP", {"names": {1: "liver"}}, "a label without a segment; got 2"),
+        ("FRACTIONAL", {"MaximumFractionalValue": 254}, "a fractional segmentation with values between"),
+        ("BINARY", {"SegmentSequence": []}, "SegmentSequence is missing or damaged"),
+        ("BINARY", {"SegmentationType": "PROBABLY"}, "SegmentationType is missing or damaged"),
+        ("BINARY", {"NumberOfFrames": 2}, "differ in number"),
+    ],
+)
+def test_segments_that_are_no_labels(tmp_path: Path, kind: str, attributes: dict[str, Any], message: str) -> None:
+    write_seg(tmp_path / "s.dcm", kind, **attributes)
+    with pytest.raises(DataError, match=message):
+        read_labels(tmp_path / "s.dcm")
+
+
+def test_uneven_slices_need_the_image(tmp_path: Path) -> None:
+    write_seg(tmp_path / "s.dcm", planes=[(1, 0), (2, 1), (1, 4.3)])
+    with pytest.raises(DataError, match=r"not evenly spaced; got gaps of 2\.500, 8\.250 mm"):
+        read_labels(tmp_path / "s.dcm")
+
+
+def test_sparse_label_maps_equal_their_nrrd(data_root: Path) -> None:
+    folder = data_root / "medical_formats/dicom_seg/data/segmentations"
+    for seg, nrrd in (("sparse-labelmap-noppv.dcm", "sparse_labelmap_noppv_seg.nrrd"),
+                      ("sparse-labelmap-ppv5.dcm", "sparse_labelmap_ppv5_seg.nrrd")):  # fmt: skip
+        theirs = reorient(read_labels(folder / nrrd), "LPS")
+        ours = reorient(read_labels(folder / seg, theirs.grid), "LPS")
+        assert np.array_equal(ours.array == 1, theirs.array == 1), seg
+        assert ours.label_names == {1: "Liver"} and ours.array.max() == 1  # the NRRD keeps the padding, 5, as a label

@@ -1,0 +1,121 @@
+"""Segmentation objects for series with gaps in their headers: highdicom and the package's own reader read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+from tests.vol3d.scans.dicom.maker import damage, write_series
+from vol3d.errors import DataError, UsageError
+from vol3d.scans import Segmentation, read_labels, read_volume, write_segmentation
+
+highdicom = pytest.importorskip("highdicom")
+
+NAMES = ("background", "Größe", "spleen")
+
+
+def edit(folder: Path, **attributes: object) -> None:
+    for path in folder.iterdir():
+        dataset = pydicom.dcmread(path)
+        for name, value in attributes.items():
+            if value is None:
+                delattr(dataset, name)
+            else:
+                setattr(dataset, name, value)
+        dataset.save_as(path)
+
+
+def segmented(folder: Path, label: int = 2, names: tuple[str, ...] = NAMES) -> Segmentation:
+    volume = read_volume(folder)
+    labels = np.zeros(volume.grid.shape, np.uint8)
+    labels[1:, 2:, 1:3] = label
+    return Segmentation(labels, volume.grid, names, folder)
+
+
+def written(folder: Path, made: Segmentation, series: str | None = None) -> pydicom.Dataset:
+    """The object, after it has been read back by both readers."""
+    path = folder.parent / "seg.dcm"
+    write_segmentation(path, made, series)
+    back = read_labels(path, made.grid)
+    assert np.array_equal(back.array[0], made.labels) and back.label_names == dict(enumerate(made.class_names[1:], 1))
+    dataset = highdicom.seg.segread(path)
+    assert [item.SegmentLabel for item in dataset.SegmentSequence] == list(made.class_names[1:])
+    return dataset
+
+
+@pytest.mark.parametrize("thickness", [None, "", b"1,5", b"0"])
+def test_slice_thickness(tmp_path: Path, thickness: str | bytes | None) -> None:
+    write_series(tmp_path / "s")
+    if isinstance(thickness, bytes):
+        for path in (tmp_path / "s").iterdir():
+            damage(path, "SliceThickness", thickness)
+    else:
+        edit(tmp_path / "s", SliceThickness=thickness)
+    shared = written(tmp_path / "s", segmented(tmp_path / "s")).SharedFunctionalGroupsSequence[0]
+    assert shared.PixelMeasuresSequence[0].SliceThickness == 2.5  # the distance between slices
+
+
+def test_nothing_found(tmp_path: Path) -> None:
+    write_series(tmp_path / "s")
+    dataset = written(tmp_path / "s", segmented(tmp_path / "s", 0))
+    assert not dataset.pixel_array.any() and len(dataset.SegmentSequence) == 2
+
+
+def test_what_anonymising_removes(tmp_path: Path) -> None:
+    write_series(tmp_path / "s")
+    removed = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime",
+               "AccessionNumber", "ReferringPhysicianName", "FrameOfReferenceUID", "Modality")  # fmt: skip
+    edit(tmp_path / "s", **dict.fromkeys(removed))
+    dataset = written(tmp_path / "s", segmented(tmp_path / "s"))
+    assert dataset.PatientID == "" and dataset.FrameOfReferenceUID
+
+
+@pytest.mark.parametrize(
+    ("charset", "patient"),
+    [("ISO_IR 100", "Müller^A"), ("ISO_IR 192", "山田^太郎"), (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎")],
+)
+def test_character_sets(tmp_path: Path, charset: str | list[str], patient: str) -> None:
+    write_series(tmp_path / "s", SpecificCharacterSet=charset, PatientName=patient)
+    assert str(written(tmp_path / "s", segmented(tmp_path / "s")).PatientName) == patient
+
+
+@pytest.mark.parametrize("name", ["SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
+@pytest.mark.parametrize("value", [None, ""])
+def test_links_that_cannot_be_made_up(tmp_path: Path, name: str, value: str | None) -> None:
+    write_series(tmp_path / "s")
+    edit(tmp_path / "s", **{name: value})
+    with pytest.raises(DataError, match=f"{name} is missing or damaged"):
+        written(tmp_path / "s", segmented(tmp_path / "s"))
+    assert not (tmp_path / "seg.dcm").exists()
+
+
+def test_other_refusals(tmp_path: Path) -> None:
+    write_series(tmp_path / "s")
+    for name in ("x" * 65, "a\\b", "bell\a", " "):
+        with pytest.raises(DataError, match="a class name that DICOM cannot hold"):
+            written(tmp_path / "s", segmented(tmp_path / "s", 1, ("background", name)))
+    edit(tmp_path / "s", SOPInstanceUID="1.2.3.4")
+    with pytest.raises(DataError, match="two slices have one SOPInstanceUID"):
+        written(tmp_path / "s", segmented(tmp_path / "s"))
+
+
+def test_the_series_that_was_segmented(tmp_path: Path) -> None:
+    write_series(tmp_path / "s")
+    write_series(tmp_path / "s", series="9.9", prefix="b", SeriesNumber=4)
+    volume = read_volume(tmp_path / "s", series="4")
+    made = Segmentation(np.ones(volume.grid.shape, np.uint8), volume.grid, NAMES, tmp_path / "s")
+    with pytest.raises(UsageError, match="fits several series"):
+        write_segmentation(tmp_path / "seg.dcm", made)
+    assert written(tmp_path / "s", made, volume.series).ReferencedSeriesSequence[0].SeriesInstanceUID == "9.9"
+
+
+def test_private_elements_are_no_hindrance(tmp_path: Path) -> None:
+    write_series(tmp_path / "s")
+    for path in (tmp_path / "s").iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.private_block(0x0029, "SOMEONE ELSE", create=True).add_new(1, "LO", "private")
+        dataset.save_as(path)
+    assert written(tmp_path / "s", segmented(tmp_path / "s")).Modality == "SEG"
