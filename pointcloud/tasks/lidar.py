@@ -25,6 +25,7 @@ from pointcloud.training.samples import to_network
 from vol3d.config.chosen import FromCatalogue
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Samples
+from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.options import Axis, LengthUnit
 from vol3d.scans.results.detections import Detections
@@ -74,7 +75,7 @@ class LidarTask(CloudTask):
     def samples(self, progress: Progress | None = None) -> Samples:
         """The training scenes."""
         settings, model = self.settings, self.settings.model
-        scenes, bank = self.split.require().train, None
+        scenes, bank = self.training_split().train, None
         if settings.paste is not None:
             bank = object_bank(scenes, model.features, self.class_names, settings.paste, progress)
         return LidarSamples(
@@ -91,18 +92,23 @@ class LidarTask(CloudTask):
     def evaluate(
         self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
     ) -> Evaluation:
-        """The data set's own benchmark on the validation scenes."""
-        from pointcloud.evaluation.benchmark import benchmark_of  # not for prediction
+        """The data set's own benchmark on the validation scenes; of a test set what it takes, without a score."""
+        from pointcloud.evaluation.benchmark import benchmark_of, submit  # not for prediction
 
         models = list(model) if isinstance(model, nn.ModuleList) else [model]
-        scenes = self.split.require("validation").validation
+        scenes, notes = self.scored_scenes(), dict[tuple[str, str | None, str | None], Note]()
         conditions = {"data": self.split.name, "models": str(len(models)), "test flips": self.settings.test_flips}
 
         def detect(cloud: PointCloud) -> Detections:
+            notes.update((note.kind, note) for note in cloud.notes)
             return self.detect(models, cloud, device)
 
+        if not self.scored:
+            return submit(self.data.name, scenes, detect, self.class_names, progress, self.submission)
         benchmark = benchmark_of(self.data.name)
-        return benchmark(scenes, detect, self.class_names, progress, conditions, pictures, self.submission)
+        evaluation = benchmark(scenes, detect, self.class_names, progress, conditions, pictures, self.submission)
+        evaluation.summary.update(self.noted(scenes, list(notes.values())))
+        return evaluation
 
     @torch.no_grad()
     def detect(self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device) -> Detections:
