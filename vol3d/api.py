@@ -298,7 +298,7 @@ def evaluate(
     *,
     dataset: str | None = None,
     fold: int | None = None,
-    split: Literal["validation", "train", "all"] | None = None,
+    split: Literal["validation", "train", "all", "test"] | None = None,
     out: str | Path | None = None,
     submission: str | Path | None = None,
     device: str = "auto",
@@ -312,9 +312,9 @@ def evaluate(
         dataset: how it is laid out (`msd`, `nuscenes` ...); None is as the data that the model was trained on.
         fold: score the validation cases of this fold.
         split: which labelled cases. None is validation with `fold`, on the data that the model was trained on, or where
-            the data set itself names validation cases; else all.
+            the data set itself names validation cases; else all. `test` writes the submission and scores nothing.
         out: write evaluation, cases, pictures and report into this folder.
-        submission: also write what the data set's benchmark takes.
+        submission: also write what the data set's benchmark takes; of the test set that alone.
         progress: called before each case, `progress(done, total, name)`.
 
     Raises:

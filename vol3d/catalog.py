@@ -27,6 +27,7 @@ class Entry:
         recipe: of released weights, the shipped recipe that they were trained by, for `vol3d import`.
         benchmark: of a data set, `module:attribute` of the function that scores it; see
             `pointcloud.evaluation.benchmark`.
+        submit: likewise of the function that writes what the benchmark takes of the test set.
         also: further tasks that run it.
     """
 
@@ -35,6 +36,7 @@ class Entry:
     summary: str
     recipe: str | None = None
     benchmark: str | None = None
+    submit: str | None = None
     also: tuple[str, ...] = ()
 
     @property
@@ -113,18 +115,21 @@ DATASETS = {
         "lidar",
         "nuScenes drives, 10 classes",
         benchmark="pointcloud.evaluation.nuscenes_truth:benchmark",
+        submit="pointcloud.evaluation.nuscenes_truth:submit",
     ),
     "kitti": Entry(
         "pointcloud.datasets.kitti.dataset:KittiSettings",
         "lidar",
         "KITTI: car, pedestrian, cyclist",
         benchmark="pointcloud.evaluation.kitti_truth:benchmark",
+        submit="pointcloud.evaluation.kitti_truth:submit",
     ),
     "argoverse2": Entry(
         "pointcloud.datasets.argoverse2.dataset:Argoverse2Settings",
         "lidar",
         "Argoverse 2 sensor drives, 26 classes",
         benchmark="pointcloud.evaluation.argoverse2:benchmark",
+        submit="pointcloud.evaluation.argoverse2:submit",
     ),
     "point_folder": Entry(
         "pointcloud.datasets.point_folder:PointFolderSettings",

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -114,6 +114,8 @@ class HasExtras(Protocol):
         ...
 
 
+ABSENT_LABELS = "absent-labels"
+"""Code of the fault of a data set whose labels are not there at all."""
 Part = Literal["train", "validation", "labelled"]
 _WORDS: dict[Part, str] = {"train": "training", "validation": "validation", "labelled": "labelled"}
 
@@ -149,6 +151,25 @@ class SceneSplit:
         """Training and validation scenes: what to evaluate on where a model has seen none of them."""
         return self.train + self.validation
 
+    def only_test(self) -> SceneSplit:
+        """The test scenes as those of validation, without the faults of the labelled ones.
+
+        Raises:
+            DataError: there is no test scene.
+        """
+        if not self.test:
+            do = "Unpack the archive of the benchmark's test set here, or choose another split."
+            raise DataError("there are no test scenes", where=self.name, do=do)
+        labelled = {one.name for one in self.labelled}
+        mine = [
+            fault
+            for fault in self.listing
+            if fault.code != ABSENT_LABELS
+            and fault.case not in labelled
+            and not any(name.startswith(f"{fault.case}_") for name in labelled)  # a drive of Argoverse 2
+        ]
+        return replace(self, train=(), validation=self.test, test=(), listing=tuple(mine))
+
     def require(self, *parts: Part) -> SceneSplit:
         """This split, if it has scenes in all of these parts; in train and validation where none is named.
 
@@ -175,6 +196,12 @@ class SceneSplit:
             do = "Check the names in the label files against the classes."
             raise DataError(what, where=self.name, got=got, wanted=wanted, do=do)
         return self
+
+
+def unusual_names(scenes: Iterable[SceneReader]) -> Counter[str]:
+    """How many annotated objects are of no class, by name, but for those that the data set is known to have."""
+    named = (scene for scene in scenes if isinstance(scene, NamesOthers))
+    return Counter(name for scene in named for name in scene.other_names() if name not in scene.usual_others)
 
 
 def counted(names: Mapping[str, int]) -> str:

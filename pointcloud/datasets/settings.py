@@ -56,6 +56,10 @@ class SceneSettings(Settings, ABC):
         kept = {name: getattr(trained_on, name) for name in unset}
         return self.model_copy(update=kept | dict.fromkeys(self.thinned_by, 1))
 
+    def for_test(self) -> SceneSettings:
+        """These settings for the test set, where it is read otherwise than the labelled scenes."""
+        return self
+
     @property
     def density(self) -> Density | None:
         """How many sweeps and beams a scene holds; None for a data set without sweeps."""

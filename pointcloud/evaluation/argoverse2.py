@@ -16,7 +16,7 @@ from pointcloud.evaluation.pictures import Candidates, ScoredScene, draw_example
 from pointcloud.metrics.argoverse2.matching import DISTANCES_M, Cuboids, match_sweep
 from pointcloud.metrics.argoverse2.matching import SweepMatches as Matches
 from pointcloud.metrics.argoverse2.scores import ERRORS_AT, RECALLS, Argoverse2Scores, argoverse2_scores
-from pointcloud.metrics.argoverse2.submission import SweepDetections, write_submission
+from pointcloud.metrics.argoverse2.submission import SweepDetections, count_submitted, write_submission
 from pointcloud.metrics.counts import MEASURED_COUNTS, best_threshold, count_scene
 from pointcloud.metrics.matches import SceneMatches
 from vol3d.engine.task import Evaluation, Metric
@@ -92,6 +92,18 @@ def benchmark(
     if submission is not None:
         write_submission(submission, detections, class_names)
     return _evaluation(compared, class_names, conditions, candidates.scenes)
+
+
+def submit(
+    scenes: Sequence[Argoverse2Reader], detect: Detect, class_names: Sequence[str], progress: Progress, path: Path
+) -> int:
+    """One feather file with a row for each detection. See `benchmark.Submit`."""
+    found = [
+        SweepDetections(sweep.log_id, sweep.timestamp_ns, _found(detect(sweep.read().cloud), sweep.name))
+        for sweep in one_by_one(scenes, progress)
+    ]
+    write_submission(path, found, class_names)
+    return count_submitted(path)
 
 
 def _truth(reader: Argoverse2Reader, class_names: Sequence[str]) -> Cuboids:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
@@ -57,6 +58,44 @@ def benchmark_of(data_set: str) -> Benchmark:
     """
     entry = catalog.find(data_set, catalog.DATASETS, "data set")
     return cast(Benchmark, catalog.load(entry.benchmark)) if entry.benchmark else overlap_benchmark
+
+
+class Submit(Protocol):
+    """Detects in every scene of a test set and writes what one data set's benchmark takes."""
+
+    def __call__(
+        self, scenes: Sequence[Any], detect: Detect, class_names: Sequence[str], progress: Progress, path: Path
+    ) -> int:
+        """How many boxes were written; arguments as of `Benchmark`. What was written is read back.
+
+        Raises:
+            DataError: a scene is there twice, values that are not finite.
+        """
+        ...
+
+
+def submit(
+    data_set: str,
+    scenes: Sequence[SceneReader],
+    detect: Detect,
+    class_names: Sequence[str],
+    progress: Progress,
+    path: Path | None,
+) -> Evaluation:
+    """Writes what the data set's benchmark takes of its test scenes; the evaluation has counts and no score.
+
+    Raises:
+        UsageError: no such data set, or one that nothing can be submitted to; no path.
+    """
+    entry = catalog.find(data_set, catalog.DATASETS, "data set")
+    if entry.submit is None or path is None:
+        raise UsageError("a test set needs a benchmark to submit to", where="--submission", got=path)
+    names = Counter(scene.name for scene in scenes)
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        raise DataError("a scene is there twice", where=data_set, got=twice[0])
+    boxes = cast(Submit, catalog.load(entry.submit))(scenes, detect, class_names, progress, path)
+    return Evaluation(float("nan"), "", {"frames": len(scenes), "boxes": boxes, "submission": str(path)})
 
 
 def overlap_benchmark(

@@ -60,6 +60,7 @@ class KittiScored(NamedTuple):
         truth: all rows of the label file, DontCare among them.
         lidar_from_camera, p2: (4, 4) and (3, 4) of the calibration.
         image_size: width and height, pixels.
+        projected: how many of `truth` had no box in the image, and have that of their box in space.
     """
 
     name: str
@@ -69,6 +70,7 @@ class KittiScored(NamedTuple):
     lidar_from_camera: np.ndarray
     p2: np.ndarray
     image_size: tuple[int, int]
+    projected: int = 0
 
 
 def evaluate_kitti(
@@ -90,11 +92,12 @@ def evaluate_kitti(
         DataError: no frame, one name twice, values that are not finite.
     """
     frames: dict[str, Frame] = {}
-    candidates = Candidates()
+    candidates, without_image_box = Candidates(), 0
     for frame in scored:
+        without_image_box += frame.projected
         if frame.name in frames:
             raise DataError("a frame is there twice", got=frame.name)
-        _check(frame)
+        check_finite(frame.name, frame.found)
         found, seen = objects_in_image(frame.found, frame.lidar_from_camera, frame.p2, frame.image_size)
         frames[frame.name] = compare_checked(frame.name, found, frame.truth)
         if submission is not None:
@@ -113,6 +116,8 @@ def evaluate_kitti(
     _add_area(summary, list(matches.values()))
     summary |= {"best_f1": f1, "best_f1_from_score": threshold}
     summary |= {"conventions": CONVENTIONS, **(conditions or {})}
+    if without_image_box:
+        summary["image_boxes"] = f"{without_image_box} objects have none: their boxes in space were projected"
 
     objects = scores.objects[:, _MODERATE]
     few = bool((objects[objects > 0] < len(RECALLS)).any())
@@ -123,9 +128,10 @@ def evaluate_kitti(
     return Evaluation(summary[score], score, summary, rows, shown, MEASURED)
 
 
-def _check(frame: KittiScored) -> None:
-    if not (np.isfinite(frame.found.boxes[:, :7]).all() and np.isfinite(frame.found.scores).all()):
-        raise DataError(f"a detection of frame '{frame.name}' is not finite", do="The training may have diverged.")
+def check_finite(name: str, found: Detections) -> None:
+    """Raises DataError if a detection of the frame `name` has a value that is not finite."""
+    if not (np.isfinite(found.boxes[:, :7]).all() and np.isfinite(found.scores).all()):
+        raise DataError(f"a detection of frame '{name}' is not finite", do="The training may have diverged.")
 
 
 def _in_lidar(truth: KittiObjects, lidar_from_camera: np.ndarray) -> Detections:

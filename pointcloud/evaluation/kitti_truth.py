@@ -8,11 +8,13 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from pointcloud.conventions.kitti_objects import KittiObjects
+from pointcloud.conventions.kitti_objects import KittiObjects, read_kitti_objects, write_kitti_objects
 from pointcloud.datasets.kitti.calibration import KittiCalibration
+from pointcloud.datasets.kitti.dataset import TESTING
 from pointcloud.datasets.scenes import SceneReader
 from pointcloud.evaluation.benchmark import Detect, one_by_one
-from pointcloud.evaluation.kitti import KittiScored, evaluate_kitti
+from pointcloud.evaluation.kitti import KittiScored, check_finite, evaluate_kitti
+from pointcloud.metrics.kitti.boxes import objects_in_image, projected
 from pointcloud.metrics.kitti.rules import CLASSES
 from vol3d.engine.task import Evaluation
 from vol3d.scans.points.cloud import PointCloud
@@ -56,6 +58,21 @@ def benchmark(
     return evaluate_kitti(scored(), conditions, pictures, submission)
 
 
+def submit(
+    scenes: Sequence[KittiReader], detect: Detect, class_names: Sequence[str], progress: Progress, path: Path
+) -> int:
+    """A text file for each frame of the test set, by its number. See `pointcloud.evaluation.benchmark.Submit`."""
+    boxes = 0
+    for frame in one_by_one(scenes, progress):
+        calibration, found = frame.calibration(), detect(frame.read().cloud)
+        check_finite(frame.name, found)
+        seen, _ = objects_in_image(found, calibration.lidar_from_camera, calibration.p2, frame.image_size())
+        written = path / f"{frame.name.removeprefix(TESTING)}.txt"
+        write_kitti_objects(written, seen, scored=True)
+        boxes += len(read_kitti_objects(written, scored=True))
+    return boxes
+
+
 def kitti_scored(reader: KittiReader, cloud: PointCloud, found: Detections) -> KittiScored:
     """A frame with what a detector found in it, ready for `evaluate_kitti`.
 
@@ -70,12 +87,6 @@ def kitti_scored(reader: KittiReader, cloud: PointCloud, found: Detections) -> K
     """
     truth, calibration = reader.annotations(), reader.calibration()
     unknown = np.isin(truth.types, [name for name in CLASSES if name not in found.class_names])
-    return KittiScored(
-        reader.name,
-        cloud,
-        found,
-        truth.select(~unknown),
-        calibration.lidar_from_camera,
-        calibration.p2,
-        reader.image_size(),
-    )
+    motion, p2, size = calibration.lidar_from_camera, calibration.p2, reader.image_size()
+    labels, without = projected(truth.select(~unknown), motion, p2, size)
+    return KittiScored(reader.name, cloud, found, labels, motion, p2, size, without)

@@ -12,7 +12,15 @@ from pointcloud.conventions import NuscenesBoxes
 from pointcloud.datasets.nuscenes.sample import NuScenesSample
 from pointcloud.evaluation.benchmark import Detect, one_by_one
 from pointcloud.evaluation.nuscenes import NuscenesFrame, evaluate_nuscenes
-from pointcloud.metrics.nuscenes.boxes import ATTRIBUTES, CLASSES, NO_ATTRIBUTE, NuscenesTruth, from_columns
+from pointcloud.metrics.nuscenes.boxes import (
+    ATTRIBUTES,
+    CLASSES,
+    NO_ATTRIBUTE,
+    NuscenesTruth,
+    detections_in_global,
+    from_columns,
+)
+from pointcloud.metrics.nuscenes.submission import LIDAR_ONLY, Submission, read_submission, write_submission
 from vol3d.engine.task import Evaluation
 from vol3d.terminal import Progress
 
@@ -36,6 +44,18 @@ def benchmark(
             yield NuscenesFrame(sample.name, cloud, detect(cloud), benchmark_truth(sample), sample.global_from_lidar)
 
     return evaluate_nuscenes(frames(), conditions, pictures, submission)
+
+
+def submit(
+    scenes: Sequence[NuScenesSample], detect: Detect, class_names: Sequence[str], progress: Progress, path: Path
+) -> int:
+    """One JSON file with an entry for each sample. See `pointcloud.evaluation.benchmark.Submit`."""
+    found = {
+        sample.name: detections_in_global(detect(sample.read().cloud), sample.global_from_lidar)
+        for sample in one_by_one(scenes, progress)
+    }
+    write_submission(path, Submission(LIDAR_ONLY, found))
+    return sum(len(boxes) for boxes in read_submission(path, found).results.values())
 
 
 def benchmark_truth(sample: NuScenesSample) -> NuscenesTruth:

@@ -14,7 +14,7 @@ import torch
 from pydantic import Field, ValidationError
 from torch import nn
 
-from pointcloud.datasets.scenes import SceneSplit
+from pointcloud.datasets.scenes import SceneReader, SceneSplit, counted, unusual_names
 from pointcloud.datasets.settings import SceneSettings
 from pointcloud.structures.detector import Detector, DetectorSettings
 from pointcloud.structures.features import Feature, did_you_mean, point_features
@@ -24,6 +24,7 @@ from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import CompleteTask, Part
 from vol3d.errors import UsageError
 from vol3d.files import make_folder
+from vol3d.notes import Note
 from vol3d.prediction import BoxPrediction
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.fields import usual_name
@@ -34,6 +35,7 @@ from vol3d.scans.points.options import Axis, LengthUnit
 from vol3d.scans.points.read import points_of, read_points
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.source import ScanSource
+from vol3d.terminal import say
 
 
 class ReadSettings(Settings):
@@ -56,12 +58,17 @@ class CloudSettings(RunSettings):
 
 
 class CloudTask(CompleteTask[PointCloud]):
-    """Detection of objects in point clouds, whatever they are of."""
+    """Detection of objects in point clouds, whatever they are of.
+
+    Args:
+        scored: whether the scenes have labels; those of a test set have none, and an evaluation only submits.
+    """
 
     result_suffix: ClassVar[str] = ".json"
 
     settings_type: ClassVar[type[RunSettings]] = CloudSettings
     settings: CloudSettings
+    scored = True
     traits: ClassVar[tuple[Trait, ...]]
     """What a person's file is compared with the training scenes by."""
 
@@ -82,6 +89,34 @@ class CloudTask(CompleteTask[PointCloud]):
                 do="Leave class_names out to take the data set's.",
             )
         return split
+
+    def training_split(self) -> SceneSplit:
+        """The scenes to train and to validate on; what the data set had to assume is printed.
+
+        Raises:
+            DataError: listing showed an error, or a part has no scene or no box at all.
+        """
+        split = self.split.require().require_boxes("train").require_boxes("validation")
+        for fault in split.listing:
+            say(str(fault))
+        return split
+
+    def scored_scenes(self) -> tuple[SceneReader, ...]:
+        """The scenes that `evaluate` goes through.
+
+        Raises:
+            DataError: listing showed an error, there is no scene, or none that is scored has a box.
+        """
+        split = self.split.require("validation")
+        return (split.require_boxes("validation") if self.scored else split).validation
+
+    def noted(self, scenes: Sequence[SceneReader], notes: Sequence[Note] = ()) -> dict[str, str]:
+        """What a score must be read with: what the data set or the points did not say, and objects left out."""
+        said = [fault.what for fault in self.split.listing]
+        others = unusual_names(scenes)
+        said += [f"{others.total()} objects of no class are left out: {counted(others)}"] if others else []
+        said += dict.fromkeys(note.form() for note in notes if note.assumed)
+        return {"notes": "; ".join(said)} if said else {}
 
     def resolved(self) -> CloudSettings:
         """With the names of the classes filled in."""
@@ -128,14 +163,19 @@ class CloudTask(CompleteTask[PointCloud]):
 
         Raises:
             CheckpointError: the data set has other classes.
+            DataError: it has no scenes to test on.
         """
         if not isinstance(data, SceneSettings):
             raise UsageError("no data set of point clouds", where="data", got=type(data).__name__)
         data = data.for_evaluation(self.data)
+        data = data.for_test() if part == "test" else data
         task, split = self.with_settings(self.resolved().model_copy(update={"data": data})), data.split()
         self.require_classes(split.class_names, split.name)
-        chosen = {"validation": split.validation, "train": split.train, "all": split.labelled}[part]
-        task.split = replace(split, validation=chosen)
+        if part == "test":
+            task.split, task.scored = split.only_test(), False
+        else:
+            chosen = {"validation": split.validation, "train": split.train, "all": split.labelled}[part]
+            task.split = replace(split, validation=chosen)
         return task
 
     def with_submission(self, path: Path) -> CloudTask:
@@ -154,7 +194,7 @@ class CloudTask(CompleteTask[PointCloud]):
 
         make_folder(path.parent if form.ending else path)
         task = self.with_settings(self.settings)
-        task.split, task.submission = self.split, path
+        task.split, task.submission, task.scored = self.split, path, self.scored
         return task
 
     def with_options(self, options: Mapping[str, Any]) -> CloudTask:

@@ -84,7 +84,7 @@ class LidarTask(CloudTask):
     def samples(self, progress: Progress | None = None) -> Samples:
         """The training scenes."""
         settings, model = self.settings, self.settings.model
-        scenes, bank = self.split.require().train, None
+        scenes, bank = self.training_split().train, None
         if settings.paste is not None:
             bank = object_bank(scenes, model.features, self.class_names, settings.paste, progress)
         return LidarSamples(
@@ -101,21 +101,26 @@ class LidarTask(CloudTask):
     def evaluate(
         self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
     ) -> Evaluation:
-        """The data set's own benchmark on the validation scenes."""
-        from pointcloud.evaluation.benchmark import benchmark_of  # not for prediction
+        """The data set's own benchmark on the validation scenes; of a test set what it takes, without a score."""
+        from pointcloud.evaluation.benchmark import benchmark_of, submit  # not for prediction
 
         models = list(model) if isinstance(model, nn.ModuleList) else [model]
-        scenes = self.split.require("validation").validation
+        scenes, notes = self.scored_scenes(), dict[tuple[str, str | None, str | None], Note]()
         conditions = {"data": self.split.name, "models": str(len(models)), "test flips": self.settings.test_flips}
         change = self._other_scale(scenes)
         if change is not None:
             conditions["intensities"] = str(change.note)
 
         def detect(cloud: PointCloud) -> Detections:
+            notes.update((note.kind, note) for note in cloud.notes)
             return self.detect(models, cloud if change is None else brightened(cloud, change.factor), device)
 
+        if not self.scored:
+            return submit(self.data.name, scenes, detect, self.class_names, progress, self.submission)
         benchmark = benchmark_of(self.data.name)
-        return benchmark(scenes, detect, self.class_names, progress, conditions, pictures, self.submission)
+        evaluation = benchmark(scenes, detect, self.class_names, progress, conditions, pictures, self.submission)
+        evaluation.summary.update(self.noted(scenes, list(notes.values())))
+        return evaluation
 
     def _other_scale(self, scenes: Sequence[SceneReader]) -> Rescaling | None:
         """What brings intensities of a data set to the scale of the training, where that was measured and another."""

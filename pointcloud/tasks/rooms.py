@@ -60,7 +60,7 @@ class DetectionTask(CloudTask):
     def samples(self, progress: Progress | None = None) -> Samples:
         """The training scenes."""
         settings = self.settings
-        scenes = self.split.require().train
+        scenes = self.training_split().train
         return SceneSamples(scenes, settings.points, settings.model.features, settings.augment, settings.repeat)
 
     def evaluate(
@@ -70,7 +70,7 @@ class DetectionTask(CloudTask):
         from pointcloud.evaluation.scenes import ScoredScene, evaluate_scenes  # not for prediction
 
         models = list(model) if isinstance(model, nn.ModuleList) else [model]
-        scenes = self.split.require().validation
+        scenes = self.scored_scenes()
 
         def detected() -> Iterator[ScoredScene]:
             for done, reader in enumerate(scenes):
@@ -79,7 +79,8 @@ class DetectionTask(CloudTask):
                 found = self.detect(models, scene.cloud, device, self.settings.postprocess, seed=done)
                 yield ScoredScene(scene.name, scene.cloud, scene.truth, found)
 
-        return evaluate_scenes(detected(), self.class_names, self._conditions(len(models)), pictures)
+        conditions = self._conditions(len(models)) | self.noted(scenes)
+        return evaluate_scenes(detected(), self.class_names, conditions, pictures)
 
     def _conditions(self, models: int) -> dict[str, str]:
         """What a score must be read with."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,11 +15,13 @@ from vol3d import catalog
 from vol3d.cli import names
 from vol3d.cli.console import print_json, print_table
 from vol3d.cli.options import Json
+from vol3d.dataset_tools.fault import Fault
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.files import make_folder
 from vol3d.output import require_output
 from vol3d.terminal import progress, say
 
+MANY, SHOWN = 12, 3  # faults of one kind that are printed one by one, and that are shown of more
 app = typer.Typer(rich_markup_mode="rich")
 
 Dataset = Annotated[str, typer.Argument(help="Its layout (see `vol3d models`).", autocompletion=names.datasets)]
@@ -60,11 +64,24 @@ def check(dataset: Dataset, root: Root, words: Words = None, workers: Workers = 
         described = [fault.to_dict() for fault in faults]
         print_json({"data_set": split.name, "cases": cases, "errors": errors, "faults": described})
     elif faults:
-        rows = [[fault.severity, fault.case, fault.what, fault.do] for fault in faults]
-        print_table(["", "case", "fault", "what to do"], rows)
+        print_table(["", "case", "fault", "what to do"], rows_of(faults))
     say(f"{split.name}: {cases} cases, {errors} errors, {len(faults) - errors} warnings")
     if errors:
         raise typer.Exit(Vol3dError.exit_code)
+
+
+def rows_of(faults: Sequence[Fault]) -> list[list[str]]:
+    """A row for each fault; of a kind that many cases have, a row for the first ones and one that counts the others."""
+    kinds, rows = defaultdict[tuple[str, str], list[Fault]](list), []
+    for fault in faults:
+        kinds[fault.severity, fault.code].append(fault)
+    for (severity, code), alike in kinds.items():
+        shown = alike if len(alike) <= MANY else alike[:SHOWN]
+        rows += [[severity, fault.case, fault.what, fault.do] for fault in shown]
+        if len(shown) < len(alike):
+            what = f"{len(alike) - len(shown)} more cases like these ({code})"
+            rows.append([severity, "...", what, "--json lists them all."])
+    return rows
 
 
 @app.command()

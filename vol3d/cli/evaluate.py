@@ -30,8 +30,9 @@ PartName = Annotated[
     str | None,
     typer.Option(
         metavar="PART",
-        help="validation, train or all labelled cases.  Default: validation with --fold, on the training "
-        "data, or where the data set itself names validation cases; otherwise all.",
+        help="validation, train or all labelled cases; or test, which writes the --submission and scores nothing.  "
+        "Default: validation with --fold, on the training data, or where the data set itself names validation cases; "
+        "otherwise all.",
     ),
 ]
 Submission = Annotated[
@@ -65,6 +66,7 @@ def evaluate(
       vol3d evaluate unetr-hippocampus --data DATA/Task04_Hippocampus --fold 0
       vol3d evaluate runs/first --data DATA/Task04_Hippocampus -o scores
       vol3d evaluate runs/pillars --data DATA/nuscenes --submission results_nusc.json
+      vol3d evaluate runs/pillars --data DATA/kitti --split test --submission results
     """
     import vol3d
     from vol3d.engine.device import pick_device
@@ -98,7 +100,8 @@ def show(evaluation: Evaluation, as_json: bool) -> None:
     classes: dict[str, Any] = next((value for value in evaluation.summary.values() if _is_table(value)), {})
     if classes:
         _show_classes(classes)
-    print(f"{evaluation.score_name} {cell(evaluation.score)}")
+    if evaluation.score_name:
+        print(f"{evaluation.score_name} {cell(evaluation.score)}")
     _show_facts(evaluation.summary)
 
 

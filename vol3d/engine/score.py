@@ -29,6 +29,9 @@ def score(
     progress: Progress,
 ) -> Evaluation:
     """The evaluation that `vol3d.api.evaluate` describes; its summary states what was scored, and with what."""
+    _check_part(part, _layout(model.task, dataset))
+    if part == "test":
+        _check_test(submission, out)
     task, chosen = on_data(model.task, root, dataset, fold, part)
     if submission is not None:
         task = task.with_submission(submission)
@@ -51,12 +54,9 @@ def on_data(
         UsageError: no such data set or part, or one without folds.
         CheckpointError: the data set has other classes.
     """
-    if part not in (None, "validation", "train", "all"):
-        raise UsageError("no such split", where="--split", got=part, wanted="validation, train or all")
     trained_on: Any = task.data
-    kind: type[Settings] = type(trained_on)
-    if dataset is not None:
-        kind = catalog.load(catalog.find(dataset, catalog.DATASETS, "data set").target)
+    kind = _layout(task, dataset)
+    _check_part(part, kind)
     if fold is not None and "fold" not in kind.model_fields:
         raise UsageError("this data set has no folds", where="--fold", got=fold, do="Use --split, or leave both out.")
 
@@ -67,6 +67,32 @@ def on_data(
     data = kind(**known | asked)
     chosen = part or _usual_part(data, fold is not None or same)
     return task.for_dataset(data, chosen), chosen
+
+
+def _layout(task: ScoringTask, dataset: str | None) -> type[Settings]:
+    """The settings of the data set that is scored: of the name, or of the kind that the model was trained on."""
+    if dataset is None:
+        return type(task.data)
+    kind: type[Settings] = catalog.load(catalog.find(dataset, catalog.DATASETS, "data set").target)
+    return kind
+
+
+def _check_part(part: Part | None, kind: type[Settings]) -> None:
+    """Raises UsageError unless the data set can have the part; one without a benchmark has no test set to submit."""
+    submits = getattr(kind, "submission", None) is not None
+    known = ("validation", "train", "all", "test") if submits else ("validation", "train", "all")
+    if part is not None and part not in known:
+        wanted = f"{', '.join(known[:-1])} or {known[-1]}"
+        raise UsageError("no such split", where="--split", got=part, wanted=wanted)
+
+
+def _check_test(submission: Path | None, out: Path | None) -> None:
+    """Raises UsageError unless a test set is asked for what it can give: a submission, and no scores."""
+    if submission is None:
+        do = "Add --submission PATH, which writes what the benchmark takes."
+        raise UsageError("the test set has no labels to score with", where="--split", got="test", do=do)
+    if out is not None:
+        raise UsageError("the test set has no scores to write", where="--out", got=out, do="Leave it out.")
 
 
 def _usual_part(data: Any, seen: bool) -> Part:

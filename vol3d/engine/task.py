@@ -89,7 +89,7 @@ class Evaluation:
 
     Args:
         score: the one number that ranks checkpoints, higher is better.
-        score_name: what it is, `mean_dice`.
+        score_name: what it is, `mean_dice`; empty where nothing is scored.
         summary: JSON-ready totals, printed by `vol3d evaluate --json`.
         rows: one JSON-ready dict per case and class, written as CSV.
         pictures: title -> PNG bytes for the report (best, median, worst case ...).
@@ -124,8 +124,8 @@ class Samples(ABC):
         """Items of one step as one batch."""
 
 
-Part = Literal["validation", "train", "all"]
-"""Which labelled cases of a data set are scored."""
+Part = Literal["validation", "train", "all", "test"]
+"""Which labelled cases of a data set are scored; or `test`, whose labels the benchmark keeps: nothing is scored."""
 Scan = TypeVar("Scan")
 """What a task predicts: a volume, or a cloud of points."""
 
@@ -227,10 +227,11 @@ class ScoringTask(Task):
 
         Args:
             data: the settings of a data set, as under `data` in a configuration.
-            part: which labelled cases become the validation split.
+            part: which labelled cases become the validation split; of `test`, `evaluate` writes the submission only.
 
         Raises:
             CheckpointError: the data set has other classes.
+            DataError: it has no cases to test on.
         """
 
     @abstractmethod

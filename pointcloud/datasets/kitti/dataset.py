@@ -25,7 +25,7 @@ from pointcloud.datasets.kitti.lists import frame_lists
 from pointcloud.datasets.kitti.prepared import CALIBRATION, IMAGE_SIZE, LABELS, PreparedKittiFrame
 from pointcloud.datasets.prepared import is_prepared, prepared_split
 from pointcloud.datasets.raw_sweep import read_rows
-from pointcloud.datasets.scenes import Scene, SceneSplit, annotated, fingerprint_of, repeated
+from pointcloud.datasets.scenes import ABSENT_LABELS, Scene, SceneSplit, annotated, fingerprint_of, repeated
 from pointcloud.datasets.settings import SceneSettings, SubmissionForm
 from pointcloud.structures.class_names import KITTI_CLASSES
 from pointcloud.structures.generated import is_generated
@@ -36,6 +36,8 @@ from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
 
 NAME = "KITTI"
+TESTING = "testing_"
+"""Stands before the numbers of the test set in the names of its frames."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class KittiFrame:
     @property
     def name(self) -> str:
         """Unique in the data set."""
-        return f"testing_{self.number}" if self.folder.name == "testing" else self.number
+        return f"{TESTING}{self.number}" if self.folder.name == "testing" else self.number
 
     def read(self) -> Scene:
         """Points and boxes in the LiDAR frame."""
@@ -202,7 +204,7 @@ class KittiSettings(SceneSettings):
         labels = training / "label_2"
         if (training / "velodyne").is_dir() and not labels.is_dir():
             do = "Unpack the archive of labels: there is nothing to train on and nothing to score."
-            faults.append(absent_file(NAME, labels, do))
+            faults.append(Fault(NAME, "error", f"{labels} does not exist", do, code=ABSENT_LABELS))
         faults += _absent_files((*train, *validation, *test))
         return SceneSplit(
             NAME,

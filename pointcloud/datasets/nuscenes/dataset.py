@@ -28,7 +28,8 @@ from vol3d.dataset_tools.fault import Fault, absent_file, listed, refuse_errors
 from vol3d.errors import DataError
 
 NAME = "nuScenes"
-PREFERRED = ("v1.0-trainval", "v1.0-mini", "v1.0-test")
+TEST = "v1.0-test"
+PREFERRED = ("v1.0-trainval", "v1.0-mini", TEST)
 
 
 class NuScenesSettings(SceneSettings):
@@ -65,7 +66,7 @@ class NuScenesSettings(SceneSettings):
         else:
             version, data = self._version(), self.data or self.root
             index, splits = read_tables(self.root / version), self.root / version / SPLITS
-            listing = missing_sweeps(index, data, keyframes_only=self.sweeps == 1)
+            listing = missing_sweeps(index, data, keyframes_only=self.sweeps == 1) + self._version_assumed(version)
         if not (data / "samples").is_dir():
             do = "Set the data set's `data` to the folder with samples and sweeps."
             raise DataError("the sweeps are not here", where=data, wanted="samples/LIDAR_TOP", do=do)
@@ -93,13 +94,30 @@ class NuScenesSettings(SceneSettings):
             max_intensity=self.sensor.max_intensity,
         )
 
+    def for_test(self) -> NuScenesSettings:
+        """With the tables of the test set, where they lie beside others and none are chosen."""
+        if self.version is None and (self.root / TEST).is_dir():
+            return self.model_copy(update={"version": TEST})
+        return self
+
     @property
     def density(self) -> Density:
         """Sweeps and beams of a sample."""
         return Density(self.sweeps, self.every_beam)
 
+    def _versions(self) -> list[str]:
+        return sorted(path.parent.name for path in self.root.glob("*/sample_data.json"))
+
+    def _version_assumed(self, version: str) -> list[Fault]:
+        """A warning where several versions have labels and none was chosen."""
+        found = [name for name in self._versions() if name != TEST]
+        if self.version is not None or len(found) < 2 or version == TEST:
+            return []
+        what, do = f"{version} is read of {listed(found)}", "Choose with data.version, or `version=` of this command."
+        return [Fault(NAME, "warning", what, do, code="version-assumed", numbers={"versions": len(found)})]
+
     def _version(self) -> str:
-        found = sorted(path.parent.name for path in self.root.glob("*/sample_data.json"))
+        found = self._versions()
         if self.version is not None:
             if not (self.root / self.version).is_dir():
                 got = listed(found) or "none"

@@ -35,7 +35,20 @@ CLASS_OF_CATEGORY = {
     "human.pedestrian.construction_worker": "pedestrian",
     "human.pedestrian.police_officer": "pedestrian",
 }
-"""Categories that no class has (animals, strollers, wheelchairs, bicycle racks ...) are not detected."""
+OTHER_CATEGORIES = frozenset(
+    {
+        "animal",
+        "human.pedestrian.personal_mobility",
+        "human.pedestrian.stroller",
+        "human.pedestrian.wheelchair",
+        "movable_object.debris",
+        "movable_object.pushable_pullable",
+        "static_object.bicycle_rack",
+        "vehicle.emergency.ambulance",
+        "vehicle.emergency.police",
+    }
+)
+"""nuScenes' categories that no class has: they are not detected."""
 RING = 4  # column of a sweep
 
 
@@ -146,6 +159,16 @@ class NuScenesSample:
             lidar_points=index.lidar_points[rows],
             radar_points=index.radar_points[rows],
         )
+
+    @property
+    def usual_others(self) -> frozenset[str]:
+        """nuScenes' own categories."""
+        return OTHER_CATEGORIES
+
+    def other_names(self) -> list[str]:
+        """Categories of the annotated boxes that no class has."""
+        found = self.annotations()
+        return [name for name in found.categories if name not in CLASS_OF_CATEGORY]
 
     def fingerprint(self, quick: bool = False) -> str:
         """Hash of the sweeps, their motion and the boxes."""

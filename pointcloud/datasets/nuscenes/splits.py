@@ -56,6 +56,8 @@ def read_parts(path: Path, scenes: Sequence[str]) -> dict[str, Part]:
         raise DataError("unknown parts", where=path, got=listed(unknown), wanted=", ".join(_WORDS))
     for word, names in content.items():
         for name in names:
+            if not isinstance(name, str):
+                raise DataError("not the name of a scene", where=path, got=repr(name)[:40], wanted="text")
             if parts.get(name, _WORDS[word]) != _WORDS[word]:
                 raise DataError("a scene is in two parts", where=path, got=name)
             parts[name] = _WORDS[word]

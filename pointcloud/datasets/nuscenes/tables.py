@@ -35,7 +35,11 @@ def read_tables(folder: Path) -> NuScenesIndex:
     """
     missing = [f"{table}.json" for table in TABLES if not (folder / f"{table}.json").is_file()]
     if missing:
-        raise DataError(f"{len(missing)} tables are missing", where=folder, got=f"no {listed(missing)}", do=AGAIN)
+        there = sorted(path.name for path in folder.glob("*"))
+        alike = [name for name in there if name.casefold() in missing]
+        got = f"no {listed(missing)}" + (f", but {listed(alike)}" if alike else "")
+        do = "Name the tables as nuScenes does, in lower case." if alike else AGAIN
+        raise DataError(f"{len(missing)} tables are missing", where=folder, got=got, do=do)
     scene_names, scenes = _names(folder / "scene.json")
     samples = _samples(folder, scenes)
     sweeps = _sweeps(folder, samples)

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from pointcloud.conventions.argoverse2 import CUBOID, boxes_to_argoverse2
-from pointcloud.conventions.feather import write_feather
+from pointcloud.conventions.argoverse2 import CATEGORIES, CUBOID, boxes_to_argoverse2
+from pointcloud.conventions.feather import Kind, read_feather, write_feather
 from pointcloud.metrics.argoverse2.matching import Cuboids
+from vol3d.errors import DataError
 
 
 class SweepDetections(NamedTuple):
@@ -44,3 +45,20 @@ def write_submission(path: Path, sweeps: Sequence[SweepDetections], class_names:
     columns["timestamp_ns"] = np.repeat([sweep.timestamp_ns for sweep in sweeps], counts).astype(np.int64)
     columns["category"] = [class_names[label] for label in labels]
     write_feather(path, columns)
+
+
+def count_submitted(path: Path) -> int:
+    """How many detections a submission holds.
+
+    Raises:
+        DataError: damaged, a column is missing, a value is not finite, or a category is none of the benchmark's.
+        Vol3dError: pyarrow is not installed.
+    """
+    kinds: dict[str, Kind] = {"log_id": "text", "timestamp_ns": "int64", "category": "text"}
+    columns = read_feather(path, kinds | dict.fromkeys((*CUBOID, "score"), "float64"))
+    unknown = sorted(set(columns["category"].tolist()) - set(CATEGORIES))
+    if unknown:
+        raise DataError("categories that the benchmark does not have", where=path, got=", ".join(unknown))
+    if not all(np.isfinite(columns[name]).all() for name in (*CUBOID, "score")):
+        raise DataError("a detection is not finite", where=path)
+    return len(columns["score"])

@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from pointcloud.conventions.kitti import boxes_to_kitti
-from pointcloud.conventions.kitti_image import extents_in_image
+from pointcloud.conventions.kitti import KittiBoxes, boxes_from_kitti, boxes_to_kitti
+from pointcloud.conventions.kitti_image import extents_in_image, without_image_box
 from pointcloud.conventions.kitti_objects import KittiObjects
 from vol3d.scans.results.detections import Detections
+
+
+def projected(
+    labels: KittiObjects, lidar_from_camera: np.ndarray, p2: np.ndarray, image_size: tuple[int, int]
+) -> tuple[KittiObjects, int]:
+    """Labels with boxes in the image for those that have one in space only, and how many these are.
+
+    What is small in the image does not count, so an object without a box there would never be looked for.
+    """
+    absent = without_image_box(labels)
+    chosen = labels.select(absent)
+    columns = (chosen.location, chosen.dimensions_hwl, chosen.rotation_y)
+    motion = torch.from_numpy(np.asarray(lidar_from_camera, np.float64))
+    boxes = boxes_from_kitti(KittiBoxes(*(torch.from_numpy(column.astype(np.float64)) for column in columns)), motion)
+    bbox = labels.bbox.copy()
+    bbox[absent] = _within(extents_in_image(boxes, motion, p2), image_size)
+    return replace(labels, bbox=bbox), int(absent.sum())
+
+
+def _within(bbox: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+    width, height = image_size
+    return bbox.clip(0, [width - 1, height - 1, width - 1, height - 1])
 
 
 def objects_in_image(
@@ -30,8 +53,7 @@ def objects_in_image(
     motion = torch.from_numpy(np.asarray(lidar_from_camera, np.float64))
     boxes = torch.from_numpy(found.boxes[:, :7].astype(np.float64))
     labels, bbox = boxes_to_kitti(boxes, motion), extents_in_image(boxes, motion, p2)
-    width, height = image_size
-    bbox = bbox.clip(0, [width - 1, height - 1, width - 1, height - 1])
+    bbox = _within(bbox, image_size)
     rows = np.flatnonzero((bbox[:, 2] > bbox[:, 0]) & (bbox[:, 3] > bbox[:, 1]))
     location, turn = labels.location.numpy(), labels.rotation_y.numpy()
     alpha = turn - np.arctan2(location[:, 0], location[:, 2])
