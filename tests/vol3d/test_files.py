@@ -259,3 +259,15 @@ def test_a_pipe_a_socket_and_a_device_are_refused_at_once(tmp_path: Path) -> Non
             files.require_file(tmp_path / "s")
     with pytest.raises(DataError, match="a device, not a file"):
         files.require_file("/dev/zero")
+
+
+def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    for text in ('{"a": 1, "a": 1}', '{"b": {"a.ply": [], "b": [], "a.ply": [1]}}', '[{"a": {"a": 1, "a": 2}}]'):
+        path.write_text(text)
+        with pytest.raises(DataError, match=r"a\.json: not JSON: the key 'a(\.ply)?' is there twice"):
+            files.read_json(path)
+    path.write_text('[{"a": 1}, {"a": {"a": 2}}]')
+    assert files.read_json(path) == [{"a": 1}, {"a": {"a": 2}}]
+    path.write_text('{"a": 1, "a": 2}')
+    assert files.read_json(path, pairs_hook=list) == [("a", 1), ("a", 2)]
