@@ -231,11 +231,12 @@ def read_json(
 ) -> Any:
     """The value in a JSON file that is not trusted.
 
-    `pairs_hook` makes a value of the keys and values of each object, inner ones first; without it a key that is set
-    twice has its last value.
+    `pairs_hook` makes a value of the keys and values of each object, inner ones first; it decides about keys that are
+    there twice, which are refused without it.
 
     Raises:
-        DataError: missing, larger than `max_bytes`, not UTF-8, not JSON, nested too deeply, or with NaN or infinity.
+        DataError: missing, larger than `max_bytes`, not UTF-8, not JSON, nested too deeply, with NaN or infinity, or
+            with a key twice in one object.
     """
     source = require_file(path)
     try:
@@ -243,7 +244,7 @@ def read_json(
         if size > max_bytes:
             raise DataError("the JSON file is too large", where=source, got=f"{size} bytes", wanted=f"<= {max_bytes}")
         text = source.read_text(encoding="utf-8-sig")
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=pairs_hook)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=pairs_hook or _unique)
     except OSError as error:
         raise DataError(f"cannot read the file ({error.strerror})", where=source) from error
     except json.JSONDecodeError as error:
@@ -254,6 +255,16 @@ def read_json(
         raise DataError("the JSON is nested too deeply", where=source) from error
     except ValueError as error:
         raise DataError(f"not JSON: {error}", where=source) from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object; one of two values of a key would be lost in silence."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for number, key in enumerate(keys) if key in keys[:number])
+        raise ValueError(f"the key {twice[:80]!r} is there twice")
+    return found
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -274,3 +274,15 @@ def test_a_process_that_ends_at_once_removes_what_it_was_writing(tmp_path: Path)
         assert leftovers(tmp_path) == []
         next(iter(files._open)).touch()
     assert leftovers(tmp_path) == ["a"] and not files._open
+
+
+def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    for text in ('{"a": 1, "a": 1}', '{"b": {"a.ply": [], "b": [], "a.ply": [1]}}', '[{"a": {"a": 1, "a": 2}}]'):
+        path.write_text(text)
+        with pytest.raises(DataError, match=r"a\.json: not JSON: the key 'a(\.ply)?' is there twice"):
+            files.read_json(path)
+    path.write_text('[{"a": 1}, {"a": {"a": 2}}]')
+    assert files.read_json(path) == [{"a": 1}, {"a": {"a": 2}}]
+    path.write_text('{"a": 1, "a": 2}')
+    assert files.read_json(path, pairs_hook=list) == [("a", 1), ("a", 2)]

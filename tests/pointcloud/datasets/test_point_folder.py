@@ -162,3 +162,13 @@ def test_the_fingerprint_follows_file_boxes_and_reading(tmp_path: Path) -> None:
     assert PointFolderSettings(root=root, units="mm").split().train[0].fingerprint() != first[0].fingerprint()
     edit_boxes(root, scenes={"room0.npy": [BOX]}, validation=[])
     assert PointFolderSettings(root=root).split().train[0].fingerprint() != first[0].fingerprint()
+
+
+def test_a_scene_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    root = write_point_folder(tmp_path, 2, validation=[])
+    text = (root / "boxes.json").read_text()
+    (root / "boxes.json").write_text(text.replace('"room1.npy"', '"room0.npy"'))
+    with pytest.raises(DataError, match=r"boxes\.json: .*the key 'room0\.npy' is there twice"):
+        PointFolderSettings(root=root).split()
+    (root / "boxes.json").write_text(text.replace('"room1.npy"', '"./room0.npy"'))
+    assert {fault.code for fault in faults(root)} >= {"duplicate-scene"}

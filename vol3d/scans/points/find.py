@@ -50,7 +50,7 @@ def _in_folder(folder: Path) -> list[Path]:
 
 
 def _is_box_lines(path: Path) -> bool:
-    if not path.name.endswith(BOX_LINES_SUFFIX):
+    if not path.name.endswith(BOX_LINES_SUFFIX) or not path.is_file():
         return False
     with path.open("rb") as file:
         return BOX_LINES_MARK in file.read(200)

@@ -1,24 +1,25 @@
-"""LAS and LAZ (ASPRS) through laspy, an optional package."""
+"""LAS and LAZ (ASPRS) through laspy, an optional package; its decoder for LAZ aborts on some damaged files."""
 
 from __future__ import annotations
 
-import re
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vol3d.errors import DataError, Vol3dError
+from vol3d.notes import Note
+from vol3d.scans.child import Decoded, decode_in_child
+from vol3d.scans.points.las_units import stated_unit
 from vol3d.scans.points.length_unit import StatedUnit
-from vol3d.scans.points.raw import COPY, RawPoints, check_size
+from vol3d.scans.points.raw import COPY, RawPoints, check_memory, check_size
 
 INSTALL = "Run `pip install 'vol3d[lidar]'`."
-# Of a GeoTIFF key directory: the model (1 projected, 2 longitude and latitude) and the projected linear unit.
-_MODEL, _LINEAR_UNIT = 1024, 3076
-_GEO_UNITS = {9001: 1.0, 9002: 0.3048, 9003: 1200 / 3937}
-_DEGREES = 2
 _MOST_PER_BYTE = 1000  # that one byte of LAZ is unpacked to
+_COMPRESSED = 0xC0  # bits of the point format
+_TIMES, _BESIDES = 8, 256 << 20  # bytes per byte of a point that decoding takes, and in any case
 _LEFT_OUT = {"X", "Y", "Z"}
 _COLOURS = ("red", "green", "blue")
 
@@ -30,40 +31,69 @@ def read_las(path: Path) -> RawPoints:
         DataError: damaged, cut, or in degrees of longitude and latitude.
         Vol3dError: laspy, or its decoder for LAZ, is not installed.
     """
-    las, unit = _read(path)
-    if len(las.points) != las.header.point_count:
-        raise DataError("the file is cut", where=path, got=len(las.points), wanted=las.header.point_count, do=COPY)
+    try:
+        import laspy
+    except ImportError as fault:
+        raise Vol3dError("LAS files need the package laspy", where=path, do=INSTALL) from fault
+    header = _checked_header(path)
+    if not header.compressed:
+        fields, facts = decode_las(path)
+    else:
+        if not laspy.LazBackend.detect_available():
+            raise Vol3dError("compressed LAS files need the package lazrs", where=path, do=INSTALL)
+        needed = _TIMES * header.bytes + _BESIDES
+        check_memory(path, needed)
+        fields, facts = decode_in_child(decode_las, path, memory=needed)
+    unit = None if facts["unit"] is None else StatedUnit(*facts["unit"])
+    fields, notes = _without_withheld(fields)
+    return RawPoints(fields, None, (*notes, *_bounds_note(fields, *facts["bounds"])), "z", unit, facts["unit_fault"])
 
+
+def decode_las(path: Path) -> Decoded:
+    """The dimensions of each point by name, and what the header states: `unit`, `unit_fault` and `bounds`.
+
+    Raises:
+        DataError: damaged, cut, a scale or offset that is none, or in degrees of longitude and latitude.
+    """
+    import laspy
+
+    try:
+        with laspy.open(path) as file:
+            header = file.header
+            _check_header(header, path)
+            unit, unclear = stated_unit([*header.vlrs, *(getattr(header, "evlrs", None) or ())], path)
+            las = file.read()
+            fields = _fields(las)
+    except Vol3dError:
+        raise
+    except Exception as fault:  # laspy, struct, NumPy and the decoder each raise their own
+        raise DataError("a damaged or cut LAS file", where=path, got=str(fault).strip()[:200], do=COPY) from fault
+    if len(las.points) != header.point_count:
+        raise DataError("the file is cut", where=path, got=len(las.points), wanted=header.point_count, do=COPY)
+    stated = None if unit is None else [unit.metres, unit.z_metres]
+    bounds = [[float(value) for value in ends] for ends in (header.mins, header.maxs, header.scales)]
+    return fields, {"unit": stated, "unit_fault": unclear, "bounds": bounds}
+
+
+def _fields(las: Any) -> dict[str, np.ndarray]:
     fields = {axis: np.asarray(las[axis], np.float64) for axis in "xyz"}
     names = [name for name in las.point_format.dimension_names if name not in _LEFT_OUT]
     fields |= {name.lower(): np.asarray(las[name]) for name in names}
     # Some point formats have room for colours that no camera ever took.
     if not any(fields[name].any() for name in _COLOURS if name in fields):
         fields = {name: values for name, values in fields.items() if name not in _COLOURS}
-    return RawPoints(fields, up="z", unit=None if unit is None else StatedUnit(unit))
+    return fields
 
 
-def _read(path: Path) -> tuple[Any, float | None]:
-    """laspy's object of the file, and metres per unit if the file states it."""
-    try:
-        import laspy
-    except ImportError as fault:
-        raise Vol3dError("LAS files need the package laspy", where=path, do=INSTALL) from fault
-    _check_counts(path)
-    try:
-        with laspy.open(path) as file:
-            if file.header.are_points_compressed and not laspy.LazBackend.detect_available():
-                raise Vol3dError("compressed LAS files need the package lazrs", where=path, do=INSTALL)
-            _check_size(file.header, path)
-            unit = _unit(file.header, path)
-            return file.read(), unit
-    except Vol3dError:
-        raise
-    except Exception as fault:  # laspy, struct, NumPy and the decoder each raise their own
-        raise DataError("a damaged or cut LAS file", where=path, got=str(fault).strip()[:200], do=COPY) from fault
+@dataclass(frozen=True)
+class _Header:
+    """Whether the points are compressed, and the bytes that they take when they are not."""
+
+    compressed: bool
+    bytes: int
 
 
-def _check_counts(path: Path) -> None:
+def _checked_header(path: Path) -> _Header:
     """Compare the counts in the header with the file's size: laspy would allocate whatever they state.
 
     Raises:
@@ -74,16 +104,22 @@ def _check_counts(path: Path) -> None:
         head = file.read(255)
     if len(head) < 227:
         raise DataError("the header is cut", where=path, got=f"{len(head)} bytes", wanted="at least 227", do=COPY)
-    records, _, row, points = struct.unpack_from("<IBHI", head, 100)
+    records, kind, row, points = struct.unpack_from("<IBHI", head, 100)
     extended = 0
-    if head[24:26] == b"\1\4" and len(head) == 255:
+    if head[24] == 1 and head[25] >= 4 and len(head) == 255:
         extended, points = struct.unpack_from("<IQ", head, 243)
     if 54 * records + 60 * extended > size or points * max(row, 1) > size * _MOST_PER_BYTE:
         got = f"{records + extended} records and {points} points in {size} bytes"
         raise DataError("the header announces more than the file can hold", where=path, got=got, do=COPY)
+    return _Header(bool(kind & _COMPRESSED), points * max(row, 1))
 
 
-def _check_size(header: Any, path: Path) -> None:
+def _check_header(header: Any, path: Path) -> None:
+    """Raises DataError if the points do not end where the file does, or their scale or offset is none."""
+    scales, offsets = np.asarray(header.scales, np.float64), np.asarray(header.offsets, np.float64)
+    if not (np.isfinite([*scales, *offsets]).all() and (scales > 0).all()):
+        got, wanted = f"scale {scales.tolist()}, offset {offsets.tolist()}", "finite numbers, the scale above 0"
+        raise DataError("a scale or offset that is none", where=path, got=got, wanted=wanted, do=COPY)
     if header.are_points_compressed:
         return
     end = header.offset_to_point_data + header.point_count * header.point_format.size
@@ -93,21 +129,26 @@ def _check_size(header: Any, path: Path) -> None:
     check_size(path, min(size, end) if goes_on else size, end, header.point_count)
 
 
-def _unit(header: Any, path: Path) -> float | None:
-    """Metres per unit as the coordinate system states it; None if it does not."""
-    for record in header.vlrs:
-        keys = {key.id: key.value_offset for key in getattr(record, "geo_keys", ())}
-        text = getattr(record, "string", "") if type(record).__name__ == "WktCoordinateSystemVlr" else ""
-        geographic = re.search(r"GEOG(CS|CRS)\[", text) and not re.search(r"PROJ(CS|CRS)\[", text)
-        if keys.get(_MODEL) == _DEGREES or geographic:
-            do = "Export it in a projected coordinate system (UTM for example)."
-            raise DataError("coordinates in degrees", where=path, wanted="a unit of length", do=do)
-        if keys.get(_LINEAR_UNIT) in _GEO_UNITS:
-            return _GEO_UNITS[keys[_LINEAR_UNIT]]
-        # Of a projected system in WKT, the last unit of length is that of its axes (degrees are 0.0175).
-        ground = re.split(r"VERT_?(?:CS|CRS)\[", text)[0]
-        units = [float(size) for size in re.findall(r'UNIT\["[^"]*",\s*([0-9.eE+-]+)', ground)]
-        lengths = [size for size in units if size > 0.1]
-        if lengths:
-            return lengths[-1]
-    return None
+def _without_withheld(fields: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], tuple[Note, ...]]:
+    """The points that are not marked as withheld, which in this format means deleted."""
+    withheld = fields.pop("withheld", np.zeros(0)).astype(bool)
+    if not withheld.any() or withheld.all():
+        return fields, ()
+    text = "{left_out} of {points} points are marked as withheld and were left out"
+    numbers = {"left_out": int(withheld.sum()), "points": len(withheld)}
+    return {name: values[~withheld] for name, values in fields.items()}, (Note("withheld", text, numbers=numbers),)
+
+
+def _bounds_note(
+    fields: dict[str, np.ndarray], low: list[float], high: list[float], scales: list[float]
+) -> tuple[Note, ...]:
+    """What the header states of the points' extent, where that is something and does not hold."""
+    if not any(low) and not any(high):
+        return ()
+    beyond = np.zeros(len(fields["x"]), bool)
+    for axis, least, greatest, scale in zip("xyz", low, high, scales, strict=True):
+        beyond |= ~((fields[axis] >= least - scale) & (fields[axis] <= greatest + scale))
+    if not beyond.any():
+        return ()
+    text = "{beyond} of {points} points lie outside the bounds that the header states"
+    return (Note("beyond-bounds", text, numbers={"beyond": int(beyond.sum()), "points": len(beyond)}),)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +141,31 @@ def test_damaged_archives(tmp_path: Path, compressed: bool) -> None:
     (tmp_path / "a.npz").write_bytes(flipped)
     with pytest.raises(DataError, match=r"a\.npz"):
         read_points(tmp_path / "a.npz")
+
+
+def test_a_small_archive_that_announces_gigabytes(tmp_path: Path) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (10**9, 3)})
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("points.npy", header.getvalue() + bytes(1000))
+    with pytest.raises(DataError, match="announces more than the file holds"):
+        read_points(tmp_path / "a.npz")
+
+
+def test_what_unpacks_to_more_than_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez_compressed(tmp_path / "a.npz", points=np.ones((9, 3)), other=np.zeros(4_000_000, "u1"))
+    assert len(read_points(tmp_path / "a.npz")) == 9
+    monkeypatch.setattr("vol3d.scans.points.raw.free_memory", lambda: 1 << 20)
+    with pytest.raises(DataError, match=r"do not fit into this machine's memory; got 8 MiB, wanted at most 1 MiB"):
+        read_points(tmp_path / "a.npz")
+
+
+def test_structured_arrays_in_any_order_and_of_any_kind(tmp_path: Path) -> None:
+    rows = np.zeros((3, 4), [("z", ">f4"), ("y", "<f8"), ("x", "i2"), ("name", "S3")])
+    rows["x"], rows["z"] = 1, np.arange(12).reshape(3, 4)
+    for order in "CF":
+        np.save(tmp_path / "a.npy", np.asarray(rows, order=order))
+        cloud = read_points(tmp_path / "a.npy", up="z", units="m")
+        assert cloud.xyz.tolist() == [[1, 0, z] for z in range(12)] and not cloud.columns
+    np.save(tmp_path / "a.npy", np.asfortranarray(np.arange(12.0).reshape(4, 3)))
+    assert read_points(tmp_path / "a.npy", up="z", units="m").xyz[1].tolist() == [3, 4, 5]

@@ -168,3 +168,45 @@ def test_real_fragment(data_root: Path) -> None:
     assert len(cloud) == 113_662 and set(cloud.columns) == {"rgb", "normal", "curvature"}
     assert np.allclose(np.linalg.norm(cloud.columns["normal"], axis=1), 1, atol=1e-3)
     assert any("assumed to be up" in str(note) for note in cloud.notes)  # it is one wall, which tells nothing
+
+
+def test_a_count_of_0_takes_no_bytes(tmp_path: Path) -> None:
+    wanted = columns()
+    for kind in KINDS:
+        path = write_pcd(tmp_path / "a.pcd", wanted, kind)
+        text = path.read_bytes()
+        for key, more in ((b"FIELDS", b" _ _"), (b"SIZE", b" 1 4"), (b"TYPE", b" U F"), (b"COUNT", b" 0 0")):
+            begin = text.index(key)
+            end = text.index(b"\n", begin)
+            text = text[:end] + more + text[end:]
+        path.write_bytes(text)
+        raw = read_pcd(path)
+        assert list(raw.fields) == list(wanted) and np.array_equal(raw.fields["ring"], wanted["ring"])
+
+
+def test_a_mark_of_utf8_and_a_comment_in_it(tmp_path: Path) -> None:
+    path = write_pcd(tmp_path / "a.pcd", columns())
+    path.write_bytes(b"\xef\xbb\xbf# h\xc3\xb6he\n" + path.read_bytes())
+    assert len(read_points(path)) == 60
+
+
+def test_a_small_file_that_announces_gigabytes(tmp_path: Path) -> None:
+    path = write_pcd(tmp_path / "a.pcd", columns(4), "binary_compressed", points=10**8)
+    content = path.read_bytes()
+    at = content.index(b"DATA binary_compressed\n") + 23
+    path.write_bytes(content[: at + 4] + struct.pack("<I", 4_000_000_000) + content[at + 8 :])
+    with pytest.raises(DataError, match="announces more than the file can hold; got 4000000000 bytes in"):
+        read_points(path)
+    for kind in ("ascii", "binary"):
+        with pytest.raises(DataError, match="the file is cut"):
+            read_points(write_pcd(path, columns(4), kind, points=10**12))
+    path.write_bytes(write_pcd(path, columns(4)).read_bytes().replace(b"COUNT 1 1 1", b"COUNT 1 1 1000000000"))
+    with pytest.raises(DataError, match=r"a\.pcd"):
+        read_points(path)
+
+
+def test_a_line_of_the_header_twice(tmp_path: Path) -> None:
+    path = write_pcd(tmp_path / "a.pcd", columns())
+    path.write_bytes(path.read_bytes().replace(b"HEIGHT 1\n", b"HEIGHT 1\nHEIGHT 1\n"))
+    with pytest.raises(DataError, match=r"a line of the header is there twice; got 'HEIGHT 1'"):
+        read_points(path)

@@ -156,3 +156,43 @@ def test_real_scan_equals_numpys_own_parser(data_root: Path) -> None:
     path = data_root / "scannet" / "scan.ply"
     wanted = np.loadtxt(path, skiprows=path.read_text().split("end_header")[0].count("\n") + 1)
     assert np.array_equal(read_points(path, up="z", units="m").xyz, wanted.astype(np.float32))
+
+
+def test_a_mark_of_utf8(tmp_path: Path) -> None:
+    for kind in ("ascii", "binary_little_endian"):
+        path = write_ply(tmp_path / "a.ply", columns(), kind)
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+        assert np.allclose(read_points(path, up="z", units="m").xyz[:, 0], columns()["x"])
+
+
+def test_coordinates_of_any_order_and_mixed_types(tmp_path: Path) -> None:
+    wanted = {
+        "z": np.arange(9.0),
+        "intensity": np.arange(9, dtype="u1"),
+        "y": np.ones(9, "f4"),
+        "x": np.full(9, -1, "i2"),
+    }
+    for kind in ("ascii", "binary_little_endian", "binary_big_endian"):
+        cloud = read_points(write_ply(tmp_path / "a.ply", wanted, kind), up="z", units="m")
+        assert np.array_equal(cloud.xyz, np.stack((wanted["x"], wanted["y"], wanted["z"]), axis=1))
+
+
+def test_coordinates_as_lists_are_refused(tmp_path: Path) -> None:
+    header = (
+        "ply\nformat ascii 1.0\nelement vertex 1\nproperty list uchar float x\nproperty float y\nproperty float z\n"
+    )
+    (tmp_path / "a.ply").write_text(header + "end_header\n1 2 3 4\n")
+    with pytest.raises(DataError, match="points with lists as properties"):
+        read_points(tmp_path / "a.ply")
+
+
+@pytest.mark.parametrize("element", ["vertex", "face"])
+def test_a_small_file_that_announces_billions(tmp_path: Path, element: str) -> None:
+    for kind in ("ascii", "binary_little_endian"):
+        path = write_ply(tmp_path / "a.ply", columns(), kind, [[0, 1, 2]] * 4)
+        count = 50 if element == "vertex" else 4
+        announced = f"element {element} {count}\n".encode(), f"element {element} 4000000000\n".encode()
+        content = path.read_bytes().replace(*announced)
+        path.write_bytes(content)
+        with pytest.raises(DataError, match="the file is cut"):
+            read_points(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from tests.vol3d.scans.points.maker import room, write_ply
 from vol3d.errors import DataError, UsageError
 from vol3d.scans import read_points
-from vol3d.scans.points.find import POINT_SUFFIXES
+from vol3d.scans.points.find import POINT_SUFFIXES, find_point_files
 
 SUFFIXES = [suffix for suffix in POINT_SUFFIXES if suffix != ".pcd.bin"]
 XYZ = room(np.random.default_rng(0))
@@ -138,3 +139,27 @@ def test_colours_of_any_type(tmp_path: Path, colours: np.ndarray, note: str) -> 
 def test_colours_of_no_usual_range(tmp_path: Path, colours: np.ndarray) -> None:
     with pytest.raises(DataError, match="colours outside every usual range"):
         read_points(ply(tmp_path / "a.ply", XYZ[:2], r=colours, g=colours, b=colours))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".boxes.ply"])
+def test_a_named_pipe_does_not_hang(tmp_path: Path, suffix: str) -> None:
+    os.mkfifo(tmp_path / f"a{suffix}")
+    with pytest.raises(DataError, match="a named pipe, not a file"):
+        read_points(tmp_path / f"a{suffix}")
+    assert len(find_point_files([tmp_path / f"a{suffix}"])) == 1
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_memory_is_asked_for_before_it_is_taken(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    marks = {".ply": b"ply\n", ".npy": b"\x93NUMPY", ".npz": b"PK\x03\x04", ".las": b"LASF", ".laz": b"LASF"}
+    (tmp_path / f"a{suffix}").write_bytes(marks.get(suffix, b"1 2 3\n") + bytes(1 << 20))
+    monkeypatch.setattr("vol3d.scans.points.raw.free_memory", lambda: 1 << 20)
+    with pytest.raises(DataError, match="do not fit into this machine's memory; got 3 MiB, wanted at most 1 MiB"):
+        read_points(tmp_path / f"a{suffix}")
+
+
+def test_permuted_points_give_the_same_cloud(tmp_path: Path) -> None:
+    order = np.random.default_rng(0).permutation(len(XYZ))
+    first, second = read_points(ply(tmp_path / "a.ply", XYZ)), read_points(ply(tmp_path / "b.ply", XYZ[order]))
+    assert np.array_equal(first.xyz[order], second.xyz) and np.array_equal(first.origin, second.origin)

@@ -107,3 +107,41 @@ def test_decimals_are_within_two_units_of_the_last_place(word: str) -> None:
     (got,) = parse_rows(word.encode(), Path("a")).values
     wanted = float(word)
     assert got == wanted or abs(got - wanted) <= 2 * np.spacing(abs(wanted))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("head", ["", "x,y,z,intensity\n", "3\n", "# a\n\n// X Y Z Intensity\n3\n"])
+@pytest.mark.parametrize("suffix", [".xyz", ".csv", ".pts", ".asc", ".txt"])
+def test_marks_counts_and_heads(tmp_path: Path, encoding: str, head: str, suffix: str) -> None:
+    text = head + POINTS.replace(" ", ",") + "\n \n"
+    (tmp_path / f"a{suffix}").write_bytes(text.encode(encoding))
+    cloud = read_points(tmp_path / f"a{suffix}", up="z", units="m")
+    assert cloud.xyz.tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9]] and cloud.columns["intensity"][1] == 0.25
+
+
+def test_a_wrong_count_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the file is cut; got 3 points, wanted 4"):
+        read(tmp_path / "a.xyz", f"4\n{POINTS}")
+
+
+@pytest.mark.parametrize(
+    "head", ["//X Y Z R G B\n2\n", '"X","Y","Z","R","G","B"\n', "x;y;z;r;g;b;\n", "X\tY\tZ\tR\tG\tB\r\n"]
+)
+def test_heads_of_other_programs(tmp_path: Path, head: str) -> None:
+    got = read(tmp_path / "a.txt", head + "1.5 2 3 255 0 9\n1 2 4 0 1 2\n")
+    assert got == {"xyz": [[1.5, 2, 3], [1, 2, 4]], "rgb": [[255, 0, 9], [0, 1, 2]]}
+
+
+def test_a_column_without_a_name_is_left_out(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.csv", ",x,y,z\n0,1.5,2,3\n1,4,5,6\n") == {"xyz": [[1.5, 2, 3], [4, 5, 6]]}
+
+
+def test_a_first_line_that_numbers_the_columns_is_no_point(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("0,1,2\n1.5,2,3\n4.5,5,6\n")
+    cloud = read_points(tmp_path / "a.csv", up="z", units="m")
+    assert cloud.xyz.tolist() == [[1.5, 2, 3], [4.5, 5, 6]] and "numbers the 3 columns" in str(cloud.notes[0])
+    assert read(tmp_path / "a.csv", "0,1,2\n3,4,5\n") == {"xyz": [[0, 1, 2], [3, 4, 5]]}
+
+
+def test_lines_of_an_old_macintosh(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.xyz", "1 2 3\r4 5 6\r") == {"xyz": [[1, 2, 3], [4, 5, 6]]}
