@@ -106,6 +106,7 @@ def _key(case: Case, names: tuple[Sequence[str], Sequence[str]], preprocess: Pre
     ]
     hashes = [sha256(file) for file in files]
     parts = [FORMAT, plain(preprocess), [list(one) for one in names], hashes]
+    parts += [] if case.ignore is None else [case.ignore]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
