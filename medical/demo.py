@@ -10,7 +10,7 @@ from vol3d.cli.console import cell, print_table
 from vol3d.cli.demo_steps import predict_scans
 from vol3d.errors import Vol3dError
 from vol3d.files import make_folder
-from vol3d.terminal import say
+from vol3d.terminal import aside, say, tell
 
 if TYPE_CHECKING:
     from medical.datasets.cases import Case
@@ -38,10 +38,11 @@ def show_hippocampus(out: Path, cases: int) -> None:
     evaluation = _score(loaded.task, chosen, masks)
     results.write(out, evaluation, step=0)
     columns = [name for name in evaluation.rows[0] if name in ("case", "class", "dice", "hd95_mm", "volume_ml")]
-    print_table(columns, [[row[name] for name in columns] for row in evaluation.rows])
-    print(f"mean Dice {cell(evaluation.score)} over {len(chosen)} scans")
-    print(f"report    {out / 'report.html'}")
-    print(f"masks     {masks}  (each on the grid of its scan in {SAMPLES / 'imagesTr'})")
+    with aside():
+        print_table(columns, [[row[name] for name in columns] for row in evaluation.rows])
+    tell(f"mean Dice {cell(evaluation.score)} over {len(chosen)} scans")
+    tell(f"report    {out / 'report.html'}")
+    tell(f"masks     {masks}  (each on the grid of its scan in {SAMPLES / 'imagesTr'})")
 
 
 def _score(task: Any, cases: Sequence[Case], masks: Path) -> Evaluation:

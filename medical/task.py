@@ -187,8 +187,8 @@ class SegmentationTask(CompleteTask[Volume]):
         return task
 
     def with_options(self, options: Mapping[str, Any]) -> SegmentationTask:
-        """`mirror`: the axes that predictions are averaged over, some of i, j, k, or `none`; `dicom_seg` is known."""
-        rest = {name: value for name, value in options.items() if name != "dicom_seg"}
+        """`mirror`: the axes that predictions are averaged over, some of i, j, k, or `none`; others are known."""
+        rest = {name: value for name, value in options.items() if name not in ("dicom_seg", "series")}
         axes = rest.pop("mirror", None)
         super().with_options(rest)
         if axes is None:

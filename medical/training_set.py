@@ -17,7 +17,7 @@ from medical.datasets.prepared import Prepared
 from medical.preprocess import PreprocessSettings, prepare, prepare_labels
 from vol3d.engine.task import Batch, Samples
 from vol3d.errors import DataError
-from vol3d.threads import free_memory
+from vol3d.memory import free_memory
 
 
 @dataclass(frozen=True, eq=False)

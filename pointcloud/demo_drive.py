@@ -10,7 +10,7 @@ import numpy as np
 from vol3d.cli.console import print_table
 from vol3d.cli.demo_steps import draw_boxes, predict_scans, score_scenes
 from vol3d.files import make_folder
-from vol3d.terminal import progress, say
+from vol3d.terminal import aside, progress, say, tell
 
 if TYPE_CHECKING:
     from pointcloud.datasets.scenes import Scene
@@ -50,14 +50,16 @@ def show_drive(out: Path, cases: int) -> None:
     scan, boxes = make_folder(out / "scans") / "drive.npy", make_folder(out / "boxes")
     write_points(scan, frame.cloud)
     rows = predict_scans(loaded[MODELS[0]], [scan], boxes)
-    print_table(["frame", "found"], [[row.source.name, row.facts["found"]] for row in rows])
-    print_table(["model", "NDS", "mAP", "car AP"], [[name, *_scores(one)] for name, one in scores.items()])
+    with aside():
+        print_table(["frame", "found"], [[row.source.name, row.facts["found"]] for row in rows])
+    with aside():
+        print_table(["model", "NDS", "mAP", "car AP"], [[name, *_scores(one)] for name, one in scores.items()])
     for folder in reports.values():
-        print(f"report    {folder / 'report.html'}")
+        tell(f"report    {folder / 'report.html'}")
     result = boxes / f"{rows[0].source.name}{task.result_suffix}"
-    print(f"picture   {draw_from_above(out / 'from_above.png', frame, result)}  (annotated and found)")
+    tell(f"picture   {draw_from_above(out / 'from_above.png', frame, result)}  (annotated and found)")
     draw_boxes(out / "drive.png", scan, result)
-    print(f"next      vol3d predict {MODELS[0]} YOUR_SWEEP.bin -o out  (docs/lidar.md)")
+    tell(f"next      vol3d predict {MODELS[0]} YOUR_SWEEP.bin -o out  (docs/lidar.md)")
 
 
 def _scores(summary: dict[str, Any]) -> tuple[float, float, float]:

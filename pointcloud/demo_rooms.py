@@ -7,7 +7,7 @@ from pathlib import Path
 from vol3d.cli.console import cell, print_table
 from vol3d.cli.demo_steps import draw_boxes, predict_scans, score_scenes
 from vol3d.files import make_folder
-from vol3d.terminal import progress, say
+from vol3d.terminal import aside, progress, say, tell
 
 MODEL = "3detr-rooms"
 SEED = 2026  # the model was trained on rooms of seed 0
@@ -29,7 +29,8 @@ def show_rooms(out: Path, rooms: int) -> None:
     boxes = make_folder(out / "boxes")
     rows = predict_scans(loaded, meshes, boxes)
     evaluation = score_scenes(task, loaded, out)
-    print_table(["room", "found"], [[row.source.name, row.facts["found"]] for row in rows])
-    print(f"AP25 {cell(evaluation.score)}, AP50 {cell(evaluation.summary['ap50'])} over {max(2, rooms)} rooms")
-    print(f"report    {out / 'report.html'}")
+    with aside():
+        print_table(["room", "found"], [[row.source.name, row.facts["found"]] for row in rows])
+    tell(f"AP25 {cell(evaluation.score)}, AP50 {cell(evaluation.summary['ap50'])} over {max(2, rooms)} rooms")
+    tell(f"report    {out / 'report.html'}")
     draw_boxes(out / "room.png", meshes[0], boxes / f"{rows[0].source.name}{loaded.task.result_suffix}")

@@ -158,9 +158,10 @@ def imported(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
 
 FAMILIES = {path.parent.name for path in (ROOT / "pointcloud" / "models").glob("*/*.py")} - {"layers", "released"}
 ROOMS = {
-    "vol3d.scans": {"paths": set(), "points": {"paths"}, "volumes": set(), "dicom": {"paths", "volumes"}}
-    | {"results": {"points"}, "source": set(), "find": {"paths", "source"}, "write": {"dicom", "volumes"}}
-    | {"read": {"dicom", "paths", "volumes"}},
+    "vol3d.scans": {"child": set(), "paths": set(), "points": {"child", "paths"}, "volumes": {"paths"}}
+    | {"dicom": {"child", "paths", "volumes"}, "results": {"paths", "points"}, "source": set()}
+    | {"find": {"dicom", "paths", "results", "source"}, "write": {"dicom", "results", "volumes"}}
+    | {"digest": {"dicom", "results", "source", "volumes"}, "read": {"dicom", "paths", "volumes"}},
     "vol3d.view": {"scene": set(), "load": {"scene"}, "draw": {"scene"}}
     | {"window": {"draw", "scene"}, "page": {"draw", "scene"}},
     "pointcloud": {"structures": set(), "conventions": set(), "datasets": set(), "metrics": set(), "models": set()}

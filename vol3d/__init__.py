@@ -11,10 +11,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from vol3d.compiled import choose_cache
+
 if TYPE_CHECKING:
     from vol3d.api import Model, Run, evaluate, load, load_released, models, read, recipes, train
 
 __version__ = "0.1.0"
+choose_cache()
 __all__ = ["Model", "Run", "evaluate", "load", "load_released", "models", "read", "recipes", "train"]
 
 

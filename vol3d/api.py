@@ -6,7 +6,7 @@ Nothing here prints; what goes wrong raises one of `vol3d.errors`. Importing thi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 
     from vol3d.engine.predict import PredictionRow
     from vol3d.engine.task import CompleteTask, Evaluation
+    from vol3d.notes import Note
     from vol3d.prediction import BoxPrediction, MaskPrediction
     from vol3d.scans.points.cloud import PointCloud
     from vol3d.scans.results.detections import Detections
+    from vol3d.scans.results.record import Record
+    from vol3d.scans.source import ScanSource
     from vol3d.scans.volumes.volume import Volume
     from vol3d.terminal import Progress
 
@@ -65,6 +68,13 @@ class Model:
         """Names of the classes; those of volumes begin with the background."""
         return self.task.class_names
 
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What every result must be read with, whatever the scan: that the model never saw a real one, for example."""
+        from vol3d.engine.seen import synthetic_note
+
+        return synthetic_note(self.task.settings.seen)
+
     def predict(
         self,
         scan: Scan,
@@ -73,9 +83,11 @@ class Model:
         columns: Sequence[str] | None = None,
         up: str | None = None,
         units: str | None = None,
+        ground: float | Literal["auto"] | None = None,
         score: float | None = None,
         align: bool | None = None,
         mirror: str | None = None,
+        series: str | None = None,
     ) -> MaskPrediction | BoxPrediction:
         """What the model finds in one scan.
 
@@ -87,18 +99,28 @@ class Model:
             columns: of points without names of their own, `["x", "y", "z", "intensity"]`; `_` leaves one out.
             up: the axis of the points that is up, `z` or `-y`; found if it is not given.
             units: of the points, `m`, `mm`, `ft` ...; found if it is not given.
+            ground: of a sweep, the height in metres at which its points have the ground, or `auto` to find it; the
+                model sees it at the height that it was trained with. Boxes stay in the frame of the points.
             score: boxes of a lower score are left out.
             align: whether a room is turned so that its walls lie along the axes.
             mirror: axes that predictions of volumes are averaged over, some of `ijk`, or `none`.
+            series: UID, number or description of the DICOM series, of a folder with several.
 
         Raises:
             UsageError: an option that this model does not have; a folder with several scans.
             DataError: the scan cannot be read, or lacks what the model needs.
         """
-        asked = {"up": up, "units": units, "score": score, "align": align, "mirror": mirror}
-        asked["columns"] = None if columns is None else ",".join(columns)
-        task = self.with_options(asked).task
-        return task.predict(self.models, _scan(task, scan, affine), self.device)  # type: ignore[return-value]
+        from vol3d.scans.digest import of_scan
+
+        asked = {"up": up, "units": units, "ground": ground, "score": score, "align": align, "mirror": mirror}
+        asked |= {"series": series, "columns": None if columns is None else ",".join(columns)}
+        model = self.with_options(asked)
+        task, source = model.task, _source(self.task, scan, affine, series)
+        record = model._record()
+        if source is not None:
+            record = of_scan(record, source)
+        read = task.scan_of(scan, affine) if source is None else task.read(source)
+        return replace(task.predict(self.models, read, self.device), record=record)  # type: ignore[return-value]
 
     def predict_files(
         self,
@@ -107,6 +129,7 @@ class Model:
         *,
         overwrite: bool = False,
         dicom_seg: bool = False,
+        series: str | None = None,
         progress: Progress = _ignored,
         each: Callable[[PredictionRow], None] = lambda row: None,
     ) -> list[PredictionRow]:
@@ -115,6 +138,7 @@ class Model:
         Args:
             overwrite: predict again what is there already.
             dicom_seg: also write DICOM-SEG beside the mask of each DICOM series.
+            series: UID, number or description of the DICOM series to predict; all of a folder without it.
             progress: called before each scan, `progress(done, total, name)`.
             each: called after each scan with its row.
 
@@ -124,16 +148,20 @@ class Model:
         """
         from vol3d.engine.predict import predict_files, result_paths
         from vol3d.files import make_folder
+        from vol3d.output import require_output
         from vol3d.scans.paths import matching
 
-        folder = Path(out).expanduser()
-        results = result_paths(self.task.find_inputs(matching(inputs)), self.task.result_suffix, folder)
+        folder = require_output(out)
+        self.with_options({"series": series})  # raises where the model has no series
+        found = [source for source in self.task.find_inputs(matching(inputs)) if not _is_result_in(folder, source.path)]
+        results = result_paths(_of_series(found, series), self.task.result_suffix, folder)
         make_folder(folder)
         return predict_files(
             self.task,
             self.models,
             results,
             self.device,
+            record=self._record(),
             overwrite=overwrite,
             dicom_seg=dicom_seg,
             progress=progress,
@@ -150,6 +178,12 @@ class Model:
         task: Any = self.task.with_options(given) if given else self.task
         return Model(self.name, task, self.models, self.device, self.info)
 
+    def _record(self) -> Record:
+        """What the records of all its results have in common."""
+        from vol3d.engine.predict import model_record
+
+        return model_record(self.task, self.info, self.name, str(self.device))
+
     def network(self) -> nn.Module:
         """The network, or of an ensemble all of them in an `nn.ModuleList`."""
         from torch import nn
@@ -157,19 +191,32 @@ class Model:
         return self.models[0] if len(self.models) == 1 else nn.ModuleList(self.models)
 
 
-def _scan(task: CompleteTask[Any], scan: Scan, affine: np.ndarray | None) -> Any:
-    """What the task predicts: of a path what it reads there, of an array what it makes of it."""
+def _of_series(sources: list[ScanSource], series: str | None) -> list[ScanSource]:
+    from vol3d.scans.find import with_series
+
+    return sources if series is None else with_series(sources, series)
+
+
+def _source(task: CompleteTask[Any], scan: Scan, affine: np.ndarray | None, series: str | None) -> ScanSource | None:
+    """The one scan that a path means; None for a scan in memory."""
     from vol3d.scans.paths import matching
 
-    if isinstance(scan, str | Path):
-        if affine is not None:
-            raise UsageError("a file has an affine of its own", where="affine", do="Leave it out.")
-        sources = task.find_inputs(matching([scan]))
-        if len(sources) != 1:
-            do = "Give one of them, or use predict_files."
-            raise UsageError("several scans", where=scan, got=", ".join(map(str, sources[:5])), do=do)
-        return task.read(sources[0])
-    return task.scan_of(scan, affine)
+    if not isinstance(scan, str | Path):
+        return None
+    if affine is not None:
+        raise UsageError("a file has an affine of its own", where="affine", do="Leave it out.")
+    sources = _of_series(task.find_inputs(matching([scan])), series)
+    if len(sources) != 1:
+        do = "Give one of them, name a DICOM series, or use predict_files."
+        raise UsageError("several scans", where=scan, got=", ".join(map(str, sources[:5])), do=do)
+    return sources[0]
+
+
+def _is_result_in(out: Path, path: Path) -> bool:
+    """Whether an input is a mask of an earlier run into the same folder: a pattern of the shell may match it."""
+    from vol3d.scans.results.own import is_own
+
+    return out.resolve() in path.resolve().parents and is_own(path)
 
 
 def load(name: str | Path, device: str = "auto", settings: Mapping[str, Any] | Sequence[str] = ()) -> Model:
@@ -265,11 +312,12 @@ def train(
     from vol3d import terminal
     from vol3d.config import load_task
     from vol3d.engine.loop import train as fit
+    from vol3d.output import require_output
 
+    folder = require_output(out)
     given = {"data": data, "epochs": epochs, "batch": batch, "lr": lr, "seed": seed}
     short = {SETTING_OF[name]: value for name, value in given.items() if value is not None}
     task = load_task(recipe, [*_words(settings), *_words(short)])
-    folder = Path(out).expanduser()
     with terminal.speaking(verbose):
         return Run(folder, fit(task, folder, device=None if device == "auto" else device, overfit=overfit))
 
@@ -304,34 +352,46 @@ def evaluate(
         CheckpointError: the data set has other classes than the model.
     """
     from vol3d.engine.score import score
+    from vol3d.output import require_output
+    from vol3d.paths import user_path
 
+    written = None if submission is None else require_output(submission, user_path(submission).is_dir())
+    folder = None if out is None else require_output(out)
     if isinstance(model, Run):
         model = model.folder
     ready = model if isinstance(model, Model) else load(model, device)
-    folder, written = (None if path is None else Path(path).expanduser() for path in (out, submission))
-    return score(ready, Path(data).expanduser(), dataset, fold, split, folder, written, progress)
+    return score(ready, user_path(data), dataset, fold, split, folder, written, progress)
 
 
 def read(
-    path: str | Path, *, columns: Sequence[str] | None = None, up: str = "auto", units: str = "auto"
+    path: str | Path,
+    *,
+    columns: Sequence[str] | None = None,
+    up: str = "auto",
+    units: str = "auto",
+    series: str | None = None,
 ) -> Volume | PointCloud | Detections:
     """A scan or a result: volumes in RAS millimetres, points in metres with z up, boxes.
 
     Args:
         path: NIfTI, NRRD, MHA, a DICOM folder or archive; PLY, PCD, NumPy, BIN, text, LAS; JSON with boxes.
         columns, up, units: of files of points that do not say it.
+        series: UID, number or description of the DICOM series, of a folder with several.
 
     Raises:
         UsageError: the file does not exist, or is none of these.
         DataError: damaged, or of another kind than its name says.
     """
+    from vol3d.paths import user_path
     from vol3d.scans import read_detections, read_points, read_volume
     from vol3d.view.load.read import kind_of
 
-    file = Path(path).expanduser()
+    file = user_path(path)
     kind = kind_of(file)
     if kind == "volume":
-        return read_volume(file)
+        return read_volume(file, series=series)
+    if series is not None:
+        raise UsageError("only DICOM has series to choose from", where=file, got=series)
     if kind == "boxes":
         return read_detections(file)
     return read_points(file, columns=None if columns is None else tuple(columns), up=up, units=units)
@@ -363,5 +423,8 @@ def load_released(name: str, path: str | Path, settings: Mapping[str, Any] | Non
         UsageError: no such name.
         CheckpointError: the file is damaged, or a tensor is missing, unknown or of a wrong shape.
     """
+    from vol3d.errors import CheckpointError
+    from vol3d.files import require_file
+
     entry = catalog.find(name, catalog.RELEASED, "released model")
-    return catalog.load(entry.target)(name, path, settings)
+    return catalog.load(entry.target)(name, require_file(path, CheckpointError), settings)

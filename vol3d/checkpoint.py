@@ -31,6 +31,8 @@ from vol3d.config.chosen import LATER
 from vol3d.engine.seen import Seen
 from vol3d.engine.task import CompleteTask, Evaluation, Task
 from vol3d.errors import CheckpointError, UsageError
+from vol3d.files import require_file
+from vol3d.paths import user_path
 
 FORMAT = 1
 WEIGHTS, CONFIG = "best.safetensors", "config.json"
@@ -69,8 +71,9 @@ def resolve(where: str | Path) -> list[Path]:
         UsageError: none of these; proposes the nearest shipped name.
         CheckpointError: a run's resume point, or weights of another project.
     """
-    path = Path(where).expanduser()
-    if path.is_file():
+    path = user_path(where)
+    if path.exists() and not path.is_dir():
+        require_file(path, CheckpointError)
         if path.suffix in _PICKLES:
             return _refuse_pickle(path)
         return [path]
@@ -154,7 +157,7 @@ def save_best(
     """Writes the model and what it is to `best.safetensors`, and the latter once more to `config.json`.
 
     Args:
-        seen: what its training scans were like.
+        seen: what its training scans were like; None takes what the task's settings say.
     """
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     info = describe(task) | {
@@ -162,6 +165,7 @@ def save_best(
         "score": float(evaluation.score) if math.isfinite(evaluation.score) else None,
         "score_name": evaluation.score_name,
     }
+    seen = seen or task.resolved().seen
     info |= {} if seen is None else {SEEN: seen.model_dump(mode="json")}
     write_checkpoint(Path(folder) / WEIGHTS, state, info)
 
@@ -191,6 +195,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         CheckpointError: cut, changed, from a later release, or bare weights without info.
     """
+    require_file(path, CheckpointError)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -230,7 +235,7 @@ def read_weights(path: str | Path, allow: Sequence[type] = ()) -> Any:
     Raises:
         CheckpointError: missing, damaged, or a pickle that asks for anything else.
     """
-    source = Path(path)
+    source = require_file(path, CheckpointError)
     try:
         if source.suffix == ".safetensors":
             with safetensors.safe_open(source, framework="pt") as file:
@@ -252,6 +257,8 @@ def read_weights(path: str | Path, allow: Sequence[type] = ()) -> Any:
 
 def is_own(path: Path) -> bool:
     """Whether a file is a model that vol3d wrote, whole or changed since."""
+    if not path.is_file():
+        return False
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             return _KEY in (file.metadata() or {})
@@ -260,8 +267,6 @@ def is_own(path: Path) -> bool:
 
 
 def _unreadable(path: Path, error: Exception) -> NoReturn:
-    if isinstance(error, FileNotFoundError):
-        raise CheckpointError("no such file", where=path) from error
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     raise CheckpointError(f"damaged or no file of weights ({text})", where=path) from error
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from os import PathLike
 
+from vol3d.printable import one_line
+
 
 class Vol3dError(Exception):
     """A fault outside the program. The command line prints it on one line and leaves with `exit_code`.
@@ -33,8 +35,12 @@ class Vol3dError(Exception):
         super().__init__(what)
 
     def __str__(self) -> str:
-        text = f"{self.where}: {self.what}" if self.where is not None else self.what
-        facts = [f"{name} {value}" for name, value in (("got", self.got), ("wanted", self.wanted)) if value is not None]
+        text = f"{one_line(self.where)}: {self.what}" if self.where is not None else self.what
+        facts = [
+            f"{name} {one_line(value)}"
+            for name, value in (("got", self.got), ("wanted", self.wanted))
+            if value is not None
+        ]
         if facts:
             text += "; " + ", ".join(facts)
         if self.do:

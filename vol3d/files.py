@@ -12,15 +12,19 @@ import hashlib
 import json
 import math
 import os
+import platform
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from vol3d.errors import DataError, UsageError, Vol3dError
+from vol3d.paths import user_path
+from vol3d.printable import printable_json
 
 if os.name == "nt":
     import msvcrt
@@ -32,6 +36,17 @@ LOCK = ".vol3d-lock"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _held: set[Path] = set()
+_open: set[Path] = set()
+
+
+_NO_FILE = {
+    stat.S_IFDIR: "a folder, not a file",
+    stat.S_IFIFO: "a named pipe, not a file",
+    stat.S_IFSOCK: "a socket, not a file",
+    stat.S_IFCHR: "a device, not a file",
+    stat.S_IFBLK: "a device, not a file",
+}
+_PIPE_DO = "Write its content to a file first."
 
 
 class FolderBusyError(Vol3dError):
@@ -47,11 +62,12 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         Vol3dError: the folder is missing or read-only, the disk is full, the target is a folder.
     """
-    target = Path(path)
+    target = user_path(path)
     if not target.parent.is_dir():
         raise Vol3dError("no such folder", where=target.parent, do="Create it first.")
     suffixes = "".join(target.suffixes[-2:])[-32:]
-    temporary = target.parent / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}{suffixes}"
+    temporary = target.parent / f"{TEMPORARY}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}{suffixes}"
+    _open.add(temporary)
     try:
         with temporary.open("xb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -67,6 +83,14 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        _open.discard(temporary)
+
+
+def remove_own_temporaries() -> None:
+    """Removes what this process is writing; only for a process that is about to end without unwinding."""
+    for temporary in [*_open]:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def make_folder(path: str | os.PathLike[str], do: str = "Choose another one.") -> Path:
@@ -75,7 +99,7 @@ def make_folder(path: str | os.PathLike[str], do: str = "Choose another one.") -
     Raises:
         Vol3dError: it cannot be made, or is a file; `do` is what the reader is advised to do then.
     """
-    folder = Path(path)
+    folder = user_path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -86,7 +110,7 @@ def make_folder(path: str | os.PathLike[str], do: str = "Choose another one.") -
 def explain(error: Exception, path: Path) -> NoReturn:
     """Raises what went wrong while writing `path` in the reader's words; `error` itself if the disk is not to blame."""
     number = next(filter(None, map(_number, _chain(error))), None)
-    if number in _FULL or (number is None and _is_full(path.parent)):
+    if number in _FULL or (number is None and is_full(path.parent)):
         do = "Free some space or choose another folder; nothing was left behind."
         raise Vol3dError("the disk is full, the file was not written", where=path, do=do) from error
     if number in _REFUSED:
@@ -109,7 +133,8 @@ def _number(error: BaseException) -> int | None:
     return int(found[1]) if found else None
 
 
-def _is_full(folder: Path) -> bool:
+def is_full(folder: Path) -> bool:
+    """Whether nothing more can be written there."""
     # torch.save to a path hides the operating system's error number when a write fails.
     return shutil.disk_usage(folder).free < 1 << 16
 
@@ -132,6 +157,31 @@ def _flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def require_file(path: str | os.PathLike[str], kind: type[Vol3dError] = DataError) -> Path:
+    """`user_path(path)`, if it is a regular file that may be read; asked first, since to open a pipe waits for ever.
+
+    Args:
+        kind: the error that is raised.
+
+    Raises:
+        Vol3dError: no such file, no permission; a folder, named pipe, socket or device.
+    """
+    source = user_path(path)
+    try:
+        mode = source.stat().st_mode
+    except FileNotFoundError as error:
+        raise kind("no such file", where=source) from error
+    except (OSError, ValueError) as error:  # a zero byte in the name is a ValueError
+        reason = getattr(error, "strerror", None) or error
+        raise kind(f"cannot read the file ({reason})", where=source) from error
+    if not stat.S_ISREG(mode):
+        do = None if stat.S_ISDIR(mode) else _PIPE_DO
+        raise kind(_NO_FILE.get(stat.S_IFMT(mode), "not a regular file"), where=source, do=do)
+    if not os.access(source, os.R_OK):
+        raise kind("no permission to read the file", where=source)
+    return source
+
+
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     """Writes `content` atomically."""
     with atomic(path) as temporary, temporary.open("wb") as file:
@@ -139,13 +189,13 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike[str], content: str) -> None:
-    """Writes `content` atomically as UTF-8 with `\\n` line ends."""
-    write_bytes(path, content.encode())
+    """Writes `content` atomically as UTF-8 with `\\n` line ends; bytes of file names that are no UTF-8 stay."""
+    write_bytes(path, content.encode(errors="surrogateescape"))
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Writes `value` atomically as indented JSON; NaN and infinity are no JSON and raise `ValueError`."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, printable_json(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)) + "\n")
 
 
 def write_array(path: str | os.PathLike[str], array: Any) -> None:
@@ -187,7 +237,7 @@ def read_json(
     Raises:
         DataError: missing, larger than `max_bytes`, not UTF-8, not JSON, nested too deeply, or with NaN or infinity.
     """
-    source = Path(path)
+    source = require_file(path)
     try:
         size = source.stat().st_size
         if size > max_bytes:
@@ -268,10 +318,34 @@ def _claim(file: IO[bytes]) -> None:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def remove_leftovers(folder: str | os.PathLike[str]) -> None:
-    """Removes temporaries that a killed process left in `folder`; call it only where no other process writes."""
+def remove_leftovers(folder: str | os.PathLike[str], of_the_dead: bool = False) -> None:
+    """Removes temporaries that a killed process left in `folder`.
+
+    Args:
+        of_the_dead: only those of processes of this machine that have ended, where other processes may write; else all.
+    """
     for leftover in Path(folder).glob(f"{TEMPORARY}*"):
-        leftover.unlink(missing_ok=True)
+        if not of_the_dead or _is_of_the_dead(leftover.name):
+            with suppress(OSError):
+                leftover.unlink()
+
+
+def _is_of_the_dead(name: str) -> bool:
+    machine, pid, *_ = (*name.removeprefix(TEMPORARY).split("-"), "", "")
+    if machine != _machine() or not pid.isdecimal() or os.name == "nt":  # there a signal 0 is Ctrl-C
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
+
+
+def _machine() -> str:
+    """A short word for this machine, in which folders on a shared disk tell temporaries of different machines apart."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 
 def refuse_overwrite(path: Path, source: Path | None) -> None:

@@ -5,24 +5,35 @@ from __future__ import annotations
 import tempfile
 from abc import ABC, abstractmethod
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vol3d.files import make_folder
+from vol3d.files import make_folder, refuse_overwrite, sha256
 from vol3d.notes import Note
+from vol3d.paths import user_path
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.find import BOX_LINES_SUFFIX, points_file_stem
 from vol3d.scans.results.box_lines import write_box_lines
 from vol3d.scans.results.detections import Detections
+from vol3d.scans.results.own import refuse_foreign
+from vol3d.scans.results.read import FORMAT
+from vol3d.scans.results.record import Record, way_to, write_record
 from vol3d.scans.results.write import describe_objects, write_detections
 from vol3d.scans.volumes.volume import Segmentation, Volume
 
 
+@dataclass(frozen=True, eq=False)
 class Prediction(ABC):
-    """What one or more models found in one scan."""
+    """What one or more models found in one scan.
+
+    Args:
+        record: which scan and which models these are; written with the result.
+    """
+
+    record: Record = field(default=Record(), kw_only=True)
 
     @property
     @abstractmethod
@@ -31,7 +42,7 @@ class Prediction(ABC):
 
     @abstractmethod
     def write(self, path: Path) -> None:
-        """Writes the main file to `path`, and what belongs beside it.
+        """Writes the main file to `path` with the record, and what belongs beside it.
 
         Raises:
             UsageError: `path` is the scan itself.
@@ -59,22 +70,33 @@ class Prediction(ABC):
 
         Args:
             name: of the main file; None is the scan's own, `scan` for an array.
+
+        Raises:
+            UsageError: it would replace a file that vol3d did not write.
+            Vol3dError: the folder cannot be made or written.
         """
-        path = make_folder(Path(out).expanduser()) / (name or self.default_name())
+        path = make_folder(user_path(out)) / (name or self.default_name())
+        refuse_foreign([path])
         self.write(path)
         return path
 
-    def show(self, png: str | Path | None = None) -> None:
+    def show(self, png: str | Path | None = None, scan: str | Path | None = None) -> None:
         """Opens the viewer on the scan and what was found: a window, or a page where there is no display.
 
         Args:
             png: write a picture there instead.
+            scan: where the scan is now, if it has moved.
+
+        Raises:
+            UsageError: the scan is not there.
         """
         from vol3d.view.show import show
 
         with tempfile.TemporaryDirectory() as folder:
-            scan, found = self.on_disk(Path(folder))
-            show([scan, found.save(Path(folder) / "found")], None if png is None else Path(png).expanduser())
+            own, found = self.on_disk(Path(folder))
+            paths = [found.save(Path(folder) / "found")]
+            paths += [own] if scan is None else []
+            show(paths, *(None if one is None else user_path(one) for one in (png, scan)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,10 +137,29 @@ class MaskPrediction(Prediction):
         return self.volume.notes
 
     def write(self, path: Path) -> None:
-        """A mask as NIfTI, or as DICOM-SEG for a name in `.dcm` where the scan is a DICOM series."""
+        """A mask as NIfTI with its record beside it, or as DICOM-SEG for a name in `.dcm`, for a DICOM series."""
         from vol3d.scans.write import write_segmentation
 
-        write_segmentation(path, self.segmentation)
+        if path.suffix.lower() == ".dcm":
+            write_segmentation(path, self.segmentation, self.volume.series)
+            return
+        refuse_overwrite(path, self.volume.source)
+        about = {"format": FORMAT, "result": path.name, **self._described(path.parent)}
+        write_record(path, about, self.record)  # without the mask: a killed process leaves no mask that seems done
+        write_segmentation(path, self.segmentation, self.volume.series)
+        files = {**self.record.files, path.name: sha256(path)}
+        write_record(path, about, replace(self.record, files=files))
+
+    def _described(self, folder: Path) -> dict[str, Any]:
+        source, notes = self.volume.source, (*self.notes, *self.segmentation.notes)
+        return {
+            "source": None if source is None else source.name,
+            "source_path": None if source is None else way_to(source, folder),
+            "class_names": list(self.class_names),
+            "volumes_ml": self.volumes_ml,
+            "notes": [str(note) for note in notes],
+            "assumptions": [note.to_dict() for note in notes],
+        }
 
     def facts(self) -> dict[str, Any]:
         """The volumes of the classes."""
@@ -190,8 +231,10 @@ class BoxPrediction(Prediction):
 
     def write(self, path: Path) -> None:
         """The boxes as `room.json`, and as lines to lay over the scan `room.boxes.ply`."""
-        write_box_lines(path.with_suffix(BOX_LINES_SUFFIX), self.detections, self.cloud)  # never the name of a scan
-        write_detections(path, self.detections, self.cloud)
+        lines = path.with_suffix(BOX_LINES_SUFFIX)  # never the name of a scan
+        write_box_lines(lines, self.detections, self.cloud)
+        files = {**self.record.files, lines.name: sha256(lines)}
+        write_detections(path, self.detections, self.cloud, replace(self.record, files=files))
 
     def facts(self) -> dict[str, Any]:
         """How many boxes, and of which classes."""
@@ -216,7 +259,7 @@ class BoxPrediction(Prediction):
             return self.cloud.source, self
         path = folder / "scan.npy"
         write_array(path, self.cloud.in_file(self.cloud.xyz))
-        return path, BoxPrediction(self.detections, replace(self.cloud, source=path))
+        return path, replace(self, cloud=replace(self.cloud, source=path))
 
 
 def _about(prediction: Prediction, source: Path | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Loops over ranges on a thread pool of the package's own, for compiled kernels that release the GIL; and free memory.
+"""Loops over ranges on a thread pool of the package's own, for compiled kernels that release the GIL.
 
 Numba's `parallel=True` kills workers that were forked after its first use and aborts when two Python threads enter
 it; a plain pool of Python threads that call `@njit(nogil=True, cache=True)` kernels does neither.
@@ -17,7 +17,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -41,15 +40,6 @@ def num_threads() -> int:
         return min(torch.get_num_threads(), _MAX_THREADS)
     text = os.environ.get("OMP_NUM_THREADS", "")
     return min(int(text) if text.isdigit() and int(text) > 0 else os.cpu_count() or 1, _MAX_THREADS)
-
-
-def free_memory() -> int:
-    """Bytes of main memory that a process may still take, as the operating system estimates."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):  # not Linux
-        return 8 << 30
 
 
 def parallel_for(kernel: Callable[..., object], n: int, *args: Any, grain: int = 1) -> None:

@@ -1,6 +1,6 @@
 """A data set as arrays on the network's grid, memory-mapped in training: made once, in parallel, resumable.
 
-    OUT/prepared.json            format, settings, class and channel names, the cases and their grids
+    OUT/prepared.json            format, settings, class and channel names; grid and files of each case
     OUT/cases/NAME.image.npy     float32 (channels, i, j, k)
     OUT/cases/NAME.label.npy     uint8 (1, i, j, k)
     OUT/cases/NAME.json          the hash of what the two were made from, and their grid
@@ -10,8 +10,6 @@ All labelled cases are prepared, so that every fold can be trained from one fold
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import shutil
 from collections.abc import Sequence
@@ -23,12 +21,12 @@ import numpy as np
 
 from medical.datasets.cases import Case, DataSplit
 from medical.datasets.pairs import read_pair
-from medical.datasets.prepared import FORMAT, INDEX, Prepared, array_paths, load_prepared, plain
+from medical.datasets.prepared import FORMAT, INDEX, Prepared, array_paths, key_of, load_prepared, plain, stamp_of
 from medical.preprocess import PreprocessSettings, prepare_labels
 from medical.preprocess import prepare as prepare_image
 from vol3d.dataset_tools.prepare import PreparedFolder, Refused, prepare_cases
 from vol3d.errors import DataError, UsageError, Vol3dError
-from vol3d.files import atomic, read_json, sha256, write_json
+from vol3d.files import atomic, read_json, write_json
 from vol3d.scans.volumes.gzipped import open_checked
 from vol3d.scans.volumes.nifti_header import read_header
 from vol3d.terminal import Progress
@@ -65,15 +63,16 @@ def prepare(
 def prepare_case(
     case: Case, names: tuple[Sequence[str], Sequence[str]], preprocess: PreprocessSettings, out: Path
 ) -> dict[str, Any] | Refused:
-    """Writes one case, unless it is there. Returns its grid, or what is wrong with its data."""
+    """Writes one case, unless it is there. Returns its entry in the index, or what is wrong with its data."""
     if case.label is None:
         raise ValueError(f"{case.name} has no label")
     image_path, label_path = array_paths(out, case.name)
     record = out / "cases" / f"{case.name}.json"
     try:
-        key = _key(case, names, preprocess)
+        stamp = stamp_of(case)
+        key = key_of(case, names, plain(preprocess))
         if image_path.exists() and label_path.exists() and (grid := _grid_made(record, key)):
-            return grid
+            return {**grid, "stamp": stamp}
         image, label = read_pair(case, *names)
         ready = prepare_image(image, preprocess)
         labels = prepare_labels(label, ready.grid)
@@ -86,7 +85,7 @@ def prepare_case(
             np.save(file, array)
     grid = {"shape": list(ready.grid.shape), "affine": ready.grid.affine.tolist()}
     write_json(record, {"key": key, "grid": grid})
-    return grid
+    return {**grid, "stamp": stamp}
 
 
 def _grid_made(record: Path, key: str) -> dict[str, Any] | None:
@@ -96,18 +95,6 @@ def _grid_made(record: Path, key: str) -> dict[str, Any] | None:
     except DataError:  # missing or damaged: the case is made again
         return None
     return done["grid"] if isinstance(done, dict) and done.get("key") == key else None
-
-
-def _key(case: Case, names: tuple[Sequence[str], Sequence[str]], preprocess: PreprocessSettings) -> str:
-    """Hash of all that a prepared case depends on: the files' content, the settings, the names."""
-    paths = [path for path in (*case.images, case.label) if path is not None]
-    files = [
-        file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path]) if not file.is_dir()
-    ]
-    hashes = [sha256(file) for file in files]
-    parts = [FORMAT, plain(preprocess), [list(one) for one in names], hashes]
-    parts += [] if case.ignore is None else [case.ignore]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _index(split: DataSplit, preprocess: PreprocessSettings) -> dict[str, Any]:

@@ -1,19 +1,22 @@
-"""A prepared data set, memory-mapped: what `prepare` wrote, used only if it matches the run."""
+"""A prepared data set, memory-mapped: what `prepare` wrote, used only if it matches the run and the originals."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from medical.datasets.cases import DataSplit
+from medical.datasets.cases import Case, DataSplit
 from medical.preprocess import PreprocessSettings
 from vol3d.dataset_tools.fault import listed
 from vol3d.dataset_tools.index import refuse_other
 from vol3d.errors import DataError, UsageError
-from vol3d.files import read_json
+from vol3d.files import read_json, sha256
 from vol3d.scans.volumes.volume import Grid
 
 FORMAT = 1
@@ -61,7 +64,7 @@ def load_prepared(out: Path, preprocess: PreprocessSettings | None = None, split
         split: its classes, channels and labelled cases must be those of the folder.
 
     Raises:
-        DataError: no complete prepared data set.
+        DataError: no complete prepared data set, or originals that have changed since.
         UsageError: prepared with other settings, names or cases; the message lists the keys that differ.
     """
     out = Path(out)
@@ -86,7 +89,51 @@ def load_prepared(out: Path, preprocess: PreprocessSettings | None = None, split
     if missing:
         do = "Run `vol3d data prepare` again on the data set as it is now."
         raise UsageError(f"{len(missing)} cases are not prepared", where=out, got=listed(missing), do=do)
+    if split is not None:
+        _refuse_changed(split.labelled, found, out)
     return Prepared(out, settings, *names, grids)
+
+
+def stamp_of(case: Case) -> str:
+    """Changes with the name, the size or the time of any file of a case, or the number to ignore; reads none."""
+    lines = [f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in _files(case)]
+    lines += [] if case.ignore is None else [f"ignore {case.ignore}"]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def key_of(case: Case, names: tuple[Sequence[str], Sequence[str]], preprocess: Any) -> str:
+    """Hash of all that a prepared case depends on: the files' content, the names, the settings as JSON."""
+    parts = [FORMAT, preprocess, [list(one) for one in names], [sha256(file) for file in _files(case)]]
+    parts += [] if case.ignore is None else [case.ignore]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _files(case: Case) -> list[Path]:
+    paths = [path for path in (*case.images, case.label) if path is not None]
+    found = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    return [file for file in found if not file.is_dir()]
+
+
+def _refuse_changed(cases: Sequence[Case], index: Mapping[str, Any], out: Path) -> None:
+    """Raises DataError if a case has other files than those that it was prepared from.
+
+    Sizes and times are compared; the content is read only where these differ, as after a copy.
+    """
+    changed = [case.name for case in cases if not _is_unchanged(case, index, out)]
+    if changed:
+        what = f"{len(changed)} cases have changed since they were prepared"
+        do = "Run `vol3d data prepare` again; the other cases are kept."
+        raise DataError(what, where=out, got=listed(changed), do=do)
+
+
+def _is_unchanged(case: Case, index: Mapping[str, Any], out: Path) -> bool:
+    try:
+        if index["cases"][case.name].get("stamp") == stamp_of(case):
+            return True
+        key = key_of(case, (index["class_names"], index["channel_names"]), index["preprocess"])
+    except OSError as error:
+        raise DataError(f"cannot read the case ({error.strerror})", where=error.filename) from error
+    return bool(read_json(out / "cases" / f"{case.name}.json").get("key") == key)
 
 
 def array_paths(out: Path, name: str) -> tuple[Path, Path]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from medical.datasets.cases import DataSplit
 from medical.datasets.check import check
+from medical.datasets.folds import DatasetSettings
 from medical.datasets.prepare import prepare as write_arrays
 from medical.datasets.stats import stats
 from vol3d.dataset_tools.tables import Table, flatten
@@ -16,8 +16,10 @@ from vol3d.terminal import Progress
 __all__ = ["check", "prepare", "stats", "tables"]
 
 
-def prepare(split: DataSplit, settings: Any, out: Path, workers: int | None, progress: Progress | None) -> None:
-    """Writes the cases of `split` to `out` by the recipe's `preprocess`; see `medical.datasets.prepare`.
+def prepare(data: DatasetSettings, settings: Any, out: Path, workers: int | None, progress: Progress | None) -> str:
+    """Writes the cases of `data` to `out` by the recipe's `preprocess`, and returns the data set's name.
+
+    See `medical.datasets.prepare`.
 
     Args:
         settings: of the recipe.
@@ -28,7 +30,9 @@ def prepare(split: DataSplit, settings: Any, out: Path, workers: int | None, pro
     if settings is None:
         do = "Add --recipe CONFIG: its preprocess settings say how volumes are oriented, resampled and scaled."
         raise UsageError("volumes are prepared for a recipe", where="--recipe", do=do)
+    split = data.split()
     write_arrays(split, settings.preprocess, out, workers, progress)
+    return split.name
 
 
 def tables(facts: dict[str, Any]) -> list[Table]:

@@ -31,7 +31,7 @@ class Reading:
 
 
 # What a file or its format states is no reading: there is nothing to confirm.
-_READINGS = ("up-found", "up-assumed", "units-found", "units-assumed", "columns-assumed")
+_READINGS = ("up-found", "up-assumed", "units-found", "units-assumed", "columns-assumed", "image-size-assumed")
 _ALIKE = {"up": "axes up", "units": "units"}  # in which the files of a set are the same; their columns may differ
 
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from pointcloud.datasets.assumptions import judge_readings
-from pointcloud.datasets.findings import MISREADINGS, Findings, inspect
-from pointcloud.datasets.scenes import SceneSplit
-from pointcloud.structures.class_sizes import known_size
+from pointcloud.datasets.findings import Findings, inspect
+from pointcloud.datasets.misreadings import judge_readings_of_boxes
+from pointcloud.datasets.places import judge_empty, judge_ground
+from pointcloud.datasets.scenes import NamesOthers, SceneSplit, counted, repeated
+from pointcloud.datasets.sizes import judge_outliers, judge_sizes
 from vol3d.dataset_tools.fault import ABSENT_FILE, Fault, Severity, listed
 from vol3d.dataset_tools.processes import over_cases
 from vol3d.terminal import Progress
 
-ENOUGH_BOXES = 10  # fewer are no evidence about units
-OFF = 1.6  # sizes that differ more from what objects of the class measure deserve a look
-MORE_INSIDE = 1.1  # boxes that hold this many times more points when read otherwise were probably meant so
-UNITS = {"half sizes": 0.5, "feet": 3.281, "inches": 39.37, "centimetres": 100.0, "millimetres": 1000.0}
+OVER, FAR_BELOW = 1.05, 50.0  # intensities further beyond their scale, or in so small a part of it, are on another
+_PARTS = ("train", "validation", "test")
 
 
 def check(split: SceneSplit, workers: int | None = None, progress: Progress | None = None) -> list[Fault]:
@@ -35,13 +35,16 @@ def check(split: SceneSplit, workers: int | None = None, progress: Progress | No
     readers = {one.name: one for part in _PARTS for one in getattr(split, part) if one.name not in absent}
     findings = over_cases(inspect, list(readers.values()), workers, progress)
     faults = [*split.listing, *(fault for found in findings for fault in found.faults)]
-    faults += [*_no_validation(split), *_names(split), *_twins(split, findings), *_absent_classes(split, findings)]
-    faults += [*_sizes(split, findings), *_misread(split, findings)]
+    faults += [
+        *_no_validation(split),
+        *repeated({part: getattr(split, part) for part in _PARTS}),
+        *_twins(split, findings),
+        *_absent_classes(split, findings),
+    ]
+    faults += [*_other_names(split, findings), *_of_all_boxes(split, findings)]
+    faults += _intensities(split, findings)
     faults += judge_readings(split.name, [reading for found in findings for reading in found.readings])
     return sorted(dict.fromkeys(faults), key=lambda fault: (fault.severity, fault.case))
-
-
-_PARTS = ("train", "validation", "test")
 
 
 def _no_validation(split: SceneSplit) -> Iterator[Fault]:
@@ -49,20 +52,6 @@ def _no_validation(split: SceneSplit) -> Iterator[Fault]:
         do = "Name some scenes for validation if a model is to be trained on the others."
         what = "no scene is held out for validation, which training needs"
         yield Fault(split.name, "warning", what, do, code="no-validation-scene")
-
-
-def _names(split: SceneSplit) -> Iterator[Fault]:
-    """Scenes of one name, within a part or in two."""
-    parts = defaultdict(list)
-    for part in _PARTS:
-        for reader in getattr(split, part):
-            parts[reader.name].append(part)
-    for name, where in parts.items():
-        if len(where) > 1:
-            both = " and ".join(dict.fromkeys(where))
-            what = f"the scene is in {both}" if len(set(where)) > 1 else f"the scene is in {both} {len(where)} times"
-            do, numbers = "List it once: a score on training scenes is meaningless.", {"times": len(where)}
-            yield Fault(name, "error", what, do, code="duplicate-scene", numbers=numbers)
 
 
 def _twins(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
@@ -83,8 +72,7 @@ def _twins(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
 
 def _absent_classes(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
     if _is_bare(split, findings):
-        do = "Annotate some, or predict only: there is nothing to train on and nothing to score."
-        yield Fault(split.name, "error", "no scene has an annotated box", do, code="no-boxes")
+        yield _no_boxes(split, findings)
         return
     train = {reader.name for reader in split.train}
     occurring = {int(label) for found in findings if found.scene in train for label in found.labels}
@@ -93,6 +81,13 @@ def _absent_classes(split: SceneSplit, findings: Sequence[Findings]) -> Iterator
         what = f"no training scene has a box of {len(absent)} classes: {listed(absent)}"
         do, numbers = "Check the labels' names, or remove the classes.", {"classes": len(absent)}
         yield Fault(split.name, "warning", what, do, code="absent-classes", numbers=numbers)
+
+
+def _no_boxes(split: SceneSplit, findings: Sequence[Findings]) -> Fault:
+    names = Counter(name for found in findings for name in found.others)
+    what = f"no scene has an annotated box{f'; what is annotated is {counted(names)}' if names else ''}"
+    do = "Annotate some, or predict only: there is nothing to train on and nothing to score."
+    return Fault(split.name, "error", what, do, code="no-boxes", numbers={"other_objects": names.total()})
 
 
 def _is_bare(split: SceneSplit, findings: Sequence[Findings]) -> bool:
@@ -104,38 +99,46 @@ def _is_bare(split: SceneSplit, findings: Sequence[Findings]) -> bool:
     return all(fault.severity != "error" for fault in split.listing)
 
 
-def _sizes(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
-    """Sizes beside those that objects of the same class have in the published data sets."""
-    boxes = np.concatenate([np.zeros((0, 7)), *(found.boxes[:, :7] for found in findings)])
-    labels = np.concatenate([np.zeros(0, np.int64), *(found.labels for found in findings)])
-    turned = bool(np.abs(boxes[:, 6]).max(initial=0) > 1e-3)
-    known = {label: known_size(name, turned) for label, name in enumerate(split.class_names)}
-    rows = [(box, known[label]) for box, label in zip(boxes, labels, strict=True) if known[label] is not None]
-    if len(rows) < ENOUGH_BOXES:
+def _other_names(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
+    """Annotated objects of no class, but for those that the data set is known to have."""
+    readers = [one for part in _PARTS for one in getattr(split, part) if isinstance(one, NamesOthers)]
+    usual = set(readers[0].usual_others) if readers else set()
+    names = Counter(name for found in findings for name in found.others if name not in usual)
+    if names:
+        what = f"{names.total()} objects are of no class and are left out: {counted(names)}"
+        do = "If they belong to a class, give them its name, or add the class."
+        numbers = {"objects": names.total(), "names": len(names)}
+        yield Fault(split.name, "warning", what, do, code="objects-of-no-class", numbers=numbers)
+
+
+def _of_all_boxes(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
+    """What only the boxes of all scenes show."""
+    together = {
+        name: np.concatenate([getattr(found, name)[..., :columns] for found in (Findings(""), *findings)])
+        for name, columns in (("boxes", 7), ("labels", None), ("inside", None), ("above_ground", None))
+    }
+    sizes, labels = together["boxes"][:, 3:6].astype(np.float64), together["labels"]
+    turned = bool(np.abs(together["boxes"][:, 6]).max(initial=0) > 1e-3)
+    scenes = [found.scene for found in findings for _ in found.labels]
+    counted_ones = [found for found in findings if len(found.points_in_boxes) == len(found.labels)]
+    points = np.concatenate([Findings("").points_in_boxes, *(found.points_in_boxes for found in counted_ones)])
+
+    yield from judge_sizes(split.name, split.class_names, sizes, labels, turned)
+    yield from judge_outliers(split.class_names, sizes, labels, scenes)
+    yield from judge_readings_of_boxes(split.name, together["inside"])
+    yield from judge_empty(split.name, points)
+    if len(together["above_ground"]) == len(labels):
+        yield from judge_ground(split.name, split.class_names, labels, together["above_ground"])
+
+
+def _intensities(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
+    """A scale of intensities that is not the data set's."""
+    found = [one.max_intensity for one in findings if one.max_intensity is not None]
+    end = split.max_intensity
+    if end is None or not found:
         return
-    # Footprints and heights apart: a wrong unit changes both alike, exchanged axes do not.
-    got, usual = np.array([box[3:6] for box, _ in rows]), np.array([size for _, size in rows])
-    log_ratio = np.median(np.log(got) - np.log(usual), axis=0)
-    flat, high = float(np.exp(log_ratio[:2].mean())), float(np.exp(log_ratio[2]))
-    if max(flat / high, high / flat) > OFF**2:
-        what = f"footprints are {flat:.2g} times and heights {high:.2g} times what objects of these classes measure"
-        do, numbers = "Check the order of the sizes: length, width, height.", {"footprints": flat, "heights": high}
-        yield Fault(split.name, "warning", what, do, code="sizes-exchanged", numbers=numbers)
-    elif max(flat, 1 / flat) > OFF:
-        scale = float(np.sqrt(flat * high))
-        near = min(UNITS, key=lambda name: abs(np.log(scale / UNITS[name])))
-        hint = f" They look like {near}." if abs(np.log(scale / UNITS[near])) < np.log(1.3) else ""
-        what = f"boxes are {scale:.3g} times as large as objects of these classes are"
-        do = f"Sizes are full lengths in metres.{hint}"
-        yield Fault(split.name, "warning", what, do, code="sizes-of-another-scale", numbers={"scale": scale})
-
-
-def _misread(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
-    """Boxes that would hold more points if their numbers were meant otherwise."""
-    as_they_are, *otherwise = np.sum([np.zeros(1 + len(MISREADINGS), np.int64), *(f.inside for f in findings)], axis=0)
-    for name, inside in zip(MISREADINGS, otherwise, strict=True):
-        if inside > MORE_INSIDE * max(as_they_are, 1):
-            times = float(inside / max(as_they_are, 1))
-            what = f"boxes hold {times:.2g} times as many points when read as '{name}'"
-            do = "Boxes are centre x y z, length width height, yaw counter-clockwise from +x: check how they were made."
-            yield Fault(split.name, "warning", what, do, code="boxes-misread", numbers={"times": times})
+    most = max(found)
+    if most > OVER * end or most <= end / FAR_BELOW:
+        what = f"intensities end at {most:.4g} where those of {split.name} end at {end:g}"
+        do = "Bring them to that scale if models of the published data are to see these points."
+        yield Fault(split.name, "warning", what, do, code="intensity-of-another-scale", numbers={"max": most})

@@ -8,21 +8,24 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from pointcloud.datasets.annotations import LARGEST_ANGLE, NO_SIZE, NOT_RADIANS, AnnotationError
 from pointcloud.datasets.assumptions import Reading, readings_of
+from pointcloud.datasets.misreadings import MISREADINGS, SAMPLE, points_inside
+from pointcloud.datasets.places import above_ground, copies
 from pointcloud.datasets.prepared import PreparedScene, digest
-from pointcloud.datasets.scenes import Scene, SceneReader
+from pointcloud.datasets.scenes import JudgesLabels, NamesOthers, Scene, SceneReader
 from vol3d.dataset_tools.fault import Fault, Severity, fault_of, listed
 from vol3d.errors import Vol3dError
 from vol3d.geometry import count_points_in_boxes
 
+BESIDE_M = 2.0  # so near to the points are objects that a camera's view cuts off
 FEW = 100  # points: less is no scan of a room
-SAMPLE = 20_000
 TURN_STEP_DEG = 2
 MISALIGNED_DEG = 10
+NONE_IN_VIEW = "no-point-in-view"  # a reader's note that it left out all points, and why
 SHARPER = 1.3  # how much better walls must line up turned than as they are, for a scan to be called misaligned
 # Of what a reader noted; its other notes are plain facts, or `readings` of the file.
 ODD = ("points-not-finite", "colours-not-finite", "viewpoint-not-applied")
-MISREADINGS = ("clockwise yaw", "l and w exchanged", "z of the bottom")
 
 
 @dataclass
@@ -36,9 +39,12 @@ class Findings:
         extent_m: (3,) of the cloud.
         boxes, labels: as annotated.
         points_in_boxes: (K,) how many points each box holds.
-        inside: how many points of a sample all boxes hold as they are, and were they meant as each of `MISREADINGS`.
+        inside: (K, 1 + M) how many points of a sample each box holds as it is, and by each of `MISREADINGS`.
+        above_ground: (K,) how high the boxes stand; see `places`.
+        max_intensity: of the points; None where they have none.
         point_hash: of the coordinates.
         readings: how the file was interpreted where it does not state it.
+        others: names of annotated objects that are of no class.
     """
 
     scene: str
@@ -48,9 +54,12 @@ class Findings:
     boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 7), np.float32))
     labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     points_in_boxes: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    inside: np.ndarray = field(default_factory=lambda: np.zeros(1 + len(MISREADINGS), np.int64))
+    inside: np.ndarray = field(default_factory=lambda: np.zeros((0, 1 + len(MISREADINGS)), np.int64))
+    above_ground: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    max_intensity: float | None = None
     point_hash: str | None = None
     readings: list[Reading] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
 
     def add(
         self, severity: Severity, what: str, do: str, *, code: str, numbers: Mapping[str, float] | None = None
@@ -65,7 +74,11 @@ def inspect(reader: SceneReader) -> Findings:
     try:
         if isinstance(reader, PreparedScene):
             reader.verify()
+        if isinstance(reader, NamesOthers):
+            found.others = list(reader.other_names())
         scene = reader.read()
+        if isinstance(reader, JudgesLabels):
+            found.faults += reader.label_faults()
         found.points = len(scene.cloud)
         found.readings = readings_of(reader.name, scene.cloud.notes)
         for note in scene.cloud.notes:
@@ -74,6 +87,8 @@ def inspect(reader: SceneReader) -> Findings:
                 found.add("warning", str(note), do, code=note.code, numbers=note.numbers)
         _judge_points(scene, found)
         _judge_boxes(scene, found)
+    except AnnotationError as error:
+        found.faults.append(fault_of(reader.name, error, code=error.code))
     except Vol3dError as error:
         found.faults.append(fault_of(reader.name, error))
     except MemoryError:
@@ -87,6 +102,10 @@ def inspect(reader: SceneReader) -> Findings:
 def _judge_points(scene: Scene, found: Findings) -> None:
     xyz = scene.cloud.xyz
     if not len(xyz):
+        unseen = next((str(note) for note in scene.cloud.notes if note.code == NONE_IN_VIEW), None)
+        if unseen is not None:
+            do = "Check the calibration and the size of the image, or set data.image_only to false."
+            return found.add("error", unseen, do, code=NONE_IN_VIEW)
         return found.add("error", "the scene has no points", "Export it again, or remove it.", code="no-points")
     if not np.isfinite(xyz).all():
         rows = np.flatnonzero(~np.isfinite(xyz).all(axis=1))
@@ -94,6 +113,8 @@ def _judge_points(scene: Scene, found: Findings) -> None:
         return found.add("error", what, "Export the scan again.", code="points-not-finite", numbers=numbers)
     found.extent_m = xyz.max(axis=0) - xyz.min(axis=0)
     found.point_hash = digest(xyz)
+    if "intensity" in scene.cloud.columns:
+        found.max_intensity = float(np.nanmax(scene.cloud.columns["intensity"]))
     if not found.extent_m.any():
         what = f"all {len(xyz)} points are at one place"
         found.add("error", what, "Export the scan again.", code="points-at-one-place", numbers={"points": len(xyz)})
@@ -129,44 +150,42 @@ def _judge_boxes(scene: Scene, found: Findings) -> None:
     boxes, names = truth.boxes, truth.names()
     finite = np.isfinite(boxes[:, :7]).all(axis=1)
     flat = finite & (boxes[:, 3:6] <= 0).any(axis=1)
+    _judge_angles(boxes[finite, 6], found)
     for number in np.flatnonzero(~finite | flat):
         size = " x ".join(f"{length:.3g}" for length in boxes[number, 3:6])
         what = f"box {number} ({names[number]}) measures {size} m"
         do, numbers = "Correct or remove the box: sizes are positive numbers.", {"box": int(number)}
-        found.add("error", what, do, code="box-without-size", numbers=numbers)
+        found.add("error", what, do, code=NO_SIZE, numbers=numbers)
     good = finite & ~flat
     found.boxes, found.labels = boxes[good], truth.labels[good]
     names = [name for name, kept in zip(names, good, strict=True) if kept]
     if len(found.boxes) and found.point_hash:
         _count_points(scene.cloud.xyz, found)
         _judge_places(scene.cloud.xyz, names, found)
-    rounded = np.column_stack([found.boxes[:, :7].round(3), found.labels])
-    twice = len(rounded) - len(np.unique(rounded, axis=0))
+    twice = copies(found.boxes, found.labels)
     if twice:
         what = f"{twice} boxes are there twice"
         found.add("warning", what, "Remove the copies.", code="duplicate-box", numbers={"boxes": twice})
 
 
+def _judge_angles(yaw: np.ndarray, found: Findings) -> None:
+    wide = np.abs(yaw) > LARGEST_ANGLE
+    if wide.any():
+        what = f"{wide.sum()} of {len(wide)} boxes turn by more than once round, by {np.abs(yaw).max():.6g} at most"
+        do, numbers = "Yaw is in radians: convert degrees.", {"boxes": int(wide.sum())}
+        found.add("error", what, do, code=NOT_RADIANS, numbers=numbers)
+
+
 def _count_points(xyz: np.ndarray, found: Findings) -> None:
     points, boxes = torch.from_numpy(np.array(xyz)), torch.from_numpy(np.ascontiguousarray(found.boxes[:, :7]))
     found.points_in_boxes = count_points_in_boxes(points, boxes).numpy()
-    sample = points[:: max(1, len(points) // SAMPLE)]
-    counts = [int(count_points_in_boxes(sample, meant).sum()) for meant in (boxes, *_misreadings(boxes))]
-    found.inside = np.array(counts)
-
-
-def _misreadings(boxes: torch.Tensor) -> list[torch.Tensor]:
-    """The boxes, had their numbers been meant as each of `MISREADINGS`."""
-    clockwise, exchanged, bottom = (boxes.clone() for _ in MISREADINGS)
-    clockwise[:, 6] *= -1
-    exchanged[:, [3, 4]] = boxes[:, [4, 3]]
-    bottom[:, 2] += boxes[:, 5] / 2
-    return [clockwise, exchanged, bottom]
+    found.inside = points_inside(xyz, found.boxes)
+    found.above_ground = above_ground(xyz, found.boxes)
 
 
 def _judge_places(xyz: np.ndarray, names: list[str], found: Findings) -> None:
     low, high = xyz.min(axis=0), xyz.max(axis=0)
-    reach = np.linalg.norm(found.boxes[:, 3:6], axis=1, keepdims=True) / 2
+    reach = np.linalg.norm(found.boxes[:, 3:6], axis=1, keepdims=True) / 2 + BESIDE_M
     outside = ((found.boxes[:, :3] + reach < low) | (found.boxes[:, :3] - reach > high)).any(axis=1)
     if outside.any():
         which = listed([names[number] for number in np.flatnonzero(outside)])

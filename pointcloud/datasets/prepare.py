@@ -9,8 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from pointcloud.datasets.prepared import FORMAT, INDEX, PARTS, POINTS, SCENES, PreparedScene, digest, prepared_split
+from pointcloud.datasets.prepared import (
+    FORMAT,
+    INDEX,
+    PARTS,
+    POINTS,
+    SCENES,
+    PreparedScene,
+    digest,
+    key_of,
+    prepared_split,
+)
 from pointcloud.datasets.scenes import HasExtras, Scene, SceneReader, SceneSplit
+from pointcloud.datasets.settings import SceneSettings
+from pointcloud.datasets.sources import SOURCE, STAMP, describe_source
 from vol3d.dataset_tools.fault import listed, refuse_errors
 from vol3d.dataset_tools.prepare import PreparedFolder, Refused, prepare_cases
 from vol3d.errors import DataError, Vol3dError
@@ -18,12 +30,19 @@ from vol3d.files import atomic, write_json
 from vol3d.terminal import Progress
 
 
-def prepare(split: SceneSplit, out: Path, workers: int | None = None, progress: Progress | None = None) -> SceneSplit:
+def prepare(
+    split: SceneSplit,
+    out: Path,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    data: SceneSettings | None = None,
+) -> SceneSplit:
     """Writes all scenes of `split` into the folder `out`; scenes already there and unchanged are kept.
 
     Args:
         workers: processes; 0 works in this one, None takes one per core.
         progress: called after each scene.
+        data: the settings that `split` is of; with them the prepared folder notices that its originals have changed.
 
     Returns:
         The same split, read from `out`.
@@ -38,18 +57,19 @@ def prepare(split: SceneSplit, out: Path, workers: int | None = None, progress: 
     _refuse_names([reader.name for reader in readers], split.name)
     wanted = {"format": FORMAT, "name": split.name, "class_names": list(split.class_names)}
     parts = {part: [reader.name for reader in getattr(split, part)] for part in PARTS}
-    folder = PreparedFolder(out, INDEX, SCENES, wanted, parts)
+    source = {} if data is None else {SOURCE: describe_source(data, out)}
+    folder = PreparedFolder(out, INDEX, SCENES, wanted, {**parts, "synthetic": split.synthetic, **source})
     prepare_cases(folder, readers, partial(prepare_scene, out=out), workers, progress)
     return prepared_split(out)
 
 
 def prepare_scene(reader: SceneReader, out: Path) -> dict[str, Any] | Refused:
-    """Writes one scene, unless it is there. Returns its `points` and `boxes`, or what is wrong with its data."""
+    """Writes one scene, unless it is there. Returns its entry in the index, or what is wrong with its data."""
     record_path = out / SCENES / f"{reader.name}.json"
     try:
-        key = f"{FORMAT}:{reader.fingerprint()}"
+        stamp, key = reader.fingerprint(quick=True), key_of(reader.fingerprint())
         if (done := _made(reader.name, key, out)) is not None:
-            return done
+            return {**done, STAMP: stamp}
         scene = reader.read()
         if not len(scene.cloud):
             raise DataError("the scene has no points", where=reader.name)
@@ -68,7 +88,7 @@ def prepare_scene(reader: SceneReader, out: Path) -> dict[str, Any] | Refused:
     written = PreparedScene(out, reader.name, scene.truth.class_names)
     written.verify()
     _refuse_difference(scene, written.read(), record_path)
-    return {"points": len(scene.cloud), "boxes": len(scene.truth)}
+    return {"points": len(scene.cloud), "boxes": len(scene.truth), STAMP: stamp}
 
 
 def _record(scene: Scene, arrays: dict[str, np.ndarray]) -> dict[str, Any]:

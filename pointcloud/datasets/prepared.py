@@ -1,6 +1,7 @@
 """Scenes as memory-mapped arrays, as `prepare` wrote them: choosing points of a large scene reads only their pages.
 
-OUT/index.json               format, name, class names, the scenes of each part, points and boxes of each scene
+OUT/index.json               format, name, class names, the scenes of each part, points and boxes of each scene,
+                             what they were made from (`pointcloud.datasets.sources`)
 OUT/scenes/NAME.points.npy   float32 (N, 3), metres, z up: all points
 OUT/scenes/NAME.rgb.npy      uint8 (N, 3); and so on for every other column
 OUT/scenes/NAME.json         what it was made from, hashes of the arrays, frame, boxes and labels, extras
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from pointcloud.datasets.scenes import Scene, SceneSplit, annotated, fingerprint_of
+from pointcloud.datasets.sources import refuse_changed
 from vol3d.errors import DataError
 from vol3d.files import read_json
 from vol3d.notes import Note
@@ -127,6 +129,16 @@ def _notes(record: dict[str, Any]) -> tuple[Note, ...]:
     return tuple(Note.from_text(str(text)) for text in record["notes"])
 
 
+def key_of(fingerprint: str) -> str:
+    """What the record of a scene has under `key`."""
+    return f"{FORMAT}:{fingerprint}"
+
+
+def made_from(record: dict[str, Any]) -> str:
+    """The fingerprint of the scene that a record was made from."""
+    return str(record["key"]).partition(":")[2]
+
+
 def is_prepared(folder: Path) -> bool:
     """Whether `vol3d data prepare` finished in the folder, or began to."""
     return (folder / INDEX).is_file() or next((folder / SCENES).glob(f"*.{POINTS}.npy"), None) is not None
@@ -142,7 +154,8 @@ def prepared_split(
         reader: of its scenes, where a benchmark needs more than points and boxes.
 
     Raises:
-        DataError: preparation did not finish, another release's format, other classes, a damaged index.
+        DataError: preparation did not finish, another release's format, other classes, a damaged index; originals that
+            have changed since.
     """
     path = folder / INDEX
     if not path.is_file():
@@ -156,6 +169,8 @@ def prepared_split(
         if class_names is not None and names != class_names:
             raise DataError("other classes", where=path, got=", ".join(names), wanted=", ".join(class_names))
         train, validation, test = (tuple(reader(folder, str(name), names) for name in index[part]) for part in PARTS)
-        return SceneSplit(str(index["name"]), names, train, validation, test)
+        refuse_changed(folder, index, lambda name: made_from(PreparedScene(folder, name, names).record()), PARTS)
+        synthetic = index.get("synthetic") is True
+        return SceneSplit(str(index["name"]), names, train, validation, test, synthetic=synthetic)
     except (KeyError, TypeError) as error:
         raise DataError("not the index of a prepared data set", where=path, got=error) from error

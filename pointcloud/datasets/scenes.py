@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -15,7 +16,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vol3d.dataset_tools.fault import Fault, refuse_errors
+from vol3d.dataset_tools.fault import Fault, listed, refuse_errors
 from vol3d.errors import DataError
 from vol3d.files import sha256
 from vol3d.scans.points.cloud import PointCloud
@@ -74,6 +75,37 @@ class SceneReader(Protocol):
 
 
 @runtime_checkable
+class NamesOthers(Protocol):
+    """A reader of scenes in which objects of other kinds than the classes may be annotated."""
+
+    @property
+    def usual_others(self) -> Collection[str]:
+        """Names that are known to the data set and are no class, such as KITTI's Van: nothing to wonder about."""
+        ...
+
+    def other_names(self) -> Sequence[str]:
+        """The name of each annotated object that is of no class, as the file has it.
+
+        Raises:
+            DataError: a file is missing or damaged.
+        """
+        ...
+
+
+@runtime_checkable
+class JudgesLabels(Protocol):
+    """A reader that knows more about its annotations than boxes show."""
+
+    def label_faults(self) -> Iterator[Fault]:
+        """What is wrong with them beyond what every data set is checked for.
+
+        Raises:
+            DataError: a file is missing or damaged.
+        """
+        ...
+
+
+@runtime_checkable
 class HasExtras(Protocol):
     """A reader of scenes of which a benchmark needs more than points and boxes."""
 
@@ -98,6 +130,8 @@ class SceneSplit:
         listing: faults found without reading a scene; `check` reports them with its own.
         write_prepared: writes into a folder what `vol3d data prepare` makes of this data set; None for arrays of all
             scenes, as of most.
+        synthetic: whether a generator made the scenes.
+        max_intensity: where the data set's scale of intensities ends; None: it has no known scale.
     """
 
     name: str
@@ -107,6 +141,8 @@ class SceneSplit:
     test: tuple[SceneReader, ...] = ()
     listing: tuple[Fault, ...] = ()
     write_prepared: Callable[[Path], None] | None = None
+    synthetic: bool = False
+    max_intensity: float | None = None
 
     @property
     def labelled(self) -> tuple[SceneReader, ...]:
@@ -125,12 +161,52 @@ class SceneSplit:
                 raise DataError(f"no {_WORDS[part]} scenes", where=self.name, do="Run `vol3d data check` on it.")
         return self
 
+    def require_boxes(self, part: Part) -> SceneSplit:
+        """This split, if a scene of the part has an annotated box; scenes are read until one has.
+
+        Raises:
+            DataError: none has; the message lists what is annotated instead.
+        """
+        scenes: tuple[SceneReader, ...] = getattr(self, part)
+        if scenes and not any(len(scene.labels()) for scene in scenes):
+            others = Counter(name for scene in scenes if isinstance(scene, NamesOthers) for name in scene.other_names())
+            got, wanted = counted(others) or "no object at all", f"objects of {', '.join(self.class_names)}"
+            what = f"no {_WORDS[part]} scene has a box of any class"
+            do = "Check the names in the label files against the classes."
+            raise DataError(what, where=self.name, got=got, wanted=wanted, do=do)
+        return self
+
+
+def counted(names: Mapping[str, int]) -> str:
+    """What was counted, the most frequent first.
+
+    >>> counted({"Van": 2, "person": 30})
+    'person (30), Van (2)'
+    """
+    ranked = sorted(names.items(), key=lambda item: (-item[1], item[0]))
+    return listed((f"{name[:40]} ({count})" for name, count in ranked), 8)
+
+
+def repeated(parts: Mapping[str, Sequence[SceneReader]]) -> Iterator[Fault]:
+    """Scenes of one name, within a part or in two."""
+    found = defaultdict(list)
+    for part, readers in parts.items():
+        for reader in readers:
+            found[reader.name].append(part)
+    for name, where in found.items():
+        if len(where) > 1:
+            both = " and ".join(dict.fromkeys(where))
+            what = f"the scene is in {both}" if len(set(where)) > 1 else f"the scene is in {both} {len(where)} times"
+            do, numbers = "List it once: a score on training scenes is meaningless.", {"times": len(where)}
+            yield Fault(name, "error", what, do, code="duplicate-scene", numbers=numbers)
+
 
 def fingerprint_of(files: Iterable[Path], facts: Any = None, quick: bool = False) -> str:
     """Hash of the files' content and of `facts` (JSON-ready), whatever else a scene was made from.
 
     Args:
-        quick: size and time of change stand for the content; a copy of a data set is another one then.
+        quick: name, size and time of change stand for the content; a copy of a data set is another one then, unless it
+            keeps the times.
 
     Raises:
         DataError: a file is missing or cannot be read.
@@ -146,7 +222,7 @@ def fingerprint_of(files: Iterable[Path], facts: Any = None, quick: bool = False
 
 def _stamp(path: Path) -> str:
     found = path.stat()
-    return f"{path} {found.st_size} {found.st_mtime_ns};"
+    return f"{path.name} {found.st_size} {found.st_mtime_ns};"
 
 
 def chance_of(name: str) -> float:

@@ -12,27 +12,27 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from pointcloud.inference.intensity import scaled
 from pointcloud.structures.features import WIDTH, Feature, did_you_mean
-from pointcloud.structures.sensor import Sensor
 from pointcloud.structures.voxels import VoxelSettings
+from vol3d.engine.seen import SeenRange
 from vol3d.errors import DataError
 from vol3d.notes import Note
 from vol3d.ops import assign_voxels
 from vol3d.scans.points.cloud import PointCloud
 
-_SCALES = (1.0, 255.0, 65535.0)  # largest intensity that files have: shares, bytes, LAS
-_DIMMEST, _BRIGHTEST = 0.05, 1.01  # shares of the largest that the brightest point of a scan has
 _OLDEST_S = 10.0
 _FEWEST_INSIDE = 0.1  # share of the points in the range; a frontal camera's view has about a fifth of a turn
 
 
-def for_network(cloud: PointCloud, features: Sequence[Feature], sensor: Sensor) -> PointCloud:
+def for_network(cloud: PointCloud, features: Sequence[Feature], brightest: SeenRange | None) -> PointCloud:
     """The cloud with ages of sweeps if `features` ask for time, without points of unknown features, and with notes.
 
     Args:
         cloud: as read, without faces.
         features: of the network.
-        sensor: of the data set that it was trained on; intensities of another scale are brought to its own.
+        brightest: intensities of the brightest points of its training scenes; those of another scale are brought to
+            theirs. None where they are not known.
 
     Raises:
         DataError: no intensity, which the network needs.
@@ -47,9 +47,7 @@ def for_network(cloud: PointCloud, features: Sequence[Feature], sensor: Sensor) 
         time = np.zeros(len(cloud), np.float32)
         cloud = replace(cloud, columns=cloud.columns | {"time": time}, notes=(*cloud.notes, note))
     cloud = _known(cloud, [name for name in features if name in cloud.columns])
-    if "intensity" in features and sensor.max_intensity is not None and len(cloud):
-        cloud = _scaled(cloud, sensor.max_intensity)
-    return cloud
+    return cloud if brightest is None or "intensity" not in features else scaled(cloud, brightest)
 
 
 def _no_ages(time: np.ndarray | None) -> Note | None:
@@ -78,7 +76,7 @@ def unseen(cloud: PointCloud, voxels: VoxelSettings) -> tuple[Note, ...]:
         numbers = {"inside": inside, "points": len(cloud), **dict(zip(names, voxels.point_range_m, strict=True))}
         notes.append(Note("points-out-of-range", text, "units", numbers=numbers))
     if limit is not None and many > limit:
-        kept = "the {limit} that the file's first points lie in were kept"
+        kept = "{limit} of them were kept, in no order but the same each time"
         text = f"the points fill {{voxels}} voxels, more than the model's max_voxels: {kept}"
         notes.append(Note("voxels-over-limit", text, numbers={"voxels": many, "limit": limit}))
     return tuple(notes)
@@ -96,24 +94,3 @@ def _known(cloud: PointCloud, names: Sequence[Feature]) -> PointCloud:
     note = Note("features-not-finite", text, value=" or ".join(names), numbers=numbers)
     kept = {name: values[keep] for name, values in cloud.columns.items()}
     return replace(cloud, xyz=cloud.xyz[keep], columns=kept, notes=(*cloud.notes, note))
-
-
-def _scaled(cloud: PointCloud, largest: float) -> PointCloud:
-    """With intensities from 0 to `largest`; the file's scale follows from its brightest point and is noted."""
-    intensity, notes = cloud.columns["intensity"], cloud.notes
-    top = float(intensity.max())
-    scale = next((one for one in _SCALES if 0 < top <= _BRIGHTEST * one), largest)
-    if scale != largest:
-        change, factor = ("divided", scale / largest) if scale > largest else ("multiplied", largest / scale)
-        learnt = "the model was trained on 0 to {learnt:g}"
-        text = f"intensities 0 to {{scale:g}} (the largest is {{largest:.5g}}) were {change} by {{factor:g}}: {learnt}"
-        numbers = {"scale": scale, "largest": top, "factor": factor, "learnt": largest}
-        notes = (*notes, Note("intensity-scaled", text, numbers=numbers))
-        intensity = (intensity * (largest / scale)).astype(np.float32)
-        cloud = replace(cloud, columns=cloud.columns | {"intensity": intensity}, notes=notes)
-        top *= largest / scale
-    if _DIMMEST * largest <= top <= _BRIGHTEST * largest:
-        return cloud
-    text = "intensities reach {largest:.3g} where the model was trained on 0 to {learnt:g}: scale them in the file"
-    note = Note("intensity-unlike-training", text, numbers={"largest": top, "learnt": largest})
-    return replace(cloud, notes=(*notes, note))

@@ -43,6 +43,49 @@ SUN_RGBD: dict[str, Size] = {
 }
 
 
+STREET: dict[str, Size] = {
+    "car": (4.3, 1.8, 1.6),
+    "van": (5.1, 1.9, 2.2),
+    "truck": (7.5, 2.5, 3.0),
+    "construction vehicle": (6.4, 2.8, 3.2),
+    "bus": (11.0, 2.9, 3.5),
+    "trailer": (12.3, 2.9, 3.9),
+    "barrier": (0.5, 2.5, 1.0),
+    "tram": (16.0, 2.5, 3.5),
+    "motorcycle": (2.1, 0.8, 1.5),
+    "motorcyclist": (2.1, 0.8, 1.7),
+    "bicycle": (1.7, 0.6, 1.2),
+    "cyclist": (1.8, 0.6, 1.7),
+    "pedestrian": (0.7, 0.65, 1.75),
+    "traffic cone": (0.4, 0.4, 1.0),
+}
+"""On streets, l along the heading, w, h: between the medians of KITTI's labels and the sizes of nuScenes' objects that
+detectors begin with (CBGS, Zhu et al. 2019), rounded."""
+
+_ALSO = {
+    "regular vehicle": "car",
+    "vehicle": "car",
+    "large vehicle": "truck",
+    "box truck": "truck",
+    "truck cab": "truck",
+    "school bus": "bus",
+    "vehicular trailer": "trailer",
+    "person": "pedestrian",
+    "bicyclist": "cyclist",
+}
+
+
+def usual_size(class_name: str, turned: bool) -> Size | None:
+    """As `known_size`, and what objects on streets measure, however the class is written: `TRAFFIC_CONE`."""
+    return known_size(class_name, turned) or street_size(class_name)
+
+
+def street_size(class_name: str) -> Size | None:
+    """What objects of the class measure on streets; None for a class that is not found there."""
+    plain = class_name.casefold().replace("_", " ").replace("-", " ")
+    return STREET.get(_ALSO.get(plain, plain))
+
+
 def known_size(class_name: str, turned: bool) -> Size | None:
     """What objects of the class measure, or None for one that no published data set has.
 

@@ -24,6 +24,8 @@ class Sensor:
 
     Args:
         max_intensity: of the scale on which it measures reflections; None where it has no known scale.
+        ground_m: z of the ground in its frame, metres; None where it is mounted at no known height.
     """
 
     max_intensity: float | None = None
+    ground_m: float | None = None

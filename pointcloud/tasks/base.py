@@ -17,7 +17,9 @@ from torch import nn
 from pointcloud.datasets.scenes import SceneSplit
 from pointcloud.datasets.settings import SceneSettings
 from pointcloud.structures.detector import Detector, DetectorSettings
-from pointcloud.structures.features import did_you_mean
+from pointcloud.structures.features import Feature, did_you_mean, point_features
+from pointcloud.structures.order import canonical_faces, canonical_order
+from vol3d.engine.seen import Seen, Trait, ranges_of, some_of, synthetic_note
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import CompleteTask, Part
 from vol3d.errors import UsageError
@@ -60,6 +62,8 @@ class CloudTask(CompleteTask[PointCloud]):
 
     settings_type: ClassVar[type[RunSettings]] = CloudSettings
     settings: CloudSettings
+    traits: ClassVar[tuple[Trait, ...]]
+    """What a person's file is compared with the training scenes by."""
 
     @cached_property
     def split(self) -> SceneSplit:
@@ -199,6 +203,25 @@ class CloudTask(CompleteTask[PointCloud]):
         choice = self.settings.predict
         return self.prepared(points_of(value, columns=choice.columns, up=choice.up, units=choice.units))
 
+    @cached_property
+    def known(self) -> Seen | None:
+        """What is known of the scans of the training; None for weights that nobody measured it for."""
+        return self.settings.seen
+
+    def seen(self) -> Seen:
+        """Measured on some of the training scenes, which are read for it."""
+        return self._measured
+
+    @cached_property
+    def _measured(self) -> Seen:
+        split = self.split.require("train")
+        numbers = [self.numbers(reader.read().cloud) for reader in some_of(split.train)]
+        return Seen(data=split.name, synthetic=split.synthetic, ranges=ranges_of(numbers, self.traits))
+
+    @abstractmethod
+    def numbers(self, cloud: PointCloud) -> dict[str, float]:
+        """The numbers of a cloud that `traits` compare."""
+
     @abstractmethod
     def prepared(self, cloud: PointCloud) -> PointCloud:
         """The points as the network needs them, with notes of what was changed; of a mesh points of its surface."""
@@ -210,10 +233,21 @@ class CloudTask(CompleteTask[PointCloud]):
         """The objects that are sure enough to be written, and the points with what was done to them in the notes."""
 
     def predict(self, models: Sequence[nn.Module], scan: PointCloud, device: torch.device) -> BoxPrediction:
-        """Boxes in the coordinates of the points."""
-        return BoxPrediction(*self.find(models, scan, device))
+        """Boxes in the coordinates of the points; a model that has never seen a real scan is noted."""
+        found, cloud = self.find(models, scan, device)
+        return BoxPrediction(found, replace(cloud, notes=(*cloud.notes, *synthetic_note(self.known))))
 
 
 def surface_of(cloud: PointCloud, points: int) -> PointCloud:
-    """The points themselves, or of a mesh this many points of its surface."""
-    return cloud if cloud.faces is None else sample_surface(cloud, max(points, len(cloud)), np.random.default_rng(0))
+    """The points themselves, or of a mesh this many points of its surface, whatever the order of its parts."""
+    if cloud.faces is None:
+        return cloud
+    mesh = replace(cloud, faces=canonical_faces(cloud.xyz, cloud.faces))
+    return sample_surface(mesh, max(points, len(cloud)), np.random.default_rng(0))
+
+
+def ordered(cloud: PointCloud, features: Sequence[Feature]) -> PointCloud:
+    """The points in the order that follows from what a network sees of them, so that the file's decides nothing."""
+    order = canonical_order(np.concatenate([cloud.xyz, point_features(cloud, features)], axis=1))
+    columns = {name: values[order] for name, values in cloud.columns.items()}
+    return replace(cloud, xyz=cloud.xyz[order], columns=columns)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import nn
 
+from pointcloud.datasets.scenes import SceneReader
 from pointcloud.datasets.settings import SceneSettings
 from pointcloud.inference.extent import unlike_a_street
 from pointcloud.inference.file_features import for_network, unseen
+from pointcloud.inference.ground import GroundChoice, choice_of, ground_notes, ground_shift, raised, shift_note
+from pointcloud.inference.intensity import Rescaling, brightened, rescaling
+from pointcloud.inference.traits import BRIGHTEST, COUNTED, GROUND, OF_SWEEPS, of_sensor, of_sweep
 from pointcloud.inference.tta import SAME_OBJECT_IOU, Flips, check_symmetric, detect_flipped, merge_views
 from pointcloud.structures.detector import LidarDetector, LidarDetectorSettings
-from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings, surface_of
+from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings, ordered, surface_of
 from pointcloud.tasks.start_from import StartSettings, take_over
 from pointcloud.training.lidar_augment import LidarAugmentSettings
 from pointcloud.training.lidar_samples import LidarSamples
@@ -23,8 +29,10 @@ from pointcloud.training.object_bank import PasteSettings, object_bank
 from pointcloud.training.object_noise import ObjectNoiseSettings
 from pointcloud.training.samples import to_network
 from vol3d.config.chosen import FromCatalogue
+from vol3d.engine.seen import Seen, Trait, some_of, unlike
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Samples
+from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.options import Axis, LengthUnit
 from vol3d.scans.results.detections import Detections
@@ -36,6 +44,7 @@ class LidarReadSettings(ReadSettings):
 
     up: Axis = "z"
     units: LengthUnit = "m"
+    ground: GroundChoice = Field(None, description="auto, or its z in the file, m: shifted to where it was in training")
 
 
 class LidarSettings(CloudSettings):
@@ -63,6 +72,7 @@ class LidarTask(CloudTask):
     name: ClassVar[str] = "lidar"
     settings_type: ClassVar[type[RunSettings]] = LidarSettings
     settings: LidarSettings
+    traits: ClassVar[tuple[Trait, ...]] = OF_SWEEPS
 
     def initial_model(self) -> nn.Module:
         """With fresh weights, but for the parts that are taken from another detector."""
@@ -97,12 +107,23 @@ class LidarTask(CloudTask):
         models = list(model) if isinstance(model, nn.ModuleList) else [model]
         scenes = self.split.require("validation").validation
         conditions = {"data": self.split.name, "models": str(len(models)), "test flips": self.settings.test_flips}
+        change = self._other_scale(scenes)
+        if change is not None:
+            conditions["intensities"] = str(change.note)
 
         def detect(cloud: PointCloud) -> Detections:
-            return self.detect(models, cloud, device)
+            return self.detect(models, cloud if change is None else brightened(cloud, change.factor), device)
 
         benchmark = benchmark_of(self.data.name)
         return benchmark(scenes, detect, self.class_names, progress, conditions, pictures, self.submission)
+
+    def _other_scale(self, scenes: Sequence[SceneReader]) -> Rescaling | None:
+        """What brings intensities of a data set to the scale of the training, where that was measured and another."""
+        brightest = self.settings.seen.ranges.get(BRIGHTEST) if self.settings.seen is not None else None
+        if brightest is None or "intensity" not in self.settings.model.features:
+            return None
+        tops = [self.numbers(reader.read().cloud).get(BRIGHTEST, 0.0) for reader in some_of(scenes, most=8)]
+        return rescaling(max(tops), brightest)
 
     @torch.no_grad()
     def detect(self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device) -> Detections:
@@ -112,20 +133,55 @@ class LidarTask(CloudTask):
         found = [detect_flipped(detector, [points], self.settings.test_flips)[0] for detector in detectors]
         return found[0] if len(found) == 1 else merge_views(found, SAME_OBJECT_IOU)
 
+    def with_options(self, options: Mapping[str, Any]) -> CloudTask:
+        """As of all clouds, and where the `ground` lies."""
+        ground = options.get("ground")
+        return super().with_options(options if ground is None else {**options, "ground": choice_of(ground)})
+
     def undistorted(self) -> LidarSettings:
         """Without distortions, every scene as often as any other."""
         plain = {"augment": LidarAugmentSettings(), "balance": False, "paste": None, "noise": None}
         return self.settings.model_copy(update=plain)
 
     def prepared(self, cloud: PointCloud) -> PointCloud:
-        """With ages and intensities on the network's scale; what it will not see is noted."""
-        model = self.settings.model
-        cloud = for_network(surface_of(cloud, points=200_000), model.features, self.data.sensor)
-        return replace(cloud, notes=(*cloud.notes, *unseen(cloud, model.voxels), *unlike_a_street(cloud)))
+        """With ages and intensities on the network's scale; what it will not see, or has never seen, is noted."""
+        model, known = self.settings.model, self.known
+        cloud = for_network(surface_of(cloud, points=200_000), model.features, known.ranges.get(BRIGHTEST))
+        shown, notes = self._on_the_ground(cloud)
+        notes += unseen(shown, model.voxels)
+        notes += unlike_a_street(cloud) or unlike(known, self.numbers(cloud), COUNTED)
+        return replace(cloud, notes=(*cloud.notes, *notes))
+
+    def numbers(self, cloud: PointCloud) -> dict[str, float]:
+        """Points, view, reach, ground and intensity of a sweep."""
+        return of_sweep(cloud, self.settings.model.voxels.point_range_m)
+
+    @cached_property
+    def known(self) -> Seen:
+        """What is known of the training scans; where they were not measured, what is known of their scanner."""
+        return self.settings.seen or of_sensor(self.data.sensor, self.data.name, published=False)
+
+    def for_model(self, model: nn.Module) -> CloudTask:
+        """As of all clouds; released weights were trained on the data set of their recipe."""
+        task, seen = super().for_model(model), of_sensor(self.data.sensor, self.data.name, published=True)
+        return self.with_settings(task.settings.model_copy(update={"seen": seen}))
+
+    def _on_the_ground(self, cloud: PointCloud) -> tuple[PointCloud, tuple[Note, ...]]:
+        """The points as the network gets them, shifted where that is asked, and what is to be noted of their ground."""
+        choice, trained = self.settings.predict.ground, self.known.ranges.get(GROUND)
+        shift = ground_shift(cloud, choice, trained)
+        if trained is None:
+            return cloud, ()
+        shown = raised(cloud, shift)
+        notes = () if choice is None else (shift_note(shift, trained, choice),)
+        return shown, (*notes, *(() if choice == "auto" else ground_notes(shown.xyz, trained)))
 
     def find(
         self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device
     ) -> tuple[Detections, PointCloud]:
         """Boxes that are sure enough."""
-        found = replace(self.detect(models, cloud, device), frame="scan")
+        shift = ground_shift(cloud, self.settings.predict.ground, self.known.ranges.get(GROUND))
+        shown = ordered(raised(cloud, shift), self.settings.model.features)
+        found = replace(self.detect(models, shown, device), frame="scan")
+        found = replace(found, boxes=found.boxes - shift * np.eye(found.boxes.shape[1], dtype=np.float32)[2])
         return found.select(found.scores >= self.settings.predict.score), cloud

@@ -15,12 +15,14 @@ from pointcloud.datasets.settings import SceneSettings
 from pointcloud.inference.align import turned, turned_cloud, wall_angle
 from pointcloud.inference.extent import unlike_a_room
 from pointcloud.inference.postprocess import FOR_PEOPLE, DetectionPostprocessSettings, postprocess
+from pointcloud.inference.traits import OF_ROOMS, of_room
 from pointcloud.structures.detector import RoomDetector, RoomDetectorSettings
 from pointcloud.structures.proposals import join_proposals
-from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings, surface_of
+from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings, ordered, surface_of
 from pointcloud.training.augment import SceneAugmentSettings
 from pointcloud.training.samples import SceneSamples, to_network
 from vol3d.config.chosen import FromCatalogue
+from vol3d.engine.seen import Trait, unlike
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Samples
 from vol3d.notes import Note
@@ -53,6 +55,7 @@ class DetectionTask(CloudTask):
     name: ClassVar[str] = "detection"
     settings_type: ClassVar[type[RunSettings]] = DetectionSettings
     settings: DetectionSettings
+    traits: ClassVar[tuple[Trait, ...]] = OF_ROOMS
 
     def samples(self, progress: Progress | None = None) -> Samples:
         """The training scenes."""
@@ -123,9 +126,14 @@ class DetectionTask(CloudTask):
         return self.settings.model_copy(update={"augment": SceneAugmentSettings()})
 
     def prepared(self, cloud: PointCloud) -> PointCloud:
-        """Of a mesh as many points as the network takes; what is no room is noted."""
+        """Of a mesh as many points as the network takes; a scan unlike those of the training is noted."""
+        notes = unlike_a_room(cloud) or unlike(self.known, self.numbers(cloud), self.traits)
         cloud = surface_of(cloud, self.settings.points)
-        return replace(cloud, notes=(*cloud.notes, *unlike_a_room(cloud)))
+        return replace(cloud, notes=(*cloud.notes, *notes))
+
+    def numbers(self, cloud: PointCloud) -> dict[str, float]:
+        """Points, extent and density of a room."""
+        return of_room(cloud)
 
     def find(
         self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device
@@ -133,7 +141,8 @@ class DetectionTask(CloudTask):
         """One class per box, of those that are sure enough; the room turned for it where that helps."""
         settings = self.settings
         choice = settings.postprocess.model_copy(update={"per_class": False, "min_score": settings.predict.score})
+        shown = ordered(cloud, settings.model.features)
         if not settings.predict.align or settings.model.angle_bins != 1:
-            return self.detect(models, cloud, device, choice), cloud
-        found, note = self._detect_aligned(models, cloud, device, choice)
+            return self.detect(models, shown, device, choice), cloud
+        found, note = self._detect_aligned(models, shown, device, choice)
         return found, replace(cloud, notes=(*cloud.notes, note))

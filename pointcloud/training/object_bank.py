@@ -26,6 +26,7 @@ from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError
 from vol3d.files import FolderBusyError, lock, make_folder, remove_leftovers
 from vol3d.geometry import box_of_points, points_in_boxes
+from vol3d.paths import user_path
 from vol3d.terminal import Progress
 
 Count = Annotated[int, Field(ge=0)]
@@ -92,7 +93,7 @@ def _by_label(counts: Mapping[str, int], class_names: Sequence[str]) -> dict[int
 
 
 def _cache_folder(settings: PasteSettings) -> Path:
-    folder = settings.cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vol3d"
+    folder = settings.cache or user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "vol3d"
     return make_folder(folder, do="Set paste.cache.")
 
 

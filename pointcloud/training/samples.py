@@ -16,8 +16,8 @@ from pointcloud.structures.features import Feature, height_column, point_feature
 from pointcloud.structures.targets import BoxTargets
 from pointcloud.training.augment import SceneAugmentSettings, TrainingScene, augment_room, choose
 from vol3d.engine.task import Batch, Samples
+from vol3d.memory import free_memory
 from vol3d.scans.points.cloud import PointCloud
-from vol3d.threads import free_memory
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from vol3d import files
-from vol3d.errors import DataError, Vol3dError
+from vol3d.errors import DataError, UsageError, Vol3dError
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -167,7 +168,7 @@ def test_json_too_large_or_missing(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps("x" * 100))
     with pytest.raises(DataError, match="too large"):
         files.read_json(tmp_path / "a.json", max_bytes=50)
-    with pytest.raises(DataError, match="cannot read"):
+    with pytest.raises(DataError, match="no such file"):
         files.read_json(tmp_path / "none.json")
     with pytest.raises(ValueError, match="JSON compliant"):
         files.write_json(tmp_path / "nan.json", float("nan"))
@@ -232,3 +233,44 @@ def test_plain_values_are_json(tmp_path: Path) -> None:
     value = {"a": (1, 2.5, math.nan), 3: {"b": [math.inf, None, True, "text"]}, "path": Path("scan.nrrd")}
     assert files.plain(value) == {"a": [1, 2.5, None], "3": {"b": [None, None, True, "text"]}, "path": "scan.nrrd"}
     files.write_json(tmp_path / "a.json", files.plain(value))
+
+
+def test_a_regular_file_is_required_before_anything_opens_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    assert files.require_file(str(tmp_path / "file")) == tmp_path / "file"
+    with pytest.raises(DataError, match="missing: no such file"):
+        files.require_file(tmp_path / "missing")
+    with pytest.raises(Vol3dError, match=r"cannot read the file \(embedded null"):
+        files.require_file("a\0b")
+    with pytest.raises(DataError, match=r"cannot read the file \(File name too long\)"):
+        files.require_file(tmp_path / ("x" * 300))
+    with pytest.raises(UsageError, match="a folder, not a file"):
+        files.require_file(tmp_path, UsageError)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_a_socket_and_a_device_are_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(DataError, match="a named pipe, not a file"):
+        files.read_json(tmp_path / "pipe.json")
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(tmp_path / "s"))
+        with pytest.raises(DataError, match="a socket, not a file"):
+            files.require_file(tmp_path / "s")
+    with pytest.raises(DataError, match="a device, not a file"):
+        files.require_file("/dev/zero")
+
+
+def test_names_that_are_no_utf_8_are_written(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "a.json", {"name": "b\udcff\u2028.nii"})
+    assert files.read_json(tmp_path / "a.json") == {"name": "b\udcff\u2028.nii"}
+    files.write_text(tmp_path / "a.csv", "b\udcff")
+    assert (tmp_path / "a.csv").read_bytes() == b"b\xff"
+
+
+def test_a_process_that_ends_at_once_removes_what_it_was_writing(tmp_path: Path) -> None:
+    with files.atomic(tmp_path / "a"):
+        files.remove_own_temporaries()
+        assert leftovers(tmp_path) == []
+        next(iter(files._open)).touch()
+    assert leftovers(tmp_path) == ["a"] and not files._open

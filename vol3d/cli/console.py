@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vol3d.files import plain
+from vol3d.printable import one_line, printable_json
 from vol3d.terminal import console
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 def print_json(content: Any) -> None:
     """Exactly one JSON document on stdout; NaN and infinity, which JSON does not have, become null."""
-    print(json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False))
+    unicode = "utf" in (sys.stdout.encoding or "").lower()
+    print(printable_json(json.dumps(plain(content), indent=2, ensure_ascii=not unicode, allow_nan=False)))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
@@ -40,13 +42,19 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | N
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=Text(one_line(title)) if title else None,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+    )
     for index, name in enumerate(columns):
         cells = [row[index] for row in rows]
         numeric = bool(cells) and all(value is None or isinstance(value, (int, float)) for value in cells)
-        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(one_line(name)), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell(value)) for value in row[: len(columns)]))
+        table.add_row(*(Text(one_line(cell(value))) for value in row[: len(columns)]))
     return table
 
 

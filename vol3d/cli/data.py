@@ -15,6 +15,7 @@ from vol3d.cli.console import print_json, print_table
 from vol3d.cli.options import Json
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.files import make_folder
+from vol3d.output import require_output
 from vol3d.terminal import progress, say
 
 app = typer.Typer(rich_markup_mode="rich")
@@ -117,13 +118,14 @@ def prepare(
     tools = find_tools(dataset)
     if out.resolve() == root.resolve():
         raise UsageError("this is the data set itself", where="--out", got=out, do="Choose another folder.")
-    split = find_split(dataset, root, words)
+    require_output(out)
+    data = find_data(dataset, root, words)
     overrides = [f"data.{word}" for word in (f"name={dataset}", _root(root), *(words or []))]
     settings: Any = load_task(recipe, overrides).settings if recipe else None
     make_folder(out)
     with progress("preparing") as report:
-        tools.prepare(split, settings, out, workers, report)
-    say(f"{split.name} is ready in {out}")
+        name = tools.prepare(data, settings, out, workers, report)
+    say(f"{name} is ready in {out}")
 
 
 @app.command()
@@ -150,14 +152,19 @@ def generate(
         raise UsageError("nothing of this kind can be generated", where="KIND", got=kind, wanted=wanted)
     generator = catalog.GENERATORS[kind]
     write, count = catalog.load(generator.target), scenes or generator.scenes
-    make_folder(out)
+    make_folder(require_output(out))
     with progress("generating") as report:
         write(out, count, seed, workers, report)
     say(f"{count} {generator.unit} are in {out}; read them as `{generator.data_set}`")
 
 
 def find_split(dataset: str, root: Path, words: list[str] | None = None) -> Any:
-    """The cases of the data set at `root`, read as the `key=value` words say.
+    """The cases of the data set at `root`; see `find_data`."""
+    return find_data(dataset, root, words).split()
+
+
+def find_data(dataset: str, root: Path, words: list[str] | None = None) -> Any:
+    """The settings of the data set at `root`, as the `key=value` words say.
 
     Raises:
         UsageError: a word is no setting of the data set.
@@ -165,7 +172,7 @@ def find_split(dataset: str, root: Path, words: list[str] | None = None) -> Any:
     from vol3d.config import build, from_words
 
     entry = catalog.find(dataset, catalog.DATASETS, "data set")
-    return build(from_words([_root(root), *(words or [])]), catalog.load(entry.target)).split()
+    return build(from_words([_root(root), *(words or [])]), catalog.load(entry.target))
 
 
 def _root(root: Path) -> str:

@@ -11,6 +11,8 @@ import typer
 from vol3d import catalog
 from vol3d.errors import UsageError
 from vol3d.files import make_folder
+from vol3d.output import require_output
+from vol3d.terminal import tell
 
 
 def demo(
@@ -32,8 +34,9 @@ def demo(
     """
     if only is not None and only not in catalog.DEMOS:
         raise UsageError("no such part", where="--only", got=only, wanted=", ".join(catalog.DEMOS))
+    require_output(out)
     began = time.monotonic()
     for part, target in catalog.DEMOS.items():
         if only in (None, part):
             catalog.load(target)(make_folder(out / part), cases)
-    print(f"\n{time.monotonic() - began:.0f} s in all; open the reports in a browser")
+    tell(f"\n{time.monotonic() - began:.0f} s in all; open the reports in a browser")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vol3d.errors import Vol3dError
-from vol3d.terminal import progress
+from vol3d.terminal import progress, tell
 
 if TYPE_CHECKING:
     from vol3d.checkpoint import Loaded
@@ -54,4 +54,4 @@ def draw_boxes(path: Path, scan: Path, boxes: Path) -> None:
     from vol3d.view.load.read import load_view
 
     write_bytes(path, draw_scene(load_view([scan, boxes])))
-    print(f"picture   {path}  (to turn it: vol3d view {scan} {boxes})")
+    tell(f"picture   {path}  (to turn it: vol3d view {scan} {boxes})")

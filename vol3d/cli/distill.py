@@ -5,6 +5,7 @@ from __future__ import annotations
 from vol3d.cli.options import Device
 from vol3d.cli.train import Config, DryRun, Out, Overfit, Overrides, Seeds, default_folder, run
 from vol3d.errors import UsageError
+from vol3d.output import require_output
 
 
 def distill(
@@ -31,4 +32,7 @@ def distill(
         raise UsageError("choose one of --seeds, --dry-run and --overfit")
     from vol3d.config import load_distillation
 
-    run(load_distillation, config, overrides or [], out or default_folder(config), seeds, dry_run, overfit, device)
+    folder = out or default_folder(config)
+    if not dry_run:
+        require_output(folder)
+    run(load_distillation, config, overrides or [], folder, seeds, dry_run, overfit, device)

@@ -11,6 +11,7 @@ import typer
 from vol3d.cli import names
 from vol3d.cli.console import cell, print_first_columns, print_json
 from vol3d.cli.options import Changes, Checkpoint, Device, Json
+from vol3d.output import require_output
 from vol3d.terminal import progress, say
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ def evaluate(
     import vol3d
     from vol3d.engine.device import pick_device
 
+    for path in (out, submission):
+        if path is not None:
+            require_output(path, folder=path.is_dir() or path == out)  # before minutes of work
     model = vol3d.load(checkpoint, str(pick_device(device, "--device")), changes or ())
     say(f"{checkpoint}: {len(model.models)} model(s) on {model.device}, cases of {data}")
     with progress("evaluating") as report:

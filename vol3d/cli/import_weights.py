@@ -10,6 +10,7 @@ import typer
 from vol3d import catalog
 from vol3d.errors import UsageError
 from vol3d.files import make_folder
+from vol3d.output import require_output
 from vol3d.terminal import say
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def import_weights(
         raise UsageError("these weights lack settings that a prediction needs", got=name, wanted=known, do=do)
     if (out / "best.safetensors").exists():  # perhaps days of somebody's training
         raise UsageError("the folder already holds a model", where=out, do="Choose another folder for -o.")
+    require_output(out)
     import vol3d
     from vol3d.checkpoint import is_own, save_best
     from vol3d.config import load_task

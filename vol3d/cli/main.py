@@ -7,7 +7,7 @@ verb imports torch before the verb runs, so that help and completion are instant
 from __future__ import annotations
 
 import errno
-import os
+import re
 import sys
 import traceback
 import warnings
@@ -19,10 +19,14 @@ import typer
 
 from vol3d import __version__
 from vol3d.cli import data, demo, distill, doctor, evaluate, import_weights, models, predict, train, view
+from vol3d.cli.interrupt import INTERRUPTED, guard_interrupts
 from vol3d.errors import Vol3dError
-from vol3d.terminal import speaking
+from vol3d.paths import user_path
+from vol3d.printable import one_line, printable
+from vol3d.terminal import open_standard_streams, silence_stdout, speaking
 
-FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
+FAILED, BAD_USAGE = 1, 2
+_OF_HOME = re.compile(r"((?:--[\w-]+=|-\w)?)(~.*)", re.DOTALL)
 
 # Typer carries its own copy of click in some releases; its public BadParameter leads to the base of both.
 _CommandLineError = typer.BadParameter.__mro__[2]
@@ -77,8 +81,16 @@ def vol3d(
 
 def run() -> None:
     """Entry point of the console command."""
+    open_standard_streams()
+    guard_interrupts()
     warnings.formatwarning = format_warning
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except OSError:  # said already; Python would try again at its end and change the exit code
+        code = code or FAILED
+        silence_stdout()
+    sys.exit(code)
 
 
 def format_warning(
@@ -87,7 +99,8 @@ def format_warning(
     """What a person reads of a warning: of ours the sentence, of a library's its place too."""
     root = Path(__file__).parents[2]
     ours = any(root / package in Path(filename).parents for package in ("vol3d", "pointcloud", "medical"))
-    return f"warning: {message}\n" if ours else f"{filename}:{lineno}: {category.__name__}: {message}\n"
+    text = one_line(message)
+    return f"warning: {text}\n" if ours else f"{filename}:{lineno}: {category.__name__}: {text}\n"
 
 
 def main(words: Sequence[str]) -> int:
@@ -98,7 +111,7 @@ def main(words: Sequence[str]) -> int:
     command = typer.main.get_command(app)
     try:
         with speaking():
-            code = command.main(args=words, prog_name="vol3d", standalone_mode=False)
+            code = command.main(args=[_at_home(word) for word in words], prog_name="vol3d", standalone_mode=False)
         sys.stdout.flush()
         if code == INTERRUPTED:  # Typer catches Ctrl-C itself
             raise KeyboardInterrupt
@@ -108,10 +121,17 @@ def main(words: Sequence[str]) -> int:
         return INTERRUPTED
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
-            return _reader_left()
+            silence_stdout()  # as in `vol3d models | head -1`: nothing to say, and nobody to say it to
+            return FAILED
         if debug:
-            traceback.print_exc()
+            print(printable(traceback.format_exc()), end="", file=sys.stderr)
         return _explain(error)
+
+
+def _at_home(word: str) -> str:
+    """A word of the command line with `~` as a shell has it, which leaves it alone in `--out=~/runs`."""
+    found = _OF_HOME.fullmatch(word)
+    return f"{found[1]}{user_path(found[2])}" if found else word
 
 
 def _explain(error: Exception) -> int:
@@ -123,18 +143,12 @@ def _explain(error: Exception) -> int:
     elif isinstance(error, MemoryError):
         message, code = "out of memory", FAILED
     elif isinstance(error, OSError) and error.strerror:
-        message, code = f"{error.filename}: {error.strerror}" if error.filename else error.strerror, FAILED
+        message, code = f"{one_line(error.filename)}: {error.strerror}" if error.filename else error.strerror, FAILED
     else:
         first = (str(error).strip().splitlines() or [""])[0]
         message, code = f"{type(error).__name__}: {first} (--debug shows where)", FAILED
-    print(message if code == 0 else f"error: {message}", file=sys.stderr)
+    print(printable(message if code == 0 else f"error: {message}"), file=sys.stderr)
     return code
-
-
-def _reader_left() -> int:
-    """The reader of a pipe has gone, as in `vol3d models | head -1`: nothing to say, and nobody to say it to."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return FAILED
 
 
 if __name__ == "__main__":

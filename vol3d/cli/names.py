@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from vol3d import catalog
+from vol3d.paths import user_path
 
 
 def datasets(incomplete: str) -> list[str]:
@@ -29,7 +28,7 @@ def checkpoints(incomplete: str) -> list[str]:
 def paths(incomplete: str) -> list[str]:
     """Files and folders (with a slash at the end) that begin so; hidden ones only when asked for."""
     head, slash, start = incomplete.rpartition("/")
-    folder = Path(head + slash or ".").expanduser()
+    folder = user_path(head + slash or ".")
     try:
         entries = sorted(folder.iterdir())
     except OSError:

@@ -27,3 +27,10 @@ Changes = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+Series = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="DICOM: UID, number or description of one series.  Default: all volumes; to view, the only one.",
+    ),
+]

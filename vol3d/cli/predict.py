@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vol3d.cli.console import print_json, print_table
-from vol3d.cli.options import Changes, Checkpoint, Device, Json
-from vol3d.terminal import progress, say
+from vol3d.cli.options import Changes, Checkpoint, Device, Json, Series
+from vol3d.output import require_output
+from vol3d.terminal import aside, progress, say
 
 if TYPE_CHECKING:
     from vol3d.engine.predict import PredictionRow
@@ -40,6 +41,14 @@ Up = Annotated[
 Units = Annotated[
     str | None, typer.Option(metavar="UNIT", help="Points: m, cm, mm, ft or in.  Default: detected and noted.")
 ]
+Ground = Annotated[
+    str | None,
+    typer.Option(
+        metavar="Z",
+        help="LiDAR: where the ground is in the file, in metres, or 'auto' to find it; it is shifted to where the "
+        "model's training had it.  Default: not shifted.",
+    ),
+]
 Align = Annotated[
     bool | None,
     typer.Option(
@@ -61,10 +70,12 @@ def predict(
     dicom_seg: Annotated[
         bool, typer.Option("--dicom-seg", help="Also write a DICOM-SEG file for each DICOM series.")
     ] = False,
+    series: Series = None,
     mirror: Mirror = None,
     columns: Columns = None,
     up: Up = None,
     units: Units = None,
+    ground: Ground = None,
     align: Align = None,
     score: Score = None,
     changes: Changes = None,
@@ -82,20 +93,24 @@ def predict(
     import vol3d
     from vol3d.engine.device import pick_device
 
+    require_output(out)  # before minutes of work
     options = {"mirror": mirror, "columns": columns, "up": up, "units": units, "align": align, "score": score}
-    options["dicom_seg"] = dicom_seg or None
+    options |= {"dicom_seg": dicom_seg or None, "ground": ground, "series": series}
     model = vol3d.load(checkpoint, str(pick_device(device, "--device")), changes or ()).with_options(options)
     count, classes = len(model.models), ", ".join(model.class_names)
     say(f"{checkpoint}: {count} model(s) on {model.device}, classes {classes}")
+    for note in model.notes:
+        say(f"{checkpoint}: {note}")
     with progress("predicting") as report:
         rows = model.predict_files(
-            inputs, out, overwrite=overwrite, dicom_seg=dicom_seg, progress=report, each=say_failure
+            inputs, out, overwrite=overwrite, dicom_seg=dicom_seg, series=series, progress=report, each=say_failure
         )
 
     if as_json:
         print_json({"results": [row.to_dict() for row in rows]})
     else:
-        show(rows, out)
+        with aside():
+            show(rows, out)
     failed = sum(row.status == "failed" for row in rows)
     if failed:
         raise typer.Exit(ALL_FAILED if failed == len(rows) else SOME_FAILED)

@@ -12,7 +12,8 @@ from vol3d.cli import names
 from vol3d.cli.console import cell, print_table
 from vol3d.cli.options import Device
 from vol3d.errors import UsageError
-from vol3d.terminal import say
+from vol3d.output import require_output
+from vol3d.terminal import aside, say, tell
 
 if TYPE_CHECKING:
     from vol3d.engine.repeat import Spread
@@ -58,6 +59,8 @@ def train(
     from vol3d.config import load_task
 
     words, folder = overrides or [], out or default_folder(config)
+    if not dry_run:
+        require_output(folder)
     if folds:
         from vol3d.engine.repeat import train_folds
 
@@ -93,9 +96,8 @@ def run(
     if not is_main():
         return
     if dry_run:
-        print_table(
-            ["dry run", "value"], [row for key, value in evaluation.summary.items() for row in _rows(key, value)]
-        )
+        rows = [row for key, value in evaluation.summary.items() for row in _rows(key, value)]
+        print_table(["dry run", "value"], rows)
     else:
         say(f"{evaluation.score_name} {evaluation.score:.4f}; report: {out / 'report.html'}")
 
@@ -104,8 +106,9 @@ def _tell_spread(spread: Spread) -> None:
     from vol3d.engine.distributed import is_main
 
     if is_main():
-        print_table(["run", spread.score_name], [[name, score] for name, score in spread.scores.items()])
-        print(spread)
+        with aside():
+            print_table(["run", spread.score_name], [[name, score] for name, score in spread.scores.items()])
+        tell(str(spread))
 
 
 def _rows(name: str, value: Any) -> list[list[str]]:

@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vol3d.errors import UsageError, Vol3dError
+from vol3d.cli.options import Series
+from vol3d.errors import UsageError
 from vol3d.terminal import say
 
 if TYPE_CHECKING:
-    from vol3d.view.scene import Camera, Opening, ViewScene
+    from vol3d.view.scene import Camera, Opening
 
 Files = Annotated[
     list[str],
     typer.Argument(help="Point clouds and the JSON of their boxes, or a volume and its masks.", metavar="FILE..."),
+]
+Scan = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", help="The scan that the results belong to.  Default: the one that they name."),
 ]
 Png = Annotated[Path | None, typer.Option(metavar="OUT.png", help="Write a picture; needs no display, GPU or Open3D.")]
 Window = Annotated[bool, typer.Option("--window", help="Open a window (Open3D).  Default: where there is a display.")]
@@ -35,6 +40,7 @@ Eye = Annotated[
 
 def view(
     files: Files,
+    scan: Scan = None,
     png: Png = None,
     window: Window = False,
     page: Page = False,
@@ -49,13 +55,14 @@ def view(
     ] = None,
     up: Annotated[str, typer.Option(metavar="AXIS", help="Axis of the points that points up, as in y or -z.")] = "auto",
     units: Annotated[str, typer.Option(metavar="UNIT", help="Unit of the points: m, cm, mm, ft or in.")] = "auto",
+    series: Series = None,
 ) -> None:
     """View point clouds with boxes and volumes with masks: in a window, on a page over SSH, or as a PNG.
 
     [bold]Examples[/bold]
 
       vol3d view room.ply out/room.json
-      vol3d view out/room.json --png room.png --score 0.5
+      vol3d view out/room.json --scan moved/room.ply --png room.png --score 0.5
       vol3d view scan.nii.gz out/scan.nii.gz --page
     """
     if sum((png is not None, window, page)) > 1:
@@ -66,14 +73,17 @@ def view(
     opening = _opening(color, score, classes, camera)
     from vol3d.scans.points.options import ReadOptions
     from vol3d.view.load.read import load_view
-    from vol3d.view.show import shown_in_window
+    from vol3d.view.show import check_picture, shown_in_window, write_picture
 
+    if png is not None:
+        check_picture(png)
     named = tuple(name.strip() for name in columns.split(",")) if columns else None
-    scene = load_view(files, opening, ReadOptions(named, up, units))
+    scene = load_view(files, opening, ReadOptions(named, up, units), series, scan)
     for note in scene.notes:
         say(f"note: {note}")
     if png is not None:
         write_picture(scene, png, pixels)
+        print(png)
     elif window:
         from vol3d.view.window.window import show_window
 
@@ -82,24 +92,6 @@ def view(
         from vol3d.view.page import serve
 
         serve(scene, port, True)
-
-
-def write_picture(scene: ViewScene, path: Path, size: tuple[int, int]) -> None:
-    """The scene as a PNG file, whole or not at all.
-
-    Raises:
-        UsageError: the name does not end in `.png`, or it is one of the files that are shown.
-        Vol3dError: the folder is missing or read-only, or the disk is full.
-    """
-    from vol3d.files import write_bytes
-    from vol3d.view.draw.picture import draw_scene
-
-    if path.suffix.lower() != ".png":
-        raise UsageError("the picture is a PNG", where="--png", got=path, wanted="a name that ends in .png")
-    if not path.parent.is_dir():
-        raise Vol3dError("no such folder", where=path.parent, do="Create it first.")
-    write_bytes(path, draw_scene(scene, size))
-    print(path)
 
 
 def parse_size(text: str) -> tuple[int, int]:

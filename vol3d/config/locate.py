@@ -6,6 +6,8 @@ import difflib
 from pathlib import Path
 
 from vol3d.errors import UsageError
+from vol3d.files import require_file
+from vol3d.paths import user_path
 
 
 def recipes() -> dict[str, Path]:
@@ -23,9 +25,9 @@ def locate(name: str) -> Path:
     Raises:
         UsageError: neither; proposes the nearest recipe.
     """
-    path = Path(name).expanduser()
-    if path.is_file():
-        return path
+    path = user_path(name)
+    if path.exists() and not path.is_dir():
+        return require_file(path, UsageError)
     shipped = recipes()
     asked = name.removesuffix(".yaml").removeprefix("configs/")
     by_stem = {key.rsplit("/", 1)[-1]: file for key, file in shipped.items()}

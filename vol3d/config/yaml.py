@@ -16,6 +16,7 @@ import yaml
 
 from vol3d.config.locate import locate
 from vol3d.errors import UsageError
+from vol3d.paths import user_path
 
 MAX_BYTES = 1 << 20
 
@@ -54,7 +55,7 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Document:
         UsageError: no such file, not YAML, or an override that does not fit; names `file:line`.
     """
     file = locate(str(path))
-    source = str(path) if Path(path).is_file() else str(file)
+    source = str(path) if file == user_path(path) else str(file)
     try:
         content = file.read_bytes()[: MAX_BYTES + 1]
         if len(content) > MAX_BYTES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from vol3d.errors import UsageError
 
 def refuse_other(found: dict[str, Any], wanted: dict[str, Any], out: Path) -> None:
     """Raises UsageError with the keys in which the folder differs from what is wanted."""
-    have, want = _flat({key: found.get(key) for key in wanted}), _flat(wanted)
+    have, want = flat({key: found.get(key) for key in wanted}), flat(wanted)
     keys = [key for key in sorted(have.keys() | want.keys()) if have.get(key) != want.get(key)]
     if keys:
         raise UsageError(
@@ -22,9 +23,9 @@ def refuse_other(found: dict[str, Any], wanted: dict[str, Any], out: Path) -> No
         )
 
 
-def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """`{"a": {"b": 1}}` -> `{"a.b": 1}`."""
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, item in value.items():
-        flat |= _flat(item, f"{prefix}{key}.") if isinstance(item, dict) else {prefix + key: item}
-    return flat
+        found |= flat(item, f"{prefix}{key}.") if isinstance(item, dict) else {prefix + key: item}
+    return found

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from vol3d.files import write_text
-from vol3d.terminal import is_aloud
+from vol3d.printable import one_line
+from vol3d.terminal import console, is_aloud
 
 LINE_EVERY_S = 20.0
 
@@ -93,7 +93,8 @@ class Screen:
     """A progress bar with the time left on a terminal; lines of plain text, one in 20 s at most, in a pipe."""
 
     def __init__(self, step: int, total: int) -> None:
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=not is_aloud())
+        self.console = console(error=True)
+        self.console.quiet, self.console.soft_wrap = not is_aloud(), True
         self.total, self.first, self.began = total, step, time.monotonic()
         self.printed_at = -math.inf
         self.bar: Progress | None = None
@@ -104,7 +105,7 @@ class Screen:
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
             )
             self.bar = Progress(*columns, console=self.console)
             self.task = self.bar.add_task("", total=total, completed=step)
@@ -121,10 +122,7 @@ class Screen:
 
     def say(self, line: str) -> None:
         """Prints a line; a reader who closed the pipe does not stop the run."""
-        try:
-            self.console.print(line, markup=False)
-        except OSError:
-            self.console = Console(quiet=True)
+        self.console.print(one_line(line))
 
     @contextmanager
     def cases(self, title: str) -> Iterator[Callable[[int, int, str], None]]:
@@ -135,7 +133,11 @@ class Screen:
         bar = self.bar
         task = bar.add_task(title, total=None)
         try:
-            yield lambda done, total, name: bar.update(task, completed=done, total=total, description=f"{title} {name}")
+
+            def show(done: int, total: int, name: str) -> None:
+                bar.update(task, completed=done, total=total, description=one_line(f"{title} {name}"))
+
+            yield show
         finally:
             bar.remove_task(task)
 

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
+import vol3d
+from vol3d.config.chosen import LATER
+from vol3d.dataset_tools.index import flat
+from vol3d.engine.existing import is_done
 from vol3d.engine.task import PredictionTask
 from vol3d.errors import UsageError, Vol3dError
-from vol3d.files import make_folder
+from vol3d.files import make_folder, remove_leftovers
 from vol3d.notes import Note
-from vol3d.prediction import Prediction
-from vol3d.scans.results.read import is_result, unlike
+from vol3d.scans.digest import of_scan
+from vol3d.scans.read import is_dicom_source
+from vol3d.scans.results.record import Record, add_file
 from vol3d.scans.source import ScanSource
 from vol3d.terminal import Progress
+
+_NO_SERIES = Note("no-dicom-seg", "no DICOM-SEG: the scan is not a DICOM series")
 
 
 @dataclass(frozen=True)
@@ -57,9 +66,11 @@ class PredictionRow:
 
 
 def result_paths(sources: Sequence[ScanSource], suffix: str, out: Path) -> dict[ScanSource, Path]:
-    """Where the main file of each result goes: straight into `out`, or of equal names below their own folders.
+    """Where the main file of each result goes, whatever the order of the scans.
 
-    `scan.nrrd` -> `out/scan.nii.gz`; `P1/T1.nii`, `P2/T1.nii` -> `out/P1/T1.nii.gz`, `out/P2/T1.nii.gz`.
+    Straight into `out`: `scan.nrrd` -> `out/scan.nii.gz`. Of equal names below their own folders: `P1/T1.nii`,
+    `P2/T1.nii` -> `out/P1/T1.nii.gz`, `out/P2/T1.nii.gz`. In one folder under their whole names: `scan.nrrd`,
+    `scan.mha` -> `out/scan.nrrd.nii.gz`, `out/scan.mha.nii.gz`.
 
     Raises:
         UsageError: no scan, a result that would replace one of the scans, or two that would write the same file.
@@ -74,8 +85,9 @@ def result_paths(sources: Sequence[ScanSource], suffix: str, out: Path) -> dict[
     for group in alike.values():
         folders = [source.path.absolute().parent for source in group]
         shared = os.path.commonpath(folders)
-        below = [Path(os.path.relpath(folder, shared)) for folder in folders]
-        paths |= {source: out / way / f"{source.name}{suffix}" for source, way in zip(group, below, strict=True)}
+        for source, folder in zip(group, folders, strict=True):
+            name = source.name if folders.count(folder) == 1 else source.path.name
+            paths[source] = out / os.path.relpath(folder, shared) / f"{name}{suffix}"
     _check_paths(paths)
     return paths
 
@@ -92,12 +104,33 @@ def _check_paths(paths: Mapping[ScanSource, Path]) -> None:
             raise UsageError(f"{first[result]} and {source} would write the same file", where=path, do=do)
 
 
+def model_record(task: PredictionTask[Any], info: Sequence[Mapping[str, Any]], name: str, device: str) -> Record:
+    """What the records of all results of a model have in common.
+
+    Args:
+        task: with its options and settings set.
+        info: what the checkpoint of each network says about itself.
+        name: what the model was loaded by.
+    """
+    made_with: dict[str, Any] = {}
+    if info:
+        text = json.dumps(info[0]["settings"])
+        trained = type(task).settings_type.model_validate_json(text, strict=True, context={LATER: True})
+        before, now = flat(trained.model_dump(mode="json")), flat(task.settings.model_dump(mode="json"))
+        made_with = {key: value for key, value in now.items() if key not in before or before[key] != value}
+    hashes = tuple(str(one["sha256"]) for one in info)
+    return Record(
+        model=Path(name).name, model_sha256=hashes, settings=made_with, device=device, vol3d=vol3d.__version__
+    )
+
+
 def predict_files(
     task: PredictionTask[Any],
     models: Sequence[nn.Module],
     results: Mapping[ScanSource, Path],
     device: torch.device,
     *,
+    record: Record = Record(),  # noqa: B008 (frozen)
     overwrite: bool = False,
     dicom_seg: bool = False,
     progress: Progress = lambda done, total, name: None,
@@ -105,25 +138,31 @@ def predict_files(
 ) -> list[PredictionRow]:
     """Predicts scans; whatever one of them does, the others are predicted.
 
+    What a killed process left behind is removed first. A result that is there, whole, and of the same scan, model and
+    settings is kept.
+
     Args:
         results: the scans, as `task.find_inputs` gives them, and the main files of their results.
-        overwrite: predict again what is there already.
+        record: of the models, see `model_record`.
+        overwrite: predict again what is there already; files that vol3d did not write are never replaced.
         dicom_seg: also write DICOM-SEG beside the mask of each DICOM series.
         progress: called before each scan.
         each: called after each scan.
     """
+    for folder in {result.parent for result in results.values()}:
+        remove_leftovers(folder, of_the_dead=True)
     rows = []
     for number, (source, result) in enumerate(results.items()):
         progress(number, len(results), source.path.name)
-        seg = dicom_path(result) if dicom_seg else None
-        done = result.exists() and (seg is None or seg.exists())
+        seg = dicom_path(result) if dicom_seg and is_dicom_source(source.path) else None
         try:
-            _check_free(result)
-            if done and not overwrite:
-                _check_same(result, source.path, task.class_names)
-                row = PredictionRow(source, "skipped", result)
+            wanted = of_scan(record, source)
+            if is_done([result, *([seg] if seg else [])], wanted, overwrite):
+                row = PredictionRow(source, "skipped", result, dicom_seg=_there(seg))
             else:
-                row = _written(task.predict(models, task.read(source), device), source, result, seg)
+                row = _predicted(task, models, source, device, result, seg, wanted)
+                if dicom_seg and seg is None:
+                    row = replace(row, notes=(*row.notes, _NO_SERIES))
         except Exception as error:
             row = PredictionRow(source, "failed", error=_reason(source, error))
         rows.append(row)
@@ -137,26 +176,29 @@ def dicom_path(result: Path) -> Path:
     return result.parent / f"{result.name.removesuffix('.gz').removesuffix('.nii')}.dcm"
 
 
-def _written(prediction: Prediction, source: ScanSource, result: Path, seg: Path | None) -> PredictionRow:
+def _predicted(
+    task: PredictionTask[Any],
+    models: Sequence[nn.Module],
+    source: ScanSource,
+    device: torch.device,
+    result: Path,
+    seg: Path | None,
+    record: Record,
+) -> PredictionRow:
+    begin = time.perf_counter()
+    prediction = task.predict(models, task.read(source), device)
+    record = replace(record, seconds=round(time.perf_counter() - begin, 3))
+
     make_folder(result.parent)
-    prediction.write(result)
+    replace(prediction, record=record).write(result)
     if seg is not None:
         prediction.write(seg)
-    return PredictionRow(source, "written", result, None, prediction.facts(), prediction.notes, seg)
+        add_file(result, seg)
+    return PredictionRow(source, "written", result, None, prediction.facts(), prediction.notes, _there(seg))
 
 
-def _check_free(result: Path) -> None:
-    """Refuses to write over JSON that is no result of vol3d."""
-    if result.suffix == ".json" and result.exists() and not is_result(result):
-        do = "Choose another output folder, or move that file."
-        raise UsageError("the result would replace a file that vol3d did not write", where=result, do=do)
-
-
-def _check_same(result: Path, source: Path, class_names: Sequence[str]) -> None:
-    """Refuses to take for done what is the result of another scan of that name, or of another model."""
-    if result.suffix == ".json" and (other := unlike(result, source, class_names)):
-        do = "Give --overwrite to replace it, or another output folder."
-        raise UsageError("a result is there already that is not of this scan and model", where=result, got=other, do=do)
+def _there(path: Path | None) -> Path | None:
+    return path if path is not None and path.exists() else None
 
 
 def _reason(source: ScanSource, error: Exception) -> str:

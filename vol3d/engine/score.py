@@ -81,6 +81,6 @@ def _names_validation(data: Any) -> bool:
 
 def _same_folder(one: Path, other: Path) -> bool:
     try:
-        return one.expanduser().resolve() == other.expanduser().resolve()
+        return one.resolve() == other.resolve()
     except OSError:
         return False

@@ -100,7 +100,7 @@ def synthetic_note(seen: Seen | None) -> tuple[Note, ...]:
     """That the model has never seen a real scan, where that is so."""
     if seen is None or not seen.synthetic:
         return ()
-    text = "the model was trained on synthetic scans ({value}) only: on real ones its results may mean nothing"
+    text = "the model was trained on synthetic scans only, in the format of {value}: check what it finds on real ones"
     return (Note("trained-on-synthetic", text, value=seen.data),)
 
 

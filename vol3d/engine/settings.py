@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from vol3d.engine.seen import Seen
+from vol3d.paths import user_path
 
 
 class Settings(BaseModel):
     """Base of every configuration: frozen, unknown keys refused, no NaN or infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _at_home(cls, value: Any) -> Any:
+        """`~` in a path is the home folder."""
+        return user_path(value) if isinstance(value, Path) else value
 
 
 class OptimSettings(Settings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from types import FrameType, TracebackType
@@ -9,8 +10,15 @@ from typing import Any
 
 from vol3d.errors import Vol3dError
 
-ECHO_S = 1.0
 _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGINT") if hasattr(signal, name)]
+
+
+def echo_s() -> float:
+    """Seconds within which a repeated Ctrl-C is the same one.
+
+    torchrun and srun pass it on to their processes, which the terminal has reached already.
+    """
+    return 1.0 if {"WORLD_SIZE", "SLURM_STEP_NUM_TASKS"} & set(os.environ) else 0.1
 
 
 class Stopped(Vol3dError):
@@ -22,11 +30,7 @@ class Stopped(Vol3dError):
 
 
 class StopRequest:
-    """While entered, SIGTERM, SIGUSR1 and a first Ctrl-C only set `asked`; a second Ctrl-C quits at once.
-
-    torchrun passes a Ctrl-C on to its processes, which the terminal has reached already: a repeat within a second is
-    the same one.
-    """
+    """While entered, SIGTERM, SIGUSR1 and a first Ctrl-C only set `asked`; a second Ctrl-C quits at once."""
 
     def __init__(self) -> None:
         self.asked: signal.Signals | None = None
@@ -54,7 +58,7 @@ class StopRequest:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if number == signal.SIGINT and self.asked == signal.SIGINT and now - self._since > ECHO_S:
+        if number == signal.SIGINT and self.asked == signal.SIGINT and now - self._since > echo_s():
             raise KeyboardInterrupt
         if self.asked is None:
             self.asked, self._since = signal.Signals(number), now

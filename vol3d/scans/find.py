@@ -2,41 +2,104 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
+import re
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vol3d.errors import DataError
-from vol3d.scans.paths import DICOM, SUFFIXES, expand, is_dicom, scan_stem
+from vol3d.scans.paths import DICOM, SUFFIXES, is_dicom, matching, scan_stem, walk
+from vol3d.scans.results.own import is_own
 from vol3d.scans.source import ScanSource
+
+LONGEST_LABEL = 48  # characters of the part of a name that tells series apart
 
 
 def find_scans(paths: Iterable[str | Path]) -> list[ScanSource]:
     """Every scan that the paths mean, each once, in order.
 
-    A file is one scan. A folder gives the volume files in it and below, and each folder that holds DICOM files as one
-    scan. A pattern (`scans/*.nii.gz`) is expanded. Hidden files and `._*` copies are skipped.
+    A file is one scan. A folder gives the volume files in it and below, and the DICOM series of each folder, of which
+    localisers, single slices, doses, segmentations and the like are none; nor are masks that vol3d wrote. A pattern
+    (`scans/*.nii.gz`) is expanded. Hidden files and `._*` copies are skipped, linked folders followed once. A folder
+    that holds no scan, or cannot be listed, is a scan whose reading says why.
 
     Raises:
         UsageError: a path that does not exist.
-        DataError: a folder without a scan.
+        DataError: no scan in any of the paths.
     """
-    return [ScanSource(path, scan_stem(path)) for path in expand(paths, _in_folder)]
+    found: dict[ScanSource, None] = {}
+    empty: list[Path] = []
+    for path in matching(paths):
+        here = _in_folder(path) if path.is_dir() else _in_file(path)
+        found.update(dict.fromkeys(here))
+        if not here:
+            empty.append(path)
+            found[ScanSource(path, scan_stem(path))] = None
+    if empty and len(empty) == len(found):
+        wanted = f"DICOM slices or one of {', '.join(SUFFIXES)}"
+        raise DataError("no scan in this folder", where=empty[0], wanted=wanted)
+    return list(found)
 
 
-def _in_folder(folder: Path) -> list[Path]:
-    scans: list[Path] = []
-    for here, below, names in os.walk(folder):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        scans += _here(Path(here), sorted(name for name in names if not name.startswith(".")))
-    if not scans:
-        raise DataError("no scan in this folder", where=folder, wanted=f"DICOM files or one of {', '.join(SUFFIXES)}")
-    return scans
+def with_series(sources: Iterable[ScanSource], wanted: str) -> list[ScanSource]:
+    """The scans with the series that has this UID, number or description, one for each place; reading checks it."""
+    chosen = (replace(source, name=scan_stem(source.path), series=wanted) for source in sources)
+    return list(dict.fromkeys(chosen))
 
 
-def _here(folder: Path, names: list[str]) -> list[Path]:
-    """The volume files among the names, and the folder itself if any of the others is DICOM."""
-    volumes = [folder / name for name in names if name.lower().endswith(SUFFIXES)]
-    others = (folder / name for name in names if not name.lower().endswith(SUFFIXES))
-    has_dicom = any(path.name.lower().endswith(DICOM) or is_dicom(path) for path in others)
-    return [*volumes, folder] if has_dicom else volumes
+def _in_folder(folder: Path) -> list[ScanSource]:
+    unlisted: list[Path] = []
+    scans: list[ScanSource] = []
+    for here, files in walk(folder, lambda fault: unlisted.append(Path(fault.filename))):
+        volumes = [file for file in files if file.name.lower().endswith(SUFFIXES) and not is_own(file)]
+        scans += [source for file in volumes for source in _in_file(file)]
+        others = (file for file in files if not file.name.lower().endswith(SUFFIXES))
+        if any(file.name.lower().endswith(DICOM) or is_dicom(file) for file in others):
+            scans += _series_in(here)
+    return scans + [ScanSource(path, scan_stem(path)) for path in unlisted]
+
+
+def _in_file(path: Path) -> list[ScanSource]:
+    """One scan, or the series of an archive."""
+    if path.name.lower().endswith(".zip") and path.is_file() and zipfile.is_zipfile(path):
+        return _series_in(path) or [ScanSource(path, scan_stem(path))]
+    return [ScanSource(path, scan_stem(path))]
+
+
+def _series_in(path: Path) -> list[ScanSource]:
+    """The volumes of a folder, without those of the folders below, or of an archive."""
+    from vol3d.scans.dicom.files import entries
+    from vol3d.scans.dicom.series import NoImagesError, find_series, volumes
+
+    name = scan_stem(path)
+    try:
+        with entries(path) as files:
+            own = [file for file in files if not path.is_dir() or Path(file.name).parent == path]
+            found = volumes(find_series(own, path))
+    except NoImagesError:
+        return []
+    except DataError:
+        return [ScanSource(path, name)]  # reading it raises this again
+    if len(found) == 1:  # to be named only where reading would find others below
+        return [ScanSource(path, name, None if len(own) == len(files) else found[0].uid)]
+    names = _names(name, [(one.number, one.description) for one in found])
+    return [ScanSource(path, name, one.uid) for name, one in zip(names, found, strict=True)]
+
+
+def _names(folder: str, series: Sequence[tuple[str, str]]) -> list[str]:
+    """A name for each, `folder_number-description` of letters that any file system takes; none twice.
+
+    >>> _names("study", [("3", "T1 / axial"), ("3", "T1 / axial"), ("", "")])
+    ['study_3-T1_axial', 'study_3-T1_axial-2', 'study_series']
+    """
+    names: list[str] = []
+    for parts in series:
+        label = "-".join(text for part in parts if (text := re.sub(r"[^\w.+-]+", "_", part).strip("._-")))
+        name = first = f"{folder}_{label[:LONGEST_LABEL] or 'series'}"
+        copies = 1
+        while name.casefold() in map(str.casefold, names):
+            copies += 1
+            name = f"{first}-{copies}"
+        names.append(name)
+    return names

@@ -10,33 +10,40 @@ import numpy as np
 
 from vol3d.errors import DataError, UsageError
 from vol3d.files import atomic, refuse_overwrite
+from vol3d.paths import user_path
+from vol3d.scans.results.own import MASK_MARK
+from vol3d.scans.volumes.nifti_qform import read_qform, set_fields
+from vol3d.scans.volumes.units import MM, NIFTI_MM
 from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
 from vol3d.scans.volumes.voxels import slab_depth
 
-MM = 2  # xyzt_units
 LEVEL = 4  # of gzip: masks shrink as well as at 9, in a fraction of the time
 WRITTEN = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 
 
-def write_nifti(path: str | Path, volume: Volume) -> None:
+def write_nifti(path: str | Path, volume: Volume, descrip: str = "") -> None:
     """Write `.nii` or `.nii.gz`, whole or not at all; several channels become the fourth axis.
 
-    The affine, both codes and the qform's numbers are those of the file that the volume's grid came from, to the bit;
-    slope is 1, intercept 0, the unit mm. NIfTI-2 is written where a side exceeds 32767.
+    The affine, both codes, the qform's numbers and the unit are those of the file that the volume's grid came from, to
+    the bit; slope is 1, intercept 0. NIfTI-2 is written where a side exceeds 32767.
+
+    Args:
+        descrip: what the header says of the file, up to 79 characters.
 
     Raises:
         UsageError: another suffix; `path` is the file that the volume was read from.
         DataError: voxels of a type that NIfTI lacks.
         Vol3dError: the folder is missing or read-only, or the disk is full.
     """
-    path = Path(path)
+    path = user_path(path)
     if not path.name.lower().endswith((".nii", ".nii.gz")):
         raise UsageError("not a NIfTI name", where=path, wanted="a name that ends in .nii or .nii.gz")
     refuse_overwrite(path, volume.source)
     array = volume.array.astype(np.uint8) if volume.array.dtype == bool else volume.array
     if array.dtype.name not in WRITTEN:
         raise DataError("a type that is not written", where=path, got=array.dtype, wanted=", ".join(WRITTEN))
-    header = _header(array, volume.grid)
+    header = _header(array, volume.grid, path)
+    header["descrip"] = descrip.encode()
     with atomic(path) as temporary, temporary.open("wb") as plain:
         if path.name.lower().endswith(".gz"):
             # No name and no time inside, so that equal volumes make equal files.
@@ -46,18 +53,21 @@ def write_nifti(path: str | Path, volume: Volume) -> None:
             _write_body(plain, header, array)
 
 
-def write_segmentation(path: str | Path, segmentation: Segmentation) -> None:
+def write_segmentation(path: str | Path, segmentation: Segmentation, series: str | None = None) -> None:
     """Write a mask: NIfTI (uint8 or uint16), or DICOM-SEG for a name in `.dcm` where the source is a DICOM series.
+
+    Args:
+        series: the UID of the series where the source holds several, for DICOM-SEG.
 
     Raises:
         UsageError: another suffix, the output is the input, or DICOM-SEG of something that was not DICOM.
         Vol3dError: the extra for DICOM-SEG is not installed; the file cannot be written.
     """
-    path = Path(path)
+    path = user_path(path)
     if path.suffix.lower() == ".dcm":
-        from vol3d.scans.dicom.seg import write_dicom_seg
+        from vol3d.scans.dicom.seg_write import write_dicom_seg
 
-        write_dicom_seg(path, segmentation)
+        write_dicom_seg(path, segmentation, series)
         return
     highest = int(segmentation.labels.max()) if segmentation.labels.size else 0
     if highest > np.iinfo(np.uint16).max or segmentation.labels.dtype.kind not in "iub":
@@ -66,32 +76,37 @@ def write_segmentation(path: str | Path, segmentation: Segmentation) -> None:
             wanted="whole numbers up to 65535",
         )  # fmt: skip
     labels = segmentation.labels.astype(np.uint8 if highest <= 255 else np.uint16, copy=False)
-    write_nifti(path, Volume(labels[None], segmentation.grid, segmentation.source))
+    write_nifti(path, Volume(labels[None], segmentation.grid, segmentation.source), MASK_MARK)
 
 
-def _header(array: np.ndarray, grid: Grid) -> Any:
+def _header(array: np.ndarray, grid: Grid, path: Path) -> Any:
     import nibabel
 
     header = nibabel.Nifti2Header() if max(array.shape) > 32767 else nibabel.Nifti1Header()
     header.set_data_dtype(array.dtype.newbyteorder("<"))
     header.set_data_shape(grid.shape if len(array) == 1 else (*grid.shape, len(array)))
     header.set_slope_inter(1, 0)
-    sform_code, qform_code = grid.sform_code, grid.qform_code
+    affine = np.diag([1 / NIFTI_MM.get(grid.xyzt_units & 7, 1.0)] * 3 + [1.0]) @ grid.affine
     if grid.qform is not None:
-        header["pixdim"][:4] = grid.qform[:4]
-        for name, value in zip(("quatern_b", "quatern_c", "quatern_d"), grid.qform[4:7], strict=True):
-            header[name] = value
-        for name, value in zip(("qoffset_x", "qoffset_y", "qoffset_z"), grid.qform[7:], strict=True):
-            header[name] = value
-        header["qform_code"] = qform_code
+        set_fields(header, grid.qform)
     else:
-        header.set_qform(grid.affine, code=qform_code, strip_shears=True)
-    header.set_sform(grid.affine, code=sform_code)
-    if sform_code <= 0 and not np.allclose(header.get_best_affine(), grid.affine, rtol=0, atol=1e-4):
-        header["sform_code"] = qform_code or MM  # what the spacing or a quaternion cannot express, the sform can
-    header["xyzt_units"] = MM
+        header.set_qform(affine, strip_shears=True)
+    header.set_sform(affine)
+    header["sform_code"], header["qform_code"] = grid.sform_code, grid.qform_code
+    if grid.sform_code <= 0 and not _says(header, affine, path):
+        header["sform_code"] = max(grid.qform_code, 0) or MM  # what spacing or quaternion cannot express, the sform can
+    header["xyzt_units"] = grid.xyzt_units
     header["vox_offset"] = header["sizeof_hdr"] + 4
     return header
+
+
+def _says(header: Any, affine: np.ndarray, path: Path) -> bool:
+    """Whether the header without its sform is read as this affine."""
+    try:
+        read = read_qform(header, path)[0] if header["qform_code"] > 0 else header.get_base_affine()
+    except DataError:
+        return False
+    return np.allclose(read, affine, rtol=0, atol=1e-4)
 
 
 def _write_body(file: IO[bytes] | gzip.GzipFile, header: Any, array: np.ndarray) -> None:

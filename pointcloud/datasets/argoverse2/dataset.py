@@ -35,7 +35,7 @@ PARTS = {"train": "train", "validation": "val", "test": "test"}
 class Argoverse2Settings(SceneSettings):
     """Argoverse 2's sensor data set, or other drives laid out like it."""
 
-    sensor = Sensor(max_intensity=255.0)
+    sensor = Sensor(max_intensity=255.0, ground_m=-0.33)
     submission = SubmissionForm(".feather")
     taken_over = frozenset({"sweeps", "every_beam"})
     thinned_by = frozenset({"validation_step"})
@@ -71,7 +71,13 @@ class Argoverse2Settings(SceneSettings):
         faults = [fault for part, found in logs.items() for log in found for fault in self._faults(log, part)]
         train, validation, test = (self._sweeps(logs[part]) for part in PARTS)
         return SceneSplit(
-            NAME, self.class_names, train, validation[:: self.validation_step], test, listing=tuple(faults)
+            NAME,
+            self.class_names,
+            train,
+            validation[:: self.validation_step],
+            test,
+            listing=tuple(faults),
+            max_intensity=self.sensor.max_intensity,
         )
 
     @property

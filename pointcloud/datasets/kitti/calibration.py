@@ -14,9 +14,13 @@ from PIL import Image, UnidentifiedImageError
 
 from pointcloud.conventions import kitti_lidar_from_camera
 from vol3d.errors import DataError
+from vol3d.notes import Note
 
 IMAGE_SIZE = (1242, 375)
-"""Width and height of most of KITTI's images: taken where the image is not there."""
+"""Width and height of most of KITTI's images: taken where the image of such a camera is not there."""
+_PICTURES = (".png", ".jpg", ".jpeg")
+_KITTI_OFF = np.array([0.06, 0.12])  # how far twice the principal points of KITTI's own cameras are off, and no others
+_SIDES = (32, 20_000)  # pixels of an image
 _SHAPES = {"P2": (3, 4), "R0_rect": (3, 3), "Tr_velo_to_cam": (3, 4)}
 
 
@@ -87,16 +91,41 @@ def _matrix(name: str, text: str | None, shape: tuple[int, int], where: str | Pa
     return numbers.reshape(shape)
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Width and height in an image's header; `IMAGE_SIZE` where there is no image.
+def camera_view(picture: Path, calibration: KittiCalibration, where: Path) -> tuple[tuple[int, int], tuple[Note, ...]]:
+    """Width and height of a frame's image in pixels, and what had to be assumed about them.
+
+    Args:
+        picture: the image without its ending; measured where there is one.
+        where: the calibration's file.
 
     Raises:
-        DataError: the file is no image.
+        DataError: the image is damaged; there is none and the principal point cannot be the middle of one.
     """
-    if not path.is_file():
-        return IMAGE_SIZE
+    found = next((path for ending in _PICTURES if (path := picture.with_name(picture.name + ending)).is_file()), None)
+    if found is not None:
+        return _measured(found), ()
+    twice = 2 * calibration.p2[:2, 2] / calibration.p2[2, 2] if calibration.p2[2, 2] else np.zeros(2)
+    if (np.abs(twice / IMAGE_SIZE - 1) <= _KITTI_OFF).all():
+        return IMAGE_SIZE, ()
+    if not ((twice >= _SIDES[0]) & (twice <= _SIDES[1])).all():
+        got = f"principal point {twice[0] / 2:g}, {twice[1] / 2:g} of P2, and no image"
+        do = "Put the images into image_2, or set data.image_size to [width, height]."
+        raise DataError("the size of the camera's image is not known", where=where, got=got, do=do)
+    width, height = (round(float(side)) for side in twice)
+    text = "no image: it is assumed to have {width} x {height} pixels, twice the principal point of P2"
+    numbers = {"width": width, "height": height}
+    return (width, height), (Note("image-size-assumed", text, "image_size", f"[{width},{height}]", True, numbers),)
+
+
+def none_in_view(points: int, size: tuple[int, int]) -> tuple[Note, ...]:
+    """The note of a frame of which the camera sees no point."""
+    text = "none of the {points} points is in the camera's view of {width} x {height} pixels"
+    return (Note("no-point-in-view", text, numbers={"points": points, "width": size[0], "height": size[1]}),)
+
+
+def _measured(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             return image.size
-    except (OSError, UnidentifiedImageError) as error:
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError("the image is damaged", where=path, got=error, do="Unpack its archive again.") from error

@@ -5,36 +5,37 @@ ROOT/training/label_2/000000.txt    objects (`kitti_objects`)
 ROOT/training/calib/000000.txt      cameras
 ROOT/training/image_2/000000.png    wanted for its size only
 ROOT/testing/...                    the same without labels
-ROOT/ImageSets/train.txt, val.txt   names of the frames of each part, one a line
+ROOT/ImageSets/train.txt, val.txt   names of the frames of each part, one a line; test.txt likewise
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from pointcloud.conventions import KittiBoxes, boxes_from_kitti
 from pointcloud.conventions.kitti_objects import KittiObjects, read_kitti_objects, read_text
-from pointcloud.datasets.kitti.calibration import KittiCalibration, image_size, read_calibration
+from pointcloud.datasets.kitti.calibration import KittiCalibration, camera_view, none_in_view, read_calibration
+from pointcloud.datasets.kitti.labels import IGNORED, TYPES, detected, image_faults, lidar_boxes, others
+from pointcloud.datasets.kitti.lists import frame_lists
 from pointcloud.datasets.kitti.prepared import CALIBRATION, IMAGE_SIZE, LABELS, PreparedKittiFrame
 from pointcloud.datasets.prepared import is_prepared, prepared_split
 from pointcloud.datasets.raw_sweep import read_rows
-from pointcloud.datasets.scenes import Scene, SceneReader, SceneSplit, annotated, chance_of, fingerprint_of
+from pointcloud.datasets.scenes import Scene, SceneSplit, annotated, fingerprint_of, repeated
 from pointcloud.datasets.settings import SceneSettings, SubmissionForm
 from pointcloud.structures.class_names import KITTI_CLASSES
+from pointcloud.structures.generated import is_generated
 from pointcloud.structures.sensor import Sensor
 from vol3d.dataset_tools.fault import Fault, absent_file
 from vol3d.errors import DataError
+from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
 
 NAME = "KITTI"
-IGNORED = "DontCare"
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,15 @@ class KittiFrame:
         number: six digits.
         class_names: of the boxes; objects of other types are left out.
         image_only: keep only the points that the camera sees: nothing else is annotated.
+        size: width and height of the images in pixels; None: as the image or the calibration shows.
     """
 
     folder: Path
     number: str
     class_names: tuple[str, ...] = KITTI_CLASSES
     image_only: bool = True
+    size: tuple[int, int] | None = None
+    usual_others = TYPES
 
     @property
     def name(self) -> str:
@@ -61,9 +65,13 @@ class KittiFrame:
     def read(self) -> Scene:
         """Points and boxes in the LiDAR frame."""
         points, calibration = read_velodyne(self._file("velodyne", ".bin")), self.calibration()
+        notes: tuple[Note, ...] = ()
         if self.image_only:
-            points = points[calibration.in_image(points[:, :3], self.image_size())]
-        cloud = PointCloud(np.ascontiguousarray(points[:, :3]), {"intensity": points[:, 3]},
+            size, notes = self._view(calibration)
+            seen = calibration.in_image(points[:, :3], size)
+            notes += none_in_view(len(points), size) if len(points) and not seen.any() else ()
+            points = points[seen]
+        cloud = PointCloud(np.ascontiguousarray(points[:, :3]), {"intensity": points[:, 3]}, notes=notes,
                            source=self._file("velodyne", ".bin"))  # fmt: skip
         found = self._detected()
         boxes = lidar_boxes(found, calibration)
@@ -96,8 +104,21 @@ class KittiFrame:
         return read_calibration(self._file("calib", ".txt"))
 
     def image_size(self) -> tuple[int, int]:
-        """Width and height of the left colour image; that of most images where it is not there."""
-        return image_size(self._file("image_2", ".png"))
+        """Width and height of the left colour image; where it is not there, what the calibration shows of them.
+
+        Raises:
+            DataError: neither shows it, or a file is damaged.
+        """
+        return self._view(self.calibration())[0]
+
+    def other_names(self) -> list[str]:
+        """Types of the objects that are of no class."""
+        return others(self.annotations(), self.class_names)
+
+    def label_faults(self) -> Iterator[Fault]:
+        """Boxes in the image that are missing or elsewhere; errors as `read`."""
+        calibration = self.calibration()
+        return image_faults(self.name, self._detected(), calibration, self._view(calibration)[0])
 
     def extras(self) -> dict[str, Any]:
         """What the benchmark needs besides points and boxes; see `PreparedKittiFrame`."""
@@ -122,8 +143,12 @@ class KittiFrame:
         return (self.folder / "label_2").is_dir()
 
     def _detected(self) -> KittiObjects:
-        found = self.objects()
-        return found.select(np.isin(found.types, self.class_names))
+        return detected(self.annotations(), self.class_names, self._file("label_2", ".txt"))
+
+    def _view(self, calibration: KittiCalibration) -> tuple[tuple[int, int], tuple[Note, ...]]:
+        if self.size is not None:
+            return self.size, ()
+        return camera_view(self.folder / "image_2" / self.number, calibration, self._file("calib", ".txt"))
 
     def _labels(self, found: KittiObjects) -> np.ndarray:
         return np.array([self.class_names.index(name) for name in found.types], np.int64)
@@ -135,7 +160,7 @@ class KittiFrame:
 class KittiSettings(SceneSettings):
     """KITTI, or other data laid out like it."""
 
-    sensor = Sensor(max_intensity=1.0)
+    sensor = Sensor(max_intensity=1.0, ground_m=-1.73)
     submission = SubmissionForm()
 
     name: Literal["kitti"] = "kitti"
@@ -144,7 +169,17 @@ class KittiSettings(SceneSettings):
         KITTI_CLASSES, min_length=1, description="types of objects to detect, in order"
     )
     image_only: bool = Field(True, description="keep only the points in the camera's view, where objects are annotated")
+    image_size: tuple[int, int] | None = Field(
+        None, description="width and height in pixels; null: of the image, else as the calibration shows"
+    )
     validation: float | None = Field(None, gt=0, lt=1, description="share of the frames; null: the lists in ImageSets")
+
+    @field_validator("image_size")
+    @classmethod
+    def _positive(cls, size: tuple[int, int] | None) -> tuple[int, int] | None:
+        if size is not None and min(size) < 1:
+            raise ValueError("width and height are at least 1 pixel")
+        return size
 
     def split(self) -> SceneSplit:
         """The frames of each part. Reads no points.
@@ -157,57 +192,40 @@ class KittiSettings(SceneSettings):
         if is_prepared(self.root):
             return prepared_split(self.root, self.class_names, PreparedKittiFrame)
         training, testing = self.root / "training", self.root / "testing"
-        if not (training / "velodyne").is_dir():
-            raise DataError("not a KITTI folder", where=self.root, wanted="training/velodyne")
+        if not (training / "velodyne").is_dir() and not (testing / "velodyne").is_dir():
+            raise DataError("not a KITTI folder", where=self.root, wanted="training/velodyne or testing/velodyne")
 
-        faults: list[Fault] = []
-        train, validation = self._parts(training, faults)
+        parts = frame_lists(self.root, NAME, self.validation)
+        train, validation = (self._frames(training, names) for names in (parts.train, parts.validation))
+        test = self._frames(training if parts.test_in_training else testing, parts.test)
+        faults = [*parts.faults, *repeated({"train": train, "validation": validation, "test": test})]
         labels = training / "label_2"
-        if not labels.is_dir():
+        if (training / "velodyne").is_dir() and not labels.is_dir():
             do = "Unpack the archive of labels: there is nothing to train on and nothing to score."
             faults.append(absent_file(NAME, labels, do))
-
+        faults += _absent_files((*train, *validation, *test))
         return SceneSplit(
             NAME,
             self.class_names,
-            self._frames(training, train, faults),
-            self._frames(training, validation, faults),
-            self._frames(testing, _names(testing), faults),
+            train,
+            validation,
+            test,
             tuple(faults),
+            synthetic=is_generated(self.root),
+            max_intensity=self.sensor.max_intensity,
         )
 
-    def _parts(self, training: Path, faults: list[Fault]) -> tuple[list[str], list[str]]:
-        """The names of the frames that train and that validate: as the lists have it, else by each name's chance."""
-        lists = self.root / "ImageSets"
-        share = self.validation
-        if share is None and (lists / "train.txt").is_file():
-            return _listed(lists / "train.txt"), _listed(lists / "val.txt")
-
-        if share is None:
-            share = 0.5
-            what = "no ImageSets/train.txt: a half of the frames validates"
-            do = "Put the published lists there, or set data.validation to a share."
-            faults.append(Fault(NAME, "warning", what, do, code="split-assumed"))
-        names = _names(training)
-        train = [name for name in names if chance_of(name) >= share]
-        validation = [name for name in names if chance_of(name) < share]
-        return train, validation
-
-    def _frames(self, folder: Path, names: Iterable[str], faults: list[Fault]) -> tuple[SceneReader, ...]:
-        frames = tuple(KittiFrame(folder, name, self.class_names, self.image_only) for name in names)
-        for frame in frames:
-            absent = next((path for path in frame.files() if not path.is_file()), None)
-            if absent is not None:
-                do = "Unpack its archive, or take the frame out of the list."
-                faults.append(absent_file(frame.name, absent, do))
-        return frames
+    def _frames(self, folder: Path, numbers: Iterable[str]) -> tuple[KittiFrame, ...]:
+        return tuple(
+            KittiFrame(folder, number, self.class_names, self.image_only, self.image_size) for number in numbers
+        )
 
 
-def lidar_boxes(objects: KittiObjects, calibration: KittiCalibration) -> np.ndarray:
-    """Boxes (n, 7) float32 of objects in the LiDAR frame."""
-    columns = (objects.location, objects.dimensions_hwl, objects.rotation_y)
-    labels = KittiBoxes(*(torch.from_numpy(np.asarray(column, np.float64)) for column in columns))
-    return boxes_from_kitti(labels, torch.from_numpy(calibration.lidar_from_camera)).float().numpy()
+def _absent_files(frames: Iterable[KittiFrame]) -> Iterator[Fault]:
+    for frame in frames:
+        absent = next((path for path in frame.files() if not path.is_file()), None)
+        if absent is not None:
+            yield absent_file(frame.name, absent, "Unpack its archive, or take the frame out of the list.")
 
 
 def read_velodyne(path: Path) -> np.ndarray:
@@ -217,14 +235,3 @@ def read_velodyne(path: Path) -> np.ndarray:
         DataError: missing, or its size fits no four columns.
     """
     return read_rows(path, "x y z intensity", "the file is cut", "cannot read the points")
-
-
-def _listed(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError("cannot read the list of frames", where=path, got=error) from error
-
-
-def _names(folder: Path) -> list[str]:
-    return sorted(path.stem for path in (folder / "velodyne").glob("*.bin"))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pointcloud.conventions.kitti_objects import KittiObjects, parse_kitti_objects
 from pointcloud.datasets.kitti.calibration import KittiCalibration, parse_calibration
+from pointcloud.datasets.kitti.labels import TYPES, detected, image_faults, others
 from pointcloud.datasets.prepared import AGAIN, PreparedScene
+from vol3d.dataset_tools.fault import Fault
 from vol3d.errors import DataError
 
 LABELS, CALIBRATION, IMAGE_SIZE = "label_2", "calib", "image_size"
@@ -31,3 +35,17 @@ class PreparedKittiFrame(PreparedScene):
         if len(size) != 2 or not all(isinstance(length, int) for length in size):
             raise DataError("a prepared scene is damaged", where=self.where(IMAGE_SIZE), got=size, do=AGAIN)
         return size[0], size[1]
+
+    @property
+    def usual_others(self) -> tuple[str, ...]:
+        """KITTI's own types."""
+        return TYPES
+
+    def other_names(self) -> list[str]:
+        """Types of the objects that are of no class; errors as `annotations`."""
+        return others(self.annotations(), self.class_names)
+
+    def label_faults(self) -> Iterator[Fault]:
+        """Boxes in the image that are missing or elsewhere; errors as `annotations`."""
+        found = detected(self.annotations(), self.class_names, self.where(LABELS))
+        return image_faults(self.name, found, self.calibration(), self.image_size())

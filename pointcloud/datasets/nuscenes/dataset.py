@@ -22,6 +22,7 @@ from pointcloud.datasets.nuscenes.tables import read_tables
 from pointcloud.datasets.scenes import SceneSplit, chance_of
 from pointcloud.datasets.settings import SceneSettings, SubmissionForm
 from pointcloud.structures.class_names import NUSCENES_CLASSES
+from pointcloud.structures.generated import is_generated
 from pointcloud.structures.sensor import Density, Sensor
 from vol3d.dataset_tools.fault import Fault, absent_file, listed, refuse_errors
 from vol3d.errors import DataError
@@ -33,7 +34,7 @@ PREFERRED = ("v1.0-trainval", "v1.0-mini", "v1.0-test")
 class NuScenesSettings(SceneSettings):
     """nuScenes, or other drives in its format."""
 
-    sensor = Sensor(max_intensity=255.0)
+    sensor = Sensor(max_intensity=255.0, ground_m=-1.84)
     submission = SubmissionForm(".json")
     taken_over = frozenset({"sweeps", "close_m", "every_beam"})
     thinned_by = frozenset({"validation_step"})
@@ -80,7 +81,17 @@ class NuScenesSettings(SceneSettings):
             refuse_errors(listing, NAME)
             write_index(index, version, data, out)
 
-        return SceneSplit(NAME, NUSCENES_CLASSES, train, validation, test, tuple(listing), write_prepared)
+        return SceneSplit(
+            NAME,
+            NUSCENES_CLASSES,
+            train,
+            validation,
+            test,
+            tuple(listing),
+            write_prepared,
+            synthetic=is_generated(data),
+            max_intensity=self.sensor.max_intensity,
+        )
 
     @property
     def density(self) -> Density:

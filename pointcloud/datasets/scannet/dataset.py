@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,7 @@ from pointcloud.datasets.scannet.raw import RawScan
 from pointcloud.datasets.scenes import SceneReader, SceneSplit
 from pointcloud.datasets.settings import SceneSettings
 from pointcloud.structures.class_names import SCANNET_CLASSES
+from pointcloud.structures.generated import is_generated
 from vol3d.dataset_tools.fault import Fault, Severity, absent_file, listed
 from vol3d.errors import DataError
 
@@ -75,7 +77,7 @@ class ScanNetSettings(SceneSettings):
                 folder = self.root / "scans" / name
             return RawScan(folder, SCANNET_CLASSES, None if part == "test" else labels) if folder.is_dir() else None
 
-        return self._listed(find)
+        return replace(self._listed(find), synthetic=is_generated(self.root))
 
     def _exported(self, folder: Path) -> SceneSplit:
         def find(name: str, part: str) -> ExportedScan | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from medical.datasets import prepared
 from medical.datasets.msd import MsdSettings
 from medical.datasets.pairs import read_pair
 from medical.datasets.prepare import prepare
@@ -91,6 +92,31 @@ def test_other_settings_are_refused_by_key(tmp_path: Path) -> None:
         load_prepared(out, SETTINGS, more)
     with pytest.raises(UsageError, match="nobody"):
         load_prepared(out).read("nobody")
+
+
+@pytest.mark.parametrize("part", ["imagesTr", "labelsTr"])
+def test_originals_that_changed_are_refused_by_case_until_they_are_prepared_again(tmp_path: Path, part: str) -> None:
+    task = write_msd(tmp_path, cases=5)
+    split, out = MsdSettings(root=task).split(), tmp_path / "out"
+    prepare(split, SETTINGS, out, 0)
+    for path in task.rglob("*.nii.gz"):
+        os.utime(path, ns=(1, 1))  # a copy has other times and the same content
+    assert len(load_prepared(out, SETTINGS, split).grids) == 5
+    shutil.copy(task / part / "blobs_001.nii.gz", task / part / "blobs_002.nii.gz")
+    with pytest.raises(DataError, match=r"1 cases have changed since .* got blobs_002\. Run `vol3d data prepare`"):
+        load_prepared(out, SETTINGS, split)
+    assert len(load_prepared(out).grids) == 5, "the arrays alone are as they were"
+    prepare(split, SETTINGS, out, 0)
+    assert len(load_prepared(out, SETTINGS, split).grids) == 5
+
+
+def test_only_the_times_of_the_originals_are_looked_at_while_they_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split, out = MsdSettings(root=write_msd(tmp_path, cases=5)).split(), tmp_path / "out"
+    prepare(split, SETTINGS, out, 0)
+    monkeypatch.setattr(prepared, "sha256", lambda path: pytest.fail("a file was read"))
+    load_prepared(out, SETTINGS, split)
 
 
 def test_damage_is_told(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_missing_files_and_folders_are_told(root: Path, tmp_path: Path) -> None:
         split.require()
     with pytest.raises(DataError, match="cannot read the calibration"):
         split.train[1].read()
-    (root / "ImageSets/val.txt").unlink()
+    (root / "ImageSets/val.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match="cannot read the list of frames"):
         KittiSettings(root=root).split()
     with pytest.raises(DataError, match="not a KITTI folder"):

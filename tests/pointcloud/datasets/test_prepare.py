@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pointcloud.datasets import scenes
 from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.datasets.prepare import prepare
 from pointcloud.datasets.prepared import PreparedScene, is_prepared, prepared_split
@@ -163,6 +164,57 @@ def test_another_data_set_in_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Vol3dError):
         prepare(ScanNetSettings(root=tmp_path / "raw").split(), tmp_path / "file" / "out", 0)
+
+
+def prepared_folder(tmp_path: Path) -> tuple[PointFolderSettings, Path]:
+    data, out = PointFolderSettings(root=write_point_folder(tmp_path / "all/mine", 5)), tmp_path / "all/out"
+    prepare(data.split(), out, 0, data=data)
+    return data, out
+
+
+def without_boxes(root: Path, file: str) -> None:
+    scenes = json.loads((root / "boxes.json").read_text())["scenes"]
+    edit_boxes(root, scenes={**scenes, file: []})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda root: np.save(root / "room1.npy", room(11).xyz), "1 scenes have changed since .* got room1"),
+        (lambda root: edit_boxes(root, validation=["room1.npy"]), "have changed since .* got room"),
+        (lambda root: without_boxes(root, "room3.npy"), "1 scenes have changed since .* got room3"),
+        (lambda root: (root / "room2.npy").unlink(), "1 scenes have changed since .* got room2"),
+        (lambda root: (root / "boxes.json").write_text("{"), "can no longer be read"),
+    ],
+)
+def test_originals_that_changed_are_refused_until_they_are_prepared_again(tmp_path: Path, change, message) -> None:
+    data, out = prepared_folder(tmp_path)
+    assert len(PointFolderSettings(root=out).split().labelled) == 5
+    change(data.root)
+    with pytest.raises(DataError, match=message) as caught:
+        PointFolderSettings(root=out).split()
+    assert "Run `vol3d data prepare` again" in str(caught.value)
+    data.root.rename(tmp_path / "away")
+    assert len(PointFolderSettings(root=out).split().labelled) == 5
+
+
+def test_originals_that_changed_are_prepared_again(tmp_path: Path) -> None:
+    data, out = prepared_folder(tmp_path)
+    np.save(data.root / "room1.npy", room(11).xyz)
+    prepare(data.split(), out, 0, data=data)
+    assert len(PointFolderSettings(root=out).split().labelled) == 5
+
+
+def test_originals_that_were_moved_or_copied_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, out = prepared_folder(tmp_path)
+    (tmp_path / "all").rename(tmp_path / "moved")
+    out = tmp_path / "moved" / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(scenes, "sha256", lambda path: pytest.fail("a file was read"))
+        assert len(PointFolderSettings(root=out).split().labelled) == 5
+    for path in (tmp_path / "moved" / "mine").iterdir():
+        os.utime(path, ns=(1, 1))
+    assert len(PointFolderSettings(root=out).split().labelled) == 5
 
 
 def test_damage_is_told(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 
 from tests.vol3d.cli.toy import WordTask, save_run, toy  # noqa: F401 (a fixture)
 from vol3d.cli.main import main
+from vol3d.files import TEMPORARY, _machine
 from vol3d.scans import parse_objects, write_detections
 from vol3d.scans.points.cloud import PointCloud
 
@@ -37,12 +41,12 @@ def test_a_folder(scans: Path, capsys):
 
 def test_done_ones_are_skipped_and_said(scans: Path, capsys):
     assert predict(scans / "scan_0.txt") == 0
-    Path("out/scan_0.txt").write_text("kept")
+    before = Path("out/scan_0.txt").stat().st_mtime_ns
     assert predict(scans) == 0
-    assert Path("out/scan_0.txt").read_text() == "kept"
+    assert Path("out/scan_0.txt").stat().st_mtime_ns == before
     assert "2 written to out, 1 skipped because a result exists" in capsys.readouterr().err
     assert predict(scans, "--overwrite") == 0
-    assert Path("out/scan_0.txt").read_text() == "0 words by 1\n"
+    assert Path("out/scan_0.txt").stat().st_mtime_ns != before
 
 
 @pytest.mark.parametrize("text", ["bad", "bug"])
@@ -52,7 +56,7 @@ def test_one_bad_file_never_stops_the_rest(scans: Path, text: str, capsys):
     said = capsys.readouterr()
     assert "scan_0.txt" in said.out
     assert "Traceback" not in said.err
-    assert sorted(path.name for path in Path("out").iterdir()) == ["scan_1.txt", "scan_2.txt"]
+    assert sorted(path.name for path in Path("out").glob("*.txt")) == ["scan_1.txt", "scan_2.txt"]
 
 
 def test_all_bad_is_1(scans: Path):
@@ -86,7 +90,7 @@ def test_what_was_assumed_is_told_once_with_a_count_and_in_json_as_a_list(scans:
 
 def test_globs_and_repeats(scans: Path):
     assert predict(scans / "*_[12].txt", scans / "scan_1.txt") == 0
-    assert len(list(Path("out").iterdir())) == 2
+    assert len(list(Path("out").glob("*.txt"))) == 2
 
 
 def test_a_folder_of_folds_is_an_ensemble(scans: Path, toy: Path):  # noqa: F811
@@ -123,14 +127,16 @@ def test_scans_of_one_name_have_their_results_below_their_own_folders(scans: Pat
         assert Path("out/scan_2.txt").read_text() == "2 words by 1\n"
 
 
-def test_two_that_would_write_the_same_file_are_refused_before_anything_is_predicted(scans: Path, capsys):
-    Path("scans/scan_1.TXT").write_text("the name differs in its suffix only")
-    assert main(["predict", "run", "scans/scan_1.txt", "scans/scan_1.TXT", "-o", "out"]) == 2
-    assert "scans/scan_1.txt and scans/scan_1.TXT would write the same file" in capsys.readouterr().err
-    assert not Path("out").exists()
+def test_scans_of_one_name_in_one_folder_have_results_under_their_whole_names(scans: Path):
+    Path("scans/scan_1.text").write_text("five words in this one")
+    for words in (["scans/scan_1.txt", "scans/scan_1.text"], ["scans/scan_1.text", "scans/scan_1.txt"]):
+        assert predict(*words, "scans/scan_2.txt") == 0
+        assert Path("out/scan_1.txt.txt").read_text() == "1 words by 1\n"
+        assert Path("out/scan_1.text.txt").read_text() == "5 words by 1\n"
+        assert Path("out/scan_2.txt").exists() and not Path("out/scan_1.txt").exists()
 
 
-@pytest.mark.parametrize("text", ['{"shapes": []}', '{"format": 1, "class_names": [], "objects": []}', "no JSON", ""])
+@pytest.mark.parametrize("text", ['{"shapes": []}', '{"format": 1, "class_names": [], "objects": []}', "no JSON"])
 def test_json_of_others_is_never_replaced_and_never_taken_for_a_result(
     scans: Path, text: str, monkeypatch: pytest.MonkeyPatch, capsys
 ):
@@ -138,41 +144,80 @@ def test_json_of_others_is_never_replaced_and_never_taken_for_a_result(
     Path("out").mkdir()
     Path("out/scan_1.json").write_text(text)
     for words in ([], ["--overwrite"]):
-        write_detections(Path("out/scan_2.json"), parse_objects([], ("chair",), "no boxes"))
         assert predict(scans, *words) == 3
         assert "scan_1.json: the result would replace a file that vol3d did not write" in capsys.readouterr().err
         assert Path("out/scan_1.json").read_text() == text
         assert Path("out/scan_0.json").exists()
-        assert (Path("out/scan_2.json").read_text() == "2 words by 1\n") == bool(words)
-        Path("out/scan_0.json").unlink()
+    Path("out/scan_1.json").write_bytes(b"")
+    assert predict(scans) == 0, "an empty file is nobody's"
 
 
-@pytest.mark.parametrize(
-    ("of", "names", "other"),
-    [
-        ("scans/scan_1.txt", ("in", "out"), None),
-        ("moved/scan_1.txt", ("in", "out"), None),
-        ("scans/scan_0.txt", ("in", "out"), "got of scan_0.txt"),
-        ("twin/scan_1.txt", ("in", "out"), "got of out/../twin/scan_1.txt"),
-        ("scans/scan_1.txt", ("chair",), "got of a model with other classes"),
-    ],
-)
-def test_a_result_of_another_scan_or_model_is_not_taken_for_done(
-    scans: Path, of: str, names: tuple[str, ...], other: str | None, monkeypatch: pytest.MonkeyPatch, capsys
+def test_the_result_of_an_earlier_release_is_replaced_only_when_asked(
+    scans: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ):
     monkeypatch.setattr(WordTask, "result_suffix", ".json")
     Path("out").mkdir()
-    Path("twin").mkdir()
-    Path("twin/scan_1.txt").write_text("another scan")
-    cloud = PointCloud(np.zeros((1, 3), np.float32), source=Path(of))
-    write_detections(Path("out/scan_1.json"), parse_objects([], names, "none"), cloud)
+    cloud = PointCloud(np.zeros((1, 3), np.float32), source=Path("scans/scan_1.txt"))
+    write_detections(Path("out/scan_1.json"), parse_objects([], ("in", "out"), "none"), cloud)
     before = Path("out/scan_1.json").read_text()
-    assert predict(scans / "scan_1.txt") == (1 if other else 0)
-    said = capsys.readouterr().err
-    assert "1 skipped" in said if other is None else other in said
+    assert predict(scans) == 3
+    assert "does not say of which scan and model it is" in capsys.readouterr().err
     assert Path("out/scan_1.json").read_text() == before
-    assert predict(scans / "scan_1.txt", "--overwrite") == 0
-    assert Path("out/scan_1.json").read_text() == "1 words by 1\n"
+    assert predict(scans, "--overwrite") == 0
+    assert json.loads(Path("out/scan_1.json").read_text())["record"]["model"] == "run"
+
+
+def edited(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".json"])
+@pytest.mark.parametrize(
+    ("change", "model", "code", "message"),
+    [
+        (lambda: None, "run", 0, "1 skipped"),
+        (lambda: edited(Path("scans/scan_1.txt"), "now another scan"), "run", 1, "got a result of another scan"),
+        (lambda: save_run(Path("other")), "other", 1, "got a result of another model (run, other weights)"),
+        (lambda: save_run(Path("cv/fold1")), "cv", 1, "got a result of another model"),
+        (lambda: Path("moved").mkdir() or Path("scans/scan_1.txt").rename("moved/scan_1.txt"), "run", 0, "1 skipped"),
+    ],
+)
+def test_done_is_what_has_the_same_scan_and_the_same_models(
+    scans: Path, change, model: str, code: int, message: str, suffix: str, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    monkeypatch.setattr(WordTask, "result_suffix", suffix)
+    save_run(Path("cv/fold0"))
+    assert predict(scans / "scan_1.txt") == 0
+    before = Path(f"out/scan_1{suffix}").stat().st_mtime_ns
+    change()
+    capsys.readouterr()
+    scan = next(Path().glob("*/scan_1.txt" if Path("moved").exists() else "scans/scan_1.txt"))
+    assert main(["predict", model, str(scan), "-o", "out", "--device", "cpu"]) == code
+    said = capsys.readouterr().err
+    assert message in said and ("--overwrite" in said)
+    assert Path(f"out/scan_1{suffix}").stat().st_mtime_ns == before
+    assert main(["predict", model, str(scan), "-o", "out", "--device", "cpu", "--overwrite"]) == 0
+    assert Path(f"out/scan_1{suffix}").stat().st_mtime_ns != before
+
+
+def test_other_settings_make_another_result(scans: Path, capsys):
+    assert predict(scans / "scan_1.txt") == 0
+    assert predict(scans / "scan_1.txt", "--set", "train.seed=5") == 1
+    assert "got a result of other settings: train.seed as trained instead of 5" in capsys.readouterr().err
+    assert predict(scans / "scan_1.txt", "--set", "train.seed=5", "--overwrite") == 0
+    assert predict(scans / "scan_1.txt", "--set", "train.seed=5") == 0
+    assert "1 skipped" in capsys.readouterr().err
+
+
+def test_what_a_killed_prediction_left_is_removed_and_what_another_one_writes_is_kept(scans: Path):
+    assert predict(scans / "scan_1.txt") == 0
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    mine, theirs = (Path("out") / f"{TEMPORARY}{_machine()}-{pid}-00.txt" for pid in (int(dead.stdout), os.getpid()))
+    far = Path("out") / f"{TEMPORARY}00000000-1-00.txt"
+    for path in (mine, theirs, far):
+        path.touch()
+    assert predict(scans) == 0
+    assert not mine.exists() and theirs.exists() and far.exists()
 
 
 def test_output_onto_the_input_is_refused(scans: Path, capsys):

@@ -41,6 +41,25 @@ def test_a_picture_of_boxes_that_find_their_scan(tmp_path: Path, capsys):
     assert said.out == f"{out}\n" and "note: " in said.err
 
 
+def test_boxes_whose_scan_has_gone_give_no_picture_until_it_is_given(tmp_path: Path, capsys):
+    scan, boxes = write_room(tmp_path)
+    scan.rename(tmp_path / "moved.npy")
+    words = ["view", str(boxes), "--png", str(tmp_path / "a.png")]
+    assert main(words) == 2 and not (tmp_path / "a.png").exists()
+    assert "the scan of this result was not found; wanted room.npy. Give it with --scan." in capsys.readouterr().err
+    assert main([*words, "--scan", str(tmp_path / "moved.npy")]) == 0 and (tmp_path / "a.png").exists()
+
+
+def test_a_picture_never_replaces_what_is_none(tmp_path: Path, capsys):
+    out = tmp_path / "a.png"
+    words = ["view", str(write_room(tmp_path)[0]), "--png", str(out)]
+    out.write_text("my notes")
+    assert main(words) == 2 and out.read_text() == "my notes"
+    assert "would replace a file that is none" in capsys.readouterr().err
+    out.write_bytes(b"")
+    assert main(words) == 0 and main(words) == 0
+
+
 def test_a_picture_without_display_and_without_open3d(tmp_path: Path):
     scan, mask = write_organs(tmp_path)
     code = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ from vol3d import catalog
 from vol3d.config import make_task, read
 from vol3d.engine.task import CompleteTask, Evaluation, Metric
 from vol3d.errors import CheckpointError, DataError, UsageError
-from vol3d.files import write_text
+from vol3d.files import sha256, write_text
 from vol3d.notes import Note
 from vol3d.prediction import Prediction
+from vol3d.scans import parse_objects, write_detections
+from vol3d.scans.results.record import write_record
 from vol3d.scans.source import ScanSource
 
 
@@ -35,7 +37,11 @@ class WordCount(Prediction):
         return fit, Note("language-assumed", "one language was assumed", assumed=True)
 
     def write(self, path: Path) -> None:
+        if path.suffix == ".json":
+            write_detections(path, parse_objects([], ("in",), "none"), record=self.record)
+            return
         write_text(path, f"{self.words} words by {self.models}\n")
+        write_record(path, {"format": 1}, replace(self.record, files={path.name: sha256(path)}))
 
     def facts(self) -> dict[str, Any]:
         return {"words": self.words, "volumes_ml": {"in": 1.25}}

@@ -180,7 +180,7 @@ def test_a_signal_during_an_evaluation_leaves_it(tmp_path: Path, whole: Path, mo
 def test_a_second_ctrl_c_quits_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from vol3d.engine import stop
 
-    monkeypatch.setattr(stop, "ECHO_S", -1.0)
+    monkeypatch.setattr(stop, "echo_s", lambda: -1.0)
 
     def twice() -> None:
         os.kill(os.getpid(), signal.SIGINT)

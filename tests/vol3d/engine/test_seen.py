@@ -38,7 +38,7 @@ def test_what_was_not_measured_is_not_compared() -> None:
 
 def test_synthetic_training_is_noted() -> None:
     (note,) = synthetic_note(Seen(data="drives", synthetic=True))
-    assert note.code == "trained-on-synthetic" and "(drives)" in str(note)
+    assert note.code == "trained-on-synthetic" and "in the format of drives" in str(note)
     assert synthetic_note(SEEN) == synthetic_note(None) == ()
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import io
-import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO
+from pathlib import Path, PurePath
+from typing import BinaryIO, NoReturn
 
 from vol3d.errors import DataError
-from vol3d.scans.paths import DICOM, is_dicom
+from vol3d.scans.dicom.header import Header
+from vol3d.scans.dicom.parse import LARGEST_RATIO, parse, too_large
+from vol3d.scans.paths import DICOM, is_dicom, walk
 
 LARGEST = 4 << 30  # bytes of one file in an archive
+_COPY = "Copy it again."
 
 
 @dataclass(frozen=True)
@@ -24,24 +26,41 @@ class Entry:
 
     Args:
         name: its path as a message should show it.
+        size: bytes, unpacked.
         open: gives its bytes, from the start, each time.
     """
 
     name: str
+    size: int
     open: Callable[[], BinaryIO]
 
-    def dataset(self, pixels: bool) -> Any:
-        """The DICOM data set. Raises InvalidDicomError if it is none, DataError if it is damaged."""
-        from pydicom import dcmread
-        from pydicom.errors import InvalidDicomError
+    def header(self, pixels: bool = False) -> Header | None:
+        """Its attributes, with the pixels if asked for; None if it is not DICOM. Raises DataError if it is damaged."""
+        with self._opened() as file:
+            return parse(file, self.name, pixels)
 
+    def content(self) -> bytes:
+        """All its bytes. Raises DataError if they cannot be read."""
+        with self._opened() as file:
+            return file.read()
+
+    @property
+    def suffix(self) -> str:
+        """The last suffix in lower case; empty for a number, as in `IM.12` and in a UID."""
+        suffix = PurePath(self.name).suffix.lower()
+        return "" if suffix[1:].isdigit() else suffix
+
+    @contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
         try:
-            with self.open() as file:
-                return dcmread(file, stop_before_pixels=not pixels)
-        except (InvalidDicomError, DataError):
-            raise
-        except Exception as fault:  # pydicom lets many kinds through from a damaged header
-            raise DataError("a damaged DICOM file", where=self.name, got=str(fault), do="Copy it again.") from fault
+            file = self.open()
+        except (zipfile.BadZipFile, zlib.error, EOFError) as fault:
+            raise DataError("a damaged zip archive", where=self.name, got=str(fault), do=_COPY) from fault
+        except (OSError, RuntimeError, NotImplementedError) as fault:  # no permission, a broken link, a strange packing
+            reason = getattr(fault, "strerror", None) or fault
+            raise DataError(f"cannot read the file ({reason})", where=self.name) from fault
+        with file:
+            yield file
 
 
 @contextmanager
@@ -49,20 +68,23 @@ def entries(path: Path) -> Iterator[list[Entry]]:
     """The files of a folder (and below), an archive, or the one file itself, without hidden ones and `._*` copies.
 
     Raises:
-        DataError: a damaged, encrypted or hostile archive.
+        DataError: a folder that cannot be listed; a damaged, encrypted or hostile archive; no regular file.
     """
     if path.is_dir():
-        yield [Entry(str(file), _opener(file)) for file in _walk(path)]
+        yield [_entry(file) for _, files in walk(path, _unlisted) for file in files if _is_file(file)]
+    elif not path.is_file():
+        raise DataError("no such file, or not a regular one", where=path)
     elif zipfile.is_zipfile(path) and not is_dicom(path):
         try:
-            with zipfile.ZipFile(path) as archive:
-                yield _members(path, archive)
-        except (zipfile.BadZipFile, zlib.error, EOFError) as fault:
-            raise DataError("a damaged zip archive", where=path, got=str(fault), do="Copy it again.") from fault
+            archive = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as fault:
+            raise DataError("a damaged zip archive", where=path, got=str(fault), do=_COPY) from fault
+        with archive:
+            yield _members(path, archive)
     elif path.suffix.lower() == ".zip":
         raise DataError("not a zip archive", where=path, do="It is damaged or not what its name says; copy it again.")
     else:
-        yield [Entry(str(path), _opener(path))]
+        yield [_entry(path)]
 
 
 def must_be_dicom(name: str) -> bool:
@@ -70,20 +92,21 @@ def must_be_dicom(name: str) -> bool:
     return name.lower().endswith(DICOM)
 
 
-def _walk(folder: Path) -> list[Path]:
-    found: list[Path] = []
-    for here, below, names in os.walk(folder):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        found += [Path(here, name) for name in sorted(names) if not name.startswith(".")]
-    return found
+def _is_file(path: Path) -> bool:
+    """False for a named pipe, a socket, a device. A link to nothing may have been a slice, and is an error later."""
+    return path.is_file() or path.is_symlink()
 
 
-def _opener(path: Path) -> Callable[[], BinaryIO]:
-    return lambda: path.open("rb")
+def _unlisted(fault: OSError) -> NoReturn:
+    raise DataError(f"cannot list the folder ({fault.strerror})", where=fault.filename) from fault
+
+
+def _entry(path: Path) -> Entry:
+    return Entry(str(path), path.stat().st_size if path.exists() else 0, lambda: path.open("rb"))
 
 
 def _members(path: Path, archive: zipfile.ZipFile) -> list[Entry]:
-    result = []
+    result, unpacked, packed = [], 0, 0
     for info in archive.infolist():
         parts = info.filename.split("/")
         if info.is_dir() or any(part.startswith(".") for part in parts if part not in (".", "..")):
@@ -92,12 +115,15 @@ def _members(path: Path, archive: zipfile.ZipFile) -> list[Entry]:
             continue
         if info.flag_bits & 1:
             raise DataError("the archive is encrypted", where=path, do="Unpack it and give the folder.")
-        if info.file_size > LARGEST:
+        unpacked, packed = unpacked + info.file_size, packed + info.compress_size
+        if info.file_size > LARGEST or too_large(info.file_size, info.compress_size) or too_large(unpacked, packed):
             raise DataError(
-                "a file in the archive is too large", where=f"{path}: {info.filename}", got=f"{info.file_size} bytes",
-                wanted=f"at most {LARGEST}",
+                "the archive unpacks to too much", where=f"{path}: {info.filename}",
+                got=f"{info.file_size} bytes of {info.compress_size}, {unpacked} so far",
+                wanted=f"at most {LARGEST} bytes in a file and {LARGEST_RATIO} for each packed one",
+                do="Unpack it and give the folder.",
             )  # fmt: skip
-        result.append(Entry(f"{path}: {info.filename}", _member(archive, info)))
+        result.append(Entry(f"{path}: {info.filename}", info.file_size, _member(archive, info)))
     return result
 
 

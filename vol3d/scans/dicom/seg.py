@@ -1,195 +1,197 @@
-"""DICOM segmentation objects, what a clinic's archive takes: written for a DICOM series, and read back.
+"""DICOM segmentation objects read back: each voxel's segment number, and the names of the segments (PS3.3 C.8.20).
 
-Needs highdicom, the extra `vol3d[dicom]`. Each class is one binary segment (PS3.3 C.8.20) under its own name.
+An object holds only the slices that it needs, so its labels stand on the grid of the series it was made for, or on as
+many of its slices as the object has.
 """
 
 from __future__ import annotations
 
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from vol3d.errors import DataError, UsageError, Vol3dError
-from vol3d.files import atomic
-from vol3d.scans.dicom.files import entries
-from vol3d.scans.dicom.frames import SEGMENTATIONS
-from vol3d.scans.dicom.series import find_series, ordered_frames
+from vol3d.errors import DataError
+from vol3d.notes import Note
+from vol3d.scans.dicom.decode import all_pixels
+from vol3d.scans.dicom.files import Entry, entries
+from vol3d.scans.dicom.frames import Frame, macro, placed_frames, shared_group
+from vol3d.scans.dicom.header import Header
+from vol3d.scans.dicom.kinds import SEGMENTATIONS, sop_class
 from vol3d.scans.volumes.affine import LPS_TO_RAS, check_affine
-from vol3d.scans.volumes.volume import Grid, Segmentation
+from vol3d.scans.volumes.volume import Grid, Volume
+from vol3d.scans.volumes.voxels import empty, narrowest
 
-PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PositionReferenceIndicator")
-STUDY = ("StudyID", "StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName")
-PLACE_MM = 0.01  # how exactly a mask must stand on the slices it was made for
-
-
-def write_dicom_seg(path: str | Path, segmentation: Segmentation) -> None:
-    """Write one `.dcm` that refers to every slice of the series which `segmentation.source` holds.
-
-    Raises:
-        UsageError: the source is no DICOM series, or none of its series stands on the segmentation's grid.
-        DataError: a label without a name, or nothing segmented.
-        Vol3dError: highdicom is not installed; the file cannot be written.
-    """
-    hd, path = _highdicom(), Path(path)
-    present = [int(label) for label in np.unique(segmentation.labels) if label]
-    if not present or present[-1] >= len(segmentation.class_names):
-        raise DataError(
-            "a DICOM segmentation needs named, non-empty classes", where=path, got=f"labels {present}",
-            wanted=f"some of 1 to {len(segmentation.class_names) - 1}",
-        )  # fmt: skip
-    slices = _source(segmentation)
-    # A binary object may leave numbers out, but highdicom counts segments from 1 without gaps.
-    numbers = np.zeros(present[-1] + 1, np.uint8)
-    numbers[present] = np.arange(1, len(present) + 1)
-    result = hd.seg.Segmentation(
-        source_images=slices,
-        pixel_array=np.ascontiguousarray(numbers[segmentation.labels].transpose(2, 1, 0)),
-        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=[
-            _segment(hd, number + 1, segmentation.class_names[label]) for number, label in enumerate(present)
-        ],
-        series_instance_uid=hd.UID(),
-        series_number=1000,
-        sop_instance_uid=hd.UID(),
-        instance_number=1,
-        manufacturer="vol3d",
-        manufacturer_model_name="vol3d",
-        software_versions=_version(),
-        device_serial_number="0",
-        content_label="SEGMENTATION",
-        series_description="vol3d segmentation",
-    )
-    with atomic(path) as temporary:
-        result.save_as(temporary)
+MOST_SLICES = 1 << 16
+OFF_VOXEL = 0.2  # how far from a voxel's centre a segment's pixel may lie; positions are rounded in files
+_SAME_PLACE_MM = 1e-2
 
 
 def is_dicom_seg(path: Path) -> bool:
-    """True for a DICOM segmentation object."""
+    """True for a DICOM segmentation object. Raises DataError for a damaged file."""
     with entries(path) as files:
-        return str(files[0].dataset(pixels=False).get("SOPClassUID")) in SEGMENTATIONS
+        header = files[0].header() if len(files) == 1 else None
+    return header is not None and sop_class(header) in SEGMENTATIONS
 
 
-def read_dicom_seg(path: str | Path, grid: Grid | None = None) -> Segmentation:
-    """Read a segmentation object.
+def read_dicom_seg(path: str | Path, grid: Grid | None = None) -> Volume:
+    """Read a segmentation object: binary, a label map, or a fractional one that is in fact binary.
 
     Args:
-        grid: place the labels on this grid, usually the image's; an object holds only the slices that it needs.
+        grid: place the labels on this grid, usually the image's; without it they are on the object's own slices.
 
     Returns:
-        Labels, by the object's segment numbers, and the segments' names; on the object's own slices without `grid`.
+        Labels (1, i, j, k): the numbers of the segments, whose names are `label_names`.
 
     Raises:
         DataError: damaged, not a segmentation, segments that overlap, or slices that are not on `grid`.
-        Vol3dError: highdicom is not installed.
     """
-    hd, path = _highdicom(), Path(path)
-    try:
-        source = hd.seg.segread(path)
-        volume = source.get_volume(combine_segments=True)
-    except Exception as fault:  # highdicom raises ValueError, RuntimeError, AttributeError ... for one cause
-        raise DataError("not a segmentation that can be one label map", where=path, got=str(fault)) from fault
-    affine = LPS_TO_RAS @ volume.affine @ np.eye(4)[[2, 1, 0, 3]].T  # (slice, row, column) -> (column, row, slice)
-    check_affine(affine, path)
-    labels = np.asarray(volume.array).transpose(2, 1, 0)
-    if np.linalg.det(affine[:3, :3]) < 0:  # highdicom stacks against the normal, `read_dicom` along it
-        labels = labels[:, :, ::-1]
-        affine = affine @ np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, -1, labels.shape[2] - 1], [0, 0, 0, 1.0]])
-    labels = np.ascontiguousarray(labels)
-    own = Grid((labels.shape[0], labels.shape[1], labels.shape[2]), affine)
-    segments = {
-        int(number): str(source.get_segment_description(number).segment_label) for number in source.segment_numbers
-    }
-    names = ["background"] + [
-        segments.get(number, f"segment {number}") for number in range(1, max(segments, default=0) + 1)
-    ]
-    result = Segmentation(labels, own, tuple(names), path)
-    return result if grid is None else _placed(result, grid, path)
+    path = Path(path)
+    with entries(path) as files:
+        header = files[0].header() if len(files) == 1 else None
+        if header is None or sop_class(header) not in SEGMENTATIONS:
+            raise DataError("not a DICOM segmentation", where=path)
+        frames, pixels = placed_frames(files[0], header), _pixels(files[0], header)
+        names = _names(header)
+        numbers = _numbers(header, names, len(frames))
+    if pixels.shape != (len(frames), *frames[0].shape):
+        raise DataError("the pixels have another shape", where=path, got=pixels.shape, wanted=frames[0].shape)
+    notes: tuple[Note, ...] = ()
+    if grid is None:
+        grid, notes = _own_grid(frames, header)
+    labels = empty(grid.shape, np.dtype(np.uint16), path)
+    labels[...] = 0
+    for frame, plane, number in zip(frames, pixels, numbers, strict=True):
+        _place(labels, plane.astype(np.uint16) * np.uint16(number), frame, grid, names)
+    return Volume(narrowest(labels)[None], grid, path, notes, names)
 
 
-def _placed(segmentation: Segmentation, grid: Grid, path: Path) -> Segmentation:
-    """The labels on a grid with the same voxels, in whatever order of the axes."""
-    to_grid = np.linalg.solve(grid.affine, segmentation.grid.affine)
-    linear = np.rint(to_grid[:3, :3])
-    first = np.rint(to_grid[:3, 3])
-    far = np.abs(to_grid[:3, :3] - linear) @ np.array(segmentation.labels.shape) + np.abs(to_grid[:3, 3] - first)
-    index = np.argwhere(segmentation.labels)
-    target = (index @ linear.T + first).astype(np.intp)
-    inside = bool(((target >= 0) & (target < grid.shape)).all()) if len(target) else True
-    if far.max() > 0.1 or not np.array_equal(np.abs(linear) @ np.ones(3), np.ones(3)) or not inside:
-        raise DataError("the segmentation does not stand on the image's voxels", where=path, do="Is it another scan's?")
-    labels = np.zeros(grid.shape, segmentation.labels.dtype)
-    labels[tuple(target.T)] = segmentation.labels[tuple(index.T)]
-    return Segmentation(labels, grid, segmentation.class_names, path)
+def _names(header: Header) -> dict[int, str]:
+    """Number -> name of each segment; a label map may describe its background as number 0, which is left out."""
+    names: dict[int, str] = {}
+    for item in header.items("SegmentSequence"):
+        number = item.whole("SegmentNumber")
+        if number in names:
+            raise DataError("two segments have one number", where=header.name, got=f"SegmentNumber {number}")
+        names[number] = item.text("SegmentLabel") or f"segment {number}"
+    names.pop(0, None)
+    if not names:
+        raise DataError("SegmentSequence is missing or damaged", where=header.name, wanted="the names of segments")
+    return names
 
 
-def _source(segmentation: Segmentation) -> list[Any]:
-    """The headers of the slices, first slice first."""
-    source = segmentation.source
-    if source is None or not source.exists():
-        raise UsageError("a DICOM segmentation needs the DICOM series it was made for", where=source, wanted="a folder")
-    try:
-        with entries(source) as files:
-            found = find_series(files, source)
-    except DataError as fault:
-        raise UsageError(
-            "a DICOM segmentation needs a DICOM series as its source", where=source, do="Write .nii.gz instead."
-        ) from fault
-    for series in found:
-        ordered, grid = ordered_frames(series, source)
-        if grid.same_place(segmentation.grid, PLACE_MM):
-            headers = {entry.name: _completed(dataset) for entry, dataset in series.members}
-            if ordered[0].number is not None:
-                return _multi_frame(headers, ordered, source)
-            return [headers[frame.entry.name] for frame in ordered]
-    raise UsageError("the segmentation does not stand on its source's slices", where=source)
-
-
-def _completed(dataset: Any) -> Any:
-    """The header with empty values for what anonymising removes although the standard requires it (type 2)."""
-    for name in (*PATIENT, *STUDY):
-        if name not in dataset:
-            setattr(dataset, name, "")
-    return dataset
-
-
-def _multi_frame(headers: dict[str, Any], ordered: list[Any], source: Path) -> list[Any]:
-    if len(headers) > 1 or [frame.number for frame in ordered] != list(range(len(ordered))):
+def _pixels(entry: Entry, header: Header) -> np.ndarray:
+    """(frames, rows, columns) 0 and 1, or the segments' numbers of a label map."""
+    pixels = all_pixels(entry, header)
+    pixels = pixels[None] if pixels.ndim == 2 else pixels
+    kind = header.text("SegmentationType") or "none"
+    if kind == "LABELMAP":
+        return np.where(pixels == header.whole("PixelPaddingValue", 0), 0, pixels)
+    highest = {"BINARY": 1, "FRACTIONAL": header.whole("MaximumFractionalValue", 255, 1, 255)}.get(kind)
+    if highest is None:
+        raise header.wrong("SegmentationType", "BINARY, FRACTIONAL or LABELMAP")
+    if not np.isin(pixels, (0, highest)).all():
         raise DataError(
-            "frames that are not in order are not supported for DICOM-SEG", where=source, do="Write .nii.gz."
+            f"a {kind.lower()} segmentation with values between", where=entry.name,
+            got=f"{pixels[~np.isin(pixels, (0, highest))][0]}", wanted=f"0 or {highest}",
+            do="Export it as a binary segmentation or a label map.",
+        )  # fmt: skip
+    return pixels != 0
+
+
+def _numbers(header: Header, names: dict[int, str], count: int) -> list[int]:
+    """What the ones of each frame mean: its segment's number, or 1 in a label map, which has the numbers itself."""
+    if header.text("SegmentationType") == "LABELMAP":
+        return [1] * count
+    shared, numbers = shared_group(header), []
+    for group in header.items("PerFrameFunctionalGroupsSequence"):
+        part = macro("SegmentIdentificationSequence", group, shared)
+        number = part.whole("ReferencedSegmentNumber")
+        if number not in names:
+            raise part.wrong("ReferencedSegmentNumber", f"one of {sorted(names)}")
+        numbers.append(number)
+    return numbers
+
+
+def _place(labels: np.ndarray, plane: np.ndarray, frame: Frame, grid: Grid, names: dict[int, str]) -> None:
+    """Writes the labels of one frame, (rows, columns), into those of the grid, in whatever order of its axes.
+
+    Raises:
+        DataError: they lie off the grid or its voxels, on another segment, or have no name.
+    """
+    if not plane.any():
+        return
+    steps = np.stack([frame.column * frame.spacing[0], frame.row * frame.spacing[1], frame.position], axis=1)
+    steps = np.vstack([steps, [0, 0, 1]])
+    to_grid = np.linalg.solve(grid.affine, LPS_TO_RAS @ steps)[:3]  # (row, column, 1) -> (i, j, k)
+    whole = np.rint(to_grid)
+    where = np.argwhere(plane)
+    target = (where @ whole[:, :2].T + whole[:, 2]).astype(np.intp)
+    off = np.abs(to_grid - whole) @ (*plane.shape, 1)
+    one_to_one = np.array_equal(np.abs(whole[:, :2]).sum(axis=0), [1, 1]) and abs(whole[:, 0] @ whole[:, 1]) == 0
+    if off.max() > OFF_VOXEL or not one_to_one or ((target < 0) | (target >= grid.shape)).any():
+        raise DataError(
+            "the segmentation does not stand on the image's voxels", where=frame.name, do="Is it another scan's?"
         )
-    return list(headers.values())
+    here, new = tuple(target.T), plane[tuple(where.T)]
+    if unnamed := sorted(set(np.unique(new).tolist()) - names.keys()):
+        raise DataError("a label without a segment", where=frame.name, got=unnamed[0], wanted=f"one of {sorted(names)}")
+    old = labels[here]
+    both = np.flatnonzero((old != 0) & (old != new))
+    if len(both):
+        pair = names[int(old[both[0]])], names[int(new[both[0]])]
+        raise DataError(
+            "segments overlap", where=frame.name, got=f"'{pair[0]}' and '{pair[1]}' in {len(both)} voxels",
+            wanted="one label for each voxel", do="Export each of them alone.",
+        )  # fmt: skip
+    labels[here] = new
 
 
-def _segment(hd: Any, number: int, name: str) -> Any:
-    from pydicom.sr.codedict import codes
+def _own_grid(frames: list[Frame], header: Header) -> tuple[Grid, tuple[Note, ...]]:
+    """The grid of the object's slices from the first to the last, with those between that it leaves out."""
+    first = frames[0]
+    for frame in frames:
+        if not np.allclose([frame.row, frame.column], [first.row, first.column], atol=1e-3) or not np.allclose(
+            frame.spacing, first.spacing, rtol=1e-3
+        ):
+            raise DataError("two orientations or pixel spacings in one segmentation", where=frame.name)
+    normal = np.cross(first.row, first.column)
+    places = np.array(sorted((frame.position for frame in frames), key=lambda place: float(place @ normal)))
+    heights = places @ normal
+    gaps = np.diff(heights)
+    gaps = gaps[gaps > _SAME_PLACE_MM]
+    step = _step(gaps, header)
+    count = 1 + round(float(heights[-1] - heights[0]) / step)
+    if count > MOST_SLICES:
+        raise DataError("the slices are too far apart", where=first.name, got=f"{count}", wanted=f"{MOST_SLICES}")
 
-    return hd.seg.SegmentDescription(
-        segment_number=number,
-        segment_label=name[:64],
-        segmented_property_category=codes.SCT.AnatomicalStructure,
-        segmented_property_type=codes.SCT.Tissue,
-        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-        algorithm_identification=hd.AlgorithmIdentificationSequence(
-            "vol3d", codes.DCM.ArtificialIntelligence, _version()
-        ),
-    )
+    affine = np.eye(4)
+    affine[:3, 0] = first.row * first.spacing[1]
+    affine[:3, 1] = first.column * first.spacing[0]
+    affine[:3, 2] = (places[-1] - places[0]) / (count - 1) if count > 1 else normal * step
+    affine[:3, 3] = places[0]
+    affine = LPS_TO_RAS @ affine
+    notes = tuple(check_affine(affine, header.name))
+    of_series = sum(len(one.items("ReferencedInstanceSequence")) for one in header.items("ReferencedSeriesSequence"))
+    if of_series not in (0, 1, count):  # 1 is a multi-frame file
+        text = "the {slices} slices from the first to the last segment, of {of_series} in its series"
+        numbers = {"slices": count, "of_series": of_series}
+        notes += (Note("segmentation-slices", text, value=header.name, numbers=numbers),)
+    return Grid((first.shape[1], first.shape[0], count), affine), notes
 
 
-def _version() -> str:
-    try:
-        return metadata.version("vol3d")
-    except metadata.PackageNotFoundError:
-        return "unknown"
-
-
-def _highdicom() -> Any:
-    try:
-        import highdicom
-        import highdicom.seg
-    except ImportError as fault:
-        raise Vol3dError(
-            "DICOM segmentations need the package highdicom", do='Run `pip install "vol3d[dicom]"`, or write .nii.gz.'
-        ) from fault
-    return highdicom
+def _step(gaps: np.ndarray, header: Header) -> float:
+    """mm between neighbouring slices, of which all gaps are multiples. Raises DataError if there is no such step."""
+    shared = shared_group(header)
+    groups = header.items("PerFrameFunctionalGroupsSequence")[:1] or [shared]
+    measures = macro("PixelMeasuresSequence", groups[0], shared)
+    stated = [measures.real(name, 0.0) for name in ("SpacingBetweenSlices", "SliceThickness")]
+    least = float(gaps.min()) if len(gaps) else 0.0
+    for step in (stated[0], least, stated[1]):
+        if step > _SAME_PLACE_MM and (np.abs(gaps / step - np.rint(gaps / step)) < OFF_VOXEL).all():
+            return step
+    some = ", ".join(f"{gap:.3f}" for gap in np.unique(gaps.round(3))[:5])
+    raise DataError(
+        "the slices of the segmentation are not evenly spaced", where=header.name,
+        got=f"gaps of {some} mm" if some else "one slice without SpacingBetweenSlices",
+        wanted="multiples of SpacingBetweenSlices", do="Read it together with its image.",
+    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from vol3d.errors import DataError, UsageError
 from vol3d.scans.points.layouts import check_columns, guess_columns
-from vol3d.scans.points.raw import COORDINATES, COPY, RawPoints, table_fields
+from vol3d.scans.points.raw import COPY, RawPoints, check_memory, table_fields
 
 POINT_KEYS = (
     "points",
@@ -26,6 +27,7 @@ POINT_KEYS = (
     "positions",
     "vertices",
 )
+_MOST_PER_BYTE = 1100  # that deflate unpacks a byte to
 _FACE_KEYS = ("faces", "triangles")
 
 
@@ -36,7 +38,7 @@ def read_npy(path: Path, columns: tuple[str, ...] | None = None) -> RawPoints:
         DataError: damaged, cut or with bytes behind; Python objects; another shape or type.
     """
     with path.open("rb") as file:
-        array = _load(file, path, path.name)
+        array = _load(file, path, path.name, path.stat().st_size)
         if file.read(1):
             raise DataError("the file goes on after its array", where=path, do=COPY)
     return array_points(array, path, path.name, columns)
@@ -62,13 +64,29 @@ def _read_archive(path: Path) -> dict[str, np.ndarray]:
     arrays = {}
     try:
         with zipfile.ZipFile(path) as archive:
-            for name in [name for name in archive.namelist() if name.endswith(".npy")]:
-                with archive.open(name) as file:
-                    arrays[name.removesuffix(".npy").lower()] = _load(file, path, name)
-                    file.read()  # to the end, where the archive compares the checksum
+            members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+            check_memory(path, 2 * sum(member.file_size for member in members))
+            for member in members:
+                _check_packed(member, path)
+                name = member.filename.removesuffix(".npy").lower()
+                if name in arrays:
+                    raise DataError("two arrays have one name", where=path, got=name)
+                with archive.open(member) as file:
+                    arrays[name] = _load(file, path, member.filename, member.file_size)
+                    if file.read(1):  # to the end, where the archive compares the checksum
+                        raise DataError("an array goes on after its end", where=f"{path}: {name}", do=COPY)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as fault:
         raise DataError("a damaged .npz file", where=path, got=str(fault), do=COPY) from fault
     return arrays
+
+
+def _check_packed(member: zipfile.ZipInfo, path: Path) -> None:
+    """Raises DataError if a member of an archive announces more than its bytes can hold."""
+    if member.file_size > _MOST_PER_BYTE * member.compress_size + _MOST_PER_BYTE:
+        got = f"{member.file_size} bytes in {member.compress_size}"
+        raise DataError(
+            "the archive announces more than it can hold", where=f"{path}: {member.filename}", got=got, do=COPY
+        )
 
 
 def _points_key(arrays: dict[str, np.ndarray], path: Path) -> str:
@@ -92,10 +110,19 @@ def _is_faces(array: np.ndarray | None) -> bool:
     return array is not None and array.ndim == 2 and array.shape[1] == 3 and array.dtype.kind in "iu" and len(array) > 0
 
 
-def _load(file: IO[bytes], path: Path, name: str) -> np.ndarray:
+def _load(file: IO[bytes], path: Path, name: str, size: int) -> np.ndarray:
+    """The array in a file of so many bytes, whose header is looked at before memory is taken."""
     try:
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(file)
+        if min(shape, default=0) < 0 or math.prod(shape) * max(dtype.itemsize, 1) > size:
+            got, wanted = f"{shape} of {dtype}", f"at most {size} bytes"
+            what = "the header announces more than the file holds"
+            raise DataError(what, where=f"{path}: {name}", got=got, wanted=wanted, do=COPY)
+        file.seek(0)
         return np.lib.format.read_array(file, allow_pickle=False)
-    except (zipfile.BadZipFile, zlib.error):
+    except (zipfile.BadZipFile, zlib.error, DataError):
         raise
     except Exception as fault:  # ValueError, EOFError, SyntaxError, TokenError and others for a damaged header
         raise DataError("no array can be read", where=f"{path}: {name}", got=str(fault)[:200], do=COPY) from fault
@@ -112,12 +139,10 @@ def array_points(array: np.ndarray, path: Path, name: str, columns: tuple[str, .
     _check_table(array, f"{path}: {name}")
     if columns is not None:
         return RawPoints(table_fields(array, check_columns(columns, array.shape[1], path)))
-    if array.shape[1] == 3:
-        return RawPoints(table_fields(array, COORDINATES))
     if not len(array):
         raise DataError("no points in the file", where=f"{path}: {name}", got=array.shape)
-    names, note = guess_columns(array, path)
-    return RawPoints(table_fields(array, names), notes=(note,))
+    names, notes = guess_columns(array, path)
+    return RawPoints(table_fields(array, names), notes=notes)
 
 
 def _check_table(array: np.ndarray, where: str) -> None:

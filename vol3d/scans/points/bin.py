@@ -12,7 +12,16 @@ import numpy as np
 
 from vol3d.errors import DataError
 from vol3d.notes import Note
-from vol3d.scans.points.layouts import LAYOUTS, check_columns, fits, guess_columns, misfits, telling_rows, unclear
+from vol3d.scans.points.layouts import (
+    LAYOUTS,
+    assumed,
+    check_columns,
+    fits,
+    guess_columns,
+    misfits,
+    telling_rows,
+    unclear,
+)
 from vol3d.scans.points.raw import COPY, RawPoints, table_fields
 
 _COUNTS = sorted({len(layout) for layout in LAYOUTS})
@@ -42,28 +51,32 @@ def read_bin(path: Path, columns: tuple[str, ...] | None = None) -> RawPoints:
         table = np.fromfile(path, "<f4").reshape(-1, len(names))
         return RawPoints(table_fields(table, names))
     values = np.fromfile(path, "<f4")
-    names, note = _deduce(values, path)
-    return RawPoints(table_fields(values.reshape(-1, len(names)), names), notes=(note,))
+    names, notes = _deduce(values, path)
+    return RawPoints(table_fields(values.reshape(-1, len(names)), names), notes=notes)
 
 
-def _deduce(values: np.ndarray, path: Path) -> tuple[tuple[str, ...], Note]:
+def _deduce(values: np.ndarray, path: Path) -> tuple[tuple[str, ...], tuple[Note, ...]]:
     possible = [count for count in _COUNTS if len(values) % count == 0]
     _check_numbers(values, possible, path)
-    layouts = _fitting(values, possible)
-    fitting = sorted({len(one) for one in layouts})
     hint = "ring" if path.name.lower().endswith(".pcd.bin") else None
+    layouts = _fitting(values, possible, hint)
+    fitting = {len(one) for one in layouts}
     period = 5 if hint and 5 in fitting else _period(values)  # nuScenes' own name for its five columns
     if period is not None:
-        fitting = [count for count in fitting if count == period]
+        fitting &= {period}
+    elif len(values) >= _FEWEST:  # only x, y and z can be so much alike that nothing repeats
+        fitting = fitting if fitting == {3} else set()
     if len(fitting) != 1:
-        raise _untold(values, period, [",".join(one) for one in layouts], path)
-    return guess_columns(values.reshape(-1, fitting[0]), path, hint)
+        raise _untold(values, period, layouts, path)
+    table = values.reshape(-1, fitting.pop())
+    names, notes = guess_columns(table, path, hint)
+    return names, notes or (assumed(names, len(table)),)
 
 
-def _fitting(values: np.ndarray, possible: list[int]) -> list[tuple[str, ...]]:
+def _fitting(values: np.ndarray, possible: list[int], hint: str | None) -> list[tuple[str, ...]]:
     """The layouts of a possible number of columns that the numbers can be."""
     tables = {count: telling_rows(values.reshape(-1, count)) for count in possible}
-    return [one for one in LAYOUTS if len(one) in tables and fits(tables[len(one)], one)]
+    return [one for one in LAYOUTS if len(one) in tables and fits(tables[len(one)], one, hint)]
 
 
 def _check_numbers(values: np.ndarray, possible: list[int], path: Path) -> None:
@@ -78,16 +91,16 @@ def _check_numbers(values: np.ndarray, possible: list[int], path: Path) -> None:
         raise DataError("no finite number in the file", where=path, got=got, do=COPY)
 
 
-def _untold(values: np.ndarray, period: int | None, layouts: list[str], path: Path) -> DataError:
+def _untold(values: np.ndarray, period: int | None, layouts: list[tuple[str, ...]], path: Path) -> DataError:
     """The error that states how the numbers repeat, and what does not fit or what could."""
     got = f"{len(values)} float32 numbers"
     if period is None:
-        return unclear(layouts, got, path)
+        return unclear([",".join(one) for one in layouts], got, path)
     got += f" that repeat every {period}"
     if period in _COUNTS and len(values) % period == 0:
         return unclear([], got + misfits(values.reshape(-1, period)), path)
     # A scanner's turns, thinned, repeat after several points.
-    could = [names for names in layouts if period % len(names.split(",")) == 0]
+    could = [",".join(one) for one in layouts if period % len(one) == 0]
     if not could:
         return unclear([], got, path)
     example = "x,y,z,intensity" if "x,y,z,intensity" in could else could[0]
@@ -101,7 +114,15 @@ def _period(values: np.ndarray) -> int | None:
     if len(part) < _FEWEST:
         return None
     ranks = np.searchsorted(np.sort(part), part).astype(np.float64)
-    differences = {count: float(np.abs(ranks[count:] - ranks[:-count]).mean()) for count in range(3, _MOST + 1)}
+    ranks[part == 0] = np.nan  # of points without a return, all numbers are alike
+    differences = {count: _mean_difference(ranks, count) for count in range(3, _MOST + 1)}
     least = min(differences.values())
     close = [count for count, difference in differences.items() if difference * _CLEAR <= least]
     return close[0] if all(count % close[0] == 0 for count in close) else None
+
+
+def _mean_difference(ranks: np.ndarray, apart: int) -> float:
+    """Of all pairs of ranks (N,) so far apart that both exist."""
+    differences = np.abs(ranks[apart:] - ranks[:-apart])
+    differences = differences[np.isfinite(differences)]
+    return float(differences.mean()) if len(differences) else np.inf

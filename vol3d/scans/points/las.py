@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vol3d.errors import DataError, Vol3dError
+from vol3d.scans.points.length_unit import StatedUnit
 from vol3d.scans.points.raw import COPY, RawPoints, check_size
 
 INSTALL = "Run `pip install 'vol3d[lidar]'`."
@@ -39,7 +40,7 @@ def read_las(path: Path) -> RawPoints:
     # Some point formats have room for colours that no camera ever took.
     if not any(fields[name].any() for name in _COLOURS if name in fields):
         fields = {name: values for name, values in fields.items() if name not in _COLOURS}
-    return RawPoints(fields, up="z", unit_metres=unit)
+    return RawPoints(fields, up="z", unit=None if unit is None else StatedUnit(unit))
 
 
 def _read(path: Path) -> tuple[Any, float | None]:

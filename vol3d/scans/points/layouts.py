@@ -1,4 +1,8 @@
-"""What the columns of a table without names are: asked for, or read from their values where only one layout fits."""
+"""What the columns of a table without names are: asked for, or read from their values where only one layout fits.
+
+A layout fits where the values show it, and not merely because they can be that: `column_kinds.py` has what each kind
+of column shows.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +12,22 @@ import numpy as np
 
 from vol3d.errors import DataError, UsageError
 from vol3d.notes import Note
+from vol3d.scans.points.column_kinds import COLOURS, KINDS, NORMALS, is_counter
 from vol3d.scans.points.raw import COORDINATES
 
-_COLOURS, _NORMALS = ("red", "green", "blue"), ("nx", "ny", "nz")
 LAYOUTS = (
     COORDINATES,
     (*COORDINATES, "intensity"),
     (*COORDINATES, "intensity", "ring"),
     (*COORDINATES, "intensity", "time"),
-    (*COORDINATES, *_COLOURS),
-    (*COORDINATES, *_NORMALS),
+    (*COORDINATES, *COLOURS),
+    (*COORDINATES, *NORMALS),
     (*COORDINATES, "intensity", "ring", "time"),
-    (*COORDINATES, "intensity", *_COLOURS),
+    (*COORDINATES, "intensity", *COLOURS),
 )
 """KITTI has four columns, nuScenes five (its `.pcd.bin` ends in the ring), indoor sets six with colours."""
 _FARTHEST = 1e8  # larger numbers are no coordinates in any unit
-_HIGHEST_RING, _LONGEST_SECONDS = 255, 10.0
+_NO_NUMBER = 3e38  # the end of float32, which stands for no value
 _SEEN = 100_000  # rows looked at
 _STRAY = 0.01  # share of rows with huge numbers that decide nothing
 
@@ -55,28 +59,43 @@ def check_columns(columns: tuple[str, ...], count: int, path: Path) -> tuple[str
     return names
 
 
-def guess_columns(table: np.ndarray, path: Path, hint: str | None = None) -> tuple[tuple[str, ...], Note]:
-    """Names for the columns of a table (N, k), and the note that states them.
+def guess_columns(table: np.ndarray, path: Path, hint: str | None = None) -> tuple[tuple[str, ...], tuple[Note, ...]]:
+    """Names for the columns of a table (N, k), and the note that states them; three columns are x, y and z.
 
     Args:
         hint: a name that the last column has if nothing else decides.
 
     Raises:
-        DataError: no known layout fits its values, or several do.
+        DataError: no known layout fits its values, or several do; a column counts the points.
     """
+    refuse_counter(table, path)
+    if table.shape[1] == 3:
+        return COORDINATES, ()
     rows = telling_rows(table)
-    fitting = [layout for layout in LAYOUTS if fits(rows, layout)]
+    fitting = [layout for layout in LAYOUTS if fits(rows, layout, hint)]
     if len(fitting) > 1 and hint is not None:
         fitting = [layout for layout in fitting if layout[-1] == hint] or fitting
     if len(fitting) != 1:
         raise unclear([",".join(layout) for layout in fitting], f"{table.shape[1]} columns{misfits(table)}", path)
-    return fitting[0], assumed(fitting[0])
+    return fitting[0], (assumed(fitting[0], len(table)),)
+
+
+def refuse_counter(table: np.ndarray, path: Path) -> None:
+    """Raises DataError if a column of a table (N, k) is the number of each point, in order or not."""
+    counters = [is_counter(column) for column in table.T]
+    if any(counters) and not all(counters[:3]):
+        column = counters.index(True)
+        got = f"column {column + 1} ({table[:, column].min():.10g} to {table[:, column].max():.10g})"
+        names = ["_", *COORDINATES] if column == 0 else [*COORDINATES, *"_" * table.shape[1]]
+        do = f"Name the columns, `--columns {','.join(names[: table.shape[1]])}` for example; _ leaves one out."
+        raise DataError("a column that counts the points", where=path, got=got, do=do)
 
 
 def telling_rows(table: np.ndarray) -> np.ndarray:
-    """Finite rows from all over a table (N, k), without those of huge numbers, if these are few."""
+    """Finite rows from all over a table (N, k), without those at (0, 0, 0) and, if these are few, of huge numbers."""
     rows = table[:: max(1, len(table) // _SEEN)]
-    rows = rows[np.isfinite(rows).all(axis=1)]
+    rows = rows[np.isfinite(rows).all(axis=1) & (np.abs(rows) < _NO_NUMBER).all(axis=1)]
+    rows = rows[rows[:, :3].any(axis=1)] if rows[:, :3].any() else rows
     near = (np.abs(rows) <= _FARTHEST).all(axis=1)
     return rows[near] if (~near).sum() <= _STRAY * len(rows) else rows
 
@@ -90,10 +109,10 @@ def misfits(table: np.ndarray) -> str:
     return ": " + "; ".join(dict.fromkeys(filter(None, faults))) if any(faults) else ""
 
 
-def assumed(columns: tuple[str, ...]) -> Note:
+def assumed(columns: tuple[str, ...], points: int) -> Note:
     """What was assumed of the columns."""
-    text = "columns {value} were assumed from the values; override with --columns"
-    return Note("columns-assumed", text, "columns", ",".join(columns), assumed=True)
+    text = "columns {value} were assumed from the values of {points} points; override with --columns"
+    return Note("columns-assumed", text, "columns", ",".join(columns), assumed=True, numbers={"points": points})
 
 
 def unclear(fitting: list[str], got: str, path: Path, example: str = "x,y,z,intensity") -> DataError:
@@ -107,60 +126,27 @@ def unclear(fitting: list[str], got: str, path: Path, example: str = "x,y,z,inte
     )
 
 
-def fits(rows: np.ndarray, layout: tuple[str, ...]) -> bool:
-    """Whether finite rows (N, k) can be what the names mean."""
-    return rows.shape[1] == len(layout) and len(rows) > 0 and not _misfit(rows, layout)
+def fits(rows: np.ndarray, layout: tuple[str, ...], hint: str | None = None) -> bool:
+    """Whether finite rows (N, k) are what the names mean; a column called `hint` needs no other proof."""
+    return rows.shape[1] == len(layout) and len(rows) > 0 and not _misfit(rows, layout, hint)
 
 
-def _misfit(rows: np.ndarray, layout: tuple[str, ...]) -> str:
-    """The first columns of finite rows (N, k) that cannot be what the names mean, and their range; empty if all can."""
+def _misfit(rows: np.ndarray, layout: tuple[str, ...], hint: str | None = None) -> str:
+    """The first columns of finite rows (N, k) that are not what the names mean, and why; empty if all are."""
     if not len(rows):
         return "no row of finite numbers"
     if np.abs(rows[:, :3]).max() > _FARTHEST:
         return f"columns 1 to 3 ({_range(rows[:, :3])}) are no coordinates"
-    for names, can_be, what in _KINDS:
+    for names, fault_of in KINDS:
         if names[0] in layout:
             first, last = layout.index(names[0]), layout.index(names[-1])
             values = rows[:, first : last + 1]
-            if not can_be(values.T):
+            fault = fault_of(values, rows) if hint not in names else ""
+            if fault:
                 place = f"column {first + 1}" if first == last else f"columns {first + 1} to {last + 1}"
-                return f"{place} ({_range(values)}) {'is' if first == last else 'are'} no {what}"
+                return f"{place} ({_range(values)}) {fault}"
     return ""
 
 
 def _range(values: np.ndarray) -> str:
     return f"{values.min():.5g} to {values.max():.5g}"
-
-
-def _is_intensity(values: np.ndarray) -> bool:
-    return bool(values.min() >= 0 and values.max() <= 65535)
-
-
-def _is_ring(values: np.ndarray) -> bool:
-    return bool(values.min() >= 0 and values.max() <= _HIGHEST_RING and (values == np.floor(values)).all())
-
-
-def _is_time(values: np.ndarray) -> bool:
-    # Several whole numbers are rings; one sweep's lag is 0 throughout.
-    lags = (values != np.floor(values)).any() or not values.any()
-    return bool(lags and np.abs(values).max() <= _LONGEST_SECONDS)
-
-
-def _is_colour(values: np.ndarray) -> bool:
-    if values.min() < 0 or values.max() > 255:
-        return False
-    return bool(values.max() <= 1 or (values == np.floor(values)).all())
-
-
-def _is_normal(values: np.ndarray) -> bool:
-    lengths = np.linalg.norm(values, axis=0)
-    return bool((np.abs(lengths - 1) < 0.01).mean() > 0.9 and values.min() < 0)
-
-
-_KINDS = (
-    (("intensity",), _is_intensity, "intensity"),
-    (("ring",), _is_ring, "ring"),
-    (("time",), _is_time, "age in seconds"),
-    (_COLOURS, _is_colour, "colours"),
-    (_NORMALS, _is_normal, "normals"),
-)

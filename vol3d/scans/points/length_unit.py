@@ -17,6 +17,14 @@ class Unit:
     found: bool
 
 
+@dataclass(frozen=True)
+class StatedUnit:
+    """Metres per unit as a file states them; `z_metres` where z has a unit of its own."""
+
+    metres: float
+    z_metres: float | None = None
+
+
 def find_unit(points: np.ndarray) -> Unit:
     """The unit of a sample (N, 3) of finite points; metres, not found, where their sizes fit several.
 

@@ -9,13 +9,15 @@ import numpy as np
 
 from vol3d.errors import DataError
 from vol3d.notes import Note
-from vol3d.scans.points.raw import COPY, RawPoints, as_type, check_size, unique_names
+from vol3d.scans.points.raw import COPY, UTF8_MARK, RawPoints, as_type, check_memory, check_size, unique_names
 from vol3d.scans.points.text_table import parse_rows
+from vol3d.scans.points.unit_words import unit_in_comments
 
 LONGEST = 1 << 16  # bytes of a header
 _KEYS = ("VERSION", "FIELDS", "COLUMNS", "SIZE", "TYPE", "COUNT", "WIDTH", "HEIGHT", "VIEWPOINT", "POINTS", "DATA")
 _KINDS = {"F": "f", "I": "i", "U": "u"}
 _NO_TURN = [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]
+_MOST_PER_BYTE = 88  # that LZF unpacks a byte to: three bytes stand for 264 at most
 _PADDING = 4096  # zeros that writers leave behind compressed data to fill a page
 
 
@@ -26,6 +28,7 @@ class _Header:
     data: str
     size: int
     lines: int
+    comments: tuple[str, ...]
     notes: tuple[Note, ...]
 
 
@@ -44,7 +47,8 @@ def read_pcd(path: Path) -> RawPoints:
         table = {name: np.ascontiguousarray(rows[name]) for name in header.row.names or ()}
     else:
         table = _read_compressed(path, header)
-    return RawPoints({name: values for name, values in table.items() if name[0] != "_"}, notes=header.notes)
+    fields = {name: values for name, values in table.items() if name[0] != "_"}
+    return RawPoints(fields, None, header.notes, None, *unit_in_comments(header.comments))
 
 
 def _read_ascii(path: Path, header: _Header) -> dict[str, np.ndarray]:
@@ -77,6 +81,10 @@ def _read_compressed(path: Path, header: _Header) -> dict[str, np.ndarray]:
         raise DataError("the file is cut", where=path, got=f"{len(content)} bytes of data", do=COPY)
     packed, unpacked = (int(value) for value in content[:8].view("<u4"))
     wanted = header.points * header.row.itemsize
+    if unpacked > _MOST_PER_BYTE * packed:
+        got = f"{unpacked} bytes in {packed}"
+        raise DataError("the header announces more than the file can hold", where=path, got=got, do=COPY)
+    check_memory(path, 2 * unpacked)
     if unpacked != wanted:
         raise DataError("header and data disagree", where=path, got=f"{unpacked} bytes", wanted=wanted, do=COPY)
     surplus = content[8 + packed :]
@@ -98,24 +106,32 @@ def _read_header(path: Path) -> _Header:
     with path.open("rb") as file:
         head = file.read(LONGEST)
     values: dict[str, list[str]] = {}
-    at = lines = 0
+    comments: list[str] = []
+    at, lines = len(UTF8_MARK) if head.startswith(UTF8_MARK) else 0, 0
     while "DATA" not in values:
         end = head.find(b"\n", at)
         if end < 0:
             raise DataError("the header is cut", where=path, wanted="a line 'DATA'", do=COPY)
-        words, at, lines = head[at:end].decode("ascii", "replace").split(), end + 1, lines + 1
-        if words and words[0] in _KEYS:
+        words, at, lines = head[at:end].decode("utf-8", "replace").split(), end + 1, lines + 1
+        if words and words[0].startswith("#"):
+            comments.append(" ".join(words))
+        elif words:
+            if words[0] not in _KEYS or words[0] in values:
+                raise _no_header(words, lines, path)
             values[words[0]] = words[1:]
-        elif words and not words[0].startswith("#"):
-            do = "Name it .pcd.bin if it holds plain float32 numbers, as nuScenes has them." if lines == 1 else COPY
-            raise DataError("not a PCD file", where=f"{path}:{lines}", got=repr(" ".join(words)[:40]), do=do)
     try:
-        return _header(values, at, lines, path)
+        return _header(values, at, lines, tuple(comments), path)
     except (ValueError, KeyError, IndexError, TypeError) as fault:
         raise DataError("a damaged PCD header", where=path, got=str(fault), do=COPY) from fault
 
 
-def _header(values: dict[str, list[str]], size: int, lines: int, path: Path) -> _Header:
+def _no_header(words: list[str], line: int, path: Path) -> DataError:
+    what = "a line of the header is there twice" if words[0] in _KEYS else "not a PCD file"
+    do = "Name it .pcd.bin if it holds plain float32 numbers, as nuScenes has them." if line == 1 else COPY
+    return DataError(what, where=f"{path}:{line}", got=repr(" ".join(words)[:40]), do=do)
+
+
+def _header(values: dict[str, list[str]], size: int, lines: int, comments: tuple[str, ...], path: Path) -> _Header:
     """Raises ValueError, KeyError, IndexError or TypeError for invalid entries."""
     data = " ".join(values["DATA"]).lower()
     if data not in ("ascii", "binary", "binary_compressed"):
@@ -127,10 +143,12 @@ def _header(values: dict[str, list[str]], size: int, lines: int, path: Path) -> 
         raise ValueError(f"POINTS {points}, WIDTH {width} HEIGHT {height}")
 
     notes = []
-    if [float(word) for word in values.get("VIEWPOINT", _NO_TURN)] != _NO_TURN:
-        text = "the file's VIEWPOINT was not applied: the points stay in the sensor's axes"
-        notes.append(Note("viewpoint-not-applied", text))
-    return _Header(_row(values, path), points, data, size, lines, tuple(notes))
+    viewpoint = [float(word) for word in values.get("VIEWPOINT", _NO_TURN)]
+    if viewpoint != _NO_TURN:
+        text = "the file's VIEWPOINT, at ({x:g}, {y:g}, {z:g}), was not applied: the points stay in the sensor's axes"
+        numbers = dict(zip("xyz", viewpoint[:3], strict=True))
+        notes.append(Note("viewpoint-not-applied", text, numbers=numbers))
+    return _Header(_row(values, path), points, data, size, lines, comments, tuple(notes))
 
 
 def _row(values: dict[str, list[str]], path: Path) -> np.dtype:
@@ -140,8 +158,10 @@ def _row(values: dict[str, list[str]], path: Path) -> np.dtype:
     rows = zip(names, values["TYPE"], values["SIZE"], counts, strict=True)
     fields = []
     for number, (name, kind, bytes_each, count) in enumerate(rows):
-        if count < 1:
+        if count < 0:
             raise ValueError(f"COUNT {count}")
+        if count == 0:  # Ouster's programs announce gaps of no bytes
+            continue
         label = f"_{number}" if name == "_" else name.lower()
         fields.append((label, np.dtype(f"<{_KINDS[kind]}{int(bytes_each)}"), (count,) if count > 1 else ()))
     unique_names([label for label, _, _ in fields], path)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
 
 from vol3d.errors import DataError
-from vol3d.scans.points.options import UNIT_METRES
 from vol3d.scans.points.ply_header import Element, Header, read_header
 from vol3d.scans.points.raw import COPY, RawPoints, as_type, check_size
 from vol3d.scans.points.text_table import Rows, parse_rows
+from vol3d.scans.points.unit_words import unit_in_comments
 
 _LISTS = ("vertex_indices", "vertex_index")
-_UNIT = re.compile(r"\bunits?\b\W*\b(" + "|".join(UNIT_METRES) + r")\b", re.IGNORECASE)
 
 
 def read_ply(path: Path) -> RawPoints:
@@ -31,8 +29,8 @@ def read_ply(path: Path) -> RawPoints:
     if vertex.has_lists:
         raise DataError("points with lists as properties", where=path, wanted="numbers", do="Export without them.")
     fields, faces = (_read_ascii if header.ascii else _read_binary)(path, header)
-    unit = next((UNIT_METRES[match[1].lower()] for line in header.comments if (match := _UNIT.search(line))), None)
-    return RawPoints(fields, faces, unit_metres=unit)
+    unit, fault = unit_in_comments(header.comments)
+    return RawPoints(fields, faces, unit=unit, unit_fault=fault)
 
 
 def _read_ascii(path: Path, header: Header) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
@@ -115,10 +113,9 @@ def _walk(data: np.ndarray, element: Element, path: Path) -> tuple[np.ndarray, n
     count_sizes = np.array([one.count_type.itemsize if one.count_type else 0 for one in element.properties])
     wanted = next((number for number, one in enumerate(element.properties) if one.name in _LISTS), -1)
     big = next(one.count_type.str[0] == ">" or one.type.str[0] == ">" for one in element.properties if one.count_type)
-    if element.count > data.size:
-        raise DataError(
-            "the file is cut", where=path, got=f"{data.size} bytes", wanted=f"{element.count} rows", do=COPY
-        )
+    fewest = int(np.where(count_sizes > 0, count_sizes, sizes).sum()) * element.count  # if all lists are empty
+    if fewest > data.size:
+        raise DataError("the file is cut", where=path, got=f"{data.size} bytes", wanted=f"at least {fewest}", do=COPY)
     starts, counts, used = walk_rows(data, element.count, sizes, count_sizes, wanted, big)
     if used < 0:
         raise DataError("the file is cut", where=path, wanted=f"{element.count} rows of '{element.name}'", do=COPY)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.errors import DataError
-from vol3d.scans.points.raw import COPY, unique_names
+from vol3d.scans.points.raw import COPY, UTF8_MARK, unique_names
 
 LONGEST = 1 << 16  # bytes of a header
 _TYPES = {
@@ -75,6 +75,7 @@ def read_header(path: Path) -> Header:
     """Raises DataError if the file is no PLY file, or one whose header is cut or invalid."""
     with path.open("rb") as file:
         head = file.read(LONGEST)
+    mark = len(head) - len(head := head.removeprefix(UTF8_MARK))
     if not re.match(rb"ply\s", head):
         raise DataError("not a PLY file", where=path, got=head[:8], wanted="'ply' at its start", do=COPY)
     end = re.search(rb"\nend_header[ \t]*\r?\n", head)
@@ -89,17 +90,17 @@ def read_header(path: Path) -> Header:
         if element.count and not element.properties:
             raise DataError(f"element '{element.name}' has no properties", where=path, do=COPY)
         unique_names([one.name for one in element.properties], path)
-    return Header(order == "", tuple(elements), tuple(comments), end.end(), len(lines))
+    return Header(order == "", tuple(elements), tuple(comments), mark + end.end(), len(lines))
 
 
 def _parse(lines: list[str], path: Path) -> tuple[str, list[Element], list[str]]:
     order, elements, comments = None, list[Element](), []
     for number, line in enumerate(lines, 2):
         words = line.split()
-        if not words or words[0] == "obj_info":
+        if not words:
             continue
-        if words[0] == "comment":
-            comments.append(line.strip()[7:].strip())
+        if words[0] in ("comment", "obj_info"):
+            comments.append(line.strip().removeprefix(words[0]).strip())
         elif words[0] == "format" and words[1] in _ORDERS:
             order = _ORDERS[words[1]]
         elif words[0] == "element":

@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.errors import DataError
+from vol3d.memory import free_memory
 from vol3d.notes import Note
+from vol3d.scans.points.length_unit import StatedUnit
 
 COPY = "Copy or export it again."
 COORDINATES = ("x", "y", "z")
+UTF8_MARK = b"\xef\xbb\xbf"  # that some editors put before a text
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,14 +26,16 @@ class RawPoints:
         faces: (F, 3) int64 triangles, None without a mesh.
         notes: what had to be assumed about the file.
         up: the axis that the format or the file states to be up.
-        unit_metres: the unit of the coordinates as the format or the file states it.
+        unit: of the coordinates, as the format or the file states it.
+        unit_fault: what the file states about its unit, where that cannot be used: it then must be asked for.
     """
 
     fields: dict[str, np.ndarray]
     faces: np.ndarray | None = None
     notes: tuple[Note, ...] = ()
     up: str | None = None
-    unit_metres: float | None = None
+    unit: StatedUnit | None = None
+    unit_fault: str | None = None
 
 
 def check_size(path: Path, got: int, wanted: int, points: int) -> None:
@@ -45,6 +50,13 @@ def check_size(path: Path, got: int, wanted: int, points: int) -> None:
     if got > wanted:
         do = "The header is damaged or the file is not what its name says."
         raise DataError("the file goes on after its last point", where=path, got=f"{got} bytes", wanted=wanted, do=do)
+
+
+def check_memory(path: Path, needed: int) -> None:
+    """Raises DataError if reading takes more bytes than are free."""
+    if needed > (free := free_memory()):
+        got, wanted = f"{needed / 2**20:.0f} MiB", f"at most {free / 2**20:.0f} MiB"
+        raise DataError("the points do not fit into this machine's memory", where=path, got=got, wanted=wanted)
 
 
 def table_fields(table: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:

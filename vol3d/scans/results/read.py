@@ -27,8 +27,8 @@ _FILE_KEYS = {
     "assumptions",
     "class_names",
     "objects",
+    "record",
 }
-_RESULT_KEYS = {"box", "file_from_scan", "objects"}  # of a file that `write_detections` wrote
 _OBJECT_KEYS = {"class", "score", "center", "size", "yaw", "velocity"}
 
 
@@ -56,32 +56,6 @@ def read_detections(path: str | Path, origin: np.ndarray | None = None) -> Detec
     if not isinstance(frame, str):
         raise DataError("the frame is no name", where=path, got=frame)
     return parse_objects(value["objects"], tuple(names), str(path), frame, origin)
-
-
-def is_result(path: str | Path) -> bool:
-    """Whether `write_detections` wrote this file: it always states what its boxes are, unlike other files."""
-    try:
-        value = read_json(path)
-    except DataError:
-        return False
-    return isinstance(value, dict) and value.get("format") == FORMAT and set(value) >= _RESULT_KEYS
-
-
-def unlike(path: str | Path, scan: Path, class_names: Sequence[str]) -> str | None:
-    """What makes a file of `write_detections` another one than that of this scan and these classes; None: nothing.
-
-    A scan that has moved since is known by its name.
-    """
-    value = read_json(path)
-    name, way = value.get("source"), value.get("source_path")
-    if isinstance(name, str) and name != scan.name:
-        return f"of {name}"
-    there = Path(path).parent / way if isinstance(way, str) else scan
-    if there.exists() and not there.samefile(scan):
-        return f"of {there}"
-    if list(class_names) != value.get("class_names"):
-        return "of a model with other classes"
-    return None
 
 
 def parse_objects(

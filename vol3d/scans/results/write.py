@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from vol3d.files import refuse_overwrite, write_json
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.results.read import FORMAT
+from vol3d.scans.results.record import Record, way_to, write_record
 
 BOX = (
     "center: gravity centre x y z; size: length along the heading, width, height; yaw: radians, counter-clockwise "
@@ -19,7 +19,9 @@ BOX = (
 )
 
 
-def write_detections(path: str | Path, detections: Detections, cloud: PointCloud | None = None) -> None:
+def write_detections(
+    path: str | Path, detections: Detections, cloud: PointCloud | None = None, record: Record | None = None
+) -> None:
     """Write the boxes of one scan, whole or not at all; `read_detections` reads them back.
 
     The boxes are in metres with z up, with the cloud's `origin` added back. `file_from_scan` (4x4) takes them to the
@@ -28,7 +30,10 @@ def write_detections(path: str | Path, detections: Detections, cloud: PointCloud
         {"format": 1, "frame": "scan", "units": "m", "box": ..., "source": "room.ply",
          "source_path": "../scans/room.ply", "file_from_scan": 4x4, "notes": [...], "assumptions": [...],
          "class_names": ["chair"],
-         "objects": [{"class": "chair", "score": 0.9, "center": [x, y, z], "size": [l, w, h], "yaw": 0.0}]}
+         "objects": [{"class": "chair", "score": 0.9, "center": [x, y, z], "size": [l, w, h], "yaw": 0.0}],
+         "record": {"input_sha256": ..., "model": ..., "model_sha256": [...], "settings": {...}, ...}}
+
+    `record` says which scan and which model they are of; without it (annotations) there is none.
 
     Raises:
         UsageError: `path` is the scan itself.
@@ -42,29 +47,17 @@ def write_detections(path: str | Path, detections: Detections, cloud: PointCloud
         "units": "m",
         "box": BOX,
         "source": None if cloud.source is None else cloud.source.name,
-        "source_path": None if cloud.source is None else _way_to(cloud.source, Path(path).parent),
+        "source_path": None if cloud.source is None else way_to(cloud.source, Path(path).parent),
         "file_from_scan": cloud.file_from_scan.tolist(),
         "notes": [str(note) for note in cloud.notes],
         "assumptions": [note.to_dict() for note in cloud.notes],
         "class_names": list(detections.class_names),
     }
-    write_json(path, about | {"objects": describe_objects(detections, cloud.origin)})
-
-
-def _way_to(source: Path, folder: Path) -> str | None:
-    """`../scans/room.ply`, which stays true when both are moved; None where it would show how a machine is laid out.
-
-    That is a way over the root or over the folder of all homes, which names a person.
-    """
-    source, folder = source.parent.resolve() / source.name, folder.resolve()
-    try:
-        shared = Path(os.path.commonpath((source, folder)))
-    except ValueError:  # another drive
-        return None
-    home = Path(os.path.expanduser("~"))  # noqa: PTH111 (Path.home() raises where there is none)
-    if shared == Path(shared.anchor) or shared in home.parents:
-        return None
-    return Path(os.path.relpath(source, folder)).as_posix()
+    about |= {"objects": describe_objects(detections, cloud.origin)}
+    if record is None:
+        write_json(path, about)
+    else:
+        write_record(Path(path), about, record)
 
 
 def describe_objects(detections: Detections, origin: np.ndarray | None = None) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ lies at source index (t + 1/2) n / m - 1/2. From the outermost centre to the fac
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -80,7 +81,7 @@ def resample_to(volume: Volume, grid: Grid, order: int = 1, outside: float = 0.0
             part = _vote(voxels, lookup, rows) if labels and order == 1 else lookup.values(rows)
             part[lookup.beyond(rows)] = outside
             array[channel, rows] = part
-    return Volume(array, grid, volume.source, volume.notes)
+    return replace(volume, array=array, grid=grid)
 
 
 def _lookup(voxels: np.ndarray, source_from_target: np.ndarray, shape: Triple, order: Order) -> Lookup:
@@ -117,7 +118,7 @@ def crop(volume: Volume, start: Triple, stop: Triple) -> Volume:
     affine = volume.affine.copy()
     affine[:3, 3] += volume.affine[:3, :3] @ np.array(start, dtype=np.float64)
     array = volume.array[:, start[0] : stop[0], start[1] : stop[1], start[2] : stop[2]]
-    return Volume(array, derived(volume.grid, array.shape[1:], affine), volume.source, volume.notes)
+    return replace(volume, array=array, grid=derived(volume.grid, array.shape[1:], affine))
 
 
 def pad(volume: Volume, before: Triple, after: Triple, value: float = 0.0) -> Volume:
@@ -133,4 +134,4 @@ def pad(volume: Volume, before: Triple, after: Triple, value: float = 0.0) -> Vo
     affine = volume.affine.copy()
     affine[:3, 3] -= volume.affine[:3, :3] @ np.array(before, dtype=np.float64)
     array = np.pad(volume.array, ((0, 0), *zip(before, after, strict=True)), constant_values=value)
-    return Volume(array, derived(volume.grid, array.shape[1:], affine), volume.source, volume.notes)
+    return replace(volume, array=array, grid=derived(volume.grid, array.shape[1:], affine))

@@ -6,14 +6,14 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedIOBase
+from io import BufferedIOBase, RawIOBase
 from pathlib import Path
 from typing import cast
 
 from vol3d.errors import DataError
+from vol3d.scans.paths import file_size
 
 MOST_PER_BYTE = 1032  # deflate cannot expand one byte to more (zlib's technical notes)
-TRAILING = 4096  # padding that some writers leave after the voxels
 
 
 @contextmanager
@@ -21,20 +21,24 @@ def open_checked(path: Path) -> Iterator[Stream]:
     """Open `path`, gzip or not by its first two bytes; faults of the stream become DataError with the path.
 
     Raises:
-        DataError: the file is empty, cut or has a wrong checksum, or is missing.
+        DataError: the file is empty, cut, no regular file or missing, or has a wrong checksum.
     """
+    size = file_size(path)
+    with named_faults(path), path.open("rb") as plain:
+        packed = plain.read(2) == b"\x1f\x8b"
+        plain.seek(0)
+        if not packed:
+            yield Stream(plain, path, size)
+        else:
+            with gzip.GzipFile(fileobj=plain) as unpacked:
+                yield Stream(cast(BufferedIOBase, unpacked), path, size * MOST_PER_BYTE)
+
+
+@contextmanager
+def named_faults(path: Path) -> Iterator[None]:
+    """What decompression and the operating system raise, as DataError with the path."""
     try:
-        size = path.stat().st_size
-        if size == 0:
-            raise DataError("the file is empty", where=path, do="Copy or download it again.")
-        with path.open("rb") as plain:
-            packed = plain.read(2) == b"\x1f\x8b"
-            plain.seek(0)
-            if not packed:
-                yield Stream(plain, path, size)
-            else:
-                with gzip.GzipFile(fileobj=plain) as unpacked:
-                    yield Stream(cast(BufferedIOBase, unpacked), path, size * MOST_PER_BYTE)
+        yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as fault:
         raise DataError(
             "the compressed file is damaged or cut", where=path, got=str(fault), do="Copy or download it again."
@@ -52,7 +56,7 @@ class Stream:
         most: the number of bytes that there can be at most.
     """
 
-    def __init__(self, file: BufferedIOBase, path: Path, most: int) -> None:
+    def __init__(self, file: BufferedIOBase | RawIOBase, path: Path, most: int) -> None:
         self._file, self._path, self.most = file, path, most
 
     def take(self, count: int) -> bytearray:
@@ -73,12 +77,24 @@ class Stream:
             have += step
         return block
 
-    def finish(self) -> None:
-        """Read to the end, which is what makes gzip compare CRC and length. Raises DataError if much is left."""
+    def pass_over(self, count: int) -> None:
+        """Read `count` bytes for nothing. Raises DataError if the file ends before."""
+        for done in range(0, count, 1 << 20):
+            self.take(min(1 << 20, count - done))
+
+    def finish(self, spare: int = 0) -> None:
+        """Read to the end, which is what makes gzip compare CRC and length.
+
+        Args:
+            spare: how many bytes may be left, as padding.
+
+        Raises:
+            DataError: more is left.
+        """
         left = 0
         while block := self._file.read(1 << 16):
             left += len(block)
-            if left > TRAILING:
+            if left > spare:
                 raise DataError(
                     "the file goes on after the voxels that its header describes",
                     where=self._path,

@@ -13,8 +13,11 @@ import numpy as np
 
 from vol3d.scans.volumes.gzipped import open_checked
 from vol3d.scans.volumes.nifti_header import read_header
+from vol3d.scans.volumes.parts import refuse_half
 from vol3d.scans.volumes.volume import Volume
-from vol3d.scans.volumes.voxels import empty, image_slab, label_slab, narrowest, slab_depth
+from vol3d.scans.volumes.voxels import empty, fill, image_slab, label_slab, narrowest
+
+PADDING = 4095  # bytes after the voxels, at most
 
 
 def read_nifti(path: Path, fill_nonfinite: float | None = None) -> Volume:
@@ -48,18 +51,13 @@ def read_nifti_labels(path: Path) -> Volume:
 
 
 def _read(path: Path, dtype: np.dtype, slab: Callable[[np.ndarray, float, float, int], np.ndarray]) -> Volume:
+    refuse_half(path)
     with open_checked(path) as stream:
         header = read_header(stream, path)
-        stream.take(header.offset - header.taken)
+        stream.pass_over(header.offset - header.taken)
         shape = header.grid.shape
         array = empty((header.channels, *shape), dtype, path)
-        slice_bytes = shape[0] * shape[1] * header.dtype.itemsize
-        for channel in range(header.channels):
-            for k in range(0, shape[2], slab_depth(slice_bytes)):
-                stop = min(shape[2], k + slab_depth(slice_bytes))
-                stored = np.frombuffer(stream.take((stop - k) * slice_bytes), header.dtype)
-                # NIfTI stores the first axis fastest.
-                raw = stored.reshape((shape[0], shape[1], stop - k), order="F")
-                array[channel, :, :, k:stop] = slab(raw, header.slope, header.intercept, k)
-        stream.finish()
+        fill(array, stream, header.dtype, lambda raw, k: slab(raw, header.slope, header.intercept, k))
+        # Some writers pad the file; as much as a slice is not padding, but a slice that the header does not count.
+        stream.finish(min(PADDING, shape[0] * shape[1] * header.dtype.itemsize - 1))
     return Volume(array, header.grid, source=path, notes=header.notes)

@@ -7,6 +7,7 @@ checked here before anything is allocated. Field names are those of the NIfTI-1 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,14 @@ from vol3d.errors import DataError
 from vol3d.notes import Note
 from vol3d.scans.volumes.affine import check_affine
 from vol3d.scans.volumes.gzipped import Stream
+from vol3d.scans.volumes.nifti_qform import check_spacing, fields_of, read_qform
+from vol3d.scans.volumes.units import MM, NIFTI_MM, unit_notes
 from vol3d.scans.volumes.volume import Grid
 
-UNITS_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # xyzt_units & 7: unknown, metre, millimetre, micrometre
 MOST_EXTENSIONS = 1 << 26  # bytes between header and voxels that are read over
 TOGETHER_MM = 0.1  # sform and qform that differ by less are one statement
+SAME_SPACING = 0.01  # and so are spacings
+LARGEST_CODE = 5  # of sform_code and qform_code
 
 
 @dataclass(frozen=True)
@@ -157,52 +161,86 @@ def _scaling(header: Any, path: Path) -> tuple[float, float]:
 
 
 def _grid(header: Any, shape: tuple[int, int, int], path: Path) -> tuple[Grid, list[Note]]:
-    """The sform where its code is set, else the qform, else what nibabel assumes from the spacing alone."""
-    sform_code, qform_code = int(header["sform_code"]), int(header["qform_code"])
-    notes = []
-    if sform_code > 0:
-        affine = header.get_sform()
-        check_affine(affine, path)
-        if qform_code > 0:
-            corners = np.array([*np.ndindex(2, 2, 2)]) * (np.array(shape) - 1)
-            difference = affine - _qform(header, path)
-            apart = float(np.abs(corners @ difference[:3, :3].T + difference[:3, 3]).max())
-            if apart > TOGETHER_MM:
-                text = "sform and qform place the scan up to {apart_mm:.2f} mm apart; the sform was used"
-                notes.append(Note("sform-and-qform-differ", text, numbers={"apart_mm": apart}))
-    elif qform_code > 0:
-        affine = _qform(header, path)
-    else:
-        _check_spacing(header, path)
-        affine = header.get_base_affine()
-        text = "no position or orientation in the file (both codes 0): spacing alone was used, i leftwards"
-        notes.append(Note("orientation-assumed", text, assumed=True))
-    notes += check_affine(affine, path)
-    unit = UNITS_MM.get(int(header["xyzt_units"]) & 7)
+    units = int(header["xyzt_units"])
+    stated = units & 7
+    unit = NIFTI_MM.get(stated)
     if unit is None:
-        raise DataError(
-            "unknown unit of length", where=path, got=f"xyzt_units {int(header['xyzt_units'])}", wanted="mm"
-        )
-    placed = tuple(header[name].item() for name in ("quatern_b", "quatern_c", "quatern_d"))
-    placed += tuple(header[name].item() for name in ("qoffset_x", "qoffset_y", "qoffset_z"))
-    qform_fields = np.array([*header["pixdim"][:4].tolist(), *placed])
-    if unit != 1.0:
-        text = "lengths were converted to mm (1 unit = {mm:g} mm)"
-        notes.append(Note("lengths-converted", text, numbers={"mm": unit}))
-        affine = np.diag([unit, unit, unit, 1.0]) @ affine
-        return Grid(shape, affine, sform_code, qform_code), notes
-    return Grid(shape, np.array(affine, dtype=np.float64), sform_code, qform_code, qform_fields), notes
+        raise DataError("unknown unit of length", where=path, got=f"xyzt_units {units}", wanted="mm")
+    affine, notes = _affine(header, shape, path, unit)
+    affine = np.diag([unit, unit, unit, 1.0]) @ affine
+    notes += check_affine(affine, path)
+    notes += unit_notes(unit if stated else None, shape, affine)
+    codes = int(header["sform_code"]), int(header["qform_code"])
+    return Grid(shape, affine, *codes, units if stated else units | MM, fields_of(header)), notes
 
 
-def _qform(header: Any, path: Path) -> np.ndarray:
-    _check_spacing(header, path)
-    try:
-        return header.get_qform()
-    except Exception as fault:  # nibabel raises several kinds for one cause: the quaternion is no rotation
-        raise DataError("the qform's rotation is damaged", where=path, got=str(fault)) from fault
+def _affine(header: Any, shape: tuple[int, int, int], path: Path, unit: float) -> tuple[np.ndarray, list[Note]]:
+    """The sform where its code is set, else the qform, else what nibabel assumes from the spacing alone.
+
+    A form that is damaged beside a good one is a note.
+    """
+    notes = [*_code_notes(header)]
+    forms = [form for form in (_sform, _qform) if int(header[f"{form.__name__[1:]}_code"]) > 0]
+    found: list[tuple[np.ndarray, list[Note]]] = []
+    faults: list[tuple[str, DataError]] = []
+    for form in forms:
+        try:
+            found.append(form(header, path))
+        except DataError as damage:
+            faults.append((form.__name__[1:], damage))
+    if not forms:
+        check_spacing(header, path)
+        text = "no position or orientation in the file (both codes 0): spacing alone was used, i leftwards"
+        return header.get_base_affine(), [*notes, Note("orientation-assumed", text, assumed=True)]
+    if not found:
+        raise faults[0][1]
+
+    affine, more = found[0]
+    notes += more
+    for name, fault in faults:
+        text = f"the {name} is damaged ({{value}}); the {'q' if name == 'sform' else 's'}form was used"
+        notes.append(Note(f"{name}-damaged", text, value=f"{fault.what}, {fault.got}"))
+    if len(found) == 2:
+        notes += _difference(affine, found[1][0], shape, unit)
+    elif forms == [_sform]:
+        notes += _other_spacing(header, affine)
+    return affine, notes
 
 
-def _check_spacing(header: Any, path: Path) -> None:
-    spacing = tuple(float(length) for length in header["pixdim"][1:4])
-    if not all(np.isfinite(length) and length > 0 for length in spacing):
-        raise DataError("a voxel spacing is zero, negative or not finite", where=path, got=spacing, wanted="mm above 0")
+def _sform(header: Any, path: Path) -> tuple[np.ndarray, list[Note]]:
+    affine = np.array(header.get_sform(), np.float64)
+    check_affine(affine, path)
+    return affine, []
+
+
+def _qform(header: Any, path: Path) -> tuple[np.ndarray, list[Note]]:
+    affine, notes = read_qform(header, path)
+    check_affine(affine, path)
+    return affine, notes
+
+
+def _code_notes(header: Any) -> Iterator[Note]:
+    for form in ("sform", "qform"):
+        if not 0 <= (code := int(header[f"{form}_code"])) <= LARGEST_CODE:
+            text = f"{form}_code {{code:.0f}} is none of NIfTI's; it was taken as {'set' if code > 0 else 'not set'}"
+            yield Note("form-code-unknown", text, value=form, numbers={"code": code})
+
+
+def _difference(sform: np.ndarray, qform: np.ndarray, shape: tuple[int, int, int], unit: float) -> list[Note]:
+    corners = np.array([*np.ndindex(2, 2, 2)]) * (np.array(shape) - 1)
+    difference = sform - qform
+    apart = unit * float(np.abs(corners @ difference[:3, :3].T + difference[:3, 3]).max())
+    if apart <= TOGETHER_MM:
+        return []
+    text = "sform and qform place the scan up to {apart_mm:.2f} mm apart; the sform was used"
+    return [Note("sform-and-qform-differ", text, numbers={"apart_mm": apart})]
+
+
+def _other_spacing(header: Any, sform: np.ndarray) -> list[Note]:
+    """Note pixdim that differs from an sform without a qform: some programs use it."""
+    stated = header["pixdim"][1:4].astype(np.float64)
+    spacing = np.linalg.norm(sform[:3, :3], axis=0)
+    if (np.abs(stated - spacing) <= SAME_SPACING * spacing).all():
+        return []
+    text = "pixdim states the spacing {value}, the sform another; the sform was used"
+    return [Note("sform-and-pixdim-differ", text, value=" x ".join(f"{length:g}" for length in stated))]

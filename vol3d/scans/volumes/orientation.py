@@ -6,6 +6,8 @@ to the head. An oblique grid has the code of the nearest axes; its affine stays 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from vol3d.errors import DataError, UsageError
@@ -59,7 +61,7 @@ def reorient_to(volume: Volume, grid: Grid) -> Volume:
             got=f"{turned.grid.shape} at {np.round(turned.affine[:3], 3).tolist()}",
             wanted=f"{grid.shape} at {np.round(grid.affine[:3], 3).tolist()}",
         )
-    return Volume(turned.array, grid, volume.source, volume.notes)
+    return replace(turned, grid=grid)
 
 
 def _turn(volume: Volume, axes: list[int], flips: list[bool]) -> Volume:
@@ -73,9 +75,9 @@ def _turn(volume: Volume, axes: list[int], flips: list[bool]) -> Volume:
     array = volume.array.transpose(0, *(axis + 1 for axis in axes))
     backwards = [axis + 1 for axis in range(3) if flips[axis]]
     array = np.ascontiguousarray(np.flip(array, tuple(backwards)))
-    return Volume(array, derived(volume.grid, array.shape[1:], affine), volume.source, volume.notes)
+    return replace(volume, array=array, grid=derived(volume.grid, array.shape[1:], affine))
 
 
 def derived(grid: Grid, shape: tuple[int, ...], affine: np.ndarray) -> Grid:
     """A grid made from another: same codes, new place; what was kept of the file's qform no longer holds."""
-    return Grid((shape[0], shape[1], shape[2]), affine, grid.sform_code, grid.qform_code)
+    return replace(grid, shape=(shape[0], shape[1], shape[2]), affine=affine, qform=None)

@@ -22,6 +22,8 @@ class Grid:
         shape: number of voxels along i, j, k.
         affine: (4, 4) float64, voxel index (i, j, k, 1) -> RAS mm of the voxel's centre.
         sform_code, qform_code: NIfTI codes of the file (1 = scanner, 2 = aligned), written back as they were.
+        xyzt_units: NIfTI's unit codes of the file (2 = mm, 3 = micrometre); the affine is in mm all the same, and is
+            written in the file's unit again.
         qform: (10,) the ten numbers of a NIfTI file's qform (pixdim 0-3, quatern b c d, qoffset x y z), kept because a
             quaternion made again from a matrix can differ in its last bits; None where there was no such file.
     """
@@ -30,6 +32,7 @@ class Grid:
     affine: np.ndarray
     sform_code: int = 1
     qform_code: int = 1
+    xyzt_units: int = 2
     qform: np.ndarray | None = None
 
     @property
@@ -63,6 +66,7 @@ class Volume:
         source: the file, folder or archive it was read from.
         notes: what a reader had to assume or put right, for the user to see.
         label_names: of labels whose file names them: label -> the name in the file, None where it names none.
+        series: the UID of the DICOM series it was read from.
     """
 
     array: np.ndarray
@@ -70,6 +74,7 @@ class Volume:
     source: Path | None = None
     notes: tuple[Note, ...] = ()
     label_names: Mapping[int, str] | None = None
+    series: str | None = None
 
     def __post_init__(self) -> None:
         if self.array.ndim != 4 or self.array.shape[1:] != self.grid.shape:

@@ -3,33 +3,76 @@
 from __future__ import annotations
 
 import math
-import os
+from collections.abc import Callable
 from os import PathLike
 
 import numpy as np
 
 from vol3d.errors import DataError
+from vol3d.memory import free_memory
+from vol3d.scans.volumes.gzipped import Stream
 
 SLAB_BYTES = 1 << 24  # stored bytes that one step works on; its float64 copy stays under 150 MB
+SLAB_WORK = 16  # bytes per voxel of a slab, while it is computed
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype, where: str | PathLike[str]) -> np.ndarray:
-    """Room for the voxels. Raises DataError where the machine has less memory than that."""
+    """Room for the voxels. Raises DataError where less memory than that is free."""
     check_memory(shape, dtype, where)
     return np.empty(shape, dtype)
 
 
 def check_memory(shape: tuple[int, ...], dtype: np.dtype, where: str | PathLike[str]) -> None:
-    """Raises DataError for voxels that cannot fit into this machine, before any memory is taken."""
-    need = dtype.itemsize * math.prod(shape)
-    if hasattr(os, "sysconf") and need > (have := os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")):
+    """Raises DataError for voxels that do not fit beside what runs already, before any memory is taken.
+
+    What a reader takes beside its array is counted: one slab as it is stored and as float64, and for labels the copy
+    in a narrower type.
+    """
+    voxels = math.prod(shape)
+    narrower = 2 * voxels if dtype.kind == "i" else 0
+    slab = min(voxels, max(SLAB_BYTES, voxels // max(1, shape[-1])))
+    check_bytes(dtype.itemsize * voxels + narrower + SLAB_WORK * slab, where, shape)
+
+
+def check_bytes(need: int, where: str | PathLike[str], shape: tuple[int, ...] = ()) -> None:
+    """Raises DataError where fewer than `need` bytes are free; `shape` is for the message."""
+    if need > (have := free_memory()):
+        voxels = f"{' x '.join(map(str, shape))} voxels, " if shape else ""
         raise DataError(
-            "the volume does not fit into this machine's memory",
+            "the volume does not fit into the free memory",
             where=where,
-            got=f"{' x '.join(map(str, shape))} voxels, {need / 2**30:.0f} GiB",
-            wanted=f"less than {have / 2**30:.0f} GiB",
-            do="Crop or resample it elsewhere, or check its header.",
+            got=f"{voxels}{need / 2**30:.2f} GiB",
+            wanted=f"at most {have / 2**30:.2f} GiB",
+            do="Close other programs, crop or resample it elsewhere, or check its header.",
         )
+
+
+def fill(
+    array: np.ndarray,
+    stream: Stream,
+    dtype: np.dtype,
+    slab: Callable[[np.ndarray, int], np.ndarray],
+    channel_axis: int | None = None,
+) -> None:
+    """Read voxels slab by slab into their final place.
+
+    Args:
+        array: (channels, i, j, k), filled.
+        stream: numbers of `dtype`, the first stored axis fastest.
+        slab: from stored numbers (i, j, some k) and the index of the first k to values.
+        channel_axis: which of the four stored axes counts channels if not the last.
+    """
+    channels, *shape = array.shape
+    stored = shape if channel_axis is None else [*shape[:channel_axis], channels, *shape[channel_axis:]]
+    slice_bytes = math.prod(stored[:-1]) * dtype.itemsize
+    depth = slab_depth(slice_bytes)
+    for channel in range(0, channels, 1 if channel_axis is None else channels):
+        for k in range(0, shape[2], depth):
+            stop = min(shape[2], k + depth)
+            raw = np.frombuffer(stream.take((stop - k) * slice_bytes), dtype)
+            raw = raw.reshape((*stored[:-1], stop - k), order="F")
+            for offset, part in enumerate(raw[None] if channel_axis is None else np.moveaxis(raw, channel_axis, 0)):
+                array[channel + offset, :, :, k:stop] = slab(part, k)
 
 
 def image_slab(

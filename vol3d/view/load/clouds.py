@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vol3d.errors import DataError, UsageError
+from vol3d.errors import DataError
 from vol3d.files import read_json
 from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
@@ -17,6 +17,8 @@ from vol3d.scans.points.options import ReadOptions
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.results.palette import INK, class_colours
 from vol3d.scans.results.read import parse_objects, read_detections
+from vol3d.scans.results.record import read_record
+from vol3d.view.load.belongs import Origin, check_scan, find_scan, note_of_other
 from vol3d.view.load.listing import ListedScene, pick_scene
 from vol3d.view.scene import FOUND, TRUTH, BoxLayer, PointLayer, ViewScene
 
@@ -26,26 +28,25 @@ _SURFACE = 200_000  # points drawn from a mesh that has fewer corners
 
 
 class _Origin(NamedTuple):
-    """What boxes were made for: the scan's name, the way (4, 4) from their frame to its file, where it may lie.
+    """What boxes were made for: the scan, and the way (4, 4) from their frame to its file.
 
     Boxes out of a whole folder's JSON come with their entry; the way to the file is not known then.
     """
 
-    source: str | None
-    file_from_scan: np.ndarray | None
-    source_path: str | None
+    scan: Origin
+    file_from_scan: np.ndarray | None = None
     entry: ListedScene | None = None
 
 
-def load_clouds(clouds: Sequence[Path], boxes: Sequence[Path], options: ReadOptions) -> ViewScene:
+def load_clouds(
+    clouds: Sequence[Path], boxes: Sequence[Path], options: ReadOptions, scan: Path | None = None
+) -> ViewScene:
     """See `vol3d.view.load.read.load_view`."""
+    clouds = [*clouds, *([] if scan is None else [scan])]
     made_for = {path: _made_for(path, clouds) for path in boxes}
-    notes = _notes_of_entries(made_for)
-    if clouds:
-        _check_sources(made_for, clouds)
-    else:
-        clouds, missing = _find_sources(made_for)
-        notes += missing
+    if scan is None:
+        clouds = _clouds_of(made_for, clouds)
+    notes = _notes(made_for, scan)
 
     read = [_read(path, made_for, options) for path in clouds]
     origin = read[0].origin if read else np.zeros(3)
@@ -66,9 +67,9 @@ def load_clouds(clouds: Sequence[Path], boxes: Sequence[Path], options: ReadOpti
     )
 
 
-def _notes_of_entries(made_for: dict[Path, _Origin]) -> list[str]:
-    entries = [origin.entry for origin in made_for.values() if origin.entry is not None]
-    return [entry.note for entry in entries if entry.note]
+def _notes(made_for: dict[Path, _Origin], scan: Path | None) -> list[str]:
+    notes = [one.entry.note for one in made_for.values() if one.entry is not None and one.entry.note]
+    return notes + [note for path, one in made_for.items() for note in note_of_other(path, one.scan, scan)]
 
 
 def _title(read: Sequence[PointCloud], boxes: Sequence[Path]) -> str:
@@ -95,7 +96,7 @@ def _made_for(path: Path, clouds: Sequence[Path]) -> _Origin:
     about = value if isinstance(value, dict) else {}
     if "scenes" in about:
         entry = pick_scene(path, about, clouds)
-        return _Origin(Path(entry.file).name, None, entry.file, entry)
+        return _Origin(Origin(Path(entry.file).name, entry.file), entry=entry)
     source, source_path = about.get("source"), about.get("source_path")
     for name in (source, source_path):
         if name is not None and not isinstance(name, str):
@@ -108,35 +109,22 @@ def _made_for(path: Path, clouds: Sequence[Path]) -> _Origin:
         whole = False
     if not whole:
         raise DataError("file_from_scan is no matrix", where=path, got=matrix, wanted="4 rows of 4 numbers")
-    return _Origin(source, file_from_scan, source_path)
+    return _Origin(Origin(source, source_path, read_record(path)[0]), file_from_scan)
 
 
-def _find_sources(made_for: dict[Path, _Origin]) -> tuple[list[Path], list[str]]:
-    """The scans that the boxes name: where they say, beside them, in the folder above, or in the current one."""
-    found: dict[Path, Path] = {}
-    notes = []
-    for path, origin in made_for.items():
-        if origin.source is None:
-            continue
-        name = Path(origin.source).name  # a name, never a way to another place
-        places = [folder / name for folder in (path.parent, path.parent.parent, Path())]
-        way = Path(origin.source_path or "")
-        if way.name == name and not way.is_absolute() and name.lower().endswith(POINT_SUFFIXES):  # to points only
-            places.insert(0, path.parent / way)
-        scan = next((place for place in places if place.is_file()), None)
-        if scan is None:
-            notes.append(f"{name}, which the boxes belong to, was not found beside {path.name}; give it too")
-        else:
-            found.setdefault(scan.resolve(), scan)
-    return list(found.values()), notes
+def _clouds_of(made_for: dict[Path, _Origin], clouds: list[Path]) -> list[Path]:
+    """The clouds, checked, or those that the boxes name; boxes that name none go with those of the others."""
+    if clouds:
+        for path, one in made_for.items():
+            check_scan(path, one.scan, clouds, points_file_stem)
+        return clouds
+    named = {path: one for path, one in made_for.items() if one.scan.name is not None} or made_for
+    found = [find_scan(path, one.scan, _is_points) for path, one in named.items()]
+    return list({cloud.resolve(): cloud for cloud in found}.values())
 
 
-def _check_sources(made_for: dict[Path, _Origin], clouds: Sequence[Path]) -> None:
-    stems = {points_file_stem(cloud) for cloud in clouds}
-    for path, (source, *_) in made_for.items():
-        if source is not None and points_file_stem(source) not in stems:
-            got = ", ".join(cloud.name for cloud in clouds)
-            raise UsageError("these boxes belong to another scan", where=path, got=got, wanted=source)
+def _is_points(path: Path) -> bool:
+    return path.name.lower().endswith(POINT_SUFFIXES)
 
 
 def _read(path: Path, made_for: dict[Path, _Origin], options: ReadOptions) -> PointCloud:
@@ -148,8 +136,9 @@ def _read(path: Path, made_for: dict[Path, _Origin], options: ReadOptions) -> Po
     if cloud.faces is not None:
         cloud = sample_surface(cloud, max(len(cloud), _SURFACE), np.random.default_rng(0))
     stem = points_file_stem(path)
-    for source, file_from_scan, *_ in made_for.values():
-        if source is None or file_from_scan is None or points_file_stem(source) != stem:
+    for origin, file_from_scan, _ in made_for.values():
+        own = origin.name is not None and points_file_stem(origin.name) == stem
+        if file_from_scan is None or not (own or len(made_for) == 1):
             continue
         turn = np.linalg.inv(file_from_scan) @ cloud.file_from_scan
         if np.allclose(turn, np.eye(4), atol=1e-6):

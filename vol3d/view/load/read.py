@@ -7,9 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from vol3d.errors import UsageError
+from vol3d.files import read_json
+from vol3d.paths import user_path
 from vol3d.scans.paths import DICOM, SUFFIXES, is_dicom
 from vol3d.scans.points.find import POINT_SUFFIXES
 from vol3d.scans.points.options import ReadOptions
+from vol3d.scans.results.record import RECORD_SUFFIX
 from vol3d.view.scene import Opening, ViewScene
 
 _KNOWN = "a point cloud ({}), boxes (.json), a volume ({}) or a DICOM folder".format(
@@ -21,34 +24,41 @@ def load_view(
     paths: Sequence[str | Path],
     opening: Opening = Opening(),  # noqa: B008 (frozen)
     points: ReadOptions = ReadOptions(),  # noqa: B008 (frozen)
+    series: str | None = None,
+    scan: str | Path | None = None,
 ) -> ViewScene:
     """Read everything that is to be seen together.
 
     Args:
-        paths: point clouds with the JSON of their boxes (annotated, found or both; the JSON alone finds the scan that
-            it names), or one volume with masks on its grid.
+        paths: point clouds with the JSON of their boxes (annotated, found or both), or one volume with masks on its
+            grid. A result alone finds the scan that it names.
         opening: what is shown at first.
         points: what point files do not state.
+        series: UID, number or description of the image's DICOM series.
+        scan: the scan that the results belong to, whatever they say; it is noted if they say another one.
 
     Raises:
-        UsageError: no file, a file of no known kind, clouds and volumes together, boxes of another scan, two images, a
-            class or colour that the scene lacks.
+        UsageError: no file, a file of no known kind, clouds and volumes together, a result of another scan, boxes whose
+            scan is not found, two images, a class or colour that the scene lacks.
         DataError: what the reader of each format refuses; masks on another grid, boxes far from all points.
     """
     kinds: dict[str, list[Path]] = {"points": [], "boxes": [], "volume": []}
-    for path in dict.fromkeys(Path(path).expanduser() for path in paths):
+    for path in dict.fromkeys(_result_of(user_path(path)) for path in paths):
         kinds[kind_of(path)].append(path)
+    given = _given_scan(scan, "volume" if kinds["volume"] else "points")
     if kinds["volume"] and (kinds["points"] or kinds["boxes"]):
         got = f"{kinds['volume'][0].name} with {(kinds['points'] + kinds['boxes'])[0].name}"
         raise UsageError("a volume and points are no one scene", got=got, do="Look at them one after the other.")
     if kinds["volume"]:
         from vol3d.view.load.volume import load_volume
 
-        scene = load_volume(kinds["volume"])
+        scene = load_volume(kinds["volume"], series, given)
+    elif series is not None:
+        raise UsageError("only DICOM has series to choose from", where="--series", got=series)
     elif kinds["points"] or kinds["boxes"]:
         from vol3d.view.load.clouds import load_clouds
 
-        scene = load_clouds(kinds["points"], kinds["boxes"], points)
+        scene = load_clouds(kinds["points"], kinds["boxes"], points, given)
     else:
         raise UsageError("nothing to look at", wanted=_KNOWN)
     _check(scene, opening)
@@ -73,6 +83,22 @@ def kind_of(path: Path) -> str:
     if is_dicom(path):
         return "volume"
     raise UsageError("neither a scan nor a result", where=path, wanted=_KNOWN)
+
+
+def _given_scan(scan: str | Path | None, wanted: str) -> Path | None:
+    path = None if scan is None else user_path(scan)
+    if path is not None and kind_of(path) != wanted:
+        raise UsageError("not a scan of these results", where=path, got=kind_of(path), wanted=wanted)
+    return path
+
+
+def _result_of(path: Path) -> Path:
+    """The mask that a JSON with its record stands for; any other path as it is."""
+    if not path.name.endswith(RECORD_SUFFIX) or not path.is_file():
+        return path
+    value = read_json(path)
+    name = value.get("result") if isinstance(value, dict) else None
+    return path.parent / Path(name).name if isinstance(name, str) else path
 
 
 def _check(scene: ViewScene, opening: Opening) -> None:

@@ -10,10 +10,13 @@ import numpy as np
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.files import read_json
 from vol3d.scans.paths import is_dicom, scan_stem
-from vol3d.scans.read import read_labels, read_volume
+from vol3d.scans.read import is_dicom_source, read_labels, read_volume
+from vol3d.scans.results.own import is_own
 from vol3d.scans.results.palette import class_colours
+from vol3d.scans.results.record import read_record
 from vol3d.scans.volumes.orientation import reorient
-from vol3d.scans.volumes.volume import Segmentation, Volume
+from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
+from vol3d.view.load.belongs import Origin, check_scan, find_scan, note_of_other
 from vol3d.view.scene import MaskLayer, ViewScene, VolumeLayer
 
 _LOOKED_AT = 24  # slices that distinguish labels from an image
@@ -22,34 +25,76 @@ _CT_AIR_HU, _SOFT_TISSUE_HU = -500.0, (-160.0, 240.0)
 _PERCENTILES = (1.0, 98.5)
 
 
-def load_volume(paths: Sequence[Path]) -> ViewScene:
+def load_volume(paths: Sequence[Path], series: str | None = None, scan: Path | None = None) -> ViewScene:
     """See `vol3d.view.load.read.load_view`."""
-    image: Volume | None = None
-    images: list[Path] = []
-    masks: list[Path] = []
-    for path in paths:
-        if _is_dicom_seg(path):
-            masks.append(path)
-            continue
-        volume = read_volume(path)
-        if not looks_like_labels(volume.array[0]):
-            image, images = volume, [*images, path]
-        else:
-            masks.append(path)
-    if len(images) > 1:
-        do = "Look at one image at a time."
-        raise UsageError("two images", where=images[1], got=f"{images[0].name} and {images[1].name}", do=do)
-    labels = {path: _read_mask(path) for path in masks}
+    image, images, masks = _told_apart(paths, scan, series)
+    if series is not None and not any(map(is_dicom_source, images)):
+        raise UsageError("only DICOM has series to choose from", where="--series", got=series)
+    notes = _notes_of_scan(masks, images, scan)
+    if image is None and images:  # found by what a mask says
+        image = _image(images[0], series)
+    labels = {path: _read_mask(path, None if image is None else image.grid) for path in masks}
     if image is None:
         first = labels[masks[0]]
         image = Volume(first.labels[None].astype(np.float32), first.grid, masks[0])
-    notes = tuple(str(note) for note in image.notes)
+
+    notes += [str(note) for note in image.notes]
     if len(image.array) > 1:
-        notes = (*notes, f"the first of {len(image.array)} channels is shown")
+        notes.append(f"the first of {len(image.array)} channels is shown")
         image = image.with_array(image.array[:1])
     layer = _layer(reorient(image, "RAS"), labels)
     title = scan_stem(images[0] if images else masks[0])
-    return ViewScene(title, volume=layer, notes=notes, sources=tuple(paths))
+    sources = tuple(dict.fromkeys((*paths, *images)))
+    return ViewScene(title, volume=layer, notes=tuple(notes), sources=sources)
+
+
+def _told_apart(
+    paths: Sequence[Path], scan: Path | None, series: str | None
+) -> tuple[Volume | None, list[Path], list[Path]]:
+    """The image if there is one, its path in a list, and the paths of the masks."""
+    image = None if scan is None else _image(scan, series)
+    images: list[Path] = [] if scan is None else [scan]
+    masks: list[Path] = []
+    for path in paths:
+        volume = None if _is_dicom_seg(path) or is_own(path) else _image(path, series)
+        if volume is None or looks_like_labels(volume.array[0]):
+            masks.append(path)
+        else:
+            image, images = volume, [*images, path]
+    if len(images) > 1:
+        do = "Look at one image at a time."
+        raise UsageError("two images", where=images[1], got=f"{images[0].name} and {images[1].name}", do=do)
+    return image, images, masks
+
+
+def _image(path: Path, series: str | None) -> Volume:
+    return read_volume(path, series=series if is_dicom_source(path) else None)
+
+
+def _notes_of_scan(masks: Sequence[Path], images: list[Path], scan: Path | None) -> list[str]:
+    """Checks that the masks are of the image; of none given, adds to `images` the one that a mask names."""
+    notes: list[str] = []
+    for mask in masks:
+        origin = _origin(mask)
+        if origin is None:
+            continue
+        notes += note_of_other(mask, origin, scan)
+        if scan is None and images:
+            check_scan(mask, origin, images, scan_stem)
+        elif not images:
+            try:
+                images.append(find_scan(mask, origin, lambda way: True))
+            except UsageError as missing:  # a mask alone is worth a look
+                notes.append(str(missing))
+    return notes
+
+
+def _origin(mask: Path) -> Origin | None:
+    record, about = read_record(mask)
+    if record is None or _is_dicom_seg(mask):
+        return None
+    name, way = (value if isinstance(value, str) else None for value in (about.get("source"), about.get("source_path")))
+    return Origin(name, way, record)
 
 
 def looks_like_labels(array: np.ndarray) -> bool:
@@ -119,13 +164,9 @@ def _is_dicom_seg(path: Path) -> bool:
     return is_dicom_seg(path)
 
 
-def _read_mask(path: Path) -> Segmentation:
-    if _is_dicom_seg(path):
-        from vol3d.scans.dicom.seg import read_dicom_seg
-
-        return read_dicom_seg(path)
-    volume = read_labels(path)
-    known = _listed_names(path)
+def _read_mask(path: Path, grid: Grid | None) -> Segmentation:
+    volume = read_labels(path, grid)
+    known = _listed_names(path) if volume.label_names is None else volume.label_names
     top = int(volume.array.max(initial=0))
     names = ("background", *(known.get(label, f"label {label}") for label in range(1, max(top, *known, 0) + 1)))
     return Segmentation(volume.array[0], volume.grid, names, path)

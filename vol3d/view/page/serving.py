@@ -8,6 +8,7 @@ import socket
 import sys
 import webbrowser
 
+from vol3d.terminal import tell
 from vol3d.view.page.payload import describe
 from vol3d.view.page.server import PageServer
 from vol3d.view.scene import ViewScene
@@ -24,13 +25,13 @@ def serve(scene: ViewScene, port: int | None = None, open_browser: bool = True) 
         UsageError: the port is taken, not allowed, or none.
     """
     with PageServer(describe(scene), port) as server:
-        print("\n".join(instructions(server)), flush=True)
+        tell("\n".join(instructions(server)))
         if open_browser and has_display():
             webbrowser.open(server.ticket_url)
         try:
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
-            print("\nStopped.", flush=True)
+            tell("\nStopped.")
 
 
 def instructions(server: PageServer) -> list[str]:

@@ -122,7 +122,7 @@ def test_damaged_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="goes on after its array"):
         read_points(tmp_path / "a.npy")
     (tmp_path / "a.npy").write_bytes(whole.replace(b"(40, 3)", b"(4000000000000, 3)").replace(b" " * 11, b"", 1))
-    with pytest.raises(DataError, match="no array can be read"):
+    with pytest.raises(DataError, match="announces more than the file holds"):
         read_points(tmp_path / "a.npy")
 
 

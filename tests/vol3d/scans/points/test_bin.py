@@ -21,9 +21,11 @@ def cloud(count: int, seed: int = 0) -> np.ndarray:
 
 def extra(kind: str, count: int) -> np.ndarray:
     rng = np.random.default_rng(1)
+    x, y, z = cloud(count).T
+    elevation = np.arctan2(z, np.hypot(x, y))
     columns = {
         "intensity": rng.random(count),
-        "ring": rng.integers(0, 32, count),
+        "ring": np.digitize(elevation, np.percentile(elevation, np.arange(3, 99, 3))),
         "time": rng.integers(0, 10, count) * 0.05,
         "red,green,blue": rng.integers(0, 256, (count, 3)),
     }
@@ -49,7 +51,9 @@ def test_columns_are_found_in_the_numbers(tmp_path: Path, more: tuple[str, ...],
     table.tofile(tmp_path / "a.bin")
     got = read_points(tmp_path / "a.bin", up="z", units="m")
     names = ",".join((*XYZ, *more))
-    assert str(got.notes[0]) == f"columns {names} were assumed from the values; override with --columns"
+    assert (
+        str(got.notes[0]) == f"columns {names} were assumed from the values of {count} points; override with --columns"
+    )
     assert np.array_equal(got.xyz, table[:, :3])
     assert set(got.columns) == {"rgb" if name.startswith("red") else name for name in more}
     if "intensity" in more:

@@ -87,7 +87,7 @@ def test_zeros_that_fill_a_page_are_no_fault(tmp_path: Path) -> None:
         ("SIZE 4 8", "SIZE 4", "damaged PCD header"),
         ("SIZE 4 8", "SIZE 3 8", "damaged PCD header"),
         ("TYPE F", "TYPE Q", "damaged PCD header"),
-        ("COUNT 1", "COUNT 0", "COUNT 0"),
+        ("COUNT 1", "COUNT -1", "COUNT -1"),
         ("WIDTH 4", "WIDTH 3", "POINTS 4, WIDTH 3"),
         ("FIELDS x y", "FIELDS x x", "two properties are named 'x'"),
         ("FIELDS x y", "FIELDS u y", "no x"),
@@ -116,7 +116,7 @@ def test_no_points(tmp_path: Path) -> None:
 def test_a_sensors_place_is_told(tmp_path: Path) -> None:
     path = write_pcd(tmp_path / "a.pcd", columns(4))
     path.write_bytes(path.read_bytes().replace(b"VIEWPOINT 0", b"VIEWPOINT 2"))
-    assert "VIEWPOINT was not applied" in str(read_points(path).notes[0])
+    assert "VIEWPOINT, at (2, 0, 0), was not applied" in str(read_points(path).notes[0])
 
 
 def test_nuscenes_files_are_no_pcd(tmp_path: Path) -> None:

@@ -10,8 +10,12 @@ import pytest
 
 from tests.vol3d.view.scenes import BOXES, detections, room_points, write_organs, write_room
 from vol3d.errors import DataError, UsageError
-from vol3d.scans import PointCloud, Volume, read_volume, write_detections, write_nifti
+from vol3d.prediction import MaskPrediction
+from vol3d.scans import PointCloud, Segmentation, Volume, read_volume, write_detections, write_nifti
+from vol3d.scans.digest import of_scan
 from vol3d.scans.points.options import ReadOptions
+from vol3d.scans.results.record import Record, record_path
+from vol3d.scans.source import ScanSource
 from vol3d.scans.volumes.orientation import reorient
 from vol3d.view.load.read import load_view
 from vol3d.view.load.volume import grey_window, looks_like_labels
@@ -34,12 +38,72 @@ def test_the_boxes_alone_find_their_scan_beside_them_and_above(tmp_path: Path):
     assert load_view([moved]).points[0].name == "room.npy"
 
 
-def test_boxes_without_their_scan_are_shown_and_told(tmp_path: Path):
+def test_boxes_without_their_scan_are_refused_until_it_is_given(tmp_path: Path):
     scan, boxes = write_room(tmp_path)
-    scan.unlink()
-    scene = load_view([boxes])
-    assert not scene.points and len(scene.boxes[0].detections) == 3
-    assert "room.npy" in scene.notes[0]
+    moved = scan.rename(tmp_path / "else.npy")
+    with pytest.raises(UsageError, match=r"room\.json: the scan of this result was not found; wanted room\.npy"):
+        load_view([boxes])
+    scene = load_view([boxes], scan=moved)
+    assert len(scene.points[0].xyz) and len(scene.boxes[0].detections) == 3
+    assert any("belongs to room.npy by its own account" in note for note in scene.notes)
+    value = json.loads(boxes.read_text()) | {"source": None}
+    boxes.write_text(json.dumps(value))
+    with pytest.raises(UsageError, match="does not say which scan it belongs to"):
+        load_view([boxes])
+
+
+def of_scan_at(scan: Path) -> Record:
+    return of_scan(Record(model="m"), ScanSource(scan, "room"))
+
+
+def test_a_result_knows_its_scan_by_its_content(tmp_path: Path):
+    scan, boxes = write_room(tmp_path)
+    write_detections(boxes, detections(), PointCloud(room_points(), source=scan), of_scan_at(scan))
+    assert load_view([boxes]).points[0].name == "room.npy"
+    renamed = scan.rename(tmp_path / "kitchen.npy")
+    assert load_view([renamed, boxes]).points[0].name == "kitchen.npy"
+    np.save(scan, room_points()[::2])
+    with pytest.raises(UsageError, match=r"only another one of its name; got .*room\.npy\. Give it with --scan"):
+        load_view([boxes])
+    with pytest.raises(UsageError, match=r"another scan; got room\.npy, of that name but with another content"):
+        load_view([scan, boxes])
+    assert any("its SHA-256 is another one" in note for note in load_view([boxes], scan=scan).notes)
+    assert not any("SHA-256" in note for note in load_view([boxes], scan=renamed).notes)
+
+
+def written_mask(scan: Path, out: Path) -> Path:
+    volume, labels = read_volume(scan), np.zeros((20, 24, 28), np.uint8)
+    labels[4:10, 5:15, 6:20] = 1
+    found = Segmentation(labels, volume.grid, ("background", "left", "right"), scan)
+    return MaskPrediction(found, volume, record=of_scan_at(scan)).save(out)
+
+
+def test_a_mask_alone_finds_its_scan_or_is_shown_alone_with_a_note(tmp_path: Path):
+    scan, _ = write_organs(tmp_path)
+    mask = written_mask(scan, tmp_path / "out")
+    for given in (mask, record_path(mask)):
+        scene = load_view([given])
+        assert scene.volume is not None and scene.volume.name == "scan.nii.gz" and not scene.notes
+        assert scene.volume.volume.array.max() > 100 and len(scene.volume.masks) == 1
+    assert load_view([mask, record_path(mask)]).sources[0] == mask
+    moved = scan.rename(tmp_path / "patient.nii.gz")
+    alone = load_view([mask])
+    assert alone.volume is not None and alone.volume.volume.array.max() == 1
+    assert "the scan of this result was not found" in alone.notes[0]
+    assert load_view([mask], scan=moved).notes == ()
+    assert load_view([moved, mask]).notes == ()
+
+
+def test_a_mask_on_the_scan_of_another_patient_is_refused_or_noted(tmp_path: Path):
+    scan, _ = write_organs(tmp_path)
+    mask = written_mask(scan, tmp_path / "out")
+    volume = read_volume(scan)
+    write_nifti(tmp_path / "other.nii.gz", Volume(volume.array + 1, volume.grid))
+    with pytest.raises(UsageError, match=r"belongs to another scan; got other\.nii\.gz, wanted scan\.nii\.gz"):
+        load_view([tmp_path / "other.nii.gz", mask])
+    assert "SHA-256" in load_view([mask], scan=tmp_path / "other.nii.gz").notes[0]
+    with pytest.raises(UsageError, match="not a scan of these results"):
+        load_view([mask], scan=write_room(tmp_path)[0])
 
 
 def test_the_scan_named_by_a_result_never_leads_to_another_place(tmp_path: Path):
@@ -47,7 +111,8 @@ def test_the_scan_named_by_a_result_never_leads_to_another_place(tmp_path: Path)
     (tmp_path / "in").mkdir()
     value = json.loads(boxes.read_text()) | {"source": "../../../../etc/passwd"}
     (tmp_path / "in" / "a.json").write_text(json.dumps(value))
-    assert not load_view([tmp_path / "in" / "a.json"]).points
+    with pytest.raises(UsageError, match="was not found; wanted passwd"):
+        load_view([tmp_path / "in" / "a.json"])
 
 
 def test_a_result_in_a_folder_beside_that_of_the_scans_finds_its_scan(tmp_path: Path):
@@ -64,7 +129,8 @@ def test_a_result_in_a_folder_beside_that_of_the_scans_finds_its_scan(tmp_path: 
     scan = (tmp_path / "moved" / "scans" / "room.npy").rename(tmp_path / "other" / "else.npy")
     for way in (str(scan), "../../other/else.npy"):  # absolute, or to what has another name
         result.write_text(json.dumps(whole | {"source_path": way}))
-        assert not load_view([result]).points
+        with pytest.raises(UsageError, match="was not found"):
+            load_view([result])
     result.write_text(json.dumps(whole | {"source_path": 5}))
     with pytest.raises(DataError, match="source is no name"):
         load_view([result])
@@ -97,6 +163,7 @@ def test_a_whole_folders_boxes_show_the_scene_that_is_asked_for(tmp_path: Path):
 )
 def test_a_whole_folders_boxes_that_make_no_sense_are_refused(tmp_path: Path, changes: dict, message: str):
     path = tmp_path / "boxes.json"
+    np.save(tmp_path / "a.npy", room_points())
     path.write_text(json.dumps({"format": 1, "class_names": ["chair"], "scenes": {"a.npy": []}} | changes))
     with pytest.raises(DataError, match=message):
         load_view([path])

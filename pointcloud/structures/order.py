@@ -1,0 +1,45 @@
+"""An order of points that follows from their values, so that the order of a file's lines decides nothing.
+
+Farthest-point sampling begins at the first point, ball queries and voxels keep the first points that they meet, and
+what is shown of a large room is drawn by row. Training shows the points in random order, and this one is as random, but
+always the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
+"""Odd constants of the SplitMix64 generator (Steele, Lea and Flood, OOPSLA 2014)."""
+
+
+def canonical_order(rows: np.ndarray) -> np.ndarray:
+    """Indices (N,) of the rows in pseudo-random order of their values; equal rows are neighbours, in any order.
+
+    Args:
+        rows: (N, C) float32, finite.
+    """
+    return np.argsort(_keys(rows), kind="stable")
+
+
+def canonical_faces(xyz: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """The triangles (F, 3) of a mesh in an order that follows from the places of their corners.
+
+    Args:
+        xyz: (V, 3) float32, finite, in any order.
+        faces: (F, 3) rows of `xyz`; the first corner of each may change, the direction around it does not.
+    """
+    rank = np.unique(_keys(xyz), return_inverse=True)[1][faces]  # corners at one place have one rank
+    turn = (rank.argmin(axis=1)[:, None] + np.arange(3)) % 3
+    rank, faces = np.take_along_axis(rank, turn, axis=1), np.take_along_axis(faces, turn, axis=1)
+    return faces[np.lexsort(rank.T)]
+
+
+def _keys(rows: np.ndarray) -> np.ndarray:
+    """A number (N,) uint64 of each row that differs where the rows do, and shows nothing of their values."""
+    key = np.zeros(len(rows), np.uint64)
+    for column in np.ascontiguousarray((rows + np.float32(0)).T, np.float32):  # -0.0 equals 0.0
+        key = (key ^ column.view(np.uint32)) + _MIX[0]
+        key = (key ^ (key >> np.uint64(30))) * _MIX[1]
+        key ^= key >> np.uint64(31)
+    return key

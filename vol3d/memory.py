@@ -1,0 +1,67 @@
+"""How much main memory this process may still take: of the machine, of its container, and of its own limit."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+_UNKNOWN = 8 << 30  # bytes, where the operating system does not say
+_PROC = Path("/proc")
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def free_memory() -> int:
+    """Bytes of main memory that this process may still take, as the operating system estimates."""
+    if sys.platform != "linux":
+        return _UNKNOWN
+    return max(0, min(_of_the_machine(), *_of_the_cgroups(), _of_the_process()))
+
+
+def _of_the_machine() -> int:
+    try:
+        lines = (_PROC / "meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return _UNKNOWN
+
+
+def _of_the_cgroups() -> list[int]:
+    """What each group above this process leaves; pages of files that could be given back count as free."""
+    try:
+        lines = [line.split(":", 2) for line in (_PROC / "self" / "cgroup").read_text().splitlines()]
+    except OSError:
+        return []
+    left: list[int] = []
+    for _, controllers, path in (line for line in lines if len(line) == 3):
+        if controllers == "":
+            root, limit, used, reclaimable = _CGROUPS, "memory.max", "memory.current", "inactive_file "
+        elif "memory" in controllers.split(","):
+            root, limit = _CGROUPS / "memory", "memory.limit_in_bytes"
+            used, reclaimable = "memory.usage_in_bytes", "total_inactive_file "
+        else:
+            continue
+        group = root / path.strip("/")
+        for folder in (group, *group.parents):
+            left += _of_one_group(folder, limit, used, reclaimable)
+            if folder == root:
+                break
+    return left
+
+
+def _of_one_group(folder: Path, limit: str, used: str, reclaimable: str) -> list[int]:
+    try:
+        most, taken = int((folder / limit).read_text()), int((folder / used).read_text())
+        lines = (folder / "memory.stat").read_text().splitlines()
+    except (OSError, ValueError):  # no such group inside this container, or "max": no limit
+        return []
+    return [most - taken + sum(int(line.split()[1]) for line in lines if line.startswith(reclaimable))]
+
+
+def _of_the_process() -> int:
+    """What `ulimit -v` leaves."""
+    import resource
+
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if most == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return most - int((_PROC / "self" / "statm").read_text().split()[0]) * resource.getpagesize()
