@@ -13,6 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from medical.datasets.cases import IGNORED
 from vol3d.engine.settings import Settings
 
 Triple = tuple[float, float, float]
@@ -100,9 +101,9 @@ def cut(array: np.ndarray, centre: np.ndarray, size: tuple[int, int, int]) -> np
 def _foreground_voxel(label: np.ndarray, balance: str, rng: np.random.Generator, otherwise: np.ndarray) -> np.ndarray:
     """A random voxel of a random class (`classes`) or of all foreground (`voxels`); `otherwise` if there is none."""
     flat = label.ravel()
-    mask = flat > 0
+    mask = (flat > 0) & (flat != IGNORED)
     if balance == "classes":
-        present = np.flatnonzero(np.bincount(flat.astype(np.int64))[1:]) + 1
+        present = np.flatnonzero(np.bincount(flat.astype(np.int64))[1:IGNORED]) + 1
         if len(present):
             mask = flat == present[rng.integers(len(present))]
     voxels = np.flatnonzero(mask)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medical.datasets.cases import IGNORED, MOST_LABELS
 from vol3d.errors import UsageError
 
 
@@ -31,8 +32,9 @@ class Classes:
     regions: Mapping[str, tuple[str, ...]] | None = None
 
     def __post_init__(self) -> None:
-        if len(self.names) < 2 or len(set(self.names)) != len(self.names) or len(self.names) > 256:
-            raise UsageError("class names must be unique", where="classes", got=self.names, wanted="2 to 256 names")
+        if not 2 <= len(set(self.names)) == len(self.names) <= MOST_LABELS:
+            wanted = f"2 to {MOST_LABELS} names"
+            raise UsageError("class names must be unique", where="classes", got=self.names, wanted=wanted)
         if self.regions is not None:
             _check_regions(self.names, self.regions)
 
@@ -67,10 +69,11 @@ class Classes:
         return tuple(self._labels(_added(members, regions[r + 1 :]))[0] for r, members in enumerate(regions))
 
     def one_hot(self, labels: np.ndarray) -> np.ndarray:
-        """Labels (i, j, k) -> targets of the network's outputs (outputs, i, j, k), bool."""
-        if self.regions is None:
-            return np.stack([labels == label for label in range(len(self.names))])
-        return np.stack([np.isin(labels, members) for members in self.scored.values()])
+        """Labels (i, j, k) -> targets of the network's outputs (outputs, i, j, k): 0, 1, or `IGNORED`."""
+        members = self.scored.values() if self.regions is not None else [(n,) for n in range(len(self.names))]
+        targets = np.stack([np.isin(labels, labels_of) for labels_of in members]).astype(np.uint8)
+        targets[:, labels == IGNORED] = IGNORED
+        return targets
 
     def _labels(self, members: tuple[str, ...]) -> tuple[int, ...]:
         return tuple(self.names.index(name) for name in members)

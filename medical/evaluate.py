@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from medical.classes import Classes
+from medical.datasets.cases import IGNORED
 from medical.metrics import ClassScore, bootstrap_interval, mean_of_means, score_case
 from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
@@ -33,7 +34,7 @@ MEASURED = (
 
 
 class ScoredCase(NamedTuple):
-    """A case ready to be scored; all three on the image's grid."""
+    """A case ready to be scored; all three on the image's grid. Voxels of the truth may be `IGNORED`."""
 
     name: str
     image: Volume
@@ -55,8 +56,11 @@ def evaluate_cases(
     """
     table: dict[str, dict[str, ClassScore]] = {}
     drawn: dict[str, bytes] = {}
-    for case in cases:
-        check_truth(case, classes)
+    left_out = 0
+    for given in cases:
+        check_truth(given, classes)
+        case, ignored = _without_ignored(given)
+        left_out += ignored
         scores = score_case(case.prediction.labels, case.truth.array[0], case.image.grid, classes.scored)
         table[case.name] = scores
         if pictures:
@@ -64,12 +68,25 @@ def evaluate_cases(
     if not table:
         raise DataError("there is no case to evaluate", do="Check that the split has labelled validation cases.")
     summary = {**_summary(table, tuple(classes.scored)), "conventions": CONVENTIONS, **(conditions or {})}
+    if left_out:
+        summary["ignored_voxels"] = left_out
     rows = [
         {"case": name, "class": scored, **asdict(score)}
         for name, scores in table.items()
         for scored, score in scores.items()
     ]
     return Evaluation(summary["mean_dice"], "mean_dice", summary, rows, _chosen(table, drawn), MEASURED)
+
+
+def _without_ignored(case: ScoredCase) -> tuple[ScoredCase, int]:
+    """Truth and prediction with background where the truth is `IGNORED`, and how many voxels that are."""
+    ignored = case.truth.array[0] == IGNORED
+    count = int(np.count_nonzero(ignored))
+    if not count:
+        return case, 0
+    truth = case.truth.with_array(np.where(ignored, 0, case.truth.array))
+    found = replace(case.prediction, labels=np.where(ignored, 0, case.prediction.labels))
+    return case._replace(truth=truth, prediction=found), count
 
 
 def check_truth(case: ScoredCase, classes: Classes) -> None:
@@ -82,7 +99,8 @@ def check_truth(case: ScoredCase, classes: Classes) -> None:
             wanted=f"{case.image.grid.shape} with affine {case.image.affine.round(3).tolist()}",
             do="Resample the label to its image; `vol3d data check` lists all such cases.",
         )
-    low, high = int(case.truth.array.min()), int(case.truth.array.max())
+    known = case.truth.array[case.truth.array != IGNORED]
+    low, high = (int(known.min()), int(known.max())) if known.size else (0, 0)
     if low < 0 or high >= len(classes.names):
         raise DataError(
             f"label outside the classes in case '{case.name}'",

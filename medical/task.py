@@ -81,7 +81,10 @@ class SegmentationTask(CompleteTask[Volume]):
     def classes(self) -> Classes:
         """What the network's outputs stand for."""
         names, regions = self.settings.class_names or self.split.class_names, self.settings.regions
-        return Classes(names, tumour_regions(names) if regions == "brain_tumour" else regions)
+        if regions == "brain_tumour":
+            return Classes(names, tumour_regions(names))
+        # A checkpoint has its names and its regions; only a recipe that states neither takes those of the data set.
+        return Classes(names, regions if regions or self.settings.class_names else self.split.regions)
 
     @cached_property
     def channel_names(self) -> tuple[str, ...]:

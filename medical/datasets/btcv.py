@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from medical.datasets.cases import Case, DataSplit, some_labelled, stem, visible
+from medical.datasets.cases import Case, DataSplit, scans_in, some_labelled, stem, visible
 from medical.datasets.folds import DatasetSettings, choose
 from medical.datasets.msd import read_listing
 from vol3d.dataset_tools.fault import Fault
@@ -71,8 +71,8 @@ def _json(root: Path) -> Path | None:
 
 def _listed(path: Path) -> Found:
     listing = read_listing(path)
-    if len(listing.class_names) != len(CLASS_NAMES):
-        got = ", ".join(listing.class_names)
+    if len(listing.labels.class_names) != len(CLASS_NAMES):
+        got = ", ".join(listing.labels.class_names)
         raise DataError("these are not BTCV's labels", where=path, got=got, wanted="background and 13 organs")
     labelled = listing.train + listing.validation
     validation = tuple(case.name for case in listing.validation) or _published(labelled)
@@ -118,8 +118,13 @@ def _folders(root: Path) -> tuple[Path, Path, Path]:
 
 def _numbered(folder: Path) -> dict[int, Path]:
     """Number in the file name -> file: `img0001.nii.gz` is 1."""
-    found = ((re.search(r"\d+$", stem(path)), path) for path in visible(folder))
-    return {int(number[0]): path for number, path in found if number}
+    found: dict[int, Path] = {}
+    for path in scans_in(folder):
+        number = re.search(r"\d+$", stem(path))
+        if number and found.setdefault(int(number[0]), path) != path:
+            got = f"{found[int(number[0])].name} and {path.name}"
+            raise DataError("two files have the same number", where=folder, got=got, do="Keep one of them.")
+    return found
 
 
 def _published(cases: tuple[Case, ...]) -> tuple[str, ...]:

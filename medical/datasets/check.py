@@ -13,7 +13,16 @@ import nibabel
 import numpy as np
 
 from medical.datasets.cases import UNUSED, Case, DataSplit
-from medical.datasets.pairs import channel_complaint, grid_complaint, label_complaint, label_counts, read_image
+from medical.datasets.label_names import by_name
+from medical.datasets.lattice import on_lattice
+from medical.datasets.pairs import (
+    TOLERANCE,
+    channel_complaint,
+    grid_complaint,
+    label_complaint,
+    label_counts,
+    read_image,
+)
 from vol3d.dataset_tools.fault import Fault, Severity, fault_of, listed
 from vol3d.dataset_tools.processes import over_cases
 from vol3d.errors import Vol3dError
@@ -70,7 +79,7 @@ def inspect_case(case: Case, class_names: Sequence[str], channel_names: Sequence
         if image is not None:
             _judge_image(image, channel_names, found)
         if case.label is not None:
-            _judge_label(case.label, image, class_names, found)
+            _judge_label(case.label, case.ignore, image, class_names, found)
     except MemoryError:
         do = "Use fewer workers, or crop or resample the case."
         found.add("error", "the volume does not fit into memory", do, code="out-of-memory")
@@ -119,20 +128,26 @@ def _judge_image(image: Volume, channel_names: Sequence[str], found: Findings) -
     found.spacing_mm = tuple(image.grid.spacing_mm[axis] for axis in order)
 
 
-def _judge_label(path: Path, image: Volume | None, class_names: Sequence[str], found: Findings) -> None:
+def _judge_label(
+    path: Path, ignore: int | None, image: Volume | None, class_names: Sequence[str], found: Findings
+) -> None:
     try:
-        label = read_labels(path)
+        label = by_name(read_labels(path), class_names, ignore)
     except Vol3dError as error:
         return _unreadable(error, found)
+    label = label if image is None else on_lattice(label, image.grid, TOLERANCE)
     wrong = grid_complaint(image.grid, label.grid, "label") if image is not None else None
-    for complaint in (wrong, label_complaint(label.array[0], class_names)):
+    for complaint in (wrong, label_complaint(label.array[0], class_names, ignore)):
         if complaint:
             found.add("error", complaint.what, complaint.do, code=complaint.code)
+    for note in label.notes:
+        do = "Look at the case beside its label in a viewer."
+        found.add("warning", str(note), do, code=note.code, numbers=note.numbers)
     stored = _storage(path)
     if stored:
         do = "Nothing: the values are whole. Store labels as integers with slope 1 for tools that are less careful."
         found.add("warning", f"the label is stored {stored}", do, code="label-not-plain")
-    found.occurring = frozenset(label_counts(label.array[0]))
+    found.occurring = frozenset(label_counts(label.array[0])) - {ignore}
     if found.occurring <= {0}:
         do = "Leave the case out if a structure should be there."
         found.add("warning", "the label has no foreground", do, code="label-without-foreground")

@@ -12,7 +12,11 @@
 
 Only `classes` is required; `classes[label]` is a label's name. The defaults: one channel called `image`, the folder's
 name, the sub-folders `images` and `labels` with cases found by name instead of `cases`, and nnU-Net's folds instead of
-`split`. An image or label is any file that `vol3d.scans` reads, an image also a folder with one DICOM series.
+`split`. An image or label is any file that `vol3d.scans` reads, an image also a folder with one DICOM series; other
+files are left aside. A label that names its segments (3D Slicer's `NAME.seg.nrrd`, DICOM-SEG) is read by their names.
+`"ignore": 255` names the number of voxels that take no part in training and scores; a class called `ignore` does, too.
+A `dataset.json` of nnU-Net is read as the data set `msd` reads it.
+
 Cases are found by name: the label `labels/NAME.*` belongs to
 
 - `images/NAME.*`, one file with all channels, or `images/NAME/`, a DICOM series, where there is one channel;
@@ -27,25 +31,36 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
 from medical.datasets.cases import (
+    MOST_LABELS,
+    SEGMENTATIONS,
+    UNUSED,
     Case,
     DataSplit,
+    by_stem,
+    data_path,
+    may_be_scan,
     missing_files,
     named_once,
+    outside_files,
+    read_document,
+    scans_in,
     some_labelled,
     stem,
     unlisted_files,
     visible,
 )
+from medical.datasets.channels import channel_of
 from medical.datasets.folds import DatasetSettings, choose
+from medical.datasets.labels import is_ignore
+from medical.datasets.msd import split_of
 from vol3d.dataset_tools.fault import Fault, listed
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
-from vol3d.files import read_json
 
 
 class CaseEntry(Settings):
@@ -67,7 +82,8 @@ class SplitEntry(Settings):
 class Document(Settings):
     """The JSON of a folder; the module's docstring explains it."""
 
-    classes: tuple[str, ...] = Field(min_length=2)
+    classes: tuple[str, ...] = Field(min_length=2, max_length=MOST_LABELS)
+    ignore: int | None = Field(None, ge=1)
     channels: tuple[str, ...] = Field(("image",), min_length=1)
     name: str | None = None
     images: str = "images"
@@ -84,14 +100,12 @@ class FolderSettings(DatasetSettings):
     def split(self) -> DataSplit:
         """See `DatasetSettings.split`."""
         path = self.root / "dataset.json"
-        document = read_document(path)
-        if document.cases is None:
-            cases, faults = _found(document, self.root)
-        else:
-            cases = tuple(_entry(entry, self.root) for entry in document.cases)
-            faults = missing_files(cases) + unlisted_files(
-                cases, (self.root / document.images, self.root / document.labels)
-            )
+        value = read_document(path)
+        if "classes" not in value and {"channel_names", "file_ending"} & set(value):
+            return split_of(self.root, self)
+        document = _understood(value, path)
+        class_names, ignore = _without_ignore(document, path)
+        cases, faults = _cases(document, path, ignore)
         named_once(cases, path)
         some_labelled(cases, path)
         labelled = tuple(case for case in cases if case.label is not None)
@@ -103,23 +117,32 @@ class FolderSettings(DatasetSettings):
         train, validation = choose(self, labelled, self.root, published)
         test = tuple(case for case in cases if case not in labelled)
         name = document.name or self.root.resolve().name
-        return DataSplit(name, document.classes, document.channels, train, validation, test, tuple(faults))
+        return DataSplit(name, class_names, document.channels, train, validation, test, tuple(faults))
 
 
-def read_document(path: Path) -> Document:
+def _cases(document: Document, path: Path, ignore: int | None) -> tuple[tuple[Case, ...], list[Fault]]:
+    """Those that are listed, else those found by name; and their faults."""
+    root = path.parent
+    if document.cases is None:
+        return _found(document, root, ignore)
+    cases = tuple(_entry(entry, root, ignore) for entry in document.cases)
+    folders = tuple(data_path(root, name, path) for name in (document.images, document.labels))
+    return cases, missing_files(cases) + unlisted_files(cases, folders) + outside_files(cases, root)
+
+
+def _understood(value: dict[str, Any], path: Path) -> Document:
     """The folder's JSON.
 
     Raises:
-        DataError: it is missing, or a key is missing, unknown or of a wrong type.
+        DataError: a key is missing, unknown or of a wrong type.
     """
-    value = read_json(path)
-    if isinstance(value, dict) and "training" in value:
+    if "training" in value:
         raise DataError("this JSON is the Decathlon's", where=path, do="Use the data set 'msd' instead of 'folder'.")
     try:
         document = Document.model_validate(value)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
+        place = ".".join(map(str, first["loc"]))[:80] or "the file"
         wanted = f"keys {', '.join(Document.model_fields)}"
         raise DataError(f"{place}: {first['msg']}", where=path, got=str(first["input"])[:80], wanted=wanted) from error
     for key, names in (("classes", document.classes), ("channels", document.channels)):
@@ -128,9 +151,26 @@ def read_document(path: Path) -> Document:
     return document
 
 
-def _entry(entry: CaseEntry, root: Path) -> Case:
-    label = root / entry.label if entry.label else None
-    return Case(entry.name, tuple(root / image for image in entry.images), label)
+def _without_ignore(document: Document, path: Path) -> tuple[tuple[str, ...], int | None]:
+    """The classes, and the number of voxels to ignore: `ignore`, or that of the class of this name."""
+    classes = document.classes
+    called = [number for number, name in enumerate(classes) if is_ignore(name)]
+    ignore = document.ignore if document.ignore is not None else next(iter(called), None)
+    if ignore is None:
+        return classes, None
+    names = tuple(name if number != ignore else f"{UNUSED}{number}" for number, name in enumerate(classes))
+    names = names[:-1] if ignore == len(names) - 1 else names
+    if ignore == 0 or len(names) < 2 or called != [ignore][: ignore < len(classes)]:
+        wanted = "one number above 0 that no other class has, besides background and a class"
+        got = f"{ignore}, classes {', '.join(classes)}"
+        raise DataError("'ignore' is not understood", where=path, got=got, wanted=wanted)
+    return names, ignore
+
+
+def _entry(entry: CaseEntry, root: Path, ignore: int | None) -> Case:
+    where = root / "dataset.json"
+    label = data_path(root, entry.label, where) if entry.label else None
+    return Case(entry.name, tuple(data_path(root, image, where) for image in entry.images), label, ignore)
 
 
 def _check_split(split: SplitEntry, cases: tuple[Case, ...], path: Path) -> list[Fault]:
@@ -157,20 +197,21 @@ def _refuse(names: list[str], why: str, path: Path) -> None:
         raise DataError(f"names in 'split' {why}", where=path, got=listed(names), do="Correct the split.")
 
 
-def _found(document: Document, root: Path) -> tuple[tuple[Case, ...], list[Fault]]:
+def _found(document: Document, root: Path, ignore: int | None) -> tuple[tuple[Case, ...], list[Fault]]:
     """Cases by the names of their files, and what could not be paired."""
-    images, labels = root / document.images, root / document.labels
+    images, labels = (data_path(root, name, root / "dataset.json") for name in (document.images, document.labels))
     for folder in (images, labels):
         if not folder.is_dir():
             raise DataError("no such folder", where=folder, do="Name it in dataset.json, or list the cases there.")
 
-    found = _images(images, document.channels)
-    label_of = {stem(path): path for path in visible(labels)}
-    cases, faults = [], []
+    found, faults = _images(images, document.channels)
+    label_of, more = by_stem(scans_in(labels), "label")
+    faults += more
+    cases = []
     for name, channels in sorted(found.items()):
         ordered = _in_order(channels, document.channels)
         if ordered:
-            cases.append(Case(name, ordered, label_of.get(name)))
+            cases.append(Case(name, ordered, label_of.get(name), ignore))
         else:
             faults.append(_absent_channels(name, channels, document.channels, images))
 
@@ -204,17 +245,24 @@ def _absent_image(name: str, label: Path, folder: Path) -> Fault:
     return Fault(name, "error", f"the label {label} has no image", do, code="absent-image")
 
 
-def _images(folder: Path, channels: tuple[str, ...]) -> dict[str, dict[str, Path]]:
-    """Case -> channel -> image; the channel is `""` where one file or DICOM folder has all of them."""
+def _images(folder: Path, channels: tuple[str, ...]) -> tuple[dict[str, dict[str, Path]], list[Fault]]:
+    """Case -> channel -> image, the channel `""` where one file or folder has all of them; and names that two have."""
     found: dict[str, dict[str, Path]] = defaultdict(dict)
-    for path in visible(folder):
-        name = stem(path)
-        inside = {stem(part): part for part in visible(path)}
-        suffix = next((channel for channel in channels if name.endswith(f"_{channel}")), None)
-        if any(channel in inside for channel in channels):
-            found[name].update({channel: inside[channel] for channel in channels if channel in inside})
-        elif suffix is not None:
-            found[name[: -len(suffix) - 1]][suffix] = path
+    entries = [path for path in scans_in(folder) if not path.name.lower().endswith(SEGMENTATIONS)]
+    files, faults = by_stem(entries, "image")
+    for name, path in files.items():
+        inside = _channels_in(path, channels)
+        named = channel_of(name, channels)
+        if inside:
+            found[name].update(inside)
+        elif named is not None:
+            found[named[0]][channels[named[1]]] = path
         else:
             found[name][""] = path
-    return found
+    return found, faults
+
+
+def _channels_in(folder: Path, channels: tuple[str, ...]) -> dict[str, Path]:
+    """Channel -> file or DICOM folder of its name in the folder of a case."""
+    named = [part for part in visible(folder) if stem(part) in channels]  # a series may have a thousand files
+    return {stem(part): part for part in named if may_be_scan(part)}

@@ -3,8 +3,9 @@
     TaskXX_Name/dataset.json  imagesTr/NAME.nii.gz  labelsTr/NAME.nii.gz  imagesTs/NAME.nii.gz
 
 Only `labels` and `training` must be in the JSON. Of what occurs in the wild, this is understood: hidden `._*` files,
-test cases as strings, a missing `imagesTs`, channel names as `modality` or `channel_names`, labels as number -> name or
-(nnU-Net) name -> number, an image as a list of files (one per channel), and a `validation` list beside `training`.
+test cases as strings, a missing `imagesTs`, channel names as `modality` or `channel_names`, an image as a list of files
+(one per channel), a `validation` list beside `training`; labels as in `medical.datasets.labels`; and without `training`
+nnU-Net's raw folder (`medical.datasets.nnunet`).
 """
 
 from __future__ import annotations
@@ -14,21 +15,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medical.datasets.cases import (
-    UNUSED,
     Case,
     DataSplit,
+    data_path,
     missing_files,
     named_once,
+    outside_files,
+    read_document,
     some_labelled,
-    stem,
     unlisted_files,
 )
 from medical.datasets.folds import DatasetSettings, choose
+from medical.datasets.labels import LabelTable, label_table
+from medical.datasets.nnunet import case_name, channel_files, raw_cases
 from vol3d.dataset_tools.fault import Fault
 from vol3d.errors import DataError
-from vol3d.files import read_json
-
-MOST_LABELS = 256
 
 
 class MsdSettings(DatasetSettings):
@@ -38,17 +39,22 @@ class MsdSettings(DatasetSettings):
 
     def split(self) -> DataSplit:
         """See `DatasetSettings.split`."""
-        folder = find_task(self.root)
-        listing = read_listing(folder / "dataset.json")
-        cases = listing.train + listing.validation
-        some_labelled(cases, folder)
-        published = None
-        if listing.validation:
-            published = tuple(c.name for c in listing.train), tuple(c.name for c in listing.validation)
-        train, validation = choose(self, cases, folder, published)
-        return DataSplit(
-            listing.name, listing.class_names, listing.channel_names, train, validation, listing.test, listing.faults
-        )
+        return split_of(find_task(self.root), self)
+
+
+def split_of(folder: Path, settings: DatasetSettings) -> DataSplit:
+    """The cases of a folder with a Decathlon's or nnU-Net's JSON, split as the settings want it."""
+    listing = read_listing(folder / "dataset.json")
+    cases = listing.train + listing.validation
+    some_labelled(cases, folder)
+    published = None
+    if listing.validation:
+        published = tuple(c.name for c in listing.train), tuple(c.name for c in listing.validation)
+    train, validation = choose(settings, cases, folder, published)
+    names, regions = listing.labels.class_names, listing.labels.regions
+    return DataSplit(
+        listing.name, names, listing.channel_names, train, validation, listing.test, listing.faults, regions
+    )
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class Listing:
     """The content of a Decathlon JSON, and its faults."""
 
     name: str
-    class_names: tuple[str, ...]
+    labels: LabelTable
     channel_names: tuple[str, ...]
     train: tuple[Case, ...]
     validation: tuple[Case, ...]
@@ -87,33 +93,40 @@ def find_task(root: Path) -> Path:
 
 
 def read_listing(path: Path) -> Listing:
-    """The cases of a Decathlon JSON; files that are missing or not listed become faults.
+    """The cases of a Decathlon JSON or of nnU-Net's; files that are missing or not listed become faults.
 
     Raises:
-        DataError: not JSON, no `labels` or `training`, an entry that names no image, a name twice.
+        DataError: not JSON, no `labels`, no cases, an entry that names no image, a name twice.
     """
-    document = _read_document(path)
-    name = str(document.get("name") or path.parent.name)
-    train, validation, test = (_cases(document, key, path) for key in ("training", "validation", "test"))
+    document = _with_labels(path)
+    name = document.get("name") or path.parent.name
+    if not isinstance(name, str):
+        raise DataError("the data set's name is no text", where=path, got=str(name)[:80])
+    labels = label_table(document["labels"], path, document.get("regions_class_order"))
+    channels = _channel_names(document, path)
+    if "training" in document:
+        train, validation, test = (
+            _cases(document, key, path, len(channels), labels.ignore) for key in ("training", "validation", "test")
+        )
+        faults = _untrue_counts(document, name, train, test)
+    else:
+        validation = ()
+        train, test, faults = raw_cases(document, path, len(channels), labels.ignore)
+        faults = [*_untrue_counts(document, name, train, ()), *faults]
     named_once(train + validation + test, path)
-    faults = [
-        *_untrue_counts(document, name, train, test),
-        *_unlabelled(train + validation),
-        *_files(path, train, validation, test),
-    ]
-    classes, channels = class_names(document["labels"], path), _channel_names(document)
-    return Listing(name, classes, channels, _labelled(train), _labelled(validation), test, tuple(faults))
+    faults += [*_unlabelled(train + validation), *_files(path, train, validation, test)]
+    return Listing(name, labels, channels, _labelled(train), _labelled(validation), test, tuple(faults))
 
 
-def _read_document(path: Path) -> dict[str, Any]:
-    document = read_json(path)
-    if not isinstance(document, dict):
-        raise DataError("not a data set's JSON", where=path, got=type(document).__name__, wanted="an object")
-    for key in ("labels", "training"):
-        if key not in document:
-            keys = ", ".join(document) or "nothing"
-            do = "Own data with 'classes' are read by the data set 'folder'." if "classes" in document else None
-            raise DataError(f"no '{key}' in the JSON", where=path, got=keys, wanted="labels and training", do=do)
+def _with_labels(path: Path) -> dict[str, Any]:
+    document = read_document(path)
+    raw = {"channel_names", "file_ending", "dataset"} & set(document)
+    if "labels" not in document or not ("training" in document or raw):
+        keys = ", ".join(document) or "nothing"
+        do = "Own data with 'classes' are read by the data set 'folder'." if "classes" in document else None
+        missing = "labels" if "labels" not in document else "training"
+        wanted = "labels and training, or nnU-Net's labels and channel_names"
+        raise DataError(f"no '{missing}' in the JSON", where=path, got=keys[:200], wanted=wanted, do=do)
     return document
 
 
@@ -121,61 +134,38 @@ def _labelled(cases: tuple[Case, ...]) -> tuple[Case, ...]:
     return tuple(case for case in cases if case.label is not None)
 
 
-def class_names(labels: Any, path: Path) -> tuple[str, ...]:
-    """`{"0": "background", "1": "liver"}` or `{"background": 0, "liver": 1}` -> names by label.
-
-    A number that the data set leaves out (BraTS has 0, 1, 2, 4) becomes a class called `unused 3`.
-
-    Raises:
-        DataError: something else, a number or name twice, no background, or more gaps than classes.
-    """
-    wanted = '{"0": "background", "1": "first class", ...}'
-    names = _names_by_number(labels)
-    if names is None or 0 not in names:
-        raise DataError("labels are not understood", where=path, got=str(labels)[:200], wanted=wanted)
-    last = max(names)
-    if last >= min(MOST_LABELS, 2 * len(names)):
-        do = "Number the labels from 0 without gaps, in the label files too."
-        raise DataError("label numbers leave large gaps", where=path, got=sorted(names), wanted=wanted, do=do)
-    return tuple(names.get(number, f"{UNUSED}{number}") for number in range(last + 1))
-
-
-def _names_by_number(labels: Any) -> dict[int, str] | None:
-    """Either form of `labels` as number -> name; None for anything else, and for a number or a name twice."""
-    if not isinstance(labels, dict) or not labels:
-        return None
-    numbers_first = all(str(key).isdecimal() for key in labels)
-    pairs = [(key, value) if numbers_first else (value, key) for key, value in labels.items()]
-    if not all(str(number).isdecimal() and isinstance(name, str) for number, name in pairs):
-        return None
-    names = {int(number): name for number, name in pairs}
-    return names if len(names) == len(set(names.values())) == len(pairs) else None
-
-
-def _channel_names(document: dict[str, Any]) -> tuple[str, ...]:
+def _channel_names(document: dict[str, Any], path: Path) -> tuple[str, ...]:
+    """`{"0": "CT"}`, `["CT"]` or `"CT"`; nnU-Net's first version also had name -> number."""
     names = document.get("modality") or document.get("channel_names") or {"0": "image"}
     if isinstance(names, dict):
-        ordered = sorted(names, key=lambda key: (len(str(key)), str(key)))  # "10" after "9"
-        return tuple(str(names[key]) for key in ordered)
-    return tuple(str(name) for name in names) if isinstance(names, list) else (str(names),)
+        ordered = sorted(names, key=lambda key: (len(key), key))  # "10" after "9"
+        names = [names[key] for key in ordered]
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise DataError("channel names are not understood", where=path, got=str(names)[:200], wanted='{"0": "CT"}')
+    if len(set(names)) != len(names):  # twice the same sequence is told apart by its number
+        names = [f"{name} {number}" for number, name in enumerate(names)]
+    return tuple(names)
 
 
-def _cases(document: dict[str, Any], key: str, path: Path) -> tuple[Case, ...]:
+def _cases(document: dict[str, Any], key: str, path: Path, channels: int, ignore: int | None) -> tuple[Case, ...]:
     entries = document.get(key) or []
     if not isinstance(entries, list):
         raise DataError(f"'{key}' is not a list", where=path, got=type(entries).__name__)
-    return tuple(_case(entry, f"{key}[{number}]", path) for number, entry in enumerate(entries))
+    return tuple(_case(entry, f"{key}[{number}]", path, channels, ignore) for number, entry in enumerate(entries))
 
 
-def _case(entry: Any, where: str, path: Path) -> Case:
+def _case(entry: Any, where: str, path: Path, channels: int, ignore: int | None) -> Case:
     """`"./imagesTs/a.nii.gz"`, or `{"image": path or paths, "label": path}`."""
     image, label = (entry.get("image"), entry.get("label")) if isinstance(entry, dict) else (entry, None)
     images: list[Any] = image if isinstance(image, list) else [image]
     if not images or not all(isinstance(one, str) and one for one in (*images, "-" if label is None else label)):
         wanted = '{"image": "imagesTr/a.nii.gz", "label": "labelsTr/a.nii.gz"} or a path'
         raise DataError(f"{where} names no image", where=path, got=str(entry)[:200], wanted=wanted)
-    files = tuple(path.parent / one for one in images)
-    return Case(stem(files[0]), files, path.parent / label if isinstance(label, str) else None)
+    files = tuple(data_path(path.parent, one, path) for one in images)
+    files = channel_files(files[0], channels) if len(files) == 1 else files
+    target = data_path(path.parent, label, path) if isinstance(label, str) else None
+    return Case(case_name(files), files, target, ignore)
 
 
 def _unlabelled(cases: tuple[Case, ...]) -> list[Fault]:
@@ -190,7 +180,7 @@ def _untrue_counts(document: dict[str, Any], name: str, train: tuple[Case, ...],
         Fault(
             name,
             "warning",
-            f"{key} says {document[key]}, the list has {len(cases)}",
+            f"{key} says {str(document[key])[:40]}, the list has {len(cases)}",
             do,
             code="untrue-count",
             numbers={"listed": len(cases)},
@@ -206,7 +196,7 @@ def _files(path: Path, train: tuple[Case, ...], validation: tuple[Case, ...], te
     # `imagesTs` is a large separate download that training does not need.
     here = [case for case in cases if case not in test or any(image.exists() for image in case.images)]
     absent = len(cases) - len(here)
-    faults = missing_files(here) + unlisted_files(cases, sorted(folders))
+    faults = missing_files(here) + unlisted_files(cases, sorted(folders)) + outside_files(cases, path.parent)
     if absent:
         what = f"{absent} of {len(test)} test images do not exist"
         do, numbers = "Nothing, unless you want to predict them.", {"absent": absent, "images": len(test)}

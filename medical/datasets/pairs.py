@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medical.datasets.cases import Case
+from medical.datasets.cases import IGNORED, Case
+from medical.datasets.label_names import by_name
+from medical.datasets.lattice import on_lattice
 from vol3d.dataset_tools.fault import listed
 from vol3d.errors import DataError
 from vol3d.scans.read import read_labels, read_volume
@@ -40,22 +42,33 @@ def read_image(paths: Sequence[Path], *, fill_nonfinite: float | None = None) ->
 
 
 def read_pair(case: Case, class_names: Sequence[str], channel_names: Sequence[str]) -> tuple[Volume, Volume]:
-    """Image (c, i, j, k) float32 and label (1, i, j, k), uint8 where 256 classes suffice.
+    """Image (c, i, j, k) float32 and label (1, i, j, k) on its grid, uint8 where 256 classes suffice.
+
+    Voxels that the data set ignores are `IGNORED`.
 
     Raises:
         DataError: the reader's; no label; another number of channels; different grids; a label that is no class.
     """
     if case.label is None:
         raise DataError("the case has no label", where=case.name)
-    image, label = read_image(case.images), read_labels(case.label)
+    image, label = read_image(case.images), by_name(read_labels(case.label), class_names, case.ignore)
+    label = on_lattice(label, image.grid, TOLERANCE)
     for wrong in (
         channel_complaint(image, channel_names),
         grid_complaint(image.grid, label.grid, "label"),
-        label_complaint(label.array[0], class_names),
+        label_complaint(label.array[0], class_names, case.ignore),
     ):
         if wrong:
             raise DataError(wrong.what, where=f"{case.name} ({case.label})", do=wrong.do)
-    return image, label
+    return image, ignoring(label, case.ignore)
+
+
+def ignoring(label: Volume, ignore: int | None) -> Volume:
+    """The label with the voxels of the number `ignore` as `IGNORED`; itself where nothing is ignored."""
+    if ignore is None:
+        return label
+    array = np.where(label.array == ignore, IGNORED, label.array)
+    return label.with_array(array.astype(np.uint8))
 
 
 def channel_complaint(image: Volume, channel_names: Sequence[str]) -> Complaint | None:
@@ -80,16 +93,18 @@ def grid_complaint(image: Grid, other: Grid, kind: str) -> Complaint | None:
     return Complaint(what, do, "grids-differ")
 
 
-def label_complaint(labels: np.ndarray, class_names: Sequence[str]) -> Complaint | None:
-    """Values of (i, j, k) beyond the class list: each with its count and first voxel."""
+def label_complaint(labels: np.ndarray, class_names: Sequence[str], ignore: int | None = None) -> Complaint | None:
+    """Values of (i, j, k) beyond the class list that are not `ignore`: each with its count and first voxel."""
     if not labels.size or int(labels.max()) < len(class_names):
         return None
-    counts = label_counts(labels)
+    counts = {value: count for value, count in label_counts(labels).items() if value != ignore}
     beyond = [
         f"{value} in {count} voxels, first at {_first(labels == value)}"
         for value, count in counts.items()
         if value >= len(class_names)
     ]
+    if not beyond:
+        return None
     what = f"label values outside the {len(class_names)} classes: {listed(beyond)}"
     if len(counts) == len(class_names):
         mapping = ", ".join(f"{value} -> {index}" for index, value in enumerate(counts) if value != index)

@@ -95,14 +95,16 @@ def load_prepared(out: Path, preprocess: PreprocessSettings | None = None, split
 
 
 def stamp_of(case: Case) -> str:
-    """Changes with the name, the size or the time of any file of a case; reads none."""
+    """Changes with the name, the size or the time of any file of a case, or the number to ignore; reads none."""
     lines = [f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in _files(case)]
+    lines += [] if case.ignore is None else [f"ignore {case.ignore}"]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def key_of(case: Case, names: tuple[Sequence[str], Sequence[str]], preprocess: Any) -> str:
     """Hash of all that a prepared case depends on: the files' content, the names, the settings as JSON."""
     parts = [FORMAT, preprocess, [list(one) for one in names], [sha256(file) for file in _files(case)]]
+    parts += [] if case.ignore is None else [case.ignore]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

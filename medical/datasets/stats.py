@@ -15,7 +15,7 @@ from typing import Any
 import nibabel
 import numpy as np
 
-from medical.datasets.cases import Case, DataSplit
+from medical.datasets.cases import IGNORED, Case, DataSplit
 from medical.datasets.pairs import label_counts, read_image, read_pair
 from medical.datasets.suggest import suggest
 from medical.preprocess import foreground_box
@@ -82,15 +82,16 @@ def case_stats(case: Case, class_names: Sequence[str], channel_names: Sequence[s
         image, label = read_pair(case, class_names, channel_names)
     except Vol3dError as error:
         return CaseStats({"name": case.name}, np.empty((0, len(channel_names))), str(error))
-    foreground = image.array[:, label.array[0] > 0]
+    foreground = image.array[:, (label.array[0] > 0) & ~_ignored(case, label)]
     facts = _grid_facts(case, image)
     if foreground.size:
         facts["intensity"] = {name: _spread(values) for name, values in zip(channel_names, foreground, strict=True)}
     counts = label_counts(label.array[0])
+    labelled = label.array.size - (0 if case.ignore is None else counts.get(IGNORED, 0))
     facts["volumes"] = {
         name: {
             "ml": counts.get(value, 0) * image.grid.voxel_volume_ml,
-            "share": counts.get(value, 0) / label.array.size,
+            "share": counts.get(value, 0) / max(labelled, 1),
         }
         for value, name in enumerate(class_names)
         if value > 0
@@ -98,6 +99,11 @@ def case_stats(case: Case, class_names: Sequence[str], channel_names: Sequence[s
     count = foreground.shape[1]
     chosen = np.random.default_rng(SEED).choice(count, min(count, SAMPLE), replace=False)
     return CaseStats(facts, foreground[:, chosen].T.astype(np.float64))
+
+
+def _ignored(case: Case, label: Volume) -> np.ndarray:
+    """Voxels (i, j, k) that take no part."""
+    return np.zeros(label.grid.shape, dtype=bool) if case.ignore is None else label.array[0] == IGNORED
 
 
 def _grid_facts(case: Case, image: Volume) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medical.augment import Augment, AugmentSettings, CropSettings, cut
+from medical.datasets.cases import IGNORED
 
 EVERYTHING = AugmentSettings(
     flip=(0.5, 0.5, 0.5), rotate90=0.5, affine=1.0, shift_voxels=(2, 2, 2), noise=1.0, blur=1.0,
@@ -100,3 +101,14 @@ def test_cut_is_padding_then_slicing(shape, size, data):
     start = centre - np.array(size) // 2 + 10
     expected = padded[(slice(None), *[slice(a, a + n) for a, n in zip(start, size, strict=True)])]
     np.testing.assert_array_equal(cut(array, centre, size), expected)
+
+
+def test_ignored_voxels_are_never_a_centre():
+    label = np.full((1, 30, 30, 30), IGNORED, dtype=np.uint8)
+    label[0, 20, 20, 20] = 1
+    for balance in ("classes", "voxels"):
+        augment = Augment(AugmentSettings(), CropSettings(foreground=1.0, balance=balance), (5, 5, 5))
+        for seed in range(5):
+            target = augment(label.astype(np.float32), label, np.random.default_rng(seed))[1]
+            assert target[0, 2, 2, 2] == 1, "the window's centre is the only voxel of a class"
+            assert set(target.unique().tolist()) == {1, IGNORED}

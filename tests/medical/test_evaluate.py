@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from medical.classes import Classes
+from medical.datasets.cases import IGNORED
 from medical.evaluate import ScoredCase, evaluate_cases
 from medical.postprocess import PostprocessSettings, postprocess
 from tests.medical.synthetic import CLASSES, blobs
@@ -105,3 +106,21 @@ def test_largest_component_is_an_option_and_reported() -> None:
     assert postprocess(before, PostprocessSettings()) is before
     with pytest.raises(UsageError, match="no such class; got"):
         postprocess(before, PostprocessSettings(largest_component=("liver",)))
+
+
+def test_ignored_voxels_count_nowhere() -> None:
+    label = blobs((12, 16, 10), seed=0)[1]
+    ignored = np.zeros(label.shape, bool)
+    ignored[:6] = True
+    wrong = np.where(ignored, 2 - (label > 0), label).astype(np.uint8)  # wrong in every ignored voxel
+    half = np.where(ignored, 0, label).astype(np.uint8)
+    scored = evaluate_cases([case("a", 0, np.where(ignored, IGNORED, label).astype(np.uint8), wrong)], NAMES)
+    clean = evaluate_cases([case("a", 0, half, half)], NAMES)
+    assert scored.rows == clean.rows
+    assert scored.summary["ignored_voxels"] == ignored.sum() and "ignored_voxels" not in clean.summary
+
+
+def test_a_truth_of_ignored_voxels_only() -> None:
+    nothing = np.full((12, 16, 10), IGNORED, np.uint8)
+    result = evaluate_cases([case("a", 0, nothing)], NAMES)
+    assert {row["outcome"] for row in result.rows} == {"absent"}

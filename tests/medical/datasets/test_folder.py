@@ -112,3 +112,77 @@ def test_an_empty_folder(tmp_path: Path) -> None:
     (root / "labels").mkdir()
     with pytest.raises(DataError, match="1 cases, none of them with a label"):
         FolderSettings(root=root).split()
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def test_only_scans_are_images_and_labels(tmp_path: Path) -> None:
+    for n, suffix in enumerate((".mhd", ".nhdr", ".nii.gz", ".MHA", ".dcm")):
+        touch(tmp_path, f"images/{n}{suffix}", f"labels/{n}{suffix}")
+        touch(tmp_path, f"images/{n}.json", f"labels/{n}.csv")
+    beside = ("0.raw", "0.zraw", "1.raw.gz", "1.img", "2.txt", "3.bvec", "Thumbs.db", "README")
+    touch(tmp_path, *(f"{part}/{name}" for part in ("images", "labels") for name in beside))
+    write_json(tmp_path / "dataset.json", {"classes": ["background", "x"]})
+    split = FolderSettings(root=tmp_path, folds=2).split()
+    assert split.listing == () and sorted(case.name for case in split.labelled) == ["0", "1", "2", "3", "4"]
+
+
+def test_segmentations_of_slicer_belong_to_their_image(tmp_path: Path) -> None:
+    touch(tmp_path, "images/a.nrrd", "images/a.seg.nrrd", "labels/a.seg.nrrd", "images/b.nii.gz", "labels/b.seg.nhdr")
+    write_json(tmp_path / "dataset.json", {"classes": ["background", "x"]})
+    split = FolderSettings(root=tmp_path, folds=2).split()
+    assert split.listing == ()
+    files = {case.name: (case.images[0].name, case.label.name) for case in split.labelled if case.label}
+    assert files == {"a": ("a.nrrd", "a.seg.nrrd"), "b": ("b.nii.gz", "b.seg.nhdr")}
+
+
+def test_two_files_of_one_name(tmp_path: Path) -> None:
+    touch(write_folder(tmp_path), "images/case0.mha", "labels/case1.nrrd")
+    listing = FolderSettings(root=tmp_path, folds=2).split().listing
+    assert {(fault.case, fault.severity, fault.code) for fault in listing} == {
+        ("case0", "error", "same-name-twice"),
+        ("case1", "error", "same-name-twice"),
+    }
+
+
+def test_the_channel_with_the_longest_name_fits(tmp_path: Path) -> None:
+    touch(tmp_path, "labels/a.nii.gz", *(f"images/a_{channel}.nii.gz" for channel in ("t1", "T1_Gd", "Gd")))
+    write_json(tmp_path / "dataset.json", {"classes": ["background", "x"], "channels": ["Gd", "T1", "T1_Gd"]})
+    case = FolderSettings(root=tmp_path).split().train[0]
+    assert [path.name for path in case.images] == ["a_Gd.nii.gz", "a_t1.nii.gz", "a_T1_Gd.nii.gz"]
+
+
+@pytest.mark.parametrize(
+    ("classes", "ignore", "expected"),
+    [
+        (["background", "a", "ignore"], None, (("background", "a"), 2)),
+        (["background", "a"], 255, (("background", "a"), 255)),
+        (["background", "ignore", "a"], None, (("background", "unused 1", "a"), 1)),
+        (["background", "a"], None, (("background", "a"), None)),
+    ],
+)
+def test_voxels_to_ignore(tmp_path: Path, classes: list[str], ignore: int | None, expected: object) -> None:
+    root = write_folder(tmp_path, classes=classes, ignore=ignore)
+    split = FolderSettings(root=root, folds=2).split()
+    assert (split.class_names, split.train[0].ignore) == expected
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"classes": ["background", "a"], "ignore": 1}, "'ignore' is not understood; got 1, classes background, a"),
+        ({"classes": ["background", "a"], "ignore": 0}, "ignore"),
+        ({"classes": ["ignore", "a", "b"]}, "'ignore' is not understood"),
+        ({"classes": ["background", "ignore"]}, "'ignore' is not understood"),
+        ({"classes": ["background", "a", "ignore"], "ignore": 255}, "'ignore' is not understood"),
+    ],
+)
+def test_ignore_that_is_not_understood(tmp_path: Path, document: dict[str, object], message: str) -> None:
+    write_json(write_folder(tmp_path, cases=2) / "dataset.json", document)
+    with pytest.raises(DataError, match=message):
+        FolderSettings(root=tmp_path, folds=2).split()

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from medical.datasets.msd import MsdSettings, class_names
+from medical.datasets.labels import label_table
+from medical.datasets.msd import MsdSettings
 from tests.medical.synthetic import CLASSES, write_json, write_msd
 from vol3d.errors import DataError
 
@@ -90,7 +91,7 @@ def test_missing_unlisted_and_miscounted_files(tmp_path: Path) -> None:
     ],
 )
 def test_labels(labels: object, names: tuple[str, ...]) -> None:
-    assert class_names(labels, Path("dataset.json")) == names
+    assert label_table(labels, Path("dataset.json")).class_names == names
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_labels(labels: object, names: tuple[str, ...]) -> None:
 )
 def test_labels_that_are_not_understood(labels: object) -> None:
     with pytest.raises(DataError, match=r"dataset\.json.*wanted"):
-        class_names(labels, Path("dataset.json"))
+        label_table(labels, Path("dataset.json"))
 
 
 @pytest.mark.parametrize(
