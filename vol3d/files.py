@@ -244,7 +244,9 @@ def read_json(
         if size > max_bytes:
             raise DataError("the JSON file is too large", where=source, got=f"{size} bytes", wanted=f"<= {max_bytes}")
         text = source.read_text(encoding="utf-8-sig")
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=pairs_hook or _unique)
+        return json.loads(
+            text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=pairs_hook or _unique
+        )
     except OSError as error:
         raise DataError(f"cannot read the file ({error.strerror})", where=source) from error
     except json.JSONDecodeError as error:
