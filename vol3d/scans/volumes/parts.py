@@ -31,7 +31,7 @@ def part_beside(header: Path, name: str) -> Path:
     part = header.parent / name
     inside = {header.parent.resolve(), header.resolve().parent}
     try:
-        real = part.resolve()
+        real, there = part.resolve(), part.exists()
     except (OSError, RuntimeError) as fault:  # a name that is too long, or links in a circle
         raise DataError("the file of voxels cannot be found", where=header, got=repr(name[:60])) from fault
     if Path(name).is_absolute() or not any(real.is_relative_to(folder) for folder in inside):
@@ -42,7 +42,7 @@ def part_beside(header: Path, name: str) -> Path:
             wanted="a file beside the header",
             do="Copy both into one folder and write the plain name into the header.",
         )
-    if not part.exists():
+    if not there:
         raise DataError("the file of voxels is missing", where=header, wanted=name)
     file_size(part)
     return part

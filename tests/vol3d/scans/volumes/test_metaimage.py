@@ -254,6 +254,7 @@ def test_voxels_outside_of_the_folder(tmp_path: Path) -> None:
         ("sub", "a folder, not a file"),
         ("none.raw", "missing"),
         ("circle.raw", "cannot be found|missing"),
+        ("A" * 300, "cannot be found"),
         ("A" * 70000, "names no file"),
         ("a\0b.raw", "names no file"),
     ):
