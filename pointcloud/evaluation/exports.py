@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from pointcloud.conventions.kitti_objects import write_kitti_objects
 from pointcloud.datasets.kitti.calibration import camera_view, read_calibration
+from pointcloud.datasets.kitti.labels import TYPES
 from pointcloud.metrics.kitti.boxes import objects_in_image
 from vol3d.errors import UsageError
 from vol3d.files import write_text
@@ -23,6 +25,7 @@ SUFFIXES = {"csv": ".csv", "kitti": ".txt"}
 """Format -> suffix of its file."""
 _COLUMNS = ("class", "score", "x_m", "y_m", "z_m", "length_m", "width_m", "height_m", "yaw_rad")
 _VELOCITY = ("vx_m_per_s", "vy_m_per_s")
+_KITTI_NAMES = {name.casefold(): name for name in TYPES}
 Writer = Callable[[BoxPrediction, Path], tuple[Note, ...]]
 
 
@@ -68,6 +71,8 @@ def _kitti_writer(source: ScanSource, calib: Path | None) -> Writer:
             what = "KITTI's text needs a sweep in metres with z up, as its LiDAR has it"
             raise UsageError(what, where=source.path, got="a file with other axes or another unit", do=do)
         found = _with_origin(prediction)
+        names = tuple(_KITTI_NAMES.get(name.casefold(), name) for name in found.class_names)
+        found = replace(found, class_names=names)
         objects, _ = objects_in_image(found, calibration.lidar_from_camera, calibration.p2, size)
         write_kitti_objects(path, objects, scored=True)
         return notes

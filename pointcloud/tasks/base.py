@@ -177,7 +177,8 @@ class CloudTask(CompleteTask[PointCloud]):
             chosen = type(predict)(**predict.model_dump() | known)
         except ValidationError as error:
             fault = error.errors()[0]
-            raise UsageError(fault["msg"], where=f"--{fault['loc'][0]}", got=fault["input"]) from error
+            option = str(fault["loc"][0]).replace("formats", "format")
+            raise UsageError(fault["msg"], where=f"--{option}", got=fault["input"]) from error
         return self.with_settings(self.settings.model_copy(update={"predict": chosen}))
 
     def _check_features(self, columns: Sequence[str]) -> None:

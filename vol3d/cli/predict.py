@@ -105,7 +105,14 @@ def predict(
     from vol3d.engine.device import pick_device
 
     require_output(out)  # before minutes of work
-    options = {"mirror": mirror, "columns": columns, "up": up, "units": units, "align": align, "score": score}
+    options: dict[str, Any] = {
+        "mirror": mirror,
+        "columns": columns,
+        "up": up,
+        "units": units,
+        "align": align,
+        "score": score,
+    }
     options |= {"dicom_seg": dicom_seg or None, "ground": ground, "series": series}
     options |= {"formats": formats, "calib": calib}
     model = vol3d.load(checkpoint, str(pick_device(device, "--device")), changes or ()).with_options(options)

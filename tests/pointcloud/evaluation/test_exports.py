@@ -27,7 +27,7 @@ BOXES = np.array([(15, 2, -0.8, 4, 1.8, 1.5, 0.3), (-15, 2, -0.8, 4, 1.8, 1.5, 0
 
 
 def found(**changes: object) -> BoxPrediction:
-    boxes = Detections(BOXES, np.array([0.9, 0.5], np.float32), np.array([0, 0]), ("Car",))
+    boxes = Detections(BOXES, np.array([0.9, 0.5], np.float32), np.array([0, 0]), ("car",))
     return BoxPrediction(boxes, PointCloud(np.zeros((1, 3), np.float32), **changes))  # type: ignore[arg-type]
 
 
@@ -65,6 +65,16 @@ def test_a_table_has_a_row_for_each_box_in_the_coordinates_of_the_json(tmp_path:
     out = tmp_path / "a.csv"
     writer_of("csv", sweep(tmp_path), None)(found(origin=np.array([100.0, 0, 0])), out)
     rows = list(csv.DictReader(out.read_text().splitlines()))
-    assert [row["class"] for row in rows] == ["Car", "Car"] and float(rows[0]["x_m"]) == 115
+    assert [row["class"] for row in rows] == ["car", "car"] and float(rows[0]["x_m"]) == 115
     assert list(rows[0]) == ["class", "score", *["x_m", "y_m", "z_m", "length_m", "width_m", "height_m", "yaw_rad"]]
     assert float(rows[0]["yaw_rad"]) == pytest.approx(0.3)
+
+
+def test_results_never_replace_labels(tmp_path: Path) -> None:
+    label = tmp_path / "000007.txt"
+    label.write_text("Car 0.00 0 1.57 0 0 50 50 1.5 1.8 4 1 1 15 0.1\n")
+    with pytest.raises(UsageError, match="would replace a file that holds none"):
+        writer_of("kitti", sweep(tmp_path), None)(found(), label)
+    label.write_text("")
+    writer_of("kitti", ScanSource(tmp_path / "velodyne/000007.bin", "000007"), None)(found(), label)
+    writer_of("kitti", ScanSource(tmp_path / "velodyne/000007.bin", "000007"), None)(found(), label)
