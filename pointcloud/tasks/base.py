@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import nn
 
 from pointcloud.datasets.scenes import SceneReader, SceneSplit, counted, unusual_names
 from pointcloud.datasets.settings import SceneSettings
+from pointcloud.evaluation.exports import SUFFIXES, writer_of
 from pointcloud.structures.detector import Detector, DetectorSettings
 from pointcloud.structures.features import Feature, did_you_mean, point_features
 from pointcloud.structures.order import canonical_faces, canonical_order
@@ -45,6 +46,8 @@ class ReadSettings(Settings):
     up: Axis = "auto"
     units: LengthUnit = "auto"
     score: float = Field(0.3, ge=0, le=1, description="boxes of a lower score are not written")
+    formats: tuple[Literal["csv", "kitti"], ...] = Field((), description="what else is written beside the JSON")
+    calib: Path | None = Field(None, description="KITTI's calibration, a file or a folder; null: beside the sweep")
 
 
 class CloudSettings(RunSettings):
@@ -65,6 +68,7 @@ class CloudTask(CompleteTask[PointCloud]):
     """
 
     result_suffix: ClassVar[str] = ".json"
+    unrecorded: ClassVar[frozenset[str]] = frozenset({"predict.formats"})
 
     settings_type: ClassVar[type[RunSettings]] = CloudSettings
     settings: CloudSettings
@@ -198,19 +202,22 @@ class CloudTask(CompleteTask[PointCloud]):
         return task
 
     def with_options(self, options: Mapping[str, Any]) -> CloudTask:
-        """What `settings.predict` has: `columns`, `up`, `units` of the files, the least `score` of what is written."""
+        """What `settings.predict` has: `columns`, `up`, `units` of the files, the least `score` and the `formats`."""
         predict = self.settings.predict
         known = {name: value for name, value in options.items() if name in type(predict).model_fields}
         super().with_options({name: value for name, value in options.items() if name not in known})
         if "columns" in known:
             known["columns"] = check_names(tuple(known["columns"].split(",")))
             self._check_features(known["columns"])
+        if "formats" in known:
+            known["formats"] = tuple(dict.fromkeys(word for word in known["formats"].split(",") if word != "json"))
         known |= {name: known[name].lower().removeprefix("+") for name in ("up", "units") if name in known}
         try:
             chosen = type(predict)(**predict.model_dump() | known)
         except ValidationError as error:
             fault = error.errors()[0]
-            raise UsageError(fault["msg"], where=f"--{fault['loc'][0]}", got=fault["input"]) from error
+            option = str(fault["loc"][0]).replace("formats", "format")
+            raise UsageError(fault["msg"], where=f"--{option}", got=fault["input"]) from error
         return self.with_settings(self.settings.model_copy(update={"predict": chosen}))
 
     def _check_features(self, columns: Sequence[str]) -> None:
@@ -261,6 +268,11 @@ class CloudTask(CompleteTask[PointCloud]):
     @abstractmethod
     def numbers(self, cloud: PointCloud) -> dict[str, float]:
         """The numbers of a cloud that `traits` compare."""
+
+    def writers(self, source: ScanSource) -> dict[str, Callable[[Any, Path], tuple[Note, ...]]]:
+        """Suffix -> what writes the boxes in each of `settings.predict.formats`."""
+        choice = self.settings.predict
+        return {SUFFIXES[name]: writer_of(name, source, choice.calib) for name in choice.formats}
 
     @abstractmethod
     def prepared(self, cloud: PointCloud) -> PointCloud:

@@ -61,6 +61,15 @@ Score = Annotated[
     typer.Option(min=0, max=1, metavar="S", help="Points: write boxes with at least this score.  Default: 0.3."),
 ]
 
+Formats = Annotated[
+    str | None,
+    typer.Option("--format", metavar="NAMES", help="Points: also write these beside the JSON, as in csv,kitti."),
+]
+Calib = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", help="Points: KITTI's calibration, a file or a folder.  Default: beside the sweep."),
+]
+
 
 def predict(
     checkpoint: Checkpoint,
@@ -78,6 +87,8 @@ def predict(
     ground: Ground = None,
     align: Align = None,
     score: Score = None,
+    formats: Formats = None,
+    calib: Calib = None,
     changes: Changes = None,
     device: Device = None,
     as_json: Json = False,
@@ -94,8 +105,16 @@ def predict(
     from vol3d.engine.device import pick_device
 
     require_output(out)  # before minutes of work
-    options = {"mirror": mirror, "columns": columns, "up": up, "units": units, "align": align, "score": score}
+    options: dict[str, Any] = {
+        "mirror": mirror,
+        "columns": columns,
+        "up": up,
+        "units": units,
+        "align": align,
+        "score": score,
+    }
     options |= {"dicom_seg": dicom_seg or None, "ground": ground, "series": series}
+    options |= {"formats": formats, "calib": calib}
     model = vol3d.load(checkpoint, str(pick_device(device, "--device")), changes or ()).with_options(options)
     count, classes = len(model.models), ", ".join(model.class_names)
     say(f"{checkpoint}: {count} model(s) on {model.device}, classes {classes}")

@@ -21,6 +21,7 @@ from vol3d.engine.task import PredictionTask
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.files import make_folder, remove_leftovers
 from vol3d.notes import Note
+from vol3d.prediction import Prediction
 from vol3d.scans.digest import of_scan
 from vol3d.scans.read import is_dicom_source
 from vol3d.scans.results.record import Record, add_file
@@ -119,7 +120,8 @@ def model_record(
         text = json.dumps(info[0]["settings"])
         trained = type(task).settings_type.model_validate_json(text, strict=True, context={LATER: True})
         before, now = flat(trained.model_dump(mode="json")), flat(task.settings.model_dump(mode="json"))
-        made_with = {key: value for key, value in now.items() if key not in before or before[key] != value}
+        keys = [key for key in now if key not in task.unrecorded]
+        made_with = {key: now[key] for key in keys if key not in before or before[key] != now[key]}
     hashes = tuple(str(one["sha256"]) for one in info)
     return Record(
         model=Path(name).name, model_sha256=hashes, settings=made_with, device=str(device), vol3d=vol3d.__version__
@@ -159,10 +161,13 @@ def predict_files(
         seg = dicom_path(result) if dicom_seg and is_dicom_source(source.path) else None
         try:
             wanted = of_scan(record, source)
-            if is_done([result, *([seg] if seg else [])], wanted, overwrite):
+            beside = {_beside(result, suffix): write for suffix, write in task.writers(source).items()}
+            if seg is not None:
+                beside[seg] = _write_seg
+            if is_done([result, *beside], wanted, overwrite):
                 row = PredictionRow(source, "skipped", result, dicom_seg=_there(seg))
             else:
-                row = _predicted(task, models, source, device, result, seg, wanted)
+                row = _predicted(task, models, source, device, result, beside, wanted, seg)
                 if dicom_seg and seg is None:
                     row = replace(row, notes=(*row.notes, _NO_SERIES))
         except Exception as error:
@@ -171,6 +176,10 @@ def predict_files(
         each(row)
     progress(len(results), len(results), "")
     return rows
+
+
+def _beside(result: Path, suffix: str) -> Path:
+    return result.parent / f"{result.name.removesuffix(result.suffix)}{suffix}"
 
 
 def dicom_path(result: Path) -> Path:
@@ -184,8 +193,9 @@ def _predicted(
     source: ScanSource,
     device: torch.device,
     result: Path,
-    seg: Path | None,
+    beside: Mapping[Path, Callable[[Any, Path], tuple[Note, ...]]],
     record: Record,
+    seg: Path | None,
 ) -> PredictionRow:
     begin = time.perf_counter()
     prediction = task.predict(models, task.read(source), device)
@@ -193,10 +203,16 @@ def _predicted(
 
     make_folder(result.parent)
     replace(prediction, record=record).write(result)
-    if seg is not None:
-        prediction.write(seg)
-        add_file(result, seg)
-    return PredictionRow(source, "written", result, None, prediction.facts(), prediction.notes, _there(seg))
+    notes = prediction.notes
+    for path, write in beside.items():
+        notes += write(prediction, path)
+        add_file(result, path)
+    return PredictionRow(source, "written", result, None, prediction.facts(), notes, _there(seg))
+
+
+def _write_seg(prediction: Prediction, path: Path) -> tuple[Note, ...]:
+    prediction.write(path)
+    return ()
 
 
 def _there(path: Path | None) -> Path | None:

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def write(folder: Path, evaluation: Evaluation, step: int) -> None:
 
     rows = [files.plain(row) for row in evaluation.rows]
     files.write_text(folder / CASES, table(rows))
-    write_pictures(folder / PICTURES, evaluation.pictures)
+    names = write_pictures(folder / PICTURES, evaluation.pictures, _earlier_pictures(folder / EVALUATION))
     files.write_json(
         folder / EVALUATION,
         {
@@ -46,6 +47,7 @@ def write(folder: Path, evaluation: Evaluation, step: int) -> None:
             "summary": files.plain(evaluation.summary),
             "rows": rows,
             "metrics": [_without_defaults(metric) for metric in evaluation.metrics],
+            "pictures": names,
         },
     )
     write_report(folder)
@@ -101,12 +103,22 @@ def table(rows: list[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def write_pictures(folder: Path, pictures: dict[str, bytes]) -> None:
-    """Writes `title.png` files; those of an earlier evaluation go."""
+def write_pictures(folder: Path, pictures: dict[str, bytes], earlier: Sequence[str] = ()) -> list[str]:
+    """Writes `title.png` files and returns their names; those of an earlier evaluation go, and no others."""
     if not pictures:
-        return
+        return list(earlier)
     files.make_folder(folder)
-    for old in folder.glob("*.png"):
-        old.unlink()
-    for title, content in pictures.items():
-        files.write_bytes(folder / (re.sub(r"[^\w ,.()+-]", "_", title)[:120] + ".png"), content)
+    for name in earlier:
+        (folder / name).unlink(missing_ok=True)
+    names = [re.sub(r"[^\w ,.()+-]", "_", title)[:120] + ".png" for title in pictures]
+    for name, content in zip(names, pictures.values(), strict=True):
+        files.write_bytes(folder / name, content)
+    return names
+
+
+def _earlier_pictures(path: Path) -> list[str]:
+    try:
+        listed = files.read_json(path).get("pictures", [])
+        return [name for name in listed if name == Path(name).name and name.endswith(".png")]
+    except (DataError, AttributeError, TypeError):
+        return []

@@ -11,7 +11,7 @@ from vol3d.engine import results
 from vol3d.engine.settings import Settings
 from vol3d.engine.task import Evaluation, Part, ScoringTask
 from vol3d.errors import UsageError
-from vol3d.files import make_folder, write_text
+from vol3d.files import make_folder, remove_leftovers, write_text
 from vol3d.terminal import Progress
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ def score(
         task = task.with_submission(submission)
     if out is not None:
         make_folder(out)
+    for place in (out, out and out / results.PICTURES, submission, submission and submission.parent):
+        if place is not None:
+            remove_leftovers(place, of_the_dead=True)
     evaluation = task.evaluate(model.network(), model.device, progress, pictures=out is not None)
     evaluation.summary.update(split=chosen, data=str(root), checkpoint=model.name, models=len(model.models))
     if out is not None:

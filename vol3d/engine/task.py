@@ -8,7 +8,7 @@ person's scans. The tasks of the catalogue do all three (`CompleteTask`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from vol3d.config.chosen import Unread
 from vol3d.engine.seen import Seen
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.errors import CheckpointError, UsageError
+from vol3d.notes import Note
 from vol3d.prediction import Prediction
 from vol3d.scans.source import ScanSource
 from vol3d.terminal import Progress
@@ -261,10 +262,12 @@ class ScoringTask(Task):
 class PredictionTask(Task, Generic[Scan]):
     """A problem whose model is applied to a person's scans, files or arrays.
 
-    `result_suffix` is that of the main file that a prediction is written to, `.json`.
+    `result_suffix` is that of the main file that a prediction is written to, `.json`; `unrecorded` names the settings
+    that do not change what is in it.
     """
 
     result_suffix: ClassVar[str]
+    unrecorded: ClassVar[frozenset[str]] = frozenset()
 
     def with_options(self, options: Mapping[str, Any]) -> PredictionTask[Scan]:
         """The same problem as the options of `vol3d predict` want it: name with `_` for dashes -> value.
@@ -287,6 +290,14 @@ class PredictionTask(Task, Generic[Scan]):
         Raises:
             DataError: it cannot be read, or lacks what the model needs.
         """
+
+    def writers(self, source: ScanSource) -> dict[str, Callable[[Any, Path], tuple[Note, ...]]]:
+        """What is to be written beside the main file: suffix -> what writes a prediction and returns what it assumed.
+
+        Raises:
+            UsageError: it needs what is not there.
+        """
+        return {}
 
     @abstractmethod
     def scan_of(self, value: Any, affine: np.ndarray | None) -> Scan:

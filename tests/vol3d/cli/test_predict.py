@@ -209,6 +209,20 @@ def test_other_settings_make_another_result(scans: Path, capsys):
     assert "1 skipped" in capsys.readouterr().err
 
 
+def test_files_beside_a_result_belong_to_it(scans: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    assert predict(scans / "scan_1.txt") == 0
+    writers = {".csv": lambda found, path: path.write_text(f"{found.words}") and ()}
+    monkeypatch.setattr(WordTask, "writers", lambda task, source: writers)
+    for words in ([], []):  # not there, then made
+        assert predict(scans / "scan_1.txt", *words) == 0
+        assert Path("out/scan_1.csv").read_text() == "1"
+    assert "1 skipped" in capsys.readouterr().err
+    Path("out/scan_1.csv").write_text("my notes")
+    assert predict(scans / "scan_1.txt") == 1 and Path("out/scan_1.csv").read_text() == "my notes"
+    Path("out/scan_2.csv").write_text("another's")
+    assert predict(scans / "scan_2.txt", "--overwrite") == 1 and Path("out/scan_2.csv").read_text() == "another's"
+
+
 def test_what_a_killed_prediction_left_is_removed_and_what_another_one_writes_is_kept(scans: Path):
     assert predict(scans / "scan_1.txt") == 0
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)

@@ -1,0 +1,88 @@
+"""What was found in a person's sweep in the formats of others: KITTI's result text, and a table as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pointcloud.conventions.kitti_objects import write_kitti_objects
+from pointcloud.datasets.kitti.calibration import camera_view, read_calibration
+from pointcloud.datasets.kitti.labels import TYPES
+from pointcloud.metrics.kitti.boxes import objects_in_image
+from vol3d.errors import UsageError
+from vol3d.files import write_text
+from vol3d.notes import Note
+from vol3d.prediction import BoxPrediction
+from vol3d.scans.results.detections import Detections
+from vol3d.scans.source import ScanSource
+
+SUFFIXES = {"csv": ".csv", "kitti": ".txt"}
+"""Format -> suffix of its file."""
+_COLUMNS = ("class", "score", "x_m", "y_m", "z_m", "length_m", "width_m", "height_m", "yaw_rad")
+_VELOCITY = ("vx_m_per_s", "vy_m_per_s")
+_KITTI_NAMES = {name.casefold(): name for name in TYPES}
+Writer = Callable[[BoxPrediction, Path], tuple[Note, ...]]
+
+
+def writer_of(name: str, source: ScanSource, calib: Path | None) -> Writer:
+    """What writes a prediction of this scan in a format of `SUFFIXES`, and returns what it had to assume.
+
+    Args:
+        calib: KITTI's calibration of the camera, a file or a folder of `NAME.txt`; None is as KITTI lays it out, in
+            `calib` beside the folder of the sweep.
+
+    Raises:
+        UsageError: no calibration.
+        DataError: it is damaged, or nothing says how large the image is.
+    """
+    return write_csv if name == "csv" else _kitti_writer(source, calib)
+
+
+def write_csv(prediction: BoxPrediction, path: Path) -> tuple[Note, ...]:
+    """One row a box, in the frame of the JSON: metres with z up, yaw counter-clockwise from +x."""
+    boxes = _with_origin(prediction).boxes
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow((*_COLUMNS, *_VELOCITY[: boxes.shape[1] - 7]))
+    for name, score, box in zip(prediction.names, prediction.scores.tolist(), boxes.tolist(), strict=True):
+        table.writerow((name, score, *("" if np.isnan(value) else value for value in box)))
+    write_text(path, text.getvalue())
+    return ()
+
+
+def _kitti_writer(source: ScanSource, calib: Path | None) -> Writer:
+    frame, number = source.path.absolute().parent.parent, source.name
+    place = calib or frame / "calib"
+    file = place / f"{number}.txt" if calib is None or place.is_dir() else place
+    if not file.is_file():
+        do = "Give it with --calib, a file or a folder of them."
+        raise UsageError("KITTI's text needs the calibration of its camera", where=source.path, wanted=file, do=do)
+    calibration = read_calibration(file)
+    size, notes = camera_view(frame / "image_2" / number, calibration, file)
+
+    def write(prediction: BoxPrediction, path: Path) -> tuple[Note, ...]:
+        if not np.allclose(prediction.cloud.file_from_scan, np.eye(4), rtol=0, atol=1e-9):
+            do = "Leave kitti out of --format."
+            what = "KITTI's text needs a sweep in metres with z up, as its LiDAR has it"
+            raise UsageError(what, where=source.path, got="a file with other axes or another unit", do=do)
+        found = _with_origin(prediction)
+        names = tuple(_KITTI_NAMES.get(name.casefold(), name) for name in found.class_names)
+        found = replace(found, class_names=names)
+        objects, _ = objects_in_image(found, calibration.lidar_from_camera, calibration.p2, size)
+        write_kitti_objects(path, objects, scored=True)
+        return notes
+
+    return write
+
+
+def _with_origin(prediction: BoxPrediction) -> Detections:
+    """The boxes in the coordinates of the JSON, float64."""
+    found = prediction.detections
+    boxes = found.boxes.astype(np.float64)
+    boxes[:, :3] += prediction.cloud.origin
+    return Detections(boxes, found.scores, found.labels, found.class_names, found.frame)
