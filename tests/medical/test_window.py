@@ -128,3 +128,9 @@ def test_buffer_is_one_slab() -> None:
 def test_bad_settings_are_named(bad: dict[str, object], word: str) -> None:
     with pytest.raises(ValidationError, match=word):
         WindowSettings(**bad)
+
+
+def test_one_window_is_the_network_alone() -> None:
+    net, image = network(2, 5), torch.randn(2, 8, 12, 10)
+    how = WindowSettings(size=(8, 12, 10), overlap=0.5, batch=3)
+    torch.testing.assert_close(whole(net, image, how), net(image[None])[0], atol=1e-6, rtol=1e-6)
