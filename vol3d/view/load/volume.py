@@ -36,11 +36,7 @@ def load_volume(paths: Sequence[Path], series: str | None = None) -> ViewScene:
             image, images = volume, [*images, path]
         else:
             masks.append(path)
-    if len(images) > 1:
-        do = "Look at one image at a time."
-        raise UsageError("two images", where=images[1], got=f"{images[0].name} and {images[1].name}", do=do)
-    if series is not None and not any(map(is_dicom_source, images)):
-        raise UsageError("only DICOM has series to choose from", where="--series", got=series)
+    _check_images(images, series)
     labels = {path: _read_mask(path, None if image is None else image.grid) for path in masks}
     if image is None:
         first = labels[masks[0]]
@@ -52,6 +48,14 @@ def load_volume(paths: Sequence[Path], series: str | None = None) -> ViewScene:
     layer = _layer(reorient(image, "RAS"), labels)
     title = scan_stem(images[0] if images else masks[0])
     return ViewScene(title, volume=layer, notes=notes, sources=tuple(paths))
+
+
+def _check_images(images: Sequence[Path], series: str | None) -> None:
+    if len(images) > 1:
+        do = "Look at one image at a time."
+        raise UsageError("two images", where=images[1], got=f"{images[0].name} and {images[1].name}", do=do)
+    if series is not None and not any(map(is_dicom_source, images)):
+        raise UsageError("only DICOM has series to choose from", where="--series", got=series)
 
 
 def looks_like_labels(array: np.ndarray) -> bool:
