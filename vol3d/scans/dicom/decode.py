@@ -1,4 +1,4 @@
-"""The stored numbers of slices; compressed ones by another process, whose decoders a damaged file can bring down."""
+"""The stored numbers of slices; JPEG is decoded by another process, since a damaged file can bring decoders down."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from vol3d.scans.dicom.header import Header
 AT_ONCE = 32  # files of one decoding process
 _ALWAYS_FINE, _RATIO = 1 << 28, 1000  # bytes that a compressed file may unpack to
 _SPARE = 1 << 29  # bytes that decoders need beside three times the pixels
+_RLE, _DEFLATED = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.1.99"
+_RATIOS = {_RLE: 64, _DEFLATED: 1032}  # the most that a packed byte can become
 _DO = "Run `pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg`, or export without compression."
 
 
@@ -39,17 +41,17 @@ def stored_pixels(frames: Sequence[Frame]) -> Iterator[tuple[Frame, np.ndarray]]
 
 def _decoded(files: Sequence[list[Frame]]) -> Iterator[tuple[list[Frame], np.ndarray]]:
     """The frames of each file, and all the pixels of the file."""
-    for compressed, run in groupby(files, key=lambda parts: _is_compressed(parts[0].header)):
-        if not compressed:
+    for is_jpeg, run in groupby(files, key=lambda parts: _is_jpeg(parts[0].header)):
+        if not is_jpeg:
             for parts in run:
                 yield parts, all_pixels(parts[0].entry, parts[0].header)
-        while compressed and (batch := list(islice(run, AT_ONCE))):
+        while is_jpeg and (batch := list(islice(run, AT_ONCE))):
             yield from zip(batch, _by_child([(parts[0].entry, parts[0].header) for parts in batch]), strict=True)
 
 
 def all_pixels(entry: Entry, header: Header) -> np.ndarray:
     """All pixels of a file, (rows, columns) or (frames, rows, columns). Raises DataError as `stored_pixels`."""
-    if _is_compressed(header):
+    if _is_jpeg(header):
         return _by_child([(entry, header)])[0]
     check_stored(entry, header)
     whole = entry.header(pixels=True)
@@ -77,22 +79,24 @@ def bits(header: Header) -> tuple[int, int]:
 
 
 def check_stored(entry: Entry, header: Header) -> None:
-    """Refuses a file that is smaller than its pixels, before memory is taken for them."""
-    need = unpacked_bytes(header)
-    if need > entry.size and str(header.dataset.file_meta.TransferSyntaxUID) != _DEFLATED:
+    """Refuses a file that is too small for its pixels, before memory is taken for them."""
+    need, ratio = unpacked_bytes(header), _RATIOS.get(_syntax(header), 1)
+    if need > entry.size * ratio:
         raise DataError(
             "the pixels (PixelData) are damaged or cut", where=entry.name, got=f"a file of {entry.size} bytes",
             wanted=f"{need} bytes of pixels", do="Copy it again.",
         )  # fmt: skip
 
 
-_DEFLATED = "1.2.840.10008.1.2.1.99"
+def _syntax(header: Header) -> str:
+    return str(header.dataset.file_meta.TransferSyntaxUID)
 
 
-def _is_compressed(header: Header) -> bool:
+def _is_jpeg(header: Header) -> bool:
+    """True for a compression whose decoders are libraries in C."""
     syntax = header.dataset.file_meta.TransferSyntaxUID
     try:
-        return bool(syntax.is_compressed) and not syntax.is_deflated
+        return bool(syntax.is_compressed) and _syntax(header) not in _RATIOS
     except Exception as fault:  # not the UID of a transfer syntax
         raise DataError("TransferSyntaxUID is missing or damaged", where=header.name, got=syntax) from fault
 
@@ -149,7 +153,9 @@ def _decode(file: Path) -> np.ndarray:
 
 
 def _array(dataset: Any) -> np.ndarray:
-    dataset.pixel_array_options(correct_unused_bits=False)  # bits above BitsStored are looked at, and not just cut off
+    plugin = "pydicom" if dataset.file_meta.TransferSyntaxUID == _RLE else ""  # others may be C, this one is Python
+    # Bits above BitsStored are looked at later, and not just cut off.
+    dataset.pixel_array_options(decoding_plugin=plugin, correct_unused_bits=False)
     return dataset.pixel_array
 
 

@@ -73,16 +73,16 @@ def _inflate(packed: bytes, name: str) -> bytes:
 
 
 def _plain(content: bytes, pixels: bool) -> Any:
-    """The data set of what was deflated, as if it had been written plainly."""
+    """The data set of what was deflated."""
     from pydicom.dataset import FileMetaDataset
     from pydicom.filereader import read_dataset
-    from pydicom.uid import ExplicitVRLittleEndian
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
 
     stop = None if pixels else lambda tag, vr, length: tag in _PIXELS
     dataset = read_dataset(io.BytesIO(content), False, True, stop_when=stop)
     dataset.set_original_encoding(False, True)
     dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     return dataset
 
 

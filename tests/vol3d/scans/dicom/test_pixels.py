@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 
 from tests.vol3d.scans.dicom.maker import damage, slice_dataset, write_series
 from vol3d.errors import DataError
@@ -106,7 +108,7 @@ def test_an_overlay_in_the_pixels_is_taken_out(tmp_path: Path) -> None:
     assert np.array_equal(read_volume(folder).array[0], stored.transpose(2, 1, 0).astype(np.float32) - 1000)
 
 
-def test_compressed_pixels_are_decoded_elsewhere(tmp_path: Path) -> None:
+def test_run_length_encoded(tmp_path: Path) -> None:
     values = write_series(tmp_path / "s", 3)
     files = sorted((tmp_path / "s").iterdir())
     for path in files:
@@ -119,3 +121,32 @@ def test_compressed_pixels_are_decoded_elsewhere(tmp_path: Path) -> None:
     dataset.save_as(files[1])
     with pytest.raises(DataError, match=files[1].name):
         read_volume(tmp_path / "s")
+
+
+def test_deflated(tmp_path: Path) -> None:
+    stored = np.tile(np.arange(3, dtype=np.int16)[:, None, None], (1, 64, 64))
+    folder = write(tmp_path / "s", stored)
+    for path in folder.iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+        dataset.save_as(path, enforce_file_format=True)
+        assert path.stat().st_size < stored[0].nbytes / 4
+    assert np.array_equal(read_volume(folder).array[0], stored.transpose(2, 1, 0).astype(np.float32) - 1000)
+
+
+def test_jpeg_is_decoded_by_another_process(tmp_path: Path) -> None:
+    stored = np.arange(3 * 32 * 24, dtype=np.uint8).reshape(3, 32, 24)
+    folder = write(tmp_path / "s", stored.astype(np.uint16), RescaleIntercept=1)
+    for path, plane in zip(sorted(folder.iterdir()), stored, strict=True):
+        dataset = pydicom.dcmread(path)
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+        buffer = io.BytesIO()
+        Image.fromarray(plane).save(buffer, "JPEG2000", no_jp2=True)
+        dataset.PixelData = pydicom.encaps.encapsulate([buffer.getvalue()])
+        dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+        dataset.file_meta.TransferSyntaxUID = pydicom.uid.JPEG2000Lossless
+        dataset.save_as(path)
+    assert np.array_equal(read_volume(folder).array[0], stored.transpose(2, 1, 0).astype(np.float32) + 1)
+    path.write_bytes(path.read_bytes().replace(b"\xff\x93", b"\xff\x00"))  # its last slice
+    with pytest.raises(DataError, match=r"2\.dcm: "):
+        read_volume(folder)
