@@ -104,6 +104,8 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
         raise DataError("a table is missing", where=path, do=AGAIN) from error
     except OSError as error:
         raise DataError(f"cannot read the table ({error.strerror})", where=path) from error
+    except RecursionError as error:
+        raise DataError("the table is nested too deeply", where=path, do=AGAIN) from error
     except ValueError as error:  # not UTF-8, or a number that is none
         raise DataError(f"not JSON: {error}", where=path, do=AGAIN) from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -326,3 +327,29 @@ def test_empty_sweeps_and_points_that_are_none_make_no_fault(root: Path) -> None
     assert cloud.xyz[:2, 0].tolist() == [1, np.float32(1e5)]
     assert cloud.xyz.shape == (4, 3) and np.isfinite(cloud.xyz).all()
     np.testing.assert_allclose(invert(one.global_from_lidar) @ one.global_from_lidar, np.eye(4), atol=1e-9)
+
+
+def test_of_several_versions_the_chosen_one_is_stated(tmp_path: Path) -> None:
+    root = write_small_nuscenes(tmp_path)
+    assert "version-assumed" not in {fault.code for fault in NuScenesSettings(root=root).split().listing}
+    shutil.copytree(root / "v1.0-mini", root / "v1.0-trainval")
+    (fault,) = NuScenesSettings(root=root).split().listing
+    assert fault.code == "version-assumed" and fault.what == "v1.0-trainval is read of v1.0-mini, v1.0-trainval"
+    assert NuScenesSettings(root=root, version="v1.0-mini").split().listing == ()
+
+
+def test_categories_that_nobody_knows_are_counted(tmp_path: Path) -> None:
+    path = write_small_nuscenes(tmp_path) / "v1.0-mini/category.json"
+    path.write_text(path.read_text().replace("vehicle.car", "vehicle.Car"))
+    (fault,) = (one for one in check(NuScenesSettings(root=tmp_path).split(), 0) if one.code == "objects-of-no-class")
+    assert "6 objects are of no class and are left out: vehicle.Car (6)" in fault.what
+
+
+def test_tables_in_another_case_and_nested_without_end_are_refused(tmp_path: Path) -> None:
+    folder = write_small_nuscenes(tmp_path) / "v1.0-mini"
+    (folder / "scene.json").write_text(f'[{{"token": "a", "name": {"[" * 100_000}')
+    with pytest.raises(DataError, match="nested too deeply"):
+        NuScenesSettings(root=tmp_path).split()
+    (folder / "sample.json").rename(folder / "Sample.json")
+    with pytest.raises(DataError, match=r"no sample\.json, but Sample\.json\. Name the tables"):
+        NuScenesSettings(root=tmp_path).split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from pointcloud.conventions.kitti import KittiBoxes, boxes_from_kitti
 from pointcloud.conventions.kitti_objects import KittiObjects, read_kitti_objects, write_kitti_objects
 from pointcloud.evaluation.kitti import KittiScored, evaluate_kitti
-from pointcloud.metrics.kitti.boxes import objects_in_image
+from pointcloud.metrics.kitti.boxes import objects_in_image, projected
 from pointcloud.metrics.kitti.rules import CLASSES
 from vol3d.engine import results
 from vol3d.errors import DataError
@@ -174,3 +175,15 @@ def test_the_score_is_the_benchmarks_own_where_there_are_objects_enough():
     enough, few = (evaluate_kitti([frame(str(n), truth, truth) for n in range(count)]) for count in (7, 6))
     assert enough.score_name == "ap3d_moderate" and enough.score == pytest.approx(1)
     assert few.score_name == "ap3d_moderate_area" and few.score == pytest.approx(1)
+
+
+def test_labels_without_a_box_in_the_image_are_looked_for_where_they_are_seen():
+    labels = frame("a", detections(), detections(car(10), car(18, 3), car(-9))).truth
+    bare = replace(labels, bbox=np.array([[0, 0, 0, 0], [-1, -1, -1, -1]], float))
+    filled, count = projected(bare, LIDAR_FROM_CAMERA, P2, SIZE)
+    np.testing.assert_allclose(filled.bbox, labels.bbox, atol=1e-4)
+    assert count == 2 and projected(labels, LIDAR_FROM_CAMERA, P2, SIZE)[1] == 0
+    found = detections(car(10), car(18, 3))
+    given = KittiScored("a", PointCloud(np.ones((9, 3), np.float32)), found, filled, LIDAR_FROM_CAMERA, P2, SIZE, count)
+    evaluation = evaluate_kitti([given])
+    assert evaluation.score == pytest.approx(1) and evaluation.summary["image_boxes"].startswith("2 objects have none")
