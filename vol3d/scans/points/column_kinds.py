@@ -63,8 +63,13 @@ def _intensity(values: np.ndarray, rows: np.ndarray) -> str:
     return "may be intensity, class or ring" if few and values.any() else ""
 
 
+def can_be_ring(values: np.ndarray) -> bool:
+    """Whether all values are small whole numbers."""
+    return bool(values.min() >= 0 and values.max() <= _HIGHEST_RING and _is_whole(values))
+
+
 def _ring(values: np.ndarray, rows: np.ndarray) -> str:
-    if values.min() < 0 or values.max() > _HIGHEST_RING or not _is_whole(values):
+    if not can_be_ring(values):
         return "is no ring"
     distances = np.hypot(rows[:, 0], rows[:, 1])
     far = distances > np.percentile(distances, 10)  # near the scanner, rings are not apart

@@ -57,7 +57,7 @@ def named_columns(fields: dict[str, np.ndarray], path: Path) -> tuple[dict[str, 
         The columns and the notes on what was changed.
 
     Raises:
-        DataError: colours outside every usual range.
+        DataError: colours outside every usual range, an intensity or time that float32 cannot hold.
     """
     found = _plain(fields)
     columns = _triples(found)
@@ -73,7 +73,7 @@ def named_columns(fields: dict[str, np.ndarray], path: Path) -> tuple[dict[str, 
         columns["normal"] = columns["normal"].astype(np.float32)
     for name in _FORCED:
         if name in columns:
-            columns[name], kept = _forced(name, columns[name])
+            columns[name], kept = _forced(name, columns[name], path)
             notes += kept
     return columns, tuple(notes)
 
@@ -140,14 +140,19 @@ def _bytes(colours: np.ndarray) -> np.ndarray:
     return np.rint(colours).astype(np.uint8) if colours.dtype.kind == "f" else colours.astype(np.uint8)
 
 
-def _forced(name: str, values: np.ndarray) -> tuple[np.ndarray, tuple[Note, ...]]:
+def _forced(name: str, values: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[Note, ...]]:
     if np.issubdtype(_FORCED[name], np.integer) and values.dtype.kind == "f":
         whole = np.isfinite(values) & (np.abs(values) < 1 << 53)
         whole[whole] = values[whole] == np.floor(values[whole])
         if not whole.all():
             text = "the column '{value}' holds values that are no whole numbers"
             return values, (Note("values-not-whole", text, value=name),)
-    return values.astype(_FORCED[name]), ()
+    with np.errstate(over="ignore"):
+        forced = values.astype(_FORCED[name])
+    if forced.dtype.kind == "f" and (lost := np.isinf(forced) & np.isfinite(values)).any():
+        do = "The column or the file is damaged."
+        raise DataError(f"the {name} is outside the range of float32", where=path, got=values[lost].max(), do=do)
+    return forced, ()
 
 
 def _plain(fields: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

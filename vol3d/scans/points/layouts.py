@@ -12,7 +12,7 @@ import numpy as np
 
 from vol3d.errors import DataError, UsageError
 from vol3d.notes import Note
-from vol3d.scans.points.column_kinds import COLOURS, KINDS, NORMALS, is_counter
+from vol3d.scans.points.column_kinds import COLOURS, KINDS, NORMALS, can_be_ring, is_counter
 from vol3d.scans.points.raw import COORDINATES
 
 LAYOUTS = (
@@ -127,7 +127,7 @@ def unclear(fitting: list[str], got: str, path: Path, example: str = "x,y,z,inte
 
 
 def fits(rows: np.ndarray, layout: tuple[str, ...], hint: str | None = None) -> bool:
-    """Whether finite rows (N, k) are what the names mean; a column called `hint` needs no other proof."""
+    """Whether finite rows (N, k) are what the names mean; a ring that `hint` names needs no other proof."""
     return rows.shape[1] == len(layout) and len(rows) > 0 and not _misfit(rows, layout, hint)
 
 
@@ -141,7 +141,8 @@ def _misfit(rows: np.ndarray, layout: tuple[str, ...], hint: str | None = None) 
         if names[0] in layout:
             first, last = layout.index(names[0]), layout.index(names[-1])
             values = rows[:, first : last + 1]
-            fault = fault_of(values, rows) if hint not in names else ""
+            hinted = hint == "ring" and hint in names and can_be_ring(values)
+            fault = "" if hinted else fault_of(values, rows)
             if fault:
                 place = f"column {first + 1}" if first == last else f"columns {first + 1} to {last + 1}"
                 return f"{place} ({_range(values)}) {fault}"

@@ -47,13 +47,20 @@ def _read_ascii(path: Path, header: Header) -> tuple[dict[str, np.ndarray], np.n
             starts, counts = _walk_text(part, element, path)
             if element.name == "face" and _is_mesh(element) and len(part):
                 first, last = part.starts[0], part.starts[-1]
-                faces = _fans(part.values[first:last].astype(np.int64), starts - first, counts)
+                faces = _fans(_whole(part.values[first:last], path), starts - first, counts)
             continue
         table = part.table(path, len(element.properties))
         if element.name == "vertex":
             columns = zip(element.properties, table.T, strict=True)
             fields = {one.name: as_type(column, one.type, one.name, path) for one, column in columns}
     return fields, faces
+
+
+def _whole(values: np.ndarray, path: Path) -> np.ndarray:
+    """Corners as int64. Raises DataError if one is no whole number."""
+    if (wrong := ~((np.abs(values) < 1 << 53) & (values == np.floor(values)))).any():
+        raise DataError("a corner that is no whole number", where=path, got=values[wrong.argmax()], do=COPY)
+    return values.astype(np.int64)
 
 
 def _walk_text(rows: Rows, element: Element, path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -73,10 +73,11 @@ def unique_names(names: list[str], path: Path) -> None:
 
 def as_type(values: np.ndarray, dtype: np.dtype, name: str, path: Path) -> np.ndarray:
     """Float64 values of a text in the type that the header announces. Raises DataError if it cannot hold them."""
-    if dtype.kind in "iu" and len(values):
-        limits = np.iinfo(dtype)
-        if (wrong := ~((values >= limits.min) & (values <= limits.max))).any():
+    if len(values):
+        limits = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
+        outside = ~((values >= limits.min) & (values <= limits.max))
+        if (wrong := outside if dtype.kind in "iu" else outside & np.isfinite(values)).any():
             do = "The header or the value is damaged."
             got = values[wrong.argmax()]
-            raise DataError(f"a {name} outside its type", where=path, got=got, wanted=f"a whole {dtype.name}", do=do)
+            raise DataError(f"a {name} outside its type", where=path, got=got, wanted=dtype.name, do=do)
     return values.astype(dtype)

@@ -168,3 +168,17 @@ def test_real_files(data_root: Path, name: str, wanted: str, points: int) -> Non
     assert str(got.notes[0]).startswith(f"columns {wanted} were assumed") and len(got) == points
     assert str(got.notes[-1]).startswith("z is up: the floor was found")
     assert any(str(note).startswith("the coordinates were taken as metres") for note in got.notes)
+
+
+def test_the_name_of_nuscenes_is_no_proof_against_the_numbers(tmp_path: Path) -> None:
+    table = np.concatenate((cloud(840), extra("intensity", 840), extra("ring", 840)), axis=1).astype(np.float32)
+    table[:, 4] = table[::-1, 4]  # rings that are none by their elevation
+    table.tofile(tmp_path / "a.pcd.bin")
+    assert "ring" in read_points(tmp_path / "a.pcd.bin", up="z", units="m").columns
+    (tmp_path / "a.bin").write_bytes((tmp_path / "a.pcd.bin").read_bytes())
+    with pytest.raises(DataError, match="may be ring or class"):
+        read_points(tmp_path / "a.bin")
+    table[:, 4] += 0.5
+    table.tofile(tmp_path / "a.pcd.bin")
+    with pytest.raises(DataError, match=r"column 5 .* is no ring"):
+        read_points(tmp_path / "a.pcd.bin")

@@ -196,3 +196,14 @@ def test_a_small_file_that_announces_billions(tmp_path: Path, element: str) -> N
         path.write_bytes(content)
         with pytest.raises(DataError, match="the file is cut"):
             read_points(path)
+
+
+def test_numbers_that_would_be_changed_are_refused(tmp_path: Path) -> None:
+    path = write_ply(tmp_path / "a.ply", {**columns(), "time": np.full(50, 3.5)}, "ascii", [[0, 1, 2]])
+    text = path.read_text()
+    path.write_text(text.replace("7 3 0 1 2", "7 3 0 1.5 2"))
+    with pytest.raises(DataError, match=r"a corner that is no whole number; got 1\.5"):
+        read_points(path)
+    path.write_text(text.replace("3.5\n", "1e300\n", 1))
+    with pytest.raises(DataError, match="the time is outside the range of float32"):
+        read_points(path)
