@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
-"""Odd constants of the SplitMix64 generator (Steele, Lea and Flood, OOPSLA 2014)."""
+from vol3d.scans.points.sample import value_keys
 
 
 def canonical_order(rows: np.ndarray) -> np.ndarray:
@@ -19,7 +18,7 @@ def canonical_order(rows: np.ndarray) -> np.ndarray:
     Args:
         rows: (N, C) float32, finite.
     """
-    return np.argsort(_keys(rows), kind="stable")
+    return np.argsort(value_keys(rows), kind="stable")
 
 
 def canonical_faces(xyz: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -29,17 +28,7 @@ def canonical_faces(xyz: np.ndarray, faces: np.ndarray) -> np.ndarray:
         xyz: (V, 3) float32, finite, in any order.
         faces: (F, 3) rows of `xyz`; the first corner of each may change, the direction around it does not.
     """
-    rank = np.unique(_keys(xyz), return_inverse=True)[1][faces]  # corners at one place have one rank
+    rank = np.unique(value_keys(xyz), return_inverse=True)[1][faces]  # corners at one place have one rank
     turn = (rank.argmin(axis=1)[:, None] + np.arange(3)) % 3
     rank, faces = np.take_along_axis(rank, turn, axis=1), np.take_along_axis(faces, turn, axis=1)
     return faces[np.lexsort(rank.T)]
-
-
-def _keys(rows: np.ndarray) -> np.ndarray:
-    """A number (N,) uint64 of each row that differs where the rows do, and shows nothing of their values."""
-    key = np.zeros(len(rows), np.uint64)
-    for column in np.ascontiguousarray((rows + np.float32(0)).T, np.float32):  # -0.0 equals 0.0
-        key = (key ^ column.view(np.uint32)) + _MIX[0]
-        key = (key ^ (key >> np.uint64(30))) * _MIX[1]
-        key ^= key >> np.uint64(31)
-    return key

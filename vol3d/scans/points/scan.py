@@ -14,6 +14,7 @@ from vol3d.scans.points.length_unit import StatedUnit, find_unit
 from vol3d.scans.points.no_return import returned
 from vol3d.scans.points.options import ReadOptions
 from vol3d.scans.points.raw import COPY, RawPoints
+from vol3d.scans.points.sample import some_points
 from vol3d.scans.points.up_axis import find_up, turn_matrix, turn_up
 
 _SAMPLE = 50_000  # points that the unit and the axis up are found from
@@ -37,7 +38,7 @@ def scan_of(raw: RawPoints, path: Path, options: ReadOptions) -> PointCloud:
     if not keep.all():
         xyz, columns, faces = xyz[keep], {name: values[keep] for name, values in columns.items()}, _kept(faces, keep)
 
-    sample = xyz[:: max(1, len(xyz) // _SAMPLE)].astype(np.float64)
+    sample = some_points(xyz, _SAMPLE).astype(np.float64)
     unit, unit_notes = _unit(sample, raw, path, options)
     xyz, sample = (_with_one_unit(points, unit) for points in (xyz, sample))
     metres = unit.metres
