@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ import vol3d
 from vol3d.config.chosen import LATER
 from vol3d.dataset_tools.index import flat
 from vol3d.engine.existing import is_done
-from vol3d.engine.task import PredictionTask
+from vol3d.engine.task import PredictionTask, Windows
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.files import make_folder, remove_leftovers
 from vol3d.notes import Note
@@ -160,7 +161,8 @@ def predict_files(
             if is_done([result, *([seg] if seg else [])], wanted, overwrite):
                 row = PredictionRow(source, "skipped", result, dicom_seg=_there(seg))
             else:
-                row = _predicted(task, models, source, device, result, seg, wanted)
+                windows = partial(_windows, progress, number, len(results), source.path.name)
+                row = _predicted(task, models, source, device, result, seg, wanted, windows)
                 if dicom_seg and seg is None:
                     row = replace(row, notes=(*row.notes, _NO_SERIES))
         except Exception as error:
@@ -184,9 +186,10 @@ def _predicted(
     result: Path,
     seg: Path | None,
     record: Record,
+    windows: Windows,
 ) -> PredictionRow:
     begin = time.perf_counter()
-    prediction = task.predict(models, task.read(source), device)
+    prediction = task.predict(models, task.read(source), device, windows)
     record = replace(record, seconds=round(time.perf_counter() - begin, 3))
 
     make_folder(result.parent)
@@ -195,6 +198,11 @@ def _predicted(
         prediction.write(seg)
         add_file(result, seg)
     return PredictionRow(source, "written", result, None, prediction.facts(), prediction.notes, _there(seg))
+
+
+def _windows(progress: Progress, number: int, scans: int, name: str, done: int, total: int) -> None:
+    """Progress within one scan."""
+    progress(number, scans, f"{name}, window {done} of {total}")
 
 
 def _there(path: Path | None) -> Path | None:

@@ -8,7 +8,7 @@ person's scans. The tasks of the catalogue do all three (`CompleteTask`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from vol3d.config.chosen import Unread
 from vol3d.engine.seen import Seen
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.errors import CheckpointError, UsageError
+from vol3d.notes import Note
 from vol3d.prediction import Prediction
 from vol3d.scans.source import ScanSource
 from vol3d.terminal import Progress
@@ -126,6 +127,8 @@ class Samples(ABC):
 
 Part = Literal["validation", "train", "all"]
 """Which labelled cases of a data set are scored."""
+Windows = Callable[[int, int], None]
+"""Called as `progress(done, total)` in windows, or whatever parts a task predicts one after the other."""
 Scan = TypeVar("Scan")
 """What a task predicts: a volume, or a cloud of points."""
 
@@ -187,6 +190,10 @@ class TrainingTask(Task):
     def initial_model(self) -> nn.Module:
         """The model that a new training starts from: `model`, or one that took over weights from elsewhere."""
         return self.model()
+
+    def notes(self) -> tuple[Note, ...]:
+        """What a person should know before the training starts."""
+        return ()
 
     def seen(self) -> Seen | None:
         """What the training scans are like, for the checkpoint; None where a task does not measure it."""
@@ -296,8 +303,13 @@ class PredictionTask(Task, Generic[Scan]):
         """
 
     @abstractmethod
-    def predict(self, models: Sequence[nn.Module], scan: Scan, device: torch.device) -> Prediction:
-        """What the models find in one scan; several are an ensemble, averaged before the decision."""
+    def predict(
+        self, models: Sequence[nn.Module], scan: Scan, device: torch.device, progress: Windows | None = None
+    ) -> Prediction:
+        """What the models find in one scan; several are an ensemble, averaged before the decision.
+
+        `progress` is called where one scan takes long.
+        """
 
 
 class CompleteTask(TrainingTask, ScoringTask, PredictionTask[Scan]):
