@@ -83,4 +83,4 @@ def test_a_dicom_series_becomes_a_mask_and_a_dicom_segmentation(
     assert written.label_names == {number: name for number, name in enumerate(CLASSES) if number}
     np.testing.assert_array_equal(written.array, mask.array)
     assert "text.nii.gz" in capsys.readouterr().out
-    assert sorted(path.suffix for path in out.iterdir()) == [".dcm", ".gz"]
+    assert sorted(path.suffix for path in out.iterdir()) == [".dcm", ".gz", ".json"]
