@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from medical.align import axis_maps, take_nearest
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
-from vol3d.scans.volumes.grid import crop, orientation, reorient, resample
+from vol3d.scans.volumes.grid import crop, orientation, reorient, resample, resampled_grid
 from vol3d.scans.volumes.volume import Grid, Volume
 
 Index = tuple[int, int, int]
@@ -97,6 +97,15 @@ def prepare(volume: Volume, settings: PreprocessSettings) -> Volume:
         return ready
     ready = crop(ready, *box)
     return ready.with_array(np.ascontiguousarray(ready.array))
+
+
+def prepared_shape(grid: Grid, settings: PreprocessSettings) -> Index:
+    """Voxels along the axes of `orientation` that `prepare` makes of a scan, before any crop; reads none."""
+    if settings.spacing_mm is not None:
+        grid = resampled_grid(grid, _own_order(settings.spacing_mm, settings.orientation, grid.affine))
+    own = orientation(grid.affine)
+    i, j, k = (next(n for n, one in enumerate(own) if one in (c, _OPPOSITES[c])) for c in settings.orientation)
+    return grid.shape[i], grid.shape[j], grid.shape[k]
 
 
 def prepare_labels(labels: Volume, grid: Grid) -> Volume:

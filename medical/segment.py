@@ -8,6 +8,7 @@ there, plane by plane: classes x volume exists on neither grid.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import combinations
@@ -18,9 +19,10 @@ from torch import Tensor, nn
 
 from medical.align import AxisMap, axis_maps
 from medical.classes import Classes
-from medical.preprocess import PreprocessSettings, prepare
-from medical.window import Predict, Slab, WindowSettings, stream
-from vol3d.errors import Vol3dError
+from medical.preprocess import PreprocessSettings, prepare, prepared_shape
+from medical.window import Predict, Slab, WindowSettings, stream, streaming_axis
+from vol3d.errors import DataError, Vol3dError
+from vol3d.memory import free_memory
 from vol3d.notes import Note
 from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
 
@@ -48,12 +50,13 @@ def segment(
         progress: called as `progress(done, total)` in windows.
 
     Raises:
-        DataError: voxels that are not finite.
+        DataError: voxels that are not finite; a scan that needs more memory than is free.
         Vol3dError: the network's output is not finite.
         ValueError: no model, or one whose outputs do not fit `classes`.
     """
     if not models:
         raise ValueError("models must hold at least one network, got none")
+    _check_memory(volume, preprocess, window, classes.outputs)
     ready = prepare(volume, preprocess)
     attempts = [(device, window)]
     if device.type == "cuda":
@@ -70,6 +73,21 @@ def segment(
         _log.warning("%s: %s; trying with less", volume.source or "scan", notes[0])
     where, how = attempts[-1]
     return _segment(models, volume, ready, how, classes, where, progress, notes)
+
+
+def _check_memory(volume: Volume, preprocess: PreprocessSettings, window: WindowSettings, outputs: int) -> None:
+    """Raises DataError if what will be held beside the scan is more than the memory that is free."""
+    shape = prepared_shape(volume.grid, preprocess)
+    prepared = 4 * len(volume.array) * math.prod(shape)
+    padded = tuple(max(pair) for pair in zip(shape, window.size, strict=True))
+    axis = streaming_axis(padded, window.size)
+    slab = 4 * (outputs + 1) * math.prod(padded) // padded[axis] * window.size[axis]
+    need, free = 2 * prepared + slab + math.prod(volume.grid.shape), free_memory()
+    if need > free:
+        got = f"{volume.grid.shape} voxels, {shape} for the network: {need / 2**30:.1f} GiB"
+        do = "Crop the scan, or predict it on a machine with more memory."
+        wanted = f"at most the {free / 2**30:.1f} GiB that are free"
+        raise DataError("the scan does not fit into memory", where=volume.source, got=got, wanted=wanted, do=do)
 
 
 def _segment(

@@ -20,23 +20,30 @@ from medical.datasets.folds import DatasetSettings
 from medical.datasets.pairs import channel_complaint, read_pair
 from medical.datasets.prepared import load_prepared
 from medical.datasets.regions import tumour_regions
+from medical.inputs import join_channels, read_scan
 from medical.losses import LossSettings
 from medical.postprocess import PostprocessSettings, postprocess
 from medical.preprocess import PreprocessSettings
+from medical.seen import found_numbers, scan_numbers, scan_traits, truth_numbers, volume_traits
 from medical.segment import segment
 from medical.segmenter import Segmenter
+from medical.sides import flip_notes, mirror_notes
 from medical.training_set import WindowSamples, map_prepared, prepare_in_memory
 from medical.window import WindowSettings
 from vol3d.config.chosen import FromCatalogue
+from vol3d.engine.seen import Seen, ranges_of, some_of, unlike
 from vol3d.engine.settings import RunSettings, Settings
-from vol3d.engine.task import CompleteTask, Evaluation, Part, Samples
+from vol3d.engine.task import CompleteTask, Evaluation, Part, Samples, Windows
 from vol3d.errors import DataError, UsageError
+from vol3d.notes import Note
 from vol3d.prediction import MaskPrediction
-from vol3d.scans import find_scans, read_volume
+from vol3d.scans import find_scans
 from vol3d.scans.source import ScanSource
 from vol3d.scans.volumes.from_array import volume_of
 from vol3d.scans.volumes.volume import Segmentation, Volume
-from vol3d.terminal import Progress
+from vol3d.terminal import Progress, say
+
+MOST_MEASURED = 32  # training cases that are read once more for what a checkpoint knows of them
 
 
 class SegmentationSettings(RunSettings):
@@ -144,14 +151,18 @@ class SegmentationTask(CompleteTask[Volume]):
         conditions = {"data": self.split.name, "models": "one" if models == 1 else f"ensemble of {models}"}
         if settings.window.mirror_axes:
             conditions["mirrored"] = "axes " + ", ".join("ijk"[axis] for axis in settings.window.mirror_axes)
+        for note in mirror_notes(self._named, settings.preprocess.orientation, settings.window.mirror_axes):
+            conditions["sides exchanged by mirroring"] = str(note.value)
         if settings.postprocess.largest_component:
             conditions["largest component kept of"] = ", ".join(settings.postprocess.largest_component)
         return conditions
 
-    def segment(self, models: Sequence[nn.Module], image: Volume, device: torch.device) -> Segmentation:
+    def segment(
+        self, models: Sequence[nn.Module], image: Volume, device: torch.device, progress: Windows | None = None
+    ) -> Segmentation:
         """Labels of one scan on its own grid."""
         settings = self.settings
-        found = segment(models, image, settings.preprocess, settings.window, self.classes, device)
+        found = segment(models, image, settings.preprocess, settings.window, self.classes, device, progress)
         return postprocess(found, settings.postprocess)
 
     def overfit(self, n: int) -> SegmentationTask:
@@ -200,23 +211,58 @@ class SegmentationTask(CompleteTask[Volume]):
         return SegmentationTask(self.settings.model_copy(update={"window": window}))
 
     def find_inputs(self, paths: Sequence[Path]) -> list[ScanSource]:
-        """Files, DICOM folders and archives, one entry a scan."""
-        return find_scans(paths)
+        """Files, DICOM folders and archives, one entry a scan; files of one channel each are joined."""
+        return join_channels(find_scans(paths), self.channel_names)
 
     def read(self, source: ScanSource) -> Volume:
         """A scan with as many channels as the model takes."""
-        return self._checked(read_volume(source.path, series=source.series), source.path)
+        return read_scan(source, self.channel_names)
 
     def scan_of(self, value: Any, affine: np.ndarray | None) -> Volume:
         """Voxels (i, j, k) or (channels, i, j, k) with their affine, RAS millimetres; or a volume that was read."""
         volume = value if isinstance(value, Volume) else volume_of(value, affine)
-        return self._checked(volume, volume.source or "array")
+        if complaint := channel_complaint(volume, self.channel_names):
+            do = "This model needs all of its channels in one array."
+            raise DataError(complaint.what, where=volume.source or "array", do=do)
+        return volume
 
-    def _checked(self, image: Volume, where: Path | str) -> Volume:
-        if complaint := channel_complaint(image, self.channel_names):
-            raise DataError(complaint[0], where=where, do="This model needs all of its channels in one file.")
-        return image
+    def predict(
+        self, models: Sequence[nn.Module], scan: Volume, device: torch.device, progress: Windows | None = None
+    ) -> MaskPrediction:
+        """A mask on the scan's own grid; what the training scans were not like, before and after, is noted."""
+        settings, seen = self.settings, self.settings.seen
+        notes = unlike(seen, scan_numbers(scan), scan_traits(self.channel_names, seen)) if seen is not None else ()
+        for note in notes:
+            say(f"warning: {scan.source or 'array'}: {note}")
+        notes += mirror_notes(self._named, settings.preprocess.orientation, settings.window.mirror_axes)
 
-    def predict(self, models: Sequence[nn.Module], scan: Volume, device: torch.device) -> MaskPrediction:
-        """A mask on the scan's own grid."""
-        return MaskPrediction(self.segment(models, scan, device), scan)
+        found = self.segment(models, scan, device, progress)
+        scored = self.classes.scored
+        notes += unlike(seen, found_numbers(found, scored), volume_traits(tuple(scored)))
+        return MaskPrediction(found, replace(scan, notes=(*scan.notes, *notes)))
+
+    def notes(self) -> tuple[Note, ...]:
+        """What a person should know before the training starts."""
+        settings = self.settings
+        code, augment = settings.preprocess.orientation, settings.augment
+        flips = flip_notes(self._named, code, augment.flip, augment.rotate90)
+        return flips + mirror_notes(self._named, code, settings.window.mirror_axes)
+
+    @property
+    def _named(self) -> tuple[str, ...]:
+        """Names of classes and regions."""
+        return (*self.classes.foreground, *(self.classes.regions or ()))
+
+    def seen(self) -> Seen:
+        """Measured on some of the training cases, which are read for it."""
+        return self._measured
+
+    @cached_property
+    def _measured(self) -> Seen:
+        split, scored = self.split.require(), self.classes.scored
+        numbers = []
+        for case in some_of(split.train, MOST_MEASURED):
+            image, label = read_pair(case, self.class_names, self.channel_names)
+            numbers.append(scan_numbers(image) | truth_numbers(label, scored))
+        traits = scan_traits(self.channel_names) + volume_traits(tuple(scored))
+        return Seen(data=split.name, ranges=ranges_of(numbers, traits))

@@ -23,6 +23,7 @@ from medical.datasets.pairs import (
     label_counts,
     read_image,
 )
+from medical.sides import sided
 from vol3d.dataset_tools.fault import Fault, Severity, fault_of, listed
 from vol3d.dataset_tools.processes import over_cases
 from vol3d.errors import Vol3dError
@@ -68,6 +69,7 @@ def check(split: DataSplit, workers: int | None = None, progress: Progress | Non
     findings = over_cases(inspect, cases, workers, progress)
     faults = [*split.listing, *(fault for found in findings for fault in found.faults)]
     faults += [*_leaks(split), *_twins(split, findings), *_wild_spacings(findings), *_absent_classes(split, findings)]
+    faults += _sided_classes(split)
     return sorted(faults, key=lambda fault: (fault.severity, fault.case))
 
 
@@ -227,6 +229,17 @@ def _absent_classes(split: DataSplit, findings: Sequence[Findings]) -> Iterator[
             what = f"the class {value} ({name}) occurs in no training case"
             do = "Check the labels' numbers, or remove the class."
             yield Fault(split.name, "warning", what, do, code="absent-class", numbers={"label": value})
+
+
+def _sided_classes(split: DataSplit) -> Iterator[Fault]:
+    """Classes that mirroring exchanges."""
+    names = sided(split.class_names)
+    if names:
+        what = (
+            f"the classes {', '.join(names)} are told apart by their side: mirroring from left to right exchanges them"
+        )
+        do = "Train with augment.flip of 0 along that axis (the first with orientation RAS), and predict without it."
+        yield Fault(split.name, "warning", what, do, code="sided-classes", numbers={"classes": len(names)})
 
 
 def _mm(spacing: np.ndarray) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +39,10 @@ def read_image(paths: Sequence[Path], *, fill_nonfinite: float | None = None) ->
         wrong = grid_complaint(first.grid, other.grid, "channel")
         if wrong:
             raise DataError(wrong.what, where=path, do=wrong.do)
-    return first.with_array(np.concatenate([first.array, *(other.array for other in others)])) if others else first
+    if not others:
+        return first
+    notes = tuple(dict.fromkeys(note for volume in (first, *others) for note in volume.notes))
+    return replace(first, array=np.concatenate([first.array, *(other.array for other in others)]), notes=notes)
 
 
 def read_pair(case: Case, class_names: Sequence[str], channel_names: Sequence[str]) -> tuple[Volume, Volume]:

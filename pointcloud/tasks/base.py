@@ -22,7 +22,7 @@ from pointcloud.structures.features import Feature, did_you_mean, point_features
 from pointcloud.structures.order import canonical_faces, canonical_order
 from vol3d.engine.seen import Seen, Trait, ranges_of, some_of, synthetic_note
 from vol3d.engine.settings import RunSettings, Settings
-from vol3d.engine.task import CompleteTask, Part
+from vol3d.engine.task import CompleteTask, Part, Windows
 from vol3d.errors import UsageError
 from vol3d.files import make_folder
 from vol3d.notes import Note
@@ -284,7 +284,9 @@ class CloudTask(CompleteTask[PointCloud]):
     ) -> tuple[Detections, PointCloud]:
         """The objects that are sure enough to be written, and the points with what was done to them in the notes."""
 
-    def predict(self, models: Sequence[nn.Module], scan: PointCloud, device: torch.device) -> BoxPrediction:
+    def predict(
+        self, models: Sequence[nn.Module], scan: PointCloud, device: torch.device, progress: Windows | None = None
+    ) -> BoxPrediction:
         """Boxes in the coordinates of the points; a model that has never seen a real scan is noted."""
         found, cloud = self.find(models, scan, device)
         return BoxPrediction(found, replace(cloud, notes=(*cloud.notes, *synthetic_note(self.known))))

@@ -16,7 +16,7 @@ from medical.segment import average, segment
 from medical.window import WindowSettings, stream
 from tests.medical.synthetic import blobs, ras_affine
 from tests.reference.segment import slow_labels
-from vol3d.errors import Vol3dError
+from vol3d.errors import DataError, Vol3dError
 from vol3d.scans.volumes.grid import reorient
 from vol3d.scans.volumes.volume import Grid, Volume
 
@@ -154,3 +154,15 @@ def test_progress_counts_windows() -> None:
     seen: list[tuple[int, int]] = []
     segment([Thresholds()], scan()[0], RAW, SMALL, NAMES, CPU, lambda done, total: seen.append((done, total)))
     assert seen[0][0] == 1 and seen[-1] == (len(seen), len(seen))
+
+
+def test_a_scan_that_does_not_fit_is_refused_before_the_work(monkeypatch):
+    monkeypatch.setattr("medical.segment.free_memory", lambda: 1000)
+
+    def never(windows):
+        raise AssertionError("the network was asked")
+
+    volume = Volume(np.zeros((1, 20, 20, 20), np.float32), Grid((20, 20, 20), np.eye(4)))
+    fine = PreprocessSettings(spacing_mm=(0.5, 0.5, 0.5))
+    with pytest.raises(DataError, match=r"does not fit into memory; got \(20, 20, 20\) voxels, \(40, 40, 40\) for"):
+        segment([never], volume, fine, WindowSettings(size=(8, 8, 8)), Classes(("b", "a")), torch.device("cpu"))

@@ -1,14 +1,19 @@
 """Segmentation from a recipe to masks: train, evaluate, predict, on small volumes in seconds."""
 
+import json
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from medical.datasets.cases import IGNORED
+from medical.datasets.pairs import read_image
 from medical.preprocess import PreprocessSettings
 from medical.training_set import prepare_in_memory
-from tests.medical.synthetic import CLASSES, write_msd
+from tests.medical.synthetic import CLASSES, write_folder, write_json, write_msd
 from vol3d import checkpoint
 from vol3d.config import load_task
 from vol3d.engine.loop import train
@@ -115,6 +120,72 @@ def test_channels_must_fit(tmp_path, recipe):
     with pytest.raises(DataError, match=r"two\.nii\.gz: the image has 2 channels"):
         task.read(ScanSource(scan, "scan"))
     assert list(tmp_path.glob("two*")) == [scan]
+
+
+def test_ignored_voxels_and_regions_through_the_whole_run(tmp_path, root):
+    document = json.loads((root / "dataset.json").read_text())
+    document["labels"] = {"background": 0, "whole": [1, 2], "posterior": 2, "ignore": 3}
+    write_json(root / "dataset.json", document)
+    for path in (root / "labelsTr").glob("blobs*.nii.gz"):
+        image = nib.load(path)
+        values = np.asarray(image.dataobj).copy()
+        values[:3] = 3
+        nib.save(nib.Nifti1Image(values, image.affine), path)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.replace("ROOT", str(root)))
+    task = load_task(recipe, ["train.epochs=1"])
+    assert task.classes.output_names == ("whole", "posterior") and task.class_names[1] == "rest of whole"
+    window = task.samples().sample(0, np.random.default_rng(0))
+    assert window.target.shape[0] == 2 and set(window.target.unique().tolist()) == {0, 1, IGNORED}
+    evaluation = train(task, tmp_path / "run")
+    assert set(evaluation.summary["classes"]) == {"whole", "posterior"}
+    assert evaluation.summary["ignored_voxels"] == 3 * 3 * 24 * 16
+    assert task.seen().ranges["extent-left-right"].high == 20 and "volume-whole" not in task.seen().ranges
+    loaded = checkpoint.load(tmp_path / "run", CPU)
+    assert loaded.task.classes == task.classes
+
+
+def test_a_prediction_notes_what_the_model_does_not_know(tmp_path, recipe, root, capsys):
+    train(load_task(recipe, ["train.epochs=1"]), tmp_path / "run")
+    loaded = checkpoint.load(tmp_path / "run", CPU)
+    known = loaded.task.read(ScanSource(next(root.rglob("imagesTr/blobs*.nii.gz")), "a"))
+    done = []
+    found = loaded.task.predict(loaded.models, known, CPU, lambda *counts: done.append(counts))
+    assert not [note for note in found.notes if note.code.startswith(("spacing", "extent", "low", "high"))]
+    assert done and done[-1][0] == done[-1][1] == len(done), "progress counts the windows"
+    far = replace(known, grid=replace(known.grid, affine=known.affine @ np.diag([1.0, 1, 5, 1])))
+    codes = {note.code: dict(note.numbers) for note in loaded.task.predict(loaded.models, far, CPU).notes}
+    assert codes["spacing-head-foot-unlike-training"] == {"found": 5.0, "low": 1.0, "high": 1.0}
+    assert "extent-head-foot-unlike-training" in codes
+
+
+def test_mirroring_of_sides_is_noted(tmp_path, recipe, root):
+    document = json.loads((root / "dataset.json").read_text())
+    document["labels"] = {"0": "background", "1": "kidney_L", "2": "kidney_R"}
+    write_json(root / "dataset.json", document)
+    task = load_task(recipe, ["augment.flip=[0.5, 0, 0]", "window.mirror_axes=[0]"])
+    assert [note.code for note in task.notes()] == ["left-right-flipped", "left-right-mirrored"]
+    assert not load_task(recipe).notes()
+    image = task.read(ScanSource(next(root.rglob("imagesTr/blobs*.nii.gz")), "a"))
+    models = [task.model()]
+    assert "left-right-mirrored" in {note.code for note in task.predict(models, image, CPU).notes}
+    plain = task.with_options({"mirror": "jk"})
+    assert "left-right-mirrored" not in {note.code for note in plain.predict(models, image, CPU).notes}
+
+
+def test_one_file_per_channel_is_predicted_as_it_is_trained(tmp_path):
+    root = write_folder(tmp_path / "data", channel_names=("T1", "T2"))
+    for case in sorted((root / "images").iterdir()):
+        for file in sorted(case.iterdir()):
+            file.rename(root / "images" / f"{case.name}_{file.name}")
+        case.rmdir()
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.replace("ROOT", str(root)).replace("name: msd", "name: folder"))
+    task = load_task(recipe)
+    sources = task.find_inputs([root / "images"])
+    assert [source.name for source in sources] == ["case0", "case1", "case2", "case3"]
+    case = next(case for case in task.split.labelled if case.name == "case1")
+    np.testing.assert_array_equal(task.read(sources[1]).array, read_image(case.images).array)
 
 
 def test_windows_that_do_not_fit_the_network(recipe):

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from vol3d.engine.task import Batch, Samples, TrainingTask
 from vol3d.engine.workers import prepare_worker
 from vol3d.errors import DataError, UsageError, Vol3dError
-from vol3d.terminal import progress
+from vol3d.terminal import progress, say
 
 WORKER_TIMEOUT_S = 1800.0
 POLL_S = 2.0
@@ -36,6 +36,8 @@ def open_samples(task: TrainingTask, show: bool) -> Samples:
     Raises:
         UsageError: it is empty.
     """
+    for note in task.notes() if show else ():
+        say(f"warning: {note}")
     with progress("preparing") if show else nullcontext() as report:
         samples = task.samples(report)
     if not len(samples):

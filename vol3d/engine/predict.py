@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ import vol3d
 from vol3d.config.chosen import LATER
 from vol3d.dataset_tools.index import flat
 from vol3d.engine.existing import is_done
-from vol3d.engine.task import PredictionTask
+from vol3d.engine.task import PredictionTask, Windows
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.files import make_folder, remove_leftovers
 from vol3d.notes import Note
@@ -167,7 +168,9 @@ def predict_files(
             if is_done([result, *beside], wanted, overwrite):
                 row = PredictionRow(source, "skipped", result, dicom_seg=_there(seg))
             else:
-                row = _predicted(task, models, source, device, result, beside, wanted, seg)
+                windows = partial(_windows, progress, number, len(results), source.path.name)
+                row = _predicted(task, models, source, device, result, beside, wanted, windows)
+                row = replace(row, dicom_seg=_there(seg))
                 if dicom_seg and seg is None:
                     row = replace(row, notes=(*row.notes, _NO_SERIES))
         except Exception as error:
@@ -195,10 +198,10 @@ def _predicted(
     result: Path,
     beside: Mapping[Path, Callable[[Any, Path], tuple[Note, ...]]],
     record: Record,
-    seg: Path | None,
+    windows: Windows,
 ) -> PredictionRow:
     begin = time.perf_counter()
-    prediction = task.predict(models, task.read(source), device)
+    prediction = task.predict(models, task.read(source), device, windows)
     record = replace(record, seconds=round(time.perf_counter() - begin, 3))
 
     make_folder(result.parent)
@@ -207,12 +210,17 @@ def _predicted(
     for path, write in beside.items():
         notes += write(prediction, path)
         add_file(result, path)
-    return PredictionRow(source, "written", result, None, prediction.facts(), notes, _there(seg))
+    return PredictionRow(source, "written", result, None, prediction.facts(), notes)
 
 
 def _write_seg(prediction: Prediction, path: Path) -> tuple[Note, ...]:
     prediction.write(path)
     return ()
+
+
+def _windows(progress: Progress, number: int, scans: int, name: str, done: int, total: int) -> None:
+    """Progress within one scan."""
+    progress(number, scans, f"{name}, window {done} of {total}")
 
 
 def _there(path: Path | None) -> Path | None:

@@ -127,6 +127,8 @@ class Samples(ABC):
 
 Part = Literal["validation", "train", "all", "test"]
 """Which labelled cases of a data set are scored; or `test`, whose labels the benchmark keeps: nothing is scored."""
+Windows = Callable[[int, int], None]
+"""Called as `progress(done, total)` in windows, or whatever parts a task predicts one after the other."""
 Scan = TypeVar("Scan")
 """What a task predicts: a volume, or a cloud of points."""
 
@@ -188,6 +190,10 @@ class TrainingTask(Task):
     def initial_model(self) -> nn.Module:
         """The model that a new training starts from: `model`, or one that took over weights from elsewhere."""
         return self.model()
+
+    def notes(self) -> tuple[Note, ...]:
+        """What a person should know before the training starts."""
+        return ()
 
     def seen(self) -> Seen | None:
         """What the training scans are like, for the checkpoint; None where a task does not measure it."""
@@ -308,8 +314,13 @@ class PredictionTask(Task, Generic[Scan]):
         """
 
     @abstractmethod
-    def predict(self, models: Sequence[nn.Module], scan: Scan, device: torch.device) -> Prediction:
-        """What the models find in one scan; several are an ensemble, averaged before the decision."""
+    def predict(
+        self, models: Sequence[nn.Module], scan: Scan, device: torch.device, progress: Windows | None = None
+    ) -> Prediction:
+        """What the models find in one scan; several are an ensemble, averaged before the decision.
+
+        `progress` is called where one scan takes long.
+        """
 
 
 class CompleteTask(TrainingTask, ScoringTask, PredictionTask[Scan]):

@@ -16,7 +16,7 @@ from tests.vol3d.engine.toy import CONFIG, ToyTask
 from tests.vol3d.untrained import save_untrained
 from vol3d import catalog
 from vol3d.config import make_task, read
-from vol3d.engine.task import CompleteTask, Evaluation, Metric
+from vol3d.engine.task import CompleteTask, Evaluation, Metric, Windows
 from vol3d.errors import CheckpointError, DataError, UsageError
 from vol3d.files import sha256, write_text
 from vol3d.notes import Note
@@ -100,7 +100,9 @@ class WordTask(ToyTask, CompleteTask[str]):
     def with_submission(self, path: Path) -> WordTask:
         raise UsageError("no benchmark", where="--submission")
 
-    def predict(self, models: Sequence[nn.Module], scan: str, device: torch.device) -> WordCount:
+    def predict(
+        self, models: Sequence[nn.Module], scan: str, device: torch.device, progress: Windows | None = None
+    ) -> WordCount:
         return WordCount(len(scan.split()), len(models))
 
 
