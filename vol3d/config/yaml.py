@@ -111,7 +111,7 @@ _Loader.add_implicit_resolver(_NULL, re.compile(r"(~|null|Null|NULL|)\Z"), ["~",
 
 
 class _Dumper(yaml.SafeDumper):
-    """Puts a text in quotes where either rule, YAML 1.1 or that of `_Loader`, would read something else: `on`, `0E0`."""
+    """Quotes a text that YAML 1.1 (`on`) or `_Loader` (`0E0`) would read as something else."""
 
     yaml_implicit_resolvers: dict[str, Any] = {  # noqa: RUF012 (as above)
         first: [
