@@ -72,7 +72,7 @@ data: {root: ~/data sets/ü, folds: folds.json, names: {on: 1, no: 2, 3: 3}}
     assert got.model.voxel_size == (0.001, 0.5, 2.0)  # type: ignore[union-attr]
     assert (got.optim.lr, got.optim.clip, got.train.epochs, got.train.seed) == (0.001, None, 12, 1000)
     assert got.train.amp == "off" and got.train.shard is True
-    assert got.data.root == Path("~/data sets/ü") and got.data.folds == Path("folds.json")
+    assert got.data.root == Path.home() / "data sets/ü" and got.data.folds == Path("folds.json")
     assert got.data.names == {"on": 1, "no": 2, "3": 3}
     assert built(tmp_path, "") == Example()
 
@@ -217,3 +217,9 @@ def test_a_task_is_found_by_its_model(tmp_path: Path) -> None:
 def test_reading_a_configuration_needs_no_torch() -> None:
     code = "import sys, vol3d.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("text", ["0E0", "1e5", "012", "1_000", "on", "null", "~x", ".5", "a: b"])
+def test_a_text_that_looks_like_something_else_stays_a_text(tmp_path: Path, text: str) -> None:
+    before = Example(data=Data(root=Path(text), names={text: 1}))
+    assert built(tmp_path, config.dump(before)) == before

@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from vol3d import catalog
 from vol3d.config.chosen import MARK, settings_type
-from vol3d.config.yaml import Document, Key, dotted, overridden, read
+from vol3d.config.yaml import Document, Key, dotted, overridden, read, written
 from vol3d.errors import UsageError
 
 if TYPE_CHECKING:
@@ -152,4 +151,4 @@ def make_task(document: Document, tasks: Mapping[str, str] = catalog.TASKS) -> T
 
 def dump(settings: BaseModel) -> str:
     """All settings as YAML, defaults written out; `read` and `build` give the same settings back."""
-    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+    return written(settings.model_dump(mode="json"))

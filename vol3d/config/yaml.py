@@ -110,6 +110,23 @@ _Loader.add_implicit_resolver(_BOOL, re.compile(r"(true|True|TRUE|false|False|FA
 _Loader.add_implicit_resolver(_NULL, re.compile(r"(~|null|Null|NULL|)\Z"), ["~", "n", "N", ""])
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes a text that YAML 1.1 (`on`) or `_Loader` (`0E0`) would read as something else."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {  # noqa: RUF012 (as above)
+        first: [
+            *yaml.SafeDumper.yaml_implicit_resolvers.get(first, []),
+            *_Loader.yaml_implicit_resolvers.get(first, []),
+        ]
+        for first in {*yaml.SafeDumper.yaml_implicit_resolvers, *_Loader.yaml_implicit_resolvers}
+    }
+
+
+def written(values: Any) -> str:
+    """Values as YAML that `read` gives back."""
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
 def _parse(text: str, source: str, places: dict[Key, str], path: Key, line: bool = True) -> Any:
     """The value of a YAML text; fills `places` with `source:line` of each setting (`source` alone without `line`)."""
 
