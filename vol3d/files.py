@@ -266,7 +266,7 @@ def _refuse_constant(name: str) -> NoReturn:
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text} is outside the range of a number")
+        raise ValueError(f"{text[:40]} is outside the range of a number")
     return value
 
 
