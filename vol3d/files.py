@@ -245,7 +245,11 @@ def read_json(
             raise DataError("the JSON file is too large", where=source, got=f"{size} bytes", wanted=f"<= {max_bytes}")
         text = source.read_text(encoding="utf-8-sig")
         return json.loads(
-            text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=pairs_hook or _unique
+            text,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_whole,
+            object_pairs_hook=pairs_hook or _unique,
         )
     except OSError as error:
         raise DataError(f"cannot read the file ({error.strerror})", where=source) from error
@@ -276,8 +280,14 @@ def _refuse_constant(name: str) -> NoReturn:
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text} is outside the range of a number")
+        raise ValueError(f"{text[:40]} is outside the range of a number")
     return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > 300:  # it may be more than float64 can hold
+        _finite(text)
+    return int(text)
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

@@ -17,6 +17,8 @@ from vol3d.scans.results.write import write_detections
 _RNG = np.random.default_rng(0)
 _COLUMNS = {axis: _RNG.normal(size=40).astype("f4") for axis in "xyz"} | {"intensity": _RNG.random(40).astype("f4")}
 _TABLE = np.stack(list(_COLUMNS.values()), axis=1)
+_STREET = _RNG.normal(size=(150, 4)).astype("f4") * np.array([20, 15, 1, 0], "f4") + np.array([0, 0, 2, 0], "f4")
+_STREET[:, 3] = _RNG.random(150)
 _FACES = [[0, 1, 2], [3, 4, 5, 6]]
 _ROWS = "".join(" ".join(f"{value:.4f}" for value in row) + "\n" for row in _TABLE)
 
@@ -57,7 +59,7 @@ READERS: dict[str, tuple[Callable[[Path], object], Callable[[Path], object]]] = 
     "packed.pcd": (read_points, lambda path: write_pcd(path, _COLUMNS, "binary_compressed")),
     "points.npy": (read_points, lambda path: np.save(path, _TABLE)),
     "points.npz": (read_points, lambda path: np.savez_compressed(path, points=_TABLE, other=np.zeros(40))),
-    "points.bin": (read_points, lambda path: np.tile(_TABLE, (3, 1)).tofile(path)),
+    "points.bin": (read_points, lambda path: _STREET.tofile(path)),
     "sweep.pcd.bin": (read_points, lambda path: np.pad(_TABLE, ((0, 0), (0, 1))).tofile(path)),
     "points.csv": (read_points, lambda path: path.write_text("x,y,z,intensity\n" + _ROWS.replace(" ", ","))),
     "points.xyz": (read_points, lambda path: path.write_text("# units: m\n" + _ROWS)),

@@ -286,3 +286,11 @@ def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     assert files.read_json(path) == [{"a": 1}, {"a": {"a": 2}}]
     path.write_text('{"a": 1, "a": 2}')
     assert files.read_json(path, pairs_hook=list) == [("a", 1), ("a", 2)]
+
+
+def test_a_whole_number_that_no_float_holds_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(f'{{"share": {"9" * 400}, "bits": {2**70}}}')
+    with pytest.raises(DataError, match="outside the range of a number"):
+        files.read_json(tmp_path / "a.json")
+    (tmp_path / "a.json").write_text(f'{{"bits": {2**70}}}')
+    assert files.read_json(tmp_path / "a.json") == {"bits": 2**70}

@@ -75,7 +75,7 @@ def _read_archive(path: Path) -> dict[str, np.ndarray]:
                     arrays[name] = _load(file, path, member.filename, member.file_size)
                     if file.read(1):  # to the end, where the archive compares the checksum
                         raise DataError("an array goes on after its end", where=f"{path}: {name}", do=COPY)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as fault:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as fault:
         raise DataError("a damaged .npz file", where=path, got=str(fault), do=COPY) from fault
     return arrays
 

@@ -169,3 +169,11 @@ def test_structured_arrays_in_any_order_and_of_any_kind(tmp_path: Path) -> None:
         assert cloud.xyz.tolist() == [[1, 0, z] for z in range(12)] and not cloud.columns
     np.save(tmp_path / "a.npy", np.asfortranarray(np.arange(12.0).reshape(4, 3)))
     assert read_points(tmp_path / "a.npy", up="z", units="m").xyz[1].tolist() == [3, 4, 5]
+
+
+def test_a_name_in_an_archive_that_is_no_text(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **{"pünkte": np.ones((9, 3))})
+    content = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "a.npz").write_bytes(content.replace("ü".encode(), b"\xff\xff"))
+    with pytest.raises(DataError, match=r"a damaged \.npz file"):
+        read_points(tmp_path / "a.npz")
