@@ -1,5 +1,6 @@
 """Segmentation from a recipe to masks: train, evaluate, predict, on small volumes in seconds."""
 
+import csv
 import json
 from dataclasses import replace
 
@@ -28,6 +29,7 @@ optim: {lr: 1e-2}
 train: {epochs: 2, batch: 2, evaluate_every: 1}
 """
 CPU = torch.device("cpu")
+GOLDEN = []
 
 
 @pytest.fixture
@@ -208,3 +210,10 @@ def test_predict_options_are_those_of_volumes(recipe):
         task.with_options({"mirror": "xy"})
     with pytest.raises(UsageError, match=r"--up: segmentation has no such option"):
         task.with_options({"up": "y"})
+
+
+def test_the_losses_of_the_first_five_steps_are_these(tmp_path, recipe):
+    train(load_task(recipe, ["train.epochs=5", "train.evaluate_every=5"]), tmp_path / "run")
+    rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
+    losses = [float(row["loss"]) for row in rows if row["loss"]]
+    assert losses == pytest.approx(GOLDEN, rel=1e-3)  # what sampling, network, loss and optimiser do changes them

@@ -157,6 +157,15 @@ def test_empty_clouds_and_far_points() -> None:
     assert voxelize([torch.zeros(9, 4)], GRID, max_points=2).counts.tolist() == [2]
 
 
+def test_ten_million_points_in_one_voxel() -> None:
+    points = torch.full((10_000_000, 3), 0.25)
+    blocks = voxelize([points], GRID, max_points=5)
+    assert blocks.counts.tolist() == [5] and blocks.points.shape == (1, 5, 3)
+    whole = assign_voxels([points], GRID)
+    assert len(whole.coordinates) == 1
+    torch.testing.assert_close(whole.mean(), points[:1], atol=1e-4, rtol=0)
+
+
 def test_the_number_of_threads_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     clouds = [cloud(500, seed) for seed in range(6)]
     results = []
