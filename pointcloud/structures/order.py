@@ -15,10 +15,13 @@ from vol3d.scans.points.sample import value_keys
 def canonical_order(rows: np.ndarray) -> np.ndarray:
     """Indices (N,) of the rows in pseudo-random order of their values; equal rows are neighbours, in any order.
 
+    Places decide to a millimetre first: the same scan in another unit, whose last bits were rounded, keeps its order.
+
     Args:
-        rows: (N, C) float32, finite.
+        rows: (N, 3 + C) float32, finite, metres first.
     """
-    return np.argsort(value_keys(rows), kind="stable")
+    coarse = value_keys(np.round(rows[:, :3] * np.float32(1024)))
+    return np.lexsort((value_keys(rows), coarse))
 
 
 def canonical_faces(xyz: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -29,7 +29,7 @@ optim: {lr: 1e-2}
 train: {epochs: 2, batch: 2, evaluate_every: 1}
 """
 CPU = torch.device("cpu")
-GOLDEN = []
+GOLDEN = [1.55656, 1.292155, 1.131101, 1.027787, 0.9743045]  # losses, torch 2.13 on a CPU
 
 
 @pytest.fixture
@@ -216,4 +216,4 @@ def test_the_losses_of_the_first_five_steps_are_these(tmp_path, recipe):
     train(load_task(recipe, ["train.epochs=5", "train.evaluate_every=5"]), tmp_path / "run")
     rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
     losses = [float(row["loss"]) for row in rows if row["loss"]]
-    assert losses == pytest.approx(GOLDEN, rel=1e-3)  # what sampling, network, loss and optimiser do changes them
+    assert losses[:5] == pytest.approx(GOLDEN, rel=1e-3)  # what sampling, network, loss and optimiser do changes them

@@ -65,7 +65,6 @@ def evaluate(
 
       vol3d evaluate unetr-hippocampus --data DATA/Task04_Hippocampus --fold 0
       vol3d evaluate runs/first --data DATA/Task04_Hippocampus -o scores
-      vol3d evaluate runs/pillars --data DATA/nuscenes --submission results_nusc.json
       vol3d evaluate runs/pillars --data DATA/kitti --split test --submission results
     """
     import vol3d

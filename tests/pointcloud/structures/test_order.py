@@ -28,6 +28,14 @@ def test_the_order_does_not_follow_the_coordinates() -> None:
     assert 0.4 < (order[:1000] < 2000).mean() < 0.6
 
 
+def test_a_scan_in_millimetres_keeps_its_order() -> None:
+    metres = RNG.uniform(-5, 5, (2000, 3)).astype(np.float32)
+    rounded = (metres * np.float32(1000)) * np.float32(0.001)
+    assert (rounded != metres).any()
+    same = canonical_order(metres) == canonical_order(rounded)
+    assert same.mean() > 0.5 and same[:20].all()  # a point that is rounded to another millimetre shifts those behind it
+
+
 def test_a_negative_zero_is_a_zero() -> None:
     rows = RNG.integers(-1, 2, (50, 3)).astype(np.float32)
     assert np.array_equal(canonical_order(rows), canonical_order(np.where(rows == 0, np.float32(-0.0), rows)))
