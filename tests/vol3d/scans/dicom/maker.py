@@ -158,3 +158,15 @@ def damage(path: Path, name: str, raw: bytes, vr: str | None = None) -> None:
     raw += b" " * (len(raw) % 2)
     dataset[tag] = RawDataElement(tag, vr or dictionary_VR(tag), len(raw), raw, 0, False, True)
     dataset.save_as(path)
+
+
+def edit(path: Path, **attributes: object) -> None:
+    """Sets attributes of a file, or of each file of a folder; None removes one."""
+    for file in path.iterdir() if path.is_dir() else [path]:
+        dataset = pydicom.dcmread(file)
+        for name, value in attributes.items():
+            if value is None:
+                delattr(dataset, name)
+            else:
+                setattr(dataset, name, value)
+        dataset.save_as(file)

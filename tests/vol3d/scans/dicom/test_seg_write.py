@@ -8,24 +8,13 @@ import numpy as np
 import pydicom
 import pytest
 
-from tests.vol3d.scans.dicom.maker import damage, write_series
+from tests.vol3d.scans.dicom.maker import damage, edit, write_series
 from vol3d.errors import DataError, UsageError
 from vol3d.scans import Segmentation, read_labels, read_volume, write_segmentation
 
 highdicom = pytest.importorskip("highdicom")
 
 NAMES = ("background", "Größe", "spleen")
-
-
-def edit(folder: Path, **attributes: object) -> None:
-    for path in folder.iterdir():
-        dataset = pydicom.dcmread(path)
-        for name, value in attributes.items():
-            if value is None:
-                delattr(dataset, name)
-            else:
-                setattr(dataset, name, value)
-        dataset.save_as(path)
 
 
 def segmented(folder: Path, label: int = 2, names: tuple[str, ...] = NAMES) -> Segmentation:

@@ -10,22 +10,11 @@ import numpy as np
 import pydicom
 import pytest
 
-from tests.vol3d.scans.dicom.maker import slice_dataset, write_enhanced, write_seg, write_series
+from tests.vol3d.scans.dicom.maker import edit, slice_dataset, write_enhanced, write_seg, write_series
 from vol3d.errors import DataError, UsageError
 from vol3d.scans import find_scans, read_volume
 
 CAPTURE, DOSE = "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.481.2"
-
-
-def edit(path: Path, **attributes: object) -> None:
-    """Sets attributes; None removes one."""
-    dataset = pydicom.dcmread(path)
-    for name, value in attributes.items():
-        if value is None:
-            delattr(dataset, name)
-        else:
-            setattr(dataset, name, value)
-    dataset.save_as(path)
 
 
 def one_slice(path: Path, series: str, **attributes: object) -> None:
