@@ -101,7 +101,7 @@ def test_a_reader_goes_to_other_processes_and_tells_a_change(root: Path) -> None
 
 def test_prepared_sweeps_say_the_same(root: Path, tmp_path: Path) -> None:
     settings = Argoverse2Settings(root=root, sweeps=2, class_names=FEW)
-    prepare(settings.split(), None, tmp_path / "ready", 0, None)
+    prepare(settings, None, tmp_path / "ready", 0, None)
     ready = settings.model_copy(update={"root": tmp_path / "ready"})
     for one, other in zip(settings.split().labelled, ready.split().labelled, strict=True):
         assert isinstance(one, Argoverse2Sweep) and isinstance(other, PreparedArgoverse2Sweep)

@@ -119,9 +119,10 @@ def test_without_lists_a_hash_chooses_and_the_listing_says_so(root: Path) -> Non
 
 
 def test_prepared_frames_are_the_same(root: Path, tmp_path: Path) -> None:
-    split = KittiSettings(root=root).split()
+    data = KittiSettings(root=root)
+    split = data.split()
     (tmp_path / "ready").mkdir()
-    prepare(split, None, tmp_path / "ready", 0, None)
+    prepare(data, None, tmp_path / "ready", 0, None)
     again = KittiSettings(root=tmp_path / "ready").split()
     for one, other in zip(split.labelled, again.labelled, strict=True):
         np.testing.assert_array_equal(one.read().cloud.xyz, other.read().cloud.xyz)

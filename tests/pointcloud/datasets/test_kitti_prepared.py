@@ -29,7 +29,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ready(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("ready")
-    prepare(KittiSettings(root=root).split(), None, out, 0, None)
+    prepare(KittiSettings(root=root), None, out, 0, None)
     return out
 
 
@@ -76,7 +76,7 @@ def test_a_detector_is_not_scored_for_classes_that_it_does_not_know(root: Path) 
 def test_preparing_again_keeps_frames_and_makes_those_of_an_older_release_anew(root: Path, ready: Path) -> None:
     path = ready / "scenes/000000.json"
     before = path.stat().st_mtime_ns
-    prepare(KittiSettings(root=root).split(), None, ready, 0, None)
+    prepare(KittiSettings(root=root), None, ready, 0, None)
     assert path.stat().st_mtime_ns == before
     record = json.loads(path.read_text())
     path.write_text(json.dumps({key: value for key, value in record.items() if key != "extras"} | {"key": "1:older"}))
@@ -84,7 +84,7 @@ def test_preparing_again_keeps_frames_and_makes_those_of_an_older_release_anew(r
     for ask in (frame.annotations, frame.calibration, frame.image_size):
         with pytest.raises(DataError, match=r"lacks what its benchmark needs.*data prepare.* again"):
             ask()
-    prepare(KittiSettings(root=root).split(), None, ready, 0, None)
+    prepare(KittiSettings(root=root), None, ready, 0, None)
     assert len(frame.annotations()) > 0
 
 

@@ -180,7 +180,7 @@ def quaternion(matrix: np.ndarray) -> list[float]:
 def test_the_index_gives_the_same_without_the_tables(root: Path, tmp_path: Path) -> None:
     split, ready = NuScenesSettings(root=root).split(), tmp_path / "ready"
     ready.mkdir()
-    prepare(split, None, ready, 0, None)
+    prepare(NuScenesSettings(root=root), None, ready, 0, None)
     for table in (root / "v1.0-mini").iterdir():
         table.unlink()
     again = NuScenesSettings(root=ready).split()
@@ -192,7 +192,7 @@ def test_the_index_gives_the_same_without_the_tables(root: Path, tmp_path: Path)
     assert NuScenesSettings(root=ready, data=moved).split().train[2].read().truth.names() == ["car", "traffic_cone"]
     other = write_small_nuscenes(tmp_path / "other")
     with pytest.raises(UsageError, match="prepared with another data"):
-        prepare(NuScenesSettings(root=other).split(), None, ready, 0, None)
+        prepare(NuScenesSettings(root=other), None, ready, 0, None)
     (ready / "nuscenes.npz").write_bytes(b"PK\x03\x04 cut")
     with pytest.raises(DataError, match="the prepared index is damaged"):
         NuScenesSettings(root=ready, data=moved).split()

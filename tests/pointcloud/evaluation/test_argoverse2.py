@@ -75,8 +75,8 @@ def test_detections_are_scored_by_the_benchmark(root: Path) -> None:
 
 def test_prepared_sweeps_are_scored_as_the_raw_ones(root: Path, tmp_path: Path) -> None:
     found = [(12.0, 3.0, 0.8, 0.0, 0.9), (8.5, -3.0, 0.9, 1.0, 0.5), (60.0, 0.0, 0.0, 2.0, 0.7)]
-    split = Argoverse2Settings(root=root, class_names=NAMES, sweeps=2).split()
-    prepare(split, None, tmp_path / "ready", 0, None)
+    data = Argoverse2Settings(root=root, class_names=NAMES, sweeps=2)
+    prepare(data, None, tmp_path / "ready", 0, None)
     one, other = (json.dumps(scored(folder, found, 2)) for folder in (root, tmp_path / "ready"))
     assert one == other and '"0 to 50 m"' in one
 
