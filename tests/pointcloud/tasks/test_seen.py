@@ -25,6 +25,7 @@ from vol3d.errors import UsageError
 from vol3d.files import write_json
 from vol3d.prediction import BoxPrediction
 from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.source import ScanSource
 
 RECIPE = """
 model:
@@ -70,13 +71,14 @@ def test_a_checkpoint_keeps_what_its_training_saw_and_a_recipe_does_not(run: Pat
 def test_the_files_of_the_training_are_never_rescaled_and_others_are(run: Path, own: Path, tmp_path: Path) -> None:
     task = checkpoint.load(run).task.with_options({"columns": "x,y,z,intensity"})
     path = next((own / "training" / "velodyne").glob("*.bin"))
-    bytes_, codes = task.read(path), {note.code for note in task.read(path).notes}
+    bytes_ = task.read(ScanSource(path, "scan"))
+    codes = {note.code for note in bytes_.notes}
     assert "intensity-scaled" not in codes and bytes_.columns["intensity"].max() > 100
 
     points = np.fromfile(path, "<f4").reshape(-1, 4)
     points[:, 3] /= 255
     points.tofile(tmp_path / "shares.bin")
-    shares = task.read(tmp_path / "shares.bin")
+    shares = task.read(ScanSource(tmp_path / "shares.bin", "scan"))
     assert np.allclose(shares.columns["intensity"], bytes_.columns["intensity"], rtol=1e-5)
     (note,) = [note for note in shares.notes if note.code == "intensity-scaled"]
     assert note.numbers["scale"] == 1 and note.numbers["learnt"] == 255
