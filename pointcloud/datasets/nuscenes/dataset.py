@@ -80,7 +80,7 @@ class NuScenesSettings(SceneSettings):
 
         def write_prepared(out: Path) -> None:
             refuse_errors(listing, NAME)
-            write_index(index, version, data, out)
+            write_index(index, version, data, out, splits.parent)
 
         return SceneSplit(
             NAME,

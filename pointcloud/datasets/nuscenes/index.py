@@ -1,7 +1,7 @@
 """What of nuScenes' tables detection needs, as a few arrays: 34,149 samples load in a fraction of a second.
 
     OUT/nuscenes.npz    the arrays of `NuScenesIndex`
-    OUT/nuscenes.json   format, version, and the folder with `samples` and `sweeps`
+    OUT/nuscenes.json   format, version, the folder with `samples` and `sweeps`, and what its tables were like
 
 Sweeps stay where they are: accumulated, those of trainval would be 200 GB.
 """
@@ -18,7 +18,7 @@ import numpy as np
 
 from vol3d.dataset_tools.index import refuse_other
 from vol3d.errors import DataError
-from vol3d.files import atomic, lock, read_json, remove_leftovers, write_json
+from vol3d.files import atomic, lock, read_json, remove_leftovers, sha256, write_json
 
 FORMAT = 1
 ARRAYS, INDEX = "nuscenes.npz", "nuscenes.json"
@@ -113,11 +113,12 @@ def is_indexed(folder: Path) -> bool:
     return (folder / INDEX).is_file()
 
 
-def write_index(index: NuScenesIndex, version: str, data: Path, out: Path) -> None:
+def write_index(index: NuScenesIndex, version: str, data: Path, out: Path, tables: Path) -> None:
     """Writes the index into the folder `out`.
 
     Args:
         data: the folder that holds `samples` and `sweeps`.
+        tables: the folder of the tables.
 
     Raises:
         UsageError: `out` holds the index of another version or folder.
@@ -130,14 +131,15 @@ def write_index(index: NuScenesIndex, version: str, data: Path, out: Path) -> No
             refuse_other(read_json(out / INDEX), facts, out)
         with atomic(out / ARRAYS) as temporary, temporary.open("wb") as file:
             np.savez(file, **{field.name: getattr(index, field.name) for field in fields(index)})
-        write_json(out / INDEX, facts)
+        seen = {path.name: [*_size_and_time(path), sha256(path)] for path in sorted(tables.glob("*.json"))}
+        write_json(out / INDEX, facts | {"tables": {"folder": str(tables.resolve()), "files": seen}})
 
 
 def read_index(folder: Path) -> tuple[NuScenesIndex, str, Path]:
     """Index, version and the folder with the sweeps, as `write_index` was given them.
 
     Raises:
-        DataError: missing, damaged, or of another release.
+        DataError: missing, damaged, or of another release; or the tables that it was made of are others now.
     """
     facts = read_json(folder / INDEX)
     try:
@@ -146,6 +148,29 @@ def read_index(folder: Path) -> tuple[NuScenesIndex, str, Path]:
                             do=AGAIN)  # fmt: skip
         with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
             index = NuScenesIndex(**{field.name: arrays[field.name] for field in fields(NuScenesIndex)})
+        _refuse_changed(facts.get("tables"), folder)
         return index, str(facts["version"]), Path(facts["data"])
     except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise DataError("the prepared index is damaged", where=folder, got=error, do=AGAIN) from error
+
+
+def _size_and_time(path: Path) -> list[int]:
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _refuse_changed(tables: Any, folder: Path) -> None:
+    """Raises DataError if a table is there and is another one now; an earlier release kept nothing of its tables.
+
+    The content is read only where the time differs, as after a copy.
+    """
+    if tables is None:
+        return
+    changed = []
+    for name, (size, time, content) in tables["files"].items():
+        path = Path(tables["folder"]) / name
+        if path.is_file() and _size_and_time(path) != [size, time]:
+            changed += [name] if path.stat().st_size != size or sha256(path) != content else []
+    if changed:
+        got = ", ".join(changed)
+        raise DataError("the tables have changed since they were prepared", where=folder, got=got, do=AGAIN)

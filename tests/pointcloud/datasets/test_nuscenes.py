@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -175,6 +176,21 @@ def quaternion(matrix: np.ndarray) -> list[float]:
     motion = torch.from_numpy(np.array(matrix, np.float64))
     turn = boxes_to_nuscenes(torch.tensor([[0.0, 0, 0, 1, 1, 1, 0]]), motion).rotation_wxyz[0]
     return [float(number) for number in turn]
+
+
+def test_the_index_notices_that_its_tables_changed(root: Path, tmp_path: Path) -> None:
+    (ready := tmp_path / "ready").mkdir()
+    prepare(NuScenesSettings(root=root), None, ready, 0, None)
+    table = root / "v1.0-mini" / "sample_annotation.json"
+    before = table.read_text()
+    table.write_text(before)  # the same at another time
+    os.utime(table, ns=(0, 0))
+    assert NuScenesSettings(root=ready).split().labelled
+    table.write_text(before.replace("1", "2", 1))
+    with pytest.raises(DataError, match=r"tables have changed since they were prepared; got sample_annotation\.json"):
+        NuScenesSettings(root=ready).split()
+    prepare(NuScenesSettings(root=root), None, ready, 0, None)
+    assert NuScenesSettings(root=ready).split().labelled
 
 
 def test_the_index_gives_the_same_without_the_tables(root: Path, tmp_path: Path) -> None:
