@@ -300,8 +300,12 @@ def surface_of(cloud: PointCloud, points: int) -> PointCloud:
     return sample_surface(mesh, max(points, len(cloud)), np.random.default_rng(0))
 
 
-def ordered(cloud: PointCloud, features: Sequence[Feature]) -> PointCloud:
-    """The points in the order that follows from what a network sees of them, so that the file's decides nothing."""
-    order = canonical_order(np.concatenate([cloud.xyz, point_features(cloud, features)], axis=1))
+def ordered(cloud: PointCloud, features: Sequence[Feature], most: int | None = None) -> PointCloud:
+    """The points in the order that follows from what a network sees of them, so that the file's decides nothing.
+
+    Args:
+        most: so many are kept: a random choice, in which a rounded coordinate changes a point and not all of them.
+    """
+    order = canonical_order(np.concatenate([cloud.xyz, point_features(cloud, features)], axis=1))[:most]
     columns = {name: values[order] for name, values in cloud.columns.items()}
     return replace(cloud, xyz=cloud.xyz[order], columns=columns)

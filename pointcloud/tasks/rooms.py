@@ -142,7 +142,7 @@ class DetectionTask(CloudTask):
         """One class per box, of those that are sure enough; the room turned for it where that helps."""
         settings = self.settings
         choice = settings.postprocess.model_copy(update={"per_class": False, "min_score": settings.predict.score})
-        shown = ordered(cloud, settings.model.features)
+        shown = ordered(cloud, settings.model.features, settings.points)
         if not settings.predict.align or settings.model.angle_bins != 1:
             return self.detect(models, shown, device, choice), cloud
         found, note = self._detect_aligned(models, shown, device, choice)
