@@ -16,7 +16,6 @@ from torch import nn
 
 from pointcloud.datasets.scenes import SceneReader, SceneSplit, counted, unusual_names
 from pointcloud.datasets.settings import SceneSettings
-from pointcloud.evaluation.exports import SUFFIXES, writer_of
 from pointcloud.structures.detector import Detector, DetectorSettings
 from pointcloud.structures.features import Feature, did_you_mean, point_features
 from pointcloud.structures.order import canonical_faces, canonical_order
@@ -272,6 +271,10 @@ class CloudTask(CompleteTask[PointCloud]):
     def writers(self, source: ScanSource) -> dict[str, Callable[[Any, Path], tuple[Note, ...]]]:
         """Suffix -> what writes the boxes in each of `settings.predict.formats`."""
         choice = self.settings.predict
+        if not choice.formats:
+            return {}
+        from pointcloud.evaluation.exports import SUFFIXES, writer_of  # with what KITTI's calibration needs
+
         return {SUFFIXES[name]: writer_of(name, source, choice.calib) for name in choice.formats}
 
     @abstractmethod
