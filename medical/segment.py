@@ -21,8 +21,8 @@ from medical.align import AxisMap, axis_maps
 from medical.classes import Classes
 from medical.preprocess import PreprocessSettings, prepare, prepared_shape
 from medical.window import Predict, Slab, WindowSettings, stream, streaming_axis
-from vol3d.errors import DataError, Vol3dError
-from vol3d.memory import free_memory
+from vol3d.errors import Vol3dError
+from vol3d.memory import require_memory
 from vol3d.notes import Note
 from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
 
@@ -82,12 +82,10 @@ def _check_memory(volume: Volume, preprocess: PreprocessSettings, window: Window
     padded = tuple(max(pair) for pair in zip(shape, window.size, strict=True))
     axis = streaming_axis(padded, window.size)
     slab = 4 * (outputs + 1) * math.prod(padded) // padded[axis] * window.size[axis]
-    need, free = 2 * prepared + slab + math.prod(volume.grid.shape), free_memory()
-    if need > free:
-        got = f"{volume.grid.shape} voxels, {shape} for the network: {need / 2**30:.1f} GiB"
-        do = "Crop the scan, or predict it on a machine with more memory."
-        wanted = f"at most the {free / 2**30:.1f} GiB that are free"
-        raise DataError("the scan does not fit into memory", where=volume.source, got=got, wanted=wanted, do=do)
+    need = 2 * prepared + slab + math.prod(volume.grid.shape)
+    got = f"{volume.grid.shape} voxels, {shape} for the network: "
+    do = "Crop the scan, or predict it on a machine with more memory."
+    require_memory(need, "the scan does not fit into memory", volume.source, got, do)
 
 
 def _segment(

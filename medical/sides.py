@@ -1,4 +1,4 @@
-"""Classes that are told apart by their side: a mirror image from left to right exchanges them."""
+"""Classes that differ in their side: a mirror image from left to right exchanges them."""
 
 from __future__ import annotations
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import sys
+from os import PathLike
 from pathlib import Path
+from typing import Literal
+
+from vol3d.errors import DataError
 
 _UNKNOWN = 8 << 30  # bytes, where the operating system does not say
 _PROC = Path("/proc")
@@ -15,6 +19,30 @@ def free_memory() -> int:
     if sys.platform != "linux":
         return _UNKNOWN
     return max(0, min(_of_the_machine(), *_of_the_cgroups(), _of_the_process()))
+
+
+def require_memory(
+    need: int,
+    what: str,
+    where: str | PathLike[str] | None,
+    got: str = "",
+    do: str | None = None,
+    unit: Literal["GiB", "MiB"] = "GiB",
+) -> None:
+    """Raises DataError where fewer than `need` bytes are free, before any of them is taken.
+
+    Args:
+        what: the fault, `the points do not fit into this machine's memory`.
+        where: the file.
+        got: what needs them, in front of their number.
+        unit: of the numbers.
+    """
+
+    def words(size: int) -> str:
+        return f"{size / 2**30:.2f} GiB" if unit == "GiB" else f"{size / 2**20:.0f} MiB"
+
+    if need > (free := free_memory()):
+        raise DataError(what, where=where, got=got + words(need), wanted=f"at most {words(free)}", do=do)
 
 
 def _of_the_machine() -> int:

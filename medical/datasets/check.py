@@ -235,9 +235,7 @@ def _sided_classes(split: DataSplit) -> Iterator[Fault]:
     """Classes that mirroring exchanges."""
     names = sided(split.class_names)
     if names:
-        what = (
-            f"the classes {', '.join(names)} are told apart by their side: mirroring from left to right exchanges them"
-        )
+        what = f"the classes {', '.join(names)} differ in their side: mirroring from left to right exchanges them"
         do = "Train with augment.flip of 0 along that axis (the first with orientation RAS), and predict without it."
         yield Fault(split.name, "warning", what, do, code="sided-classes", numbers={"classes": len(names)})
 

@@ -143,7 +143,7 @@ def _channel_names(document: dict[str, Any], path: Path) -> tuple[str, ...]:
     names = [names] if isinstance(names, str) else names
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         raise DataError("channel names are not understood", where=path, got=str(names)[:200], wanted='{"0": "CT"}')
-    if len(set(names)) != len(names):  # twice the same sequence is told apart by its number
+    if len(set(names)) != len(names):  # the same sequence twice: its number distinguishes it
         names = [f"{name} {number}" for number, name in enumerate(names)]
     return tuple(names)
 

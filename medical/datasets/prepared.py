@@ -16,7 +16,7 @@ from medical.preprocess import PreprocessSettings
 from vol3d.dataset_tools.fault import listed
 from vol3d.dataset_tools.index import refuse_other
 from vol3d.errors import DataError, UsageError
-from vol3d.files import read_json, sha256
+from vol3d.files import read_json, sha256, stamp
 from vol3d.scans.volumes.volume import Grid
 
 FORMAT = 1
@@ -96,7 +96,7 @@ def load_prepared(out: Path, preprocess: PreprocessSettings | None = None, split
 
 def stamp_of(case: Case) -> str:
     """Changes with the name, the size or the time of any file of a case, or the number to ignore; reads none."""
-    lines = [f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in _files(case)]
+    lines = [stamp(path) for path in _files(case)]
     lines += [] if case.ignore is None else [f"ignore {case.ignore}"]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

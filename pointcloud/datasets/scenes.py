@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from vol3d.dataset_tools.fault import Fault, listed, refuse_errors
 from vol3d.errors import DataError
-from vol3d.files import sha256
+from vol3d.files import sha256, stamp
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 
@@ -241,15 +241,10 @@ def fingerprint_of(files: Iterable[Path], facts: Any = None, quick: bool = False
     digest = hashlib.sha256(json.dumps(facts).encode())
     for path in files:
         try:
-            digest.update((_stamp(path) if quick else sha256(path)).encode())
+            digest.update((f"{stamp(path)};" if quick else sha256(path)).encode())
         except OSError as error:
             raise DataError(f"cannot read the file ({error.strerror})", where=path) from error
     return digest.hexdigest()
-
-
-def _stamp(path: Path) -> str:
-    found = path.stat()
-    return f"{path.name} {found.st_size} {found.st_mtime_ns};"
 
 
 def chance_of(name: str) -> float:

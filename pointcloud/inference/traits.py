@@ -37,7 +37,22 @@ OF_ROOMS = (
 
 
 def of_sweep(cloud: PointCloud, point_range_m: Range) -> dict[str, float]:
-    """Numbers of a cloud around a scanner; without points, their count alone.
+    """All numbers of a cloud around a scanner: `counted`, the ground and the brightest point, where there are any."""
+    numbers = counted(cloud, point_range_m)
+    if (ground := find_ground(cloud.xyz)) is not None:
+        numbers[GROUND] = ground.height_m
+    if (top := brightest_of(cloud)) is not None:
+        numbers[BRIGHTEST] = top
+    return numbers
+
+
+def brightest_of(cloud: PointCloud) -> float | None:
+    """The largest intensity; None without points or intensities."""
+    return float(np.max(cloud.columns["intensity"])) if len(cloud) and "intensity" in cloud.columns else None
+
+
+def counted(cloud: PointCloud, point_range_m: Range) -> dict[str, float]:
+    """The numbers of `COUNTED`; without points, their count alone.
 
     Args:
         point_range_m: what the network sees: only there a cloud matters.
@@ -50,10 +65,6 @@ def of_sweep(cloud: PointCloud, point_range_m: Range) -> dict[str, float]:
         sectors = np.floor((np.arctan2(xy[:, 1], xy[:, 0]) / (2 * np.pi) + 0.5) * SECTORS)
         numbers["view"] = len(np.unique(np.minimum(sectors, SECTORS - 1))) * 360 / SECTORS
         numbers["reach"] = float(np.percentile(np.hypot(xy[:, 0], xy[:, 1]), 95))
-    if (ground := find_ground(cloud.xyz)) is not None:
-        numbers[GROUND] = ground.height_m
-    if len(cloud) and "intensity" in cloud.columns:
-        numbers[BRIGHTEST] = float(np.max(cloud.columns["intensity"]))
     return numbers
 
 

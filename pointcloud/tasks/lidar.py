@@ -18,7 +18,16 @@ from pointcloud.inference.extent import unlike_a_street
 from pointcloud.inference.file_features import for_network, unseen
 from pointcloud.inference.ground import GroundChoice, choice_of, ground_notes, ground_shift, raised, shift_note
 from pointcloud.inference.intensity import Rescaling, brightened, rescaling
-from pointcloud.inference.traits import BRIGHTEST, COUNTED, GROUND, OF_SWEEPS, of_sensor, of_sweep
+from pointcloud.inference.traits import (
+    BRIGHTEST,
+    COUNTED,
+    GROUND,
+    OF_SWEEPS,
+    brightest_of,
+    counted,
+    of_sensor,
+    of_sweep,
+)
 from pointcloud.inference.tta import SAME_OBJECT_IOU, Flips, check_symmetric, detect_flipped, merge_views
 from pointcloud.structures.detector import LidarDetector, LidarDetectorSettings
 from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings, ordered, surface_of
@@ -127,7 +136,7 @@ class LidarTask(CloudTask):
         brightest = self.settings.seen.ranges.get(BRIGHTEST) if self.settings.seen is not None else None
         if brightest is None or "intensity" not in self.settings.model.features:
             return None
-        tops = [self.numbers(reader.read().cloud).get(BRIGHTEST, 0.0) for reader in some_of(scenes, most=8)]
+        tops = [brightest_of(reader.read().cloud) or 0.0 for reader in some_of(scenes, most=8)]
         return rescaling(max(tops), brightest)
 
     @torch.no_grad()
@@ -154,7 +163,7 @@ class LidarTask(CloudTask):
         cloud = for_network(surface_of(cloud, points=200_000), model.features, known.ranges.get(BRIGHTEST))
         shown, notes = self._on_the_ground(cloud)
         notes += unseen(shown, model.voxels)
-        notes += unlike_a_street(cloud) or unlike(known, self.numbers(cloud), COUNTED)
+        notes += unlike_a_street(cloud) or unlike(known, counted(cloud, model.voxels.point_range_m), COUNTED)
         return replace(cloud, notes=(*cloud.notes, *notes))
 
     def numbers(self, cloud: PointCloud) -> dict[str, float]:

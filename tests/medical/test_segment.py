@@ -157,7 +157,7 @@ def test_progress_counts_windows() -> None:
 
 
 def test_a_scan_that_does_not_fit_is_refused_before_the_work(monkeypatch):
-    monkeypatch.setattr("medical.segment.free_memory", lambda: 1000)
+    monkeypatch.setattr("vol3d.memory.free_memory", lambda: 1000)
 
     def never(windows):
         raise AssertionError("the network was asked")

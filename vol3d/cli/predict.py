@@ -105,16 +105,9 @@ def predict(
     from vol3d.engine.device import pick_device
 
     require_output(out)  # before minutes of work
-    options: dict[str, Any] = {
-        "mirror": mirror,
-        "columns": columns,
-        "up": up,
-        "units": units,
-        "align": align,
-        "score": score,
-    }
-    options |= {"dicom_seg": dicom_seg or None, "ground": ground, "series": series}
-    options |= {"formats": formats, "calib": calib}
+    options: dict[str, Any] = {"mirror": mirror, "columns": columns, "up": up, "units": units, "ground": ground}
+    options |= {"align": align, "score": score, "formats": formats, "calib": calib}
+    options |= {"dicom_seg": dicom_seg or None, "series": series}
     model = vol3d.load(checkpoint, str(pick_device(device, "--device")), changes or ()).with_options(options)
     count, classes = len(model.models), ", ".join(model.class_names)
     say(f"{checkpoint}: {count} model(s) on {model.device}, classes {classes}")

@@ -15,7 +15,7 @@ from vol3d.files import make_folder, remove_leftovers, write_text
 from vol3d.terminal import Progress
 
 if TYPE_CHECKING:
-    from vol3d.api import Model
+    from vol3d.model import Model
 
 
 def score(

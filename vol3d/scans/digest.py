@@ -11,6 +11,7 @@ from vol3d.files import sha256
 from vol3d.scans.read import is_dicom_source
 from vol3d.scans.results.record import Record
 from vol3d.scans.source import ScanSource
+from vol3d.scans.volumes.itk import voxel_files
 
 
 def scan_sha256(source: ScanSource) -> str:
@@ -47,16 +48,7 @@ def is_scan_of(record: Record, path: Path) -> bool:
 def _sha256(path: Path, series: str | None) -> str:
     if is_dicom_source(path):
         return _joined(sorted(_slices(path, series)))
-    return _joined([sha256(path), *(sha256(file) for file in _voxel_files(path))])
-
-
-def _voxel_files(path: Path) -> list[Path]:
-    """The files of voxels that a header names, without the header."""
-    if path.suffix.lower() not in (".mhd", ".nhdr"):
-        return []
-    from vol3d.scans.volumes.itk import read_itk_header
-
-    return [part for part in read_itk_header(path).parts if part != path]
+    return _joined([sha256(file) for file in (path, *voxel_files(path))])
 
 
 def _joined(digests: list[str]) -> str:

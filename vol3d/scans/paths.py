@@ -88,7 +88,7 @@ def walk(folder: Path, failed: Callable[[OSError], None]) -> Iterator[tuple[Path
     """The folder and all below it, each with its sorted files; no hidden ones, and none twice however they are linked.
 
     Args:
-        failed: is told of a folder that cannot be listed.
+        failed: called with the error of a folder that cannot be listed.
     """
     seen = {os.path.realpath(folder)}
     for here, below, names in os.walk(folder, onerror=failed, followlinks=True):

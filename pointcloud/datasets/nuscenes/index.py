@@ -18,7 +18,7 @@ import numpy as np
 
 from vol3d.dataset_tools.index import refuse_other
 from vol3d.errors import DataError
-from vol3d.files import atomic, lock, read_json, remove_leftovers, sha256, write_json
+from vol3d.files import atomic, lock, read_json, remove_leftovers, sha256, stamp, write_json
 
 FORMAT = 1
 ARRAYS, INDEX = "nuscenes.npz", "nuscenes.json"
@@ -131,7 +131,7 @@ def write_index(index: NuScenesIndex, version: str, data: Path, out: Path, table
             refuse_other(read_json(out / INDEX), facts, out)
         with atomic(out / ARRAYS) as temporary, temporary.open("wb") as file:
             np.savez(file, **{field.name: getattr(index, field.name) for field in fields(index)})
-        seen = {path.name: [*_size_and_time(path), sha256(path)] for path in sorted(tables.glob("*.json"))}
+        seen = {path.name: [stamp(path), sha256(path)] for path in sorted(tables.glob("*.json"))}
         write_json(out / INDEX, facts | {"tables": {"folder": str(tables.resolve()), "files": seen}})
 
 
@@ -154,23 +154,19 @@ def read_index(folder: Path) -> tuple[NuScenesIndex, str, Path]:
         raise DataError("the prepared index is damaged", where=folder, got=error, do=AGAIN) from error
 
 
-def _size_and_time(path: Path) -> list[int]:
-    found = path.stat()
-    return [found.st_size, found.st_mtime_ns]
-
-
 def _refuse_changed(tables: Any, folder: Path) -> None:
     """Raises DataError if a table is there and is another one now; an earlier release kept nothing of its tables.
 
-    The content is read only where the time differs, as after a copy.
+    The content is read only where size or time differ, as after a copy.
     """
     if tables is None:
         return
-    changed = []
-    for name, (size, time, content) in tables["files"].items():
-        path = Path(tables["folder"]) / name
-        if path.is_file() and _size_and_time(path) != [size, time]:
-            changed += [name] if path.stat().st_size != size or sha256(path) != content else []
+    there = {Path(tables["folder"]) / name: seen for name, seen in tables["files"].items()}
+    changed = [
+        path.name
+        for path, (quick, content) in there.items()
+        if path.is_file() and stamp(path) != quick and sha256(path) != content
+    ]
     if changed:
         got = ", ".join(changed)
         raise DataError("the tables have changed since they were prepared", where=folder, got=got, do=AGAIN)

@@ -1,7 +1,7 @@
 """Measurements without a return: programs that have no NaN write (0, 0, 0) for them, or a number that no scan reaches.
 
 One point at the origin may be real, and so may be several in a cloud of rounded coordinates. Points without a return
-are told by their number: far more of them share one place, or one outlying number, than real points do.
+are recognised by their number: far more of them share one place, or one outlying number, than real points do.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.errors import DataError
-from vol3d.memory import free_memory
+from vol3d.memory import require_memory
 from vol3d.notes import Note
 from vol3d.scans.points.length_unit import StatedUnit
 
@@ -54,9 +54,7 @@ def check_size(path: Path, got: int, wanted: int, points: int) -> None:
 
 def check_memory(path: Path, needed: int) -> None:
     """Raises DataError if reading takes more bytes than are free."""
-    if needed > (free := free_memory()):
-        got, wanted = f"{needed / 2**20:.0f} MiB", f"at most {free / 2**20:.0f} MiB"
-        raise DataError("the points do not fit into this machine's memory", where=path, got=got, wanted=wanted)
+    require_memory(needed, "the points do not fit into this machine's memory", path, unit="MiB")
 
 
 def table_fields(table: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:

@@ -58,3 +58,10 @@ def read_itk_header(path: Path) -> Stored:
     with path.open("rb") as file:
         nrrd = file.read(4) == b"NRRD"
     return read_nrrd_header(path) if nrrd else read_metaimage_header(path)
+
+
+def voxel_files(path: Path) -> list[Path]:
+    """The files of voxels that a header names, without the header; none for other files. Raises DataError."""
+    if path.suffix.lower() not in (".mhd", ".nhdr"):
+        return []
+    return [part for part in read_itk_header(path).parts if part != path]

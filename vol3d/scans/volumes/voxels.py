@@ -9,7 +9,7 @@ from os import PathLike
 import numpy as np
 
 from vol3d.errors import DataError
-from vol3d.memory import free_memory
+from vol3d.memory import require_memory
 from vol3d.scans.volumes.gzipped import Stream
 
 SLAB_BYTES = 1 << 24  # stored bytes that one step works on; its float64 copy stays under 150 MB
@@ -36,15 +36,9 @@ def check_memory(shape: tuple[int, ...], dtype: np.dtype, where: str | PathLike[
 
 def check_bytes(need: int, where: str | PathLike[str], shape: tuple[int, ...] = ()) -> None:
     """Raises DataError where fewer than `need` bytes are free; `shape` is for the message."""
-    if need > (have := free_memory()):
-        voxels = f"{' x '.join(map(str, shape))} voxels, " if shape else ""
-        raise DataError(
-            "the volume does not fit into the free memory",
-            where=where,
-            got=f"{voxels}{need / 2**30:.2f} GiB",
-            wanted=f"at most {have / 2**30:.2f} GiB",
-            do="Close other programs, crop or resample it elsewhere, or check its header.",
-        )
+    voxels = f"{' x '.join(map(str, shape))} voxels, " if shape else ""
+    do = "Close other programs, crop or resample it elsewhere, or check its header."
+    require_memory(need, "the volume does not fit into the free memory", where, voxels, do)
 
 
 def fill(

@@ -155,7 +155,7 @@ def test_a_small_archive_that_announces_gigabytes(tmp_path: Path) -> None:
 def test_what_unpacks_to_more_than_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez_compressed(tmp_path / "a.npz", points=np.ones((9, 3)), other=np.zeros(4_000_000, "u1"))
     assert len(read_points(tmp_path / "a.npz")) == 9
-    monkeypatch.setattr("vol3d.scans.points.raw.free_memory", lambda: 1 << 20)
+    monkeypatch.setattr("vol3d.memory.free_memory", lambda: 1 << 20)
     with pytest.raises(DataError, match=r"do not fit into this machine's memory; got 8 MiB, wanted at most 1 MiB"):
         read_points(tmp_path / "a.npz")
 

@@ -11,7 +11,6 @@ import pytest
 from vol3d.errors import DataError
 from vol3d.scans import read_labels, read_volume
 from vol3d.scans.paths import file_size, is_dicom
-from vol3d.scans.volumes import voxels as voxel_module
 from vol3d.scans.volumes.units import mm_of, unit_code
 from vol3d.scans.volumes.voxels import check_memory
 
@@ -43,7 +42,7 @@ def test_other_things_that_are_no_files(tmp_path: Path) -> None:
 
 
 def test_memory_counts_what_a_reader_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(voxel_module, "free_memory", lambda: 5 << 20)
+    monkeypatch.setattr("vol3d.memory.free_memory", lambda: 5 << 20)
     check_memory((1, 64, 64, 32), np.dtype(np.float32), "a")  # 0.5 MiB, and 2 MiB for a slab
     with pytest.raises(DataError, match=r"a: the volume does not fit.*1 x 64 x 64 x 80 voxels, 0\.01 GiB"):
         check_memory((1, 64, 64, 80), np.dtype(np.float32), "a")

@@ -12,7 +12,6 @@ import pytest
 from tests.vol3d.scans.volumes.nifti_maker import OBLIQUE, patch, save
 from vol3d.errors import DataError
 from vol3d.scans import read_volume, write_nifti
-from vol3d.scans.volumes import voxels as voxel_module
 
 
 @pytest.fixture
@@ -109,7 +108,7 @@ def test_gzip_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A header that agrees with a bomb: refused by the memory that its voxels would take.
     (tmp_path / "bomb.nii.gz").write_bytes(gzip.compress(head[:352] + bytes(1 << 24)))
     patch(tmp_path / "bomb.nii.gz", 42, "<hhh", 256, 256, 256)
-    monkeypatch.setattr(voxel_module, "free_memory", lambda: 1 << 26)
+    monkeypatch.setattr("vol3d.memory.free_memory", lambda: 1 << 26)
     with pytest.raises(DataError, match="does not fit into the free memory"):
         read_volume(tmp_path / "bomb.nii.gz")
 
