@@ -17,6 +17,7 @@ from vol3d.dataset_tools.fault import listed
 from vol3d.dataset_tools.index import refuse_other
 from vol3d.errors import DataError, UsageError
 from vol3d.files import read_json, sha256, stamp
+from vol3d.scans.volumes.itk import voxel_files
 from vol3d.scans.volumes.volume import Grid
 
 FORMAT = 1
@@ -110,7 +111,9 @@ def key_of(case: Case, names: tuple[Sequence[str], Sequence[str]], preprocess: A
 
 def _files(case: Case) -> list[Path]:
     paths = [path for path in (*case.images, case.label) if path is not None]
-    found = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    found = [
+        file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path, *voxel_files(path)])
+    ]
     return [file for file in found if not file.is_dir()]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from medical.datasets import prepared
+from medical.datasets.folder import FolderSettings
 from medical.datasets.msd import MsdSettings
 from medical.datasets.pairs import read_pair
 from medical.datasets.prepare import prepare
@@ -117,6 +118,23 @@ def test_only_the_times_of_the_originals_are_looked_at_while_they_are_the_same(
     prepare(split, SETTINGS, out, 0)
     monkeypatch.setattr(prepared, "sha256", lambda path: pytest.fail("a file was read"))
     load_prepared(out, SETTINGS, split)
+
+
+def test_voxels_beside_their_header_belong_to_the_original(tmp_path: Path) -> None:
+    header = "ObjectType = Image\nNDims = 3\nDimSize = 8 8 8\nElementSpacing = 1 1 1\nElementType = MET_UCHAR\n"
+    for folder in ("images", "labels"):
+        (tmp_path / "mine" / folder).mkdir(parents=True)
+        for case in "abcde":
+            path = tmp_path / "mine" / folder / f"{case}.mhd"
+            path.write_text(f"{header}ElementDataFile = {case}.raw\n")
+            path.with_suffix(".raw").write_bytes(bytes(range(ord(case) % 2, 2)) * (512 // (2 - ord(case) % 2)))
+    (tmp_path / "mine" / "dataset.json").write_text('{"classes": ["background", "liver"]}')
+    split = FolderSettings(root=tmp_path / "mine").split()
+    prepare(split, SETTINGS, tmp_path / "out", 0)
+    load_prepared(tmp_path / "out", SETTINGS, split)
+    (tmp_path / "mine" / "labels" / "c.raw").write_bytes(bytes(512))
+    with pytest.raises(DataError, match=r"1 cases have changed since .* got c\."):
+        load_prepared(tmp_path / "out", SETTINGS, split)
 
 
 def test_damage_is_told(tmp_path: Path) -> None:
