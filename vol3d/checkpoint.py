@@ -33,6 +33,7 @@ from vol3d.engine.task import CompleteTask, Evaluation, Task
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.files import require_file
 from vol3d.paths import user_path
+from vol3d.pickled import LONGEST_WORD, longest_word
 
 FORMAT = 1
 WEIGHTS, CONFIG = "best.safetensors", "config.json"
@@ -236,6 +237,8 @@ def read_weights(path: str | Path, allow: Sequence[type] = ()) -> Any:
         CheckpointError: missing, damaged, or a pickle that asks for anything else.
     """
     source = require_file(path, CheckpointError)
+    if source.suffix != ".safetensors" and (letters := longest_word(source)) > LONGEST_WORD:
+        raise CheckpointError("damaged or no file of weights", where=source, got=f"a word of {letters} letters")
     try:
         if source.suffix == ".safetensors":
             with safetensors.safe_open(source, framework="pt") as file:

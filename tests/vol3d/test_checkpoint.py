@@ -214,6 +214,17 @@ def test_numbers_of_numpy_beside_weights_are_plain_values(tmp_path: Path, core: 
     assert checkpoint.read_weights(tmp_path / "a.pth")["metrics"] == metrics
 
 
+@pytest.mark.parametrize("old", [False, True])
+def test_a_name_without_end_is_refused_at_once(tmp_path: Path, old: bool) -> None:
+    """Torch's message for it would be searched for minutes (found by the fuzz run: old.pth, mutant 949)."""
+    named = type("N" * 300_000, (), {})
+    globals()[named.__qualname__] = named
+    torch.save({"a": torch.ones(1), "b": named}, tmp_path / "a.pth", _use_new_zipfile_serialization=not old)
+    del globals()[named.__qualname__]
+    with pytest.raises(CheckpointError, match="a word of 300000 letters"):
+        checkpoint.read_weights(tmp_path / "a.pth")
+
+
 def test_arrays_of_objects_are_refused(tmp_path: Path) -> None:
     torch.save({"metrics": np.array([object()])}, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match="refused"):
