@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from vol3d.catalog import shipped
 from vol3d.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,8 +59,10 @@ class Model:
     def notes(self) -> tuple[Note, ...]:
         """What every result must be read with, whatever the scan: that the model never saw a real one, for example."""
         from vol3d.engine.seen import synthetic_note
+        from vol3d.shipped import about
 
-        return synthetic_note(self.task.settings.seen)
+        folder = shipped().get(self.name)
+        return synthetic_note(self.task.settings.seen) + (about(folder).notes if folder else ())
 
     def predict(
         self,

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vol3d.catalog import shipped
 from vol3d.cli.console import print_json, print_table
 from vol3d.cli.options import Changes, Checkpoint, Device, Json, Series
 from vol3d.output import require_output
+from vol3d.shipped import about
 from vol3d.terminal import aside, progress, say
 
 if TYPE_CHECKING:
@@ -111,6 +113,9 @@ def predict(
     model = vol3d.load(checkpoint, str(pick_device(device, "--device")), changes or ()).with_options(options)
     count, classes = len(model.models), ", ".join(model.class_names)
     say(f"{checkpoint}: {count} model(s) on {model.device}, classes {classes}")
+    if (folder := shipped().get(checkpoint)) is not None:
+        shown = about(folder)
+        say(f"{checkpoint}: licence {shown.licence}, trained on {shown.trained_on}")
     for note in model.notes:
         say(f"{checkpoint}: {note}")
     with progress("predicting") as report:

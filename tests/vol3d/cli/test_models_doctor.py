@@ -10,7 +10,7 @@ import pytest
 from vol3d import catalog
 from vol3d.cli import machine
 from vol3d.cli.main import main
-from vol3d.cli.models import first_comment, licence_name, shipped_model
+from vol3d.cli.models import first_comment
 
 
 def test_models_lists_everything(capsys):
@@ -24,31 +24,6 @@ def test_models_json(capsys):
     said = json.loads(capsys.readouterr().out)
     assert {"shipped_models", "architectures", "data_sets", "recipes"} == set(said)
     assert all(recipe["summary"] for recipe in said["recipes"])
-
-
-def test_a_shipped_model_tells_score_and_licence(tmp_path: Path):
-    (tmp_path / "config.json").write_text(
-        '{"class_names": ["background", "a"], "score": 0.88, "score_name": "mean_dice"}'
-    )
-    (tmp_path / "LICENSE.md").write_text("# Weights\nhttps://creativecommons.org/licenses/by-sa/4.0/\n")
-    told = shipped_model("m", tmp_path)
-    assert told == {
-        "name": "m",
-        "classes": "background, a",
-        "score": 0.88,
-        "of": "mean_dice",
-        "licence": "CC-BY-SA 4.0",
-    }
-    (tmp_path / "config.json").write_text("[")
-    assert shipped_model("m", tmp_path)["score"] is None
-
-
-def test_licence_names(tmp_path: Path):
-    path = tmp_path / "LICENSE"
-    path.write_text("Apache License\n  Version 2.0, January 2004\n")
-    assert licence_name(path) == "Apache-2.0"
-    path.write_text("\nMy own terms\n")
-    assert licence_name(path) == "My own terms"
 
 
 def test_first_comment(tmp_path: Path):

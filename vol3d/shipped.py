@@ -1,0 +1,81 @@
+"""What the folder of a shipped model says about it, without loading the weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vol3d.errors import Vol3dError
+from vol3d.files import read_json
+from vol3d.notes import Note
+
+# Name -> words that only its text has all of.
+_LICENCES = {
+    "CC-BY-NC-SA 4.0": ("by-nc-sa", "4.0"),
+    "CC-BY-NC-SA 3.0": ("by-nc-sa", "3.0"),
+    "CC-BY-SA 4.0": ("by-sa", "4.0"),
+    "CC-BY 4.0": ("creativecommons.org/licenses/by/4.0",),
+    "Apache-2.0": ("apache license", "version 2.0"),
+}
+
+
+@dataclass(frozen=True)
+class ShippedModel:
+    """A shipped model; None stands for what its files do not say.
+
+    Args:
+        name: `vol3d.load` takes it.
+        classes: their names.
+        score, of: the number that its checkpoint was chosen by, and that number's name.
+        trained_on: data set, and whether its scans were real.
+        licence: of the weights.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    score: float | None
+    of: str | None
+    trained_on: str | None
+    licence: str | None
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """That the weights may not be used for everything, where that is so."""
+        if self.licence is None or "NC" not in self.licence:
+            return ()
+        return (Note("non-commercial", "the weights are for non-commercial use only: {value}", value=self.licence),)
+
+
+def about(folder: Path) -> ShippedModel:
+    """The model whose weights lie in a folder."""
+    config, seen = _object(folder / "config.json"), _object(folder / "seen.json")
+    kind = {True: "generated", False: "real"}.get(seen.get("synthetic"))
+    licence = next((file for file in sorted(folder.glob("LICENSE*")) if file.is_file()), None)
+    return ShippedModel(
+        name=folder.name,
+        classes=tuple(str(item) for item in config.get("class_names") or ()),
+        score=config.get("score"),
+        of=config.get("score_name"),
+        trained_on=f"{seen.get('data')}, {kind}" if kind else None,
+        licence=licence_name(licence) if licence else None,
+    )
+
+
+def licence_name(path: Path) -> str:
+    """The licence that a file names, or the file's first line."""
+    try:
+        text = path.read_text("utf-8", errors="replace")
+    except OSError:
+        return path.name
+    lines = (line.strip() for line in text.splitlines())
+    known = (name for name, words in _LICENCES.items() if all(word in text.lower() for word in words))
+    return next(known, None) or next(filter(None, lines), "")
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        found = read_json(path)
+    except Vol3dError:
+        return {}
+    return found if isinstance(found, dict) else {}
