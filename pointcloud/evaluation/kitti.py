@@ -17,7 +17,7 @@ from pointcloud.metrics.average_precision import average_precision
 from pointcloud.metrics.counts import MEASURED_COUNTS, best_threshold, count_rows, count_scene
 from pointcloud.metrics.kitti.boxes import objects_in_image
 from pointcloud.metrics.kitti.matching import assign
-from pointcloud.metrics.kitti.rules import CLASSES, COUNTED, DIFFICULTIES, METRICS, MIN_OVERLAP, Frame
+from pointcloud.metrics.kitti.rules import CLASSES, COUNTED, DIFFICULTIES, LOOSE_OVERLAP, METRICS, MIN_OVERLAP, Frame
 from pointcloud.metrics.kitti.scores import RECALLS, KittiScores, compare_checked, kitti_scores, pairs, ring_scores
 from pointcloud.metrics.matches import SceneMatches
 from vol3d.engine.task import Evaluation, Metric
@@ -182,8 +182,10 @@ def _counted(scenes: Iterable[ScoredScene], kept: Mapping[str, tuple[np.ndarray,
 
 
 def _summary(scores: KittiScores, frames: Sequence[Frame]) -> dict[str, Any]:
-    """Totals, one row per class, the same with 11 recalls, one row per range, and the curves at moderate difficulty."""
-    classes, old = {}, {}
+    """Totals, one row per class, the same with 11 recalls and with looser overlaps, one row per range, and the curves
+    at moderate difficulty."""
+    classes, old, loose = {}, {}, {}
+    loose_ap = kitti_scores(frames, LOOSE_OVERLAP).ap_r40
     for label, name in enumerate(CLASSES):
         counts = {
             "ground_truths": int(scores.objects[label, _MODERATE]),
@@ -191,6 +193,7 @@ def _summary(scores: KittiScores, frames: Sequence[Frame]) -> dict[str, Any]:
         }
         classes[name] = _class_row(label, scores.ap_r40, scores.aos_r40) | counts
         old[name] = _class_row(label, scores.ap_r11, scores.aos_r11)
+        loose[name] = _ap_row(label, loose_ap, ("3d", "bev"))
 
     means = {}
     for metric, difficulty in product(METRICS, DIFFICULTIES):
@@ -207,21 +210,30 @@ def _summary(scores: KittiScores, frames: Sequence[Frame]) -> dict[str, Any]:
         "frames": len(frames),
         "classes": classes,
         "with_11_recalls": old,
+        "with_loose_overlaps": loose,
         "ranges": {f"{near} to {far} m": _ring(frames, (near, far)) for near, far in RINGS_M},
         "precision_recall": {"recall": _rounded(RECALLS), **curves},
-        "min_overlap": ", ".join(f"{name} {least:g}" for name, least in MIN_OVERLAP.items()),
+        "min_overlap": _listed(MIN_OVERLAP),
+        "loose_overlap": _listed(LOOSE_OVERLAP),
     }
 
 
 def _class_row(label: int, ap: np.ndarray, aos: np.ndarray) -> dict[str, float]:
     """One class's AP by metric and difficulty, in space first, and its AOS by difficulty."""
-    row = {}
-    for m, metric in reversed(list(enumerate(METRICS))):
-        for d, difficulty in enumerate(DIFFICULTIES):
-            row[f"ap{metric}_{difficulty}"] = float(ap[m, label, d])
-    for d, difficulty in enumerate(DIFFICULTIES):
-        row[f"aos_{difficulty}"] = float(aos[label, d])
-    return row
+    angles = {f"aos_{difficulty}": float(aos[label, d]) for d, difficulty in enumerate(DIFFICULTIES)}
+    return _ap_row(label, ap, tuple(reversed(METRICS))) | angles
+
+
+def _ap_row(label: int, ap: np.ndarray, metrics: Sequence[str]) -> dict[str, float]:
+    return {
+        f"ap{metric}_{difficulty}": float(ap[METRICS.index(metric), label, d])
+        for metric in metrics
+        for d, difficulty in enumerate(DIFFICULTIES)
+    }
+
+
+def _listed(overlaps: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {least:g}" for name, least in overlaps.items())
 
 
 def _rounded(values: np.ndarray) -> list[float]:

@@ -20,6 +20,8 @@ CLASSES = ("Car", "Pedestrian", "Cyclist")
 METRICS = ("bbox", "bev", "3d")
 DIFFICULTIES = ("easy", "moderate", "hard")
 MIN_OVERLAP = {"Car": 0.7, "Pedestrian": 0.5, "Cyclist": 0.5}
+LOOSE_OVERLAP = {"Car": 0.5, "Pedestrian": 0.25, "Cyclist": 0.25}
+"""From above and in space: the second set that the field reports, where being found counts more than being exact."""
 _ALIKE = {"Car": "van", "Pedestrian": "person_sitting"}
 _MIN_HEIGHT_PX = (40, 25, 25)
 _MAX_OCCLUSION = (0, 1, 2)

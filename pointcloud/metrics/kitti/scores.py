@@ -9,7 +9,7 @@ precision times the similarity of the headings in the image.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,8 +88,11 @@ def compare_checked(name: str, found: KittiObjects, truth: KittiObjects) -> Fram
     return compare(found, truth)
 
 
-def kitti_scores(frames: Sequence[Frame]) -> KittiScores:
+def kitti_scores(frames: Sequence[Frame], min_overlap: Mapping[str, float] = MIN_OVERLAP) -> KittiScores:
     """Scores of the frames of a split, as `compare` made them.
+
+    Args:
+        min_overlap: class -> what the IoU with an object must exceed to find it, by all three metrics.
 
     Raises:
         DataError: there is no frame.
@@ -98,7 +101,7 @@ def kitti_scores(frames: Sequence[Frame]) -> KittiScores:
     precision, orientation = np.zeros((*shape, len(RECALLS))), np.zeros((*shape[1:], len(RECALLS)))
     objects = np.zeros(shape[1:], np.int64)
     for metric, label, difficulty in np.ndindex(*shape):
-        table = pairs(frames, metric, CLASSES[label], difficulty)
+        table = pairs(frames, metric, CLASSES[label], difficulty, min_overlap=min_overlap)
         objects[label, difficulty] = (table.truth_states == COUNTED).sum()
         precision[metric, label, difficulty], similar = _curves(table)
         if metric == 0:
@@ -119,7 +122,14 @@ def ring_scores(frames: Sequence[Frame], ring: Ring, metric: int = 2, difficulty
     return found
 
 
-def pairs(frames: Sequence[Frame], metric: int, name: str, difficulty: int, ring: Ring | None = None) -> Pairs:
+def pairs(
+    frames: Sequence[Frame],
+    metric: int,
+    name: str,
+    difficulty: int,
+    ring: Ring | None = None,
+    min_overlap: Mapping[str, float] = MIN_OVERLAP,
+) -> Pairs:
     """The frames laid out for one metric, class and difficulty.
 
     Raises:
@@ -132,7 +142,7 @@ def pairs(frames: Sequence[Frame], metric: int, name: str, difficulty: int, ring
 
     truth_states = np.concatenate([state_of_truth(truth, name, difficulty) for truth in truths])
     found_states = np.concatenate([state_of_found(found, name, difficulty) for found in founds])
-    excused = _unlabelled(frames, metric, name)
+    excused = _unlabelled(frames, metric, min_overlap[name])
     if ring is not None:
         excused |= _outside(founds, ring)
         truth_states = np.where(_outside(truths, ring) & (truth_states == COUNTED), IGNORED, truth_states)
@@ -147,15 +157,15 @@ def pairs(frames: Sequence[Frame], metric: int, name: str, difficulty: int, ring
         starts=_starts(overlaps),
         excused=excused,
         similarity=_similarity(frames),
-        min_overlap=MIN_OVERLAP[name],
+        min_overlap=min_overlap[name],
     )
 
 
-def _unlabelled(frames: Sequence[Frame], metric: int, name: str) -> np.ndarray:
+def _unlabelled(frames: Sequence[Frame], metric: int, share: float) -> np.ndarray:
     """Which detections lie in regions that were not labelled."""
     shares = np.concatenate([frame.dont_care for frame in frames])
     # The regions are drawn in the image only; the original has no place for them in space.
-    return shares > (MIN_OVERLAP[name] if metric == 0 else math.inf)
+    return shares > (share if metric == 0 else math.inf)
 
 
 def _outside(frames: Sequence[KittiObjects], ring: Ring) -> np.ndarray:

@@ -118,6 +118,18 @@ def test_frames_are_scored_in_three_ways():
     json.dumps(plain(summary), allow_nan=False)
 
 
+def test_a_car_off_by_a_metre_is_found_with_looser_overlaps_only():
+    truth = detections(*(car(8 + 8 * i) for i in range(4)))
+    boxes = truth.boxes.copy()
+    boxes[:, 0] += 1.0  # of 4 m: an IoU of 3/5
+    summary = evaluate_kitti([frame("a", replace(truth, boxes=boxes), truth)]).summary
+    assert summary["classes"]["Car"]["ap3d_moderate"] == summary["classes"]["Car"]["apbev_moderate"] == 0
+    loose = summary["with_loose_overlaps"]["Car"]
+    assert loose["ap3d_moderate"] == loose["apbev_moderate"] == pytest.approx(3 / 40)
+    assert not any(key.startswith("apbbox") for key in loose)
+    assert summary["loose_overlap"] == "Car 0.5, Pedestrian 0.25, Cyclist 0.25"
+
+
 def test_rows_count_what_counts():
     truth = detections(car(8), car(14))
     found = detections(
