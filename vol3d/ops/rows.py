@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vol3d.threads import parallel_for
 
+_HALVES = (torch.float16, torch.bfloat16)
 _GRAIN = 4096  # rows that are worth a call to another thread
 
 
@@ -36,7 +37,7 @@ def largest_rows(values: Tensor, index: Tensor, size: int) -> Tensor:
 
     NaN counts as largest, so that it shows in the result.
     """
-    detached = values.detach()
+    detached = _widened(values.detach())
     if not size or not len(values):
         return torch.full((size, values.shape[1]), -1, dtype=torch.int64, device=values.device)
     if _compiled(detached):
@@ -62,14 +63,15 @@ class _TakeRows(torch.autograd.Function):
     def forward(ctx: Any, values: Tensor, index: Tensor) -> Tensor:
         ctx.save_for_backward(index)
         ctx.size = len(values)
-        if not _compiled(values):
+        wide = _widened(values)
+        if not _compiled(wide):
             taken = values[index.clamp_min(0)] if len(values) else values.new_zeros(len(index), values.shape[1])
             return taken.masked_fill((index < 0)[:, None], 0)
         from vol3d.ops.rows_cpu import take_range
 
-        out = torch.empty(len(index), values.shape[1], dtype=values.dtype)
-        parallel_for(take_range, len(index), values.contiguous().numpy(), index.numpy(), out.numpy(), grain=_GRAIN)
-        return out
+        out = torch.empty(len(index), values.shape[1], dtype=wide.dtype)
+        parallel_for(take_range, len(index), wide.contiguous().numpy(), index.numpy(), out.numpy(), grain=_GRAIN)
+        return out.to(values.dtype)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
@@ -81,14 +83,15 @@ class _SumRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, index: Tensor, size: int) -> Tensor:
         ctx.save_for_backward(index)
-        if not _compiled(values):
+        wide = _widened(values)
+        if not _compiled(wide):
             return _sum_sorted(values, index, size)
         from vol3d.ops.rows_cpu import group, sum_range
 
         rows, starts = group(index.numpy(), size)
-        out = torch.empty(size, values.shape[1], dtype=values.dtype)
-        parallel_for(sum_range, size, values.contiguous().numpy(), rows, starts, out.numpy(), grain=_GRAIN)
-        return out
+        out = torch.empty(size, values.shape[1], dtype=wide.dtype)
+        parallel_for(sum_range, size, wide.contiguous().numpy(), rows, starts, out.numpy(), grain=_GRAIN)
+        return out.to(values.dtype)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
@@ -116,6 +119,11 @@ class _PutRows(torch.autograd.Function):
         return take_rows(gradients[0], place), None, None
 
 
+def _widened(values: Tensor) -> Tensor:
+    """Halves on the CPU as float32, which holds them exactly and which numba knows; all else as it is."""
+    return values.float() if values.device.type == "cpu" and values.dtype in _HALVES else values
+
+
 def _compiled(values: Tensor) -> bool:
     """Whether numba computes this; it supports neither bfloat16 nor float16."""
     return values.device.type == "cpu" and values.dtype in (torch.float32, torch.float64)
@@ -127,7 +135,7 @@ def _sum_sorted(values: Tensor, index: Tensor, size: int) -> Tensor:
         return values.new_zeros(size, values.shape[1])
     ordered, order = index.sort(stable=True)
     bounds = torch.searchsorted(ordered, torch.arange(size + 1, device=index.device, dtype=index.dtype))
-    wide = values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+    wide = values.float() if values.dtype in _HALVES else values
     lengths = torch.cat([bounds[:1], bounds.diff(), (len(index) - bounds[-1:])])
     sums = torch.segment_reduce(wide[order], "sum", lengths=lengths, axis=0, initial=0, unsafe=True)
     return sums[1:-1].to(values.dtype)

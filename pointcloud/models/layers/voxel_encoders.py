@@ -155,7 +155,8 @@ class PointStack(nn.Module):
         for index in range(len(self.linears)):
             x = self._layer(index, x)
             pooled = kept.max(x) if self.settings.pool == "max" else kept.mean(x)  # (V, W)
-            x = torch.cat([x, pooled[owner]], dim=1)
+            if index < len(self.linears) - 1:
+                x = torch.cat([x, pooled[owner]], dim=1)
         return pooled if len(points) else pooled + x.sum()  # nothing, but gradients exist
 
     def _layer(self, index: int, x: Float[Tensor, "n i"]) -> Float[Tensor, "n w"]:

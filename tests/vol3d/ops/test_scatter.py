@@ -40,6 +40,25 @@ def test_reductions_equal_the_twin(monkeypatch: pytest.MonkeyPatch, reduce: Any,
         torch.testing.assert_close(found[0], found[2])
 
 
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("reduce", ["sum", "mean", "max"])
+def test_halves_are_reduced_as_without_numba(monkeypatch: pytest.MonkeyPatch, reduce: Any, kind: torch.dtype) -> None:
+    random = torch.Generator().manual_seed(0)
+    features = torch.randn(400, 3, generator=random).to(kind).requires_grad_()
+    index = torch.randint(-1, 30, (400,), generator=random)
+
+    def values_and_gradient() -> tuple[Tensor, Tensor]:
+        reduced = scatter_reduce(features, index, 30, reduce)
+        return reduced, torch.autograd.grad(reduced.float().square().sum(), features)[0]
+
+    fast = values_and_gradient()
+    with without_numba(monkeypatch):
+        plain = values_and_gradient()
+    for one, other in zip(fast, plain, strict=True):
+        assert one.dtype == other.dtype == kind
+        torch.testing.assert_close(one, other)
+
+
 @pytest.mark.parametrize("reduce", ["sum", "mean", "max"])
 def test_gradcheck(monkeypatch: pytest.MonkeyPatch, reduce: Any) -> None:
     features = torch.randn(9, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
