@@ -6,6 +6,7 @@ et al., CVPR 2017, as Object DGCNN and mmdetection3d's PointPillars use it.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from math import prod
 from typing import Literal
 
@@ -75,18 +76,22 @@ class FpnSettings(Settings):
     )
 
 
-def neck_stride(backbone: SecondSettings, neck: SecondFpnSettings) -> int:
-    """Cells of the backbone's input along a side of a cell of the neck's map.
+def neck_stride(backbone: SecondSettings, neck: SecondFpnSettings) -> Fraction:
+    """Cells of the backbone's input along a side of a cell of the neck's map; below 1 where the map is finer.
 
     Raises:
         ValueError: the neck does not fit the backbone.
     """
     if len(neck.widths) != len(backbone.widths):
         raise ValueError(f"the neck must have {len(backbone.widths)} widths, as the backbone has blocks")
-    strides = {prod(backbone.strides[: n + 1]) / factor for n, factor in enumerate(neck.upsample)}
-    if len(strides) > 1 or min(strides) % 1:
-        raise ValueError(f"neck.upsample must bring all maps to one size, got strides {sorted(strides)}")
-    return int(min(strides))
+    strides = {
+        prod(backbone.strides[: n + 1]) / Fraction(factor).limit_denominator(64)
+        for n, factor in enumerate(neck.upsample)
+    }
+    if len(strides) > 1:
+        got = ", ".join(map(str, sorted(strides)))
+        raise ValueError(f"neck.upsample must bring all maps to one size, got strides {got}")
+    return strides.pop()
 
 
 class Second(nn.Module):

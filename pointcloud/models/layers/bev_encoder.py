@@ -6,6 +6,7 @@ train their detector on either.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Literal
 
 from jaxtyping import Float
@@ -57,11 +58,15 @@ class OneMapSettings(MapSettings):
     @property
     def stride(self) -> int:
         """Voxels along a side of a cell of the head's map."""
+        return int(self._stride())
+
+    def _stride(self) -> Fraction:
         return self.encoder_stride * neck_stride(self.backbone, self.neck)
 
     @model_validator(mode="after")
     def _check_stride(self) -> OneMapSettings:
-        _ = self.stride
+        if self._stride() % 1:
+            raise ValueError(f"neck.upsample must not go beyond the voxels, got a stride of {self._stride()}")
         return self
 
 
