@@ -17,8 +17,9 @@ from torch import Tensor
 from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.targets import BoxTargets
 from vol3d.engine.settings import Settings
-from vol3d.geometry import iou_bev_axis_aligned, nearest_axis_aligned
+from vol3d.geometry import nearest_axis_aligned
 from vol3d.geometry.boxes import YAW
+from vol3d.geometry.iou import axis_overlap, ratio
 
 LARGEST_LOG_SIZE = 5.0  # sizes are at most 148 times their anchor's: those of an untrained network stay numbers
 
@@ -104,24 +105,34 @@ def place_anchors(
     return torch.cat([xy[:, :, None].expand(ny, nx, a, 2), rest.expand(ny, nx, a, 5)], dim=-1)
 
 
-def match_anchors(anchors: Float[Tensor, "n 7"], boxes: Float[Tensor, "k _"], rule: AnchorSettings) -> AnchorMatches:
+def match_anchors(
+    anchors: Float[Tensor, "y x a 7"], boxes: Float[Tensor, "k _"], rule: AnchorSettings
+) -> AnchorMatches:
     """Anchors of one class with its objects: by IoU, and every object's best anchors even if their IoU is low.
 
     Args:
-        anchors: of one class.
+        anchors: of one class, as `place_anchors` has them.
         boxes: objects of that class.
         rule: thresholds.
     """
-    if not len(boxes) or not len(anchors):
-        nothing = torch.full((len(anchors),), -1, dtype=torch.int64, device=anchors.device)
+    if not len(boxes) or not anchors.numel():
+        nothing = torch.full((anchors[..., 0].numel(),), -1, dtype=torch.int64, device=anchors.device)
         return AnchorMatches(nothing, nothing < 0)
-    flat = nearest_axis_aligned(anchors), nearest_axis_aligned(boxes[:, :7])
-    iou = iou_bev_axis_aligned(*flat)  # (N, K)
+    iou = _overlaps(anchors, boxes[:, :7]).flatten(0, 2)  # (N, K)
     best, owner = iou.max(dim=1)
     best_of_object = iou.max(dim=0).values
     chosen = ((iou == best_of_object) & (best_of_object > rule.least)).any(dim=1)
     positive = chosen | (best >= rule.positive)
     return AnchorMatches(torch.where(positive, owner, -1), ~positive & (best < rule.negative))
+
+
+def _overlaps(anchors: Float[Tensor, "y x a 7"], boxes: Float[Tensor, "k 7"]) -> Float[Tensor, "y x a k"]:
+    """IoU from above, all turned to the nearest axis. Anchors of a column share their x and those of a row their y, so
+    that the common area of a cell is one product."""
+    column, row, flat = (nearest_axis_aligned(some) for some in (anchors[0, :, :, None], anchors[:, 0, :, None], boxes))
+    common = axis_overlap(row, flat, 1)[:, None] * axis_overlap(column, flat, 0)  # (Y, 1, A, K) * (X, A, K)
+    areas, area = column[0, ..., 3] * column[0, ..., 4], flat[:, 3] * flat[:, 4]
+    return ratio(common, areas + area - common)
 
 
 def encode_offsets(boxes: Float[Tensor, "*n _"], anchors: Float[Tensor, "*n 7"]) -> Float[Tensor, "*n _"]:
@@ -149,7 +160,7 @@ def match_sample(
     """Matches of all anchors (Y * X * A) of one sample; class by class, objects numbered as in the target."""
     parts, first = [], 0
     for label, rule in enumerate(rules):
-        own = anchors[:, :, first : first + len(rule.yaws)].flatten(0, 2)
+        own = anchors[:, :, first : first + len(rule.yaws)]
         rows = (target.labels == label).nonzero()[:, 0]
         rows = rows[(target.boxes[rows, 3:6] > 0).all(dim=1)]
         found = match_anchors(own, target.boxes[rows].to(own.dtype), rule)

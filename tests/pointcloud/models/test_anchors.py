@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import pytest
 import torch
@@ -50,19 +51,20 @@ def some_boxes(count: int, seed: int = 0) -> torch.Tensor:
     return torch.cat([place, -torch.ones(count, 1), size, yaw], dim=1)
 
 
+@pytest.mark.parametrize("placement", ["centres", "corners"])
 @pytest.mark.parametrize("count", [1, 2, 6])
-def test_matches_are_those_of_the_slow_twin(count: int) -> None:
-    anchors = place_anchors(GRID, (CAR,), "centres").flatten(0, 2)
+def test_matches_are_those_of_the_slow_twin(count: int, placement: Literal["centres", "corners"]) -> None:
+    anchors = place_anchors(GRID, (CAR,), placement)
     boxes = some_boxes(count, seed=count)
     found = match_anchors(anchors, boxes, CAR)
-    wanted = slow.matches(anchors, boxes, 0.6, 0.45)
+    wanted = slow.matches(anchors.flatten(0, 2), boxes, 0.6, 0.45)
     assert found.object.tolist() == [-1 if k is None else k for k in wanted]
     assert found.background.tolist() == [k == -1 for k in wanted]
     assert bool((found.object >= 0).any())
 
 
 def test_the_best_anchor_of_an_object_is_positive_unless_it_is_too_far() -> None:
-    anchors = place_anchors(GRID, (CAR,), "centres").flatten(0, 2)
+    anchors = place_anchors(GRID, (CAR,), "centres")
     tiny = torch.tensor([[5.2, 0.4, -1.0, 0.5, 0.5, 1.5, 0.0]])
     assert int((match_anchors(anchors, tiny, CAR).object == 0).sum()) >= 1
     assert not bool((match_anchors(anchors, tiny, CAR.model_copy(update={"least": 0.45})).object == 0).any())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from pointcloud.models.anchors.second import SecondDetectorSettings
 from pointcloud.models.layers.bev_backbones import (
     Fpn,
     FpnSettings,
@@ -90,6 +92,19 @@ def test_levels_of_odd_sizes_and_levels_beyond_the_backbone() -> None:
     assert [tuple(x.shape) for x in levels] == [(2, 6, 11, 7), (2, 6, 6, 4), (2, 6, 3, 2), (2, 6, 2, 1)]
     sum(x.sum() for x in levels).backward()
     assert all(p.grad is not None for p in [*backbone.parameters(), *neck.parameters()])
+
+
+def test_a_neck_goes_back_to_the_voxels_and_no_further() -> None:
+    parts: dict[str, Any] = {"backbone": SecondSettings(widths=(4, 8), layers=(0, 0), strides=(1, 2))}
+    finer = SecondDetectorSettings(**parts, neck=SecondFpnSettings(widths=(4, 4), upsample=(2, 4)))
+    assert finer.stride == 4
+    assert SecondDetectorSettings(**parts, neck=SecondFpnSettings(widths=(4, 4), upsample=(0.5, 1))).stride == 16
+    with pytest.raises(ValidationError, match="must not go beyond the voxels, got a stride of 1/2"):
+        SecondDetectorSettings(**parts, neck=SecondFpnSettings(widths=(4, 4), upsample=(16, 32)))
+    with pytest.raises(ValidationError, match="one size, got strides 1, 2"):
+        SecondDetectorSettings(**parts, neck=SecondFpnSettings(widths=(4, 4), upsample=(1, 1)))
+    bev = SecondFpn((4, 8), finer.neck)(Second(3, finer.backbone)(torch.rand(1, 3, 10, 6)))
+    assert bev.shape == (1, 8, 20, 12)
 
 
 def test_settings_that_do_not_fit_are_refused() -> None:
