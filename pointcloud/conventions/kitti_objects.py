@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.errors import DataError, UsageError
-from vol3d.files import write_text
+from vol3d.files import read_text, write_text
 
 _COLUMNS = [
     *("type", "truncation", "occlusion", "alpha", "left", "top", "right", "bottom"),
@@ -71,7 +71,7 @@ def read_kitti_objects(path: str | Path, scored: bool = False) -> KittiObjects:
     Raises:
         DataError: missing, not text, a row with too few or too many columns, a value that is no finite number.
     """
-    return parse_kitti_objects(read_text(Path(path)), path, scored)
+    return parse_kitti_objects(read_text(path), path, scored)
 
 
 def parse_kitti_objects(text: str, where: str | Path, scored: bool = False) -> KittiObjects:
@@ -94,20 +94,6 @@ def parse_kitti_objects(text: str, where: str | Path, scored: bool = False) -> K
         rotation_y=table[:, 13],
         scores=table[:, 14] if scored else np.ones(len(table)),
     )
-
-
-def read_text(path: Path) -> str:
-    """The text of one of KITTI's files.
-
-    Raises:
-        DataError: missing, or not text.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"cannot read the file ({error.strerror})", where=path) from error
-    except UnicodeDecodeError as error:
-        raise DataError("not a file of KITTI's labels or calibration: it is not text", where=path) from error
 
 
 def _row(words: list[str], names: list[str], where: str) -> list[float]:
