@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vol3d.errors import DataError, UsageError
+from vol3d.errors import DataError
 from vol3d.files import read_text, write_text
 
 _COLUMNS = [
@@ -114,25 +114,12 @@ def _row(words: list[str], names: list[str], where: str) -> list[float]:
     return values
 
 
-def _refuse_other(path: Path) -> None:
-    if not path.is_file():
-        return
-    try:
-        read_kitti_objects(path, scored=True)
-    except DataError as error:
-        what = "the results would replace a file that holds none"
-        raise UsageError(what, where=path, do="Choose another folder.") from error
-
-
 def write_kitti_objects(path: str | Path, objects: KittiObjects, scored: bool = False) -> None:
     """Writes a label file, or with `scored` a result file; numbers to a millionth.
 
     Raises:
         DataError: a value is not finite.
-        UsageError: results that would replace something else, such as the labels.
     """
-    if scored:
-        _refuse_other(Path(path))
     columns = [objects.alpha, *objects.bbox.T, *objects.dimensions_hwl.T, *objects.location.T, objects.rotation_y]
     columns += [objects.scores] if scored else []
     table = np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
