@@ -318,9 +318,12 @@ def _whole(text: str) -> int:
 
 
 def stamp(path: Path) -> str:
-    """Name, size and time of change of a file: equal stamps stand for equal content, and cost no reading."""
+    """Name, size and times of a file: equal stamps stand for equal content, and cost no reading.
+
+    Archives and copies give a file the time of another; that of its record on the disk (ctime) nobody can set.
+    """
     found = path.stat()
-    return f"{path.name} {found.st_size} {found.st_mtime_ns}"
+    return f"{path.name} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
