@@ -157,11 +157,12 @@ def _flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def require_file(path: str | os.PathLike[str], kind: type[Vol3dError] = DataError) -> Path:
+def require_file(path: str | os.PathLike[str], kind: type[Vol3dError] = DataError, do: str | None = None) -> Path:
     """`user_path(path)`, if it is a regular file that may be read; asked first, since to open a pipe waits for ever.
 
     Args:
         kind: the error that is raised.
+        do: what the reader is advised to do where there is no such file.
 
     Raises:
         Vol3dError: no such file, no permission; a folder, named pipe, socket or device.
@@ -170,16 +171,42 @@ def require_file(path: str | os.PathLike[str], kind: type[Vol3dError] = DataErro
     try:
         mode = source.stat().st_mode
     except FileNotFoundError as error:
-        raise kind("no such file", where=source) from error
+        raise kind("no such file", where=source, do=do) from error
     except (OSError, ValueError) as error:  # a zero byte in the name is a ValueError
         reason = getattr(error, "strerror", None) or error
         raise kind(f"cannot read the file ({reason})", where=source) from error
     if not stat.S_ISREG(mode):
-        do = None if stat.S_ISDIR(mode) else _PIPE_DO
-        raise kind(_NO_FILE.get(stat.S_IFMT(mode), "not a regular file"), where=source, do=do)
+        instead = do if stat.S_ISDIR(mode) else _PIPE_DO
+        raise kind(_NO_FILE.get(stat.S_IFMT(mode), "not a regular file"), where=source, do=instead)
     if not os.access(source, os.R_OK):
         raise kind("no permission to read the file", where=source)
     return source
+
+
+def is_there(path: Path) -> bool:
+    """Whether anything has this name, be it a pipe or a link that leads nowhere: a file that may be absent is then
+    read, and refused if it is none.
+    """
+    return path.is_symlink() or path.exists()
+
+
+def read_text(path: str | os.PathLike[str], do: str | None = None, errors: str = "strict") -> str:
+    """The text of a file in UTF-8, without the mark that it may begin with.
+
+    Args:
+        do: what the reader is advised to do where it cannot be read.
+        errors: what becomes of bytes that are no UTF-8, as in `bytes.decode`.
+
+    Raises:
+        DataError: what `require_file` raises; not UTF-8, or the disk cannot read it.
+    """
+    source = require_file(path, do=do)
+    try:
+        return source.read_text(encoding="utf-8-sig", errors=errors)
+    except OSError as error:
+        raise DataError(f"cannot read the file ({error.strerror})", where=source, do=do) from error
+    except UnicodeDecodeError as error:
+        raise DataError("the text is not UTF-8", where=source, do=do) from error
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
@@ -291,15 +318,18 @@ def _whole(text: str) -> int:
 
 
 def stamp(path: Path) -> str:
-    """Name, size and time of change of a file: equal stamps stand for equal content, and cost no reading."""
+    """Name, size and times of a file: equal stamps stand for equal content, and cost no reading.
+
+    Archives and copies give a file the time of another; that of its record on the disk (ctime) nobody can set.
+    """
     found = path.stat()
-    return f"{path.name} {found.st_size} {found.st_mtime_ns}"
+    return f"{path.name} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
-    """Hexadecimal SHA-256 of a file, read in pieces of 1 MiB."""
+    """Hexadecimal SHA-256 of a file, read in pieces of 1 MiB; raises as `require_file`."""
     digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
+    with require_file(path).open("rb") as file:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()

@@ -105,7 +105,7 @@ class Model:
         asked = {"up": up, "units": units, "ground": ground, "score": score, "align": align, "mirror": mirror}
         asked |= {"series": series, "columns": None if columns is None else ",".join(columns)}
         model = self.with_options(asked)
-        task, record = model.task, model._record
+        task, record = model.task, model.record
         if isinstance(scan, str | Path):
             if affine is not None:
                 raise UsageError("a file has an affine of its own", where="affine", do="Leave it out.")
@@ -154,7 +154,7 @@ class Model:
             self.models,
             results,
             self.device,
-            record=self._record,
+            record=self.record,
             overwrite=overwrite,
             dicom_seg=dicom_seg,
             progress=progress,
@@ -172,7 +172,7 @@ class Model:
         return self if task is self.task else replace(self, task=task)
 
     @cached_property
-    def _record(self) -> Record:
+    def record(self) -> Record:
         """What the records of all its results have in common; once, since it is asked for with each scan."""
         from vol3d.engine.predict import model_record
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,19 @@ from vol3d.scans.results.read import FORMAT
 from vol3d.scans.results.record import Record, way_to, write_record
 from vol3d.scans.results.write import describe_objects, write_detections
 from vol3d.scans.volumes.volume import Segmentation, Volume
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A file to be written beside the main one of a prediction.
+
+    Args:
+        write: writes a prediction to a path, and returns what it had to assume.
+        made_with: hash of what it needs besides the scan and the model, such as a calibration.
+    """
+
+    write: Callable[[Any, Path], tuple[Note, ...]]
+    made_with: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,8 +27,11 @@ from medical.preprocess import prepare as prepare_image
 from vol3d.dataset_tools.prepare import PreparedFolder, Refused, prepare_cases
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.files import atomic, read_json, write_json
+from vol3d.scans.paths import ITK, NIFTI
 from vol3d.scans.volumes.gzipped import open_checked
+from vol3d.scans.volumes.itk import read_itk_header
 from vol3d.scans.volumes.nifti_header import read_header
+from vol3d.scans.volumes.volume import Grid
 from vol3d.terminal import Progress
 
 
@@ -115,15 +118,28 @@ def _bytes(case: Case, preprocess: PreprocessSettings) -> int:
     """Size of a prepared case, from headers: float32 channels and uint8 labels, before any crop."""
     total = 0
     for path in case.images:
-        if not path.name.lower().endswith((".nii", ".nii.gz")):
-            # Other formats mostly hold int16; compressed ones need more than this, which the write itself will find.
-            total += 2 * sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]))
-            continue
         try:
-            with open_checked(path) as stream:
-                header = read_header(stream, path)
+            described = _described(path)
         except DataError:  # reported with the case itself
             continue
-        grown = math.prod(header.grid.spacing_mm) / math.prod(preprocess.spacing_mm or header.grid.spacing_mm)
-        total += int(math.prod(header.grid.shape) * grown * (4 * header.channels + 1))
+        if described is None:
+            # DICOM mostly holds int16; compressed slices need more than this, which the write itself will find.
+            total += 2 * sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]))
+            continue
+        grid, channels = described
+        grown = math.prod(grid.spacing_mm) / math.prod(preprocess.spacing_mm or grid.spacing_mm)
+        total += int(math.prod(grid.shape) * grown * (4 * channels + 1))
     return total
+
+
+def _described(path: Path) -> tuple[Grid, int] | None:
+    """Grid and number of channels by a header, wherever its voxels are; None for DICOM. Raises DataError."""
+    name = path.name.lower()
+    if name.endswith(NIFTI):
+        with open_checked(path) as stream:
+            header = read_header(stream, path)
+        return header.grid, header.channels
+    if name.endswith(ITK):
+        stored = read_itk_header(path)
+        return stored.grid, 1 if stored.channel_axis is None else stored.sizes[stored.channel_axis]
+    return None

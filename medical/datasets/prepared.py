@@ -16,7 +16,7 @@ from medical.preprocess import PreprocessSettings
 from vol3d.dataset_tools.fault import listed
 from vol3d.dataset_tools.index import refuse_other
 from vol3d.errors import DataError, UsageError
-from vol3d.files import read_json, sha256, stamp
+from vol3d.files import read_json, require_file, sha256, stamp
 from vol3d.scans.volumes.itk import voxel_files
 from vol3d.scans.volumes.volume import Grid
 
@@ -150,8 +150,8 @@ def plain(preprocess: PreprocessSettings) -> Any:
 
 
 def _mapped(path: Path) -> np.ndarray:
+    do = "Run `vol3d data prepare` again."
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.load(require_file(path, do=do), mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        do = "Run `vol3d data prepare` again."
         raise DataError("a prepared array is missing or damaged", where=path, got=error, do=do) from error

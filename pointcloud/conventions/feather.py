@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from vol3d.errors import DataError, Vol3dError
-from vol3d.files import atomic
+from vol3d.files import atomic, require_file
 
 Kind = Literal["float32", "float64", "int64", "text"]
 INSTALL = "Run `pip install 'vol3d[argoverse]'`."
@@ -25,8 +25,7 @@ def read_feather(path: Path, columns: Mapping[str, Kind]) -> dict[str, np.ndarra
     arrow = _pyarrow(path)
     from pyarrow import feather
 
-    if not path.is_file():
-        raise DataError("the file is missing", where=path, do="Download it again.")
+    require_file(path, do="Download it again.")
     try:
         table = feather.read_table(path, columns=list(columns), memory_map=False)
     except (OSError, arrow.ArrowException) as error:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vol3d.errors import DataError, UsageError
-from vol3d.files import write_text
+from vol3d.errors import DataError
+from vol3d.files import read_text, write_text
 
 _COLUMNS = [
     *("type", "truncation", "occlusion", "alpha", "left", "top", "right", "bottom"),
@@ -71,7 +71,7 @@ def read_kitti_objects(path: str | Path, scored: bool = False) -> KittiObjects:
     Raises:
         DataError: missing, not text, a row with too few or too many columns, a value that is no finite number.
     """
-    return parse_kitti_objects(read_text(Path(path)), path, scored)
+    return parse_kitti_objects(read_text(path), path, scored)
 
 
 def parse_kitti_objects(text: str, where: str | Path, scored: bool = False) -> KittiObjects:
@@ -96,20 +96,6 @@ def parse_kitti_objects(text: str, where: str | Path, scored: bool = False) -> K
     )
 
 
-def read_text(path: Path) -> str:
-    """The text of one of KITTI's files.
-
-    Raises:
-        DataError: missing, or not text.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"cannot read the file ({error.strerror})", where=path) from error
-    except UnicodeDecodeError as error:
-        raise DataError("not a file of KITTI's labels or calibration: it is not text", where=path) from error
-
-
 def _row(words: list[str], names: list[str], where: str) -> list[float]:
     if len(words) != len(names):
         wanted = f"{len(names)}: {' '.join(names)}"
@@ -128,25 +114,12 @@ def _row(words: list[str], names: list[str], where: str) -> list[float]:
     return values
 
 
-def _refuse_other(path: Path) -> None:
-    if not path.is_file():
-        return
-    try:
-        read_kitti_objects(path, scored=True)
-    except DataError as error:
-        what = "the results would replace a file that holds none"
-        raise UsageError(what, where=path, do="Choose another folder.") from error
-
-
 def write_kitti_objects(path: str | Path, objects: KittiObjects, scored: bool = False) -> None:
     """Writes a label file, or with `scored` a result file; numbers to a millionth.
 
     Raises:
         DataError: a value is not finite.
-        UsageError: results that would replace something else, such as the labels.
     """
-    if scored:
-        _refuse_other(Path(path))
     columns = [objects.alpha, *objects.bbox.T, *objects.dimensions_hwl.T, *objects.location.T, objects.rotation_y]
     columns += [objects.scores] if scored else []
     table = np.stack([np.asarray(column, np.float64) for column in columns], axis=1)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vol3d.errors import DataError
+from vol3d.files import require_file
 
 
 def load_table(path: Path, columns: int | tuple[int, ...], key: str | None = None) -> np.ndarray:
@@ -40,7 +41,7 @@ def load_table(path: Path, columns: int | tuple[int, ...], key: str | None = Non
 def _load(path: Path, key: str | None) -> Any:
     """What NumPy finds in the file: an array, or an archive where one was not expected."""
     try:
-        array = np.load(path, allow_pickle=False)
+        array = np.load(require_file(path), allow_pickle=False)
         if key is not None:
             with array as archive:
                 array = archive[key]
@@ -60,7 +61,7 @@ def load_bin(path: Path, columns: int) -> np.ndarray:
         DataError: missing, or not a whole number of rows.
     """
     try:
-        size = path.stat().st_size
+        size = require_file(path).stat().st_size
         if size % (4 * columns):
             raise DataError("no whole number of rows", where=path, got=f"{size} bytes", wanted=f"rows of {4 * columns}")
         return np.fromfile(path, "<f4").reshape(-1, columns)

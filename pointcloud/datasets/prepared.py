@@ -19,7 +19,7 @@ import numpy as np
 from pointcloud.datasets.scenes import Scene, SceneSplit, annotated, fingerprint_of
 from pointcloud.datasets.sources import refuse_changed
 from vol3d.errors import DataError
-from vol3d.files import read_json
+from vol3d.files import read_json, require_file
 from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
 
@@ -110,7 +110,7 @@ class PreparedScene:
     def _mapped(self, column: str) -> np.ndarray:
         path = self._path(f".{column}.npy")
         try:
-            return np.load(path, mmap_mode="r", allow_pickle=False)
+            return np.load(require_file(path, do=AGAIN), mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise DataError("a prepared array is missing or damaged", where=path, got=error, do=AGAIN) from error
 

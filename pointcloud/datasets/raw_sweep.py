@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from vol3d.errors import DataError
+from vol3d.files import require_file
 
 FARTHEST_M = 1e6  # larger numbers are not measured, and would not stay finite when they are moved
 
@@ -25,7 +26,7 @@ def read_rows(path: Path, columns: str, cut: str, unread: str, do: str | None = 
     """
     width = len(columns.split())
     try:
-        size = path.stat().st_size
+        size = require_file(path, do=do).stat().st_size
         if size % (4 * width):
             wanted = f"a multiple of {4 * width}: float32 {columns}"
             raise DataError(cut, where=path, got=f"{size} bytes", wanted=wanted, do="Copy it again.")

@@ -22,6 +22,7 @@ from pointcloud.metrics.matches import SceneMatches
 from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
 from vol3d.scans.results.detections import Detections
+from vol3d.scans.results.submission import claim
 from vol3d.terminal import Progress
 from vol3d.view.draw.top_view import STREET
 
@@ -90,6 +91,7 @@ def benchmark(
     if not compared:
         raise DataError("there is no sweep to evaluate", do="Check that the split has annotated sweeps.")
     if submission is not None:
+        claim(submission)
         write_submission(submission, detections, class_names)
     return _evaluation(compared, class_names, conditions, candidates.scenes)
 
@@ -102,6 +104,7 @@ def submit(
         SweepDetections(sweep.log_id, sweep.timestamp_ns, _found(detect(sweep.read().cloud), sweep.name))
         for sweep in one_by_one(scenes, progress)
     ]
+    claim(path)
     write_submission(path, found, class_names)
     return count_submitted(path)
 

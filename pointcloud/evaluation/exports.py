@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from pointcloud.datasets.kitti.calibration import camera_view, read_calibration
 from pointcloud.datasets.kitti.labels import TYPES
 from pointcloud.metrics.kitti.boxes import objects_in_image
 from vol3d.errors import UsageError
-from vol3d.files import write_text
+from vol3d.files import sha256, write_text
 from vol3d.notes import Note
-from vol3d.prediction import BoxPrediction
+from vol3d.prediction import Beside, BoxPrediction
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.source import ScanSource
 
@@ -26,10 +26,9 @@ SUFFIXES = {"csv": ".csv", "kitti": ".txt"}
 _COLUMNS = ("class", "score", "x_m", "y_m", "z_m", "length_m", "width_m", "height_m", "yaw_rad")
 _VELOCITY = ("vx_m_per_s", "vy_m_per_s")
 _KITTI_NAMES = {name.casefold(): name for name in TYPES}
-Writer = Callable[[BoxPrediction, Path], tuple[Note, ...]]
 
 
-def writer_of(name: str, source: ScanSource, calib: Path | None) -> Writer:
+def writer_of(name: str, source: ScanSource, calib: Path | None) -> Beside:
     """What writes a prediction of this scan in a format of `SUFFIXES`, and returns what it had to assume.
 
     Args:
@@ -40,7 +39,7 @@ def writer_of(name: str, source: ScanSource, calib: Path | None) -> Writer:
         UsageError: no calibration.
         DataError: it is damaged, or nothing says how large the image is.
     """
-    return write_csv if name == "csv" else _kitti_writer(source, calib)
+    return Beside(write_csv) if name == "csv" else _kitti_writer(source, calib)
 
 
 def write_csv(prediction: BoxPrediction, path: Path) -> tuple[Note, ...]:
@@ -55,7 +54,7 @@ def write_csv(prediction: BoxPrediction, path: Path) -> tuple[Note, ...]:
     return ()
 
 
-def _kitti_writer(source: ScanSource, calib: Path | None) -> Writer:
+def _kitti_writer(source: ScanSource, calib: Path | None) -> Beside:
     frame, number = source.path.absolute().parent.parent, source.name
     place = calib or frame / "calib"
     file = place / f"{number}.txt" if calib is None or place.is_dir() else place
@@ -77,7 +76,7 @@ def _kitti_writer(source: ScanSource, calib: Path | None) -> Writer:
         write_kitti_objects(path, objects, scored=True)
         return notes
 
-    return write
+    return Beside(write, hashlib.sha256(f"{sha256(file)} {size}".encode()).hexdigest())
 
 
 def _with_origin(prediction: BoxPrediction) -> Detections:

@@ -24,6 +24,7 @@ from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
+from vol3d.scans.results.submission import claim
 from vol3d.view.draw.top_view import TopViewStyle
 
 DRAWS = 500
@@ -49,6 +50,17 @@ MEASURED = (
     *MEASURED_COUNTS,
 )
 _SPACE, _MODERATE = METRICS.index("3d"), DIFFICULTIES.index("moderate")
+
+
+def write_submission(folder: Path, results: Mapping[str, KittiObjects]) -> None:
+    """Writes what the benchmark takes: `NAME.txt` for each frame, and no other file in the folder.
+
+    Raises:
+        UsageError: the folder holds what vol3d did not write.
+    """
+    claim(folder, [f"{name}.txt" for name in results])
+    for name, objects in results.items():
+        write_kitti_objects(folder / f"{name}.txt", objects, scored=True)
 
 
 class KittiScored(NamedTuple):
@@ -92,6 +104,7 @@ def evaluate_kitti(
         DataError: no frame, one name twice, values that are not finite.
     """
     frames: dict[str, Frame] = {}
+    results: dict[str, KittiObjects] = {}
     candidates, without_image_box = Candidates(), 0
     for frame in scored:
         without_image_box += frame.projected
@@ -100,14 +113,15 @@ def evaluate_kitti(
         check_finite(frame.name, frame.found)
         found, seen = objects_in_image(frame.found, frame.lidar_from_camera, frame.p2, frame.image_size)
         frames[frame.name] = compare_checked(frame.name, found, frame.truth)
-        if submission is not None:
-            write_kitti_objects(submission / f"{frame.name}.txt", found, scored=True)
+        results[frame.name] = found
         if pictures:
             truth = _in_lidar(frame.truth, frame.lidar_from_camera)
             candidates.add(ScoredScene(frame.name, frame.cloud, truth, frame.found.select(seen)))
 
     tables = list(frames.values())
     scores = kitti_scores(tables)
+    if submission is not None:
+        write_submission(submission, results)
     matches, kept = _matches(frames)
     threshold, f1 = best_threshold(list(matches.values()), 0)
     counts = {name: count_scene(match, 0, threshold) for name, match in matches.items()}

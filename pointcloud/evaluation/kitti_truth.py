@@ -8,12 +8,12 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from pointcloud.conventions.kitti_objects import KittiObjects, read_kitti_objects, write_kitti_objects
+from pointcloud.conventions.kitti_objects import KittiObjects, read_kitti_objects
 from pointcloud.datasets.kitti.calibration import KittiCalibration
 from pointcloud.datasets.kitti.dataset import TESTING
 from pointcloud.datasets.scenes import SceneReader
 from pointcloud.evaluation.benchmark import Detect, one_by_one
-from pointcloud.evaluation.kitti import KittiScored, check_finite, evaluate_kitti
+from pointcloud.evaluation.kitti import KittiScored, check_finite, evaluate_kitti, write_submission
 from pointcloud.metrics.kitti.boxes import objects_in_image, projected
 from pointcloud.metrics.kitti.rules import CLASSES
 from vol3d.engine.task import Evaluation
@@ -62,15 +62,14 @@ def submit(
     scenes: Sequence[KittiReader], detect: Detect, class_names: Sequence[str], progress: Progress, path: Path
 ) -> int:
     """A text file for each frame of the test set, by its number. See `pointcloud.evaluation.benchmark.Submit`."""
-    boxes = 0
+    results: dict[str, KittiObjects] = {}
     for frame in one_by_one(scenes, progress):
         calibration, found = frame.calibration(), detect(frame.read().cloud)
         check_finite(frame.name, found)
         seen, _ = objects_in_image(found, calibration.lidar_from_camera, calibration.p2, frame.image_size())
-        written = path / f"{frame.name.removeprefix(TESTING)}.txt"
-        write_kitti_objects(written, seen, scored=True)
-        boxes += len(read_kitti_objects(written, scored=True))
-    return boxes
+        results[frame.name.removeprefix(TESTING)] = seen
+    write_submission(path, results)
+    return sum(len(read_kitti_objects(path / f"{name}.txt", scored=True)) for name in results)
 
 
 def kitti_scored(reader: KittiReader, cloud: PointCloud, found: Detections) -> KittiScored:

@@ -27,6 +27,7 @@ from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
+from vol3d.scans.results.submission import claim
 from vol3d.view.draw.top_view import STREET
 
 RINGS_M = ((0, 10), (10, 20), (20, 30), (30, 40), (40, 50))
@@ -102,6 +103,7 @@ def evaluate_nuscenes(
 
     scores = nuscenes_scores(found, truth)
     if submission is not None:
+        claim(submission)
         write_submission(submission, Submission(LIDAR_ONLY, found))
 
     matches = _matches(scores, list(found))

@@ -22,6 +22,7 @@ from pointcloud.metrics.nuscenes.boxes import (
 )
 from pointcloud.metrics.nuscenes.submission import LIDAR_ONLY, Submission, read_submission, write_submission
 from vol3d.engine.task import Evaluation
+from vol3d.scans.results.submission import claim
 from vol3d.terminal import Progress
 
 BICYCLE_RACK = "static_object.bicycle_rack"
@@ -54,6 +55,7 @@ def submit(
         sample.name: detections_in_global(detect(sample.read().cloud), sample.global_from_lidar)
         for sample in one_by_one(scenes, progress)
     }
+    claim(path)
     write_submission(path, Submission(LIDAR_ONLY, found))
     return sum(len(boxes) for boxes in read_submission(path, found).results.values())
 

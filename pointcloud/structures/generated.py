@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+
+from vol3d.errors import DataError
+from vol3d.files import read_json
 
 INDEXES = ("rooms.json", "drives.json", "kitti.json")
 """Names of these records, by generator."""
@@ -16,7 +18,7 @@ def is_generated(folder: Path) -> bool:
 
 def _has_seed(path: Path) -> bool:
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        facts = read_json(path)
+    except DataError:
         return False
     return isinstance(facts, dict) and "seed" in facts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ from vol3d.engine.task import CompleteTask, Part, Windows
 from vol3d.errors import UsageError
 from vol3d.files import make_folder
 from vol3d.notes import Note
-from vol3d.prediction import BoxPrediction
+from vol3d.prediction import Beside, BoxPrediction
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.fields import usual_name
 from vol3d.scans.points.find import find_point_files, points_file_stem
@@ -67,7 +67,7 @@ class CloudTask(CompleteTask[PointCloud]):
     """
 
     result_suffix: ClassVar[str] = ".json"
-    unrecorded: ClassVar[frozenset[str]] = frozenset({"predict.formats"})
+    unrecorded: ClassVar[frozenset[str]] = frozenset({"predict.formats", "predict.calib"})
 
     settings_type: ClassVar[type[RunSettings]] = CloudSettings
     settings: CloudSettings
@@ -268,7 +268,7 @@ class CloudTask(CompleteTask[PointCloud]):
     def numbers(self, cloud: PointCloud) -> dict[str, float]:
         """The numbers of a cloud that `traits` compare."""
 
-    def writers(self, source: ScanSource) -> dict[str, Callable[[Any, Path], tuple[Note, ...]]]:
+    def writers(self, source: ScanSource) -> dict[str, Beside]:
         """Suffix -> what writes the boxes in each of `settings.predict.formats`."""
         choice = self.settings.predict
         if not choice.formats:

@@ -22,7 +22,7 @@ from vol3d.engine.task import PredictionTask, Windows
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.files import make_folder, remove_leftovers
 from vol3d.notes import Note
-from vol3d.prediction import Prediction
+from vol3d.prediction import Beside, Prediction
 from vol3d.scans.digest import of_scan
 from vol3d.scans.read import is_dicom_source
 from vol3d.scans.results.record import Record, add_file
@@ -161,10 +161,11 @@ def predict_files(
         progress(number, len(results), source.path.name)
         seg = dicom_path(result) if dicom_seg and is_dicom_source(source.path) else None
         try:
-            wanted = of_scan(record, source)
-            beside = {_beside(result, suffix): write for suffix, write in task.writers(source).items()}
+            beside = {_beside(result, suffix): one for suffix, one in task.writers(source).items()}
             if seg is not None:
-                beside[seg] = _write_seg
+                beside[seg] = Beside(_write_seg)
+            made_with = {path.name: one.made_with for path, one in beside.items() if one.made_with is not None}
+            wanted = replace(of_scan(record, source), made_with=made_with)
             if is_done([result, *beside], wanted, overwrite):
                 row = PredictionRow(source, "skipped", result, dicom_seg=_there(seg))
             else:
@@ -196,7 +197,7 @@ def _predicted(
     source: ScanSource,
     device: torch.device,
     result: Path,
-    beside: Mapping[Path, Callable[[Any, Path], tuple[Note, ...]]],
+    beside: Mapping[Path, Beside],
     record: Record,
     windows: Windows,
 ) -> PredictionRow:
@@ -207,8 +208,8 @@ def _predicted(
     make_folder(result.parent)
     replace(prediction, record=record).write(result)
     notes = prediction.notes
-    for path, write in beside.items():
-        notes += write(prediction, path)
+    for path, one in beside.items():
+        notes += one.write(prediction, path)
         add_file(result, path)
     return PredictionRow(source, "written", result, None, prediction.facts(), notes)
 

@@ -12,6 +12,7 @@ from vol3d.engine.settings import Settings
 from vol3d.engine.task import Evaluation, Part, ScoringTask
 from vol3d.errors import UsageError
 from vol3d.files import make_folder, remove_leftovers, write_text
+from vol3d.scans.results.submission import require_own, seal
 from vol3d.terminal import Progress
 
 if TYPE_CHECKING:
@@ -35,12 +36,15 @@ def score(
     task, chosen = on_data(model.task, root, dataset, fold, part)
     if submission is not None:
         task = task.with_submission(submission)
+        require_own(submission)
     if out is not None:
         make_folder(out)
     for place in (out, out and out / results.PICTURES, submission, submission and submission.parent):
         if place is not None:
             remove_leftovers(place, of_the_dead=True)
     evaluation = task.evaluate(model.network(), model.device, progress, pictures=out is not None)
+    if submission is not None:
+        seal(submission, model.record)
     evaluation.summary.update(split=chosen, data=str(root), checkpoint=model.name, models=len(model.models))
     if out is not None:
         write_text(out / "config.yaml", dump(task.settings))

@@ -23,7 +23,7 @@ from vol3d.engine.seen import Seen
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.notes import Note
-from vol3d.prediction import Prediction
+from vol3d.prediction import Beside, Prediction
 from vol3d.scans.source import ScanSource
 from vol3d.terminal import Progress
 
@@ -297,8 +297,8 @@ class PredictionTask(Task, Generic[Scan]):
             DataError: it cannot be read, or lacks what the model needs.
         """
 
-    def writers(self, source: ScanSource) -> dict[str, Callable[[Any, Path], tuple[Note, ...]]]:
-        """What is to be written beside the main file: suffix -> what writes a prediction and returns what it assumed.
+    def writers(self, source: ScanSource) -> dict[str, Beside]:
+        """What is to be written beside the main file, by the suffix of its name.
 
         Raises:
             UsageError: it needs what is not there.

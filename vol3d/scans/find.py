@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vol3d.errors import DataError
+from vol3d.scans.dicom.parts import Part, gathered, parts_in
 from vol3d.scans.paths import DICOM, SUFFIXES, is_dicom, matching, scan_stem, walk
 from vol3d.scans.results.own import is_own
 from vol3d.scans.source import ScanSource
@@ -20,9 +21,10 @@ def find_scans(paths: Iterable[str | Path]) -> list[ScanSource]:
     """Every scan that the paths mean, each once, in order.
 
     A file is one scan. A folder gives the volume files in it and below, and the DICOM series of each folder, of which
-    localisers, single slices, doses, segmentations and the like are none. A pattern (`scans/*.nii.gz`) is expanded.
-    Hidden files, `._*` copies and masks that vol3d wrote are skipped, linked folders followed once. A folder that holds
-    no scan, or cannot be listed, is a scan whose reading says why.
+    localisers, single slices, doses, segmentations and the like are none; one whose slices lie in several folders is
+    one scan. A pattern (`scans/*.nii.gz`) is expanded. Hidden files, `._*` copies and masks that vol3d wrote are
+    skipped, linked folders followed once. A folder that holds no scan, or cannot be listed, is a scan whose reading
+    says why.
 
     Raises:
         UsageError: a path that does not exist.
@@ -51,12 +53,17 @@ def with_series(sources: Iterable[ScanSource], wanted: str) -> list[ScanSource]:
 def _in_folder(folder: Path) -> list[ScanSource]:
     unlisted: list[Path] = []
     scans: list[ScanSource] = []
+    parts: list[Part] = []
+    order: dict[Path, int] = {}
     for here, files in walk(folder, lambda fault: unlisted.append(Path(fault.filename))):
+        order[here] = len(order)
         volumes = [file for file in files if file.name.lower().endswith(SUFFIXES)]
         scans += [source for file in volumes for source in _unless_own(file)]
         others = (file for file in files if not file.name.lower().endswith(SUFFIXES))
         if any(file.name.lower().endswith(DICOM) or is_dicom(file) for file in others):
-            scans += _series_in(here)
+            parts += _parts_in(here)
+    scans += _named(gathered(parts))
+    scans.sort(key=lambda scan: order.get(scan.path, order.get(scan.path.parent, 0)))
     return scans + [ScanSource(path, scan_stem(path)) for path in unlisted]
 
 
@@ -67,28 +74,36 @@ def _unless_own(file: Path) -> list[ScanSource]:
 def _in_file(path: Path) -> list[ScanSource]:
     """One scan, or the series of an archive."""
     if path.name.lower().endswith(".zip") and path.is_file() and zipfile.is_zipfile(path):
-        return _series_in(path) or [ScanSource(path, scan_stem(path))]
+        return _named(gathered(_parts_in(path))) or [ScanSource(path, scan_stem(path))]
     return [ScanSource(path, scan_stem(path))]
 
 
-def _series_in(path: Path) -> list[ScanSource]:
-    """The volumes of a folder, without those of the folders below, or of an archive."""
-    from vol3d.scans.dicom.files import entries
-    from vol3d.scans.dicom.series import NoImagesError, find_series, volumes
+def _parts_in(path: Path) -> list[Part]:
+    """The series of an archive or of a folder without those below; of one that cannot be read a part that says so."""
+    from vol3d.scans.dicom.series import NoImagesError
 
-    name = scan_stem(path)
     try:
-        with entries(path) as files:
-            own = [file for file in files if not path.is_dir() or Path(file.name).parent == path]
-            found = volumes(find_series(own, path))
+        return parts_in(path)
     except NoImagesError:
         return []
     except DataError:
-        return [ScanSource(path, name)]  # reading it raises this again
-    if len(found) == 1:  # to be named only where reading would find others below
-        return [ScanSource(path, name, None if len(own) == len(files) else found[0].uid)]
-    names = _names(name, [(one.number, one.description) for one in found])
-    return [ScanSource(path, name, one.uid) for name, one in zip(names, found, strict=True)]
+        return [Part(path, alone=True)]  # reading it raises this again
+
+
+def _named(parts: Iterable[Part]) -> list[ScanSource]:
+    """A scan for each, named after its folder, and after the series where a folder has several."""
+    by_place: dict[Path, list[Part]] = {}
+    for part in parts:
+        by_place.setdefault(part.place, []).append(part)
+    scans: list[ScanSource] = []
+    for place, here in by_place.items():
+        name = scan_stem(place)
+        if len(here) == 1:  # to be named only where reading would find others below
+            scans.append(ScanSource(place, name, None if here[0].alone else here[0].uid))
+        else:
+            names = _names(name, [(part.number, part.description) for part in here])
+            scans += [ScanSource(place, each, part.uid) for each, part in zip(names, here, strict=True)]
+    return scans
 
 
 def _names(folder: str, series: Sequence[tuple[str, str]]) -> list[str]:

@@ -22,6 +22,7 @@ from pointcloud.datasets.prepared import AGAIN, PreparedScene
 from pointcloud.datasets.scenes import Scene, SceneReader, annotated, fingerprint_of
 from pointcloud.structures.sweeps import Sweep, accumulate
 from vol3d.errors import DataError
+from vol3d.files import is_there
 from vol3d.scans.points.cloud import PointCloud
 
 RING = 4  # column of a sweep
@@ -102,7 +103,7 @@ class Argoverse2Sweep:
     @property
     def labelled(self) -> bool:
         """Whether the log has annotations at all: those of the test set have none."""
-        return (self.log / ANNOTATIONS).is_file()
+        return is_there(self.log / ANNOTATIONS)
 
     def extras(self) -> dict[str, Any]:
         """What the benchmark needs besides points and boxes; see `PreparedArgoverse2Sweep`."""

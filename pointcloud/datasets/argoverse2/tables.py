@@ -16,6 +16,7 @@ from pointcloud.datasets.poses import pose_matrices
 from pointcloud.datasets.raw_sweep import only_measured
 from vol3d.dataset_tools.fault import listed
 from vol3d.errors import DataError
+from vol3d.files import require_file
 
 ANNOTATIONS, POSES, SWEEPS = "annotations.feather", "city_SE3_egovehicle.feather", "sensors/lidar"
 AGAIN = "Download the log again."
@@ -78,10 +79,7 @@ def read_annotations(path: Path) -> LogAnnotations:
         DataError: missing or damaged, an unknown category, an invalid cuboid.
         Vol3dError: pyarrow is not installed.
     """
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise DataError(f"cannot read the annotations ({error.strerror})", where=path, do=AGAIN) from error
+    found = require_file(path, do=AGAIN).stat()
     return _annotations(path, found.st_mtime_ns, found.st_size)
 
 

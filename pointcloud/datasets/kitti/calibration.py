@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pointcloud.conventions import kitti_lidar_from_camera
 from vol3d.errors import DataError
+from vol3d.files import is_there, read_text, require_file
 from vol3d.notes import Note
 
 IMAGE_SIZE = (1242, 375)
@@ -57,11 +58,7 @@ def read_calibration(path: Path) -> KittiCalibration:
     Raises:
         DataError: missing, a matrix is missing or has other numbers, or the LiDAR's motion is not rigid.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError("cannot read the calibration", where=path, got=error) from error
-    return parse_calibration(text, path)
+    return parse_calibration(read_text(path), path)
 
 
 def parse_calibration(text: str, where: str | Path) -> KittiCalibration:
@@ -101,7 +98,7 @@ def camera_view(picture: Path, calibration: KittiCalibration, where: Path) -> tu
     Raises:
         DataError: the image is damaged; there is none and the principal point cannot be the middle of one.
     """
-    found = next((path for ending in _PICTURES if (path := picture.with_name(picture.name + ending)).is_file()), None)
+    found = next((path for ending in _PICTURES if is_there(path := picture.with_name(picture.name + ending))), None)
     if found is not None:
         return _measured(found), ()
     twice = 2 * calibration.p2[:2, 2] / calibration.p2[2, 2] if calibration.p2[2, 2] else np.zeros(2)
@@ -125,7 +122,7 @@ def none_in_view(points: int, size: tuple[int, int]) -> tuple[Note, ...]:
 
 def _measured(path: Path) -> tuple[int, int]:
     try:
-        with Image.open(path) as image:
+        with Image.open(require_file(path)) as image:
             return image.size
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError("the image is damaged", where=path, got=error, do="Unpack its archive again.") from error

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from pointcloud.conventions.kitti_objects import KittiObjects, read_kitti_objects, read_text
+from pointcloud.conventions.kitti_objects import KittiObjects, read_kitti_objects
 from pointcloud.datasets.kitti.calibration import KittiCalibration, camera_view, none_in_view, read_calibration
 from pointcloud.datasets.kitti.labels import IGNORED, TYPES, detected, image_faults, lidar_boxes, others
 from pointcloud.datasets.kitti.lists import frame_lists
@@ -32,6 +32,7 @@ from pointcloud.structures.generated import is_generated
 from pointcloud.structures.sensor import Sensor
 from vol3d.dataset_tools.fault import Fault, absent_file
 from vol3d.errors import DataError
+from vol3d.files import read_text
 from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
 

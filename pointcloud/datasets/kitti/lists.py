@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from pointcloud.datasets.scenes import chance_of
 from vol3d.dataset_tools.fault import Fault, listed
 from vol3d.errors import DataError
+from vol3d.files import is_there, read_text
 
 LISTS = "ImageSets"
 _READ = ("train.txt", "val.txt", "test.txt")
@@ -114,12 +115,9 @@ def _unread(folder: Path, data_set: str) -> Iterator[Fault]:
 
 def _read(path: Path, names: Collection[str]) -> list[str] | None:
     """The frames that a list names, one a line; None where there is no list."""
-    if not path.is_file():
+    if not is_there(path):
         return None
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError("cannot read the list of frames", where=path, got=error) from error
+    lines = read_text(path).splitlines()
     for number, line in enumerate(lines, start=1):
         if len(line.split()) > 1 or "\0" in line:
             wanted = "one name a line, such as 000012"

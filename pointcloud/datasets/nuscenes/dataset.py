@@ -26,6 +26,7 @@ from pointcloud.structures.generated import is_generated
 from pointcloud.structures.sensor import Density, Sensor
 from vol3d.dataset_tools.fault import Fault, absent_file, listed, refuse_errors
 from vol3d.errors import DataError
+from vol3d.files import is_there
 
 NAME = "nuScenes"
 TEST = "v1.0-test"
@@ -136,7 +137,7 @@ class NuScenesSettings(SceneSettings):
         names = [str(name) for name in index.scene_names]
         if self.validation is not None:
             return ["validation" if chance_of(name) < self.validation else "train" for name in names]
-        if splits.is_file():
+        if is_there(splits):
             chosen = read_parts(splits, names)
             return [chosen[name] for name in names]
         return [official_part(name, version) for name in names]

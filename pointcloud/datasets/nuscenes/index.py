@@ -18,7 +18,7 @@ import numpy as np
 
 from vol3d.dataset_tools.index import refuse_other
 from vol3d.errors import DataError
-from vol3d.files import atomic, lock, read_json, remove_leftovers, sha256, stamp, write_json
+from vol3d.files import atomic, lock, read_json, remove_leftovers, require_file, sha256, stamp, write_json
 
 FORMAT = 1
 ARRAYS, INDEX = "nuscenes.npz", "nuscenes.json"
@@ -146,7 +146,7 @@ def read_index(folder: Path) -> tuple[NuScenesIndex, str, Path]:
         if facts["format"] != FORMAT:
             raise DataError("made by another release", where=folder / INDEX, got=facts["format"], wanted=FORMAT,
                             do=AGAIN)  # fmt: skip
-        with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
+        with np.load(require_file(folder / ARRAYS, do=AGAIN), allow_pickle=False) as arrays:
             index = NuScenesIndex(**{field.name: arrays[field.name] for field in fields(NuScenesIndex)})
         _refuse_changed(facts.get("tables"), folder)
         return index, str(facts["version"]), Path(facts["data"])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from vol3d.errors import DataError
+from vol3d.files import require_file
 
 AGAIN = "Unpack the metadata archive again."
 _PIECE = 1 << 22  # characters read at a time; no record is as long
@@ -79,7 +80,7 @@ def _is_time(value: Any) -> bool:
 def _records(path: Path) -> Iterator[dict[str, Any]]:
     decoder = json.JSONDecoder(parse_constant=_refuse)
     try:
-        with path.open(encoding="utf-8") as file:
+        with require_file(path, do=AGAIN).open(encoding="utf-8") as file:
             text = file.read(_PIECE).lstrip()
             if not text.startswith("["):
                 raise DataError("not a table", where=path, got=repr(text[:20]), wanted="a JSON list", do=AGAIN)
@@ -100,8 +101,6 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
                 if not isinstance(record, dict):
                     raise DataError("not a table: a row is no record", where=path, got=repr(record)[:60], do=AGAIN)
                 yield record
-    except FileNotFoundError as error:
-        raise DataError("a table is missing", where=path, do=AGAIN) from error
     except OSError as error:
         raise DataError(f"cannot read the table ({error.strerror})", where=path) from error
     except RecursionError as error:

@@ -8,6 +8,7 @@ arrays, mmdetection3d's points with an index, or a folder that `vol3d data prepa
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from pointcloud.structures.class_names import SCANNET_CLASSES
 from pointcloud.structures.generated import is_generated
 from vol3d.dataset_tools.fault import Fault, Severity, absent_file, listed
 from vol3d.errors import DataError
+from vol3d.files import is_there, read_text
 
 NAME = "ScanNet"
 NYU40 = dict(zip(SCANNET_CLASSES, (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39), strict=True))
@@ -111,13 +113,13 @@ class ScanNetSettings(SceneSettings):
 
     def _test(self) -> list[str]:
         path = self._meta(LISTS["test"])
-        return _read_list(path) if path.is_file() else []
+        return _read_list(path) if is_there(path) else []
 
     def _meta(self, file: str) -> Path:
         """Where a list or the label map lies; the first place if it is nowhere."""
         folders = [self.lists] if self.lists else []
         places = [folder / file for folder in (*folders, self.root, self.root / "meta_data")]
-        return next((path for path in places if path.is_file()), places[0])
+        return next((path for path in places if is_there(path)), places[0])
 
 
 def read_label_map(path: Path) -> dict[str, int | None]:
@@ -127,23 +129,17 @@ def read_label_map(path: Path) -> dict[str, int | None]:
         DataError: missing, or without the columns raw_category and nyu40id.
     """
     labels = {number: label for label, number in enumerate(NYU40.values())}
+    text = read_text(path, do=f"Copy ScanNet's {LABEL_MAP} there.")
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
+        rows = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t")
         return {row["raw_category"]: labels.get(int(row["nyu40id"])) for row in rows}
-    except OSError as error:
-        do = f"Copy ScanNet's {LABEL_MAP} there."
-        raise DataError(f"cannot read the label map ({error.strerror})", where=path, do=do) from error
     except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise DataError("not ScanNet's label map", where=path, got=error, wanted="raw_category, nyu40id") from error
 
 
 def _read_list(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        do = "Copy ScanNet's split lists there, or set `lists` to their folder."
-        raise DataError("cannot read a split list", where=path, got=error, do=do) from error
+    text = read_text(path, do="Copy ScanNet's split lists there, or set `lists` to their folder.")
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _scans(

@@ -17,7 +17,7 @@ import numpy as np
 from pointcloud.datasets.arrays import colours, load_bin, load_table
 from pointcloud.datasets.scenes import Scene, annotated, fingerprint_of
 from vol3d.errors import DataError
-from vol3d.files import read_json
+from vol3d.files import is_there, read_json
 from vol3d.scans.points.cloud import PointCloud
 
 Rows = tuple[tuple[float, ...], ...]
@@ -45,7 +45,7 @@ class ExportedScan:
     def read(self) -> Scene:
         """The stored points (VoteNet's are 50,000 of all), aligned, and the boxes."""
         table = load_table(self._file("_vert.npy"), (6, 3, 9))
-        if self._file("_axis_align_matrix.npy").is_file():
+        if is_there(self._file("_axis_align_matrix.npy")):
             table = _align(table, load_table(self._file("_axis_align_matrix.npy"), 4), self._file("_vert.npy"))
         boxes, labels = self._objects()
         return _scene(self.name, table, boxes, labels, self.class_names)
@@ -61,7 +61,7 @@ class ExportedScan:
     def files(self) -> list[Path]:
         """What the scan is read from."""
         matrix = self._file("_axis_align_matrix.npy")
-        found = [self._file("_vert.npy"), *([matrix] if matrix.is_file() else [])]
+        found = [self._file("_vert.npy"), *([matrix] if is_there(matrix) else [])]
         return [*found, self._boxes()] if self.labelled else found
 
     def _file(self, ending: str) -> Path:
@@ -79,7 +79,7 @@ class ExportedScan:
 
     def _boxes(self) -> Path:
         aligned = self._file("_aligned_bbox.npy")
-        return aligned if aligned.is_file() else self._file("_bbox.npy")
+        return aligned if is_there(aligned) else self._file("_bbox.npy")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import numpy as np
 
 from pointcloud.datasets.scenes import Scene, annotated, fingerprint_of
 from vol3d.errors import DataError
-from vol3d.files import read_json
+from vol3d.files import read_json, read_text
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.read import read_points
 
@@ -102,11 +102,7 @@ def read_alignment(path: Path) -> np.ndarray | None:
     Raises:
         DataError: missing file, or no 16 numbers.
     """
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise DataError(f"cannot read the file ({error.strerror})", where=path, do=AGAIN) from error
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path, AGAIN, errors="replace").splitlines(), 1):
         key, _, value = line.partition("=")
         if key.strip() != "axisAlignment":
             continue

@@ -27,6 +27,7 @@ from pointcloud.datasets.sun_rgbd.labels import FrameLabels, frame_key, read_all
 from pointcloud.structures.class_names import SUN_RGBD_CLASSES
 from vol3d.dataset_tools.fault import Fault, listed
 from vol3d.errors import DataError
+from vol3d.files import is_there
 
 NAME = "SUN RGB-D"
 META = {"v1": "SUNRGBDMeta.mat", "v2": "SUNRGBDMeta3DBB_v2.mat"}
@@ -92,7 +93,7 @@ class SunRgbdSettings(SceneSettings):
         """Boxes as set in the settings; cameras of v2 where its file is there, as in VoteNet's export."""
         chosen, faults = read_meta(self._file(META[self.labels]), SUN_RGBD_CLASSES)
         newer = self._file(META["v2"])
-        if self.labels == "v2" or not newer.is_file():
+        if self.labels == "v2" or not is_there(newer):
             return chosen, faults
         cameras, _ = read_meta(newer, SUN_RGBD_CLASSES)
         return {key: one.with_camera(cameras.get(key, one)) for key, one in chosen.items()}, faults
@@ -101,7 +102,7 @@ class SunRgbdSettings(SceneSettings):
         """Where a file of the archives lies; its usual place if it is nowhere."""
         places = [self.root / folder / name for folder in FOLDERS]
         usual = places[-1] if name == "allsplit.mat" else places[1] if name == META["v1"] else places[0]
-        return next((path for path in places if path.is_file()), usual)
+        return next((path for path in places if is_there(path)), usual)
 
 
 def _exported(folder: Path) -> tuple[SceneReader, ...]:

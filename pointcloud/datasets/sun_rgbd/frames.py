@@ -21,8 +21,10 @@ from PIL import Image, UnidentifiedImageError
 from pointcloud.datasets.scenes import Scene, annotated, fingerprint_of
 from pointcloud.datasets.sun_rgbd.labels import FrameLabels, read_annotation
 from vol3d.errors import DataError
+from vol3d.files import read_text, require_file
 from vol3d.scans.points.cloud import PointCloud
 
+AGAIN = "Unpack SUNRGBD.zip again."
 FARTHEST_M = 8.0
 # The camera's x right, y down, z forward -> the cloud's x right, y forward, z up.
 CLOUD_FROM_CAMERA = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
@@ -122,23 +124,23 @@ def _only(folder: Path, pattern: str) -> Path:
     """The file in the folder; of several the last by name, as in the toolbox."""
     found = sorted(folder.glob(pattern))
     if not found:
-        raise DataError("a file of the frame is missing", where=folder, wanted=pattern, do="Unpack SUNRGBD.zip again.")
+        raise DataError("a file of the frame is missing", where=folder, wanted=pattern, do=AGAIN)
     return found[-1]
 
 
 def _pixels(path: Path) -> np.ndarray:
     try:
-        with Image.open(path) as image:
+        with Image.open(require_file(path, do=AGAIN)) as image:
             return np.asarray(image.convert("RGB") if path.suffix == ".jpg" else image)
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise DataError("the image is damaged", where=path, got=error, do="Unpack SUNRGBD.zip again.") from error
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError("the image is damaged", where=path, got=error, do=AGAIN) from error
 
 
 def _numbers(path: Path, count: int) -> np.ndarray:
     try:
-        numbers = np.array([float(word) for word in path.read_text(encoding="utf-8").split()])
-    except (OSError, ValueError) as error:
-        raise DataError("cannot read the camera", where=path, got=error, do="Unpack SUNRGBD.zip again.") from error
+        numbers = np.array([float(word) for word in read_text(path, do=AGAIN).split()])
+    except ValueError as error:
+        raise DataError("not a camera", where=path, got=error, wanted=f"{count} numbers", do=AGAIN) from error
     if numbers.shape != (count,) or not np.isfinite(numbers).all():
         raise DataError("not a camera", where=path, got=f"{numbers.size} numbers", wanted=count)
     return numbers

@@ -16,7 +16,7 @@ import numpy as np
 
 from vol3d.dataset_tools.fault import Fault
 from vol3d.errors import DataError
-from vol3d.files import read_json
+from vol3d.files import is_there, read_json, require_file
 
 Rows = tuple[tuple[float, ...], ...]
 
@@ -111,7 +111,7 @@ def read_annotation(path: Path, class_names: Sequence[str]) -> tuple[np.ndarray,
     Raises:
         DataError: not such a file.
     """
-    if not path.is_file():
+    if not is_there(path):
         return np.zeros((0, 7)), np.zeros(0, np.int64)
     document = read_json(path)
     objects = document.get("objects") if isinstance(document, dict) else None
@@ -180,10 +180,10 @@ def _loadmat(path: Path) -> dict[str, Any]:
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
+    do = "Unpack SUNRGBDtoolbox.zip, and copy the .mat files beside it; or set labels: v1, v2 or json."
     try:
-        return loadmat(path, squeeze_me=True, struct_as_record=False)
+        return loadmat(require_file(path, do=do), squeeze_me=True, struct_as_record=False)
     except OSError as error:
-        do = "Unpack SUNRGBDtoolbox.zip, and copy the .mat files beside it; or set labels: v1, v2 or json."
         raise DataError("cannot read the MATLAB file", where=path, got=error.strerror or error, do=do) from error
     except NotImplementedError as error:
         do = "Save it in MATLAB or Octave with `save -v7`."

@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from medical.datasets import prepared
+from medical.datasets.cases import Case
 from medical.datasets.folder import FolderSettings
 from medical.datasets.msd import MsdSettings
 from medical.datasets.pairs import read_pair
-from medical.datasets.prepare import prepare
+from medical.datasets.prepare import _bytes, prepare
 from medical.datasets.prepared import load_prepared
 from medical.preprocess import PreprocessSettings, prepare_labels
 from medical.preprocess import prepare as prepare_image
 from tests.medical.synthetic import write_msd
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.files import lock, sha256
+from vol3d.scans import read_volume, write_nifti
 
 SETTINGS = PreprocessSettings(spacing_mm=(2, 1, 1))
 
@@ -132,7 +135,10 @@ def test_voxels_beside_their_header_belong_to_the_original(tmp_path: Path) -> No
     split = FolderSettings(root=tmp_path / "mine").split()
     prepare(split, SETTINGS, tmp_path / "out", 0)
     load_prepared(tmp_path / "out", SETTINGS, split)
-    (tmp_path / "mine" / "labels" / "c.raw").write_bytes(bytes(512))
+    voxels = tmp_path / "mine" / "labels" / "c.raw"
+    before = voxels.stat()
+    voxels.write_bytes(bytes(512))
+    os.utime(voxels, ns=(before.st_atime_ns, before.st_mtime_ns))  # of the same size and time, as from an archive
     with pytest.raises(DataError, match=r"1 cases have changed since .* got c\."):
         load_prepared(tmp_path / "out", SETTINGS, split)
 
@@ -170,6 +176,24 @@ def test_places_that_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(Vol3dError, match=r"too little room on the disk; got 0\.0 GiB free"):
         prepare(split, SETTINGS, tmp_path / "full", 0)
     assert not list((tmp_path / "full" / "cases").iterdir())
+
+
+HEADER = "ObjectType = Image\nNDims = 3\nDimSize = 40 30 20\nElementSpacing = 1 1 2\nElementType = MET_UCHAR\n"
+
+
+def test_the_room_that_is_needed_is_that_of_the_voxels_wherever_they_are(tmp_path: Path) -> None:
+    wanted = 40 * 30 * 20 * 2 // 4 * 5  # at 2 x 2 x 1 mm: half of the voxels, float32 and a label
+    voxels = bytes(40 * 30 * 20)
+    (tmp_path / "a.raw").write_bytes(voxels)
+    (tmp_path / "a.mhd").write_text(f"{HEADER}ElementDataFile = a.raw\n")
+    (tmp_path / "b.mha").write_bytes(f"{HEADER}ElementDataFile = LOCAL\n".encode() + voxels)
+    packed = f"{HEADER}CompressedData = True\nElementDataFile = LOCAL\n".encode()
+    (tmp_path / "c.mha").write_bytes(packed + zlib.compress(voxels))
+    write_nifti(tmp_path / "d.nii.gz", read_volume(tmp_path / "a.mhd"))
+    (tmp_path / "e.mha").write_text("ObjectType = Image\n")
+    sizes = {name: _bytes(Case("one", (tmp_path / name,)), PreprocessSettings(spacing_mm=(2, 2, 1))) for name in (
+        "a.mhd", "b.mha", "c.mha", "d.nii.gz", "e.mha")}  # fmt: skip
+    assert sizes == {**dict.fromkeys(("a.mhd", "b.mha", "c.mha", "d.nii.gz"), wanted), "e.mha": 0}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the lock of a process is asked from the same process")

@@ -89,9 +89,9 @@ def test_what_is_wrong_with_a_file_is_told(tmp_path: Path, lines: list[str], sco
 
 def test_what_is_no_text_or_no_file_is_told(tmp_path: Path):
     (tmp_path / "a.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="it is not text"):
+    with pytest.raises(DataError, match="the text is not UTF-8"):
         read_kitti_objects(tmp_path / "a.txt")
-    with pytest.raises(DataError, match="cannot read"):
+    with pytest.raises(DataError, match="no such file"):
         read_kitti_objects(tmp_path / "none.txt")
 
 

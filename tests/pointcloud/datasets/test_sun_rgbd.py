@@ -205,7 +205,7 @@ def test_missing_and_damaged_files_are_told(root: Path) -> None:
     with pytest.raises(DataError, match=r"version 7\.3.*save -v7"):
         SunRgbdSettings(root=root).split()
     meta.unlink()
-    with pytest.raises(DataError, match=r"SUNRGBDMeta\.mat: cannot read the MATLAB file.*labels: v1, v2 or json"):
+    with pytest.raises(DataError, match=r"SUNRGBDMeta\.mat: no such file\. Unpack .*labels: v1, v2 or json"):
         SunRgbdSettings(root=root).split()
 
 

@@ -41,7 +41,7 @@ def sweep(folder: Path, calibrated: bool = True) -> ScanSource:
 
 def test_kittis_text_holds_the_boxes_that_its_camera_sees(tmp_path: Path) -> None:
     out = tmp_path / "000007.txt"
-    assert writer_of("kitti", sweep(tmp_path), None)(found(), out) == ()
+    assert writer_of("kitti", sweep(tmp_path), None).write(found(), out) == ()
     objects = read_kitti_objects(out, scored=True)
     labels = KittiBoxes(*map(torch.from_numpy, (objects.location, objects.dimensions_hwl, objects.rotation_y)))
     motion = read_calibration(tmp_path / "calib/000007.txt").lidar_from_camera
@@ -54,27 +54,17 @@ def test_the_calibration_is_given_or_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"needs the calibration .*calib/000007\.txt\. Give it with --calib"):
         writer_of("kitti", source, None)
     (tmp_path / "mine.txt").write_text(CALIBRATION.replace("621", "320").replace("187.5", "240"))
-    (note,) = writer_of("kitti", source, tmp_path / "mine.txt")(found(), tmp_path / "a.txt")
+    (note,) = writer_of("kitti", source, tmp_path / "mine.txt").write(found(), tmp_path / "a.txt")
     assert (note.code, note.numbers) == ("image-size-assumed", {"width": 640, "height": 480})
     turned = found(file_from_scan=np.diag([1000.0, 1000.0, 1000.0, 1.0]))
     with pytest.raises(UsageError, match="a sweep in metres with z up"):
-        writer_of("kitti", source, tmp_path / "mine.txt")(turned, tmp_path / "b.txt")
+        writer_of("kitti", source, tmp_path / "mine.txt").write(turned, tmp_path / "b.txt")
 
 
 def test_a_table_has_a_row_for_each_box_in_the_coordinates_of_the_json(tmp_path: Path) -> None:
     out = tmp_path / "a.csv"
-    writer_of("csv", sweep(tmp_path), None)(found(origin=np.array([100.0, 0, 0])), out)
+    writer_of("csv", sweep(tmp_path), None).write(found(origin=np.array([100.0, 0, 0])), out)
     rows = list(csv.DictReader(out.read_text().splitlines()))
     assert [row["class"] for row in rows] == ["car", "car"] and float(rows[0]["x_m"]) == 115
     assert list(rows[0]) == ["class", "score", *["x_m", "y_m", "z_m", "length_m", "width_m", "height_m", "yaw_rad"]]
     assert float(rows[0]["yaw_rad"]) == pytest.approx(0.3)
-
-
-def test_results_never_replace_labels(tmp_path: Path) -> None:
-    label = tmp_path / "000007.txt"
-    label.write_text("Car 0.00 0 1.57 0 0 50 50 1.5 1.8 4 1 1 15 0.1\n")
-    with pytest.raises(UsageError, match="would replace a file that holds none"):
-        writer_of("kitti", sweep(tmp_path), None)(found(), label)
-    label.write_text("")
-    writer_of("kitti", ScanSource(tmp_path / "velodyne/000007.bin", "000007"), None)(found(), label)
-    writer_of("kitti", ScanSource(tmp_path / "velodyne/000007.bin", "000007"), None)(found(), label)

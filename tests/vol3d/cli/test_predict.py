@@ -14,6 +14,7 @@ import pytest
 from tests.vol3d.cli.toy import WordTask, save_run, toy  # noqa: F401 (a fixture)
 from vol3d.cli.main import main
 from vol3d.files import TEMPORARY, _machine
+from vol3d.prediction import Beside
 from vol3d.scans import parse_objects, write_detections
 from vol3d.scans.points.cloud import PointCloud
 
@@ -211,7 +212,7 @@ def test_other_settings_make_another_result(scans: Path, capsys):
 
 def test_files_beside_a_result_belong_to_it(scans: Path, monkeypatch: pytest.MonkeyPatch, capsys):
     assert predict(scans / "scan_1.txt") == 0
-    writers = {".csv": lambda found, path: path.write_text(f"{found.words}") and ()}
+    writers = {".csv": Beside(lambda found, path: path.write_text(f"{found.words}") and ())}
     monkeypatch.setattr(WordTask, "writers", lambda task, source: writers)
     for words in ([], []):  # not there, then made
         assert predict(scans / "scan_1.txt", *words) == 0

@@ -31,7 +31,7 @@ def test_a_file_is_its_content(tmp_path: Path) -> None:
     assert digest(tmp_path / "a.bin") == digest(tmp_path / "b.bin") == hashlib.sha256(b"points").hexdigest()
     (tmp_path / "b.bin").write_bytes(b"pointS")
     assert digest(tmp_path / "a.bin") != digest(tmp_path / "b.bin")
-    with pytest.raises(DataError, match="cannot read the file"):
+    with pytest.raises(DataError, match=r"none\.bin: no such file"):
         digest(tmp_path / "none.bin")
 
 

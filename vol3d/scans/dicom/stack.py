@@ -17,6 +17,10 @@ from vol3d.scans.dicom.series import Series
 from vol3d.scans.volumes.affine import LPS_TO_RAS, check_affine
 from vol3d.scans.volumes.volume import Grid
 
+_TELL_APART = (
+    *("TemporalPositionIdentifier", "TemporalPositionIndex", "EchoNumbers", "EchoTime", "DiffusionBValue"),
+    *("TriggerTime", "AcquisitionNumber", "ImageType", "AcquisitionTime", "ContentTime"),
+)
 ROUNDING_MM = 0.11  # positions are sometimes written with one decimal
 
 
@@ -66,6 +70,16 @@ def _check_alike(unordered: list[Frame], series: Series, where: str | PathLike[s
             )  # fmt: skip
 
 
+def _told_apart(series: Series) -> str:
+    """By which attribute the slices in one place differ, and how many values it has; empty where no known one does."""
+    places = [header.text("ImagePositionPatient") for _, header in series.members]
+    for name in _TELL_APART:
+        values = [header.text(name) for _, header in series.members]
+        if len(set(values)) > 1 and len(set(zip(places, values, strict=True))) == len(places):
+            return f": {name} tells {len(set(values))} apart"
+    return ""
+
+
 def _step(result: list[Frame], normal: np.ndarray, series: Series, where: str | PathLike[str]) -> np.ndarray:
     """(3,) mm from one slice to the next. Raises DataError if it is not the same everywhere."""
     places = np.array([frame.position for frame in result])
@@ -77,7 +91,7 @@ def _step(result: list[Frame], normal: np.ndarray, series: Series, where: str | 
             f"{len(same) + 1} slices or more share a place: two copies, echoes or time points in one series",
             where=where,
             got=f"{result[same[0]].name} and {result[same[0] + 1].name}, in {series}",
-            do="Give a folder with one of each.",
+            do=f"Give a folder with one of each{_told_apart(series)}.",
         )
     usual = float(np.median(gaps))
     tolerance = min(0.5 * usual, max(0.02 * usual, ROUNDING_MM))

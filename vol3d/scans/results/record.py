@@ -34,6 +34,7 @@ class Record:
         device: what it was computed on.
         seconds: how long that took.
         vol3d: the version.
+        made_with: name -> hash of what a file beside this record needs besides the scan and the model.
         files: name -> SHA-256 of each file beside this record; None for one that there was nothing to write into. While
             the main file is not among them, it has not been written to its end.
     """
@@ -47,6 +48,7 @@ class Record:
     device: str = ""
     seconds: float | None = None
     vol3d: str = ""
+    made_with: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str | None] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -62,7 +64,7 @@ class Record:
         """
         lists = {name: tuple(map(str, value[name])) for name in ("channels", "model_sha256")}
         record = Record(**{**value, **lists})
-        dict(record.settings), dict(record.files)
+        dict(record.settings), dict(record.files), dict(record.made_with)
         return record
 
     def other_than(self, wanted: Record) -> str | None:
@@ -71,6 +73,9 @@ class Record:
             return f"another scan (SHA-256 {_short(self.input_sha256)}, of this one {_short(wanted.input_sha256)})"
         if self.model_sha256 != wanted.model_sha256:
             return f"another model ({self.model or 'without a name'}, other weights)"
+        shared = sorted(self.made_with.keys() & wanted.made_with.keys())
+        if other := [name for name in shared if self.made_with[name] != wanted.made_with[name]]:
+            return f"another calibration ({other[0]})"
         mine, theirs = plain(dict(self.settings)), plain(dict(wanted.settings))
         keys = [key for key in sorted({*mine, *theirs}) if mine.get(key) != theirs.get(key)]
         if not keys:
