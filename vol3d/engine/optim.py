@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,18 +23,24 @@ def make_optimizer(
     Args:
         shares: of the learning rate, where a parameter's is not 1; kept in its group under `share`.
     """
-    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-    share_of = {parameter: (shares or {}).get(parameter, 1.0) for _, parameter in trained}
-    groups = []
-    for share in dict.fromkeys(share_of.values()):
-        for is_spared, decay in ((False, settings.weight_decay), (True, 0.0)):
-            chosen = [p for name, p in trained if share_of[p] == share and _spared(name, p, settings) == is_spared]
-            groups += [{"params": chosen, "weight_decay": decay, "share": share}] if chosen else []
+    groups = _groups(model, settings, shares or {})
     fused = all(p.device.type in {"cpu", "cuda"} for p in model.parameters())
     if settings.name == "sgd":
         nesterov = settings.momentum > 0
         return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=nesterov, fused=fused)
     return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, fused=fused)
+
+
+def _groups(model: nn.Module, settings: OptimSettings, shares: Mapping[nn.Parameter, float]) -> list[dict[str, Any]]:
+    """One group for each share and decay, the decayed ones first."""
+    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    share_of = {parameter: shares.get(parameter, 1.0) for _, parameter in trained}
+    groups: list[dict[str, Any]] = []
+    for share in dict.fromkeys(share_of.values()):
+        for is_spared, decay in ((False, settings.weight_decay), (True, 0.0)):
+            chosen = [p for name, p in trained if share_of[p] == share and _spared(name, p, settings) == is_spared]
+            groups += [{"params": chosen, "weight_decay": decay, "share": share}] if chosen else []
+    return groups
 
 
 def _spared(name: str, parameter: nn.Parameter, settings: OptimSettings) -> bool:

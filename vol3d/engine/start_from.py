@@ -73,7 +73,8 @@ class Takeover:
     def notes(self, source: str) -> tuple[Note, ...]:
         """What was taken over from `source`, and what begins anew, with names and counts."""
         text = "{tensors} tensors ({parameters:,} parameters) begin as in {value}"
-        value = f"{source}: {', '.join(self.parts)}"
+        parts = (part for part in self.parts if any(lies_in(name, part) for name in self.taken))
+        value = f"{source}: {', '.join(parts)}"
         found = [Note("started-from", text, "start_from", value, numbers=_counts(self.taken))]
         if self.anew:
             text = "{tensors} tensors ({parameters:,} parameters) begin anew: {value}"
@@ -82,10 +83,8 @@ class Takeover:
 
     def _named_anew(self) -> str:
         """Whole parts by their names, else the layers."""
-        begun = {name.split(".")[0] for name in self.taken}
-        layers = (
-            name.rpartition(".")[0] or name if name.split(".")[0] in begun else name.split(".")[0] for name in self.anew
-        )
+        begun = {_outermost(name) for name in self.taken}
+        layers = (name.rpartition(".")[0] if _outermost(name) in begun else _outermost(name) for name in self.anew)
         return checkpoint.listed(list(dict.fromkeys(layers)))
 
 
@@ -108,20 +107,23 @@ def take_over(mine: nn.Module, theirs: nn.Module, start: StartSettings, outputs:
     parts = _common(mine, theirs, start)
     own, other = mine.state_dict(), theirs.state_dict()
     renewed = {name for name in own if any(fnmatchcase(name, f"{layer}.*") for layer in outputs)}
-    loose = {name.split(".")[0] for name in renewed}
-    copied: dict[str, Tensor] = {}
+    loose = {_outermost(name) for name in renewed}
+    copied = set[str]()
     for part in parts:
-        here, there = ({name for name in state if lies_in(name, part)} for state in (own, other))
-        same = {name for name in here & there if own[name].shape == other[name].shape}
-        if part.split(".")[0] not in loose and (differing := sorted((here | there) - same)):
+        same, differing = _compared(part, own, other)
+        if differing and _outermost(part) not in loose:
             _refuse(part, differing, own, other, start)
-        copied |= {name: other[name] for name in same - renewed}
-    mine.load_state_dict(own | copied)
+        copied |= same - renewed
+    mine.load_state_dict(own | {name: other[name] for name in copied})
 
-    parameters = dict(mine.named_parameters())
-    taken = {name: parameter for name, parameter in parameters.items() if name in copied}
-    anew = {name: parameter for name, parameter in parameters.items() if name not in copied}
+    taken, anew = dict[str, nn.Parameter](), dict[str, nn.Parameter]()
+    for name, parameter in mine.named_parameters():
+        (taken if name in copied else anew)[name] = parameter
     return Takeover(taken, anew, parts)
+
+
+def _outermost(name: str) -> str:
+    return name.split(".")[0]
 
 
 def _common(mine: nn.Module, theirs: nn.Module, start: StartSettings) -> tuple[str, ...]:
@@ -136,6 +138,13 @@ def _common(mine: nn.Module, theirs: nn.Module, start: StartSettings) -> tuple[s
         got, wanted = ", ".join(other), "some of " + ", ".join(parts_of(mine))
         raise UsageError("the models have no part in common", where=start.checkpoint, got=got, wanted=wanted)
     return common
+
+
+def _compared(part: str, own: dict[str, Tensor], other: dict[str, Tensor]) -> tuple[set[str], list[str]]:
+    """Names of a part's tensors that have one size in both states, and of those that have not."""
+    names = {name for name in own | other if lies_in(name, part)}
+    same = {name for name in names if name in own and _size(own, name) == _size(other, name)}
+    return same, sorted(names - same)
 
 
 def _refuse(
