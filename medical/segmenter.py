@@ -6,6 +6,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from medical.losses import LossSettings, segmentation_loss
+from vol3d.errors import UsageError
 
 
 class Segmenter(nn.Module):
@@ -20,6 +21,17 @@ class Segmenter(nn.Module):
     def __init__(self, network: nn.Module, loss: LossSettings, regions: bool) -> None:
         super().__init__()
         self.network, self.loss_settings, self.regions = network, loss, regions
+
+    @staticmethod
+    def network_of(model: nn.Module) -> nn.Module:
+        """The network in a segmenter.
+
+        Raises:
+            UsageError: the model is none.
+        """
+        if not isinstance(model, Segmenter):
+            raise UsageError("a model of another kind", where="model", got=type(model).__name__, wanted="Segmenter")
+        return model.network
 
     def forward(self, image: Float[Tensor, "b c i j k"]) -> Float[Tensor, "b o i j k"]:
         """Logits of each voxel."""

@@ -28,6 +28,7 @@ from medical.seen import found_numbers, scan_numbers, scan_traits, truth_numbers
 from medical.segment import segment
 from medical.segmenter import Segmenter
 from medical.sides import flip_notes, mirror_notes
+from medical.start_from import adapt, output_layers
 from medical.training_set import WindowSamples, map_prepared, prepare_in_memory
 from medical.window import WindowSettings
 from vol3d.config.chosen import FromCatalogue
@@ -117,6 +118,22 @@ class SegmentationTask(CompleteTask[Volume]):
         settings = self.settings
         network = settings.model.build(len(self.channel_names), self.classes.outputs, settings.window.size)
         return Segmenter(network, settings.loss, self.classes.regions is not None)
+
+    def trunk(self, model: nn.Module) -> nn.Module:
+        """The network without its loss."""
+        return Segmenter.network_of(model)
+
+    def other_outputs(self, model: nn.Module, other: SegmentationTask) -> tuple[str, ...]:
+        """The layers that depend on the number of classes or regions, if these are others."""
+        if self.classes == other.classes:
+            return ()
+        settings, channels = self.settings, len(self.channel_names)
+        larger = settings.model.build(channels, self.classes.outputs + 1, settings.window.size)
+        return output_layers(self.trunk(model), larger)
+
+    def adapt(self, other: SegmentationTask, network: nn.Module) -> tuple[Note, ...]:
+        """Refuses other channels and other scales; a position embedding is resampled to the window."""
+        return adapt(self, other, network)
 
     def samples(self, progress: Progress | None = None) -> Samples:
         """Windows of the training cases, prepared in memory or mapped from disk."""

@@ -290,12 +290,13 @@ def load_strictly(model: nn.Module, tensors: dict[str, Tensor], where: str | Pat
             if name in own and tuple(tensor.shape) != own[name]
         ],
     }
-    told = [f"{len(names)} {kind}: {_some(names)}" for kind, names in faults.items() if names]
+    told = [f"{len(names)} {kind}: {listed(names)}" for kind, names in faults.items() if names]
     if told:
         raise CheckpointError("weights of another model; " + "; ".join(told), where=where)
     model.load_state_dict(tensors)
 
 
-def _some(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return ", ".join(names[:_LISTED]) + more

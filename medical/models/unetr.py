@@ -117,10 +117,17 @@ class PatchEmbedding(nn.Module):
             raise ValueError(f"image edges must be multiples of patch {patch}, got {tuple(image.shape[2:])}")
         tokens = self.projection(image)  # (B, width, i/p, j/p, k/p)
         grid = tuple(tokens.shape[2:])
-        position: Tensor = self.position
-        if grid != self.grid:
-            position = F.interpolate(position, grid, mode="trilinear", align_corners=False)
-        return self.dropout((tokens + position).flatten(2).transpose(1, 2)), grid
+        return self.dropout((tokens + self._positions(grid)).flatten(2).transpose(1, 2)), grid
+
+    def resize(self, grid: tuple[int, ...]) -> None:
+        """Learns from now on the positions of this many patches along i, j, k, beginning with the resampled ones."""
+        self.position = nn.Parameter(self._positions(grid).detach().clone())
+        self.grid = grid
+
+    def _positions(self, grid: tuple[int, ...]) -> Tensor:
+        if grid == self.grid:
+            return self.position
+        return F.interpolate(self.position, grid, mode="trilinear", align_corners=False)
 
 
 class TransformerBlock(nn.Module):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, TypedDict
+from typing import Any, ClassVar, Generic, Literal, TypedDict, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -37,7 +37,7 @@ from vol3d.engine.seen import Seen
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Samples, TrainingTask
 from vol3d.errors import CheckpointError, UsageError
-from vol3d.terminal import Progress
+from vol3d.terminal import Progress, say
 
 METHOD_OF = dict.fromkeys(("classes", "box", "velocity", "taught", "sure_boxes"), "set") | {
     "pseudo_labels": "pseudo_labels"
@@ -139,13 +139,22 @@ class DistillTask(TrainingTask):
         """The student with fresh weights."""
         return self.student.model()
 
-    def initial_model(self) -> nn.Module:
-        """The student as its recipe starts it."""
-        return self.student.initial_model()
+    @property
+    def learning(self) -> TrainingTask:
+        """The student's."""
+        return self.student
+
+    @cached_property
+    def teaching(self) -> nn.Module:
+        """The teacher's network, expecting intensities on the scale of the student's scenes."""
+        (network,) = self.taught_by.models
+        for note in self.student.fit_scale(cast(CloudTask, self.taught_by.task), network):
+            say(f"note: the teacher: {note}")
+        return network
 
     def training_module(self, model: nn.Module) -> nn.Module:
         """The student with its teacher."""
-        settings, teacher = self.settings.distill, Teacher.of(self.taught_by.models[0])
+        settings, teacher = self.settings.distill, Teacher.of(self.teaching)
         student: Detector[Any] = Detector.of(model)
         method: DistillMethod
         if settings.method == "set":

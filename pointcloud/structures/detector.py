@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -85,6 +85,8 @@ class Detector(nn.Module, ABC, Generic[P]):
     """
 
     settings: DetectorSettings
+    class_layers: ClassVar[tuple[str, ...]]
+    """Names of the layers whose outputs stand for classes, `*` for any: with other classes they begin anew."""
 
     def __init__(self, settings: DetectorSettings, class_names: tuple[str, ...]) -> None:
         super().__init__()

@@ -19,6 +19,7 @@ from pointcloud.datasets.settings import SceneSettings
 from pointcloud.structures.detector import Detector, DetectorSettings
 from pointcloud.structures.features import Feature, did_you_mean, point_features
 from pointcloud.structures.order import canonical_faces, canonical_order
+from pointcloud.tasks.start_from import require_features, takes_input
 from vol3d.engine.seen import Seen, Trait, ranges_of, some_of, synthetic_note
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import CompleteTask, Part, Windows
@@ -133,6 +134,20 @@ class CloudTask(CompleteTask[PointCloud]):
     def model(self) -> Detector[Any]:
         """The detector with fresh weights, and its loss."""
         return self.settings.model.build(self.class_names)
+
+    def other_outputs(self, model: nn.Module, other: CloudTask) -> tuple[str, ...]:
+        """The layers of the classes, if these are others."""
+        return () if self.class_names == other.class_names else Detector.of(model).class_layers
+
+    def adapt(self, other: CloudTask, network: nn.Module) -> tuple[Note, ...]:
+        """Refuses a network that sees other features of the points."""
+        if takes_input(network, self.settings.start_from):
+            require_features(self.settings.model.features, other.settings.model.features)
+        return ()
+
+    def fit_scale(self, other: CloudTask, network: nn.Module) -> tuple[Note, ...]:
+        """Makes another task's network expect what the points of these scenes measure; rooms have no such scale."""
+        return ()
 
     def with_settings(self, settings: CloudSettings) -> CloudTask:
         """The same kind of problem with other settings."""

@@ -31,14 +31,14 @@ from pointcloud.inference.traits import (
 from pointcloud.inference.tta import SAME_OBJECT_IOU, Flips, check_symmetric, detect_flipped, merge_views
 from pointcloud.structures.detector import LidarDetector, LidarDetectorSettings
 from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings, ordered, surface_of
-from pointcloud.tasks.start_from import StartSettings, take_over
+from pointcloud.tasks.start_from import other_ground, rescale_input, takes_input
 from pointcloud.training.lidar_augment import LidarAugmentSettings
 from pointcloud.training.lidar_samples import LidarSamples
 from pointcloud.training.object_bank import PasteSettings, object_bank
 from pointcloud.training.object_noise import ObjectNoiseSettings
 from pointcloud.training.samples import to_network
 from vol3d.config.chosen import FromCatalogue
-from vol3d.engine.seen import Seen, Trait, some_of, unlike
+from vol3d.engine.seen import Seen, SeenRange, Trait, some_of, unlike
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Samples
 from vol3d.notes import Note
@@ -66,7 +66,6 @@ class LidarSettings(CloudSettings):
     noise: ObjectNoiseSettings | None = Field(None, description="objects moved one by one (SECOND, PointPillars)")
     augment: LidarAugmentSettings = LidarAugmentSettings()
     test_flips: Flips = Field("none", description="mirror images that are looked at together with each scene")
-    start_from: StartSettings | None = Field(None, description="parts that begin with the weights of another detector")
     predict: LidarReadSettings = LidarReadSettings()
 
     @model_validator(mode="after")
@@ -83,12 +82,20 @@ class LidarTask(CloudTask):
     settings: LidarSettings
     traits: ClassVar[tuple[Trait, ...]] = OF_SWEEPS
 
-    def initial_model(self) -> nn.Module:
-        """With fresh weights, but for the parts that are taken from another detector."""
-        model = self.model()
-        if self.settings.start_from is not None:
-            take_over(model, self.settings.start_from)
-        return model
+    def adapt(self, other: CloudTask, network: nn.Module) -> tuple[Note, ...]:
+        """Refuses other features; intensities may be on another scale, and another ground is noted."""
+        notes = super().adapt(other, network)
+        if not takes_input(network, self.settings.start_from):
+            return notes
+        own, theirs = self.seen().ranges.get(GROUND), _range(other, GROUND)
+        return (*notes, *self.fit_scale(other, network), *other_ground(own, theirs))
+
+    def fit_scale(self, other: CloudTask, network: nn.Module) -> tuple[Note, ...]:
+        """Makes another task's network expect intensities on the scale of these training scenes, in place."""
+        if "intensity" not in other.settings.model.features:
+            return ()
+        change = _other_scale(self.split.require("train").train, _range(other, BRIGHTEST))
+        return () if change is None else (rescale_input(network, change),)
 
     def samples(self, progress: Progress | None = None) -> Samples:
         """The training scenes."""
@@ -116,7 +123,9 @@ class LidarTask(CloudTask):
         models = list(model) if isinstance(model, nn.ModuleList) else [model]
         scenes, notes = self.scored_scenes(), dict[tuple[str, str | None, str | None], Note]()
         conditions = {"data": self.split.name, "models": str(len(models)), "test flips": self.settings.test_flips}
-        change = self._other_scale(scenes)
+        change = None
+        if self.settings.seen is not None and "intensity" in self.settings.model.features:
+            change = _other_scale(scenes, self.settings.seen.ranges.get(BRIGHTEST))
         if change is not None:
             conditions["intensities"] = str(change.note)
 
@@ -130,14 +139,6 @@ class LidarTask(CloudTask):
         evaluation = benchmark(scenes, detect, self.class_names, progress, conditions, pictures, self.submission)
         evaluation.summary.update(self.noted(scenes, list(notes.values())))
         return evaluation
-
-    def _other_scale(self, scenes: Sequence[SceneReader]) -> Rescaling | None:
-        """What brings intensities of a data set to the scale of the training, where that was measured and another."""
-        brightest = self.settings.seen.ranges.get(BRIGHTEST) if self.settings.seen is not None else None
-        if brightest is None or "intensity" not in self.settings.model.features:
-            return None
-        tops = [brightest_of(reader.read().cloud) or 0.0 for reader in some_of(scenes, most=8)]
-        return rescaling(max(tops), brightest)
 
     @torch.no_grad()
     def detect(self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device) -> Detections:
@@ -199,3 +200,16 @@ class LidarTask(CloudTask):
         found = replace(self.detect(models, shown, device), frame="scan")
         found = replace(found, boxes=found.boxes - shift * np.eye(found.boxes.shape[1], dtype=np.float32)[2])
         return found.select(found.scores >= self.settings.predict.score), cloud
+
+
+def _range(task: CloudTask, trait: str) -> SeenRange | None:
+    """What is known of the scans that a detector was trained on."""
+    return task.known.ranges.get(trait) if task.known is not None else None
+
+
+def _other_scale(scenes: Sequence[SceneReader], brightest: SeenRange | None) -> Rescaling | None:
+    """What brings the intensities of scenes to the scale of a training, where that is known and another."""
+    if brightest is None:
+        return None
+    tops = [brightest_of(reader.read().cloud) or 0.0 for reader in some_of(scenes, most=8)]
+    return rescaling(max(tops), brightest)

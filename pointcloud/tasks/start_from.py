@@ -1,51 +1,90 @@
-"""A network that begins with parts of another one, as Object DGCNN begins with the backbone of a CenterPoint."""
+"""What a detector must have in common with the one whose weights it begins with, or which teaches it.
+
+Both must see the same features of a point. Intensities on another scale are no obstacle: the first layer is linear in
+them, and its weights are multiplied instead of the data.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-from pydantic import Field
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from pointcloud.inference.ground import TOLERANCE_M
+from pointcloud.inference.intensity import Rescaling
 from pointcloud.structures.detector import Detector
-from vol3d.checkpoint import load, load_strictly
-from vol3d.engine.settings import Settings
+from pointcloud.structures.features import width
+from vol3d.engine.seen import SeenRange
+from vol3d.engine.settings import StartSettings
 from vol3d.errors import UsageError
+from vol3d.notes import Note
+
+XYZ = 3
 
 
-class StartSettings(Settings):
-    """Whose weights, and of which parts."""
+def takes_input(network: nn.Module, start: StartSettings | None) -> bool:
+    """Whether the part that sees the points is taken over."""
+    first, _ = next(iter(network.named_children()))
+    return start is None or start.parts is None or any(part.split(".")[0] == first for part in start.parts)
 
-    checkpoint: str = Field(description="a run's folder, its best.safetensors, or the name of a shipped model")
-    parts: tuple[str, ...] = Field(("encoder", "backbone"), min_length=1, description="those that both have")
 
-
-def take_over(model: nn.Module, settings: StartSettings) -> None:
-    """Copies the weights of the parts, in place.
+def require_features(own: Sequence[str], other: Sequence[str]) -> None:
+    """Refuses the weights of a network that sees something else of a point.
 
     Raises:
-        UsageError: one of the networks has no such part; an ensemble; other features of the points.
-        CheckpointError: a part has other sizes.
+        UsageError: other features, or in another order.
     """
-    models = load(settings.checkpoint).models
-    if len(models) != 1:
-        raise UsageError("a run cannot start from an ensemble", where="start_from.checkpoint", got=settings.checkpoint)
-    other = models[0]
-    if "encoder" in settings.parts and _features(model) != _features(other):
-        what, got, wanted = "the other network sees other features of the points", _features(model), _features(other)
-        raise UsageError(what, where="model.features", got=got, wanted=wanted)
-    for name in settings.parts:
-        mine, theirs = _part(model, name, "the model"), _part(other, name, settings.checkpoint)
-        load_strictly(mine, theirs.state_dict(), f"{settings.checkpoint}: {name}")
+    if tuple(own) != tuple(other):
+        what, got, wanted = "the other network sees other features of the points", ", ".join(own), ", ".join(other)
+        raise UsageError(what, where="model.features", got=got or "none", wanted=wanted or "none")
 
 
-def _features(network: nn.Module) -> str:
-    detector: Detector[Any] = Detector.of(network)
-    return ", ".join(detector.settings.features)
+def rescale_input(network: nn.Module, change: Rescaling) -> Note:
+    """Makes a network expect intensities as the data have them, by the weights of its first layer, in place.
+
+    Args:
+        network: a detector around a LiDAR scanner that sees intensities.
+        change: what would bring the data's intensities to the scale of its training.
+
+    Returns:
+        That and how it was changed.
+    """
+    features = Detector.of(network).settings.features
+    column = XYZ + width(features[: features.index("intensity")])
+    with torch.no_grad():
+        _inputs_of(network, column).mul_(change.factor)
+    text = "the first layer was changed for intensities of 0 to {scale:g}: it was trained on 0 to {learnt:g}"
+    numbers = {name: change.note.numbers[name] for name in ("scale", "learnt")}
+    return Note("input-scale-converted", text, "start_from", numbers=numbers)
 
 
-def _part(network: nn.Module, name: str, who: str) -> nn.Module:
-    parts = dict(network.named_children())
-    if name not in parts:
-        raise UsageError(f"{who} has no such part", where="start_from.parts", got=name, wanted=", ".join(parts))
-    return parts[name]
+def _inputs_of(network: nn.Module, column: int) -> Tensor:
+    """The weights by which a column of the points enters the network; a view.
+
+    Raises:
+        UsageError: it does not begin with a layer that is linear in the points.
+    """
+    from pointcloud.models.layers.voxel_encoders import PointStack
+    from vol3d.sparse import SubMConv3d
+
+    for module in network.modules():
+        if isinstance(module, PointStack):
+            first: Tensor = next(module.linears.parameters())
+            return first[:, column]
+        if isinstance(module, SubMConv3d):  # [kz, ky, kx, c_in, c_out] over the means of voxels
+            return module.weight[..., column, :]
+    got, wanted = type(network).__name__, "a network that begins with pillars or voxels"
+    raise UsageError("the scale of its intensities cannot be converted", where="start_from", got=got, wanted=wanted)
+
+
+def other_ground(own: SeenRange | None, other: SeenRange | None) -> tuple[Note, ...]:
+    """A note if the ground of these scenes is not where it was in the other training."""
+    if own is None or other is None:
+        return ()
+    if other.low - TOLERANCE_M <= own.low and own.high <= other.high + TOLERANCE_M:
+        return ()
+    here = "the ground of these scenes is at {low:.2f} to {high:.2f} m"
+    text = f"{here}, in the other training it was at {{other_low:.2f}} to {{other_high:.2f}} m"
+    numbers = {"low": own.low, "high": own.high, "other_low": other.low, "other_high": other.high}
+    return (Note("other-ground", text, "start_from", numbers=numbers),)

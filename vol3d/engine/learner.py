@@ -15,8 +15,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vol3d.engine import sharding
 from vol3d.engine.distributed import Processes
-from vol3d.engine.optim import Ema, full_state, learning_rate, make_optimizer, whole
+from vol3d.engine.optim import Ema, full_state, make_optimizer, set_schedule, whole
+from vol3d.engine.parts import freeze, shares
 from vol3d.engine.settings import RunSettings
+from vol3d.engine.start_from import initial_model
 from vol3d.engine.task import Batch, TrainingTask
 from vol3d.errors import Vol3dError
 
@@ -74,26 +76,29 @@ class Learner:
         self.group = group
         train = self.settings.train
         torch.manual_seed(train.seed)
-        self.kept = _placed(task.initial_model() if weights is None else task.model(), task, group.device)
+        self.kept = _placed(initial_model(task, group.is_main) if weights is None else task.model(), task, group.device)
         self.model = task.training_module(self.kept).to(group.device)
         if weights is not None:
             self.model.load_state_dict(weights)
+        trunk = task.learning.trunk(self.kept)
+        frozen = freeze(trunk, self.settings.freeze)
         self.is_sharded = train.shard and group.count > 1
         if self.is_sharded:
             sharding.shard(self.model, group)
         self.objective: nn.Module = Objective(self.model, group.device, train.amp, train.channels_last)
         if group.count > 1 and not self.is_sharded:
             self.objective = DistributedDataParallel(self.objective)
-        self.optimizer = make_optimizer(self.model, self.settings.optim)
+        optim = self.settings.optim
+        self.optimizer = make_optimizer(self.model, optim, shares(trunk, optim.parts))
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=train.amp == "fp16")
         self.ema = Ema(self.kept, train.ema) if train.ema is not None else None
         self.model.train()
+        for module in frozen:
+            module.eval()  # the statistics of its norms stay, too
 
     def step(self, batches: Iterable[tuple[Batch, float]], step: int, total: int) -> StepResult:
         """Computes the clipped gradient of step `step` (0-based) of `total`; `apply` then uses it."""
-        rate = learning_rate(step, total, self.settings.optim)
-        for parameters in self.optimizer.param_groups:
-            parameters["lr"] = rate
+        rate = set_schedule(self.optimizer, step, total, self.settings.optim)
         torch.manual_seed(_seed(self.settings.train.seed, step, self.group.rank))
 
         summed: dict[str, Tensor] = {}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,20 +12,18 @@ from torch import Tensor, nn
 from vol3d.engine.settings import OptimSettings
 
 
-def make_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.Optimizer:
+def make_optimizer(
+    model: nn.Module, settings: OptimSettings, shares: Mapping[nn.Parameter, float] | None = None
+) -> torch.optim.Optimizer:
     """The optimiser of the settings, fused where the device has it.
 
     Weight decay spares biases, norms (all parameters of one dimension) and position embeddings, as ViT and its
     descendants do (Dosovitskiy et al. 2021; Touvron et al. 2021, appendix); `decay_all` spares none.
+
+    Args:
+        shares: of the learning rate, where a parameter's is not 1; kept in its group under `share`.
     """
-    decayed: list[nn.Parameter] = []
-    spared: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            spare = not settings.decay_all and (parameter.ndim <= 1 or _is_position(name))
-            (spared if spare else decayed).append(parameter)
-    kinds = ((decayed, settings.weight_decay), (spared, 0.0))
-    groups = [{"params": parameters, "weight_decay": decay} for parameters, decay in kinds if parameters]
+    groups = _groups(model, settings, shares or {})
     fused = all(p.device.type in {"cpu", "cuda"} for p in model.parameters())
     if settings.name == "sgd":
         nesterov = settings.momentum > 0
@@ -31,8 +31,32 @@ def make_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.Opt
     return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, fused=fused)
 
 
-def _is_position(name: str) -> bool:
-    return "position" in name or "pos_embed" in name
+def _groups(model: nn.Module, settings: OptimSettings, shares: Mapping[nn.Parameter, float]) -> list[dict[str, Any]]:
+    """One group for each share and decay, the decayed ones first."""
+    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    share_of = {parameter: shares.get(parameter, 1.0) for _, parameter in trained}
+    groups: list[dict[str, Any]] = []
+    for share in dict.fromkeys(share_of.values()):
+        for is_spared, decay in ((False, settings.weight_decay), (True, 0.0)):
+            chosen = [p for name, p in trained if share_of[p] == share and _spared(name, p, settings) == is_spared]
+            groups += [{"params": chosen, "weight_decay": decay, "share": share}] if chosen else []
+    return groups
+
+
+def _spared(name: str, parameter: nn.Parameter, settings: OptimSettings) -> bool:
+    return not settings.decay_all and (parameter.ndim <= 1 or "position" in name or "pos_embed" in name)
+
+
+def set_schedule(optimizer: torch.optim.Optimizer, step: int, total: int, settings: OptimSettings) -> float:
+    """Sets rate and momentum of step `step` (0-based) of `total`; returns the rate of parts that have no own share."""
+    rate, momentum = learning_rate(step, total, settings), cycled_momentum(step, total, settings)
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("share", 1.0)  # resume points of earlier releases have no shares
+        if momentum is not None and settings.name == "sgd":
+            group["momentum"] = momentum
+        elif momentum is not None:
+            group["betas"] = (momentum, group["betas"][1])
+    return rate
 
 
 def learning_rate(step: int, total: int, settings: OptimSettings) -> float:
@@ -58,6 +82,25 @@ def learning_rate(step: int, total: int, settings: OptimSettings) -> float:
     if settings.schedule == "whole_cosine":
         t = step / total
     return settings.lr * _cosine(1.0, settings.final, t)
+
+
+def cycled_momentum(step: int, total: int, settings: OptimSettings) -> float | None:
+    """The momentum of step `step` (0-based) of `total`; None where it is constant.
+
+        >>> cycle = OptimSettings(schedule="one_cycle", warmup=0.25, cycle_momentum=(0.95, 0.85))
+        >>> [round(cycled_momentum(step, 4, cycle), 3) for step in range(4)]
+        [0.9, 0.85, 0.875, 0.925]
+
+    It falls along a cosine while the rate rises, and rises back along one while the rate falls (Smith & Topin 2019;
+    as OpenPCDet's one-cycle optimiser and mmcv's cyclic momentum have it).
+    """
+    if settings.cycle_momentum is None:
+        return None
+    highest, lowest = settings.cycle_momentum
+    rising = round(settings.warmup * total)
+    if step < rising:
+        return _cosine(highest, lowest, (step + 1) / (rising + 1))
+    return _cosine(lowest, highest, (step - rising) / (total - rising))
 
 
 def _cosine(start: float, end: float, t: float) -> float:

@@ -100,17 +100,21 @@ def check_same_run(stored: dict[str, Any], now: dict[str, Any], folder: Path) ->
         UsageError: names every key that differs, with both values.
     """
     before, after = _flat(stored), _flat(now)
-    missing = "not set"
     differing = [
-        f"{key}: {before.get(key, missing)} -> {after.get(key, missing)}"
+        f"{key}: {before.get(key, 'not set')} -> {after.get(key, 'not set')}"
         for key in dict.fromkeys([*before, *after])
-        if before.get(key, missing) != after.get(key, missing)
-        and key not in HARMLESS
-        and (key, after.get(key, missing)) != UNKNOWN
+        if not _alike(before, after, key) and key not in HARMLESS and (key, after.get(key)) != UNKNOWN
     ]
     if differing:
         do = "Give the old settings to go on, or another folder for a new run."
         raise UsageError(f"the run in it has other settings ({'; '.join(differing)})", where=folder, do=do)
+
+
+def _alike(before: dict[str, Any], after: dict[str, Any], key: str) -> bool:
+    """Whether a setting is the same; one that an earlier release did not have is the same as an empty one."""
+    if key in before and key in after:
+        return before[key] == after[key]
+    return (before | after)[key] in (None, [], {})
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

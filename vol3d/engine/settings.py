@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from vol3d.engine.seen import Seen
 from vol3d.paths import user_path
@@ -23,6 +23,9 @@ class Settings(BaseModel):
         return user_path(value) if isinstance(value, Path) else value
 
 
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
 class OptimSettings(Settings):
     """AdamW with decoupled weight decay, or SGD with Nesterov momentum; norms, biases and positions do not decay."""
 
@@ -36,6 +39,19 @@ class OptimSettings(Settings):
     warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps with a rising rate")
     final: float = Field(0.0, ge=0, le=1, description="last rate as a share of the peak")
     clip: float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")
+    parts: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="learning rate of parts of the model as a share of `lr`: {encoder: 0.1}"
+    )
+    cycle_momentum: tuple[Share, Share] | None = Field(
+        None,
+        description="momentum (betas[0]) at the lowest and at the peak rate of one_cycle, [0.95, 0.85]; null: constant",
+    )
+
+    @model_validator(mode="after")
+    def _cycles(self) -> OptimSettings:
+        if self.cycle_momentum is not None and self.schedule != "one_cycle":
+            raise ValueError(f"cycle_momentum needs the schedule one_cycle, got {self.schedule}")
+        return self
 
 
 class TrainSettings(Settings):
@@ -54,9 +70,30 @@ class TrainSettings(Settings):
     shard: bool = Field(False, description="shard weights and optimiser over the processes (fully_shard), not DDP")
 
 
+class StartSettings(Settings):
+    """Whose weights a model begins with; `start_from: NAME` is short for `start_from: {checkpoint: NAME}`."""
+
+    checkpoint: str = Field(description="a run's folder, its best.safetensors, or the name of a shipped model")
+    parts: tuple[str, ...] | None = Field(
+        None, min_length=1, description="parts of the model that are taken over; null: all of a kind that both have"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"checkpoint": value} if isinstance(value, str) else value
+
+    @field_validator("parts", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value  # `_short` saw it, so it is no longer read as JSON
+
+
 class RunSettings(Settings):
     """Base of a task's configuration; a task adds `model`, `data` and whatever else it has."""
 
     optim: OptimSettings = OptimSettings()
     train: TrainSettings = TrainSettings()
+    start_from: StartSettings | None = Field(None, description="fine-tuning: whose weights the model begins with")
+    freeze: tuple[str, ...] = Field((), description="parts of the model that stay as they are: [encoder, backbone]")
     seen: Seen | None = Field(None, exclude=True, description="of the training scans; read from a checkpoint only")

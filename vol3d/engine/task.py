@@ -187,9 +187,32 @@ class TrainingTask(Task):
         """The settings that decide what a run learns: its `config.yaml`, and what may not change before it goes on."""
         return self.resolved()
 
-    def initial_model(self) -> nn.Module:
-        """The model that a new training starts from: `model`, or one that took over weights from elsewhere."""
-        return self.model()
+    @property
+    def learning(self) -> TrainingTask:
+        """The task of the model that learns: this one, or that of a student."""
+        return self
+
+    def trunk(self, model: nn.Module) -> nn.Module:
+        """The module whose children are the parts that `start_from`, `freeze` and `optim.parts` name."""
+        return model
+
+    def other_outputs(self, model: nn.Module, other: Any) -> tuple[str, ...]:
+        """Layers of `trunk` whose outputs stand for something else than in the task `other`, for other classes.
+
+        They begin anew when weights of `other` are taken over. Names, with `*` for any: `head.class_heads.*.6`.
+        """
+        return ()
+
+    def adapt(self, other: Any, network: nn.Module) -> tuple[Note, ...]:
+        """Makes the network of the task `other` expect what this one's is shown, in place, before it is taken over.
+
+        Returns:
+            What was converted, and what differs without being refused.
+
+        Raises:
+            UsageError: it was trained on other features, or on a scale that cannot be converted.
+        """
+        return ()
 
     def notes(self) -> tuple[Note, ...]:
         """What a person should know before the training starts."""

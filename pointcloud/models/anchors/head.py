@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -178,6 +178,7 @@ class AnchorDetector(LidarDetector[AnchorPrediction]):
     """What detectors with this head have in common: loss and decoding."""
 
     head: AnchorHead
+    class_layers: ClassVar[tuple[str, ...]] = ("head.classes", "head.offsets", "head.directions")
 
     def loss(self, prediction: AnchorPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:
         """Weighted terms; errors as `AnchorHead.loss`."""

@@ -7,7 +7,7 @@ figure 2. The paper trains one network for each class; here every class has anch
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -114,6 +114,7 @@ class VoxelNet(LidarDetector[AnchorPrediction]):
     """
 
     settings: VoxelNetSettings
+    class_layers: ClassVar[tuple[str, ...]] = ("scores", "offsets")
 
     def __init__(self, settings: VoxelNetSettings, class_names: tuple[str, ...]) -> None:
         super().__init__(settings, class_names)

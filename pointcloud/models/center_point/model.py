@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -67,6 +67,7 @@ class CenterPoint(LidarDetector[CenterPointPrediction]):
     """
 
     settings: CenterPointSettings
+    class_layers: ClassVar[tuple[str, ...]] = ("head.tasks.*.outputs.heatmap.1",)
 
     def __init__(self, settings: CenterPointSettings, class_names: tuple[str, ...]) -> None:
         super().__init__(settings, class_names)

@@ -7,7 +7,7 @@ queries are in `head`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -74,6 +74,7 @@ class ObjectDgcnn(LidarDetector[ObjectDgcnnPrediction], SetDetector[ObjectDgcnnP
     """
 
     settings: ObjectDgcnnSettings
+    class_layers: ClassVar[tuple[str, ...]] = ("head.class_heads.*.6",)
 
     def __init__(self, settings: ObjectDgcnnSettings, class_names: tuple[str, ...]) -> None:
         super().__init__(settings, class_names)

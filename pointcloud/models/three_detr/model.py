@@ -9,7 +9,7 @@ Where the released code differs from the paper, options say so, off by default a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -228,6 +228,7 @@ class ThreeDetr(RoomDetector[ThreeDetrPrediction], SetDetector[ThreeDetrPredicti
     """
 
     settings: ThreeDetrSettings | ThreeDetrMaskedSettings
+    class_layers: ClassVar[tuple[str, ...]] = ("heads.class_logits.4",)
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ the baselines of 3DETR (Misra et al., ICCV 2021, tables 1 and 2), and its encode
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -173,6 +173,7 @@ class VoteNet(RoomDetector[VoteNetPrediction]):
     """
 
     settings: VoteNetSettings | BoxNetSettings
+    class_layers: ClassVar[tuple[str, ...]] = ("head.says",)
 
     def __init__(
         self, settings: VoteNetSettings | BoxNetSettings, class_names: tuple[str, ...], voting: Voting | None

@@ -15,6 +15,7 @@ from vol3d import checkpoint
 from vol3d.cli.main import main
 from vol3d.config import load_task
 from vol3d.engine.loop import train
+from vol3d.engine.start_from import initial_model
 from vol3d.errors import CheckpointError, DataError, UsageError
 from vol3d.scans.results.read import read_detections
 from vol3d.scans.source import ScanSource
@@ -137,7 +138,7 @@ def test_rooms_are_not_turned_by_a_lidar_detector(run):
 
 def test_training_starts_from_parts_of_another_detector(run, recipe):
     task = load_task(recipe, [f"start_from={{checkpoint: {run}, parts: [encoder, backbone]}}"])
-    fresh, begun, other = task.model(), task.initial_model(), checkpoint.load(run, CPU).models[0]
+    fresh, begun, other = task.model(), initial_model(task), checkpoint.load(run, CPU).models[0]
     for name in ("encoder", "backbone"):
         pairs = zip(getattr(begun, name).parameters(), getattr(other, name).parameters(), strict=True)
         assert all(torch.equal(mine, theirs) for mine, theirs in pairs)
@@ -148,7 +149,7 @@ def test_training_starts_from_parts_of_another_detector(run, recipe):
     ("words", "fault"),
     [
         (["start_from={checkpoint: RUN, parts: [bakbone]}"], UsageError),
-        (["start_from={checkpoint: RUN}", "model.pillars.widths=[24]"], CheckpointError),
+        (["start_from=RUN", "model.pillars.widths=[24]"], CheckpointError),
         (["start_from={checkpoint: /nowhere}"], UsageError),
         (["start_from={checkpoint: RUN}", "model.features=[time, intensity]"], UsageError),
     ],
@@ -156,7 +157,7 @@ def test_training_starts_from_parts_of_another_detector(run, recipe):
 def test_parts_that_do_not_fit_are_refused(run, recipe, words, fault):
     task = load_task(recipe, [word.replace("RUN", str(run)) for word in words])
     with pytest.raises(fault):
-        task.initial_model()
+        initial_model(task)
 
 
 def test_classes_of_a_recipe_must_be_those_of_the_data(recipe):

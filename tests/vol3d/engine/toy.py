@@ -129,6 +129,9 @@ class ToyTask(TrainingTask):
     def model(self) -> nn.Module:
         return ToyModel(self.settings.model, len(self.class_names))
 
+    def other_outputs(self, model: nn.Module, other: Any) -> tuple[str, ...]:
+        return () if self.class_names == other.class_names else ("head",)
+
     def samples(self, progress: Progress | None = None) -> Samples:
         return ToySamples(self.settings.data)
 

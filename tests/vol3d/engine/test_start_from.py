@@ -1,0 +1,167 @@
+"""Fine-tuning: what a model takes over, what begins anew, and what is refused."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from tests.vol3d.engine.test_resume import SAVE_ALWAYS, assert_equal, assert_same, at_step
+from tests.vol3d.engine.toy import toy
+from vol3d import checkpoint, terminal
+from vol3d.engine import resume
+from vol3d.engine.loop import train
+from vol3d.engine.settings import RunSettings, StartSettings
+from vol3d.engine.start_from import initial_model, take_over
+from vol3d.engine.stop import Stopped
+from vol3d.errors import CheckpointError, UsageError
+
+START = StartSettings(checkpoint="other")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("source")
+    train(toy(folder), folder / "run", device="cpu")
+    return folder / "run"
+
+
+def test_all_weights_are_taken_over(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task = toy(tmp_path, f"start_from={source}")
+    with terminal.speaking(True):
+        model = initial_model(task)
+    assert_same(model.state_dict(), checkpoint.read_checkpoint(source / "best.safetensors")[0])
+    told = capsys.readouterr().err
+    assert "note: 9 tensors (126 parameters) begin as in" in told and "layers, conv, head, position" in told
+    assert "anew" not in told
+
+
+def test_the_head_of_other_classes_begins_anew(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = toy(tmp_path, f"start_from={source}", "data.classes=[in, edge, out]")
+    torch.manual_seed(3)
+    with terminal.speaking(True):
+        model = initial_model(task)
+    torch.manual_seed(3)
+    fresh, other = task.model().state_dict(), checkpoint.read_checkpoint(source / "best.safetensors")[0]
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, (fresh if name.startswith("head.") else other)[name]), name
+    assert "2 tensors (27 parameters) begin anew: head" in capsys.readouterr().err
+
+
+def test_only_the_named_parts_are_taken_over(source: Path, tmp_path: Path) -> None:
+    task = toy(tmp_path, f"start_from={{checkpoint: {source}, parts: [layers.0, position]}}")
+    model, other = initial_model(task).state_dict(), checkpoint.read_checkpoint(source / "best.safetensors")[0]
+    same = {name for name in model if torch.equal(model[name], other[name])}
+    assert same == {"layers.0.weight", "layers.0.bias", "position"}
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "message"),
+    [
+        (["model.width=16"], CheckpointError, r"the part layers has other sizes .*layers.0.bias \(8,\) for \(16,\)"),
+        (["start_from.parts=[neck]"], UsageError, "no such part; got neck, wanted layers, conv, head, position"),
+        (["start_from=nowhere"], UsageError, "no such checkpoint"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    source: Path, tmp_path: Path, words: list[str], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        initial_model(toy(tmp_path, f"start_from={{checkpoint: {source}}}", *words))
+
+
+def test_an_ensemble_is_refused(source: Path, tmp_path: Path) -> None:
+    for fold in ("fold0", "fold1"):
+        shutil.copytree(source, tmp_path / "cv" / fold)
+    with pytest.raises(UsageError, match=r"cannot start from an ensemble.*Give one of its folds"):
+        initial_model(toy(tmp_path, f"start_from={tmp_path / 'cv'}"))
+
+
+class Net(nn.Module):
+    """A trunk of two parts."""
+
+    def __init__(self, neck: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.neck, self.head = neck, head
+        self.register_buffer("sizes", torch.rand(2))
+
+
+def test_parts_of_another_kind_begin_anew_and_statistics_come_along() -> None:
+    mine, theirs = (Net(nn.BatchNorm1d(4), head) for head in (nn.Linear(4, 2), nn.Conv1d(4, 2, 1)))
+    theirs.neck.running_mean += 5  # type: ignore[operator]
+    sizes = mine.get_buffer("sizes").clone()
+    found = take_over(mine, theirs, START)
+    assert found.parts == ("neck",) and set(found.anew) == {"head.weight", "head.bias"}
+    assert bool((mine.get_buffer("neck.running_mean") == 5).all())
+    assert torch.equal(mine.get_buffer("sizes"), sizes)  # settings made it, not training
+
+
+def test_nothing_in_common_is_refused() -> None:
+    with pytest.raises(UsageError, match="other: the models have no part in common; got neck, head, wanted some of 0"):
+        take_over(nn.Sequential(nn.Linear(1, 1)), Net(nn.ReLU(), nn.Linear(1, 1)), START)
+
+
+def test_a_name_alone_is_short_for_a_checkpoint() -> None:
+    short = RunSettings.model_validate_json('{"start_from": "a"}', strict=True)
+    assert short.start_from == StartSettings(checkpoint="a")
+
+
+def test_a_fine_tuning_resumes_bit_equal_without_its_source(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With frozen parts, rates of parts, cyclic momentum and averages; the first weights are in the resume point."""
+    begun = shutil.copytree(source, tmp_path / "begun")
+    words = (f"start_from={begun}", "freeze=[layers.0]", "optim.parts={layers: 0.1}", SAVE_ALWAYS)
+    words += ("optim.schedule=one_cycle", "optim.warmup=0.3", "optim.cycle_momentum=[0.95, 0.85]")
+    train(toy(tmp_path, *words), tmp_path / "whole", device="cpu")
+
+    def stop() -> None:
+        raise Stopped("now", exit_code=1)
+
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        at_step(patch, 9, stop)
+        train(toy(tmp_path, *words), tmp_path / "run", device="cpu")
+    shutil.rmtree(begun)
+    train(toy(tmp_path, *words), tmp_path / "run", device="cpu")
+    assert_equal(tmp_path / "run", tmp_path / "whole")
+
+    before, after = (checkpoint.read_checkpoint(run / "best.safetensors")[0] for run in (source, tmp_path / "run"))
+    assert {name for name in before if torch.equal(before[name], after[name])} == {"layers.0.weight", "layers.0.bias"}
+
+
+def test_a_run_of_an_earlier_release_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its resume point knows neither the settings of fine-tuning nor the shares of groups."""
+    train(toy(tmp_path, SAVE_ALWAYS), tmp_path / "whole", device="cpu")
+    monkeypatch.setattr(resume, "save", lambda folder, point: _save(folder, point))
+
+    def stop() -> None:
+        raise Stopped("now", exit_code=1)
+
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        at_step(patch, 9, stop)
+        train(toy(tmp_path, SAVE_ALWAYS), tmp_path / "run", device="cpu")
+    monkeypatch.undo()
+    train(toy(tmp_path, SAVE_ALWAYS), tmp_path / "run", device="cpu")
+    one, other = (checkpoint.read_checkpoint(tmp_path / run / "best.safetensors")[0] for run in ("run", "whole"))
+    assert_same(one, other)
+    with pytest.raises(UsageError, match=r"freeze: not set -> \['layers'\]"):
+        resume.check_same_run({"train": 1}, {"train": 1, "freeze": ["layers"]}, tmp_path)
+
+
+_write = resume.save
+
+
+def _save(folder: Path, point: resume.ResumePoint) -> None:
+    run = point.about["run"]
+    for name in ("start_from", "freeze"):
+        run.pop(name, None)
+    for name in ("parts", "cycle_momentum"):
+        run["optim"].pop(name, None)
+    for group in point.state.get("optimizer", {}).get("param_groups", ()):
+        group.pop("share", None)
+    _write(folder, point)

@@ -1,0 +1,164 @@
+"""Fine-tuning: a model that begins with the weights of another one, as far as both are alike.
+
+What belongs to other classes begins anew, and so does a part of another kind, the head of another model; both are
+noted. A part of the same kind but of other sizes is refused: a training that silently begins from nothing is worse
+than one that does not begin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from torch import Tensor, nn
+
+from vol3d import checkpoint
+from vol3d.engine.parts import check_parts, lies_in, parts_of
+from vol3d.engine.settings import StartSettings
+from vol3d.engine.task import TrainingTask
+from vol3d.errors import CheckpointError, UsageError
+from vol3d.notes import Note
+from vol3d.terminal import say
+
+_WHERE = "start_from.parts"
+
+
+def initial_model(task: TrainingTask, show: bool = True) -> nn.Module:
+    """The model that a new training starts from: fresh, or with the weights of the one that the settings name.
+
+    Args:
+        show: print what was taken over, converted and begun anew.
+
+    Raises:
+        UsageError: an ensemble, another task, no such part, other features.
+        CheckpointError: no checkpoint, or a part of other sizes.
+    """
+    task = task.learning
+    model, start = task.model(), task.settings.start_from
+    if start is None:
+        return model
+
+    loaded = checkpoint.load(start.checkpoint)
+    if len(loaded.models) != 1:
+        do = "Give one of its folds."
+        raise UsageError("a run cannot start from an ensemble", where="start_from", got=start.checkpoint, do=do)
+    if loaded.task.name != task.name:
+        got, wanted = f"{start.checkpoint}, a model for {loaded.task.name}", f"one for {task.name}"
+        raise UsageError("the weights are those of another task", where="start_from", got=got, wanted=wanted)
+
+    (other,) = loaded.models
+    notes = task.adapt(loaded.task, other)
+    outputs = task.other_outputs(model, loaded.task)
+    takeover = take_over(task.trunk(model), task.trunk(other), start, outputs)
+    for note in (*notes, *takeover.notes(start.checkpoint)) if show else ():
+        say(f"note: {note}")
+    return model
+
+
+@dataclass(frozen=True)
+class Takeover:
+    """What a model took over.
+
+    Args:
+        taken: parameters by name.
+        anew: parameters that keep their fresh values.
+        parts: those that were looked at.
+    """
+
+    taken: dict[str, nn.Parameter]
+    anew: dict[str, nn.Parameter]
+    parts: tuple[str, ...]
+
+    def notes(self, source: str) -> tuple[Note, ...]:
+        """What was taken over from `source`, and what begins anew, with names and counts."""
+        text = "{tensors} tensors ({parameters:,} parameters) begin as in {value}"
+        parts = (part for part in self.parts if any(lies_in(name, part) for name in self.taken))
+        value = f"{source}: {', '.join(parts)}"
+        found = [Note("started-from", text, "start_from", value, numbers=_counts(self.taken))]
+        if self.anew:
+            text = "{tensors} tensors ({parameters:,} parameters) begin anew: {value}"
+            found.append(Note("begun-anew", text, value=self._named_anew(), numbers=_counts(self.anew)))
+        return tuple(found)
+
+    def _named_anew(self) -> str:
+        """Whole parts by their names, else the layers."""
+        begun = {_outermost(name) for name in self.taken}
+        layers = (name.rpartition(".")[0] if _outermost(name) in begun else _outermost(name) for name in self.anew)
+        return checkpoint.listed(list(dict.fromkeys(layers)))
+
+
+def _counts(parameters: dict[str, nn.Parameter]) -> dict[str, float]:
+    return {"tensors": len(parameters), "parameters": sum(p.numel() for p in parameters.values())}
+
+
+def take_over(mine: nn.Module, theirs: nn.Module, start: StartSettings, outputs: Sequence[str] = ()) -> Takeover:
+    """Copies weights and running statistics of the parts that both models have, in place.
+
+    Args:
+        mine, theirs: the trunks of both models.
+        start: which parts; those of other kinds are left out unless they are named.
+        outputs: layers that stand for other classes, and begin anew; in their parts other layers may differ, too.
+
+    Raises:
+        UsageError: no such part, or none in common.
+        CheckpointError: a part of other sizes.
+    """
+    parts = _common(mine, theirs, start)
+    own, other = mine.state_dict(), theirs.state_dict()
+    renewed = {name for name in own if any(fnmatchcase(name, f"{layer}.*") for layer in outputs)}
+    loose = {_outermost(name) for name in renewed}
+    copied = set[str]()
+    for part in parts:
+        same, differing = _compared(part, own, other)
+        if differing and _outermost(part) not in loose:
+            _refuse(part, differing, own, other, start)
+        copied |= same - renewed
+    mine.load_state_dict(own | {name: other[name] for name in copied})
+
+    taken, anew = dict[str, nn.Parameter](), dict[str, nn.Parameter]()
+    for name, parameter in mine.named_parameters():
+        (taken if name in copied else anew)[name] = parameter
+    return Takeover(taken, anew, parts)
+
+
+def _outermost(name: str) -> str:
+    return name.split(".")[0]
+
+
+def _common(mine: nn.Module, theirs: nn.Module, start: StartSettings) -> tuple[str, ...]:
+    """The parts to take over: the named ones, or all that both have and that are of one kind."""
+    if start.parts is not None:
+        check_parts(mine, start.parts, _WHERE)
+        check_parts(theirs, start.parts, _WHERE, start.checkpoint)
+        return start.parts
+    other = parts_of(theirs)
+    common = tuple(name for name, part in parts_of(mine).items() if type(part) is type(other.get(name)))
+    if not common:
+        got, wanted = ", ".join(other), "some of " + ", ".join(parts_of(mine))
+        raise UsageError("the models have no part in common", where=start.checkpoint, got=got, wanted=wanted)
+    return common
+
+
+def _compared(part: str, own: dict[str, Tensor], other: dict[str, Tensor]) -> tuple[set[str], list[str]]:
+    """Names of a part's tensors that have one size in both states, and of those that have not."""
+    names = {name for name in own | other if lies_in(name, part)}
+    same = {name for name in names if name in own and _size(own, name) == _size(other, name)}
+    return same, sorted(names - same)
+
+
+def _refuse(
+    part: str, differing: list[str], own: dict[str, Tensor], other: dict[str, Tensor], start: StartSettings
+) -> None:
+    """Raises CheckpointError with the sizes of the first tensors that differ."""
+    sizes = [f"{name} {_size(other, name)} for {_size(own, name)}" for name in differing]
+    raise CheckpointError(
+        f"the part {part} has other sizes than the model's",
+        where=start.checkpoint,
+        got=checkpoint.listed(sizes),
+        do="Give the model its settings, or name the parts to take over in start_from.parts.",
+    )
+
+
+def _size(state: dict[str, Tensor], name: str) -> str:
+    return str(tuple(state[name].shape)) if name in state else "none"
