@@ -79,7 +79,7 @@ def document_parts(document: Any, path: str | Path, kind: str) -> tuple[dict[str
     meta: Any = {}
     if isinstance(document, Mapping):
         meta = document.get("meta") or {}
-        for key in ("state_dict", "model_state"):
+        for key in ("state_dict", "model_state", "model_state_dict", "model"):
             document = document.get(key, document)
     if not isinstance(document, Mapping) or not all(isinstance(t, Tensor) for t in document.values()):
         raise CheckpointError(f"not a checkpoint of {kind}", where=path, wanted="names and tensors")

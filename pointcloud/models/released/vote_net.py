@@ -202,7 +202,7 @@ def _check_stated(meta: Mapping[Any, Any], options: Mapping[str, Any], name: str
     levels, proposals, turned = sizes.pointnet2.levels, sizes.aggregation, sizes.angle_bins > 1
     stated = {**options, "classes": _class_names(meta)}
     expected: dict[str, Any] = {
-        "classes": list(class_names),
+        "classes": ", ".join(class_names),
         "backbone.num_points": [level.points for level in levels],
         "backbone.radius": [level.radius_m for level in levels],
         "backbone.num_samples": [level.neighbours for level in levels],
@@ -222,12 +222,12 @@ def _check_stated(meta: Mapping[Any, Any], options: Mapping[str, Any], name: str
             raise CheckpointError(f"trained with another `{key}` than {name}", where=path, got=got, wanted=wanted)
 
 
-def _class_names(meta: Mapping[Any, Any]) -> list[str] | None:
+def _class_names(meta: Mapping[Any, Any]) -> str | None:
     """What mmcv and mmengine write; None where nothing is said."""
     data = meta.get("dataset_meta")
     data = data if isinstance(data, Mapping) else meta
     names = data.get("classes") or data.get("CLASSES")
-    return [str(name) for name in names] if isinstance(names, list | tuple) else None
+    return ", ".join(map(str, names)) if isinstance(names, list | tuple) else None
 
 
 def _proposals_at(options: Mapping[str, Any], path: str | Path) -> str:
