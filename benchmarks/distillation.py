@@ -33,6 +33,7 @@ from vol3d.engine.device import pick_device
 from vol3d.engine.loop import train
 from vol3d.engine.task import Task
 from vol3d.errors import UsageError, Vol3dError
+from vol3d.lock import FolderBusyError, lock
 
 NUMBERS = {
     "map": "mAP",
@@ -88,7 +89,7 @@ def score_again(name: str, seed: int, out: Path) -> None:
     row, folder = ROWS[name], run_folder(out, name, seed)
     source = run_folder(out, str(row.again), seed)
     folder.mkdir(parents=True, exist_ok=True)
-    with files.lock(folder):
+    with lock(folder):
         device = pick_device(None)
         loaded = load(source, device, row.changes)
         evaluation = loaded.task.evaluate(loaded.models[0], device, lambda done, total, name: None)
@@ -139,7 +140,7 @@ def _make(run: Run, size: Size, out: Path, further: Sequence[str]) -> bool:
             score_again(name, seed, out)
         else:
             train(task_of(name, seed, size, out, further), run_folder(out, name, seed))
-    except files.FolderBusyError:
+    except FolderBusyError:
         return False
     print(f"{name} seed {seed} is done", file=sys.stderr, flush=True)
     return True

@@ -183,6 +183,18 @@ RELEASED = {
         "3DETR-m, 10 classes",
         "3detr-m_sun_rgbd_ep1080",
     ),
+    "votenet-scannet": Entry(
+        "pointcloud.models.released.vote_net:load",
+        "detection",
+        "VoteNet, 18 classes (mmdetection3d)",
+        "votenet_scannet",
+    ),
+    "votenet-sunrgbd": Entry(
+        "pointcloud.models.released.vote_net:load",
+        "detection",
+        "VoteNet, 10 classes (mmdetection3d)",
+        "votenet_sun_rgbd",
+    ),
     "centerpoint-pillar": Entry(
         "pointcloud.models.released.load:load",
         "lidar",

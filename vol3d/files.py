@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, strict JSON, hashes and the lock of a run's folder.
+"""Files that appear whole or not at all, strict JSON and hashes.
 
 Everything that the package writes goes through `atomic`: a temporary file beside the target, flushed to the disk, then
 renamed over it. A process killed at any moment leaves the old file or the new one, and at worst a hidden temporary that
@@ -20,22 +20,15 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.paths import user_path
 from vol3d.printable import printable_json
 
-if os.name == "nt":
-    import msvcrt
-else:
-    import fcntl
-
 TEMPORARY = ".vol3d-tmp-"
-LOCK = ".vol3d-lock"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_held: set[Path] = set()
 _open: set[Path] = set()
 
 
@@ -47,10 +40,6 @@ _NO_FILE = {
     stat.S_IFBLK: "a device, not a file",
 }
 _PIPE_DO = "Write its content to a file first."
-
-
-class FolderBusyError(Vol3dError):
-    """Another process holds the lock of a folder."""
 
 
 @contextmanager
@@ -333,48 +322,6 @@ def sha256(path: str | os.PathLike[str]) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
-
-
-@contextmanager
-def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Holds `folder` for this process; freed by the operating system however the process ends.
-
-    The lock belongs to the process and not to the open file, so that data-loader workers that outlive a killed parent
-    for some seconds do not keep it.
-
-    Raises:
-        FolderBusyError: another run works in the folder.
-        Vol3dError: it cannot be written.
-    """
-    path = (Path(folder) / LOCK).resolve()
-    do = "Wait for it or choose another folder."
-    busy = FolderBusyError("another run is working in this folder", where=folder, do=do)
-    if path in _held:
-        raise busy
-    try:
-        file = path.open("a+b")
-    except OSError as error:
-        explain(error, path)
-    with file:
-        try:
-            _claim(file)
-        except OSError as error:
-            if error.errno in {errno.EACCES, errno.EAGAIN, errno.EDEADLK}:
-                raise busy from error
-            explain(error, path)
-        _held.add(path)
-        try:
-            yield
-        finally:
-            _held.discard(path)
-
-
-def _claim(file: IO[bytes]) -> None:
-    if os.name == "nt":
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-    else:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def remove_leftovers(folder: str | os.PathLike[str], of_the_dead: bool = False) -> None:

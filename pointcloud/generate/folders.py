@@ -10,7 +10,8 @@ from typing import Any
 from vol3d.dataset_tools.fault import listed
 from vol3d.dataset_tools.index import refuse_other
 from vol3d.errors import UsageError
-from vol3d.files import lock, make_folder, read_json, remove_leftovers, write_json
+from vol3d.files import make_folder, read_json, remove_leftovers, write_json
+from vol3d.lock import lock
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What objects of the published data sets measure on average: where own boxes differ much, a unit is likely wrong.
 
-Metres, rounded: ScanNet's are means of axis-aligned boxes over its training set (dx dy dz), SUN RGB-D's are medians of
+Metres: ScanNet's are means of axis-aligned boxes over its training set (dx dy dz), SUN RGB-D's are medians of
 turned boxes (l along the heading, w, h); both as VoteNet's size clusters have them (Qi et al., ICCV 2019).
 """
 
@@ -9,24 +9,24 @@ from __future__ import annotations
 Size = tuple[float, float, float]
 
 SCANNET: dict[str, Size] = {
-    "cabinet": (0.7697, 0.8116, 0.9257),
-    "bed": (1.8769, 1.8426, 1.1932),
-    "chair": (0.6133, 0.6149, 0.7183),
-    "sofa": (1.3955, 1.5122, 0.8344),
-    "table": (0.9795, 1.0675, 0.6330),
-    "door": (0.5317, 0.5956, 1.7500),
-    "window": (0.9625, 0.7246, 1.1482),
-    "bookshelf": (0.8322, 1.0491, 1.6876),
-    "picture": (0.2113, 0.4206, 0.5373),
-    "counter": (1.4440, 1.8971, 0.2699),
-    "desk": (1.0294, 1.4041, 0.8755),
-    "curtain": (1.3766, 0.6552, 1.6813),
-    "refrigerator": (0.6651, 0.7111, 1.2989),
-    "showercurtrain": (0.4200, 0.3791, 1.7514),
-    "toilet": (0.5936, 0.5912, 0.7392),
-    "sink": (0.5087, 0.5066, 0.3014),
-    "bathtub": (1.1512, 1.0546, 0.4971),
-    "garbagebin": (0.4754, 0.4925, 0.5802),
+    "cabinet": (0.76966727, 0.8116021, 0.92573744),
+    "bed": (1.876858, 1.8425595, 1.1931566),
+    "chair": (0.61328, 0.6148609, 0.7182701),
+    "sofa": (1.3955007, 1.5121545, 0.83443564),
+    "table": (0.97949594, 1.0675149, 0.6329687),
+    "door": (0.531663, 0.5955577, 1.7500148),
+    "window": (0.9624706, 0.72462326, 1.1481868),
+    "bookshelf": (0.83221924, 1.0490936, 1.6875663),
+    "picture": (0.21132214, 0.4206159, 0.5372846),
+    "counter": (1.4440073, 1.8970833, 0.26985747),
+    "desk": (1.0294262, 1.4040797, 0.87554324),
+    "curtain": (1.3766412, 0.65521795, 1.6813129),
+    "refrigerator": (0.6650819, 0.71111923, 1.298853),
+    "showercurtrain": (0.41999173, 0.37906948, 1.7513971),
+    "toilet": (0.59359556, 0.5912492, 0.73919016),
+    "sink": (0.50867593, 0.50656086, 0.30136237),
+    "bathtub": (1.1511526, 1.0546296, 0.49706793),
+    "garbagebin": (0.47535285, 0.49249494, 0.5802117),
 }
 
 SUN_RGBD: dict[str, Size] = {

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from pointcloud.structures.features import Feature
+from pointcloud.structures.features import FLOOR_PERCENT, Feature
 from pointcloud.structures.predicted_set import PredictedSet
 from pointcloud.structures.proposals import Proposals
 from pointcloud.structures.similarity import Similarity
@@ -53,6 +53,9 @@ class RoomDetectorSettings(DetectorSettings):
     """Of detectors for scans of rooms."""
 
     angle_bins: int = Field(1, ge=1, description="1: boxes do not turn")
+    floor_percent: float = Field(
+        FLOOR_PERCENT, ge=0, le=100, description="heights begin where this per cent of the points lie lower"
+    )
 
     @abstractmethod
     def build(self, class_names: tuple[str, ...]) -> RoomDetector[Any]:

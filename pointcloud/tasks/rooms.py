@@ -59,9 +59,11 @@ class DetectionTask(CloudTask):
 
     def samples(self, progress: Progress | None = None) -> Samples:
         """The training scenes."""
-        settings = self.settings
+        settings, model = self.settings, self.settings.model
         scenes = self.training_split().train
-        return SceneSamples(scenes, settings.points, settings.model.features, settings.augment, settings.repeat)
+        return SceneSamples(
+            scenes, settings.points, model.features, settings.augment, settings.repeat, model.floor_percent
+        )
 
     def evaluate(
         self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
@@ -100,7 +102,8 @@ class DetectionTask(CloudTask):
         seed: int = 0,
     ) -> Detections:
         """Objects in one scan, in the frame of its points; the proposals of several models are taken together."""
-        points = to_network(cloud, self.settings.points, self.settings.model.features, seed).to(device)
+        columns = self.settings.model
+        points = to_network(cloud, self.settings.points, columns.features, seed, columns.floor_percent).to(device)
         detectors: list[RoomDetector[Any]] = [RoomDetector.of(model).eval() for model in models]
         proposals = [detector.proposals(detector([points]))[0] for detector in detectors]
         return postprocess(join_proposals(proposals), self.class_names, choice)

@@ -24,8 +24,9 @@ from pointcloud.training.object_file import CutObject, ObjectBank, write_objects
 from pointcloud.training.samples import to_training_scene
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError
-from vol3d.files import FolderBusyError, lock, make_folder, remove_leftovers
+from vol3d.files import make_folder, remove_leftovers
 from vol3d.geometry import box_of_points, points_in_boxes
+from vol3d.lock import FolderBusyError, lock
 from vol3d.paths import user_path
 from vol3d.terminal import Progress
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from pointcloud.datasets.scenes import Scene, SceneReader
-from pointcloud.structures.features import Feature, height_column, point_features
+from pointcloud.structures.features import FLOOR_PERCENT, Feature, height_column, point_features
 from pointcloud.structures.targets import BoxTargets
 from pointcloud.training.augment import SceneAugmentSettings, TrainingScene, augment_room, choose
 from vol3d.engine.task import Batch, Samples
@@ -36,10 +36,18 @@ class CloudSamples(Samples):
         scenes: in a fixed order.
         features: what the network sees of a point besides its place.
         order: the scene of each sample of an epoch.
+        floor_percent: where heights begin, see `point_features`.
     """
 
-    def __init__(self, scenes: Sequence[SceneReader], features: Sequence[Feature], order: Sequence[int]) -> None:
+    def __init__(
+        self,
+        scenes: Sequence[SceneReader],
+        features: Sequence[Feature],
+        order: Sequence[int],
+        floor_percent: float = FLOOR_PERCENT,
+    ) -> None:
         self.scenes, self.features, self.order = tuple(scenes), tuple(features), tuple(order)
+        self.floor_percent = floor_percent
         self._kept: dict[str, TrainingScene] = {}
         self._taken, self._room = 0, free_memory() // 2
 
@@ -63,7 +71,7 @@ class CloudSamples(Samples):
         reader = self.scenes[self.order[index]]
         if reader.name in self._kept:
             return self._kept[reader.name]
-        points = to_training_scene(reader.read(), self.features)
+        points = to_training_scene(reader.read(), self.features, self.floor_percent)
         size = points.xyz.nbytes + points.features.nbytes
         if self._taken + size <= self._room // _sharing():
             self._taken += size
@@ -81,6 +89,7 @@ class SceneSamples(CloudSamples):
         features: what the network sees of a point besides its place.
         settings: the distortions.
         repeat: how often an epoch shows each scene.
+        floor_percent: where heights begin, see `point_features`.
     """
 
     def __init__(
@@ -90,8 +99,9 @@ class SceneSamples(CloudSamples):
         features: Sequence[Feature],
         settings: SceneAugmentSettings,
         repeat: int = 1,
+        floor_percent: float = FLOOR_PERCENT,
     ) -> None:
-        super().__init__(scenes, features, tuple(range(len(scenes))) * repeat)
+        super().__init__(scenes, features, tuple(range(len(scenes))) * repeat, floor_percent)
         self.points, self.settings = points, settings
 
     def sample(self, index: int, rng: np.random.Generator) -> Sample:
@@ -112,18 +122,25 @@ def box_targets(scene: TrainingScene) -> BoxTargets:
     return BoxTargets(torch.from_numpy(scene.boxes), torch.from_numpy(scene.labels))
 
 
-def to_training_scene(scene: Scene, features: Sequence[Feature]) -> TrainingScene:
+def to_training_scene(scene: Scene, features: Sequence[Feature], floor_percent: float = FLOOR_PERCENT) -> TrainingScene:
     """What the augmentation works on."""
     boxes, labels = scene.truth.boxes.astype(np.float32), scene.truth.labels.astype(np.int64)
-    return TrainingScene(scene.cloud.xyz, point_features(scene.cloud, features), boxes, labels, height_column(features))
+    columns = point_features(scene.cloud, features, floor_percent)
+    return TrainingScene(scene.cloud.xyz, columns, boxes, labels, height_column(features))
 
 
-def to_network(cloud: PointCloud, points: int | None, features: Sequence[Feature], seed: int = 0) -> Tensor:
+def to_network(
+    cloud: PointCloud,
+    points: int | None,
+    features: Sequence[Feature],
+    seed: int = 0,
+    floor_percent: float = FLOOR_PERCENT,
+) -> Tensor:
     """A scan as a network takes it, (N, 3 + C) float32: `points` of its points, the same in each run.
 
-    A scan with fewer points keeps each of them once; None keeps all.
+    A scan with fewer points keeps each of them once; None keeps all. `floor_percent` as `point_features`.
     """
-    columns = np.concatenate([cloud.xyz, point_features(cloud, features)], axis=1)
+    columns = np.concatenate([cloud.xyz, point_features(cloud, features, floor_percent)], axis=1)
     if points is not None and len(cloud) > points:
         columns = columns[choose(len(cloud), points, np.random.default_rng(seed))]
     return torch.from_numpy(columns)

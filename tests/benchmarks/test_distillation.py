@@ -15,7 +15,7 @@ from benchmarks.distillation_rows import COMPARED, FULL, ROWS, SMALL, TABLES, Si
 from pointcloud.generate.drives.write import write_drives
 from tests.pointcloud.distill.test_task import CENTER, RECIPE
 from vol3d.errors import UsageError
-from vol3d.files import lock
+from vol3d.lock import lock
 
 TRAINED = [name for name, row in ROWS.items() if row.again is None]
 

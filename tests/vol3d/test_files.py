@@ -180,46 +180,6 @@ def test_sha256(tmp_path: Path) -> None:
     assert files.sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
 
 
-def test_a_folder_has_one_owner(tmp_path: Path) -> None:
-    with files.lock(tmp_path):
-        with pytest.raises(Vol3dError, match="another run"), files.lock(tmp_path):
-            pass
-        if hasattr(os, "fork"):
-            assert in_a_child(lambda: _expect_busy(tmp_path)) == 0
-    with files.lock(tmp_path):
-        pass
-    with pytest.raises(Vol3dError, match="missing"), files.lock(tmp_path / "missing"):
-        pass
-
-
-def _expect_busy(folder: Path) -> None:
-    files._held.clear()  # a process of its own would have none
-    with pytest.raises(Vol3dError, match="another run"), files.lock(folder):
-        pass
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_killed_owner_frees_the_folder_though_its_children_live(tmp_path: Path) -> None:
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        with files.lock(tmp_path):
-            child = os.fork()
-            if child == 0:
-                time.sleep(30)
-                os._exit(0)
-            os.write(writing, str(child).encode())
-            time.sleep(30)
-    child = int(os.read(reading, 20))
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    try:
-        with files.lock(tmp_path):
-            pass
-    finally:
-        os.kill(child, signal.SIGKILL)
-
-
 def test_a_folder_is_made_with_its_parents_and_a_file_in_its_place_is_named(tmp_path: Path) -> None:
     assert files.make_folder(tmp_path / "a" / "b").is_dir() and files.make_folder(str(tmp_path / "a")).is_dir()
     (tmp_path / "file").touch()

@@ -11,7 +11,8 @@ from vol3d.dataset_tools.fault import listed
 from vol3d.dataset_tools.index import refuse_other
 from vol3d.dataset_tools.processes import Case, over_cases
 from vol3d.errors import DataError, Vol3dError
-from vol3d.files import lock, read_json, remove_leftovers, write_json
+from vol3d.files import read_json, remove_leftovers, write_json
+from vol3d.lock import lock
 from vol3d.terminal import Progress
 
 

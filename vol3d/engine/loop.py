@@ -23,6 +23,7 @@ from vol3d.engine.order import Loader, Plan, open_samples
 from vol3d.engine.stop import Stopped, StopRequest
 from vol3d.engine.task import Evaluation, TrainingTask
 from vol3d.errors import CheckpointError, DataError, UsageError, Vol3dError
+from vol3d.lock import lock
 from vol3d.terminal import say
 
 ROWS = 1000
@@ -107,7 +108,7 @@ def _check_best(folder: Path) -> None:
 
 def _open(folder: Path, stack: ExitStack) -> None:
     files.make_folder(folder)
-    stack.enter_context(files.lock(folder))
+    stack.enter_context(lock(folder))
     files.remove_leftovers(folder)
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from jaxtyping import Float
 from pydantic import Field, model_validator
@@ -21,7 +22,7 @@ from vol3d.engine.settings import Settings
 
 
 class PointNet2Settings(Settings):
-    """Sizes of the backbone; the defaults are VoteNet's. Its output has the points of the second level."""
+    """Sizes of the backbone; the defaults are the papers'. Its output has the points of the second level."""
 
     levels: tuple[SetAbstractionSettings, ...] = Field(
         (
@@ -33,6 +34,9 @@ class PointNet2Settings(Settings):
         min_length=3,
     )
     up_widths: tuple[int, ...] = Field((256, 256), min_length=1, description="of the layers of each step back")
+    power: Literal[1, 2] = Field(
+        2, description="interpolation weighs by 1 / distance^power: 2 is PointNet++'s paper, 1 VoteNet's released code"
+    )
 
     @property
     def points(self) -> int:
@@ -59,12 +63,9 @@ class PointNet2(nn.Module):
         channels: features of a point besides its place.
         settings: sizes.
         skip_near_origin: quirk of the released code, see `vol3d.ops.farthest_point_sample`.
-        power: of the distance in the interpolation; the released code's is 1, the paper's 2.
     """
 
-    def __init__(
-        self, channels: int, settings: PointNet2Settings, *, skip_near_origin: bool = False, power: int = 2
-    ) -> None:
+    def __init__(self, channels: int, settings: PointNet2Settings, *, skip_near_origin: bool = False) -> None:
         super().__init__()
         widths = [channels, *(level.widths[-1] for level in settings.levels)]
         self.down = nn.ModuleList(
@@ -73,7 +74,7 @@ class PointNet2(nn.Module):
         )
         below = [*(settings.up_widths[-1] for _ in widths[4:]), widths[-1]]  # channels that each step starts from
         self.up = nn.ModuleList(
-            FeaturePropagation(start + own, settings.up_widths, power=power)
+            FeaturePropagation(start + own, settings.up_widths, power=settings.power)
             for start, own in zip(below, widths[2:-1], strict=True)
         )
 

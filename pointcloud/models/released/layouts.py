@@ -65,7 +65,7 @@ def read_source(path: str | Path, convention: Convention | None) -> Source:
     Raises:
         CheckpointError: no layout that is known, or mmdetection3d's without a note of its version.
     """
-    tensors, meta = _parts(read_weights(path), path)
+    tensors, meta = document_parts(read_weights(path), path, "a LiDAR detector")
     layout = _layout(tensors, path)
     if convention is None:
         convention = _convention(tensors, layout, meta, path)
@@ -74,15 +74,15 @@ def read_source(path: str | Path, convention: Convention | None) -> Source:
     return Source(tensors, layout, convention, _head(tensors))
 
 
-def _parts(document: Any, path: str | Path) -> tuple[dict[str, Tensor], Mapping[Any, Any]]:
-    """The network's tensors in float32, and what the file notes about itself."""
+def document_parts(document: Any, path: str | Path, kind: str) -> tuple[dict[str, Tensor], Mapping[Any, Any]]:
+    """The network's tensors in float32, and what the file notes about itself; `kind` of network is for the message."""
     meta: Any = {}
     if isinstance(document, Mapping):
         meta = document.get("meta") or {}
-        for key in ("state_dict", "model_state"):
+        for key in ("state_dict", "model_state", "model_state_dict", "model"):
             document = document.get(key, document)
     if not isinstance(document, Mapping) or not all(isinstance(t, Tensor) for t in document.values()):
-        raise CheckpointError("not a checkpoint of a LiDAR detector", where=path, wanted="names and tensors")
+        raise CheckpointError(f"not a checkpoint of {kind}", where=path, wanted="names and tensors")
 
     tensors = {name: t for name, t in document.items() if not name.startswith(IGNORED)}
     return to_float(tensors), meta if isinstance(meta, Mapping) else {}

@@ -21,13 +21,18 @@ from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pointcloud.models.layers.clouds import batch_clouds
 from pointcloud.models.layers.pointnet2 import PointNet2, PointNet2Settings
-from pointcloud.models.layers.set_abstraction import SetAbstraction, SetAbstractionSettings, SharedLayer
+from pointcloud.models.layers.set_abstraction import (
+    SetAbstraction,
+    SetAbstractionSettings,
+    SharedLayer,
+    sample_points,
+)
 from pointcloud.models.vote_net.loss import (
     VoteLossSettings,
     assign_by_distance,
@@ -89,6 +94,9 @@ class VoteNetSettings(SeedDetectorSettings):
     """VoteNet."""
 
     name: Literal["votenet"] = "votenet"
+    proposals_at: Literal["votes", "seeds"] = Field(
+        "votes", description="farthest votes as in the paper, or votes of the farthest seeds as mmdetection3d tests"
+    )
 
     def build(self, class_names: tuple[str, ...]) -> VoteNet:
         """The network with fresh weights."""
@@ -99,6 +107,7 @@ class BoxNetSettings(SeedDetectorSettings):
     """BoxNet: boxes straight from the seeds (VoteNet's paper, section 5.2)."""
 
     name: Literal["boxnet"] = "boxnet"
+    proposals_at: ClassVar[Literal["seeds"]] = "seeds"
 
     def build(self, class_names: tuple[str, ...]) -> VoteNet:
         """The network with fresh weights."""
@@ -121,15 +130,17 @@ class Voting(nn.Module):
 
 
 class Aggregation(nn.Module):
-    """Proposals at the farthest of the votes, from the votes around each (section 4.2)."""
+    """Proposals at some of the votes, from the votes around each (section 4.2)."""
 
     def __init__(self, channels: int, settings: SetAbstractionSettings) -> None:
         super().__init__()
         self.abstraction = SetAbstraction(channels, settings)
 
-    def forward(self, xyz: Tensor, features: Tensor, bounds: Bounds) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, xyz: Tensor, features: Tensor, picks: Int64[Tensor, "b q"], bounds: Bounds
+    ) -> tuple[Tensor, Tensor]:
         """As `TransformerDecoder`, with one layer."""
-        gathered = self.abstraction(xyz, features)
+        gathered = self.abstraction(xyz, features, picks=picks)
         return gathered.xyz, gathered.features[None]
 
 
@@ -188,7 +199,7 @@ class VoteNet(RoomDetector[VoteNetPrediction]):
         if settings.encoder == "transformer":
             self.encoder = TransformerEncoder(channels, settings.transformer)
         if settings.decoder == "transformer":
-            self.decoder = TransformerDecoder(settings.width, proposals.points, settings.transformer)
+            self.decoder = TransformerDecoder(settings.width, settings.transformer)
             out = settings.transformer.width
         self.voting = voting
         self.head = ProposalHead(out, len(self.class_names), settings.angle_bins)
@@ -205,7 +216,9 @@ class VoteNet(RoomDetector[VoteNetPrediction]):
         if self.voting is not None:
             votes, gathered = self.voting(seeds.xyz, seeds.features)  # (B, S, 3), (B, S, W)
         around = seeds.xyz if votes is None else votes
-        places, states = self.decoder(around, gathered, bounds)  # (B, Q, 3), (L, B, Q, V)
+        spread = around if self.settings.proposals_at == "votes" else seeds.xyz
+        picks = sample_points(spread.detach(), self.settings.aggregation.points)  # (B, Q)
+        places, states = self.decoder(around, gathered, picks, bounds)  # (B, Q, 3), (L, B, Q, V)
         outputs = self.head(states)  # (L, B, Q, ...) each
         boxes = decode_proposals(outputs, places, self.get_buffer("mean_sizes"))  # (L, B, Q, 7)
         return VoteNetPrediction(outputs, boxes, places, seeds.xyz, votes, [cloud[:, :3] for cloud in clouds])

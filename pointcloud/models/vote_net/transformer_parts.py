@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -18,7 +18,6 @@ from pointcloud.models.layers.set_abstraction import (
     SetAbstractionSettings,
     SharedLayer,
     TokenSet,
-    sample_points,
 )
 from pointcloud.structures.bounds import Bounds
 from vol3d.engine.settings import Settings
@@ -69,28 +68,26 @@ class TransformerEncoder(nn.Module):
 
 
 class TransformerDecoder(nn.Module):
-    """Queries at the farthest of the points look at each other and at all points.
+    """Queries at some of the points look at each other and at all points.
 
     Args:
         channels: of the points' features.
-        queries: how many.
         settings: sizes.
     """
 
-    def __init__(self, channels: int, queries: int, settings: TransformerPartsSettings) -> None:
+    def __init__(self, channels: int, settings: TransformerPartsSettings) -> None:
         super().__init__()
         w = settings.width
-        self.queries = queries
         self.project = nn.Sequential(SharedLayer(channels, w), SharedLayer(w, w), SharedLayer(w, w))
         self.embed = FourierEmbedding(w)
         self.place_queries = nn.Sequential(nn.Linear(w, w), nn.ReLU(), nn.Linear(w, w), nn.ReLU())
         self.decoder = Decoder(settings.decoder_layers, w, settings.heads, settings.decoder_ffn, settings.dropout)
 
     def forward(
-        self, xyz: Float[Tensor, "b n 3"], features: Float[Tensor, "b n c"], bounds: Bounds
+        self, xyz: Float[Tensor, "b n 3"], features: Float[Tensor, "b n c"], picks: Int64[Tensor, "b q"], bounds: Bounds
     ) -> tuple[Float[Tensor, "b q 3"], Float[Tensor, "layers b q w"]]:
-        """Places of the queries, and their features after each layer."""
-        picks = sample_points(xyz.detach(), self.queries)[..., None]
+        """Places of the queries, which are those of the picked points, and their features after each layer."""
+        rows = picks[..., None]
         place = self.embed(bounds.normalize(xyz))  # (B, N, W)
-        queries = self.place_queries(place.take_along_dim(picks, dim=1))  # (B, Q, W)
-        return xyz.take_along_dim(picks, dim=1), self.decoder(queries, self.project(features), place)
+        queries = self.place_queries(place.take_along_dim(rows, dim=1))  # (B, Q, W)
+        return xyz.take_along_dim(rows, dim=1), self.decoder(queries, self.project(features), place)

@@ -22,7 +22,8 @@ from medical.preprocess import PreprocessSettings, prepare_labels
 from medical.preprocess import prepare as prepare_image
 from tests.medical.synthetic import write_msd
 from vol3d.errors import DataError, UsageError, Vol3dError
-from vol3d.files import lock, sha256
+from vol3d.files import sha256
+from vol3d.lock import lock
 from vol3d.scans import read_volume, write_nifti
 
 SETTINGS = PreprocessSettings(spacing_mm=(2, 1, 1))

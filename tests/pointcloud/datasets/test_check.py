@@ -205,8 +205,8 @@ def test_stats_count_what_is_there(tmp_path: Path) -> None:
     chair = facts["classes"]["chair"]
     assert (chair["boxes"], chair["scenes"], chair["without_points"]) == (3, 3, 0)
     np.testing.assert_allclose(chair["mean_size_m"], [0.6, 0.6, 0.9], atol=0.03)
-    assert chair["points"]["min"] >= 290 and chair["known_size_m"][2] == 0.7183
-    assert facts["classes"]["bed"] == {"boxes": 0, "scenes": 0, "known_size_m": [1.8769, 1.8426, 1.1932]}
+    assert chair["points"]["min"] >= 290 and chair["known_size_m"][2] == 0.7182701
+    assert facts["classes"]["bed"] == {"boxes": 0, "scenes": 0, "known_size_m": [1.876858, 1.8425595, 1.1931566]}
     assert not facts["summary"]["boxes_are_turned"]
     scenes, each, classes = tables(facts)
     assert scenes.columns[1] == "ScanNet" and scenes.rows[0] == ["train scenes", "2"]

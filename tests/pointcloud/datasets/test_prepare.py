@@ -24,7 +24,8 @@ from pointcloud.training.augment import SceneAugmentSettings
 from pointcloud.training.samples import SceneSamples
 from tests.pointcloud.datasets.makers import edit_boxes, room, write_point_folder, write_scannet
 from vol3d.errors import DataError, UsageError, Vol3dError
-from vol3d.files import lock, sha256
+from vol3d.files import sha256
+from vol3d.lock import lock
 
 
 def times(out: Path) -> dict[str, int]:

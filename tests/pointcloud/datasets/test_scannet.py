@@ -115,7 +115,7 @@ def test_the_tables_are_the_originals(data_root: Path, oracle_root: Path) -> Non
     assert list(SCANNET_CLASSES) == wanted["scannet"]["class_names_by_id"]
     assert list(NYU40.values()) == wanted["scannet"]["nyu40ids_by_class_id"]
     sizes = np.load(data_root / "scannet/meta_data/scannet_means.npz")["arr_0"]
-    np.testing.assert_allclose([SCANNET[name] for name in SCANNET_CLASSES], sizes, atol=1e-4)
+    np.testing.assert_allclose([SCANNET[name] for name in SCANNET_CLASSES], sizes, rtol=1e-6)
     labels = read_label_map(data_root / "scannet/meta_data/scannetv2-labels.combined.tsv")
     assert set(labels.values()) == {*range(18), None} and labels["office chair"] == 2
 

@@ -21,6 +21,7 @@ from pointcloud.models.vote_net.proposal_head import (
 )
 from pointcloud.structures.class_sizes import SCANNET, SUN_RGBD
 from tests.pointcloud.models.small import VOTE_NET, build, scene, scenes
+from tests.reference.points import farthest_points
 
 
 @pytest.fixture(params=sorted(VOTE_NET))
@@ -98,6 +99,31 @@ def test_a_vote_starts_at_its_seed_and_has_features_of_length_one() -> None:
     votes, changed = voting(xyz, features)
     torch.testing.assert_close(votes, xyz + torch.tensor([0.0, 0.0, 0.5]))
     torch.testing.assert_close(changed, features / features.norm(dim=2, keepdim=True))
+
+
+@pytest.mark.parametrize("at", ["votes", "seeds"])
+@pytest.mark.parametrize("kind", ["votenet", "transformer encoder"])
+def test_proposals_gather_at_the_farthest_votes_or_at_votes_of_the_farthest_seeds(kind: str, at: str) -> None:
+    settings = VOTE_NET[kind].model_copy(update={"proposals_at": at})
+    clouds, _ = scenes(settings, (200, 3), (90, 2))
+    found = build(settings).eval()(clouds)
+    for places, seeds, votes in zip(found.places, found.seeds, found.votes, strict=True):
+        picks = farthest_points((votes if at == "votes" else seeds).detach().numpy(), len(places))
+        torch.testing.assert_close(places, votes[picks])
+
+
+def test_interpolation_weighs_by_the_power_of_the_settings() -> None:
+    settings = VOTE_NET["votenet"]
+    clouds, _ = scenes(settings, (200, 3))
+    networks = [
+        build(settings.model_copy(update={"pointnet2": settings.pointnet2.model_copy(update={"power": power})}))
+        for power in (1, 2)
+    ]
+    assert [[step.power for step in network.encoder.up] for network in networks] == [[1, 1], [2, 2]]
+    one, two = (network.eval()(clouds).votes for network in networks)
+    assert (one - two).abs().max() > 1e-3
+    with pytest.raises(ValidationError, match="power"):
+        PointNet2Settings(power=3)
 
 
 def test_proposals_are_decoded_by_the_likeliest_size_and_angle() -> None:

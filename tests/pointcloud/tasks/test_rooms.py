@@ -124,6 +124,20 @@ def test_options_of_predict(recipe):
         task.with_options({"mirror": "i"})
 
 
+def test_heights_begin_at_the_floor_of_the_settings(recipe):
+    changes = ["model.features=[height]", "model.floor_percent=100"]  # all points lie below
+    task = load_task(recipe, changes)
+    sample = task.samples().sample(0, np.random.default_rng(0))
+    assert sample.cloud[:, 3].min() < -0.5 and sample.cloud[:, 3].max() <= 0
+
+    seen, model = [], task.model().eval()
+    model.register_forward_pre_hook(lambda _, inputs: seen.extend(inputs[0]))
+    task.evaluate(model, CPU, lambda done, total, name: None)
+    scan = task.scan_of(task.split.train[0].read().cloud, None)
+    task.predict([model], scan, CPU)
+    assert len(seen) > 1 and all(cloud[:, 3].max() <= 0 for cloud in seen)
+
+
 @pytest.mark.parametrize("points", [np.zeros((0, 3)), np.full((5, 3), np.nan)])
 def test_a_scan_without_points_is_one_message(tmp_path, recipe, points):
     task = load_task(recipe)

@@ -18,7 +18,7 @@ from pointcloud.training.object_file import CutObject, ObjectBank, write_objects
 from tests.pointcloud.datasets.nuscenes_maker import write_small_nuscenes
 from tests.pointcloud.lidar_scenes import CLASSES, LidarReader, lidar_scene, members
 from vol3d.errors import DataError, UsageError
-from vol3d.files import lock
+from vol3d.lock import lock
 
 FEATURES = ("intensity", "time")
 COUNTS = {"car": 3, "pedestrian": 2}

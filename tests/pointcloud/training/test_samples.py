@@ -83,6 +83,26 @@ def test_features_are_scaled_as_the_papers_scale_them():
     assert np.allclose(np.ptp(features[:, 3]), np.ptp(one.xyz[:, 2]))
 
 
+@pytest.mark.parametrize("percent", [0, 0.99, 37.5, 99, 100])
+@pytest.mark.parametrize("points", [1, 2, 57])
+def test_heights_begin_where_so_many_per_cent_of_the_points_lie_lower(percent, points):
+    one = cloud(points)
+    low_to_high = sorted(one.xyz[:, 2].tolist())
+    place = percent / 100 * (points - 1)  # between two points the floor is between their heights
+    below = int(place)
+    above = min(below + 1, points - 1)
+    floor = low_to_high[below] + (place - below) * (low_to_high[above] - low_to_high[below])
+    wanted = one.xyz[:, 2] - floor
+    assert np.allclose(point_features(one, ("height",), percent)[:, 0], wanted, atol=1e-5)
+    assert np.allclose(to_network(one, None, ("height",), floor_percent=percent)[:, 3], wanted, atol=1e-5)
+    samples = SceneSamples([Reader("0", points=points)], points, ("height",), SceneAugmentSettings(), 1, percent)
+    assert np.allclose(sorted(samples.scene(0).features[:, 0]), sorted(wanted), atol=1e-5)
+
+
+def test_no_points_have_no_heights():
+    assert point_features(cloud(0), ("height",)).shape == (0, 1)
+
+
 def test_a_missing_column_is_named():
     bare = PointCloud(np.zeros((3, 3), np.float32), source=Path("room.ply"))
     with pytest.raises(DataError, match=r"room\.ply.*no intensity"):

@@ -11,7 +11,8 @@ import pytest
 
 from vol3d.dataset_tools.prepare import PreparedFolder, Refused, prepare_cases
 from vol3d.errors import DataError, UsageError, Vol3dError
-from vol3d.files import lock, read_json, write_text
+from vol3d.files import read_json, write_text
+from vol3d.lock import lock
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from vol3d.engine.loop import train
 from vol3d.engine.repeat import train_folds, train_seeds
 from vol3d.engine.task import Evaluation
 from vol3d.errors import UsageError, Vol3dError
+from vol3d.lock import lock
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +142,7 @@ def test_a_gradient_that_is_not_finite_stops(tmp_path: Path, monkeypatch: pytest
 
 def test_two_runs_in_one_folder(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    with files.lock(tmp_path / "run"), pytest.raises(Vol3dError, match="another run is working in this folder"):
+    with lock(tmp_path / "run"), pytest.raises(Vol3dError, match="another run is working in this folder"):
         train(toy(tmp_path), tmp_path / "run", device="cpu")
     train(toy(tmp_path), tmp_path / "run", device="cpu")
 

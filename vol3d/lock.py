@@ -1,0 +1,67 @@
+"""The lock of a folder in which one process works at a time."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from vol3d.errors import Vol3dError
+from vol3d.files import explain
+
+if os.name == "nt":
+    import msvcrt
+else:
+    import fcntl
+
+LOCK = ".vol3d-lock"
+_held: set[Path] = set()
+
+
+class FolderBusyError(Vol3dError):
+    """Another process holds the lock of a folder."""
+
+
+@contextmanager
+def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Holds `folder` for this process; freed by the operating system however the process ends.
+
+    The lock belongs to the process and not to the open file, so that data-loader workers that outlive a killed parent
+    for some seconds do not keep it.
+
+    Raises:
+        FolderBusyError: another run works in the folder.
+        Vol3dError: it cannot be written.
+    """
+    path = (Path(folder) / LOCK).resolve()
+    do = "Wait for it or choose another folder."
+    busy = FolderBusyError("another run is working in this folder", where=folder, do=do)
+    if path in _held:
+        raise busy
+    try:
+        file = path.open("a+b")
+    except OSError as error:
+        explain(error, path)
+    with file:
+        try:
+            _claim(file)
+        except OSError as error:
+            if error.errno in {errno.EACCES, errno.EAGAIN, errno.EDEADLK}:
+                raise busy from error
+            explain(error, path)
+        _held.add(path)
+        try:
+            yield
+        finally:
+            _held.discard(path)
+
+
+def _claim(file: IO[bytes]) -> None:
+    if os.name == "nt":
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+    else:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
