@@ -111,12 +111,11 @@ def main() -> None:
     parser.add_argument("root", type=Path)
     options = parser.parse_args()
     one_thread()
-    rows = []
+    rows: list[dict[str, object]] = []
     for variant in VARIANTS:
         rows.append(row(variant, options.file, options.root))
-        print(rows[-1], flush=True)
+        save("released_votenet", rows)
     print_table(rows)
-    save("released_votenet", rows)
 
 
 if __name__ == "__main__":

@@ -53,8 +53,6 @@ _OTHERS = (
     ("pts_", "a LiDAR detector of mmdetection3d"),
     ("voxel_encoder.", "a LiDAR detector of mmdetection3d"),
 )
-
-
 _LAYER = r"(?P<layer>\d)\.(?P<kind>conv|bn)\.(?P<field>\w+)"
 _HEAD = "bbox_head.conv_pred."
 
@@ -83,6 +81,7 @@ def load(name: str, path: str | Path, settings: Mapping[str, Any] | None = None)
     published, class_names = RELEASED[name]
     options = model_options(meta)
     _check_network(tensors, name, path)
+    _check_classes(tensors, name, path)
     _check_stated(meta, options, name, path)
     known = {**published.model_dump(), "proposals_at": _proposals_at(options, path)}
     try:
@@ -174,20 +173,29 @@ def _angles(tensors: Mapping[str, Tensor], meta: Mapping[Any, Any], path: str | 
 
 
 def _check_network(tensors: Mapping[str, Tensor], name: str, path: str | Path) -> None:
-    """Refuses another network, or one of other classes, before its tensors are listed one by one."""
-    if not any(key.startswith("bbox_head.vote_module.") for key in tensors):
-        known = next((kind for start, kind in _OTHERS if any(key.startswith(start) for key in tensors)), None)
-        got = known or ", ".join(sorted({key.split(".")[0] for key in tensors})[:8]) or "no tensors"
-        raise CheckpointError(f"not a file of {name}", where=path, got=got, wanted="VoteNet in mmdetection3d's layout")
+    """Refuses another network before its tensors are listed one by one."""
+    if any(key.startswith("bbox_head.vote_module.") for key in tensors):
+        return
+    known = next((kind for start, kind in _OTHERS if any(key.startswith(start) for key in tensors)), None)
+    got = known or ", ".join(sorted({key.split(".")[0] for key in tensors})[:8]) or "no tensors"
+    raise CheckpointError(f"not a file of {name}", where=path, got=got, wanted="VoteNet in mmdetection3d's layout")
 
+
+def _check_classes(tensors: Mapping[str, Tensor], name: str, path: str | Path) -> None:
+    """Likewise a head for other classes, or with other bins of angles."""
     rows = {one: len(tensors.get(f"{_HEAD}{one}.weight", ())) for one in ("conv_out", "conv_cls", "conv_reg")}
-    outputs = sum(rows.values())
-    if outputs != _outputs(name):
-        classes = f" ({rows['conv_cls'] - 2} classes)" if rows["conv_cls"] else ""
-        other = next((one for one in RELEASED if _outputs(one) == outputs), None)
-        do = f"Import it as {other}." if other else "Networks for other classes are not read."
-        got, wanted = f"{outputs} outputs{classes}", f"{_outputs(name)} outputs ({len(RELEASED[name][1])} classes)"
-        raise CheckpointError(f"not a file of {name}", where=path, got=got, wanted=wanted, do=do)
+    outputs, wanted = sum(rows.values()), _outputs(name)
+    if outputs == wanted:
+        return
+    classes = f" ({rows['conv_cls'] - 2} classes)" if rows["conv_cls"] else ""
+    other = next((one for one in RELEASED if _outputs(one) == outputs), None)
+    raise CheckpointError(
+        f"not a file of {name}",
+        where=path,
+        got=f"{outputs} outputs{classes}",
+        wanted=f"{wanted} outputs ({len(RELEASED[name][1])} classes)",
+        do=f"Import it as {other}." if other else "Networks for other classes are not read.",
+    )
 
 
 def _outputs(name: str) -> int:
