@@ -161,9 +161,7 @@ def predict_files(
         progress(number, len(results), source.path.name)
         seg = dicom_path(result) if dicom_seg and is_dicom_source(source.path) else None
         try:
-            beside = {_beside(result, suffix): one for suffix, one in task.writers(source).items()}
-            if seg is not None:
-                beside[seg] = Beside(_write_seg)
+            beside = _all_beside(result, task.writers(source), seg)
             made_with = {path.name: one.made_with for path, one in beside.items() if one.made_with is not None}
             wanted = replace(of_scan(record, source), made_with=made_with)
             if is_done([result, *beside], wanted, overwrite):
@@ -182,8 +180,11 @@ def predict_files(
     return rows
 
 
-def _beside(result: Path, suffix: str) -> Path:
-    return result.parent / f"{result.name.removesuffix(result.suffix)}{suffix}"
+def _all_beside(result: Path, writers: Mapping[str, Beside], seg: Path | None) -> dict[Path, Beside]:
+    """The files that are written beside a result, with their writers."""
+    stem = result.name.removesuffix(result.suffix)
+    beside = {result.parent / f"{stem}{suffix}": one for suffix, one in writers.items()}
+    return beside if seg is None else {**beside, seg: Beside(_write_seg)}
 
 
 def dicom_path(result: Path) -> Path:
