@@ -20,7 +20,7 @@ _LICENCES = {
 
 
 def models(as_json: Json = False) -> None:
-    """List shipped models, architectures, data sets and recipes.
+    """List shipped models, released weights, architectures, data sets and recipes.
 
     [bold]Examples[/bold]
 
@@ -32,6 +32,7 @@ def models(as_json: Json = False) -> None:
 
     entries = {
         "shipped models": [shipped_model(name, folder) for name, folder in catalog.shipped().items()],
+        "released weights": [_released(name, entry) for name, entry in catalog.RELEASED.items()],
         "architectures": [_entry(name, entry) for name, entry in catalog.MODELS.items()],
         "data sets": [_entry(name, entry) for name, entry in catalog.DATASETS.items()],
         "recipes": [{"name": name, "summary": first_comment(path)} for name, path in recipes().items()],
@@ -47,6 +48,13 @@ def models(as_json: Json = False) -> None:
 
 def _entry(name: str, entry: catalog.Entry) -> dict[str, Any]:
     return {"name": name, "task": entry.task, "summary": entry.summary}
+
+
+def _released(name: str, entry: catalog.Entry) -> dict[str, Any]:
+    from vol3d.released.table import of_name
+
+    publishers = ", ".join(file.publisher for file in of_name(name))
+    return {**_entry(name, entry), "published by": publishers or None}
 
 
 def shipped_model(name: str, folder: Path) -> dict[str, Any]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import vol3d
+from tests.vol3d.released.server import Files, serving
 from vol3d import checkpoint
 from vol3d.cli.main import main
+from vol3d.files import sha256
 from vol3d.scans.results.read import read_detections
 
 CPU = torch.device("cpu")
@@ -68,3 +74,71 @@ def test_a_model_of_vol3d_needs_no_import(tmp_path: Path, capsys):
     assert main(words) == 2
     told = " ".join(capsys.readouterr().err.split())
     assert "a model of vol3d, which needs no import" in told and "Give evaluate and predict its folder" in told
+
+
+def offers(told: str) -> bool:
+    return all(word in told for word in ("source ", "licence ", "size ", "hash ", "trained "))
+
+
+@pytest.fixture
+def mirror(oracle_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
+    """A server with 3DETR's weights under their published name."""
+    tensors = load_file(oracle_root / "3detr" / "A_3detr_scannet" / "weights_fp16.safetensors")
+    torch.save({"model": tensors}, tmp_path / "a.pth")
+    monkeypatch.setenv("VOL3D_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving(Files(content={"/scannet_ep1080.pth": (tmp_path / "a.pth").read_bytes()})) as files:
+        yield files
+
+
+def test_a_name_is_enough(mirror: Files, tmp_path: Path, capsys) -> None:
+    words = ["import", "3detr-scannet", "--from", mirror.url, "-o", str(tmp_path / "run")]
+    assert main(words) == 2  # no terminal to ask at
+    assert "nobody agreed to a download" in capsys.readouterr().err and mirror.asked == []
+    assert main([*words, "--yes"]) == 0
+    told = capsys.readouterr().err
+    assert offers(told) and "3detr-scannet with 18 classes" in told
+    (model,) = checkpoint.load(tmp_path / "run", CPU).models
+    released = vol3d.load_released("3detr-scannet")  # from the cache
+    assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in released.state_dict().items())
+    about = json.loads((tmp_path / "run" / "released.json").read_text())
+    assert about["licence"].startswith("Apache-2.0") and about["sha256"] == sha256(tmp_path / "a.pth")
+
+
+def test_a_person_is_asked(mirror: Files, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["import", "3detr-scannet", "--from", mirror.url, "-o", str(tmp_path / "run")]
+    for answer, code in (("n", 2), ("", 2), ("y", 0)):
+        monkeypatch.setattr("sys.stdin", Answering(f"{answer}\n"))
+        assert main(words) == code
+        told = capsys.readouterr().err
+        assert offers(told) and "Download it? [y/N]" in told
+        assert (tmp_path / "run").exists() == (code == 0)
+
+
+class Answering(io.StringIO):
+    """A terminal with somebody at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_failed_download_leaves_no_run(mirror: Files, tmp_path: Path, capsys) -> None:
+    mirror.content["/scannet_ep1080.pth"] = b"<html>"
+    words = ["import", "3detr-scannet", "--from", mirror.url, "--yes", "-o", str(tmp_path / "run")]
+    assert main(words) == 1
+    assert "a web page, not a file of weights" in capsys.readouterr().err
+    mirror.content.clear()
+    assert main(words) == 1
+    assert "the server has no such file" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("words", [["--yes"], ["--from", "."]])
+def test_a_file_is_no_download(words: list[str], tmp_path: Path, capsys) -> None:
+    assert main(["import", "3detr-scannet", "a.pth", *words, "-o", str(tmp_path / "run")]) == 2
+    assert "belong to a download" in capsys.readouterr().err
+
+
+def test_weights_for_browsers_say_where_they_are(tmp_path: Path, capsys) -> None:
+    assert main(["import", "object-dgcnn-pillar", "-o", str(tmp_path / "run"), "--yes"]) == 2
+    assert "Download it with a browser from https://" in capsys.readouterr().err
