@@ -164,7 +164,9 @@ DATA_TOOLS = {
 
 
 RELEASED = {
-    "unetr": Entry("medical.models.released:load", "segmentation", "UNETR in MONAI's layouts, 0.7 to now"),
+    "unetr": Entry(
+        "medical.models.released:load", "segmentation", "UNETR in MONAI's layouts, 0.7 to now", "unetr_btcv"
+    ),
     "3detr-scannet": Entry(
         "pointcloud.models.three_detr.released:load", "detection", "3DETR, 18 classes", "3detr_scannet_ep1080"
     ),

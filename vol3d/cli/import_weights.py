@@ -49,17 +49,13 @@ def import_weights(
       vol3d import 3detr-m-scannet scannet_masked_ep1080.pth -o runs/3detr-m
       vol3d predict runs/3detr-m scan.ply -o out
     """
-    entry = catalog.find(name, catalog.RELEASED, "released model")
-    if entry.recipe is None:
-        known = ", ".join(key for key, one in catalog.RELEASED.items() if one.recipe)
-        do = f'In Python: vol3d.load_released("{name}"{"" if file is None else f", {str(file)!r}"}).'
-        raise UsageError("these weights lack settings that a prediction needs", got=name, wanted=known, do=do)
+    recipe = catalog.find(name, catalog.RELEASED, "released model").recipe
     if file is not None and (mirror is not None or yes):
         raise UsageError("--from and --yes belong to a download, and a FILE is given", got=file, do="Leave one out.")
     if (out / "best.safetensors").exists():  # perhaps days of somebody's training
         raise UsageError("the folder already holds a model", where=out, do="Choose another folder for -o.")
     require_output(out)
-    _import(name, entry.recipe, out, _published(name, mirror, yes) if file is None else file, is_published=file is None)
+    _import(name, str(recipe), out, _published(name, mirror, yes) if file is None else file, is_published=file is None)
 
 
 def _published(name: str, mirror: str | None, yes: bool) -> Path:
@@ -91,7 +87,7 @@ def _import(name: str, recipe: str, out: Path, file: Path, is_published: bool) -
         raise UsageError("a model of vol3d, which needs no import", where=file, do=do)
     model = vol3d.load_released(name, file)
     task = cast("TakesModel", load_task(recipe)).for_model(model)
-    save_best(make_folder(out), model, task, Evaluation(float("nan"), "not evaluated", {}), step=0)
+    save_best(make_folder(out), task.holding(model), task, Evaluation(float("nan"), "not evaluated", {}), step=0)
     if source := direct(name) if is_published else identify(name, file):
         write_json(out / SOURCE, {**source.facts(), "sha256": sha256(file)})
         say(f"licence: {source.licence}; trained on {source.data}")

@@ -81,6 +81,7 @@ def fetch(name: str, mirror: str | Path | None = None, agree: Callable[[Offer], 
     if mirror is not None and "://" not in str(mirror):
         return _of_folder(file, user_path(mirror), target)
     if target.is_file():
+        say(f"from the cache: {target}")
         return _verified(file, target, target)
     url = _address(file, mirror)
     if os.environ.get(OFFLINE, "0") not in ("", "0"):
