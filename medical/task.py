@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ from vol3d.config.chosen import FromCatalogue
 from vol3d.engine.seen import Seen, ranges_of, some_of, unlike
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import CompleteTask, Evaluation, Part, Samples, Windows
-from vol3d.errors import DataError, UsageError
+from vol3d.errors import CheckpointError, DataError, UsageError
 from vol3d.notes import Note
 from vol3d.prediction import MaskPrediction
 from vol3d.scans import find_scans
@@ -43,6 +43,9 @@ from vol3d.scans.source import ScanSource
 from vol3d.scans.volumes.from_array import volume_of
 from vol3d.scans.volumes.volume import Segmentation, Volume
 from vol3d.terminal import Progress, say
+
+if TYPE_CHECKING:
+    from medical.models.unetr import Unetr
 
 MOST_MEASURED = 32  # training cases that are read once more for what a checkpoint knows of them
 
@@ -116,8 +119,7 @@ class SegmentationTask(CompleteTask[Volume]):
     def model(self) -> Segmenter:
         """The network with fresh weights, and its loss."""
         settings = self.settings
-        network = settings.model.build(len(self.channel_names), self.classes.outputs, settings.window.size)
-        return Segmenter(network, settings.loss, self.classes.regions is not None)
+        return self.holding(settings.model.build(len(self.channel_names), self.classes.outputs, settings.window.size))
 
     def trunk(self, model: nn.Module) -> nn.Module:
         """The network without its loss."""
@@ -192,6 +194,26 @@ class SegmentationTask(CompleteTask[Volume]):
     def folds(self) -> int:
         """Number of folds of the data set's cross-validation."""
         return self.data.fold_count()
+
+    def for_model(self, model: nn.Module) -> SegmentationTask:
+        """With the sizes of a UNETR, and the classes that the recipe's data set always has.
+
+        Raises:
+            CheckpointError: the network has another number of classes or of channels.
+        """
+        network = cast("Unetr", model)
+        classes, channels = self.data.known
+        got, wanted = (network.out_channels, network.in_channels), (len(classes), len(channels))
+        if got != wanted:
+            do = "vol3d.load_released gives the network without names for its classes."
+            raise CheckpointError("not the classes and channels of its data set", got=got, wanted=wanted, do=do)
+        window = self.settings.window.model_copy(update={"size": network.window})
+        known = {"model": network.settings, "window": window, "class_names": classes, "channel_names": channels}
+        return SegmentationTask(self.settings.model_copy(update=known))
+
+    def holding(self, model: nn.Module) -> Segmenter:
+        """A network with the loss of this task."""
+        return Segmenter(model, self.settings.loss, self.classes.regions is not None)
 
     def with_submission(self, path: Path) -> SegmentationTask:
         """Raises UsageError: the data sets of volumes take masks, as `predict` writes them."""

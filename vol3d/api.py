@@ -223,22 +223,41 @@ def recipes() -> list[str]:
     return list(shipped())
 
 
-def load_released(name: str, path: str | Path, settings: Mapping[str, Any] | None = None) -> nn.Module:
+def load_released(
+    name: str,
+    path: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    download: bool = False,
+    mirror: str | Path | None = None,
+) -> nn.Module:
     """A model with the weights that the paper's authors or a common toolbox released, giving the original's numbers.
 
     The file is read without running code of it and strictly: every tensor is used, or known to be unused and ignored.
 
     Args:
         name: which model, `unetr`; `vol3d models` lists them.
-        path: the released file.
+        path: the released file; None takes the published one, from the cache (`VOL3D_CACHE`) or a mirror.
         settings: what the file does not say, such as the window of a UNETR that was not trained on cubes.
+        download: whether a file that is not there may be fetched. Its licence is in `docs/released.md`.
+        mirror: in place of the official address, a folder that holds the file, or an address.
 
     Raises:
-        UsageError: no such name.
-        CheckpointError: the file is damaged, or a tensor is missing, unknown or of a wrong shape.
+        UsageError: no such name; the file is not there and must not, or cannot, be fetched.
+        DataError: the download failed.
+        CheckpointError: the file is damaged or not the published one, or a tensor is missing, unknown or of a wrong
+            shape.
     """
     from vol3d.errors import CheckpointError
     from vol3d.files import require_file
+    from vol3d.released.store import fetch
+    from vol3d.released.table import identify
 
     entry = catalog.find(name, catalog.RELEASED, "released model")
-    return catalog.load(entry.target)(name, require_file(path, CheckpointError), settings)
+    if path is None:
+        file = fetch(name, mirror, (lambda offer: True) if download else None)
+    else:
+        file = require_file(path, CheckpointError)
+    published = identify(name, file)
+    known = {} if published is None else published.settings
+    return catalog.load(entry.target)(name, file, {**known, **(settings or {})})

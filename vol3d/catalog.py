@@ -164,7 +164,9 @@ DATA_TOOLS = {
 
 
 RELEASED = {
-    "unetr": Entry("medical.models.released:load", "segmentation", "UNETR in MONAI's layouts, 0.7 to now"),
+    "unetr": Entry(
+        "medical.models.released:load", "segmentation", "UNETR in MONAI's layouts, 0.7 to now", "unetr_btcv"
+    ),
     "3detr-scannet": Entry(
         "pointcloud.models.three_detr.released:load", "detection", "3DETR, 18 classes", "3detr_scannet_ep1080"
     ),
@@ -225,10 +227,14 @@ RELEASED = {
         "Object DGCNN, voxels of 0.1 m, nuScenes",
         "object_dgcnn_voxel",
     ),
-    "pointpillars-kitti": Entry("pointcloud.models.released.load:load", "lidar", "PointPillars, 3 classes of KITTI"),
-    "second-kitti": Entry("pointcloud.models.released.load:load", "lidar", "SECOND, 3 classes of KITTI"),
+    "pointpillars-kitti": Entry(
+        "pointcloud.models.released.load:load", "lidar", "PointPillars, 3 classes of KITTI", "pointpillars_kitti"
+    ),
+    "second-kitti": Entry(
+        "pointcloud.models.released.load:load", "lidar", "SECOND, 3 classes of KITTI", "second_kitti"
+    ),
 }
-"""Readers of released weights: `target(name, path, settings) -> model`."""
+"""Readers of released weights: `target(name, path, settings) -> model`; `vol3d.released.table` has their files."""
 
 
 def shipped() -> dict[str, Path]:
@@ -270,7 +276,7 @@ def model_hint(name: str) -> str:
 
     ways = {one: f"Did you mean the shipped model '{one}'?" for one in shipped()}
     for one in RELEASED:
-        ways.setdefault(one, f"'{one}' are released weights: `vol3d import {one} FILE` makes a model of them.")
+        ways.setdefault(one, f"'{one}' are released weights: `vol3d import {one} -o OUT` makes a model of them.")
     for one in recipes():
         ways.setdefault(one, f"'{one}' is a recipe: train it first, `vol3d train {one}`.")
     near = difflib.get_close_matches(name, ways, n=1)

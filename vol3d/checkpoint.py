@@ -228,10 +228,11 @@ def _fingerprint(tensors: dict[str, Tensor], info: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def read_weights(path: str | Path, allow: Sequence[type] = ()) -> Any:
+def read_weights(path: str | Path, allow: Sequence[type | tuple[type, str]] = ()) -> Any:
     """What a weights file holds: name -> tensor for safetensors, whatever was saved for `.pt`, `.pth`, `.ckpt`.
 
-    No code of the file is run: pickles may hold tensors, plain values, NumPy's numbers and the types in `allow`.
+    No code of the file is run: pickles may hold tensors, plain values, NumPy's numbers and the types in `allow`, where
+    a type with a name stands for what the file calls so.
 
     Raises:
         CheckpointError: missing, damaged, or a pickle that asks for anything else.

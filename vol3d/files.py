@@ -75,6 +75,20 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         _open.discard(temporary)
 
 
+def promote(part: Path, target: Path) -> None:
+    """Gives a file that grew under another name, perhaps in several processes, its own: it is whole now.
+
+    Raises:
+        Vol3dError: the disk or the folder is at fault.
+    """
+    try:
+        _flush(part)
+        part.replace(target)
+        _flush_folder(target.parent)
+    except OSError as error:
+        explain(error, target)
+
+
 def remove_own_temporaries() -> None:
     """Removes what this process is writing; only for a process that is about to end without unwinding."""
     for temporary in [*_open]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -37,3 +38,10 @@ def require_output(path: str | os.PathLike[str], folder: bool = True) -> Path:
     except OSError as error:
         explain(error, target)
     return target
+
+
+def require_room(folder: Path, need: int, do: str = "Choose another disk.") -> None:
+    """Raises Vol3dError where the disk of `folder`, which is there, has fewer than `need` bytes left."""
+    if need > (free := shutil.disk_usage(folder).free):
+        got, wanted = f"{free / 2**30:.1f} GiB free", f"about {need / 2**30:.1f} GiB"
+        raise Vol3dError("too little room on the disk", where=folder, got=got, wanted=wanted, do=do)

@@ -1,4 +1,4 @@
-"""Paths as a person gives them: `~` is the home folder."""
+"""Paths as a person gives them: `~` is the home folder. And the folder for what can be fetched or made again."""
 
 from __future__ import annotations
 
@@ -18,3 +18,15 @@ def user_path(path: str | os.PathLike[str]) -> Path:
     if Path(expanded).parts[:1] == ("~",):
         raise UsageError("no home folder is known", where=path, do="Set HOME, or give the whole path.")
     return Path(expanded)
+
+
+def cache_folder() -> Path:
+    """Where what can be fetched or made again lies: `VOL3D_CACHE`, else `vol3d` in `XDG_CACHE_HOME` or `~/.cache`.
+
+    It need not be there.
+
+    Raises:
+        UsageError: the system knows no home folder.
+    """
+    chosen = os.environ.get("VOL3D_CACHE")
+    return user_path(chosen) if chosen else user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "vol3d"

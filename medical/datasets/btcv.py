@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from medical.datasets.cases import Case, DataSplit, scans_in, some_labelled, stem, visible
 from medical.datasets.folds import DatasetSettings, choose
@@ -43,6 +43,8 @@ class BtcvSettings(DatasetSettings):
     The default `fold: null` is the published split: 0035 to 0040 validate.
     """
 
+    known: ClassVar = (CLASS_NAMES, ("CT",))
+
     name: Literal["btcv"] = "btcv"
 
     def split(self) -> DataSplit:
@@ -58,7 +60,7 @@ class BtcvSettings(DatasetSettings):
             what = "the published split has no case to " + ("validate with" if train else "train on")
             do = "Complete the download, or choose a fold: data.fold=0."
             faults = (*faults, Fault("BTCV", "error", what, do, code="empty-part"))
-        return DataSplit("BTCV", CLASS_NAMES, ("CT",), *chosen, test, faults)
+        return DataSplit("BTCV", *self.known, *chosen, test, faults)
 
 
 Found = tuple[tuple[Case, ...], tuple[str, ...], tuple[Case, ...], tuple[Fault, ...]]

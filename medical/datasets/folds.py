@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -22,7 +22,12 @@ Names = tuple[str, ...]
 
 
 class DatasetSettings(Settings):
-    """Where a data set lies and how it is split; each data set adds its `name`."""
+    """Where a data set lies and how it is split; each data set adds its `name`.
+
+    `known` are its classes and its channels, of a data set whose cases all have the same.
+    """
+
+    known: ClassVar[tuple[Names, Names] | None] = None
 
     root: Path = Field(description="the data set's folder")
     fold: int | Literal["all"] | None = Field(

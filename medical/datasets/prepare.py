@@ -11,7 +11,6 @@ All labelled cases are prepared, so that every fold can be trained from one fold
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -27,6 +26,7 @@ from medical.preprocess import prepare as prepare_image
 from vol3d.dataset_tools.prepare import PreparedFolder, Refused, prepare_cases
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.files import atomic, read_json, write_json
+from vol3d.output import require_room
 from vol3d.scans.paths import ITK, NIFTI
 from vol3d.scans.volumes.gzipped import open_checked
 from vol3d.scans.volumes.itk import read_itk_header
@@ -108,10 +108,7 @@ def _index(split: DataSplit, preprocess: PreprocessSettings) -> dict[str, Any]:
 def _refuse_full(cases: Sequence[Case], preprocess: PreprocessSettings, out: Path) -> None:
     """Raises Vol3dError if the disk has too little room for the cases that are not there yet."""
     todo = [case for case in cases if not (out / "cases" / f"{case.name}.json").exists()]
-    need, free = sum(_bytes(case, preprocess) for case in todo), shutil.disk_usage(out).free
-    if need > free:
-        got, wanted = f"{free / 2**30:.1f} GiB free", f"about {need / 2**30:.1f} GiB"
-        raise Vol3dError("too little room on the disk", where=out, got=got, wanted=wanted, do="Choose another disk.")
+    require_room(out, sum(_bytes(case, preprocess) for case in todo))
 
 
 def _bytes(case: Case, preprocess: PreprocessSettings) -> int:

@@ -73,7 +73,8 @@ class Unetr(nn.Module):
     def __init__(self, settings: UnetrSettings, in_channels: int, out_channels: int, window: Size) -> None:
         super().__init__()
         check_window(window, (settings.patch,) * 3)
-        self.settings = settings
+        self.settings, self.window = settings, window
+        self.in_channels, self.out_channels = in_channels, out_channels
         self.embed = PatchEmbedding(settings, in_channels, window)
         self.blocks = nn.ModuleList(TransformerBlock(settings) for _ in range(settings.depth))
         self.norm = nn.LayerNorm(settings.width)

@@ -154,9 +154,14 @@ class CloudTask(CompleteTask[PointCloud]):
         return type(self)(settings)
 
     def for_model(self, model: nn.Module) -> CloudTask:
-        """With the sizes and the classes of a detector, as released weights bring them."""
+        """With the sizes and the classes of a detector, as released weights bring them.
+
+        Where the data set's settings have classes, evaluations on it get the detector's, in its order.
+        """
         detector: Detector[Any] = Detector.of(model)
-        known = {"model": detector.settings, "class_names": detector.class_names}
+        classes = {"class_names": detector.class_names}
+        data = self.data.model_copy(update=classes if "class_names" in self.data.taken_over else {})
+        known = {"model": detector.settings, "data": data, **classes}
         return self.with_settings(self.settings.model_copy(update=known))
 
     @abstractmethod

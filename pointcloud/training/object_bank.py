@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,7 +26,7 @@ from vol3d.errors import UsageError
 from vol3d.files import make_folder, remove_leftovers
 from vol3d.geometry import box_of_points, points_in_boxes
 from vol3d.lock import FolderBusyError, lock
-from vol3d.paths import user_path
+from vol3d.paths import cache_folder
 from vol3d.terminal import Progress
 
 Count = Annotated[int, Field(ge=0)]
@@ -94,8 +93,7 @@ def _by_label(counts: Mapping[str, int], class_names: Sequence[str]) -> dict[int
 
 
 def _cache_folder(settings: PasteSettings) -> Path:
-    folder = settings.cache or user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "vol3d"
-    return make_folder(folder, do="Set paste.cache.")
+    return make_folder(settings.cache or cache_folder(), do="Set paste.cache.")
 
 
 def _file_name(facts: list[object], scenes: Sequence[SceneReader]) -> str:

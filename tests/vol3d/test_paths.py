@@ -15,7 +15,7 @@ from vol3d.config.build import build
 from vol3d.config.yaml import from_words
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError, Vol3dError
-from vol3d.paths import user_path
+from vol3d.paths import cache_folder, user_path
 from vol3d.scans import read_points, read_volume
 
 
@@ -93,3 +93,14 @@ def test_the_commands_outputs(home: Path, capsys: pytest.CaptureFixture[str]) ->
     (home / "file").touch()
     assert main(["predict", "unetr-hippocampus", "x.nii", "--out=~/file"]) == 1
     assert f"error: {home / 'file'}: a file is in the place of the output's folder" in capsys.readouterr().err
+
+
+def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("VOL3D_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", "/h")
+    assert cache_folder() == Path("/h/.cache/vol3d")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
+    assert cache_folder() == Path("/x/vol3d")
+    monkeypatch.setenv("VOL3D_CACHE", "~/c")
+    assert cache_folder() == Path("/h/c")

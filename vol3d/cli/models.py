@@ -13,7 +13,7 @@ from vol3d.shipped import about
 
 
 def models(as_json: Json = False) -> None:
-    """List shipped models, architectures, data sets and recipes.
+    """List shipped models, released weights, architectures, data sets and recipes.
 
     [bold]Examples[/bold]
 
@@ -25,6 +25,7 @@ def models(as_json: Json = False) -> None:
 
     entries = {
         "shipped models": [asdict(about(folder)) for folder in catalog.shipped().values()],
+        "released weights": [_released(name, entry) for name, entry in catalog.RELEASED.items()],
         "architectures": [_entry(name, entry) for name, entry in catalog.MODELS.items()],
         "data sets": [_entry(name, entry) for name, entry in catalog.DATASETS.items()],
         "recipes": [{"name": name, "summary": first_comment(path)} for name, path in recipes().items()],
@@ -45,6 +46,13 @@ def _cell(value: Any) -> Any:
 
 def _entry(name: str, entry: catalog.Entry) -> dict[str, Any]:
     return {"name": name, "task": entry.task, "summary": entry.summary}
+
+
+def _released(name: str, entry: catalog.Entry) -> dict[str, Any]:
+    from vol3d.released.table import of_name
+
+    publishers = ", ".join(file.publisher for file in of_name(name))
+    return {**_entry(name, entry), "published by": publishers or None}
 
 
 def first_comment(path: Path) -> str:

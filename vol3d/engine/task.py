@@ -170,6 +170,10 @@ class Task(ABC):
         The engine sums the terms; what they are called is what the log shows.
         """
 
+    def holding(self, model: nn.Module) -> nn.Module:
+        """A network that was made elsewhere, as the module that `model` gives; most tasks run a network as it is."""
+        return model
+
     @abstractmethod
     def evaluate(
         self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False

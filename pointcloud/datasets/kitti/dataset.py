@@ -165,6 +165,7 @@ class KittiSettings(SceneSettings):
 
     sensor = Sensor(max_intensity=1.0, ground_m=-1.73)
     submission = SubmissionForm()
+    taken_over = frozenset({"class_names"})
 
     name: Literal["kitti"] = "kitti"
     root: Path = Field(description="the folder that holds training, testing and ImageSets; or prepared")

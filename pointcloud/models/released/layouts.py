@@ -38,6 +38,25 @@ IGNORED = ("global_step", "pts_bbox_head.loss", "dense_head.hm_loss_func", "dens
 """What may be there and is not used: counters and losses."""
 
 
+class Dropped:
+    """Stands for what a training logged beside its weights: it takes whatever it is given, and keeps nothing."""
+
+    def __init__(self, *parts: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+# MMEngine stores its curves: a class of its own that holds arrays and, in some versions, functions by their name.
+_LOGS = [
+    (Dropped, "mmengine.logging.history_buffer.HistoryBuffer"),
+    (Dropped, "builtins.getattr"),
+    (Dropped, "numpy.ndarray"),
+    *((Dropped, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
+]
+
+
 Head = Literal["queries", "centres", "anchors"]
 _HEADS: tuple[tuple[str, str], ...] = (
     # a part of a name that only such a head has; heads of the last three kinds are read
@@ -65,7 +84,7 @@ def read_source(path: str | Path, convention: Convention | None) -> Source:
     Raises:
         CheckpointError: no layout that is known, or mmdetection3d's without a note of its version.
     """
-    tensors, meta = document_parts(read_weights(path), path, "a LiDAR detector")
+    tensors, meta = read_parts(path, "a LiDAR detector")
     layout = _layout(tensors, path)
     if convention is None:
         convention = _convention(tensors, layout, meta, path)
@@ -74,8 +93,13 @@ def read_source(path: str | Path, convention: Convention | None) -> Source:
     return Source(tensors, layout, convention, _head(tensors))
 
 
-def document_parts(document: Any, path: str | Path, kind: str) -> tuple[dict[str, Tensor], Mapping[Any, Any]]:
-    """The network's tensors in float32, and what the file notes about itself; `kind` of network is for the message."""
+def read_parts(path: str | Path, kind: str) -> tuple[dict[str, Tensor], Mapping[Any, Any]]:
+    """The network's tensors in float32, and what the file notes about itself; `kind` of network is for the message.
+
+    Raises:
+        CheckpointError: missing, damaged, or no names with tensors.
+    """
+    document: Any = read_weights(path, allow=_LOGS)
     meta: Any = {}
     if isinstance(document, Mapping):
         meta = document.get("meta") or {}

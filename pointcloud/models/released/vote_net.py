@@ -19,14 +19,14 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from pointcloud.models.layers.pointnet2 import PointNet2Settings
-from pointcloud.models.released.layouts import document_parts
+from pointcloud.models.released.layouts import read_parts
 from pointcloud.models.released.mmdet3d_config import model_options
 from pointcloud.models.released.weights import without_bias
 from pointcloud.models.vote_net.model import VoteNet, VoteNetSettings
 from pointcloud.structures.class_names import SCANNET_CLASSES, SUN_RGBD_CLASSES
 from pointcloud.structures.class_sizes import known_size
 from pointcloud.structures.weight_names import Rules, renamed
-from vol3d.checkpoint import load_strictly, read_weights
+from vol3d.checkpoint import load_strictly
 from vol3d.errors import CheckpointError
 from vol3d.terminal import say
 
@@ -77,7 +77,7 @@ def load(name: str, path: str | Path, settings: Mapping[str, Any] | None = None)
             "the name decides the other settings", where=path, got=dict(settings or {}), wanted=wanted
         )
 
-    tensors, meta = document_parts(read_weights(path), path, "VoteNet")
+    tensors, meta = read_parts(path, "VoteNet")
     published, class_names = RELEASED[name]
     options = model_options(meta)
     _check_network(tensors, name, path)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,6 +21,7 @@ from pointcloud.models.layers.sparse_encoder import SparseEncoderSettings
 from pointcloud.models.released.load import RELEASED, load
 from pointcloud.models.released.weights import anchor_head_weights, turned_yaws
 from tests.pointcloud.models.official_lidar import export, randomise
+from vol3d.checkpoint import read_weights
 from vol3d.errors import CheckpointError
 
 CENTER = {
@@ -213,3 +217,33 @@ def test_published_names_build_published_networks() -> None:
     assert RELEASED["centerpoint-voxel"][0].stride == 8
     assert RELEASED["centerpoint-pillar"][0].stride == 4
     assert isinstance(RELEASED["second-kitti"][0].head, AnchorHeadSettings)
+
+
+class HistoryBuffer:
+    """What MMEngine keeps of each curve beside the weights, with arrays and functions of its own."""
+
+    def __init__(self) -> None:
+        self.max_length, self._log_history = 1000000, np.array([0.5, 0.25])
+        self.statistics_methods = {"min": HistoryBuffer.min}
+
+    def min(self) -> float:
+        return self._log_history.min()
+
+
+def test_curves_of_mmengine_beside_the_weights_are_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = stored("second-kitti", "mmdetection3d")
+    theirs = ModuleType("mmengine.logging.history_buffer")
+    theirs.HistoryBuffer = HistoryBuffer  # type: ignore[attr-defined]
+    monkeypatch.setattr(HistoryBuffer, "__module__", theirs.__name__)
+    with monkeypatch.context() as installed:
+        for name in ("mmengine", "mmengine.logging", theirs.__name__):
+            installed.setitem(sys.modules, name, theirs)
+        logs = {"log_scalars": {"train/loss": HistoryBuffer()}, "runtime_info": {"iter": 3}}
+        tensors, meta = export(model, "mmdetection3d"), {"mmengine_version": "0.7.2"}
+        torch.save({"state_dict": tensors, "meta": meta, "message_hub": logs}, tmp_path / "a.pth")
+    assert b"getattr" in (content := (tmp_path / "a.pth").read_bytes()) and b"history_buffer" in content
+    with pytest.raises(CheckpointError, match="refused: the file asks for code to be run"):
+        read_weights(tmp_path / "a.pth")
+    loaded = load("second-kitti", tmp_path / "a.pth", SMALL["second-kitti"])
+    points = cloud(4)
+    torch.testing.assert_close(loaded([points]).bev, model([points]).bev, rtol=1e-4, atol=1e-4)

@@ -16,13 +16,16 @@ from vol3d.cli.models import first_comment
 def test_models_lists_everything(capsys):
     assert main(["models"]) == 0
     said = capsys.readouterr().out
-    assert all(name in said for name in (*catalog.MODELS, *catalog.DATASETS, "unetr_hippocampus_small"))
+    assert all(
+        name in said for name in (*catalog.MODELS, *catalog.RELEASED, *catalog.DATASETS, "unetr_hippocampus_small")
+    )
 
 
 def test_models_json(capsys):
     assert main(["models", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert {"shipped_models", "architectures", "data_sets", "recipes"} == set(said)
+    assert {"shipped_models", "released_weights", "architectures", "data_sets", "recipes"} == set(said)
+    assert all(weights["published by"] for weights in said["released_weights"])
     assert all(recipe["summary"] for recipe in said["recipes"])
 
 
