@@ -269,11 +269,11 @@ def read_json(
             with a key twice in one object.
     """
     source = require_file(path)
+    size = source.stat().st_size
+    if size > max_bytes:
+        raise DataError("the JSON file is too large", where=source, got=f"{size} bytes", wanted=f"<= {max_bytes}")
+    text = read_text(source)
     try:
-        size = source.stat().st_size
-        if size > max_bytes:
-            raise DataError("the JSON file is too large", where=source, got=f"{size} bytes", wanted=f"<= {max_bytes}")
-        text = source.read_text(encoding="utf-8-sig")
         return json.loads(
             text,
             parse_constant=_refuse_constant,
@@ -281,12 +281,8 @@ def read_json(
             parse_int=_whole,
             object_pairs_hook=pairs_hook or _unique,
         )
-    except OSError as error:
-        raise DataError(f"cannot read the file ({error.strerror})", where=source) from error
     except json.JSONDecodeError as error:
         raise DataError(f"not JSON: {error.msg}", where=f"{source}:{error.lineno}") from error
-    except UnicodeDecodeError as error:
-        raise DataError("not JSON: the text is not UTF-8", where=source) from error
     except RecursionError as error:
         raise DataError("the JSON is nested too deeply", where=source) from error
     except ValueError as error:
@@ -318,15 +314,6 @@ def _whole(text: str) -> int:
     if len(text) > 300:  # it may be more than float64 can hold
         _finite(text)
     return int(text)
-
-
-def stamp(path: Path) -> str:
-    """Name, size and times of a file: equal stamps stand for equal content, and cost no reading.
-
-    Archives and copies give a file the time of another; that of its record on the disk (ctime) nobody can set.
-    """
-    found = path.stat()
-    return f"{path.name} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

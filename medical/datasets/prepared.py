@@ -15,8 +15,9 @@ from medical.datasets.cases import Case, DataSplit
 from medical.preprocess import PreprocessSettings
 from vol3d.dataset_tools.fault import listed
 from vol3d.dataset_tools.index import refuse_other
+from vol3d.dataset_tools.stamp import stamp
 from vol3d.errors import DataError, UsageError
-from vol3d.files import read_json, require_file, sha256, stamp
+from vol3d.files import read_json, require_file, sha256
 from vol3d.scans.volumes.itk import voxel_files
 from vol3d.scans.volumes.volume import Grid
 

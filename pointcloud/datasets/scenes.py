@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vol3d.dataset_tools.fault import Fault, listed, refuse_errors
+from vol3d.dataset_tools.stamp import stamp
 from vol3d.errors import DataError
-from vol3d.files import sha256, stamp
+from vol3d.files import sha256
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 

@@ -161,9 +161,8 @@ def predict_files(
         progress(number, len(results), source.path.name)
         seg = dicom_path(result) if dicom_seg and is_dicom_source(source.path) else None
         try:
-            beside = _all_beside(result, task.writers(source), seg)
-            made_with = {path.name: one.made_with for path, one in beside.items() if one.made_with is not None}
-            wanted = replace(of_scan(record, source), made_with=made_with)
+            beside = _all_beside(task, source, result, seg)
+            wanted = replace(of_scan(record, source), made_with=_made_with(beside))
             if is_done([result, *beside], wanted, overwrite):
                 row = PredictionRow(source, "skipped", result, dicom_seg=_there(seg))
             else:
@@ -180,11 +179,18 @@ def predict_files(
     return rows
 
 
-def _all_beside(result: Path, writers: Mapping[str, Beside], seg: Path | None) -> dict[Path, Beside]:
-    """The files that are written beside a result, with their writers."""
-    stem = result.name.removesuffix(result.suffix)
-    beside = {result.parent / f"{stem}{suffix}": one for suffix, one in writers.items()}
-    return beside if seg is None else {**beside, seg: Beside(_write_seg)}
+def _all_beside(task: PredictionTask[Any], source: ScanSource, result: Path, seg: Path | None) -> dict[Path, Beside]:
+    """What is written beside the main file, and where."""
+    found = {_beside(result, suffix): one for suffix, one in task.writers(source).items()}
+    return found if seg is None else {**found, seg: Beside(_write_seg)}
+
+
+def _made_with(beside: Mapping[Path, Beside]) -> dict[str, str]:
+    return {path.name: one.made_with for path, one in beside.items() if one.made_with is not None}
+
+
+def _beside(result: Path, suffix: str) -> Path:
+    return result.parent / f"{result.name.removesuffix(result.suffix)}{suffix}"
 
 
 def dicom_path(result: Path) -> Path:

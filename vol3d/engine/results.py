@@ -14,10 +14,13 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from vol3d import files
+from vol3d.config import read as read_yaml
+from vol3d.engine.resume import LAST
 from vol3d.engine.task import Evaluation, Metric
-from vol3d.errors import DataError
+from vol3d.errors import DataError, UsageError, Vol3dError
 
 EVALUATION, CASES, PICTURES, REPORT = "evaluation.json", "cases.csv", "pictures", "report.html"
+CONFIG = "config.yaml"
 _METRICS = TypeAdapter(tuple[Metric, ...])
 
 
@@ -51,6 +54,28 @@ def write(folder: Path, evaluation: Evaluation, step: int) -> None:
         },
     )
     write_report(folder)
+
+
+def require_own(folder: Path) -> None:
+    """Raises UsageError if an evaluation in the folder would replace what no evaluation wrote, or end a run.
+
+    Files are an evaluation's if `evaluation.json` is, or where it has not been written yet if `config.yaml` has the
+    settings of one.
+    """
+    do = "Choose another folder."
+    run = next(folder.glob("*.safetensors"), folder / LAST)
+    if run.exists():
+        what = "the scores would stand for those of the run in this folder"
+        raise UsageError(what, where=folder, got=run.name, do=do)
+    there = [name for name in (CONFIG, CASES, EVALUATION, REPORT) if (folder / name).exists()]
+    if not there:
+        return
+    try:
+        own = read(folder) is not None or {"model", "data"} <= read_yaml(folder / CONFIG).values.keys()
+    except Vol3dError:
+        own = False
+    if not own:
+        raise UsageError("the scores would replace a file that vol3d did not write", where=folder / there[0], do=do)
 
 
 def complete(folder: Path) -> None:

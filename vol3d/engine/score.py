@@ -38,6 +38,7 @@ def score(
         task = task.with_submission(submission)
         require_own(submission)
     if out is not None:
+        results.require_own(out)
         make_folder(out)
     for place in (out, out and out / results.PICTURES, submission, submission and submission.parent):
         if place is not None:
@@ -47,7 +48,7 @@ def score(
         seal(submission, model.record)
     evaluation.summary.update(split=chosen, data=str(root), checkpoint=model.name, models=len(model.models))
     if out is not None:
-        write_text(out / "config.yaml", dump(task.settings))
+        write_text(out / results.CONFIG, dump(task.settings))
         results.write(out, evaluation, step=0)
     return evaluation
 

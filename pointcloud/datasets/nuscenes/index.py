@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from vol3d.dataset_tools.index import refuse_other
+from vol3d.dataset_tools.stamp import stamp
 from vol3d.errors import DataError
-from vol3d.files import atomic, read_json, remove_leftovers, require_file, sha256, stamp, write_json
+from vol3d.files import atomic, read_json, remove_leftovers, require_file, sha256, write_json
 from vol3d.lock import lock
 
 FORMAT = 1

@@ -74,6 +74,22 @@ def test_a_wide_table_leaves_out_its_last_columns_and_breaks_no_word(kinds: int,
     assert (f"{left_out} more columns" in said.err) == (left_out > 0)
 
 
+def test_scores_replace_those_of_before_and_nothing_else(data: str, capsys):
+    words = ("--data", data, "-o")
+    assert evaluate(*words, "scores") == evaluate(*words, "scores") == 0
+    Path("scores/evaluation.json").unlink()  # as after a kill
+    assert evaluate(*words, "scores") == 0
+    for name in ("report.html", "config.yaml", "cases.csv", "evaluation.json"):
+        path = Path(f"mine-{name}") / name
+        path.parent.mkdir()
+        path.write_text("{}")
+        capsys.readouterr()
+        assert evaluate(*words, str(path.parent)) == 2 and path.read_text() == "{}"
+        assert f"{path}: the scores would replace a file that vol3d did not write" in capsys.readouterr().err
+    assert evaluate(*words, "run") == 2
+    assert "would stand for those of the run in this folder" in capsys.readouterr().err
+
+
 def test_an_ensemble(data: str, toy: Path, capsys):  # noqa: F811
     for fold in range(2):
         save_run(toy / "cv" / f"fold{fold}")
