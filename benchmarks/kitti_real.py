@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -59,7 +60,7 @@ def main() -> None:
     everything: list[KittiScored] = []
     for run in (word for word in given.words if "=" not in word):
         scored = list(frames_of(checkpoint.load(run, changes=changes)))
-        rows += rows_of(run, scored)
+        rows += rows_of(Path(run).name, scored)
         everything += scored
     rows += rows_of("all", everything)
     shown = ("run", "frames", "class", "objects", "ap3d_moderate", "apbev_moderate", "loose_ap3d_moderate")
