@@ -174,7 +174,8 @@ ROOMS = {
         "folders": set(),
         "rooms": {"folders"},
         "drives": {"folders"},
-        "kitti": {"folders", "drives"},
+        "streets": set(),
+        "kitti": {"folders", "streets"},
     },
 }
 """Which room of a package may import which; a room that is not here must not exist."""

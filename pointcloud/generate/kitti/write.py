@@ -78,7 +78,7 @@ def write_frame(frame: FrameNumber, out: Path) -> None:
     write_bytes(paths["velodyne"], made.points.astype("<f4").tobytes())
     if not frame.testing:
         write_kitti_objects(paths["label_2"], made.objects)
-    picture = draw_picture(calibration(), IMAGE_SIZE, made.street.road.waves, made.solids, made.global_from_lidar)
+    picture = draw_picture(calibration(), IMAGE_SIZE, made.scene, made.global_from_lidar)
     with atomic(paths["image_2"]) as temporary:
         Image.fromarray(picture).save(temporary)
     write_text(paths["calib"], calibration_text())
