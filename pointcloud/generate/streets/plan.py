@@ -37,6 +37,7 @@ class Style:
         wild: trees and bushes a hundred metres beyond the pavement.
         crossing: chance of another street that crosses ahead.
         lot: chance of a car park on a side.
+        ends: chance that the street ends ahead, at houses or trees across it.
     """
 
     half: Range
@@ -52,13 +53,14 @@ class Style:
     wild: float
     crossing: float
     lot: float
+    ends: float
 
 
 STYLES = {
-    "residential": (0.5, Style((3.4, 5.6), 0.8, 0.2, 60, 60, 120, 0.8, 0.8, (1, 6), 8, 12, 0.4, 0.1)),
-    "city": (0.22, Style((5.0, 8.0), 0.6, 0.2, 35, 16, 45, 0.9, 0.25, (0, 3), 8, 4, 0.5, 0.1)),
-    "road": (0.2, Style((4.0, 9.0), 0.04, 0.0, 35, 400, 200, 0.15, 0.5, (5, 20), 16, 35, 0.3, 0.1)),
-    "campus": (0.08, Style((3.0, 5.0), 0.25, 0.5, 120, 9, 25, 0.75, 0.4, (0, 10), 9, 10, 0.4, 0.2)),
+    "residential": (0.5, Style((3.4, 5.6), 0.8, 0.2, 60, 60, 120, 0.8, 0.8, (1, 6), 8, 12, 0.4, 0.1, 0.45)),
+    "city": (0.22, Style((5.0, 8.0), 0.6, 0.2, 35, 16, 45, 0.9, 0.25, (0, 3), 8, 4, 0.5, 0.1, 0.25)),
+    "road": (0.2, Style((4.0, 9.0), 0.04, 0.0, 35, 400, 200, 0.15, 0.5, (5, 20), 16, 35, 0.3, 0.1, 0.1)),
+    "campus": (0.08, Style((3.0, 5.0), 0.25, 0.5, 120, 9, 25, 0.75, 0.4, (0, 10), 9, 10, 0.4, 0.2, 0.4)),
 }
 
 
@@ -77,14 +79,17 @@ class _Plot:
     """What has its place so far: rectangles on the road, and the things."""
 
     profile: Profile
+    last: float = LAST
     things: list[Thing] = field(default_factory=list)
     taken: list[tuple[float, float, float, float]] = field(default_factory=list)
 
     def add(self, thing: Thing, margin: float = 0.25) -> bool:
-        """Whether there was room for it; things without a box are not kept apart from one another."""
+        """Whether there was room for it before the street ends; things without a box are put anywhere."""
         length, width, _ = thing.size
         cos, sin = abs(np.cos(thing.turn)), abs(np.sin(thing.turn))
         half = ((length * cos + width * sin) / 2 + margin, (length * sin + width * cos) / 2 + margin)
+        if thing.along > self.last:
+            return False
         for along, left, half_along, half_left in self.taken:
             if abs(along - thing.along) < half[0] + half_along and abs(left - thing.left) < half[1] + half_left:
                 return False
@@ -124,7 +129,8 @@ def plan_street(rng: Rng) -> Street:
     rows = [rng.random() < style.parked for _ in range(2)]
     room = half - (1.9 if any(rows) and half > 4 else 0.4)  # of half of the road, for who drives
     own_left = -float(np.clip(rng.normal(0.5 * room, 0.3), 0.2, max(room - 1.0, 0.3)))
-    plot = _Plot(profile, taken=[(0.0, own_left, *_OWN_M)])
+    end = float(rng.uniform(28, 70)) if rng.random() < style.ends else LAST
+    plot = _Plot(profile, end - 6, taken=[(0.0, own_left, *_OWN_M)])
     for side, row in zip((-1.0, 1.0), rows, strict=True):
         if row:
             _park(plot, style, side, rng)
@@ -135,6 +141,8 @@ def plan_street(rng: Rng) -> Street:
     for side in (-1.0, 1.0):
         _people(plot, style, side, rng)
         _line(plot, style, side, rng)
+    if end < LAST:
+        _end(plot, end, rng)
     road = lay_road(profile, rng)
     return Street(road, lay_ground(road, rng), tuple(plot.things), own_left)
 
@@ -225,6 +233,21 @@ def _people(plot: _Plot, style: Style, side: float, rng: Rng) -> None:
         turn = (0.0 if side < 0 else np.pi) + (np.pi if rng.random() < 0.1 else 0.0) + rng.normal(0, 0.1)
         left = plot.kerb(side) + rng.choice([-0.7, 1.2, -2.8]) + rng.normal(0, 0.3)
         plot.add(make("Cyclist", along, side * left, rng, turn, 4.5), 0.1)
+
+
+def _end(plot: _Plot, end: float, rng: Rng) -> None:
+    """What stands across the end of the street: houses, a hedge or a wall before them, trees."""
+    plot.last, left = LAST, -32.0
+    while left < 32:
+        length, depth = rng.uniform(7, 20), rng.uniform(6, 12)
+        if rng.random() < 0.75:
+            plot.add(Thing(house(length, depth, rng), end + 4 + depth / 2, left + length / 2, -np.pi / 2))
+        if rng.random() < 0.5:
+            made = (hedge, wall, fence)[int(rng.integers(3))](length, rng)
+            plot.add(Thing(made, end + rng.uniform(0, 2), left + length / 2, np.pi / 2))
+        if rng.random() < 0.5:
+            plot.add(Thing((tree if rng.random() < 0.5 else bush)(rng), end + rng.uniform(0, 4), left))
+        left += length + rng.uniform(0.3, 4)
 
 
 def _line(plot: _Plot, style: Style, side: float, rng: Rng) -> None:

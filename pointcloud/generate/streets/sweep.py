@@ -145,5 +145,5 @@ def returns(scanner: Scanner, scene: Scene, echoes: Echoes, rng: np.random.Gener
 
 def _answered(scanner: Scanner, light: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """Chance that a beam comes back."""
-    needed = 0.015 + 0.22 * (depth / scanner.fades_m) ** 2
+    needed = 0.015 + 0.25 * (depth / scanner.fades_m) ** 2
     return np.asarray(0.985 * np.clip(0.15 + light / needed, 0, 1))

@@ -84,7 +84,7 @@ _BODIES: dict[str, Callable[[float, float, float, Rng], Shape]] = {
     "Cyclist": people.cyclist_body,
 }
 _LOOSE = {"Pedestrian": 0.04, "Person_sitting": 0.04, "Cyclist": 0.04}
-_LOOSE_VEHICLE = (0.08, 0.05)  # metres by which a body is smaller than its box, in the mean, and the spread of it
+_LOOSE_VEHICLE = (0.10, 0.05)  # metres by which a body is smaller than its box, in the mean, and the spread of it
 
 
 def make(category: str, along: float, left: float, rng: Rng, turn: float = 0.0, speed: float = 0.0) -> Thing:

@@ -83,7 +83,7 @@ def body(kind: Body, length: float, width: float, height: float, rng: Rng) -> Sh
         ],
         half, paint, PAINT, lean=0.04, bevel=rng.uniform(0.12, 0.3),
     )  # fmt: skip
-    parts = [lower, *_greenhouse(kind, at, half - 0.04, belt, height, paint), *_seats(at, half, belt, height, rng)]
+    parts = [lower, *_greenhouse(kind, at, half - 0.02, belt, height, paint), *_seats(at, half, belt, height, rng)]
     parts += wheels(length, width, min(0.33, 0.21 * height), rng)
     return join([*parts, *_marks(length, width, height, paint, rng)])
 
@@ -91,8 +91,8 @@ def body(kind: Body, length: float, width: float, height: float, rng: Rng) -> Sh
 def _greenhouse(kind: Body, at: list[float], half: float, belt: float, height: float, paint: float) -> list[Shape]:
     """Glass from the belt up, the roof on it, and the metal at the back that has no window."""
     rear_foot, rear_top, front_top, front_foot = at
-    lean, middle = 0.16 if height < 1.8 else 0.05, (rear_top + front_top) / 2
-    ledge = height - 0.12
+    lean, middle = 0.13 if height < 1.8 else 0.05, (rear_top + front_top) / 2
+    ledge = height - 0.09
 
     def between(low: float, high: float, z: float) -> float:
         return low + (high - low) * (z - belt) / (height - _BEND - belt)
@@ -108,7 +108,7 @@ def _greenhouse(kind: Body, at: list[float], half: float, belt: float, height: f
             (between(rear_foot, rear_top, ledge), ledge, INSIDE), (between(front_foot, front_top, ledge), ledge, PAINT),
             (front_top, height - _BEND, PAINT), (middle, height, PAINT), (rear_top, height - _BEND, PAINT),
         ],
-        half - inward, paint, PAINT, lean=0.6,
+        half - inward, paint, PAINT, lean=0.3,
     )  # fmt: skip
     back = 0.09 if not kind.panel else kind.panel * (front_top - rear_foot)
     side = prism(  # the pillar or the panel behind the last window
@@ -203,4 +203,4 @@ def trailer_body(length: float, width: float, height: float, rng: Rng) -> Shape:
 
 def paint_albedo(rng: Rng) -> float:
     """Of a car: half of them are dark."""
-    return float(rng.uniform(0.01, 0.12) if rng.random() < 0.5 else rng.uniform(0.12, 0.6))
+    return float(rng.uniform(0.01, 0.1) if rng.random() < 0.58 else rng.uniform(0.15, 0.75))
