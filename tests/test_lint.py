@@ -173,7 +173,7 @@ ROOMS = {
     "pointcloud.generate": {
         "folders": set(),
         "rooms": {"folders"},
-        "drives": {"folders"},
+        "drives": {"folders", "streets"},
         "streets": set(),
         "kitti": {"folders", "streets"},
     },

@@ -17,11 +17,12 @@ import torch
 
 from pointcloud.conventions.kitti_objects import KittiObjects
 from pointcloud.datasets.kitti.calibration import KittiCalibration
-from pointcloud.generate.streets.things import TYPES
+from pointcloud.generate.streets.populations import KITTI
 from pointcloud.metrics.kitti.boxes import extents_in_image, objects_in_image
 from vol3d.geometry import count_points_in_boxes
 from vol3d.scans.results.detections import Detections
 
+TYPES = tuple(KITTI.sizes)
 FARTHEST_M = 75.0
 FEWEST_POINTS, FEWEST_BEAMS = 5, 12
 PARTLY, LARGELY, HIDDEN = 0.85, 0.45, 0.12

@@ -9,9 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from pointcloud.datasets.kitti.calibration import KittiCalibration, parse_calibration
-from pointcloud.generate.streets.scanners import hdl_64e
 
-SCANNER = hdl_64e()
 LIDAR_HEIGHT_M = 1.73
 IMAGE_SIZE = (1242, 375)
 _FOCAL_PX, _CENTRE_PX = 720.0, (608.0, 174.0)

@@ -91,9 +91,12 @@ class Road:
         return xy + left * np.array([-np.sin(heading), np.cos(heading)]), heading
 
 
-def lay_road(profile: Profile, rng: Rng) -> Road:
-    """Half of the streets are straight, most of the others bend a little, some turn off ahead."""
-    along = np.arange(BEHIND, AHEAD, STEP)
+def lay_road(profile: Profile, rng: Rng, trip_m: float = 0.0) -> Road:
+    """Half of the streets are straight, most of the others bend a little, some turn off ahead.
+
+    `trip_m` is how far the scanner's car goes.
+    """
+    along = np.arange(BEHIND, AHEAD + trip_m, STEP)
     curve = np.zeros(len(along))
     bends = rng.choice(3, p=[0.5, 0.35, 0.15])
     if bends == 1:
@@ -108,12 +111,17 @@ def lay_road(profile: Profile, rng: Rng) -> Road:
     return Road(along, xy, heading, profile)
 
 
-def lay_ground(road: Road, rng: Rng) -> Ground:
-    """The raster, with long slopes, and steps and materials as the profile has them."""
-    along, left = _coordinates(road)
-    side = np.arange(-REACH, REACH + CELL / 2, CELL)
-    x, y = side[:, None], side[None, :]
-    heights = np.zeros((len(side), len(side)))
+def lay_ground(road: Road, rng: Rng, trip_m: float = 0.0) -> Ground:
+    """The raster, with long slopes, and steps and materials as the profile has them.
+
+    It reaches 84 m from the first `trip_m` metres of the line.
+    """
+    way = road.xy[(road.along >= 0) & (road.along <= trip_m)]
+    corner = way.min(axis=0) - REACH
+    size = np.ceil((way.max(axis=0) + REACH - corner) / CELL).astype(np.int64) + 1
+    x, y = corner[0] + CELL * np.arange(size[0])[:, None], corner[1] + CELL * np.arange(size[1])[None, :]
+    along, left = _coordinates(road, corner, size)
+    heights = np.zeros(size)
     for _ in range(4):
         number, turn, phase = 2 * np.pi / rng.uniform(50, 250), rng.uniform(-np.pi, np.pi), rng.uniform(0, 2 * np.pi)
         height = rng.normal(0, 0.012) / number
@@ -130,26 +138,22 @@ def lay_ground(road: Road, rng: Rng) -> Ground:
     heights += profile.kerb * np.clip(beyond / CELL + 0.5, 0, 1) + bank * np.clip(beyond - width, 0, 5)
     yard = GRASS if profile.grass else PAVEMENT
     materials = np.where(beyond < 0, ASPHALT, np.where(beyond < width, PAVEMENT, yard)).astype(np.uint8)
-    return Ground(heights, materials, np.array([-REACH, -REACH]))
+    return Ground(heights, materials, corner)
 
 
-def _coordinates(road: Road) -> tuple[np.ndarray, np.ndarray]:
+def _coordinates(road: Road, corner: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Metres along the line and to its left of each cell of the raster, from coarser places in between."""
-    count = round(2 * REACH / CELL)
-    side = np.arange(-REACH, REACH + CELL * _COARSE, CELL * _COARSE)
-    x, y = np.meshgrid(side, side, indexing="ij")
-    away = (x[..., None] - road.xy[:, 0]) ** 2 + (y[..., None] - road.xy[:, 1]) ** 2
-    nearest = away.argmin(axis=-1)
-    dx, dy = x - road.xy[nearest, 0], y - road.xy[nearest, 1]
-    cos, sin = np.cos(road.heading[nearest]), np.sin(road.heading[nearest])
-    along, left = road.along[nearest] + cos * dx + sin * dy, -sin * dx + cos * dy
-    return _finer(along, count + 1), _finer(left, count + 1)
+    sides = [low + CELL * _COARSE * np.arange(count // _COARSE + 2) for low, count in zip(corner, size, strict=True)]
+    x, y = np.meshgrid(*sides, indexing="ij")
+    line, heading, at = road.xy[::4], road.heading[::4], road.along[::4]
+    nearest = ((x[..., None] - line[:, 0]) ** 2 + (y[..., None] - line[:, 1]) ** 2).argmin(axis=-1)
+    dx, dy = x - line[nearest, 0], y - line[nearest, 1]
+    cos, sin = np.cos(heading[nearest]), np.sin(heading[nearest])
+    return _finer(at[nearest] + cos * dx + sin * dy, size), _finer(-sin * dx + cos * dy, size)
 
 
-def _finer(coarse: np.ndarray, count: int) -> np.ndarray:
-    """Bilinear, `_COARSE` times as fine, (count, count)."""
-    at = np.arange(count) / _COARSE
-    low = np.minimum(at.astype(np.int64), len(coarse) - 2)
-    share = at - low
-    rows = (1 - share)[:, None] * coarse[low] + share[:, None] * coarse[low + 1]
-    return np.asarray((1 - share) * rows[:, low] + share * rows[:, low + 1])
+def _finer(coarse: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Bilinear, `_COARSE` times as fine, of a size."""
+    (low, u), (left, v) = ((at.astype(np.int64), at % 1) for at in (np.arange(count) / _COARSE for count in size))
+    rows = (1 - u)[:, None] * coarse[low] + u[:, None] * coarse[low + 1]
+    return np.asarray((1 - v) * rows[:, left] + v * rows[:, left + 1])

@@ -11,10 +11,12 @@ from pointcloud.generate.streets.materials import GLASS, INSIDE, MATERIALS, NONE
 from pointcloud.generate.streets.plan import Street
 from pointcloud.generate.streets.road import CELL, Ground
 from pointcloud.generate.streets.scanners import Scanner
-from pointcloud.generate.streets.shapes import ALBEDO, REACH, Shape, X, Y, Z, join, placed
+from pointcloud.generate.streets.shapes import ALBEDO, REACH, YAW, Shape, X, Y, Z, join, placed
+from pointcloud.generate.streets.things import Thing
 
 _MIDDLE = np.array([sum(one.albedo) / 2 for one in MATERIALS.values()])
-_DARKEST = 0.05  # what is less bright has an intensity of 0
+_POSE = [X, Y, Z, YAW]
+_WHEELS_M = 1.35  # half of the wheelbase
 _GLASS_LOSS = 0.5  # share of the light that two panes keep
 
 
@@ -63,18 +65,48 @@ class Echoes(NamedTuple):
     window: np.ndarray
 
 
-def set_up(street: Street, seconds: float = 0.0) -> Scene:
-    """The street at a moment."""
-    places, turns, shapes = [], [], []
-    for thing in street.things:
-        along = thing.along + thing.speed * np.cos(thing.turn) * seconds
-        xy, heading = street.road.place(along, thing.left + thing.speed * np.sin(thing.turn) * seconds)
-        places.append([*xy, float(street.ground.height(xy))])
-        turns.append(heading + thing.turn)
-        shapes.append(placed(thing.shape, places[-1], turns[-1]))
+def set_up(street: Street) -> Scene:
+    """The street as it is at first."""
+    poses = [_place(street, thing, 0.0) for thing in street.things]
+    shapes = [placed(thing.shape, *pose) for thing, pose in zip(street.things, poses, strict=True)]
     owner = np.repeat(np.arange(len(shapes)), [len(shape.solids) for shape in shapes])
-    yaw = np.angle(np.exp(1j * np.array(turns)))
-    return Scene(join(shapes), owner, np.array(places).reshape(-1, 3), yaw, street.ground)
+    xyz, yaw = np.array([pose[0] for pose in poses]).reshape(-1, 3), np.array([pose[1] for pose in poses])
+    return Scene(join(shapes), owner, xyz, np.angle(np.exp(1j * yaw)), street.ground)
+
+
+def moved(street: Street, scene: Scene, seconds: float) -> Scene:
+    """The same street later: what has a speed is elsewhere."""
+    solids, xyz, yaw = scene.shape.solids.copy(), scene.xyz.copy(), scene.yaw.copy()
+    for number, thing in enumerate(street.things):
+        if thing.speed:
+            xyz[number], turn = _place(street, thing, seconds)
+            yaw[number] = np.angle(np.exp(1j * turn))
+            now = placed(thing.shape, xyz[number].tolist(), turn).solids
+            solids[np.ix_(scene.owner == number, _POSE)] = now[:, _POSE]
+    return Scene(Shape(solids, scene.shape.faces), scene.owner, xyz, yaw, scene.ground)
+
+
+def _place(street: Street, thing: Thing, seconds: float) -> tuple[list[float], float]:
+    """x y z on the ground and heading, in the world; things go along the street, either way."""
+    ahead = thing.speed * (1.0 if np.cos(thing.turn) > 0 else -1.0)
+    xy, heading = street.road.place(thing.along + ahead * seconds, thing.left)
+    return [*xy.tolist(), float(street.ground.height(xy))], heading + thing.turn
+
+
+def stand(street: Street, seconds: float, lean: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+    """(4, 4) the scanner's car in the world, on the ground under its wheels; `lean`: pitch and roll, radians."""
+    xy, heading = street.road.place(street.own_speed * seconds, street.own_left)
+    ahead, left = np.array([np.cos(heading), np.sin(heading)]), np.array([-np.sin(heading), np.cos(heading)])
+    wheels = np.array([_WHEELS_M * ahead, -_WHEELS_M * ahead, 0.7 * left, -0.7 * left])
+    front, back, port, starboard = street.ground.height(xy + wheels)
+    rise, roll = np.arctan2([front - back, port - starboard], [2 * _WHEELS_M, 1.4]) + lean
+    turn = np.array([*(np.cos(rise) * ahead), np.sin(rise)])
+    up = np.array([*(-np.sin(rise) * ahead), np.cos(rise)])
+    side, pose = np.cross(up, turn), np.eye(4)
+    cos, sin = np.cos(roll), np.sin(roll)
+    pose[:3, :3] = np.column_stack([turn, side * cos + up * sin, up * cos - side * sin])
+    pose[:3, 3] = [*xy, (front + back) / 2]
+    return pose
 
 
 def shoot(
@@ -137,8 +169,8 @@ def returns(scanner: Scanner, scene: Scene, echoes: Echoes, rng: np.random.Gener
     points = np.empty((len(distance), 5), np.float32)
     points[:, :3] = echoes.beams[seen][kept] * distance[:, None]
     points[:, 2] += scanner.heights_m[ring]
-    glow = light[kept] - 0.012 * np.clip(distance - 0.5 * scanner.fades_m, 0, None)
-    points[:, 3] = np.where(glow < _DARKEST, 0, np.clip(glow, 0, 1))
+    glow = scanner.gain * light[kept] - scanner.falls * np.clip(distance - 0.5 * scanner.fades_m, 0, None)
+    points[:, 3] = np.where(glow < scanner.darkest, 0, np.clip(glow, 0, 1))
     points[:, 4] = ring
     return points
 

@@ -201,6 +201,20 @@ def trailer_body(length: float, width: float, height: float, rng: Rng) -> Shape:
     return join([load, pole, *wheels(0.5 * length, width, 0.3, rng)])
 
 
+def digger_body(length: float, width: float, height: float, rng: Rng) -> Shape:
+    """A construction vehicle: two tracks, an engine, a cab of glass, an arm with a shovel in front."""
+    paint = paint_albedo(rng)
+    tracks = [
+        box((-0.15 * length, s * 0.38 * width, 0.4), (0.68 * length, 0.22 * width, 0.8), RUBBER, 0.1) for s in (-1, 1)
+    ]
+    engine = box((-0.3 * length, 0, 0.45 * height), (0.4 * length, 0.9 * width, 0.4 * height), PAINT, paint)
+    cab = box((0.0, 0.2 * width, 0.82 * height), (0.22 * length, 0.4 * width, 0.36 * height), GLASS, paint)
+    seat = box((-0.02 * length, 0.2 * width, 0.7 * height), (0.4, 0.5, 0.5), INSIDE, 0.15)
+    arm = box((0.2 * length, -0.1 * width, 0.55 * height), (0.4 * length, 0.16 * width, 0.14 * height), PAINT, paint)
+    shovel = box((0.44 * length, -0.05 * width, 0.25 * height), (0.12 * length, 0.5 * width, 0.4 * height), METAL, 0.3)
+    return join([*tracks, engine, cab, seat, arm, shovel])
+
+
 def paint_albedo(rng: Rng) -> float:
     """Of a car: half of them are dark."""
     return float(rng.uniform(0.01, 0.1) if rng.random() < 0.58 else rng.uniform(0.15, 0.75))

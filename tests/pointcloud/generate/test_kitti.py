@@ -15,10 +15,10 @@ from pointcloud.datasets.tools import check
 from pointcloud.evaluation.kitti import evaluate_kitti
 from pointcloud.evaluation.kitti_truth import kitti_scored
 from pointcloud.generate.kitti.frame import FrameNumber, MadeFrame, make_frame
-from pointcloud.generate.kitti.labels import Shown, label
-from pointcloud.generate.kitti.rig import IMAGE_SIZE, SCANNER, calibration, calibration_text
+from pointcloud.generate.kitti.labels import TYPES, Shown, label
+from pointcloud.generate.kitti.rig import IMAGE_SIZE, calibration, calibration_text
 from pointcloud.generate.kitti.write import write_kitti
-from pointcloud.generate.streets.things import TYPES
+from pointcloud.generate.streets.scanners import SCANNERS, hdl_64e
 from vol3d.errors import UsageError
 from vol3d.geometry import box_of_points, count_points_in_boxes
 
@@ -53,6 +53,9 @@ def test_the_folder_is_one_of_the_benchmark(root: Path) -> None:
 def test_check_finds_nothing_wrong(root: Path) -> None:
     faults = [fault for fault in check(KittiSettings(root=root).split(), 0) if "no training scene" not in fault.what]
     assert faults == []  # three frames need not show every class
+
+
+SCANNER = hdl_64e()
 
 
 def test_frames_look_like_those_of_a_scanner_with_64_beams(root: Path) -> None:
@@ -181,6 +184,18 @@ def test_a_second_run_keeps_what_is_there_and_makes_the_rest(root: Path, tmp_pat
     assert (out / "training/calib/000003.txt").is_file()
     with pytest.raises(UsageError, match="prepared with another seed"):
         write_kitti(out, FRAMES, seed=2, workers=0)
+
+
+def test_other_scanners_stand_where_kittis_does(tmp_path: Path) -> None:
+    write_kitti(tmp_path, 2, 1, 0, scanner="vlp-16")
+    points = np.fromfile(tmp_path / "training/velodyne/000000.bin", "<f4").reshape(-1, 4)
+    up = np.degrees(np.arctan2(points[:, 2], np.hypot(points[:, 0], points[:, 1])))
+    assert 10_000 < len(points) <= 16 * 1800 and set(np.round(up)) <= set(range(-15, 16, 2))
+    with pytest.raises(UsageError, match="prepared with another scanner"):
+        write_kitti(tmp_path, 2, 1, 0)
+    with pytest.raises(UsageError, match="no such scanner; got hdl-65, wanted hdl-64e, "):
+        write_kitti(tmp_path / "other", 2, 1, 0, scanner="hdl-65")
+    assert len(SCANNERS) == 6
 
 
 @pytest.mark.parametrize(("count", "seed", "message"), [(1, 0, "not a number of frames"), (2, -1, "not a seed")])
