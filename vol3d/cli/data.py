@@ -172,7 +172,6 @@ def generate(
     [bold]Examples[/bold]
 
       vol3d data generate rooms DATA/rooms --scenes 40 --seed 7 --workers 2
-      vol3d data generate drives DATA/drives
       vol3d data generate drives DATA/streets --streets realistic
       vol3d data generate kitti DATA/frames --scenes 500
     """

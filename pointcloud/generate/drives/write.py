@@ -42,7 +42,7 @@ def write_drives(
 ) -> None:
     """Writes `drives` drives into the folder `out`; drives already there are kept.
 
-    A second of a drive takes 13 MB and 0.6 s of a core, through realistic streets 5 s.
+    A second of a drive takes 13 MB and 0.6 s of a core, through realistic streets 1.2 s.
 
     Args:
         drives: 2 to 1000; every fifth is for validation.
