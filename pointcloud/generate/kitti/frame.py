@@ -20,6 +20,7 @@ from pointcloud.metrics.kitti.rules import CLASSES
 from vol3d.geometry import transform_boxes
 
 _ALONG_M = 30.0  # where along a beam it is asked whether it is in the image
+_LIFT_M = 0.02  # by which the annotated boxes begin above the ground
 _LEAN = 0.005  # radians by which the car leans on its springs
 
 
@@ -88,7 +89,7 @@ def _shown(street: Street, scene: Scene, echoes: Echoes, pose: np.ndarray) -> Sh
     """What of each annotated thing can be seen towards the image."""
     named = np.array([number for number, thing in enumerate(street.things) if thing.category], np.int64)
     sizes = np.array([street.things[number].size for number in named]).reshape(-1, 3)
-    world = np.column_stack([scene.xyz[named] + [0, 0, 0.5] * sizes, sizes, scene.yaw[named]])
+    world = np.column_stack([scene.xyz[named] + [0, 0, 0.5] * sizes + [0, 0, _LIFT_M], sizes, scene.yaw[named]])
     boxes = transform_boxes(torch.from_numpy(world), torch.from_numpy(np.linalg.inv(pose))).numpy()
     towards = calibration().in_image(echoes.beams.reshape(-1, 3) * _ALONG_M, IMAGE_SIZE).reshape(echoes.hit.shape)
     near = (np.hypot(boxes[:, 0], boxes[:, 1]) < FARTHEST_M + 10) & (boxes[:, 0] + boxes[:, 3] > 0)

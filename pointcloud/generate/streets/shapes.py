@@ -56,6 +56,7 @@ def prism(
     side: int,
     lean: float = 0.0,
     bevel: float = 0.0,
+    bow: float = 0.0,
 ) -> Shape:
     """A convex outline, seen from the side, drawn out across the heading: the body of a car, or its roof.
 
@@ -65,6 +66,7 @@ def prism(
         side: material of both sides.
         lean: metres by which a side moves inward in a metre of height.
         bevel: metres that are cut from the four upright edges, along and across.
+        bow: metres by which the middle of either end stands out.
     """
     xz = np.array([corner[:2] for corner in profile], np.float64)
     (x0, z0), (x1, z1) = xz.min(axis=0), xz.max(axis=0)
@@ -81,6 +83,9 @@ def prism(
     if bevel:
         cut = (x1 - x0) / 2 + half_width - bevel
         faces += [(ahead, sign, 0.0, cut, side) for ahead in (-1.0, 1.0) for sign in (-1.0, 1.0)]
+    if bow:
+        slope = bow / half_width
+        faces += [(ahead, sign * slope, 0.0, (x1 - x0) / 2, side) for ahead in (-1.0, 1.0) for sign in (-1.0, 1.0)]
     reach = float(np.linalg.norm([(x1 - x0) / 2, half_width, (z1 - z0) / 2]))
     return convex(middle, faces, reach, albedo)
 

@@ -17,7 +17,7 @@ from pointcloud.generate.streets.things import Thing
 _MIDDLE = np.array([sum(one.albedo) / 2 for one in MATERIALS.values()])
 _POSE = [X, Y, Z, YAW]
 _WHEELS_M = 1.35  # half of the wheelbase
-_GLASS_LOSS = 0.5  # share of the light that two panes keep
+_GLASS_SHARE = 0.2  # of the light that comes back through the panes of a car
 
 
 class Scene(NamedTuple):
@@ -162,7 +162,7 @@ def returns(scanner: Scanner, scene: Scene, echoes: Echoes, rng: np.random.Gener
     tones = np.where(hit >= 0, np.append(scene.shape.solids[:, ALBEDO], 0)[hit], _MIDDLE[material])
     tones = np.where(np.isin(material, (GLASS, INSIDE)), np.minimum(tones, _MIDDLE[material]), tones)
     light = strength(material, tones, echoes.cosine[seen], rng)
-    light *= np.where(echoes.window[seen] < depth, _GLASS_LOSS**2, 1.0)
+    light *= np.where(echoes.window[seen] < depth, _GLASS_SHARE, 1.0)
     kept = rng.random(len(depth)) < _answered(scanner, light, depth)
     distance = depth[kept] + rng.normal(0, scanner.noise_m, kept.sum())
     ring = np.broadcast_to(np.arange(len(scanner.elevations)), seen.shape)[seen][kept]
@@ -177,5 +177,5 @@ def returns(scanner: Scanner, scene: Scene, echoes: Echoes, rng: np.random.Gener
 
 def _answered(scanner: Scanner, light: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """Chance that a beam comes back."""
-    needed = 0.015 + 0.25 * (depth / scanner.fades_m) ** 2
-    return np.asarray(0.985 * np.clip(0.15 + light / needed, 0, 1))
+    needed = 0.008 + 0.25 * (depth / scanner.fades_m) ** 2
+    return np.asarray(0.985 * np.clip(0.2 + light / needed, 0, 1))

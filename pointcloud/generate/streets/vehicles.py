@@ -32,7 +32,7 @@ class Body:
     rear_top: float
     front_top: float
     front_foot: float
-    belt: float = 0.62
+    belt: float = 0.65
     bonnet: float = 0.50
     panel: float = 0.0
 
@@ -41,8 +41,8 @@ CARS = {
     "hatchback": Body(0.02, 0.12, 0.55, 0.76),
     "sedan": Body(0.13, 0.28, 0.56, 0.74),
     "wagon": Body(0.02, 0.08, 0.57, 0.75),
-    "suv": Body(0.02, 0.09, 0.60, 0.76, 0.60, 0.55),
-    "minivan": Body(0.02, 0.06, 0.60, 0.84, 0.58, 0.46),
+    "suv": Body(0.02, 0.09, 0.60, 0.76, 0.63, 0.56),
+    "minivan": Body(0.02, 0.06, 0.60, 0.84, 0.61, 0.48),
 }
 VANS = {
     "bus": Body(0.01, 0.03, 0.70, 0.90, 0.55, 0.45),
@@ -73,7 +73,7 @@ def body(kind: Body, length: float, width: float, height: float, rng: Rng) -> Sh
     paint = paint_albedo(rng)
     belt, bonnet = (height * share * rng.uniform(0.96, 1.04) for share in (kind.belt, kind.bonnet))
     at = [length * (share - 0.5) for share in (kind.rear_foot, kind.rear_top, kind.front_top, kind.front_foot)]
-    clear, bumper, half = rng.uniform(0.14, 0.24), height * rng.uniform(0.28, 0.36), width / 2
+    clear, bumper, half = rng.uniform(0.1, 0.2), height * rng.uniform(0.28, 0.36), width / 2
     nose, tail = length / 2, -length / 2
     lower = prism(
         [
@@ -81,7 +81,7 @@ def body(kind: Body, length: float, width: float, height: float, rng: Rng) -> Sh
             (nose - 0.05 - 0.02 * length, bonnet, PAINT), (at[3], belt, INSIDE), (at[0], belt, PAINT),
             (tail + 0.01, belt - 0.08, PAINT), (tail, bumper, PAINT),
         ],
-        half, paint, PAINT, lean=0.04, bevel=rng.uniform(0.12, 0.3),
+        half, paint, PAINT, lean=0.04, bevel=rng.uniform(0.12, 0.3), bow=rng.uniform(0.05, 0.18),
     )  # fmt: skip
     parts = [lower, *_greenhouse(kind, at, half - 0.02, belt, height, paint), *_seats(at, half, belt, height, rng)]
     parts += wheels(length, width, min(0.33, 0.21 * height), rng)
@@ -126,7 +126,7 @@ def _greenhouse(kind: Body, at: list[float], half: float, belt: float, height: f
 def _seats(at: list[float], half: float, belt: float, height: float, rng: Rng) -> list[Shape]:
     """Backs and heads of two rows."""
     tone, found = albedo(INSIDE, rng), []
-    high = (height - belt) * 0.62
+    high = (height - belt) * 0.5
     for place, across in ((0.58, 0.38), (0.2, 0.42)):
         x = at[0] + place * (at[3] - at[0]) - 0.15
         for side in (-0.45, 0.45):
@@ -216,5 +216,6 @@ def digger_body(length: float, width: float, height: float, rng: Rng) -> Shape:
 
 
 def paint_albedo(rng: Rng) -> float:
-    """Of a car: half of them are dark."""
-    return float(rng.uniform(0.01, 0.1) if rng.random() < 0.58 else rng.uniform(0.15, 0.75))
+    """Of a car: half of them are dark, few are brilliant."""
+    low, high = [(0.01, 0.08), (0.3, 0.55), (0.55, 0.9)][int(rng.choice(3, p=[0.52, 0.4, 0.08]))]
+    return float(rng.uniform(low, high))
