@@ -173,8 +173,9 @@ ROOMS = {
     "pointcloud.generate": {
         "folders": set(),
         "rooms": {"folders"},
-        "drives": {"folders"},
-        "kitti": {"folders", "drives"},
+        "drives": {"folders", "streets"},
+        "streets": set(),
+        "kitti": {"folders", "streets"},
     },
 }
 """Which room of a package may import which; a room that is not here must not exist."""

@@ -54,12 +54,14 @@ class Generator:
         scenes: how many if nobody says.
         unit: what is counted.
         data_set: reads what was written.
+        options: names of what else it takes.
     """
 
     target: str
     scenes: int
     unit: str
     data_set: str
+    options: tuple[str, ...] = ()
 
 
 TASKS = {
@@ -144,8 +146,10 @@ TABLES = {"models": MODELS, "datasets": DATASETS}
 
 GENERATORS = {
     "rooms": Generator("pointcloud.generate.rooms.write:write_rooms", 200, "rooms", "scannet"),
-    "drives": Generator("pointcloud.generate.drives.write:write_drives", 20, "drives", "nuscenes"),
-    "kitti": Generator("pointcloud.generate.kitti.write:write_kitti", 200, "frames", "kitti"),
+    "drives": Generator(
+        "pointcloud.generate.drives.write:write_drives", 20, "drives", "nuscenes", ("streets", "scanner")
+    ),
+    "kitti": Generator("pointcloud.generate.kitti.write:write_kitti", 200, "frames", "kitti", ("scanner",)),
 }
 
 DEMOS = {

@@ -154,6 +154,17 @@ def generate(
         typer.Option(min=1, metavar="N", help="How many.  Default: 200 rooms, 20 drives of 100 MB each, 200 frames."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="S", help="The same seed gives the same scenes.")] = 0,
+    streets: Annotated[
+        str | None,
+        typer.Option(metavar="KIND", help="Of drives: simple or realistic.  Default: simple, as the demo has them."),
+    ] = None,
+    scanner: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of realistic drives and of kitti: hdl-64e, hdl-32e, vlp-16, two-vlp-32c, os1-64 or os1-128.",
+        ),
+    ] = None,
     workers: Workers = None,
 ) -> None:
     """Generate a synthetic data set in the format of ScanNet (rooms), nuScenes (drives) or KITTI (frames).
@@ -161,17 +172,20 @@ def generate(
     [bold]Examples[/bold]
 
       vol3d data generate rooms DATA/rooms --scenes 40 --seed 7 --workers 2
-      vol3d data generate drives DATA/drives
+      vol3d data generate drives DATA/streets --streets realistic
       vol3d data generate kitti DATA/frames --scenes 500
     """
     if kind not in catalog.GENERATORS:
         wanted = ", ".join(catalog.GENERATORS)
         raise UsageError("nothing of this kind can be generated", where="KIND", got=kind, wanted=wanted)
     generator = catalog.GENERATORS[kind]
+    options = {name: value for name, value in (("streets", streets), ("scanner", scanner)) if value is not None}
+    for name in options.keys() - set(generator.options):
+        raise UsageError(f"{kind} have no such option", where=f"--{name}", got=options[name])
     write, count = catalog.load(generator.target), scenes or generator.scenes
     make_folder(require_output(out))
     with progress("generating") as report:
-        write(out, count, seed, workers, report)
+        write(out, count, seed, workers, report, **options)
     say(f"{count} {generator.unit} are in {out}; read them as `{generator.data_set}`")
 
 

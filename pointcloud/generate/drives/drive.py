@@ -2,69 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from pointcloud.generate.drives.number import SWEEP_S, SWEEPS_BEFORE, DriveNumber
+from pointcloud.generate.drives.realistic import Made, realistic_drive
 from pointcloud.generate.drives.street import Street, plan_street
 from pointcloud.generate.drives.sweep import Placed, Pose, ego_pose, place_all, scan_sweep, solids_of
 from vol3d.geometry import count_points_in_boxes
 
-SWEEP_S, SWEEPS_PER_SAMPLE, SWEEPS_BEFORE = 0.05, 10, 9
 ANNOTATED_M = 75.0  # objects farther away are not annotated
-_FIRST_US, _DRIVE_US = 1_600_000_000_000_000, 1_000_000_000
-
-
-@dataclass(frozen=True)
-class DriveNumber:
-    """One drive to be made.
-
-    Args:
-        seed: of the data set.
-        number: of the drive in it.
-        samples: keyframes, half a second apart.
-    """
-
-    seed: int
-    number: int
-    samples: int
-
-    @property
-    def name(self) -> str:
-        """Of the scene in the tables."""
-        return f"drive-{self.number:04d}"
-
-    @property
-    def frames(self) -> range:
-        """Sweeps by number; every tenth from 0 on is a keyframe, and nine lie before the first."""
-        return range(-SWEEPS_BEFORE, (self.samples - 1) * SWEEPS_PER_SAMPLE + 1)
-
-    def time_us(self, frame: int) -> int:
-        """When a sweep was taken."""
-        return _FIRST_US + self.number * _DRIVE_US + round(frame * SWEEP_S * 1e6)
-
-    def file(self, frame: int) -> str:
-        """Path of a sweep below the root."""
-        folder = "samples" if frame >= 0 and frame % SWEEPS_PER_SAMPLE == 0 else "sweeps"
-        return f"{folder}/LIDAR_TOP/{self.name}__LIDAR_TOP__{self.time_us(frame)}.pcd.bin"
 
 
 def make_drive(drive: DriveNumber, out: Path) -> dict[str, Any]:
     """Writes the sweeps of a drive below `out`; returns its record: its objects, its poses and its boxes."""
-    street = plan_street(np.random.default_rng([drive.seed, drive.number]))
-    still = solids_of(street.fixtures, place_all(street, street.fixtures, 0.0))
+    made = realistic_drive(drive) if drive.streets == "realistic" else _simple_drive(drive)
     poses, boxes = [], []
     for frame in drive.frames:
-        pose, placed, points = make_sweep(drive, street, still, frame)
+        pose, placed, points = made.sweep(frame)
         points.astype("<f4").tofile(out / drive.file(frame))
         poses.append([*pose.translation.tolist(), *pose.rotation_wxyz.tolist()])
         if drive.file(frame).startswith("samples"):
-            boxes.append(_annotate(street, pose, placed, points))
+            boxes.append(_annotate(made.sizes, pose, placed, points))
+    return {"things": made.objects, "poses": poses, "boxes": boxes}
+
+
+def _simple_drive(drive: DriveNumber) -> Made:
+    street = plan_street(np.random.default_rng([drive.seed, drive.number]))
+    still = solids_of(street.fixtures, place_all(street, street.fixtures, 0.0))
     objects = [[one.kind, one.category, one.attribute, *one.size] for one in street.actors]
-    return {"things": objects, "poses": poses, "boxes": boxes}
+    sizes = np.array([one.size for one in street.actors])
+    return Made(objects, sizes, lambda frame: make_sweep(drive, street, still, frame))
 
 
 def make_sweep(drive: DriveNumber, street: Street, still: np.ndarray, frame: int) -> tuple[Pose, Placed, np.ndarray]:
@@ -76,9 +47,8 @@ def make_sweep(drive: DriveNumber, street: Street, still: np.ndarray, frame: int
     return pose, placed, points
 
 
-def _annotate(street: Street, pose: Pose, placed: Placed, points: np.ndarray) -> list[list[float]]:
+def _annotate(size: np.ndarray, pose: Pose, placed: Placed, points: np.ndarray) -> list[list[float]]:
     """Rows `object x y z yaw points` in the world of what is near the car, whether a beam met it or not."""
-    size = np.array([one.size for one in street.actors])
     centre = placed.xyz + np.array([0, 0, 0.5]) * size
     near = np.flatnonzero(np.linalg.norm((centre - pose.translation)[:, :2], axis=1) < ANNOTATED_M)
     boxes = np.column_stack([centre, size, placed.yaw])[near]

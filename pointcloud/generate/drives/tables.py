@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pointcloud.generate.drives.drive import SWEEPS_BEFORE, SWEEPS_PER_SAMPLE, DriveNumber
+from pointcloud.generate.drives.number import SWEEPS_BEFORE, SWEEPS_PER_SAMPLE, DriveNumber
 from pointcloud.generate.drives.shapes import KINDS, PARKED_BUS
 from pointcloud.generate.drives.sweep import MOUNT_SHIFT, MOUNT_TURN
 from vol3d.files import atomic, write_json

@@ -2,8 +2,8 @@
 
 - Truncation is the share of a box's extent in the image plane that lies outside of the image.
 - The visible share of an object is that of the beams towards the image that meet it first, among those that would if
-  it were alone. Occlusion is 0 from 80 % on, 1 from 50 %, 2 below; 3, unknown, where fewer than 12 beams would meet it.
-- An object has a row if it is within 75 m, its box holds five points that the camera sees, 15 % of it is visible and a
+  it were alone. Occlusion is 0 from 85 % on, 1 from 45 %, 2 below; 3, unknown, where fewer than 12 beams would meet it.
+- An object has a row if it is within 75 m, its box holds five points that the camera sees, 12 % of it is visible and a
   tenth of its extent lies in the image. If less is visible, its extent is a region nobody annotated: DontCare.
 """
 
@@ -17,14 +17,15 @@ import torch
 
 from pointcloud.conventions.kitti_objects import KittiObjects
 from pointcloud.datasets.kitti.calibration import KittiCalibration
-from pointcloud.generate.kitti.objects import TYPES
+from pointcloud.generate.streets.populations import KITTI
 from pointcloud.metrics.kitti.boxes import extents_in_image, objects_in_image
 from vol3d.geometry import count_points_in_boxes
 from vol3d.scans.results.detections import Detections
 
+TYPES = tuple(KITTI.sizes)
 FARTHEST_M = 75.0
 FEWEST_POINTS, FEWEST_BEAMS = 5, 12
-PARTLY, LARGELY, HIDDEN = 0.8, 0.5, 0.15
+PARTLY, LARGELY, HIDDEN = 0.85, 0.45, 0.12
 MOST_TRUNCATED = 0.9
 
 

@@ -9,14 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from pointcloud.datasets.kitti.calibration import KittiCalibration, parse_calibration
-from pointcloud.generate.drives.scanner import Scanner
 
-SCANNER = Scanner(
-    np.deg2rad(np.concatenate([np.linspace(2.0, -8.33, 32), np.linspace(-8.83, -24.8, 32)])),
-    turn_steps=2000,
-    farthest_m=80.0,
-)
-"""Two blocks of 32 beams, the upper one denser."""
 LIDAR_HEIGHT_M = 1.73
 IMAGE_SIZE = (1242, 375)
 _FOCAL_PX, _CENTRE_PX = 720.0, (608.0, 174.0)

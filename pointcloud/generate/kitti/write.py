@@ -1,6 +1,6 @@
 """A data set of single LiDAR frames, made from a seed, in the format of KITTI's object benchmark.
 
-    OUT/training/velodyne/000000.bin      64 beams, a full turn
+    OUT/training/velodyne/000000.bin      64 beams, or those of another scanner; a full turn
     OUT/training/label_2/000000.txt       objects that the camera sees, and DontCare
     OUT/training/calib/000000.txt         cameras and mounts, the same for all frames
     OUT/training/image_2/000000.png       a coarse picture
@@ -25,6 +25,7 @@ from pointcloud.generate.folders import check_numbers, make_folders, own_folder
 from pointcloud.generate.kitti.frame import FrameNumber, make_frame
 from pointcloud.generate.kitti.picture import draw_picture
 from pointcloud.generate.kitti.rig import IMAGE_SIZE, calibration, calibration_text
+from pointcloud.generate.streets.scanners import find_scanner
 from vol3d.dataset_tools.processes import over_cases
 from vol3d.files import atomic, remove_leftovers, write_bytes, write_text
 from vol3d.terminal import Progress
@@ -36,7 +37,12 @@ _ENDINGS = {"velodyne": ".bin", "label_2": ".txt", "image_2": ".png", "calib": "
 
 
 def write_kitti(
-    out: Path, frames: int, seed: int, workers: int | None = None, progress: Progress | None = None
+    out: Path,
+    frames: int,
+    seed: int,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    scanner: str = "hdl-64e",
 ) -> None:
     """Writes `frames` labelled frames, and test frames beside them, into the folder `out`; those there are kept.
 
@@ -47,20 +53,23 @@ def write_kitti(
         seed: 0 or more.
         workers: processes; 0 works in this one, None takes one per core.
         progress: called after each frame.
+        scanner: one of `SCANNERS`; it stands where KITTI's does.
 
     Raises:
-        UsageError: a number is out of range, or `out` holds something else, or frames of another seed.
+        UsageError: a number is out of range, or `out` holds something else, or frames of another seed or
+            scanner.
         Vol3dError: another process works in `out`, or it cannot be written.
     """
     check_numbers("frames", frames, MAX_FRAMES, seed)
+    find_scanner(scanner)
     out = Path(out)
-    with own_folder(out, INDEX, {"format": 1, "seed": seed}):
+    with own_folder(out, INDEX, {"format": 2, "seed": seed, "scanner": scanner}):
         folders = [out / part / kind for part in ("training", "testing") for kind in _kinds(part == "testing")]
         make_folders(*folders, out / "ImageSets")
         for folder in folders:
             remove_leftovers(folder)
-        training = [FrameNumber(seed, number) for number in range(frames)]
-        testing = [FrameNumber(seed, number, testing=True) for number in range(-(-frames // TEST_EVERY))]
+        training = [FrameNumber(seed, number, False, scanner) for number in range(frames)]
+        testing = [FrameNumber(seed, number, True, scanner) for number in range(-(-frames // TEST_EVERY))]
         over_cases(partial(write_frame, out=out), [*training, *testing], workers, progress)
         validation = [one for one in training if one.number % VALIDATION_EVERY == 1]
         parts = {"train": [one for one in training if one not in validation], "val": validation}
@@ -78,7 +87,7 @@ def write_frame(frame: FrameNumber, out: Path) -> None:
     write_bytes(paths["velodyne"], made.points.astype("<f4").tobytes())
     if not frame.testing:
         write_kitti_objects(paths["label_2"], made.objects)
-    picture = draw_picture(calibration(), IMAGE_SIZE, made.street.road.waves, made.solids, made.global_from_lidar)
+    picture = draw_picture(calibration(), IMAGE_SIZE, made.scene, made.global_from_lidar)
     with atomic(paths["image_2"]) as temporary:
         Image.fromarray(picture).save(temporary)
     write_text(paths["calib"], calibration_text())

@@ -11,7 +11,8 @@ import torch
 
 from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
 from pointcloud.datasets.nuscenes.sample import NuScenesSample
-from pointcloud.generate.drives.drive import DriveNumber, make_drive, make_sweep
+from pointcloud.generate.drives.drive import make_drive, make_sweep
+from pointcloud.generate.drives.number import DriveNumber
 from pointcloud.generate.drives.shapes import KINDS
 from pointcloud.generate.drives.street import Street, plan_street
 from pointcloud.generate.drives.sweep import BEAMS, ego_pose, place_all, scan_sweep, solids_of
@@ -63,6 +64,55 @@ def test_boxes_hold_the_points_that_were_counted(samples: list[NuScenesSample]) 
         inside = count_points_in_boxes(now, torch.from_numpy(scene.truth.boxes)).numpy()
         counted = one.annotations().lidar_points
         assert np.abs(inside - counted[counted > 0]).sum() <= 0.04 * counted.sum()  # the scanner leans, a box does not
+
+
+def test_simple_drives_stay_what_shipped_weights_were_trained_on() -> None:
+    """The same seed gives the same points, whatever is added to the generator."""
+    street = plan_street(np.random.default_rng([0, 0]))
+    still = solids_of(street.fixtures, place_all(street, street.fixtures, 0.0))
+    _, placed, points = make_sweep(DriveNumber(0, 0, 3), street, still, 0)
+    assert (len(points), len(placed.yaw), len(street.fixtures)) == (31701, 203, 125)
+    np.testing.assert_allclose(
+        points[:, :4].astype(float).sum(axis=0), [-15894.82, -34823.20, -13760.33, 736623], rtol=1e-4
+    )
+
+
+def test_realistic_drives_are_read_and_move_as_they_say(tmp_path: Path) -> None:
+    write_drives(tmp_path, 2, seed=3, workers=0, seconds=1.0, streets="realistic")
+    split = NuScenesSettings(root=tmp_path).split().require()
+    inside = counted = 0
+    for one in split.labelled:
+        scene, found = one.read(), one.annotations()  # type: ignore[attr-defined]
+        assert 100_000 < len(scene.cloud) < 340_000 and set(found.categories) <= {
+            kind.category for kind in KINDS.values()
+        }
+        assert 0 <= scene.cloud.columns["intensity"].min() < scene.cloud.columns["intensity"].max() <= 255
+        now = torch.from_numpy(scene.cloud.xyz[scene.cloud.columns["time"] == 0])
+        inside += int(count_points_in_boxes(now, torch.from_numpy(scene.truth.boxes)).sum())
+        counted += int(found.lidar_points.sum())
+        speed = np.linalg.norm(found.velocity, axis=1)
+        moves = np.isin(found.attributes, ("vehicle.moving", "cycle.with_rider", "pedestrian.moving"))
+        known = np.isfinite(speed)
+        np.testing.assert_array_equal((speed > 0.2)[known], moves[known])
+    assert inside == pytest.approx(counted, rel=0.05) and counted > 500
+    with pytest.raises(UsageError, match="another format"):
+        write_drives(tmp_path, 2, seed=3, workers=0, seconds=1.0)
+
+
+@pytest.mark.parametrize(
+    ("streets", "scanner", "message"),
+    [
+        ("nice", None, "no such streets; got nice, wanted simple, realistic"),
+        ("realistic", "hdl", "no such scanner; got hdl, wanted hdl-64e"),
+        ("simple", "vlp-16", "simple streets have a scanner of their own; got vlp-16"),
+    ],
+)
+def test_streets_and_scanners_that_there_are_not_are_refused(
+    tmp_path: Path, streets: str, scanner: str | None, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        write_drives(tmp_path / "out", 2, 0, 0, streets=streets, scanner=scanner)
+    assert not (tmp_path / "out").exists()
 
 
 def test_velocities_are_those_of_the_things(samples: list[NuScenesSample]) -> None:

@@ -15,10 +15,10 @@ from pointcloud.datasets.tools import check
 from pointcloud.evaluation.kitti import evaluate_kitti
 from pointcloud.evaluation.kitti_truth import kitti_scored
 from pointcloud.generate.kitti.frame import FrameNumber, MadeFrame, make_frame
-from pointcloud.generate.kitti.labels import Shown, label
-from pointcloud.generate.kitti.objects import TYPES
+from pointcloud.generate.kitti.labels import TYPES, Shown, label
 from pointcloud.generate.kitti.rig import IMAGE_SIZE, calibration, calibration_text
 from pointcloud.generate.kitti.write import write_kitti
+from pointcloud.generate.streets.scanners import SCANNERS, hdl_64e
 from vol3d.errors import UsageError
 from vol3d.geometry import box_of_points, count_points_in_boxes
 
@@ -55,15 +55,20 @@ def test_check_finds_nothing_wrong(root: Path) -> None:
     assert faults == []  # three frames need not show every class
 
 
+SCANNER = hdl_64e()
+
+
 def test_frames_look_like_those_of_a_scanner_with_64_beams(root: Path) -> None:
     for path in root.glob("*/velodyne/*.bin"):
         points = np.fromfile(path, "<f4").reshape(-1, 4)
-        distance = np.linalg.norm(points[:, :3], axis=1)
-        up = np.degrees(np.arcsin(points[:, 2] / distance))
-        assert 95_000 < len(points) < 128_000 and distance.max() < 81
-        assert up.min() > -25 and up.max() < 2.1 and (np.diff(up) < 0.01).all()  # the upper beams come first
-        assert 0 <= points[:, 3].min() < points[:, 3].max() < 1
-        flat = points[(distance < 12) & (up < -10)]
+        distance, away = np.linalg.norm(points[:, :3], axis=1), np.hypot(points[:, 0], points[:, 1])
+        assert 85_000 < len(points) < 128_500 and distance.min() > 1.4 and distance.max() < 81
+        beams = SCANNER.heights_m + np.outer(away, np.tan(SCANNER.elevations))  # each keeps to its cone
+        np.testing.assert_allclose(np.abs(beams - points[:, 2:3]).min(axis=1), 0, atol=1e-4)
+        ring = np.abs(beams - points[:, 2:3]).argmin(axis=1)[away > 8]  # nearer, the two blocks cross
+        assert (np.diff(ring) >= 0).all() and set(ring) <= set(range(64))  # the upper beams come first
+        assert 0 <= points[:, 3].min() < points[:, 3].max() <= 1
+        flat = points[(distance < 12) & (points[:, 2] < -1.2)]
         assert abs(np.median(flat[:, 2]) + 1.73) < 0.15
 
 
@@ -75,7 +80,7 @@ def test_the_truth_scores_everything_by_the_official_metric(frames: list[KittiFr
 
     summary = evaluate_kitti(scored()).summary
     assert summary["ap3d_moderate_area"] == 1
-    assert summary["classes"]["Car"]["ground_truths"] > 5 and summary["classes"]["Pedestrian"]["ground_truths"] > 5
+    assert summary["classes"]["Car"]["ground_truths"] > 5 and summary["classes"]["Pedestrian"]["ground_truths"] > 1
     for row in summary["classes"].values():
         assert not row["ground_truths"] or row["ap3d_moderate_area"] == 1
 
@@ -105,7 +110,7 @@ def made() -> MadeFrame:
 
 
 def test_boxes_hold_the_points_of_what_stands_in_them(frames: list[KittiFrame]) -> None:
-    """Points just above the ground and near a box are in it: nothing sticks out."""
+    """Points just above the ground and near a box are in it: nothing sticks out but mirrors."""
     inside = around = 0
     for frame in frames:
         scene = KittiFrame(frame.folder, frame.number, ("Car",), image_only=False).read()
@@ -115,7 +120,7 @@ def test_boxes_hold_the_points_of_what_stands_in_them(frames: list[KittiFrame]) 
         inside += int(count_points_in_boxes(xyz, torch.from_numpy(boxes)).sum())
         boxes[:, 3:5] += 0.24  # cars park 0.7 m apart
         around += int((box_of_points(xyz, torch.from_numpy(boxes)) >= 0).sum())
-    assert inside > 1000 and inside > 0.97 * around
+    assert inside > 1000 and inside > 0.95 * around
 
 
 def test_a_thing_that_is_hidden_from_the_beams_is_more_occluded_and_then_not_labelled() -> None:
@@ -156,10 +161,10 @@ def test_a_calibration_file_has_the_lines_of_the_benchmark() -> None:
 
 
 def test_things_have_types_of_kitti(made: MadeFrame) -> None:
-    named = {one.category for one in made.street.actors}
-    assert named <= {*TYPES, ""} and {"Car", "Pedestrian", ""} <= named
-    length = np.mean([one.size[0] for one in made.street.actors if one.category == "Car"])
-    assert length == pytest.approx(3.88, rel=0.05)
+    named = {one.category for one in made.street.things}
+    assert named <= {*TYPES, ""} and {"Car", ""} <= named
+    length = np.mean([one.size[0] for one in made.street.things if one.category == "Car"])
+    assert length == pytest.approx(3.88, rel=0.1)
 
 
 def test_a_frame_depends_on_the_numbers_alone(made: MadeFrame) -> None:
@@ -179,6 +184,18 @@ def test_a_second_run_keeps_what_is_there_and_makes_the_rest(root: Path, tmp_pat
     assert (out / "training/calib/000003.txt").is_file()
     with pytest.raises(UsageError, match="prepared with another seed"):
         write_kitti(out, FRAMES, seed=2, workers=0)
+
+
+def test_other_scanners_stand_where_kittis_does(tmp_path: Path) -> None:
+    write_kitti(tmp_path, 2, 1, 0, scanner="vlp-16")
+    points = np.fromfile(tmp_path / "training/velodyne/000000.bin", "<f4").reshape(-1, 4)
+    up = np.degrees(np.arctan2(points[:, 2], np.hypot(points[:, 0], points[:, 1])))
+    assert 10_000 < len(points) <= 16 * 1800 and set(np.round(up)) <= set(range(-15, 16, 2))
+    with pytest.raises(UsageError, match="prepared with another scanner"):
+        write_kitti(tmp_path, 2, 1, 0)
+    with pytest.raises(UsageError, match="no such scanner; got hdl-65, wanted hdl-64e, "):
+        write_kitti(tmp_path / "other", 2, 1, 0, scanner="hdl-65")
+    assert len(SCANNERS) == 6
 
 
 @pytest.mark.parametrize(("count", "seed", "message"), [(1, 0, "not a number of frames"), (2, -1, "not a seed")])
