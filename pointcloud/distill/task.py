@@ -146,9 +146,9 @@ class DistillTask(TrainingTask):
 
     @cached_property
     def teaching(self) -> nn.Module:
-        """The teacher's network, expecting intensities on the scale of the student's scenes."""
+        """The teacher's network, expecting the intensities of the student's scenes; another ground is noted."""
         (network,) = self.taught_by.models
-        for note in self.student.fit_scale(cast(CloudTask, self.taught_by.task), network):
+        for note in self.student.fit(cast(CloudTask, self.taught_by.task), network):
             say(f"note: the teacher: {note}")
         return network
 
@@ -223,7 +223,9 @@ class DistillTask(TrainingTask):
         scenes = [scene.fingerprint(quick=True) for scene in dense.split.require().train]
         seen = dense.settings.model_dump(mode="json", include={"points", "data"})
         del seen["data"]["root"]  # the scenes' fingerprints identify the data, wherever they lie
-        asked = [seen, self.views.features, ground_of(dense.settings.model)]
+        model = dense.settings.model
+        asked = [seen, self.views.features, ground_of(model)]
+        asked += [] if (shifted := getattr(model, "ground", None)) is None else [shifted]
         how = settings.model_dump(mode="json", include={"method", "pseudo_labels"})
         return KeptOutputs(settings.cache, [self.taught_by.info[0]["sha256"], scenes, asked, how])
 

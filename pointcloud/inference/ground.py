@@ -20,9 +20,9 @@ from vol3d.scans.points.cloud import PointCloud
 GroundChoice = float | Literal["auto"] | None
 """None leaves the points where they are, `auto` shifts the ground that is found, a height in metres the one stated."""
 
-REACH_M, CELL_M, BAND_M = 15.0, 0.5, 0.6
-FLAT_M = 0.15
-"""A cell of ground is flatter than this; what stands on it has height."""
+REACH_M, CELL_M = 15.0, 0.5
+BAND_MM, FLAT_MM = 600, 150
+"""The ground's heights lie within the band; a cell of it is flatter than the other, what stands on it has height."""
 MIN_CELLS, MIN_SHARE = 20, 0.2
 UPSIDE_DOWN = 0.25
 """Of what lies clearly above or below the ground, a smaller share is above it only if the cloud is upside down."""
@@ -51,7 +51,8 @@ def find_ground(xyz: np.ndarray) -> Ground | None:
     """The height at which most cells of the surroundings are flat; None where no height stands out.
 
     Cells are squares of 0.5 m within 15 m of the origin. Neither up nor down is preferred, so that the ground of a
-    cloud that is upside down is found, too.
+    cloud that is upside down is found, too. Heights are compared in whole millimetres, so that a sweep that lies higher
+    has its ground higher by just as much: rounding moves no cell into or out of the band.
 
     Args:
         xyz: (N, 3) metres, in any order.
@@ -59,19 +60,20 @@ def find_ground(xyz: np.ndarray) -> Ground | None:
     near = xyz[np.hypot(xyz[:, 0], xyz[:, 1]) < REACH_M].astype(np.float64)
     if not len(near):
         return None
+    near[:, 2] = np.rint(1000 * near[:, 2])
     low, high = _cells(near)
-    middles = np.sort((low + high)[high - low < FLAT_M] / 2)
+    middles = np.sort((low + high)[high - low < FLAT_MM] / 2)
     if len(middles) < MIN_CELLS:
         return None
 
     # The densest band of heights: for each cell, how many of those above it lie within the band.
-    inside = np.searchsorted(middles, middles + BAND_M, side="right") - np.arange(len(middles))
+    inside = np.searchsorted(middles, middles + BAND_MM, side="right") - np.arange(len(middles))
     first = int(inside.argmax())
     if inside[first] < MIN_SHARE * len(middles):
         return None
     height = float(np.median(middles[first : first + inside[first]]))
-    above, below = int((near[:, 2] > height + BAND_M).sum()), int((near[:, 2] < height - BAND_M).sum())
-    return Ground(height, above / (above + below) if above + below else 1.0)
+    above, below = int((near[:, 2] > height + BAND_MM).sum()), int((near[:, 2] < height - BAND_MM).sum())
+    return Ground(height / 1000, above / (above + below) if above + below else 1.0)
 
 
 def _cells(xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -140,7 +142,7 @@ def ground_shift(cloud: PointCloud, choice: GroundChoice, trained: SeenRange | N
         return aim - (choice - float(cloud.origin[2]))
     found = find_ground(cloud.xyz)
     if found is None:
-        do = "State its height in the file in metres, `--ground -1.7`, or leave the option out."
+        do = "State its height in the file in metres, as in `--ground -1.7`."
         raise DataError("no ground was found to shift the points by", where=cloud.source, do=do)
     if not found.is_below:
         got, do = f"the ground at {found.height_m:.2f} m, above the other points", "Give `--up -z` as well."

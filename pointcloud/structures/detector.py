@@ -67,6 +67,9 @@ class LidarDetectorSettings(DetectorSettings):
 
     features: tuple[Feature, ...] = Field(("intensity",), description="what the network sees besides the place")
     voxels: VoxelSettings = VoxelSettings()
+    ground: float | None = Field(
+        None, description="z, m, to which the ground found in each sweep is shifted; null: sweeps stay as they are"
+    )
 
     @abstractmethod
     def build(self, class_names: tuple[str, ...]) -> LidarDetector[Any]:

@@ -145,9 +145,13 @@ class CloudTask(CompleteTask[PointCloud]):
             require_features(self.settings.model.features, other.settings.model.features)
         return ()
 
-    def fit_scale(self, other: CloudTask, network: nn.Module) -> tuple[Note, ...]:
+    def fit(self, other: CloudTask, network: nn.Module) -> tuple[Note, ...]:
         """Makes another task's network expect what the points of these scenes measure; rooms have no such scale."""
         return ()
+
+    def shown(self, scenes: Sequence[SceneReader]) -> Sequence[SceneReader]:
+        """The training scenes as the network gets them."""
+        return scenes
 
     def with_settings(self, settings: CloudSettings) -> CloudTask:
         """The same kind of problem with other settings."""
@@ -281,7 +285,7 @@ class CloudTask(CompleteTask[PointCloud]):
     @cached_property
     def _measured(self) -> Seen:
         split = self.split.require("train")
-        numbers = [self.numbers(reader.read().cloud) for reader in some_of(split.train)]
+        numbers = [self.numbers(reader.read().cloud) for reader in self.shown(some_of(split.train))]
         return Seen(data=split.name, synthetic=split.synthetic, ranges=ranges_of(numbers, self.traits))
 
     @abstractmethod

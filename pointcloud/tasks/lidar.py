@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import nn
@@ -31,6 +30,7 @@ from pointcloud.inference.traits import (
 from pointcloud.inference.tta import SAME_OBJECT_IOU, Flips, check_symmetric, detect_flipped, merge_views
 from pointcloud.structures.detector import LidarDetector, LidarDetectorSettings
 from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings, ordered, surface_of
+from pointcloud.tasks.grounded import GroundedScene, GroundRule, lifted
 from pointcloud.tasks.start_from import other_ground, rescale_input, takes_input
 from pointcloud.training.lidar_augment import LidarAugmentSettings
 from pointcloud.training.lidar_samples import LidarSamples
@@ -41,6 +41,7 @@ from vol3d.config.chosen import FromCatalogue
 from vol3d.engine.seen import Seen, SeenRange, Trait, some_of, unlike
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Samples
+from vol3d.errors import CheckpointError
 from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.options import Axis, LengthUnit
@@ -85,22 +86,30 @@ class LidarTask(CloudTask):
     def adapt(self, other: CloudTask, network: nn.Module) -> tuple[Note, ...]:
         """Refuses other features; intensities may be on another scale, and another ground is noted."""
         notes = super().adapt(other, network)
-        if not takes_input(network, self.settings.start_from):
-            return notes
-        own, theirs = self.seen().ranges.get(GROUND), _range(other, GROUND)
-        return (*notes, *self.fit_scale(other, network), *other_ground(own, theirs))
+        return (*notes, *self.fit(other, network)) if takes_input(network, self.settings.start_from) else notes
 
-    def fit_scale(self, other: CloudTask, network: nn.Module) -> tuple[Note, ...]:
-        """Makes another task's network expect intensities on the scale of these training scenes, in place."""
-        if "intensity" not in other.settings.model.features:
-            return ()
-        change = _other_scale(self.split.require("train").train, _range(other, BRIGHTEST))
-        return () if change is None else (rescale_input(network, change),)
+    def fit(self, other: CloudTask, network: nn.Module) -> tuple[Note, ...]:
+        """Makes another network expect the intensities of these training scenes, in place; notes another ground."""
+        change, notes = None, other_ground(self.seen().ranges.get(GROUND), _range(other, GROUND))
+        if "intensity" in other.settings.model.features:
+            change = _other_scale(self.split.require("train").train, _range(other, BRIGHTEST))
+        return notes if change is None else (rescale_input(network, change), *notes)
+
+    @property
+    def ground_rule(self) -> GroundRule | None:
+        """How the data set's sweeps are shifted; None: they stay as they are."""
+        aim = self.settings.model.ground
+        return None if aim is None else GroundRule(aim, self.data.sensor.ground_m)
+
+    def shown(self, scenes: Sequence[SceneReader]) -> Sequence[SceneReader]:
+        """With the ground where the model has it."""
+        rule = self.ground_rule
+        return scenes if rule is None else tuple(GroundedScene(reader, rule) for reader in scenes)
 
     def samples(self, progress: Progress | None = None) -> Samples:
         """The training scenes."""
         settings, model = self.settings, self.settings.model
-        scenes, bank = self.training_split().train, None
+        scenes, bank = self.shown(self.training_split().train), None
         if settings.paste is not None:
             bank = object_bank(scenes, model.features, self.class_names, settings.paste, progress)
         return LidarSamples(
@@ -129,9 +138,15 @@ class LidarTask(CloudTask):
         if change is not None:
             conditions["intensities"] = str(change.note)
 
+        rule = self.ground_rule
+        if rule is not None:
+            conditions["ground"] = f"as found in each sweep, shifted to {rule.aim_m:g} m"
+
         def detect(cloud: PointCloud) -> Detections:
-            notes.update((note.kind, note) for note in cloud.notes)
-            return self.detect(models, cloud if change is None else brightened(cloud, change.factor), device)
+            shift, assumed = (0.0, ()) if rule is None else rule.shift_m(cloud, str(cloud.source))
+            notes.update((note.kind, note) for note in (*cloud.notes, *assumed))
+            cloud = cloud if change is None else brightened(cloud, change.factor)
+            return lifted(self.detect(models, raised(cloud, shift), device), -shift)
 
         if not self.scored:
             return submit(self.data.name, scenes, detect, self.class_names, progress, self.submission)
@@ -145,6 +160,7 @@ class LidarTask(CloudTask):
         """Objects around one place, in the frame of the points; several models' boxes of one object are averaged."""
         points = to_network(cloud, None, self.settings.model.features).to(device)
         detectors: list[LidarDetector[Any]] = [LidarDetector.of(model).eval() for model in models]
+        _check_grounds(detectors)
         found = [detect_flipped(detector, [points], self.settings.test_flips)[0] for detector in detectors]
         return found[0] if len(found) == 1 else merge_views(found, SAME_OBJECT_IOU)
 
@@ -181,9 +197,17 @@ class LidarTask(CloudTask):
         task, seen = super().for_model(model), of_sensor(self.data.sensor, self.data.name, published=True)
         return self.with_settings(task.settings.model_copy(update={"seen": seen}))
 
+    @property
+    def _ground(self) -> tuple[GroundChoice, SeenRange | None]:
+        """Where the ground is in a person's file, and where the model has it; a model with `ground` has it found."""
+        choice, aim = self.settings.predict.ground, self.settings.model.ground
+        if aim is None:
+            return choice, self.known.ranges.get(GROUND)
+        return "auto" if choice is None else choice, SeenRange(low=aim, high=aim, unit="m")
+
     def _on_the_ground(self, cloud: PointCloud) -> tuple[PointCloud, tuple[Note, ...]]:
         """The points as the network gets them, shifted where that is asked, and what is to be noted of their ground."""
-        choice, trained = self.settings.predict.ground, self.known.ranges.get(GROUND)
+        choice, trained = self._ground
         shift = ground_shift(cloud, choice, trained)
         if trained is None:
             return cloud, ()
@@ -195,11 +219,18 @@ class LidarTask(CloudTask):
         self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device
     ) -> tuple[Detections, PointCloud]:
         """Boxes that are sure enough."""
-        shift = ground_shift(cloud, self.settings.predict.ground, self.known.ranges.get(GROUND))
+        shift = ground_shift(cloud, *self._ground)
         shown = ordered(raised(cloud, shift), self.settings.model.features)
-        found = replace(self.detect(models, shown, device), frame="scan")
-        found = replace(found, boxes=found.boxes - shift * np.eye(found.boxes.shape[1], dtype=np.float32)[2])
+        found = replace(lifted(self.detect(models, shown, device), -shift), frame="scan")
         return found.select(found.scores >= self.settings.predict.score), cloud
+
+
+def _check_grounds(detectors: Sequence[LidarDetector[Any]]) -> None:
+    """Raises CheckpointError if the models of an ensemble have the ground at different heights."""
+    grounds = [detector.settings.ground for detector in detectors]
+    if len(set(grounds)) > 1:
+        got = ", ".join("null" if ground is None else f"{ground:g}" for ground in grounds)
+        raise CheckpointError("the models of an ensemble have the ground elsewhere", where="model.ground", got=got)
 
 
 def _range(task: CloudTask, trait: str) -> SeenRange | None:

@@ -48,7 +48,7 @@ Ground = Annotated[
     typer.Option(
         metavar="Z",
         help="LiDAR: where the ground is in the file, in metres, or 'auto' to find it; it is shifted to where the "
-        "model's training had it.  Default: not shifted.",
+        "model's training had it.  Default: auto for models with model.ground, else not shifted.",
     ),
 ]
 Align = Annotated[

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pointcloud.inference.ground import choice_of, find_ground, ground_notes, ground_shift, raised, shift_note
 from tests.reference.ground import ground_height
@@ -97,3 +99,11 @@ def test_the_choice_is_auto_or_a_height() -> None:
     for wrong in ("floor", "nan", "inf", ""):
         with pytest.raises(UsageError, match="--ground"):
             choice_of(wrong)
+
+
+@given(raised_m=st.integers(-5000, 5000).map(lambda mm: mm / 1000), seed=st.integers(0, 3))
+def test_a_sweep_that_lies_higher_has_its_ground_higher_by_just_as_much(raised_m: float, seed: int) -> None:
+    xyz = np.round(street(seed, slope=0.02), 3)  # scanners write whole millimetres
+    here, there = find_ground(xyz), find_ground(xyz + np.float32([0, 0, raised_m]))
+    assert here is not None and there is not None
+    assert there.height_m - here.height_m == pytest.approx(raised_m, abs=1e-9) and there.above == here.above
