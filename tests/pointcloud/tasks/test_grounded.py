@@ -37,8 +37,8 @@ model:
   head: {anchors: {car: {size_m: [4, 2, 1.6], z_m: -0.9}}, score: 0.01}
 data: {name: point_folder, root: ROOT, up: z, units: m}
 optim: {lr: 5e-3}
-repeat: 8
-train: {epochs: 6, batch: 2, evaluate_every: 6}
+repeat: 12
+train: {epochs: 8, batch: 2, evaluate_every: 8}
 """
 NO_BOX = np.zeros((0, 7), np.float32)
 KITTI = GroundRule(-1.73, usual_m=-1.73)
