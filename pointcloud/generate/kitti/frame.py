@@ -20,7 +20,7 @@ from pointcloud.metrics.kitti.rules import CLASSES
 from vol3d.geometry import transform_boxes
 
 _ALONG_M = 30.0  # where along a beam it is asked whether it is in the image
-_LIFT_M = 0.02  # by which the annotated boxes begin above the ground
+_LIFT_M = 0.01  # by which the annotated boxes begin above the ground
 _LEAN, _SWAY = (-0.005, 0.0), 0.005  # pitch and roll, radians: the scanner looks down a little, as on real roads
 
 

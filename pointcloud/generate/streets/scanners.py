@@ -76,7 +76,7 @@ _VLP32C_DEG = (
 def hdl_64e() -> Scanner:
     """Velodyne HDL-64E as on KITTI's car; measured."""
     heights = np.concatenate([np.linspace(0.209, 0.198, 32), np.linspace(0.126, 0.116, 32)])
-    return Scanner(np.deg2rad(_HDL64_DEG), heights, 2008, 1.5, 80.0, 0.02, 45.0, falls=0.012, darkest=0.05)
+    return Scanner(np.deg2rad(_HDL64_DEG), heights, 2008, 1.5, 80.0, 0.02, 45.0, falls=0.012, darkest=0.07)
 
 
 def hdl_32e() -> Scanner:
