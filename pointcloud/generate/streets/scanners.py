@@ -1,10 +1,11 @@
 """Scanners by name: where their beams point, how often they fire, how far and how exactly they see.
 
-KITTI's HDL-64E was measured: in its sweeps each beam keeps to one cone, z = height + tan(elevation) x distance, in the
-median within a millimetre. The two blocks of 32 lasers have their own optical centres, 8 cm apart. The elevations of the
-HDL-32E and the VLP-32C were compared with a real sweep of nuScenes and one of Argoverse 2: each beam's median is within 0.1
-degrees. Those of the VLP-16 and the OS1 are evenly spaced over their nominal field and compared with nothing; ranges and
-gains of all but the HDL-64E are rough. A turn is taken at one instant, as after the car's own motion has been taken out.
+KITTI's HDL-64E was measured: in its sweeps each beam keeps to one cone, z = height + tan(elevation) x distance, in
+the median within a millimetre. The two blocks of 32 lasers have their own optical centres, 8 cm apart. The elevations
+of the HDL-32E and the VLP-32C were compared with a real sweep of nuScenes and one of Argoverse 2: each beam's median
+is within 0.1 degrees. Those of the VLP-16 and the OS1 are evenly spaced over their nominal field and compared with
+nothing; ranges and gains of all but the HDL-64E are rough. A turn is taken at one instant, as after the car's own
+motion has been taken out.
 """
 
 from __future__ import annotations
