@@ -20,8 +20,8 @@ from pointcloud.metrics.kitti.rules import CLASSES
 from vol3d.geometry import transform_boxes
 
 _ALONG_M = 30.0  # where along a beam it is asked whether it is in the image
-_LIFT_M = 0.02  # by which the annotated boxes begin above the ground
-_LEAN = 0.005  # radians by which the car leans on its springs
+_LIFT_M = 0.01  # by which the annotated boxes begin above the ground
+_LEAN, _SWAY = (-0.005, 0.0), 0.005  # pitch and roll, radians: the scanner looks down a little, as on real roads
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def make_frame(frame: FrameNumber) -> MadeFrame:
 
 def _try_frame(scanner: Scanner, rng: np.random.Generator) -> MadeFrame:
     street = plan_street(rng, KITTI)
-    scene, (pitch, roll) = set_up(street), rng.normal(0, _LEAN, 2)
+    scene, (pitch, roll) = set_up(street), rng.normal(_LEAN, _SWAY)
     pose = stand(street, 0.0, (float(pitch), float(roll))) @ ego_from_lidar()
     echoes = shoot(scanner, scene, pose, float(rng.uniform(0, scanner.step)), int(rng.integers(2**31)))
     points = returns(scanner, scene, echoes, rng)

@@ -1,6 +1,6 @@
 """The cameras and the scanner of a generated KITTI set, about as KITTI's car has them: four cameras in a row, 64 beams.
 
-The LiDAR's frame is x ahead, y left, z up, 1.73 m above the ground; the cameras look ahead with x right and y down.
+The LiDAR's frame is x ahead, y left, z up; the cameras look ahead with x right and y down.
 Every mount is a little askew, so that a reader who leaves one out is found.
 """
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from pointcloud.datasets.kitti.calibration import KittiCalibration, parse_calibration
 
-LIDAR_HEIGHT_M = 1.73
+LIDAR_HEIGHT_M = 1.69
+"""Of the scanner above the road: in real frames the road 4 m ahead is at -1.70 m."""
 IMAGE_SIZE = (1242, 375)
 _FOCAL_PX, _CENTRE_PX = 720.0, (608.0, 174.0)
 _BASELINES_M = {"P0": (0.0, 0.0, 0.0), "P1": (-0.54, 0.0, 0.0), "P2": (0.06, 0.0, 0.003), "P3": (-0.47, 0.003, 0.003)}

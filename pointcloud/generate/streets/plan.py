@@ -159,7 +159,7 @@ def _crossing(plot: Plot, population: Population, speed: float, rng: Rng) -> Non
             population.make(population.driving, middle + lane, left, rng, np.sign(lane) * np.pi / 2 + turn, speed), 0.3
         )
     for side in (-1.0, 1.0):  # parked in the street that crosses
-        if rng.random() < 0.5:
+        if rng.random() < 0.3:
             for left in np.arange(plot.edge(side) + 3, 45, 5.2):
                 if rng.random() < 0.6:
                     at, turn = middle + rng.choice([-1, 1]) * (half - 0.9), rng.choice([-1, 1]) * np.pi / 2

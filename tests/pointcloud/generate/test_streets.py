@@ -114,7 +114,7 @@ KINDS = [(population, kind) for population in (KITTI, NUSCENES) for kind in popu
 @given(kind=st.sampled_from(KINDS), seed=st.integers(0, 10_000), speed=st.sampled_from([0.0, 5.0]))
 def test_bodies_fill_their_boxes_and_stay_in_them(kind: tuple[Population, str], seed: int, speed: float) -> None:
     thing = kind[0].make({kind[1]: 1.0}, 0, 0, np.random.default_rng(seed), 0.0, speed)
-    rays = beams(columns=720, low=-20, high=8, rings=113)
+    rays = beams(columns=720, low=-20, high=30, rings=201)
     at = np.array([12.0, 0.0, -1.7])
     depth = meet(placed(thing.shape, at, 0.0), rays)[0]
     met = np.isfinite(depth)
