@@ -49,7 +49,8 @@ class ShippedModel:
 
 def about(folder: Path) -> ShippedModel:
     """The model whose weights lie in a folder."""
-    config, seen = _object(folder / "config.json"), _object(folder / "seen.json")
+    config = _object(folder / "config.json")
+    seen = config.get("seen") or _object(folder / "seen.json")  # older weights were measured afterwards
     kind = {True: "generated", False: "real"}.get(seen.get("synthetic"))
     licence = next((file for file in sorted(folder.glob("LICENSE*")) if file.is_file()), None)
     return ShippedModel(
