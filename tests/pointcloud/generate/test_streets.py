@@ -123,7 +123,8 @@ def test_bodies_fill_their_boxes_and_stay_in_them(kind: tuple[Population, str], 
     slack = 0.17 if kind[1] in ("Car", "Van", "car") else 0.06  # mirrors
     assert len(xyz) > 12 and xyz[:, 2].min() > -0.02 and xyz[:, 2].max() < thing.size[2] + 0.06
     assert (np.abs(xyz[:, 0]) < half[0] + 0.12).all() and (np.abs(xyz[:, 1]) < half[1] + slack).all()
-    assert xyz[:, 0].min() < -half[0] + 0.6 * half[0] and xyz[:, 2].max() > 0.5 * thing.size[2]  # a low load hides the cab
+    # A low load may hide the cab.
+    assert xyz[:, 0].min() < -half[0] + 0.6 * half[0] and xyz[:, 2].max() > 0.5 * thing.size[2]
 
 
 @pytest.mark.parametrize(("population", "kind"), KINDS, ids=[kind for _, kind in KINDS])
