@@ -171,4 +171,5 @@ def test_a_small_network_learns_one_scene(kind: Any, turn: bool, steps: int) -> 
     sure = prediction.boxes[-1, 0, prediction.objectness[-1, 0] > 0.5].detach()
     away = torch.cdist(sure[:, :3], targets.boxes[:, :3]).min(dim=0)
     assert away.values.max().item() < 0.2
-    torch.testing.assert_close(sure[away.indices, 3:6], targets.boxes[:, 3:6], rtol=0, atol=0.15)
+    # Steps round differently from processor to processor.
+    torch.testing.assert_close(sure[away.indices, 3:6], targets.boxes[:, 3:6], rtol=0, atol=0.2)
