@@ -51,14 +51,14 @@ def about(folder: Path) -> ShippedModel:
     """The model whose weights lie in a folder."""
     config = _object(folder / "config.json")
     seen = config.get("seen") or _object(folder / "seen.json")  # older weights were measured afterwards
-    kind = {True: "generated", False: "real"}.get(seen.get("synthetic"))
+    kind = "generated" if seen.get("synthetic") else "real"
     licence = next((file for file in sorted(folder.glob("LICENSE*")) if file.is_file()), None)
     return ShippedModel(
         name=folder.name,
         classes=tuple(str(item) for item in config.get("class_names") or ()),
         score=config.get("score"),
         of=config.get("score_name"),
-        trained_on=f"{seen.get('data')}, {kind}" if kind else None,
+        trained_on=f"{seen['data']}, {kind}" if "data" in seen else None,
         licence=licence_name(licence) if licence else None,
     )
 
