@@ -32,7 +32,8 @@ def frames_of(loaded: Loaded) -> Iterator[KittiScored]:
     task = cast(LidarTask, loaded.task)
     for reader in cast(list[KittiReader], task.scored_scenes()):
         cloud = reader.read().cloud
-        yield kitti_scored(reader, cloud, task.detect(loaded.models, cloud, torch.device("cpu")))
+        found, _ = task.detect_on_ground(loaded.models, cloud, torch.device("cpu"))
+        yield kitti_scored(reader, cloud, found)
 
 
 def rows_of(name: str, scored: list[KittiScored]) -> list[dict[str, Any]]:

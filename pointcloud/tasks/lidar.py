@@ -143,10 +143,10 @@ class LidarTask(CloudTask):
             conditions["ground"] = f"as found in each sweep, shifted to {rule.aim_m:g} m"
 
         def detect(cloud: PointCloud) -> Detections:
-            shift, assumed = (0.0, ()) if rule is None else rule.shift_m(cloud, str(cloud.source))
+            shown = cloud if change is None else brightened(cloud, change.factor)
+            found, assumed = self.detect_on_ground(models, shown, device)
             notes.update((note.kind, note) for note in (*cloud.notes, *assumed))
-            cloud = cloud if change is None else brightened(cloud, change.factor)
-            return lifted(self.detect(models, raised(cloud, shift), device), -shift)
+            return found
 
         if not self.scored:
             return submit(self.data.name, scenes, detect, self.class_names, progress, self.submission)
@@ -154,6 +154,17 @@ class LidarTask(CloudTask):
         evaluation = benchmark(scenes, detect, self.class_names, progress, conditions, pictures, self.submission)
         evaluation.summary.update(self.noted(scenes, list(notes.values())))
         return evaluation
+
+    def detect_on_ground(
+        self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device
+    ) -> tuple[Detections, tuple[Note, ...]]:
+        """`detect` with the ground where the model has it; the boxes are in the frame of the points all the same.
+
+        Also returns a note where the ground had to be assumed.
+        """
+        rule = self.ground_rule
+        shift, assumed = (0.0, ()) if rule is None else rule.shift_m(cloud, str(cloud.source))
+        return lifted(self.detect(models, raised(cloud, shift), device), -shift), assumed
 
     @torch.no_grad()
     def detect(self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device) -> Detections:

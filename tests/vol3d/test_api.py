@@ -93,7 +93,7 @@ def test_many_files(hippocampus: vol3d.Model, tmp_path: Path) -> None:
     ("name", "hint"),
     [
         ("unetr-hipocampus", "Did you mean the shipped model 'unetr-hippocampus'?"),
-        ("3detr-scannet", "vol3d import 3detr-scannet FILE"),
+        ("3detr-scannet", "vol3d import 3detr-scannet -o OUT"),
         ("unetr_hippocampus_smal", "'unetr_hippocampus_small' is a recipe"),
         ("qqqq", "Shipped models: "),
     ],
