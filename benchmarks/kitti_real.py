@@ -20,11 +20,10 @@ import torch
 from benchmarks.common import one_thread, print_table, save
 from pointcloud.evaluation.kitti import KittiScored, evaluate_kitti
 from pointcloud.evaluation.kitti_truth import KittiReader, kitti_scored
+from pointcloud.metrics.kitti.rules import CLASSES
 from pointcloud.tasks.lidar import LidarTask
 from vol3d import checkpoint
 from vol3d.checkpoint import Loaded
-
-CLASSES = ("Car", "Pedestrian", "Cyclist")
 
 
 def frames_of(loaded: Loaded) -> Iterator[KittiScored]:

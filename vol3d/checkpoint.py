@@ -33,14 +33,13 @@ from vol3d.engine.task import CompleteTask, Evaluation, Task
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.files import require_file
 from vol3d.paths import user_path
-from vol3d.pickled import LONGEST_WORD, longest_word
+from vol3d.pickled import LONGEST_WORD, STARTS, longest_word
 
 FORMAT = 1
 WEIGHTS, CONFIG = "best.safetensors", "config.json"
 SEEN = "seen"
 _KEY = "vol3d"
 _LISTED = 8
-_STARTS = (b"PK", b"\x80")  # what torch writes: a zip, or before 1.6 a pickle
 _PICKLES = (".pt", ".pth", ".ckpt")  # resume points, and weights of other projects
 # Metrics beside released weights are often NumPy's numbers; before NumPy 2 their maker had another name.
 _NUMBERS: list[Any] = [
@@ -249,7 +248,7 @@ def read_weights(path: str | Path, allow: Sequence[type | tuple[type, str]] = ()
     except pickle.UnpicklingError as error:
         with source.open("rb") as file:
             head = file.read(8)
-        if not head.startswith(_STARTS):
+        if not head.startswith(STARTS):
             wanted = "a .safetensors, .pt, .pth or .ckpt file"
             raise CheckpointError("no checkpoint file", where=source, got=f"{head!r}", wanted=wanted) from error
         do = "Weights are tensors and plain values; do not load this file with other tools either."

@@ -13,6 +13,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
+STARTS = (b"PK", b"\x80")
+"""What torch writes begins with one of these: a zip, or before 1.6 a pickle."""
 LONGEST_WORD = 10_000  # letters without a blank; names of tensors and types have fewer than 200
 _PICKLES = 5  # in a file that torch wrote before 1.6, one after the other; the storages follow
 

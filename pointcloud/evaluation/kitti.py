@@ -104,7 +104,6 @@ def evaluate_kitti(
         DataError: no frame, one name twice, values that are not finite.
     """
     frames: dict[str, Frame] = {}
-    results: dict[str, KittiObjects] = {}
     candidates, without_image_box = Candidates(), 0
     for frame in scored:
         without_image_box += frame.projected
@@ -113,7 +112,6 @@ def evaluate_kitti(
         check_finite(frame.name, frame.found)
         found, seen = objects_in_image(frame.found, frame.lidar_from_camera, frame.p2, frame.image_size)
         frames[frame.name] = compare_checked(frame.name, found, frame.truth)
-        results[frame.name] = found
         if pictures:
             truth = _in_lidar(frame.truth, frame.lidar_from_camera)
             candidates.add(ScoredScene(frame.name, frame.cloud, truth, frame.found.select(seen)))
@@ -121,7 +119,7 @@ def evaluate_kitti(
     tables = list(frames.values())
     scores = kitti_scores(tables)
     if submission is not None:
-        write_submission(submission, results)
+        write_submission(submission, {name: frame.found for name, frame in frames.items()})
     matches, kept = _matches(frames)
     threshold, f1 = best_threshold(list(matches.values()), 0)
     counts = {name: count_scene(match, 0, threshold) for name, match in matches.items()}
@@ -199,7 +197,6 @@ def _summary(scores: KittiScores, frames: Sequence[Frame]) -> dict[str, Any]:
     """Totals, one row per class, the same with 11 recalls and with looser overlaps, one row per range, and the curves
     at moderate difficulty."""
     classes, old, loose = {}, {}, {}
-    loose_ap = kitti_scores(frames, LOOSE_OVERLAP).ap_r40
     for label, name in enumerate(CLASSES):
         counts = {
             "ground_truths": int(scores.objects[label, _MODERATE]),
@@ -207,7 +204,7 @@ def _summary(scores: KittiScores, frames: Sequence[Frame]) -> dict[str, Any]:
         }
         classes[name] = _class_row(label, scores.ap_r40, scores.aos_r40) | counts
         old[name] = _class_row(label, scores.ap_r11, scores.aos_r11)
-        loose[name] = _ap_row(label, loose_ap, ("3d", "bev"))
+        loose[name] = _ap_row(label, scores.loose_ap_r40, ("3d", "bev"))
 
     means = {}
     for metric, difficulty in product(METRICS, DIFFICULTIES):

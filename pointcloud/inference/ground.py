@@ -8,6 +8,7 @@ no object at all.
 from __future__ import annotations
 
 from dataclasses import replace
+from os import PathLike
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -144,10 +145,15 @@ def ground_shift(cloud: PointCloud, choice: GroundChoice, trained: SeenRange | N
     if found is None:
         do = "State its height in the file in metres, as in `--ground -1.7`."
         raise DataError("no ground was found to shift the points by", where=cloud.source, do=do)
-    if not found.is_below:
-        got, do = f"the ground at {found.height_m:.2f} m, above the other points", "Give `--up -z` as well."
-        raise DataError("the points seem to be upside down", where=cloud.source, got=got, do=do)
+    refuse_upside_down(found, cloud.source, "Give `--up -z` as well.")
     return aim - found.height_m
+
+
+def refuse_upside_down(ground: Ground, where: str | PathLike[str] | None, do: str) -> None:
+    """Raises DataError if the ground that was found is above the other points."""
+    if not ground.is_below:
+        got = f"the ground at {ground.height_m:.2f} m, above the other points"
+        raise DataError("the points seem to be upside down", where=where, got=got, do=do)
 
 
 def raised(cloud: PointCloud, shift_m: float) -> PointCloud:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pointcloud.datasets.scenes import Scene, SceneReader
-from pointcloud.inference.ground import find_ground, raised
+from pointcloud.inference.ground import find_ground, raised, refuse_upside_down
 from vol3d.errors import DataError
 from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
@@ -41,10 +41,8 @@ class GroundRule:
             DataError: no ground is found, and where it usually is is not known; or the cloud is upside down.
         """
         found = find_ground(cloud.xyz)
-        if found is not None and not found.is_below:
-            got = f"the ground at {found.height_m:.2f} m, above the other points"
-            raise DataError("the points seem to be upside down", where=where, got=got, do="Turn them in the file.")
         if found is not None:
+            refuse_upside_down(found, where, "Turn them in the file.")
             return self.aim_m - found.height_m, ()
         if self.usual_m is None:
             do = "Leave the scene out, or set model.ground=null."

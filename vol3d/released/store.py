@@ -21,13 +21,13 @@ from vol3d.errors import CheckpointError, DataError, UsageError
 from vol3d.lock import FolderBusyError, lock
 from vol3d.output import require_room
 from vol3d.paths import cache_folder, user_path
+from vol3d.pickled import STARTS
 from vol3d.released.download import download, forget, look, require_address
 from vol3d.released.table import ReleasedFile, direct
 from vol3d.terminal import progress, say
 
 OFFLINE = "VOL3D_OFFLINE"
 WAIT_S = 1.0
-_STARTS = (b"PK", b"\x80")  # what torch writes: a zip, or before 1.6 a pickle
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,10 @@ def fetch(name: str, mirror: str | Path | None = None, agree: Callable[[Offer], 
     if agree is None:
         raise _not_agreed(Offer(file, url, None, target))
     with _alone(files.make_folder(target.parent, do="Set VOL3D_CACHE to another folder.")):
-        if not target.is_file():  # another process may have fetched it meanwhile
-            _download(file, url, target, agree)
-        return _verified(file, target, target)
+        if target.is_file():  # another process has fetched it meanwhile
+            return _verified(file, target, target)
+        _download(file, url, target, agree)
+        return target
 
 
 def _address(file: ReleasedFile, mirror: str | Path | None) -> str:
@@ -175,7 +176,7 @@ def _digest(path: Path, do: str) -> str:
     try:
         with path.open("rb") as content:
             head = content.read(64)
-        if head.startswith(_STARTS):
+        if head.startswith(STARTS):
             return files.sha256(path)
     except OSError as error:
         raise DataError(f"cannot read the file ({error.strerror})", where=path) from error

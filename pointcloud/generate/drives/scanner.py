@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pointcloud.generate.drives.cast import cast, cast_ground
+from pointcloud.generate.streets.scanners import directions
 
 NOISE_M = 0.012
 LOST = 0.02  # share of returns that get lost wherever they come from
@@ -33,12 +34,7 @@ class Scanner:
 
     def beams(self, phase: float) -> np.ndarray:
         """Directions (columns, rings, 3) in the scanner's frame; the first column is at azimuth `phase`."""
-        azimuth = phase + np.arange(self.turn_steps) * 2 * np.pi / self.turn_steps
-        level = np.cos(self.elevations)
-        rays = np.empty((self.turn_steps, len(self.elevations), 3))
-        rays[..., 0], rays[..., 1] = np.cos(azimuth)[:, None] * level, np.sin(azimuth)[:, None] * level
-        rays[..., 2] = np.sin(self.elevations)
-        return rays
+        return directions(phase + np.arange(self.turn_steps) * 2 * np.pi / self.turn_steps, self.elevations)
 
 
 class Echoes(NamedTuple):

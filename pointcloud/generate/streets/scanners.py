@@ -48,17 +48,21 @@ class Scanner:
     def beams(self, phase: float, columns: int | None = None) -> np.ndarray:
         """Directions (columns, rings, 3) in the scanner's frame; the first column is at azimuth `phase`."""
         columns = self.turn_steps if columns is None else columns
-        azimuth = phase + np.arange(columns) * self.step
-        level = np.cos(self.elevations)
-        rays = np.empty((columns, len(self.elevations), 3))
-        rays[..., 0], rays[..., 1] = np.cos(azimuth)[:, None] * level, np.sin(azimuth)[:, None] * level
-        rays[..., 2] = np.sin(self.elevations)
-        return rays
+        return directions(phase + np.arange(columns) * self.step, self.elevations)
 
     @property
     def step(self) -> float:
         """From one column to the next, radians."""
         return 2 * np.pi / self.turn_steps
+
+
+def directions(azimuths: np.ndarray, elevations: np.ndarray) -> np.ndarray:
+    """Unit vectors (columns, rings, 3) of beams at azimuths (columns,) and elevations (rings,), radians."""
+    level = np.cos(elevations)
+    rays = np.empty((len(azimuths), len(elevations), 3))
+    rays[..., 0], rays[..., 1] = np.cos(azimuths)[:, None] * level, np.sin(azimuths)[:, None] * level
+    rays[..., 2] = np.sin(elevations)
+    return rays
 
 
 # fmt: off

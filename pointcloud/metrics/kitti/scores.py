@@ -9,7 +9,7 @@ precision times the similarity of the headings in the image.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from pointcloud.metrics.kitti.rules import (
     COUNTED,
     DIFFICULTIES,
     IGNORED,
+    LOOSE_OVERLAP,
     METRICS,
     MIN_OVERLAP,
     Frame,
@@ -42,11 +43,13 @@ class KittiScores:
 
     Args:
         precision: (3, 3, 3, 41) at `RECALLS`, 0 beyond the recall that is reached.
+        loose: (3, 3, 3, 41) the same with `LOOSE_OVERLAP`; NaN in the image, where the field has no looser one.
         orientation: (3, 3, 41) by class and difficulty, the same of precision times similarity in the image.
         objects: (3, 3) by class and difficulty: annotated objects that count.
     """
 
     precision: np.ndarray
+    loose: np.ndarray
     orientation: np.ndarray
     objects: np.ndarray
 
@@ -54,6 +57,11 @@ class KittiScores:
     def ap_r40(self) -> np.ndarray:
         """(3, 3, 3) in 0 to 1; NaN where nothing is annotated."""
         return np.where(self.objects > 0, self.precision[..., 1:].mean(axis=-1), math.nan)
+
+    @property
+    def loose_ap_r40(self) -> np.ndarray:
+        """(3, 3, 3) with the looser overlaps; NaN in the image and where nothing is annotated."""
+        return np.where(self.objects > 0, self.loose[..., 1:].mean(axis=-1), math.nan)
 
     @property
     def ap_r11(self) -> np.ndarray:
@@ -88,25 +96,26 @@ def compare_checked(name: str, found: KittiObjects, truth: KittiObjects) -> Fram
     return compare(found, truth)
 
 
-def kitti_scores(frames: Sequence[Frame], min_overlap: Mapping[str, float] = MIN_OVERLAP) -> KittiScores:
+def kitti_scores(frames: Sequence[Frame]) -> KittiScores:
     """Scores of the frames of a split, as `compare` made them.
-
-    Args:
-        min_overlap: class -> what the IoU with an object must exceed to find it, by all three metrics.
 
     Raises:
         DataError: there is no frame.
     """
     shape = (len(METRICS), len(CLASSES), len(DIFFICULTIES))
     precision, orientation = np.zeros((*shape, len(RECALLS))), np.zeros((*shape[1:], len(RECALLS)))
+    loose = np.full_like(precision, math.nan)
     objects = np.zeros(shape[1:], np.int64)
     for metric, label, difficulty in np.ndindex(*shape):
-        table = pairs(frames, metric, CLASSES[label], difficulty, min_overlap=min_overlap)
+        table = pairs(frames, metric, CLASSES[label], difficulty)
         objects[label, difficulty] = (table.truth_states == COUNTED).sum()
         precision[metric, label, difficulty], similar = _curves(table)
         if metric == 0:
             orientation[label, difficulty] = similar
-    return KittiScores(precision, orientation, objects)
+        else:
+            looser = table._replace(min_overlap=LOOSE_OVERLAP[CLASSES[label]])
+            loose[metric, label, difficulty], _ = _curves(looser)
+    return KittiScores(precision, loose, orientation, objects)
 
 
 def ring_scores(frames: Sequence[Frame], ring: Ring, metric: int = 2, difficulty: int = 1) -> list[tuple[float, int]]:
@@ -122,14 +131,7 @@ def ring_scores(frames: Sequence[Frame], ring: Ring, metric: int = 2, difficulty
     return found
 
 
-def pairs(
-    frames: Sequence[Frame],
-    metric: int,
-    name: str,
-    difficulty: int,
-    ring: Ring | None = None,
-    min_overlap: Mapping[str, float] = MIN_OVERLAP,
-) -> Pairs:
+def pairs(frames: Sequence[Frame], metric: int, name: str, difficulty: int, ring: Ring | None = None) -> Pairs:
     """The frames laid out for one metric, class and difficulty.
 
     Raises:
@@ -142,7 +144,7 @@ def pairs(
 
     truth_states = np.concatenate([state_of_truth(truth, name, difficulty) for truth in truths])
     found_states = np.concatenate([state_of_found(found, name, difficulty) for found in founds])
-    excused = _unlabelled(frames, metric, min_overlap[name])
+    excused = _unlabelled(frames, metric, name)
     if ring is not None:
         excused |= _outside(founds, ring)
         truth_states = np.where(_outside(truths, ring) & (truth_states == COUNTED), IGNORED, truth_states)
@@ -157,15 +159,15 @@ def pairs(
         starts=_starts(overlaps),
         excused=excused,
         similarity=_similarity(frames),
-        min_overlap=min_overlap[name],
+        min_overlap=MIN_OVERLAP[name],
     )
 
 
-def _unlabelled(frames: Sequence[Frame], metric: int, share: float) -> np.ndarray:
+def _unlabelled(frames: Sequence[Frame], metric: int, name: str) -> np.ndarray:
     """Which detections lie in regions that were not labelled."""
     shares = np.concatenate([frame.dont_care for frame in frames])
     # The regions are drawn in the image only; the original has no place for them in space.
-    return shares > (share if metric == 0 else math.inf)
+    return shares > (MIN_OVERLAP[name] if metric == 0 else math.inf)
 
 
 def _outside(frames: Sequence[KittiObjects], ring: Ring) -> np.ndarray:
