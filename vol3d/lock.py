@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ else:
 
 LOCK = ".vol3d-lock"
 _held: set[Path] = set()
+_looking = threading.Lock()
 
 
 class FolderBusyError(Vol3dError):
@@ -39,8 +41,20 @@ def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
     path = (Path(folder) / LOCK).resolve()
     do = "Wait for it or choose another folder."
     busy = FolderBusyError("another run is working in this folder", where=folder, do=do)
-    if path in _held:
-        raise busy
+    with _looking:  # two threads of a process would both get the operating system's lock
+        if path in _held:
+            raise busy
+        _held.add(path)
+    try:
+        with _claimed(path, busy):
+            yield
+    finally:
+        _held.discard(path)
+
+
+@contextmanager
+def _claimed(path: Path, busy: FolderBusyError) -> Iterator[None]:
+    """Holds the operating system's lock of a file."""
     try:
         file = path.open("a+b")
     except OSError as error:
@@ -52,11 +66,7 @@ def lock(folder: str | os.PathLike[str]) -> Iterator[None]:
             if error.errno in {errno.EACCES, errno.EAGAIN, errno.EDEADLK}:
                 raise busy from error
             explain(error, path)
-        _held.add(path)
-        try:
-            yield
-        finally:
-            _held.discard(path)
+        yield
 
 
 def _claim(file: IO[bytes]) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from tests.vol3d.test_files import in_a_child
 from vol3d import lock as lock_module
 from vol3d.errors import Vol3dError
-from vol3d.lock import lock
+from vol3d.lock import FolderBusyError, lock
 
 
 def test_a_folder_has_one_owner(tmp_path: Path) -> None:
@@ -24,6 +26,37 @@ def test_a_folder_has_one_owner(tmp_path: Path) -> None:
     with lock(tmp_path):
         pass
     with pytest.raises(Vol3dError, match="missing"), lock(tmp_path / "missing"):
+        pass
+
+
+def test_one_of_many_threads_gets_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = lock_module._claim
+
+    def slowly(file: IO[bytes]) -> None:
+        time.sleep(0.05)  # all others look meanwhile
+        claim(file)
+
+    monkeypatch.setattr(lock_module, "_claim", slowly)
+    inside, busy, done = list[int](), list[int](), threading.Event()
+
+    def work(number: int) -> None:
+        try:
+            with lock(tmp_path):
+                inside.append(number)
+                done.wait(5)
+        except FolderBusyError:
+            busy.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    while len(inside) + len(busy) < 4:
+        time.sleep(0.01)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert len(inside) == 1 and len(busy) == 3
+    with lock(tmp_path):
         pass
 
 
