@@ -43,7 +43,7 @@ class Resampling:
         order_z: along the axis that is resampled apart, 0 or 1.
         separate: whether the longest edge of a voxel is resampled apart; None decides by `threshold`.
         threshold: longest to shortest edge of a voxel.
-        largest_share: labels by the largest share, in place of the last one with at least half.
+        halves: shares of labels are rounded to float16.
         is_off: the grid stays.
         rounds: results have the type of what is resampled: float16 for logits.
     """
@@ -52,7 +52,7 @@ class Resampling:
     order_z: int = 0
     separate: bool | None = None
     threshold: float = ANISOTROPY
-    largest_share: bool = False
+    halves: bool = False
     is_off: bool = False
     rounds: bool = True
 
@@ -90,7 +90,7 @@ def read_resampling(values: Mapping[str, Any], kind: Kind, path: Path) -> Resamp
         fixed = ["mode", "aniso_axis_mode", *(["memefficient_seg_resampling"] if kind == "seg" else [])]
         if other := {argument: asked[argument] for argument in fixed if asked[argument] != known[argument]}:
             raise CheckpointError(f"'{key}_kwargs' are not known", where=path, got=other)
-        return Resampling(1, 0, largest_share=True, rounds=False, **common)
+        return Resampling(1, 0, halves=True, rounds=False, **common)
     order, along = asked["order"], asked["order_z"]
     if order not in ORDERS[kind] or along not in (0, 1):
         wanted = f"order in {ORDERS[kind]}, order_z 0 or 1"

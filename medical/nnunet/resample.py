@@ -47,12 +47,18 @@ def resample(voxels: np.ndarray, shape: Shape, apart: int | None, how: Resamplin
 def _spline(voxels: np.ndarray, shape: tuple[int, ...], order: int) -> np.ndarray:
     if voxels.shape == shape:
         return voxels
+    result = _zoom(voxels, shape, order)
+    return np.clip(result, voxels.min(), voxels.max(), out=result)
+
+
+def _zoom(voxels: np.ndarray, shape: tuple[int, ...], order: int) -> np.ndarray:
+    """Floating-point voxels on a grid of `shape`, of the same type."""
     from scipy.ndimage import zoom
 
-    result = np.empty(shape, np.float32)
+    result = np.empty(shape, voxels.dtype)
     factors = [new / old for new, old in zip(shape, voxels.shape, strict=True)]
     zoom(voxels, factors, output=result, order=order, mode="nearest", grid_mode=True)
-    return np.clip(result, voxels.min(), voxels.max(), out=result)
+    return result
 
 
 def _along(planes: np.ndarray, count: int, order: int) -> np.ndarray:
@@ -64,47 +70,52 @@ def _along(planes: np.ndarray, count: int, order: int) -> np.ndarray:
 
 
 def resample_labels(labels: np.ndarray, shape: Shape, apart: int | None, how: Resampling) -> np.ndarray:
-    """Labels (a, b, c) of a signed type on a grid of `shape`.
+    """Labels (a, b, c) of a signed type on a grid of `shape`: each voxel takes the label with the largest share.
 
-    Each label's share is interpolated; the last one with at least half is taken, 0 where there is none; or the one with
-    the largest share.
+    Of labels with the same share the nearest voxel's is taken where it is among them, else the lowest; with
+    `how.halves` always the lowest. An axis apart is resampled once the labels of each plane are decided.
     """
     if labels.shape == shape:
         return labels
-    values = np.unique(labels)
-    if how.largest_share:
-        shares = (_shares(labels == value, shape, apart, how, 1).astype(np.float16) for value in values)
-        return values[np.argmax(np.stack(list(shares)), axis=0)].astype(labels.dtype)
-    result = np.zeros(shape if apart is None else _but(shape, apart, labels.shape[apart]), labels.dtype)
-    for value in values:  # planes first, then the axis apart: what was decided in a plane is not decided again
-        share = _shares(labels == value, result.shape, apart, how, how.order)
-        result[share >= 0.5] = value
-    return (
-        result
-        if apart is None
-        else np.moveaxis(_labels_along(np.moveaxis(result, apart, 0), shape[apart], how), 0, apart)
-    )
+    if how.halves:
+        values = np.unique(labels)
+        masks = ((labels == value).astype(np.float32) for value in values)
+        shares = [resample(mask, shape, apart, how).astype(np.float16) for mask in masks]
+        return values[np.argmax(np.stack(shares), axis=0)]
+    if apart is None:
+        return _largest_share(labels, shape, how.order)
+    across = tuple(length for axis, length in enumerate(shape) if axis != apart)
+    planes = np.stack([_largest_share(plane, across, how.order) for plane in np.moveaxis(labels, apart, 0)])
+    return np.moveaxis(_labels_along(planes, shape[apart], how.order_z), 0, apart)
 
 
-def _shares(mask: np.ndarray, shape: tuple[int, ...], apart: int | None, how: Resampling, order: int) -> np.ndarray:
-    """Where `mask` (a, b, c) is, interpolated to `shape`."""
-    return resample(mask.astype(np.float32), shape, apart, Resampling(order, how.order_z))  # type: ignore[arg-type]
+def _largest_share(labels: np.ndarray, shape: tuple[int, ...], order: int) -> np.ndarray:
+    """Labels of a volume or a plane by linear shares, or by the nearest voxel; in float64, since ties decide."""
+    if labels.shape == shape:
+        return labels
+    nearest = _zoom(labels.astype(np.float64), shape, 0).astype(labels.dtype)
+    if order == 0:
+        return nearest
+    best = np.full(shape, -1.0)
+    winner, settled = np.empty(shape, labels.dtype), np.zeros(shape, bool)
+    for value in np.unique(labels):
+        share = _zoom((labels == value).astype(np.float64), shape, order)
+        better, level = share > best, share == best
+        winner[better], best[better] = value, share[better]
+        settled = np.where(better, nearest == value, settled | (level & (nearest == value)))
+    winner[settled] = nearest[settled]
+    return winner
 
 
-def _labels_along(planes: np.ndarray, count: int, how: Resampling) -> np.ndarray:
-    line = Line.of(len(planes), count, how.order_z)
-    if how.order_z == 0:
+def _labels_along(planes: np.ndarray, count: int, order: int) -> np.ndarray:
+    line = Line.of(len(planes), count, order)
+    if order == 0:
         return planes[line.upper]
     result = np.zeros((count, *planes.shape[1:]), planes.dtype)
     for value in np.unique(planes):
         share = _along((planes == value).astype(np.float32), count, 1)
         result[np.round(share) > 0.5] = value
     return result
-
-
-def _but(shape: Shape, axis: int, length: int) -> Shape:
-    i, j, k = (length if number == axis else one for number, one in enumerate(shape))
-    return i, j, k
 
 
 @dataclass(frozen=True)

@@ -70,20 +70,34 @@ def test_halves_of_a_shape_are_rounded_to_even(n, old, new, m):
     assert resampled_shape((n, n, n), (old,) * 3, (new,) * 3, Resampling(is_off=True)) == (n, n, n)
 
 
-@pytest.mark.parametrize("apart", [None, 0, 2])
-def test_labels_take_the_last_one_with_half(apart):
-    labels = np.zeros((4, 4, 4), np.int32)
-    labels[:, 2:], labels[0, 0, 0] = 3, -1
-    got = resample_labels(labels, (8, 8, 8), apart, Resampling(1, 0))
-    assert set(np.unique(got)) == {-1, 0, 3}
-    # At the boundary, voxel 3 lies 3/4 in label 0 and voxel 4 3/4 in label 3.
-    assert (got[4:, :4] == 0).all() and (got[:, 4:] == 3).all()
+@given(SHAPE, SHAPE, st.booleans())
+def test_labels_take_the_largest_share(shape, target, halves):
+    labels = np.random.default_rng(sum(shape)).integers(-1, 3, shape).astype(np.int32)
+    got = resample_labels(labels, target, None, Resampling(1, 0, halves=halves))
+    assert got.shape == target and got.dtype == np.int32
+    if shape != target:
+        shares = np.stack([resized(labels == value, target, 1) for value in range(-1, 3)])
+        first, second = np.sort(shares, axis=0)[:-3:-1]
+        clear = first - second > (2e-3 if halves else 1e-9)
+        assert np.array_equal(got[clear], shares.argmax(axis=0)[clear] - 1)
 
 
-def test_labels_by_the_largest_share():
-    labels = np.array([0, 1, 2], np.int32).reshape(3, 1, 1)
-    got = resample_labels(labels, (2, 1, 1), None, Resampling(1, 0, largest_share=True))
-    assert got.ravel().tolist() == [0, 2]  # a quarter of 1 and three quarters of the outer ones
+def test_of_equal_shares_the_nearest_label_wins():
+    def half_way(*pair: int, halves: bool = False) -> int:
+        labels = np.array(pair, np.int32).reshape(2, 1, 1)
+        return int(resample_labels(labels, (1, 1, 1), None, Resampling(1, 0, halves=halves))[0, 0, 0])
+
+    assert (half_way(1, 2), half_way(2, 1)) == (2, 1)  # a place half-way between two voxels is nearest to the upper
+    assert half_way(1, 2, halves=True) == half_way(2, 1, halves=True) == 1
+
+
+@pytest.mark.parametrize("apart", [0, 1, 2])
+def test_labels_of_planes_are_decided_before_the_axis_apart(apart):
+    labels = np.random.default_rng(apart).integers(0, 3, (4, 4, 4)).astype(np.int32)
+    got = np.moveaxis(resample_labels(labels, (7, 7, 7), apart, Resampling(1, 0)), apart, 0)
+    for index, plane in enumerate(got):
+        source = np.moveaxis(labels, apart, 0)[int(np.floor((index + 0.5) * 4 / 7))]
+        assert np.array_equal(plane, resample_labels(source[None], (1, 7, 7), None, Resampling(1, 0))[0])
 
 
 @pytest.mark.parametrize(
