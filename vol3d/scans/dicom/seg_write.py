@@ -7,6 +7,8 @@ number is the class's, whether or not the class was found.
 from __future__ import annotations
 
 import warnings
+from copy import deepcopy
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -122,8 +124,10 @@ def _slices(frames: list[Frame], grid: Grid, source: Path) -> list[Any]:
         instance = header.text("SOPInstanceUID")
         if (other := instances.setdefault(instance, header.name)) != header.name:
             raise DataError("two slices have one SOPInstanceUID", where=header.name, got=f"{instance}, as {other}")
+    own = [replace(header, dataset=deepcopy(header.dataset)) for header in headers]  # others read the same ones
+    for header in own:
         _complete(header, grid, frame_of_reference)
-    return [header.dataset for header in headers]
+    return [header.dataset for header in own]
 
 
 def _complete(header: Header, grid: Grid, frame_of_reference: str) -> None:
