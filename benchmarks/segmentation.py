@@ -1,7 +1,8 @@
 """What a user of volumes waits for: `python -m benchmarks.segmentation PART [--before FOLDER] [--scans N] ...`.
 
-Parts: `windows` (data time of a training window), `step` (UNETR's training step), `formats` (channels last), `commands`
-(whole predictions), `prepare` (with 1 and 2 workers). Peers are MONAI and, with `--before`, an older working tree of
+Parts: `windows` (data time of a training window), `step` (UNETR's training step), `formats` (channels last), `network`
+(the shipped network's convolutions and precision, and what they change), `commands` (whole predictions), `prepare`
+(with 1 and 2 workers). Peers are MONAI and, with `--before`, an older working tree of
 this project. CPU seconds of one thread; the sides take turns, and a ratio is the median over the turns. Each part
 writes `benchmarks/results/segmentation_PART.json`.
 """
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +27,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch starts its threads
 import numpy as np
 import torch
 
+import vol3d
 from benchmarks.common import one_thread, print_table, save
+from medical.datasets.msd import MsdSettings
 from medical.demo import SAMPLES
+from medical.inference import computing
 from medical.losses import LossSettings
+from medical.metrics import dice
 from medical.models.unetr import UnetrSettings
 from medical.segmenter import Segmenter
 from vol3d.config import load_task
 from vol3d.engine.distributed import Processes
 from vol3d.engine.learner import Learner
 from vol3d.engine.order import Loader, Plan
+from vol3d.scans import read_labels
 
 ROOT = Path(__file__).resolve().parents[1]
 Row = dict[str, object]
@@ -51,7 +58,8 @@ def main() -> None:
     arguments = parser.parse_args()
     one_thread()
     rows = PARTS[arguments.part](arguments)
-    print_table(rows)
+    for row in rows:
+        print_table([row])
     save(f"segmentation_{arguments.part}", rows, ["monai"])
 
 
@@ -177,6 +185,38 @@ def stepping(recipe: str, words: list[str]) -> Callable[[], object]:
     return step
 
 
+def network_rows(arguments: argparse.Namespace) -> list[Row]:
+    """A window of `unetr-hippocampus` as torch chooses its convolutions, by oneDNN, in bfloat16; then whole scans."""
+    models = {amp: vol3d.load("unetr-hippocampus", "cpu", settings={"window.amp": amp}) for amp in ("off", "bf16")}
+    network, window = models["off"].models[0], models["off"].task.settings.window.size
+    image, cpu = torch.randn(1, 1, *window), torch.device("cpu")
+
+    @torch.inference_mode()
+    def forward(how: AbstractContextManager[None]) -> None:
+        with how:
+            network(image)
+
+    ways: dict[str, Callable[[], AbstractContextManager[None]]] = {
+        "torch's choice": nullcontext,
+        "oneDNN": lambda: computing("off", cpu),
+        "bf16": lambda: computing("bf16", cpu),
+    }
+    sides = {name: cpu_s(lambda way=way: forward(way())) for name, way in ways.items()}  # type: ignore[misc]
+    rows: list[Row] = [{"work": "one window, s", **in_turns(sides, arguments.turns)}]
+
+    cases = MsdSettings(root=arguments.data, fold="all").split().require().labelled[: max(arguments.scans)]
+    equal, overlap = [], {amp: [] for amp in models}  # type: ignore[var-annotated]
+    for case in cases:
+        truth = read_labels(case.label).array[0]
+        masks: dict[str, Any] = {amp: model.predict(case.images[0]).mask for amp, model in models.items()}
+        equal.append(float((masks["off"] == masks["bf16"]).mean()))
+        for amp, mask in masks.items():
+            overlap[amp] += [dice(mask == label, truth == label) for label in (1, 2)]
+    agreement: Row = {f"mean Dice, {amp}": float(np.mean(values)) for amp, values in overlap.items()}
+    agreement |= {"equal labels": float(np.mean(equal)), "equal labels, least": min(equal)}
+    return [*rows, {"work": f"{len(cases)} scans", **agreement}]
+
+
 def command_rows(arguments: argparse.Namespace) -> list[Row]:
     """`vol3d predict unetr-hippocampus`, the whole process, and how many labels of the masks are equal."""
     sides: dict[str, tuple[Path, list[str]]] = {name: (root, []) for name, root in trees(arguments.before).items()}
@@ -226,8 +266,6 @@ def process_s(command: list[str], root: Path) -> float:
 
 def equal_labels(outs: Mapping[str, Path], name: str) -> float:
     """Share of voxels with the label that the first side gave, over all masks."""
-    from vol3d.scans import read_labels
-
     first = next(iter(outs.values()))
     pairs = [(read_labels(mask).array, read_labels(outs[name] / mask.name).array) for mask in first.glob("*.nii.gz")]
     return float(sum(np.count_nonzero(a == b) for a, b in pairs) / sum(a.size for a, _ in pairs))
@@ -256,6 +294,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], list[Row]]] = {
     "windows": window_rows,
     "step": step_rows,
     "formats": format_rows,
+    "network": network_rows,
     "commands": command_rows,
     "prepare": prepare_rows,
 }
