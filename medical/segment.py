@@ -98,7 +98,7 @@ def _segment(
     progress: Callable[[int, int], None] | None,
     notes: tuple[Note, ...],
 ) -> Segmentation:
-    with _inference(models, device), torch.inference_mode():
+    with inference(models, device), torch.inference_mode():
         predict = average(models, window, classes.outputs)
         slabs = stream(predict, torch.from_numpy(ready.array), window, device, progress)
         labels = decide(slabs, ready.grid, volume.grid, classes)
@@ -129,7 +129,7 @@ def average(models: Sequence[nn.Module], window: WindowSettings, outputs: int) -
 
 
 @contextmanager
-def _inference(models: Sequence[nn.Module], device: torch.device) -> Iterator[None]:
+def inference(models: Sequence[nn.Module], device: torch.device) -> Iterator[None]:
     """Puts models on `device` and into evaluation mode, and back afterwards."""
     before = [(model.training, next((p.device for p in model.parameters()), device)) for model in models]
     try:
