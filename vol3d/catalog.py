@@ -158,7 +158,14 @@ DATASETS = {
     ),
 }
 
-FOREIGN: dict[str, ForeignKind] = {}
+FOREIGN: dict[str, ForeignKind] = {
+    "monai_bundle": ForeignKind(
+        "MONAI bundle",
+        ("configs/metadata.json", "configs/inference.*", "models/model.pt", "models/model.ts"),
+        "medical.bundle.task:load",
+        "medical.bundle.metadata:card",
+    ),
+}
 """Kinds of model folders of other toolboxes, in the order in which they are looked for."""
 
 TABLES = {"models": MODELS, "datasets": DATASETS}
