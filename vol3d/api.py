@@ -37,18 +37,21 @@ def load(name: str | Path, device: str = "auto", settings: Mapping[str, Any] | S
     """A model by name or path.
 
     Args:
-        name: a shipped model (`vol3d.models()`), a run's folder, a folder of folds (an ensemble), a weights file.
+        name: a shipped model (`vol3d.models()`), a run's folder, a folder of folds (an ensemble), a weights file, or
+            a model folder of another toolbox (`vol3d.foreign`).
         device: `cpu`, `cuda`, `cuda:1`; `auto` takes CUDA where there is some.
-        settings: in place of those that it was trained with, `{"model.head.nms_iou": 0.2}`.
+        settings: in place of those that it has, `{"model.head.nms_iou": 0.2}`.
 
     Raises:
         UsageError: nothing is called so; the message proposes the nearest name.
         CheckpointError: damaged, from a later release, or models that do not belong together.
     """
-    from vol3d import checkpoint
+    from vol3d import checkpoint, foreign
     from vol3d.engine.device import pick_device
 
     chosen = pick_device(device)
+    if (kind := foreign.kind_of(name)) is not None:
+        return foreign.load(kind, name, chosen, _words(settings))
     loaded = checkpoint.load(name, chosen, _words(settings))
     return Model(str(name), loaded.task, tuple(loaded.models), chosen, tuple(loaded.info))
 

@@ -64,6 +64,23 @@ class Generator:
     options: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class ForeignKind:
+    """A kind of model folder that another toolbox wrote; `vol3d.foreign` finds and opens it.
+
+    Args:
+        title: what messages call such a folder.
+        marks: patterns relative to the folder; one that is matched tells the kind.
+        load: `module:attribute` of the function that opens it, `vol3d.foreign.Load`.
+        card: likewise of the function that says what it is without reading weights, `vol3d.foreign.Card`.
+    """
+
+    title: str
+    marks: tuple[str, ...]
+    load: str
+    card: str
+
+
 TASKS = {
     "segmentation": "medical.task:SegmentationTask",
     "detection": "pointcloud.tasks.rooms:DetectionTask",
@@ -140,6 +157,16 @@ DATASETS = {
         also=("lidar",),
     ),
 }
+
+FOREIGN: dict[str, ForeignKind] = {
+    "monai_bundle": ForeignKind(
+        "MONAI bundle",
+        ("configs/metadata.json", "configs/inference.*", "models/model.pt", "models/model.ts"),
+        "medical.bundle.task:load",
+        "medical.bundle.metadata:card",
+    ),
+}
+"""Kinds of model folders of other toolboxes, in the order in which they are looked for."""
 
 TABLES = {"models": MODELS, "datasets": DATASETS}
 """Tables whose entries are settings that a configuration chooses by `name`."""

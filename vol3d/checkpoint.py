@@ -25,11 +25,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import vol3d
-from vol3d import catalog, files
+from vol3d import catalog, files, foreign
 from vol3d.config import changed
 from vol3d.config.chosen import LATER
 from vol3d.engine.seen import Seen
-from vol3d.engine.task import CompleteTask, Evaluation, Task
+from vol3d.engine.task import CompleteTask, Evaluation, ModelTask
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.files import require_file
 from vol3d.paths import user_path
@@ -84,6 +84,8 @@ def resolve(where: str | Path) -> list[Path]:
         seeds = sorted(file.parent for file in path.glob(f"seed*/{WEIGHTS}"))
         if seeds:  # no ensemble: they are there to show how far chance moves a score
             raise UsageError("runs of several seeds", where=path, do=f"Give one of them, {seeds[0]} for example.")
+        if (kind := foreign.kind_of(path)) is not None:
+            raise UsageError(f"a {kind.title}, which predicts only", where=path, wanted="a model that vol3d trained")
         raise UsageError(f"the folder has no {WEIGHTS} and no fold*/{WEIGHTS}", where=path, do="Give a run's folder.")
     names = {name: folder / WEIGHTS for name, folder in catalog.shipped().items()}
     if str(where) in names:
@@ -152,7 +154,7 @@ def _seen(path: Path, info: dict[str, Any]) -> Seen | None:
 
 
 def save_best(
-    folder: str | Path, model: nn.Module, task: Task, evaluation: Evaluation, step: int, seen: Seen | None = None
+    folder: str | Path, model: nn.Module, task: ModelTask, evaluation: Evaluation, step: int, seen: Seen | None = None
 ) -> None:
     """Writes the model and what it is to `best.safetensors`, and the latter once more to `config.json`.
 
@@ -170,7 +172,7 @@ def save_best(
     write_checkpoint(Path(folder) / WEIGHTS, state, info)
 
 
-def describe(task: Task) -> dict[str, Any]:
+def describe(task: ModelTask) -> dict[str, Any]:
     """What every file of weights says: format, task, resolved settings, class names, versions."""
     return {
         "format": FORMAT,

@@ -4,23 +4,45 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from vol3d import catalog
+import typer
+
+from vol3d import catalog, foreign
+from vol3d.cli import names
 from vol3d.cli.console import print_json, print_table
 from vol3d.cli.options import Json
+from vol3d.errors import UsageError
+from vol3d.paths import user_path
 from vol3d.shipped import about
 
+Named = Annotated[
+    str | None,
+    typer.Argument(
+        help="A shipped model's name, a run's folder or a folder of another toolbox's model, to show its card.",
+        autocompletion=names.checkpoints,
+        metavar="MODEL",
+    ),
+]
 
-def models(as_json: Json = False) -> None:
-    """List shipped models, released weights, architectures, data sets and recipes.
+
+def models(model: Named = None, as_json: Json = False) -> None:
+    """List shipped models, released weights, architectures, data sets and recipes, or show the card of one model.
 
     [bold]Examples[/bold]
 
       vol3d models
-      vol3d models --json
+      vol3d models unetr-hippocampus
       vol3d models --json > models.json
     """
+    if model is None:
+        show_all(as_json)
+    else:
+        show_card(model, as_json)
+
+
+def show_all(as_json: bool) -> None:
+    """Everything that has a name."""
     from vol3d.config import recipes
 
     entries = {
@@ -37,6 +59,28 @@ def models(as_json: Json = False) -> None:
         if rows:
             columns = list(rows[0])
             print_table(columns, [[_cell(row[c]) for c in columns] for row in rows], title)
+
+
+def show_card(model: str, as_json: bool) -> None:
+    """What one model is, by its folder; no weights are read."""
+    if (kind := foreign.kind_of(model)) is not None:
+        card = {"kind": kind.title, **foreign.card(kind, model)}
+    else:
+        folder = catalog.shipped().get(model, user_path(model))
+        if not (folder / "config.json").is_file():
+            raise UsageError("no model", where=model, do=catalog.model_hint(model))
+        card = asdict(about(folder))
+    if as_json:
+        print_json(card)
+    else:
+        print_table(["about", model], [[key.replace("_", " "), _text(value)] for key, value in card.items()])
+
+
+def _text(value: Any) -> Any:
+    """A value of a card on one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_text(item)}" for key, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
 
 
 def _cell(value: Any) -> Any:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from vol3d.config.chosen import Unread
 from vol3d.engine.seen import Seen
-from vol3d.engine.settings import RunSettings, Settings
+from vol3d.engine.settings import PredictionSettings, RunSettings, Settings
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.notes import Note
 from vol3d.prediction import Beside, Prediction
@@ -134,16 +134,30 @@ Scan = TypeVar("Scan")
 
 
 class Task(ABC):
-    """A problem: its settings, its classes, its model.
+    """A problem: its settings and its classes.
 
-    `name` is its key in the catalogue, `settings_type` what its configuration is validated as.
+    `settings_type` is what its configuration is validated as.
+    """
+
+    settings_type: ClassVar[type[PredictionSettings]]
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+
+    @property
+    @abstractmethod
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of the model's outputs."""
+
+
+class ModelTask(Task):
+    """A problem whose model is built from settings, and scored on cases of a data set.
+
+    `name` is its key in the catalogue.
     """
 
     name: ClassVar[str]
     settings_type: ClassVar[type[RunSettings]]
-
-    def __init__(self, settings: Any) -> None:
-        self.settings = settings
 
     @cached_property
     def data(self) -> Any:
@@ -157,11 +171,6 @@ class Task(ABC):
         A task built from these makes its model and predicts without the data set.
         """
         return self.settings
-
-    @property
-    @abstractmethod
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the classes in the order of the model's outputs."""
 
     @abstractmethod
     def model(self) -> nn.Module:
@@ -184,7 +193,7 @@ class Task(ABC):
         """
 
 
-class TrainingTask(Task):
+class TrainingTask(ModelTask):
     """A problem that the engine trains."""
 
     def recipe(self) -> RunSettings:
@@ -246,7 +255,7 @@ class TrainingTask(Task):
         """Number of folds of a cross-validation, of which `data.fold` chooses one; 0 for a data set without folds."""
 
 
-class ScoringTask(Task):
+class ScoringTask(ModelTask):
     """A problem whose model can be scored on any data set that has its classes.
 
     Args:
@@ -295,10 +304,11 @@ class ScoringTask(Task):
 class PredictionTask(Task, Generic[Scan]):
     """A problem whose model is applied to a person's scans, files or arrays.
 
-    `result_suffix` is that of the main file that a prediction is written to, `.json`; `unrecorded` names the settings
-    that do not change what is in it.
+    `name` is what messages call it; `result_suffix` is that of the main file that a prediction is written to, `.json`;
+    `unrecorded` names the settings that do not change what is in it.
     """
 
+    name: ClassVar[str]
     result_suffix: ClassVar[str]
     unrecorded: ClassVar[frozenset[str]] = frozenset()
 
