@@ -22,6 +22,7 @@ from medical.datasets.regions import tumour_regions
 from medical.losses import LossSettings
 from medical.postprocess import PostprocessSettings, postprocess
 from medical.preprocess import PreprocessSettings
+from medical.results.options import VolumeSettings
 from medical.seen import found_numbers, scan_numbers, scan_traits, truth_numbers, volume_traits
 from medical.segment import segment
 from medical.segmenter import Segmenter
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 MOST_MEASURED = 32  # training cases that are read once more for what a checkpoint knows of them
 
 
-class SegmentationSettings(RunSettings):
+class SegmentationSettings(VolumeSettings, RunSettings):
     """Everything about a run; a recipe in `configs/` is one of these."""
 
     model: Annotated[Any, FromCatalogue("models", "segmentation")]
@@ -249,7 +250,7 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         found = self.segment(models, scan, device, progress)
         scored = self.classes.scored
         notes += unlike(seen, found_numbers(found, scored), volume_traits(tuple(scored)))
-        return MaskPrediction(found, replace(scan, notes=(*scan.notes, *notes)))
+        return self.chosen(MaskPrediction(found, replace(scan, notes=(*scan.notes, *notes))))
 
     def notes(self) -> tuple[Note, ...]:
         """What a person should know before the training starts."""

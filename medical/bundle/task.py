@@ -18,6 +18,7 @@ from medical.bundle.document import Document, read_bundle
 from medical.bundle.naming import channel_names, class_names, foreground_bits
 from medical.bundle.network import Planewise, build_network, load_weights
 from medical.bundle.workflow import Workflow, read_workflow
+from medical.results.options import VolumeSettings
 from medical.segment import with_less_memory
 from medical.sides import mirror_notes
 from medical.volume_task import VolumeTask
@@ -35,7 +36,7 @@ from vol3d.scans.volumes.volume import Segmentation, Volume
 from vol3d.terminal import say
 
 
-class BundleSettings(PredictionSettings):
+class BundleSettings(VolumeSettings):
     """What a person may change about a bundle."""
 
     config: str = Field("inference", description="which configuration in `configs/` is run")
@@ -108,7 +109,7 @@ class BundleTask(VolumeTask):
         labels, found, short = with_less_memory(attempt, device, window, scan)
         mask = self._mask(labels, scan)
         segmentation = Segmentation(mask, scan.grid, self.class_names, scan.source, short)
-        return MaskPrediction(segmentation, replace(scan, notes=(*scan.notes, *notes, *found)))
+        return self.chosen(MaskPrediction(segmentation, replace(scan, notes=(*scan.notes, *notes, *found))))
 
     def _mask(self, labels: Tensor, scan: Volume) -> np.ndarray:
         """Labels (channels, i, j, k) as one number a voxel."""
