@@ -165,6 +165,20 @@ FOREIGN: dict[str, ForeignKind] = {
         "medical.bundle.task:load",
         "medical.bundle.metadata:card",
     ),
+    "nnunet": ForeignKind(
+        "model folder of nnU-Net",
+        # Without plans, of one fold, of several configurations or of version 1 it is refused by what it lacks.
+        (
+            "plans.json",
+            "plans.pkl",
+            "fold_*/checkpoint_*.pth",
+            "fold_*/*.model",
+            "checkpoint_*.pth",
+            "*__*__*/plans.json",
+        ),
+        "medical.nnunet.load:load",
+        "medical.nnunet.card:card",
+    ),
 }
 """Kinds of model folders of other toolboxes, in the order in which they are looked for."""
 
