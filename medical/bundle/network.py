@@ -131,4 +131,3 @@ class Planewise(nn.Module):
         """Logits of each voxel, (batch, outputs, i, j, k)."""
         dim = self.axis + 2
         return self.network(windows.squeeze(dim)).unsqueeze(dim)
-

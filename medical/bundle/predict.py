@@ -65,7 +65,7 @@ def prepare(workflow: Workflow, volume: Volume) -> Ready:
 def _padded(image: Image, workflow: Workflow) -> Ready:
     inferer, (i, j, k) = workflow.inferer, image.place.shape
     missing = [max(0, size - n) for size, n in zip(inferer.window((i, j, k)), (i, j, k), strict=True)]
-    if inferer.padding == "constant" and inferer.fill == 0 or not any(missing):
+    if (inferer.padding == "constant" and inferer.fill == 0) or not any(missing):
         return Ready(image.values, image.affine, image.steps)  # the windows pad with zeros themselves
     before = [one // 2 for one in missing]
     widths = [width for axis in (2, 1, 0) for width in (before[axis], missing[axis] - before[axis])]
@@ -122,7 +122,9 @@ def predict(
 def _finished(labels: Tensor, post: Postprocessing, ready: Ready, volume: Volume) -> tuple[Tensor, tuple[Note, ...]]:
     """What is done to finished labels, and their way to the scan's grid if they are not there yet."""
     for change in post.whole:
-        labels = way_back(ready.steps, volume.grid.shape, nearest=True).sample(labels) if change is None else change(labels)
+        labels = (
+            way_back(ready.steps, volume.grid.shape, nearest=True).sample(labels) if change is None else change(labels)
+        )
     if post.inverted != "nowhere" or not ready.steps:
         return labels, ()
     i, j, k = ready.image.shape[1:]

@@ -97,7 +97,9 @@ def _evaluator(resolver: Resolver, document: Document) -> Component:
         if isinstance(one, Component) and found is None:
             found = one
         elif one is not None:
-            raise CheckpointError("a workflow that does more than run one evaluator", where=document.place("run"), do=CODE)
+            raise CheckpointError(
+                "a workflow that does more than run one evaluator", where=document.place("run"), do=CODE
+            )
     if found is None:
         raise CheckpointError("no evaluator", where=document.place("run"), wanted="@evaluator.run()")
     require_package(found, "monai.engines")
@@ -161,7 +163,9 @@ def _initialized(resolver: Resolver, document: Document) -> Component | None:
             continue
         if not isinstance(step, Called) or step.method is not None or step.component.name != "CheckpointLoader":
             where = document.place(f"initialize::{number}")
-            raise CheckpointError("a step that is not known", where=where, got=getattr(step, "component", step), do=CODE)
+            raise CheckpointError(
+                "a step that is not known", where=where, got=getattr(step, "component", step), do=CODE
+            )
         require_package(step.component, "monai.handlers")
         found = step.component
     return found
