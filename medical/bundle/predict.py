@@ -50,6 +50,8 @@ def prepare(workflow: Workflow, volume: Volume) -> Ready:
     Raises:
         DataError: voxels that are not finite, or transforms that cannot be applied.
     """
+    if not np.isfinite(volume.array.sum(dtype=np.float64)):
+        raise DataError("voxels are not finite", where=volume.source, do="Repair the file or leave it out.")
     images = workflow.preprocessing.run(volume.array, volume.affine, volume.source)
     image = images.get("image") or Image(torch.empty(0, 1, 1, 1), np.eye(4))
     if len(image.values) != workflow.inputs:
@@ -57,8 +59,8 @@ def prepare(workflow: Workflow, volume: Volume) -> Ready:
         got = {key: len(one.values) for key, one in images.items()}
         raise DataError("the preprocessing gives no input for the network", where=volume.source, got=got, wanted=wanted)
     del images
-    if not bool(torch.isfinite(image.values).all()):
-        raise DataError("voxels are not finite", where=volume.source, do="Repair the file or leave it out.")
+    if not bool(torch.isfinite(image.values.sum(dtype=torch.float64))):
+        raise DataError("the preprocessing makes voxels that are not finite", where=volume.source)
     return _padded(image, workflow)
 
 

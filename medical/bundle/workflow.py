@@ -13,7 +13,7 @@ from typing import Any
 
 from medical.bundle.document import Document
 from medical.bundle.inferer import Inferer, read_inferer
-from medical.bundle.network import size
+from medical.bundle.network import require_known, size
 from medical.bundle.postprocess import Postprocessing, read_postprocessing
 from medical.bundle.preprocess import Preprocessing, read_preprocessing
 from medical.bundle.resolver import Resolver
@@ -69,6 +69,7 @@ def read_workflow(document: Document) -> Workflow:
     evaluator = _evaluator(resolver, document)
     arguments = Arguments(evaluator)
     network, script = _network(arguments.require("network"), resolver, evaluator)
+    require_known(network)
     transform = _transform(arguments.require("val_data_loader"))
     preprocessing = read_preprocessing(transform)
     inferer = read_inferer(arguments.take("inferer"), size(network, "spatial_dims"))
@@ -89,7 +90,11 @@ def read_workflow(document: Document) -> Workflow:
 
 def _evaluator(resolver: Resolver, document: Document) -> Component:
     """The component that the workflow runs."""
-    runs = resolver.value("run") if resolver.has("run") else [resolver.value("evaluator")]
+    ways = [way for way in ("run", "evaluator") if resolver.has(way)]
+    if not ways:
+        wanted = "'run', or an 'evaluator'"
+        raise CheckpointError("the configuration describes no workflow", where=document.place(""), wanted=wanted)
+    runs = resolver.value(ways[0])
     found: Component | None = None
     for one in runs if isinstance(runs, list) else [runs]:
         if isinstance(one, Called) and one.method == "run":
