@@ -95,18 +95,12 @@ def _evaluator(resolver: Resolver, document: Document) -> Component:
         wanted = "'run', or an 'evaluator'"
         raise CheckpointError("the configuration describes no workflow", where=document.place(""), wanted=wanted)
     runs = resolver.value(ways[0])
-    found: Component | None = None
-    for one in runs if isinstance(runs, list) else [runs]:
-        if isinstance(one, Called) and one.method == "run":
-            one = one.component
-        if isinstance(one, Component) and found is None:
-            found = one
-        elif one is not None:
-            raise CheckpointError(
-                "a workflow that does more than run one evaluator", where=document.place("run"), do=CODE
-            )
-    if found is None:
-        raise CheckpointError("no evaluator", where=document.place("run"), wanted="@evaluator.run()")
+    steps = [one for one in (runs if isinstance(runs, list) else [runs]) if one is not None]
+    found = steps[0] if len(steps) == 1 else None
+    found = found.component if isinstance(found, Called) and found.method == "run" else found
+    if not isinstance(found, Component):
+        where, wanted = document.place(ways[0]), "@evaluator.run() alone"
+        raise CheckpointError("a workflow that does not run one evaluator", where=where, wanted=wanted, do=CODE)
     require_package(found, "monai.engines")
     if found.name != "SupervisedEvaluator":
         raise found.refused("an evaluator that is not known", got=found.target, wanted="SupervisedEvaluator", do=CODE)

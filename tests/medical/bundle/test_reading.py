@@ -13,10 +13,12 @@ import yaml
 import vol3d
 from medical.bundle.document import read_bundle
 from medical.bundle.resolver import Resolver
+from medical.bundle.task import Bundle, BundleTask
 from medical.bundle.values import Component
 from medical.bundle.workflow import read_workflow
 from tests.medical.bundle.maker import INVERT, LOAD, SOFTMAX, UNET, WINDOWS, config, metadata, write_bundle
 from vol3d.errors import CheckpointError, UsageError
+from vol3d.model import Model
 
 
 def resolver(tmp_path: Path, **entries: Any) -> Resolver:
@@ -133,7 +135,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "overlap by axis": (config(inferer={**WINDOWS, "overlap": [0.5, 0.5, 0.1]}), "overlap that is not supported"),
     "evaluator": (config(evaluator={"_target_": "scripts.Evaluator"}), "a class of monai.engines"),
     "step": (config(initialize=["$scripts.patch()"]), "'scripts.patch' is not known"),
-    "run": (config(run=["$@evaluator.run()", "$@checkpointloader(@evaluator)"]), "more than run one evaluator"),
+    "run": (config(run=["$@evaluator.run()", "$@checkpointloader(@evaluator)"]), "does not run one evaluator"),
     "handler": (config(handlers=[{"_target_": "scripts.Handler"}]), "a class of monai.handlers"),
     "outside": (
         config(
@@ -169,6 +171,15 @@ def test_torchscript_in_place_of_weights(tmp_path: Path) -> None:
     torch.jit.save(torch.jit.script(torch.nn.ReLU()), root / "models" / "model.pt")
     with pytest.raises(CheckpointError, match="a TorchScript program, not weights"):
         vol3d.load(root, "cpu")
+
+
+def task_of(model: Model) -> BundleTask:
+    assert isinstance(model.task, BundleTask)
+    return model.task
+
+
+def bundle_of(root: Path) -> Bundle:
+    return task_of(vol3d.load(root, "cpu")).bundle
 
 
 class Evil:
@@ -210,10 +221,10 @@ def test_weights_under_a_key_and_of_a_parallel_training(tmp_path: Path) -> None:
 def test_a_loader_among_the_handlers_and_none_at_all(tmp_path: Path) -> None:
     doc = config(initialize=["$monai.utils.set_determinism(seed=1)"])
     root = write_bundle(tmp_path / "none", doc)
-    assert [note.code for note in vol3d.load(root, "cpu").task.bundle.notes] == ["bundle-weights"]
+    assert [note.code for note in bundle_of(root).notes] == ["bundle-weights"]
     doc["handlers"] = ["@checkpointloader"]
     root = write_bundle(tmp_path / "handler", doc)
-    assert vol3d.load(root, "cpu").task.bundle.notes == ()
+    assert bundle_of(root).notes == ()
 
 
 def test_classes_are_numbered_where_the_metadata_name_none(tmp_path: Path) -> None:
@@ -223,7 +234,7 @@ def test_classes_are_numbered_where_the_metadata_name_none(tmp_path: Path) -> No
     (root / "configs" / "metadata.json").write_text(json.dumps(said))
     model = vol3d.load(root, "cpu")
     assert model.class_names == ("background", "class 1", "class 2")
-    assert [note.code for note in model.task.bundle.notes] == ["bundle-classes"]
+    assert [note.code for note in task_of(model).bundle.notes] == ["bundle-classes"]
     (root / "configs" / "metadata.json").unlink()
     assert vol3d.load(root, "cpu").class_names == ("background", "class 1", "class 2")
 
@@ -231,7 +242,7 @@ def test_classes_are_numbered_where_the_metadata_name_none(tmp_path: Path) -> No
 def test_settings(tmp_path: Path) -> None:
     root = write_bundle(tmp_path / "bundle", config())
     model = vol3d.load(root, "cpu", {"entries.inferer::overlap": 0.25})
-    assert model.task.bundle.workflow.inferer.overlap == 0.25
+    assert task_of(model).bundle.workflow.inferer.overlap == 0.25
     assert model.record.settings == {"entries.inferer::overlap": 0.25}
     with pytest.raises(UsageError, match="no such entry"):
         vol3d.load(root, "cpu", {"entries.nothing::there": 0.25})

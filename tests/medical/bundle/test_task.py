@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -32,11 +33,19 @@ from tests.medical.bundle.maker import (
 )
 from vol3d.cli.main import main
 from vol3d.errors import DataError
+from vol3d.model import Model
+from vol3d.prediction import MaskPrediction
 
 
 @pytest.fixture
 def given(oracle_root: Path) -> Path:
     return oracle_root / "monai_bundle"
+
+
+def predicted(model: Model, scan: Any, **options: Any) -> MaskPrediction:
+    found = model.predict(scan, **options)
+    assert isinstance(found, MaskPrediction)
+    return found
 
 
 def test_the_given_bundle_gives_the_mask_that_monai_wrote(given: Path, tmp_path: Path) -> None:
@@ -80,7 +89,7 @@ def test_overlapping_outputs_have_a_label_for_each_combination(tmp_path: Path) -
     model = vol3d.load(root, "cpu")
     assert model.class_names[:5] == ("background", "core", "whole", "core + whole", "enhancing")
     bits, _ = by_monai(root, scan)
-    found = model.predict(scan)
+    found = predicted(model, scan)
     assert (found.mask != (bits * np.array([1, 2, 4]).reshape(3, 1, 1, 1)).sum(axis=0)).mean() < 2e-4
     assert "bundle-overlap" in [note.code for note in found.notes]
 
@@ -95,21 +104,21 @@ def test_numbers_that_a_lambda_writes(tmp_path: Path) -> None:
     change = {"_target_": "Lambdad", "keys": "pred", "func": "$lambda x: torch.where(x[[2]] > 0, 4, x[[1]] * 2)"}
     doc = config(post=[SIGMOID, INVERT, THRESHOLD, change, SAVE])
     root, scan = write_bundle(tmp_path / "bundle", doc), write_scan(tmp_path / "scan.nii.gz")
-    found = vol3d.load(root, "cpu").predict(scan)
+    found = predicted(vol3d.load(root, "cpu"), scan)
     assert found.class_names == ("background", "label 1", "label 2", "label 3", "label 4")
     assert set(np.unique(found.mask)) <= {0, 2, 4}
     assert (found.mask != by_monai(root, scan)[0][0]).mean() < 2e-4
 
 
 def test_without_a_decision_or_a_way_back_both_are_noted(tmp_path: Path) -> None:
-    pre = [*LOAD, {"_target_": "Orientationd", "keys": "image", "axcodes": "SLP"}, SCALE]
+    pre: list[dict[str, Any]] = [*LOAD, {"_target_": "Orientationd", "keys": "image", "axcodes": "SLP"}, SCALE]
     root, scan = write_bundle(tmp_path / "bundle", config(pre, [SOFTMAX, SAVE])), write_scan(tmp_path / "scan.nii.gz")
-    found = vol3d.load(root, "cpu").predict(scan)
+    found = predicted(vol3d.load(root, "cpu"), scan)
     assert {"bundle-decision", "bundle-grid"} <= {note.code for note in found.notes}
     doc = json.loads((root / "configs" / "inference.json").read_text())
     doc["postprocessing"]["transforms"] = [SOFTMAX, INVERT, ARGMAX, SAVE]
     other = write_bundle(tmp_path / "other", doc)
-    assert np.array_equal(found.mask, vol3d.load(other, "cpu").predict(scan).mask)
+    assert np.array_equal(found.mask, predicted(vol3d.load(other, "cpu"), scan).mask)
 
 
 def test_several_files_are_the_channels_in_the_order_of_the_metadata(tmp_path: Path) -> None:
@@ -124,13 +133,13 @@ def test_several_files_are_the_channels_in_the_order_of_the_metadata(tmp_path: P
     files = [tmp_path / f"case_{name}.nii.gz" for name in ("FLAIR", "T1c")]
     rows = model.predict_files(files, tmp_path / "out")
     assert [row.status for row in rows] == ["written"]
-    assert np.array_equal(np.asarray(nibabel.load(rows[0].output).dataobj), model.predict(whole).mask)  # type: ignore[arg-type]
+    assert np.array_equal(np.asarray(nibabel.load(rows[0].output).dataobj), predicted(model, whole).mask)  # type: ignore[arg-type]
     with pytest.raises(DataError):
         model.predict(files[0])
 
 
 def test_keys_of_their_own_are_joined(tmp_path: Path) -> None:
-    pre = [
+    pre: list[dict[str, Any]] = [
         {"_target_": "LoadImaged", "keys": ["a", "b"]},
         {"_target_": "EnsureChannelFirstd", "keys": ["a", "b"]},
         {**SCALE, "keys": ["a", "b"]},
@@ -143,14 +152,18 @@ def test_keys_of_their_own_are_joined(tmp_path: Path) -> None:
     scan = write_scan(tmp_path / "scan.nii.gz", channels=2)
     models = [vol3d.load(root, "cpu") for root in (joined, plain)]
     assert models[0].task.channel_names == ("a", "b")  # type: ignore[attr-defined]
-    assert np.array_equal(*(model.predict(scan).mask for model in models))
+    assert np.array_equal(*(predicted(model, scan).mask for model in models))
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 2, 40)])
 def test_a_scan_of_one_voxel_and_a_thin_one(tmp_path: Path, shape: tuple[int, int, int]) -> None:
-    pre = [*LOAD, {"_target_": "Spacingd", "keys": "image", "pixdim": [2, 2, 2], "mode": "bilinear"}, SCALE]
+    pre: list[dict[str, Any]] = [
+        *LOAD,
+        {"_target_": "Spacingd", "keys": "image", "pixdim": [2, 2, 2], "mode": "bilinear"},
+        SCALE,
+    ]
     model = vol3d.load(write_bundle(tmp_path / "bundle", config(pre)), "cpu")
-    found = model.predict(np.full(shape, 50.0, np.float32), affine=np.eye(4))
+    found = predicted(model, np.full(shape, 50.0, np.float32), affine=np.eye(4))
     assert found.mask.shape == shape
 
 
@@ -165,5 +178,5 @@ def test_nothing_but_air_is_one_clear_error(tmp_path: Path) -> None:
 def test_mirrored_views(tmp_path: Path) -> None:
     root, scan = write_bundle(tmp_path / "bundle", config([*LOAD, SCALE])), write_scan(tmp_path / "scan.nii.gz")
     model = vol3d.load(root, "cpu")
-    plain, mirrored = model.predict(scan).mask, model.predict(scan, mirror="ij").mask
+    plain, mirrored = predicted(model, scan).mask, predicted(model, scan, mirror="ij").mask
     assert plain.shape == mirrored.shape and (plain != mirrored).any()
