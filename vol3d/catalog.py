@@ -158,7 +158,21 @@ DATASETS = {
     ),
 }
 
-FOREIGN: dict[str, ForeignKind] = {
+FOREIGN = {
+    "nnunet": ForeignKind(
+        "model folder of nnU-Net",
+        # Without plans, of one fold, of several configurations or of version 1 it is refused by what it lacks.
+        (
+            "plans.json",
+            "plans.pkl",
+            "fold_*/checkpoint_*.pth",
+            "fold_*/*.model",
+            "checkpoint_*.pth",
+            "*__*__*/plans.json",
+        ),
+        "medical.nnunet.load:load",
+        "medical.nnunet.card:card",
+    ),
     "monai_bundle": ForeignKind(
         "MONAI bundle",
         ("configs/metadata.json", "configs/inference.*", "models/model.pt", "models/model.ts"),

@@ -14,7 +14,7 @@ from pathlib import PurePath
 from typing import Any
 
 from medical.bundle import known
-from medical.bundle.values import CODE, Called, Component, Function, Name
+from medical.bundle.values import CODE, Called, Component, Function, Name, TorchScript
 from vol3d.errors import CheckpointError, Vol3dError
 
 MAX_TEXT, MAX_STEPS, MAX_ITEMS = 2000, 50_000, 100_000
@@ -277,9 +277,9 @@ class _Evaluator:
         return not isinstance(node, ast.Name) or node.id in self.bound or node.id.startswith(_STAND_IN)
 
     def _method(self, value: Any, method: str) -> Any:
+        if isinstance(value, Component | TorchScript) and method in known.SAME:
+            return value
         if isinstance(value, Component):
-            if method in known.SAME:
-                return value
             return Called(value, method)
         if isinstance(value, PurePath) and method == "mkdir":
             return None  # results are written where the person says

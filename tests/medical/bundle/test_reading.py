@@ -145,7 +145,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no workflow": ({"imports": []}, "describes no workflow"),
     "TorchScript": (
-        {**config(network="$torch.jit.load(@bundle_root + '/models/model.ts')"), "network": "@network_def"},
+        {**config(), "network_def": "$torch.jit.load(@bundle_root + '/models/model.ts')"},
         "the network is a TorchScript program",
     ),
 }

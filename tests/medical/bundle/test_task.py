@@ -42,6 +42,13 @@ def given(oracle_root: Path) -> Path:
     return oracle_root / "monai_bundle"
 
 
+def image_of(path: Path | None) -> nibabel.Nifti1Image:
+    assert path is not None
+    image = nibabel.load(path)
+    assert isinstance(image, nibabel.Nifti1Image)
+    return image
+
+
 def predicted(model: Model, scan: Any, **options: Any) -> MaskPrediction:
     found = model.predict(scan, **options)
     assert isinstance(found, MaskPrediction)
@@ -51,8 +58,8 @@ def predicted(model: Model, scan: Any, **options: Any) -> MaskPrediction:
 def test_the_given_bundle_gives_the_mask_that_monai_wrote(given: Path, tmp_path: Path) -> None:
     scan = given / "inputs" / "imagesTs" / "spleen_2_part.nii.gz"
     assert main(["predict", str(given / "spleen_ct_tiny"), str(scan), "-o", str(tmp_path), "--device", "cpu"]) == 0
-    found = nibabel.load(tmp_path / "spleen_2_part.nii.gz")
-    wanted = nibabel.load(given / "outputs" / "spleen_2_part" / "spleen_2_part_trans.nii.gz")
+    found = image_of(tmp_path / "spleen_2_part.nii.gz")
+    wanted = image_of(given / "outputs" / "spleen_2_part" / "spleen_2_part_trans.nii.gz")
     steps = np.load(given / "outputs" / "steps.npz")
     two = np.sort(steps["probabilities"], axis=0)[-2:]
     clear = (two[1] - two[0] > 1e-3) | (two[1] == 0)
@@ -125,7 +132,7 @@ def test_several_files_are_the_channels_in_the_order_of_the_metadata(tmp_path: P
     said = metadata(NAMES, {"0": "T1c", "1": "FLAIR"})
     root = write_bundle(tmp_path / "bundle", config([*LOAD, SCALE], network={**UNET, "in_channels": 2}), said)
     whole = write_scan(tmp_path / "whole.nii.gz", channels=2)
-    image = nibabel.load(whole)
+    image = image_of(whole)
     for number, name in enumerate(("T1c", "FLAIR")):
         one = nibabel.Nifti1Image(np.asarray(image.dataobj)[..., number], image.affine)
         nibabel.save(one, tmp_path / f"case_{name}.nii.gz")
@@ -133,7 +140,7 @@ def test_several_files_are_the_channels_in_the_order_of_the_metadata(tmp_path: P
     files = [tmp_path / f"case_{name}.nii.gz" for name in ("FLAIR", "T1c")]
     rows = model.predict_files(files, tmp_path / "out")
     assert [row.status for row in rows] == ["written"]
-    assert np.array_equal(np.asarray(nibabel.load(rows[0].output).dataobj), predicted(model, whole).mask)  # type: ignore[arg-type]
+    assert np.array_equal(np.asarray(image_of(rows[0].output).dataobj), predicted(model, whole).mask)
     with pytest.raises(DataError):
         model.predict(files[0])
 
@@ -152,7 +159,8 @@ def test_keys_of_their_own_are_joined(tmp_path: Path) -> None:
     scan = write_scan(tmp_path / "scan.nii.gz", channels=2)
     models = [vol3d.load(root, "cpu") for root in (joined, plain)]
     assert models[0].task.channel_names == ("a", "b")  # type: ignore[attr-defined]
-    assert np.array_equal(*(predicted(model, scan).mask for model in models))
+    masks = [predicted(model, scan).mask for model in models]
+    assert np.array_equal(masks[0], masks[1])
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 2, 40)])
