@@ -74,7 +74,7 @@ def with_less_memory(
     window: WindowSettings,
     volume: Volume,
 ) -> Result:
-    """What `attempt(device, window, notes)` gives; where CUDA runs out of memory, with single windows, then on the CPU."""
+    """What `attempt(device, window, notes)` gives; if CUDA runs out of memory, with single windows, then on the CPU."""
     attempts = [(device, window)]
     if device.type == "cuda":
         single = window.model_copy(update={"batch": 1})

@@ -7,7 +7,8 @@ knows the names of `medical` and `pointcloud`.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ class Entry:
         task: the task that runs it.
         summary: one line for the reader.
         recipe: of released weights, the shipped recipe that they were trained by, for `vol3d import`.
+        stated: of released weights, what the reader takes beside the file -> the setting of a recipe that states it.
+        together: of released weights, the part of a recipe that must be stated along with other class names.
         benchmark: of a data set, `module:attribute` of the function that scores it; see
             `pointcloud.evaluation.benchmark`.
         submit: likewise of the function that writes what the benchmark takes of the test set.
@@ -35,6 +38,8 @@ class Entry:
     task: str
     summary: str
     recipe: str | None = None
+    stated: Mapping[str, str] = field(default_factory=dict)
+    together: str | None = None
     benchmark: str | None = None
     submit: str | None = None
     also: tuple[str, ...] = ()
@@ -210,7 +215,12 @@ DATA_TOOLS = {
 
 RELEASED = {
     "unetr": Entry(
-        "medical.models.released:load", "segmentation", "UNETR in MONAI's layouts, 0.7 to now", "unetr_btcv"
+        "medical.models.released:load",
+        "segmentation",
+        "UNETR in MONAI's layouts, 0.7 to now",
+        "unetr_btcv",
+        stated={"window": "window.size", "heads": "model.heads"},
+        together="preprocess",
     ),
     "3detr-scannet": Entry(
         "pointcloud.models.three_detr.released:load", "detection", "3DETR, 18 classes", "3detr_scannet_ep1080"

@@ -81,7 +81,7 @@ def read_values(file: Path) -> Any:
         else:
             if file.is_file() and file.stat().st_size > MAX_BYTES:
                 raise CheckpointError("the file is too large", where=file, wanted=f"<= {MAX_BYTES} bytes")
-            values = yaml.load(read_text(file), _UniqueKeys)  # noqa: S506 (a safe loader)
+            values = yaml.load(read_text(file), _UniqueKeys)
     except yaml.YAMLError as error:
         raise CheckpointError(f"not YAML: {' '.join(str(error).split())[:200]}", where=file) from error
     except RecursionError as error:
@@ -123,7 +123,9 @@ def _unshared(values: Any, file: Path) -> Any:
     def copied(value: Any, depth: int) -> Any:
         left[0] -= 1
         if left[0] < 0 or depth > MAX_DEPTH:
-            raise CheckpointError("too many or too deep values", where=file, wanted=f"<= {MAX_VALUES}, {MAX_DEPTH} deep")
+            raise CheckpointError(
+                "too many or too deep values", where=file, wanted=f"<= {MAX_VALUES}, {MAX_DEPTH} deep"
+            )
         if isinstance(value, dict):
             return {key: copied(item, depth + 1) for key, item in value.items()}
         return [copied(item, depth + 1) for item in value] if isinstance(value, list) else value

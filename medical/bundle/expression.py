@@ -14,7 +14,7 @@ from pathlib import PurePath
 from typing import Any
 
 from medical.bundle import known
-from medical.bundle.values import CODE, Called, Component, Function, Name
+from medical.bundle.values import CODE, Called, Component, Function, Name, TorchScript
 from vol3d.errors import CheckpointError, Vol3dError
 
 MAX_TEXT, MAX_STEPS, MAX_ITEMS = 2000, 50_000, 100_000
@@ -185,7 +185,9 @@ class _Evaluator:
         if apply is None:
             raise self.refused(f"'{type(node.op).__name__}' in an expression is not known")
         left, right = self.value(node.left), self.value(node.right)
-        if isinstance(node.op, ast.Mult | ast.Mod) and any(isinstance(one, str | list | tuple) for one in (left, right)):
+        if isinstance(node.op, ast.Mult | ast.Mod) and any(
+            isinstance(one, str | list | tuple) for one in (left, right)
+        ):
             size = max(len(one) if isinstance(one, str | list | tuple) else one for one in (left, right))
             if isinstance(node.op, ast.Mod) or size > 1000:
                 raise self.refused("repeats a text or a list too often, or formats one")
@@ -233,13 +235,16 @@ class _Evaluator:
 
     def _lambda(self, node: ast.Lambda) -> Function:
         names, outer = [argument.arg for argument in node.args.args], dict(self.bound)
-        numbers = [one.value for one in ast.walk(node.body) if isinstance(one, ast.Constant)]
+        constants = (one.value for one in ast.walk(node.body) if isinstance(one, ast.Constant))
+        numbers = tuple(one for one in constants if isinstance(one, int | float) and not isinstance(one, bool))
 
         def call(*values: Any) -> Any:
             self.bound, self.steps = {**outer, **dict(zip(names, values, strict=True))}, 0
             return self.value(node.body)
 
-        return Function(self.text, call, tuple(one for one in numbers if type(one) in (int, float)))
+        return Function(
+            self.text, call, tuple(one for one in numbers if isinstance(one, int | float) and not isinstance(one, bool))
+        )
 
     def _call(self, node: ast.Call) -> Any:
         arguments = self._values(node.args)
@@ -272,9 +277,9 @@ class _Evaluator:
         return not isinstance(node, ast.Name) or node.id in self.bound or node.id.startswith(_STAND_IN)
 
     def _method(self, value: Any, method: str) -> Any:
+        if isinstance(value, Component | TorchScript) and method in known.SAME:
+            return value
         if isinstance(value, Component):
-            if method in known.SAME:
-                return value
             return Called(value, method)
         if isinstance(value, PurePath) and method == "mkdir":
             return None  # results are written where the person says

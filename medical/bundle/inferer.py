@@ -94,7 +94,11 @@ def _sliding(arguments: Arguments, slices: bool) -> Inferer:
 def _size(value: Any, plane: int | None, part: Component) -> tuple[int | None, int | None, int | None]:
     wanted = 3 if plane is None else 2
     edges = list(value) if isinstance(value, list | tuple) else [value] * wanted
-    if len(edges) != wanted or not all(one is None or type(one) is int for one in edges) or plane not in (None, 0, 1, 2):
+    if (
+        len(edges) != wanted
+        or not all(one is None or type(one) is int for one in edges)
+        or plane not in (None, 0, 1, 2)
+    ):
         raise part.refused("no size of windows", got=value, wanted=f"{wanted} whole numbers")
     sizes: list[int | None] = [one if one is not None and one > 0 else None for one in edges]
     if plane is not None:

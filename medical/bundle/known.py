@@ -11,8 +11,10 @@ import torch
 
 from medical.bundle.values import Name, TorchScript
 
-_DTYPES = ("float", "float16", "float32", "float64", "half", "double", "bfloat16", "int", "long", "bool", "uint8")
-_DTYPES += ("int8", "int16", "int32", "int64", "uint16", "uint32")
+_DTYPES = (
+    *("float", "float16", "float32", "float64", "half", "double", "bfloat16", "bool"),
+    *("int", "long", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"),
+)
 NAMES: Mapping[str, Any] = {
     **{f"{module}.{one}": Name(f"{module}.{one}") for module in ("torch", "numpy") for one in _DTYPES},
     **{f"monai.utils.CommonKeys.{key.upper()}": key for key in ("image", "label", "pred", "loss", "metadata")},
@@ -25,9 +27,12 @@ NAMES: Mapping[str, Any] = {
 """Names and what they stand for."""
 
 MODULES = frozenset(
-    "glob os numpy torch monai json pathlib sys math warnings datetime typing logging copy re collections functools "
-    "itertools random time shutil pandas scipy nibabel itk SimpleITK skimage sklearn ignite torchvision einops "
-    "matplotlib PIL tqdm torch_tensorrt tensorrt".split()
+    (
+        *("glob", "os", "sys", "json", "pathlib", "math", "warnings", "datetime", "typing", "logging", "copy", "re"),
+        *("collections", "functools", "itertools", "random", "time", "shutil"),
+        *("numpy", "torch", "monai", "ignite", "pandas", "scipy", "nibabel", "itk", "SimpleITK", "skimage", "sklearn"),
+        *("torchvision", "einops", "matplotlib", "PIL", "tqdm", "torch_tensorrt", "tensorrt"),
+    )
 )
 """Public libraries that a bundle may name in its imports; none is imported for it."""
 

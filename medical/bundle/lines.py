@@ -60,7 +60,9 @@ class Line:
     @staticmethod
     def _within(index: np.ndarray, weight: np.ndarray, length: int) -> Line:
         inside = (index >= 0) & (index < length)
-        return Line(np.clip(index, 0, length - 1).astype(np.int64), np.where(inside, weight, 0).astype(np.float32)).trimmed()
+        return Line(
+            np.clip(index, 0, length - 1).astype(np.int64), np.where(inside, weight, 0).astype(np.float32)
+        ).trimmed()
 
     @property
     def span(self) -> slice:

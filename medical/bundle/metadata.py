@@ -9,8 +9,10 @@ from typing import Any
 from medical.bundle.document import read_bundle
 from vol3d.printable import one_line
 
-SAID = ("name", "version", "task", "description", "intended_use", "authors", "copyright", "license", "data_source")
-SAID += ("eval_metrics", "references", "monai_version")
+SAID = (
+    *("name", "version", "task", "description", "intended_use", "authors", "copyright", "license"),
+    *("data_source", "eval_metrics", "references", "monai_version"),
+)
 
 
 def card(folder: Path) -> dict[str, Any]:

@@ -39,18 +39,22 @@ _GONE = {"SwinUNETR": ("img_size",), "UNETR": ("pos_embed",)}
 _SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors")
 
 
+def require_known(component: Component) -> None:
+    """Raises CheckpointError for a network that vol3d does not run."""
+    known = f"{CODE} Known: {', '.join(NETWORKS)}."
+    if component.target.split(".")[0] not in ("monai", component.name) or component.name not in NETWORKS:
+        raise component.refused("a network that is not known", got=component.target, do=known)
+    require_package(component, "monai.networks.nets")
+
+
 def build_network(component: Component) -> tuple[nn.Module, tuple[Note, ...]]:
     """The network with fresh weights, and what was left out of its arguments.
 
     Raises:
-        CheckpointError: a network that is not known, or arguments that it does not take.
+        CheckpointError: arguments that it does not take.
     """
     import monai.networks.nets
 
-    require_package(component, "monai.networks.nets")
-    if component.name not in NETWORKS:
-        known = f"Known: {', '.join(NETWORKS)}."
-        raise component.refused("a network that is not known", got=component.target, do=f"{CODE} {known}")
     words = {name: component.resolve(name) for name in component.words}
     odd = [name for name, value in words.items() if not is_plain(value)]
     if odd:
@@ -131,4 +135,3 @@ class Planewise(nn.Module):
         """Logits of each voxel, (batch, outputs, i, j, k)."""
         dim = self.axis + 2
         return self.network(windows.squeeze(dim)).unsqueeze(dim)
-

@@ -25,22 +25,23 @@ def keep_largest(
         each: of each label by itself.
         connectivity: how many axes a neighbour may be away on: 1 faces, 3 (None) corners too.
     """
-    values = labels_.numpy()
-    onehot = len(values) > 1 if onehot is None else onehot
-    if labels is None:
-        found = range(len(values)) if onehot else np.unique(values)
-        labels = [int(one) for one in found if one > 0 and (not onehot or values[one].any())]
-    result = values.copy()
-    if each:
-        for one in labels:
-            channel, mask = (result[one], values[one] > 0) if onehot else (result[0], values[0] == one)
-            channel[mask & ~_largest(mask, connectivity, count)] = 0
-    else:
-        mask = (values[list(labels)] > 0).any(axis=0) if onehot else np.isin(values[0], labels)
+    result = labels_.numpy().copy()
+    onehot = len(result) > 1 if onehot is None else onehot
+    chosen = _foreground(result, onehot) if labels is None else list(labels)
+    groups = [[one] for one in chosen] if each else [chosen]
+    for group in groups:
+        mask = np.any(result[group] > 0, axis=0) if onehot else np.isin(result[0], group)
         lost = mask & ~_largest(mask, connectivity, count)
-        for one in labels if onehot else [0]:
-            result[one][lost] = 0
+        for channel in group if onehot else [0]:
+            result[channel][lost] = 0
     return torch.from_numpy(result)
+
+
+def _foreground(values: np.ndarray, onehot: bool) -> list[int]:
+    """The labels that occur, or with `onehot` the channels, but 0."""
+    if onehot:
+        return [channel for channel in range(1, len(values)) if values[channel].any()]
+    return [int(one) for one in np.unique(values) if one > 0]
 
 
 def _largest(mask: np.ndarray, connectivity: int | None, count: int) -> np.ndarray:
@@ -72,7 +73,7 @@ def remove_small(
     if values.max(initial=0) > 1 and independent_channels:
         pieces = values.astype(np.int64)
     else:
-        mask = (values > 0) if independent_channels else (values > 0).any(axis=0, keepdims=True)
+        mask = (values > 0) if independent_channels else np.any(values > 0, axis=0, keepdims=True)
         pieces = _pieces(mask, connectivity)[0]
     small = np.bincount(pieces.ravel()) < min_size
     small[0] = False
@@ -85,4 +86,4 @@ def fill_holes(
     """Background that a label encloses becomes that label (MONAI's `FillHoles`)."""
     from monai.transforms import FillHoles
 
-    return FillHoles(applied_labels, connectivity)(labels_)  # type: ignore[no-any-return]
+    return torch.as_tensor(FillHoles(applied_labels, connectivity)(labels_))

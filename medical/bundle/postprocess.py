@@ -154,7 +154,9 @@ def _invert(post: Postprocessing, arguments: Arguments) -> None:
         raise arguments.component.refused("the way back a second time")
     if post.kind == "values":
         if nearest:
-            raise arguments.component.refused("the nearest of probabilities is not supported", wanted="nearest_interp false")
+            raise arguments.component.refused(
+                "the nearest of probabilities is not supported", wanted="nearest_interp false"
+            )
         post.inverted = "values"
         return
     post.inverted = "labels"
@@ -229,6 +231,7 @@ def _save(post: Postprocessing, arguments: Arguments) -> None:
     arguments.drop("writer", "output_name_formatter", "folder_layout", "savepath_in_metadict")
 
 
+_NOTHING = ("EnsureType", "ToTensor", "CastToType", "ToDevice", "ToNumpy", "Identity", "DeleteItems", "SelectItems")
 _READERS: Mapping[str, Callable[[Postprocessing, Arguments], None]] = {
     "Activations": _activate,
     "AsDiscrete": _discretise,
@@ -239,7 +242,10 @@ _READERS: Mapping[str, Callable[[Postprocessing, Arguments], None]] = {
     "FillHoles": _holes,
     "LabelFilter": _filter,
     "SaveImage": _save,
-    **dict.fromkeys("EnsureType ToTensor CastToType ToDevice ToNumpy Identity DeleteItems SelectItems".split(), _types),
+    **dict.fromkeys(
+        ["EnsureType", "ToTensor", "CastToType", "ToDevice", "ToNumpy", "Identity", "DeleteItems", "SelectItems"],
+        _types,
+    ),
 }
 
 
@@ -276,4 +282,3 @@ def all_of(changes: Sequence[Planes], values: Tensor) -> Tensor:
     for change in changes:
         values = change(values)
     return values
-

@@ -50,6 +50,8 @@ def prepare(workflow: Workflow, volume: Volume) -> Ready:
     Raises:
         DataError: voxels that are not finite, or transforms that cannot be applied.
     """
+    if not np.isfinite(volume.array.sum(dtype=np.float64)):
+        raise DataError("voxels are not finite", where=volume.source, do="Repair the file or leave it out.")
     images = workflow.preprocessing.run(volume.array, volume.affine, volume.source)
     image = images.get("image") or Image(torch.empty(0, 1, 1, 1), np.eye(4))
     if len(image.values) != workflow.inputs:
@@ -57,15 +59,15 @@ def prepare(workflow: Workflow, volume: Volume) -> Ready:
         got = {key: len(one.values) for key, one in images.items()}
         raise DataError("the preprocessing gives no input for the network", where=volume.source, got=got, wanted=wanted)
     del images
-    if not bool(torch.isfinite(image.values).all()):
-        raise DataError("voxels are not finite", where=volume.source, do="Repair the file or leave it out.")
+    if not bool(torch.isfinite(image.values.sum(dtype=torch.float64))):
+        raise DataError("the preprocessing makes voxels that are not finite", where=volume.source)
     return _padded(image, workflow)
 
 
 def _padded(image: Image, workflow: Workflow) -> Ready:
     inferer, (i, j, k) = workflow.inferer, image.place.shape
     missing = [max(0, size - n) for size, n in zip(inferer.window((i, j, k)), (i, j, k), strict=True)]
-    if inferer.padding == "constant" and inferer.fill == 0 or not any(missing):
+    if (inferer.padding == "constant" and inferer.fill == 0) or not any(missing):
         return Ready(image.values, image.affine, image.steps)  # the windows pad with zeros themselves
     before = [one // 2 for one in missing]
     widths = [width for axis in (2, 1, 0) for width in (before[axis], missing[axis] - before[axis])]
@@ -122,7 +124,9 @@ def predict(
 def _finished(labels: Tensor, post: Postprocessing, ready: Ready, volume: Volume) -> tuple[Tensor, tuple[Note, ...]]:
     """What is done to finished labels, and their way to the scan's grid if they are not there yet."""
     for change in post.whole:
-        labels = way_back(ready.steps, volume.grid.shape, nearest=True).sample(labels) if change is None else change(labels)
+        labels = (
+            way_back(ready.steps, volume.grid.shape, nearest=True).sample(labels) if change is None else change(labels)
+        )
     if post.inverted != "nowhere" or not ready.steps:
         return labels, ()
     i, j, k = ready.image.shape[1:]

@@ -121,10 +121,14 @@ def read_preprocessing(component: Any) -> Preprocessing:
 
 def _load(arguments: Arguments) -> tuple[str, ...]:
     keys = keys_of(arguments)
-    arguments.only("reader", None, "NibabelReader", "ITKReader", "NrrdReader", "PydicomReader", "nibabelreader", "itkreader")
+    arguments.only(
+        "reader", None, "NibabelReader", "ITKReader", "NrrdReader", "PydicomReader", "nibabelreader", "itkreader"
+    )
     check_dtype(arguments)
     arguments.drop("image_only", "ensure_channel_first", "simple_keys", "prune_meta_pattern", "prune_meta_sep")
-    arguments.drop("meta_keys", "meta_key_postfix", "overwriting", "expanduser", "allow_missing_keys", "affine_lps_to_ras")
+    arguments.drop(
+        "meta_keys", "meta_key_postfix", "overwriting", "expanduser", "allow_missing_keys", "affine_lps_to_ras"
+    )
     arguments.done()
     return keys
 
@@ -193,7 +197,7 @@ def _crop_foreground(part: Component) -> Action:
             raise DataError(f"there is no '{source}' at this point", got=", ".join(images))
         box = call(crop.compute_bounding_box, images[source].values)
         for key, mode in zip(keys, modes, strict=True):
-            images[key] = _moved(lambda image, m=mode: crop.crop_pad(image, *box, mode=m), images[key])
+            images[key] = _moved(partial(crop.crop_pad, box_start=box[0], box_end=box[1], mode=mode), images[key])
 
     return action
 

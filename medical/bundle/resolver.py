@@ -148,12 +148,17 @@ class Resolver:
             match = _IMPORT.fullmatch(entry) if isinstance(entry, str) else None
             if match is None:
                 raise CheckpointError("an import that is not understood", where=where, got=entry, do=CODE)
-            module, names, alias = match[1], [one.strip() for one in match[2].split(",")], match[3]
-            for name in [module] if module else names:
-                if name.split(".")[0] not in known.MODULES:
-                    raise CheckpointError("the bundle asks for code of its own", where=where, got=name, do=CODE)
-            for name in names:
-                full = f"{module}.{name}" if module else name
-                if alias or module:
-                    aliases[alias or name] = full
+            aliases |= _imported(match, where)
         return aliases
+
+
+def _imported(match: re.Match[str], where: str) -> dict[str, str]:
+    """Name -> full name of one import. Raises CheckpointError for a module that is no public library."""
+    module, alias = match[1], match[3]
+    names = [one.strip() for one in match[2].split(",")]
+    for name in [module] if module else names:
+        if name.split(".")[0] not in known.MODULES:
+            raise CheckpointError("the bundle asks for code of its own", where=where, got=name, do=CODE)
+    if module:
+        return {alias or name: f"{module}.{name}" for name in names}
+    return {alias: names[0]} if alias else {}

@@ -50,7 +50,9 @@ class Moved(Step):
     def back(self, nearest: bool) -> Way:
         """Each voxel's own place in the grid after the step."""
         sources, places = positions(self.before, self.after)
-        return _way(sources, [Line.nearest(one, self.after.shape[s], "zeros") for s, one in zip(sources, places, strict=True)])
+        return _way(
+            sources, [Line.nearest(one, self.after.shape[s], "zeros") for s, one in zip(sources, places, strict=True)]
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -158,5 +158,9 @@ def _described(document: Document, workflow: Workflow, notes: tuple[Note, ...]) 
 
 def _digest(document: Document, workflow: Workflow) -> str:
     """SHA-256 of what decides about a result: the weights, the configuration and the names of the classes."""
-    files = [workflow.weights, *sorted(document.file.parent.glob("*.json")), *sorted(document.file.parent.glob("*.y*ml"))]
+    files = [
+        workflow.weights,
+        *sorted(document.file.parent.glob("*.json")),
+        *sorted(document.file.parent.glob("*.y*ml")),
+    ]
     return hashlib.sha256(" ".join(sha256(file) for file in files).encode()).hexdigest()

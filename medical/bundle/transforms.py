@@ -1,9 +1,9 @@
-"""What all transforms of a configuration have in common: their names, keys and arguments, and MONAI's objects for them."""
+"""What transforms of a configuration have in common: names, keys and arguments, and MONAI's objects for them."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from medical.bundle.document import Document
 from medical.bundle.inferer import Inferer, read_inferer
-from medical.bundle.network import size
+from medical.bundle.network import require_known, size
 from medical.bundle.postprocess import Postprocessing, read_postprocessing
 from medical.bundle.preprocess import Preprocessing, read_preprocessing
 from medical.bundle.resolver import Resolver
@@ -69,6 +69,7 @@ def read_workflow(document: Document) -> Workflow:
     evaluator = _evaluator(resolver, document)
     arguments = Arguments(evaluator)
     network, script = _network(arguments.require("network"), resolver, evaluator)
+    require_known(network)
     transform = _transform(arguments.require("val_data_loader"))
     preprocessing = read_preprocessing(transform)
     inferer = read_inferer(arguments.take("inferer"), size(network, "spatial_dims"))
@@ -89,17 +90,17 @@ def read_workflow(document: Document) -> Workflow:
 
 def _evaluator(resolver: Resolver, document: Document) -> Component:
     """The component that the workflow runs."""
-    runs = resolver.value("run") if resolver.has("run") else [resolver.value("evaluator")]
-    found: Component | None = None
-    for one in runs if isinstance(runs, list) else [runs]:
-        if isinstance(one, Called) and one.method == "run":
-            one = one.component
-        if isinstance(one, Component) and found is None:
-            found = one
-        elif one is not None:
-            raise CheckpointError("a workflow that does more than run one evaluator", where=document.place("run"), do=CODE)
-    if found is None:
-        raise CheckpointError("no evaluator", where=document.place("run"), wanted="@evaluator.run()")
+    ways = [way for way in ("run", "evaluator") if resolver.has(way)]
+    if not ways:
+        wanted = "'run', or an 'evaluator'"
+        raise CheckpointError("the configuration describes no workflow", where=document.place(""), wanted=wanted)
+    runs = resolver.value(ways[0])
+    steps = [one for one in (runs if isinstance(runs, list) else [runs]) if one is not None]
+    found = steps[0] if len(steps) == 1 else None
+    found = found.component if isinstance(found, Called) and found.method == "run" else found
+    if not isinstance(found, Component):
+        where, wanted = document.place(ways[0]), "@evaluator.run() alone"
+        raise CheckpointError("a workflow that does not run one evaluator", where=where, wanted=wanted, do=CODE)
     require_package(found, "monai.engines")
     if found.name != "SupervisedEvaluator":
         raise found.refused("an evaluator that is not known", got=found.target, wanted="SupervisedEvaluator", do=CODE)
@@ -161,7 +162,9 @@ def _initialized(resolver: Resolver, document: Document) -> Component | None:
             continue
         if not isinstance(step, Called) or step.method is not None or step.component.name != "CheckpointLoader":
             where = document.place(f"initialize::{number}")
-            raise CheckpointError("a step that is not known", where=where, got=getattr(step, "component", step), do=CODE)
+            raise CheckpointError(
+                "a step that is not known", where=where, got=getattr(step, "component", step), do=CODE
+            )
         require_package(step.component, "monai.handlers")
         found = step.component
     return found

@@ -367,6 +367,8 @@ class CompleteTask(TrainingTask, ScoringTask, PredictionTask[Scan]):
 class TakesModel(Protocol):
     """A task that can describe a model made elsewhere."""
 
+    settings: Any
+
     def for_model(self, model: nn.Module) -> CompleteTask[Any]:
         """The same problem with the sizes and the classes of a model, as released weights bring them."""
         ...

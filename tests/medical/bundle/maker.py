@@ -30,7 +30,7 @@ CROP = {"_target_": "CropForegroundd", "keys": "image", "source_key": "image", "
 WINDOWS = {"_target_": "SlidingWindowInferer", "roi_size": [16, 16, 16], "sw_batch_size": 2, "overlap": 0.5}
 SOFTMAX = {"_target_": "Activationsd", "keys": "pred", "softmax": True}
 SIGMOID = {"_target_": "Activationsd", "keys": "pred", "sigmoid": True}
-INVERT = {"_target_": "Invertd", "keys": "pred", "transform": "@preprocessing", "orig_keys": "image"}
+INVERT: dict[str, Any] = {"_target_": "Invertd", "keys": "pred", "transform": "@preprocessing", "orig_keys": "image"}
 INVERT |= {"nearest_interp": False, "to_tensor": True}
 ARGMAX = {"_target_": "AsDiscreted", "keys": "pred", "argmax": True}
 THRESHOLD = {"_target_": "AsDiscreted", "keys": "pred", "threshold": 0.5}
@@ -101,7 +101,7 @@ def write_bundle(root: Path, doc: dict[str, Any], meta: dict[str, Any] | None = 
     network = ConfigParser({"net": doc["network_def"]}).get_parsed_content("net")
     with torch.no_grad():  # varied outputs: fresh weights give nearly the same everywhere
         for parameter in network.parameters():
-            parameter.copy_(torch.randn_like(parameter) * 0.4)
+            parameter.copy_(torch.randn_like(parameter) * (0.05 if parameter.ndim == 1 else 0.4))
     torch.save(network.state_dict(), root / "models" / "model.pt")
     return root
 

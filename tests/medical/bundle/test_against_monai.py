@@ -14,8 +14,24 @@ from medical.bundle.network import Planewise, build_network, load_weights
 from medical.bundle.predict import predict, prepare, window_settings
 from medical.bundle.workflow import read_workflow
 from tests.medical.bundle import maker
-from tests.medical.bundle.maker import ARGMAX, CROP, INVERT, LOAD, ORIENT, SAVE, SCALE, SIGMOID, SOFTMAX, SPACE
-from tests.medical.bundle.maker import THRESHOLD, WINDOWS, by_monai, config, write_bundle, write_scan
+from tests.medical.bundle.maker import (
+    ARGMAX,
+    CROP,
+    INVERT,
+    LOAD,
+    ORIENT,
+    SAVE,
+    SCALE,
+    SIGMOID,
+    SOFTMAX,
+    SPACE,
+    THRESHOLD,
+    WINDOWS,
+    by_monai,
+    config,
+    write_bundle,
+    write_scan,
+)
 from vol3d.scans.read import read_volume
 
 
@@ -43,7 +59,6 @@ def compare(tmp_path: Path, doc: dict[str, Any], channels: int = 1, unclear: flo
     return found
 
 
-NOTHING: list[dict[str, Any]] = []
 PRE = {
     "as in the zoo": [*LOAD, ORIENT, SPACE, SCALE, CROP],
     "no geometry": [*LOAD, SCALE],
@@ -62,7 +77,14 @@ PRE = {
     ],
     "percentiles, padded, flipped": [
         *LOAD,
-        {"_target_": "ScaleIntensityRangePercentilesd", "keys": "image", "lower": 1, "upper": 99, "b_min": 0, "b_max": 1},
+        {
+            "_target_": "ScaleIntensityRangePercentilesd",
+            "keys": "image",
+            "lower": 1,
+            "upper": 99,
+            "b_min": 0,
+            "b_max": 1,
+        },
         {"_target_": "SpatialPadd", "keys": "image", "spatial_size": [36, 36, 36]},
         {"_target_": "Flipd", "keys": "image", "spatial_axis": 1},
     ],
@@ -72,9 +94,17 @@ PRE = {
         SCALE,
         {"_target_": "ResizeWithPadOrCropd", "keys": "image", "spatial_size": [20, 20, 40]},
     ],
-    "stretched": [*LOAD, SCALE, {"_target_": "Resized", "keys": "image", "spatial_size": [24, 24, 24], "mode": "trilinear"}],
+    "stretched": [
+        *LOAD,
+        SCALE,
+        {"_target_": "Resized", "keys": "image", "spatial_size": [24, 24, 24], "mode": "trilinear"},
+    ],
     "stretched by areas": [*LOAD, SCALE, {"_target_": "Resized", "keys": "image", "spatial_size": [20, 24, 24]}],
-    "spacing kept within bounds": [*LOAD, {**SPACE, "min_pixdim": [1.0, 1.0, 1.0], "max_pixdim": [1.2, 1.2, 1.2]}, SCALE],
+    "spacing kept within bounds": [
+        *LOAD,
+        {**SPACE, "min_pixdim": [1.0, 1.0, 1.0], "max_pixdim": [1.2, 1.2, 1.2]},
+        SCALE,
+    ],
     "two spacings, zeros outside": [*LOAD, {**SPACE, "padding_mode": "zeros", "scale_extent": True}, SCALE, SPACE],
     "a lambda and a selection by one": [
         *LOAD,
@@ -167,7 +197,11 @@ def test_networks(tmp_path: Path, name: str) -> None:
 
 
 def test_several_channels(tmp_path: Path) -> None:
-    pre = [*LOAD, {"_target_": "NormalizeIntensityd", "keys": "image", "nonzero": True, "channel_wise": True}, SPACE]
+    pre: list[dict[str, Any]] = [
+        *LOAD,
+        {"_target_": "NormalizeIntensityd", "keys": "image", "nonzero": True, "channel_wise": True},
+        SPACE,
+    ]
     compare(tmp_path, config(pre, network={**maker.UNET, "in_channels": 2}), channels=2, unclear=2e-4)
 
 
