@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from medical.align import AxisMap, axis_maps
 from medical.classes import Classes
+from medical.inference import computing, low_precision
 from medical.preprocess import PreprocessSettings, prepare, prepared_shape
 from medical.window import Predict, Slab, WindowSettings, stream, streaming_axis
 from vol3d.errors import Vol3dError
@@ -29,7 +30,6 @@ from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
 
 _log = logging.getLogger(__name__)
 Result = TypeVar("Result")
-_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def segment(
@@ -119,7 +119,15 @@ def _segment(
         predict = average(models, window, classes.outputs)
         slabs = stream(predict, torch.from_numpy(ready.array), window, device, progress)
         labels = decide(slabs, ready.grid, volume.grid, classes)
-    return Segmentation(labels, volume.grid, classes.names, volume.source, notes)
+    return Segmentation(labels, volume.grid, classes.names, volume.source, (*notes, *_chosen(window, device)))
+
+
+def _chosen(window: WindowSettings, device: torch.device) -> tuple[Note, ...]:
+    """Which precision `auto` stands for on this device."""
+    if window.amp != "auto":
+        return ()
+    name = str(low_precision("auto", device) or torch.float32).removeprefix("torch.")
+    return (Note("precision", "computed in {value}, as window.amp=auto chose", setting="window.amp", value=name),)
 
 
 def average(models: Sequence[nn.Module], window: WindowSettings, outputs: int) -> Predict:
@@ -129,8 +137,7 @@ def average(models: Sequence[nn.Module], window: WindowSettings, outputs: int) -
 
     def predict(windows: Tensor) -> Tensor:
         total: Tensor | None = None
-        amp = _DTYPES.get(window.amp)
-        with torch.autocast(windows.device.type, dtype=amp, enabled=amp is not None):
+        with computing(window.amp, windows.device):
             for model in models:
                 for flip in flips:
                     logits = model(windows.flip(flip) if flip else windows).float()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,6 +22,11 @@ from vol3d.engine.start_from import initial_model
 from vol3d.engine.task import Batch, TrainingTask
 from vol3d.errors import Vol3dError
 
+_CONVOLUTIONS: dict[int, tuple[type[nn.Module], ...]] = {
+    2: (nn.Conv2d, nn.ConvTranspose2d),
+    3: (nn.Conv3d, nn.ConvTranspose3d),
+}
+_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 _AMP = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -55,13 +60,13 @@ class StepResult:
 class Objective(nn.Module):
     """Batch -> terms of the loss. The forward pass runs in low precision if asked, the loss in float32."""
 
-    def __init__(self, model: nn.Module, device: torch.device, amp: str, channels_last: bool) -> None:
+    def __init__(self, model: nn.Module, device: torch.device, amp: str, volumes_last: bool) -> None:
         super().__init__()
-        self.model, self.device, self.dtype, self.channels_last = model, device, _AMP[amp], channels_last
+        self.model, self.device, self.dtype, self.volumes_last = model, device, _AMP[amp], volumes_last
 
     def forward(self, inputs: Any, targets: Any) -> dict[str, Tensor]:
         """Name -> term of the loss of one batch."""
-        if self.channels_last:
+        if self.volumes_last:
             inputs = _apply(inputs, _channels_last)
         with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None):
             prediction = self.model(inputs)
@@ -85,7 +90,8 @@ class Learner:
         self.is_sharded = train.shard and group.count > 1
         if self.is_sharded:
             sharding.shard(self.model, group)
-        self.objective: nn.Module = Objective(self.model, group.device, train.amp, train.channels_last)
+        volumes_last = 3 in _last(train.channels_last, group.device)
+        self.objective: nn.Module = Objective(self.model, group.device, train.amp, volumes_last)
         if group.count > 1 and not self.is_sharded:
             self.objective = DistributedDataParallel(self.objective)
         optim = self.settings.optim
@@ -180,22 +186,26 @@ def fresh_model(task: TrainingTask, device: torch.device, weights: dict[str, Ten
 
 def _placed(model: nn.Module, task: TrainingTask, device: torch.device) -> nn.Module:
     model = model.to(device)
-    if task.settings.train.channels_last:
-        _to_channels_last(model)
+    formats = _last(task.settings.train.channels_last, device)
+    for layer in model.modules():  # dense convolutions only: elsewhere, as many dimensions have another meaning
+        for dimensions, convolutions in _CONVOLUTIONS.items():
+            if dimensions in formats and isinstance(layer, convolutions):
+                layer.weight.data = layer.weight.data.contiguous(memory_format=_LAST[dimensions])
     return model
 
 
-def _to_channels_last(model: nn.Module) -> None:
-    """Dense convolutions only: elsewhere, weights of as many dimensions have another meaning."""
-    for layer in model.modules():
-        if isinstance(layer, (nn.Conv3d, nn.ConvTranspose3d)):
-            layer.weight.data = _channels_last(layer.weight.data)
-        elif isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
-            layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
+def _last(setting: bool | Literal["auto"], device: torch.device) -> set[int]:
+    """The numbers of dimensions whose convolutions are channels last.
+
+    A step of CenterPoint on pillars is faster with it on a CPU, one of UNETR 1.8 times slower (`benchmarks.training`).
+    """
+    if setting == "auto":
+        return {2} if device.type == "cpu" else set()
+    return {2, 3} if setting else set()
 
 
 def _channels_last(tensor: Tensor) -> Tensor:
-    return tensor.contiguous(memory_format=torch.channels_last_3d) if tensor.ndim == 5 else tensor
+    return tensor.contiguous(memory_format=_LAST[3]) if tensor.ndim == 5 else tensor
 
 
 def _float32(tensor: Tensor) -> Tensor:

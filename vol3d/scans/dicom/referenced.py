@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +83,10 @@ def referenced_headers(frames: list[Frame], grid: Grid, source: Path) -> list[An
         instance = header.text("SOPInstanceUID")
         if (other := instances.setdefault(instance, header.name)) != header.name:
             raise DataError("two slices have one SOPInstanceUID", where=header.name, got=f"{instance}, as {other}")
+    own = [replace(header, dataset=deepcopy(header.dataset)) for header in headers]  # others read the same ones
+    for header in own:
         _complete(header, grid, frame_of_reference)
-    return [header.dataset for header in headers]
+    return [header.dataset for header in own]
 
 
 def _complete(header: Header, grid: Grid, frame_of_reference: str) -> None:
