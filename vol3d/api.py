@@ -177,6 +177,52 @@ def evaluate(
     return score(ready, user_path(data), dataset, fold, split, folder, written, progress)
 
 
+def score(
+    predicted: str | Path,
+    truth: str | Path,
+    *,
+    classes: str | Path | None = None,
+    tolerance_mm: float = 1.0,
+    lesion_iou: float = 0.1,
+    out: str | Path | None = None,
+    progress: Progress = no_progress,
+) -> Evaluation:
+    """Masks that anybody made against the truth: Dice, HD95, NSD, volumes, and lesions as connected components.
+
+    What cannot be scored (grids that differ, a damaged file, a name that only one side has) is in the summary under
+    `not_scored` with its reason, and the other cases are scored.
+
+    Args:
+        predicted, truth: two folders, whose masks are paired by name, or two files; NIfTI, NRRD, MetaImage, DICOM-SEG.
+        classes: JSON of a data set with names of the classes, regions and the number to ignore. None takes a
+            `dataset.json` in or beside the folders, else the names in the masks, else each number as a class.
+        tolerance_mm: how far apart surfaces may be for NSD.
+        lesion_iou: least intersection over union of a detected lesion.
+        out: write evaluation, cases, pictures and report into this folder.
+        progress: called before each case, `progress(done, total, name)`.
+
+    Raises:
+        UsageError: no such path, or options that mean nothing.
+        DataError: a JSON that is none, or no case that can be scored.
+    """
+    from vol3d.engine import results
+    from vol3d.files import make_folder
+    from vol3d.output import require_output
+    from vol3d.paths import user_path
+
+    folder = None if out is None else require_output(out)
+    if folder is not None:
+        results.require_own(folder)
+    document = None if classes is None else user_path(classes)
+    paths = user_path(predicted), user_path(truth)
+    pictures = folder is not None
+    score_masks = catalog.load(catalog.SCORE_MASKS)
+    evaluation: Evaluation = score_masks(*paths, document, tolerance_mm, lesion_iou, pictures, progress)
+    if folder is not None:
+        results.write(make_folder(folder), evaluation, step=0)
+    return evaluation
+
+
 def read(
     path: str | Path,
     *,

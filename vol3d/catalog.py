@@ -159,6 +159,9 @@ DEMOS = {
 }
 """Parts of `vol3d demo`, in their order: `target(out, cases)`."""
 
+SCORE_MASKS = "medical.masks.score:score_masks"
+"""What `vol3d.score` calls."""
+
 DATA_TOOLS = {
     "segmentation": "medical.datasets.tools",
     "detection": "pointcloud.datasets.tools",

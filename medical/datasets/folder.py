@@ -56,7 +56,7 @@ from medical.datasets.cases import (
 )
 from medical.datasets.channels import channel_of
 from medical.datasets.folds import DatasetSettings, choose
-from medical.datasets.labels import is_ignore
+from medical.datasets.labels import LabelTable, is_ignore, label_table
 from medical.datasets.msd import split_of
 from vol3d.dataset_tools.fault import Fault, listed
 from vol3d.engine.settings import Settings
@@ -118,6 +118,19 @@ class FolderSettings(DatasetSettings):
         test = tuple(case for case in cases if case not in labelled)
         name = document.name or self.root.resolve().name
         return DataSplit(name, class_names, document.channels, train, validation, test, tuple(faults))
+
+
+def classes_of(path: Path) -> LabelTable:
+    """What label numbers stand for, by the JSON of any data set of volumes: own, the Decathlon's or nnU-Net's.
+
+    Raises:
+        DataError: it is none of them.
+    """
+    value = read_document(path)
+    if "labels" in value and "classes" not in value:
+        return label_table(value["labels"], path, value.get("regions_class_order"))
+    class_names, ignore = _without_ignore(_understood(value, path), path)
+    return LabelTable(class_names, ignore=ignore)
 
 
 def _cases(document: Document, path: Path, ignore: int | None) -> tuple[tuple[Case, ...], list[Fault]]:

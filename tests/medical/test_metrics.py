@@ -13,10 +13,11 @@ from hypothesis.extra.numpy import arrays
 from monai.metrics import compute_dice, compute_hausdorff_distance
 
 from medical.classes import Classes
-from medical.metrics import bootstrap_interval, diagonal_mm, dice, hd95_mm, mean_of_means, score_case, surface
+from medical.metrics import Measures, diagonal_mm, dice, hd95_mm, nsd, score_case, surface
 from tests.reference.metrics import slow_dice, slow_hd95, slow_surface
 from vol3d.errors import DataError
 from vol3d.scans.volumes.volume import Grid
+from vol3d.statistics import bootstrap_interval, mean_of_means
 
 SPACING = (0.8, 1.5, 3.0)
 AFFINE = np.diag([*SPACING, 1.0])
