@@ -129,8 +129,9 @@ def _lesion_rule(measures: Measures) -> dict[str, str]:
     if measures.lesion_iou is None:
         return {}
     rule = (
-        "pieces that touch by a face, an edge or a corner; one is detected by a predicted piece with an intersection"
-        f" over union of at least {measures.lesion_iou:g}, matched one to one; other predicted pieces are false positives"
+        "voxels that touch by a face, an edge or a corner are one lesion; it is detected by a predicted one with an"
+        f" intersection over union of at least {measures.lesion_iou:g}, matched one to one; predicted ones without a"
+        " match are false positives"
     )
     return {"lesion_rule": rule}
 

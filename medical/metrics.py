@@ -1,4 +1,4 @@
-"""Dice, HD95, NSD and volumes of one case, and what becomes of them when an organ is in only one of truth and prediction.
+"""Dice, HD95, NSD and volumes of a case, and what becomes of them when an organ is in only one of truth and prediction.
 
 Conventions, for every class of every case:
 
@@ -60,7 +60,8 @@ class ClassScore:
     def row(self) -> dict[str, Any]:
         """As the columns of a table."""
         columns = asdict(self)
-        return {**columns, **(columns.pop("lesions") or {})}
+        counts = columns.pop("lesions") or {}
+        return columns | counts
 
 
 def score_case(
@@ -68,7 +69,7 @@ def score_case(
     truth: np.ndarray,
     grid: Grid,
     scored: Mapping[str, Sequence[int]],
-    measures: Measures = Measures(),  # noqa: B008 (frozen)
+    measures: Measures = Measures(),
 ) -> dict[str, ClassScore]:
     """Scores of each class.
 

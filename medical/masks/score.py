@@ -45,10 +45,10 @@ def score_masks(
     try:
         evaluation = evaluate_cases(cases, scored, conditions, pictures, Measures(tolerance_mm, lesion_iou))
     except DataError as error:
-        if len(left_out) == 0 or any(pair.name not in left_out for pair in pairs):
+        if not all(pair.name in left_out for pair in pairs):
             raise
-        got = f"{next(iter(left_out))}: {left_out[next(iter(left_out))]}"
-        raise DataError(f"none of {len(left_out)} cases can be scored", where=predicted, got=got) from error
+        first = f"{pairs[0].name}: {left_out[pairs[0].name]}"
+        raise DataError(f"none of {len(pairs)} cases can be scored", where=predicted, got=first) from error
     if left_out:
         evaluation.summary["not_scored"] = {name: {"reason": left_out[name]} for name in sorted(left_out)}
     if assumed:

@@ -27,6 +27,7 @@ VERBS = [
     "train",
     "distill",
     "evaluate",
+    "score",
     "predict",
     "import",
     "view",
