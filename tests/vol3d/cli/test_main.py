@@ -23,6 +23,7 @@ VERBS = [
     "data prepare",
     "data check",
     "data stats",
+    "data export",
     "data generate",
     "train",
     "distill",
