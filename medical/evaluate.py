@@ -124,7 +124,7 @@ def check_truth(case: ScoredCase, classes: Classes) -> None:
         )
 
 
-def _lesion_rule(measures: Measures) -> dict[str, str]:
+def _lesion_rule(measures: Measures) -> dict[str, Any]:
     """What counts as a detected lesion, in words."""
     if measures.lesion_iou is None:
         return {}
@@ -133,7 +133,7 @@ def _lesion_rule(measures: Measures) -> dict[str, str]:
         f" intersection over union of at least {measures.lesion_iou:g}, matched one to one; predicted ones without a"
         " match are false positives"
     )
-    return {"lesion_rule": rule}
+    return {"lesion_iou": measures.lesion_iou, "lesion_rule": rule}
 
 
 _OVER_CASES = ("dice", "hd95_mm", "nsd")

@@ -17,6 +17,7 @@ from vol3d.model import Model, no_progress
 if TYPE_CHECKING:
     from torch import nn
 
+    from vol3d.comparison.result import Comparison
     from vol3d.engine.task import Evaluation
     from vol3d.scans.points.cloud import PointCloud
     from vol3d.scans.results.detections import Detections
@@ -221,6 +222,27 @@ def score(
     if folder is not None:
         results.write(make_folder(folder), evaluation, step=0)
     return evaluation
+
+
+def compare(a: str | Path, b: str | Path) -> Comparison:
+    """Whether two evaluations of the same cases differ, or two trainings by more than their seeds do.
+
+    Two folders of seeds (`vol3d train --seeds N`) are paired seed by seed: paired t-test and interval, and the number
+    of seeds that could tell. Anything else is paired case by case: Wilcoxon's signed-rank test, and a bootstrap
+    interval of the mean difference, per metric and class.
+
+    Args:
+        a, b: a run's folder, what `evaluate`, `score` or `train` with folds wrote, an `evaluation.json` or a
+            `cases.csv`; or two folders of seeds.
+
+    Raises:
+        UsageError: no scores there, or scored on other cases or another truth.
+        DataError: damaged.
+    """
+    from vol3d.comparison.compare import compare as compare_scores
+    from vol3d.paths import user_path
+
+    return compare_scores(user_path(a), user_path(b))
 
 
 def read(

@@ -29,6 +29,7 @@ VERBS = [
     "distill",
     "evaluate",
     "score",
+    "compare",
     "predict",
     "import",
     "view",
