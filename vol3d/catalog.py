@@ -130,6 +130,7 @@ MODELS = {
 
 DATASETS = {
     "msd": Entry("medical.datasets.msd:MsdSettings", "segmentation", "Medical Segmentation Decathlon, any task"),
+    "nnunet": Entry("medical.datasets.msd:NnunetSettings", "segmentation", "nnU-Net's raw data, any DatasetXXX_Name"),
     "btcv": Entry("medical.datasets.btcv:BtcvSettings", "segmentation", "BTCV abdomen (Synapse), 13 organs"),
     "folder": Entry("medical.datasets.folder:FolderSettings", "segmentation", "own volumes: a folder and a small JSON"),
     "scannet": Entry("pointcloud.datasets.scannet.dataset:ScanNetSettings", "detection", "ScanNet v2, 18 classes"),
@@ -204,6 +205,14 @@ DEMOS = {
     "drive": "pointcloud.demo_drive:show_drive",
 }
 """Parts of `vol3d demo`, in their order: `target(out, cases)`."""
+
+EXPORTS = {
+    "nnunet": Entry("medical.datasets.export:export_nnunet", "segmentation", "nnU-Net's raw data"),
+}
+"""What `vol3d data export` can write: `target(split, out, workers, progress)`, for the data sets of a task."""
+
+SCORE_MASKS = "medical.masks.score:score_masks"
+"""What `vol3d.score` calls."""
 
 DATA_TOOLS = {
     "segmentation": "medical.datasets.tools",

@@ -146,6 +146,36 @@ def prepare(
 
 
 @app.command()
+def export(
+    layout: Annotated[str, typer.Argument(help="The layout to write: nnunet.", metavar="LAYOUT")],
+    dataset: Dataset,
+    root: Root,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder, new or of an export that was stopped.")],
+    words: Words = None,
+    workers: Workers = None,
+) -> None:
+    """Write a data set of volumes in the layout of another program, with channels, regions and voxels to ignore.
+
+    Voxels and geometry are those of the originals; nothing is resampled.
+
+    [bold]Examples[/bold]
+
+      vol3d data export nnunet folder DATA/mine -o nnUNet_raw/Dataset101_Mine
+      vol3d data export nnunet btcv DATA/BTCV -o nnUNet_raw/Dataset102_BTCV --workers 4
+      vol3d data export nnunet msd DATA/Task04_Hippocampus -o Dataset004_Hippocampus
+    """
+    written = catalog.find(layout, catalog.EXPORTS, "layout to export to")
+    if written.task not in (kind := catalog.find(dataset, catalog.DATASETS, "data set")).tasks:
+        got = f"{dataset} ({kind.summary})"
+        raise UsageError(f"only data sets of volumes can be written as {layout}", where="DATASET", got=got)
+    require_output(out)
+    split = find_split(dataset, root, words)
+    with progress("exporting") as report:
+        catalog.load(written.target)(split, out, workers, report)
+    say(f"{split.name} is in {out}; `vol3d data check {layout} {out}` reads it back")
+
+
+@app.command()
 def generate(
     kind: Annotated[str, typer.Argument(help="What to generate: rooms, drives or kitti.", metavar="KIND")],
     out: Annotated[Path, typer.Argument(help="Output folder.")],
