@@ -194,7 +194,7 @@ TABLES = {"models": MODELS, "datasets": DATASETS}
 GENERATORS = {
     "rooms": Generator("pointcloud.generate.rooms.write:write_rooms", 200, "rooms", "scannet"),
     "drives": Generator(
-        "pointcloud.generate.drives.write:write_drives", 20, "drives", "nuscenes", ("streets", "scanner")
+        "pointcloud.generate.drives.write:write_drives", 20, "drives", "nuscenes", ("streets", "scanner", "seconds")
     ),
     "kitti": Generator("pointcloud.generate.kitti.write:write_kitti", 200, "frames", "kitti", ("scanner",)),
 }

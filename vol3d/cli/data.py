@@ -17,7 +17,6 @@ from vol3d.cli.console import print_json, print_table
 from vol3d.cli.options import Json
 from vol3d.dataset_tools.fault import Fault
 from vol3d.errors import UsageError, Vol3dError
-from vol3d.files import make_folder
 from vol3d.output import require_output
 from vol3d.terminal import progress, say
 
@@ -139,7 +138,6 @@ def prepare(
     data = find_data(dataset, root, words)
     overrides = [f"data.{word}" for word in (f"name={dataset}", _root(root), *(words or []))]
     settings: Any = load_task(recipe, overrides).settings if recipe else None
-    make_folder(out)
     with progress("preparing") as report:
         name = tools.prepare(data, settings, out, workers, report)
     say(f"{name} is ready in {out}")
@@ -195,6 +193,10 @@ def generate(
             help="Of realistic drives and of kitti: hdl-64e, hdl-32e, vlp-16, two-vlp-32c, os1-64 or os1-128.",
         ),
     ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="How long a drive lasts, 1 to 15 s; a keyframe each half second.  Default: 8."),
+    ] = None,
     workers: Workers = None,
 ) -> None:
     """Generate a synthetic data set in the format of ScanNet (rooms), nuScenes (drives) or KITTI (frames).
@@ -202,18 +204,19 @@ def generate(
     [bold]Examples[/bold]
 
       vol3d data generate rooms DATA/rooms --scenes 40 --seed 7 --workers 2
-      vol3d data generate drives DATA/streets --streets realistic
+      vol3d data generate drives DATA/streets --streets realistic --seconds 3
       vol3d data generate kitti DATA/frames --scenes 500
     """
     if kind not in catalog.GENERATORS:
         wanted = ", ".join(catalog.GENERATORS)
         raise UsageError("nothing of this kind can be generated", where="KIND", got=kind, wanted=wanted)
     generator = catalog.GENERATORS[kind]
-    options = {name: value for name, value in (("streets", streets), ("scanner", scanner)) if value is not None}
+    words = {"streets": streets, "scanner": scanner, "seconds": seconds}
+    options = {name: value for name, value in words.items() if value is not None}
     for name in options.keys() - set(generator.options):
         raise UsageError(f"{kind} have no such option", where=f"--{name}", got=options[name])
     write, count = catalog.load(generator.target), scenes or generator.scenes
-    make_folder(require_output(out))
+    out = require_output(out)  # the generator makes it, once it has refused what it cannot make
     with progress("generating") as report:
         write(out, count, seed, workers, report, **options)
     say(f"{count} {generator.unit} are in {out}; read them as `{generator.data_set}`")

@@ -79,6 +79,7 @@ class StartSettings(Settings):
     parts: tuple[str, ...] | None = Field(
         None, min_length=1, description="parts of the model that are taken over; null: all of a kind that both have"
     )
+    sha256: str | None = Field(None, description="the fingerprint of those weights; null: whichever they have")
 
     @model_validator(mode="before")
     @classmethod

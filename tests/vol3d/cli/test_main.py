@@ -115,7 +115,7 @@ def test_version(capsys):
         (["demo", "--case", "3"], "--cases"),
         (["predict", "model"], "INPUT"),
         (["demo", "--cases", "0"], "cases"),
-        (["models", "too", "many"], "too many"),
+        (["doctor", "too", "many"], "too many"),
         (["train", "unetr_hipocampus_small"], "Did you mean 'unetr_hippocampus_small'?"),
         (["data", "check", "msdd", "."], "Did you mean 'msd'?"),
         (["train", "x.yaml", "--seeds", "2", "--folds"], "choose one"),
