@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from pointcloud.generate.rooms import clutter, on_walls, seats, storage, tables, wet_rooms
+from pointcloud.generate.rooms import beds, clutter, on_walls, seats, storage, tables, wet_rooms
 from pointcloud.generate.rooms.quads import box, cylinder, join, loft, outline, turned_body
 from pointcloud.generate.rooms.surface import normals_of, tessellate
 
 GREY = (128.0, 128.0, 128.0)
 BUILDERS = [
     seats.wooden_chair, seats.office_chair, seats.shell_chair, seats.armchair, seats.sofa,
-    tables.dining_table, tables.coffee_table, tables.end_table, tables.desk, tables.bed,
+    tables.dining_table, tables.coffee_table, tables.end_table, tables.desk, beds.bed,
     storage.cabinet, storage.bookshelf, storage.refrigerator, storage.bin_for_garbage, storage.dresser,
     wet_rooms.toilet, wet_rooms.bathtub, wet_rooms.bar_counter, clutter.plant, clutter.floor_lamp,
 ]  # fmt: skip
