@@ -56,9 +56,8 @@ def _too_weak(rng: Rng, sensor: Sensor, depth: np.ndarray, turned: np.ndarray, b
 def _patches(rng: Rng, shape: tuple[int, ...], longest: float, shortest: float) -> np.ndarray:
     """A smooth random image, about of mean 0 and deviation 1; lengths in pixels."""
     image, count = np.zeros(shape), 6
-    for length, way, phase in zip(
-        *rng.uniform([[shortest], [0], [0]], [[longest], [TURN], [TURN]], (3, count)), strict=True
-    ):
+    for _ in range(count):
+        length, way, phase = rng.uniform((shortest, 0.0, 0.0), (longest, TURN, TURN))
         across = np.exp(1j * (TURN / length * np.cos(way) * np.arange(shape[1]) + phase))
         down = np.exp(1j * TURN / length * np.sin(way) * np.arange(shape[0]))
         image += np.outer(down.real, across.imag) + np.outer(down.imag, across.real)

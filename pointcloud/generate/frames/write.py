@@ -1,4 +1,4 @@
-"""A data set of single depth frames of furnished rooms, made from a seed, in the arrays that VoteNet exports of SUN RGB-D.
+"""A data set of single depth frames of furnished rooms, made from a seed, as VoteNet exports those of SUN RGB-D.
 
     OUT/frames.json                                          what the frames were made with
     OUT/sunrgbd_pc_bbox_votes_50k_v1_train/000000_pc.npz     (N, 6) x y z r g b, at most 25,000 points

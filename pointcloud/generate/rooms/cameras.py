@@ -41,7 +41,7 @@ def free_places(rng: Rng, size: np.ndarray, boxes: np.ndarray, count: int) -> li
 
 
 def rotation_of(yaw: float, pitch: float, roll: float = 0.0) -> np.ndarray:
-    """Rows right, down and forward of a camera that looks along `yaw`, `pitch` upwards, turned about its axis; radians."""
+    """Rows right, down and forward of a camera that looks along `yaw` and up by `pitch`, turned by `roll`; radians."""
     forward = np.array([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)])
     level = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
     right = np.cos(roll) * level + np.sin(roll) * np.cross(forward, level)
