@@ -37,7 +37,7 @@ def _in_shadow(sensor: Sensor, depth: np.ndarray) -> np.ndarray:
     """What the camera sees and the projector beside it does not: strips at the left of what is near."""
     if not sensor.base_m:
         return np.zeros(depth.shape, bool)
-    at = np.arange(depth.shape[1]) + sensor.focal * sensor.base_m / depth  # column in the projector's image
+    at = np.arange(depth.shape[1]) - sensor.focal * sensor.base_m / depth  # column in the projector's image
     from_right = np.minimum.accumulate(at[:, ::-1], axis=1)[:, ::-1]
     return np.asarray(at > from_right + 1.0)
 
@@ -56,8 +56,9 @@ def _too_weak(rng: Rng, sensor: Sensor, depth: np.ndarray, turned: np.ndarray, b
 def _patches(rng: Rng, shape: tuple[int, ...], longest: float, shortest: float) -> np.ndarray:
     """A smooth random image, about of mean 0 and deviation 1; lengths in pixels."""
     image, count = np.zeros(shape), 6
-    for _ in range(count):
-        length, way, phase = rng.uniform((shortest, 0.0, 0.0), (longest, TURN, TURN))
+    lowest, highest = np.array([shortest, 0, 0]), np.array([longest, TURN, TURN])
+    drawn = rng.uniform(lowest[:, None], highest[:, None], (3, count))
+    for length, way, phase in drawn.T.tolist():
         across = np.exp(1j * (TURN / length * np.cos(way) * np.arange(shape[1]) + phase))
         down = np.exp(1j * TURN / length * np.sin(way) * np.arange(shape[0]))
         image += np.outer(down.real, across.imag) + np.outer(down.imag, across.real)
