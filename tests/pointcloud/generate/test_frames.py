@@ -148,6 +148,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_package_reads_what_was_made(root, made) -> None:
     split = SunRgbdSettings(root=root).split().require()
+    assert split.synthetic
     assert [one.name for one in split.train] == ["000000", "000001", "000002", "000003"]
     assert [one.name for one in split.validation] == ["000004", "000005"]
     for reader, frame in zip(split.train, made, strict=False):
