@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -58,60 +59,85 @@ def make_frames(seed: int, room: int, views: int) -> Iterator[MadeFrame]:
         yield make_frame(np.random.default_rng([seed, room, view]), furnished)
 
 
+class _Things(NamedTuple):
+    """All of a room: its pieces, their faces, and the piece that each face is of."""
+
+    pieces: list[Furniture]
+    quads: Quads
+    piece_of_face: np.ndarray
+
+    @classmethod
+    def of(cls, room: Room) -> _Things:
+        pieces = [*room.shell, *room.furniture]
+        faces = [len(piece.quads) for piece in pieces]
+        return cls(pieces, join([piece.quads for piece in pieces]), np.repeat(np.arange(len(pieces)), faces))
+
+
+class _Picture(NamedTuple):
+    """What is in front of a camera: true depths, faces, and the pieces that an annotator would draw a box around."""
+
+    view: Viewpoint
+    depth: np.ndarray
+    face: np.ndarray
+    shown: list[Furniture]
+
+
 def make_frame(rng: Rng, room: Room) -> MadeFrame:
     """One picture of the room; places from which it shows nothing are left for others."""
-    furniture = [*room.shell, *room.furniture]
-    quads = join([piece.quads for piece in furniture])
-    piece_of_face = np.repeat(np.arange(len(furniture)), [len(piece.quads) for piece in furniture])
-    may_be_empty = rng.random() < EMPTY
-
-    for attempt in range(TRIES):
-        view = choose_viewpoint(rng, room, [piece for piece in room.furniture if piece.label in LABELS])
-        corners = (quads.corners - view.centre) @ view.rotation.T
-        depth, face = depth_image(corners, view.sensor.size, view.sensor.focal)
-        shown = [piece for n, piece in enumerate(furniture) if _is_shown(view, piece, piece_of_face[face] == n, face)]
-        if attempt < TRIES - 1 and (np.median(depth) < NEAREST_M or not (shown or may_be_empty)):
+    things, may_be_empty, left = _Things.of(room), rng.random() < EMPTY, TRIES
+    of_interest = [piece for piece in room.furniture if piece.label in LABELS]
+    while True:
+        picture, left = _look(choose_viewpoint(rng, room, of_interest), things), left - 1
+        if left and (np.median(picture.depth) < NEAREST_M or not (picture.shown or may_be_empty)):
             continue
-        xyz, rgb = _points(rng, view, quads, depth, face)
-        if len(xyz) >= FEWEST_POINTS or attempt == TRIES - 1:
-            break
+        xyz, rgb = _points(rng, picture, things.quads)
+        if left and len(xyz) < FEWEST_POINTS:
+            continue
+        boxes = picture.view.upright_boxes(np.array([piece.box() for piece in picture.shown]).reshape(-1, 7))
+        labels = np.array([LABELS[piece.label] for piece in picture.shown], np.int64)
+        return MadeFrame(xyz.astype(np.float32), rgb, boxes, labels, picture.view)
 
-    boxes = view.upright_boxes(np.array([piece.box() for piece in shown]).reshape(-1, 7))
-    labels = np.array([LABELS[piece.label] for piece in shown], np.int64)
-    return MadeFrame(xyz.astype(np.float32), rgb, boxes, labels, view)
+
+def _look(view: Viewpoint, things: _Things) -> _Picture:
+    corners = (things.quads.corners - view.centre) @ view.rotation.T
+    depth, face = depth_image(corners, view.sensor.size, view.sensor.focal)
+    pixels = np.bincount(things.piece_of_face[face[face != NOTHING]], minlength=len(things.pieces))
+    shown = [one for one, mine in zip(things.pieces, pixels.tolist(), strict=True) if _is_shown(view, one, mine)]
+    return _Picture(view, depth, face, shown)
 
 
-def _is_shown(view: Viewpoint, piece: Furniture, pixels: np.ndarray, face: np.ndarray) -> bool:
+def _is_shown(view: Viewpoint, piece: Furniture, pixels: int) -> bool:
     """Whether an annotator would draw a box around the object: enough of it is in the picture and not hidden."""
-    mine = np.count_nonzero(pixels & (face != NOTHING))
-    if piece.label not in LABELS or mine < FEWEST_PIXELS * face.size:
+    width, height = view.sensor.size
+    if piece.label not in LABELS or pixels < FEWEST_PIXELS * width * height:
         return False
     corners = (piece.quads.corners - view.centre) @ view.rotation.T
-    width, height = view.sensor.size  # alone, in a picture twice as wide, of a quarter of the pixels
-    alone, _ = depth_image(corners, (width, height), view.sensor.focal / 2)
-    return mine >= LEAST_SEEN * 4 * np.count_nonzero(np.isfinite(alone))
+    alone, _ = depth_image(
+        corners, (width, height), view.sensor.focal / 2
+    )  # twice as wide a view, a quarter the pixels
+    return pixels >= LEAST_SEEN * 4 * np.count_nonzero(np.isfinite(alone))
 
 
-def _points(
-    rng: Rng, view: Viewpoint, quads: Quads, depth: np.ndarray, face: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """What the camera measures, at most `POINTS` of it, and colours."""
-    height, width = depth.shape
-    v, u = np.mgrid[:height, :width] + 0.5
-    rays = np.stack([(u - width / 2), (v - height / 2), np.full(depth.shape, view.sensor.focal)], axis=-1)
-    rays /= view.sensor.focal
-    normals = normals_of(quads.corners)[face] @ view.rotation.T
-    cosine = np.abs((normals * rays).sum(axis=-1)) / np.linalg.norm(rays, axis=-1)
+def _points(rng: Rng, picture: _Picture, quads: Quads) -> tuple[np.ndarray, np.ndarray]:
+    """What the camera measures, at most `POINTS` of it, in the cloud's frame; and colours."""
+    view, depth, face, _ = picture
+    normals, rays = normals_of(quads.corners), _rays(depth.shape, view.sensor.focal)
+    cosine = np.abs((normals[face] @ view.rotation.T * rays).sum(axis=-1)) / np.linalg.norm(rays, axis=-1)
     bright = quads.rgb[face].mean(axis=-1) / 255
     found = measured(rng, view.sensor, depth, cosine, quads.response[face], bright)
 
-    rows = np.flatnonzero(found)
-    rows = rng.permutation(rows)[:POINTS]
+    rows = rng.permutation(np.flatnonzero(found))[:POINTS]
     faces = face.reshape(-1)[rows]
     in_camera = rays.reshape(-1, 3)[rows] * found.reshape(-1)[rows, None]
     in_room = in_camera @ view.rotation + view.centre
-    rgb = colours(rng, quads.rgb[faces], normals_of(quads.corners)[faces], in_room)
+    rgb = colours(rng, quads.rgb[faces], normals[faces], in_room)
     return view.upright(in_room) @ _slightly_turned(rng).T, rgb
+
+
+def _rays(shape: tuple[int, ...], focal: float) -> np.ndarray:
+    """(H, W, 3) the direction of each pixel in the camera's frame, of length 1 along the axis."""
+    v, u = np.mgrid[: shape[0], : shape[1]] + 0.5
+    return np.stack([(u - shape[1] / 2) / focal, (v - shape[0] / 2) / focal, np.ones(shape)], axis=-1)
 
 
 def _slightly_turned(rng: Rng) -> np.ndarray:
