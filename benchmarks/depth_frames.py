@@ -92,7 +92,7 @@ def draw(both: dict[str, Seen]) -> Path:
         _histogram(axes[1], seen.frames[:, 0], (0.5, 2.2), "camera above the floor, m", label)
         _histogram(axes[2], seen.frames[:, 5], (0, 1), "share of points on the floor", label)
         _histogram(axes[3], seen.objects[:, 4], (0, 0.6), "share of points in one box", label)
-    axes[0].legend()
+    axes[2].legend()
     FIGURE.parent.mkdir(exist_ok=True)
     figure.savefig(FIGURE, dpi=80)
     return FIGURE

@@ -182,7 +182,7 @@ def generate(
     [bold]Examples[/bold]
 
       vol3d data generate rooms DATA/rooms --scenes 40 --seed 7 --workers 2
-      vol3d data generate frames DATA/frames --scenes 1600
+      vol3d data generate frames DATA/frames --scenes 1200
       vol3d data generate drives DATA/streets --streets realistic
     """
     if kind not in catalog.GENERATORS:
