@@ -175,6 +175,7 @@ ROOMS = {
     "pointcloud.generate": {
         "folders": set(),
         "rooms": {"folders"},
+        "frames": {"folders", "rooms"},
         "drives": {"folders", "streets"},
         "streets": set(),
         "kitti": {"folders", "streets"},

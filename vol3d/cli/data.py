@@ -175,11 +175,21 @@ def export(
 
 @app.command()
 def generate(
-    kind: Annotated[str, typer.Argument(help="What to generate: rooms, drives or kitti.", metavar="KIND")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="rooms, frames (of depth cameras in rooms), drives or kitti.",
+            metavar="KIND",
+        ),
+    ],
     out: Annotated[Path, typer.Argument(help="Output folder.")],
     scenes: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="How many.  Default: 200 rooms, 20 drives of 100 MB each, 200 frames."),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="How many.  Default: 200 rooms, 400 frames, 20 drives of 100 MB each, 200 of kitti.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="S", help="The same seed gives the same scenes.")] = 0,
     streets: Annotated[
@@ -199,11 +209,12 @@ def generate(
     ] = None,
     workers: Workers = None,
 ) -> None:
-    """Generate a synthetic data set in the format of ScanNet (rooms), nuScenes (drives) or KITTI (frames).
+    """Generate a synthetic data set in the format of ScanNet, SUN RGB-D, nuScenes or KITTI.
 
     [bold]Examples[/bold]
 
       vol3d data generate rooms DATA/rooms --scenes 40 --seed 7 --workers 2
+      vol3d data generate frames DATA/frames --scenes 1200
       vol3d data generate drives DATA/streets --streets realistic --seconds 3
       vol3d data generate kitti DATA/frames --scenes 500
     """
