@@ -215,7 +215,6 @@ def generate(
 
       vol3d data generate rooms DATA/rooms --scenes 40 --seed 7 --workers 2
       vol3d data generate frames DATA/frames --scenes 1200
-      vol3d data generate drives DATA/streets --streets realistic --seconds 3
       vol3d data generate kitti DATA/frames --scenes 500
     """
     if kind not in catalog.GENERATORS:

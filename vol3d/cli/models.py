@@ -18,7 +18,7 @@ Which = Annotated[
     str | None,
     typer.Argument(
         metavar="MODEL",
-        help="A shipped model, a run's folder, folds, a weights file or another toolbox's model folder, to print its card.",
+        help="A shipped model, a run's folder, folds, weights, or a folder of another toolbox's model: its card.",
         autocompletion=names.checkpoints,
     ),
 ]
