@@ -44,23 +44,28 @@ class ModelFolder:
             UsageError: a fold that is not there.
             CheckpointError: no fold at all, or one without the file.
         """
-        there = ", ".join(f"fold_{fold}" for fold in self.folds) or "no fold_*"
-        if not self.folds:
-            raise CheckpointError("no fold of weights", where=self.path, got=there, wanted=f"fold_0/{FINAL}")
-        numbered = [fold for fold in self.folds if fold != "all"]
-        chosen = list(folds) if folds is not None else numbered or ["all"]
-        absent = [f"fold_{fold}" for fold in chosen if fold not in self.folds]
-        if absent or not chosen or len(set(chosen)) < len(chosen):
-            raise UsageError(
-                "no such folds", where=self.path, got=", ".join(absent) or chosen, wanted=f"some of {there}"
-            )
-        files = [self.path / f"fold_{fold}" / name for fold in chosen]
+        files = [self.path / f"fold_{fold}" / name for fold in self._chosen(folds)]
         for file in files:
             if not file.is_file():
                 found = ", ".join(sorted(one.name for one in file.parent.glob("*.pth"))) or "no .pth file"
-                do = f"Choose others with folds=, or another file with checkpoint=. Folds: {there}."
+                do = f"Choose others with folds=, or another file with checkpoint=. Folds: {self._there}."
                 raise CheckpointError("a fold without its weights", where=file.parent, got=found, wanted=name, do=do)
         return files
+
+    def _chosen(self, folds: Sequence[Fold] | None) -> Sequence[Fold]:
+        if not self.folds:
+            raise CheckpointError("no fold of weights", where=self.path, got="no fold_*", wanted=f"fold_0/{FINAL}")
+        if folds is None:
+            return [fold for fold in self.folds if fold != "all"] or self.folds
+        absent = [f"fold_{fold}" for fold in folds if fold not in self.folds]
+        if absent or not folds or len(set(folds)) < len(folds):
+            got, wanted = ", ".join(absent) or list(folds), f"some of {self._there}"
+            raise UsageError("no such folds", where=self.path, got=got, wanted=wanted)
+        return folds
+
+    @property
+    def _there(self) -> str:
+        return ", ".join(f"fold_{fold}" for fold in self.folds)
 
 
 def open_folder(where: Path) -> ModelFolder:
@@ -116,8 +121,9 @@ def _json(path: Path) -> dict[str, Any]:
 def _channels(dataset: dict[str, Any], path: Path) -> tuple[str, ...]:
     """Names by number; `modality` in older files."""
     found = dataset.get("channel_names", dataset.get("modality"))
-    numbers = sorted(int(key) for key in found if key.isdecimal()) if isinstance(found, dict) else []
-    if not numbers or numbers != list(range(len(found))):
+    named = found if isinstance(found, dict) else {}
+    numbers = sorted(int(key) for key in named if key.isdecimal())
+    if not numbers or numbers != list(range(len(named))):
         wanted = '{"0": "CT"}'
         raise CheckpointError("'channel_names' are not numbered from 0", where=path, got=found, wanted=wanted)
-    return tuple(str(found[str(number)]) for number in numbers)
+    return tuple(str(named[str(number)]) for number in numbers)

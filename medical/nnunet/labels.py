@@ -55,12 +55,11 @@ def read_labels(dataset: Mapping[str, Any], path: Path) -> Labels:
         do = "A dataset.json with numbers as keys is of nnU-Net v1, whose models are not read."
         raise CheckpointError("no 'background' in 'labels'", where=path, got=labels, wanted=wanted, do=do)
     members = {name: _members(name, value, path) for name, value in labels.items() if name != IGNORE}
-    values = tuple(sorted({label for group in members.values() for label in group}))
-    if members[BACKGROUND] != (0,):
+    if members.pop(BACKGROUND) != (0,):
         raise CheckpointError("the background is not label 0", where=path, got=labels[BACKGROUND])
-
     named = {name: group for name, group in members.items() if set(group) != {0}}
-    if any(isinstance(value, list) and len(value) > 1 for value in labels.values()):
+    values = tuple(sorted({0}.union(*named.values())))
+    if any(len(group) > 1 for group in members.values()):
         return _regions(named, values, dataset.get("regions_class_order"), path)
     if values != tuple(range(len(values))):
         raise CheckpointError("labels have gaps", where=path, got=values, wanted="0, 1, 2, ...")

@@ -87,9 +87,7 @@ def read_resampling(values: Mapping[str, Any], kind: Kind, path: Path) -> Resamp
     asked = {**known, **given}
     common = {"separate": asked["force_separate_z"], "threshold": asked["separate_z_anisotropy_threshold"]}
     if name == "resample_torch_fornnunet":
-        fixed = ("mode", "aniso_axis_mode", "memefficient_seg_resampling")
-        if kind != "seg":
-            fixed = fixed[:2]
+        fixed = ["mode", "aniso_axis_mode", *(["memefficient_seg_resampling"] if kind == "seg" else [])]
         if other := {argument: asked[argument] for argument in fixed if asked[argument] != known[argument]}:
             raise CheckpointError(f"'{key}_kwargs' are not known", where=path, got=other)
         return Resampling(1, 0, largest_share=True, rounds=False, **common)

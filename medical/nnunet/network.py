@@ -6,6 +6,7 @@ The names of the tensors are those of the released files without their repetitio
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -74,7 +75,7 @@ class Decoder(nn.Module):
     def __init__(self, settings: Architecture, outputs: int) -> None:
         super().__init__()
         features, widths = settings.features[::-1], settings.features[-2::-1]
-        up = nn.ConvTranspose2d if settings.dimension == 2 else nn.ConvTranspose3d
+        up: Any = nn.ConvTranspose2d if settings.dimension == 2 else nn.ConvTranspose3d
         strides, kernels = settings.strides[:0:-1], settings.kernels[-2::-1]
         self.transpconvs = nn.ModuleList(
             up(below, width, stride, stride, bias=settings.bias)
@@ -191,7 +192,7 @@ class Block(nn.Module):
         last = nn.Identity() if settings.activation is None else _activation(settings.activation)
         self.add_module("nonlin2" if inner is None else "nonlin3", last)
         self.last = [last]  # a list, so that its tensors have one name
-        pool = nn.AvgPool2d if settings.dimension == 2 else nn.AvgPool3d
+        pool: Any = nn.AvgPool2d if settings.dimension == 2 else nn.AvgPool3d
         skip: list[nn.Module] = [] if all(step == 1 for step in stride) else [pool(tuple(stride), tuple(stride))]
         if channels != width:
             skip.append(Convolution(settings, channels, width, 1, bias=False, activated=False))
@@ -204,7 +205,7 @@ class Block(nn.Module):
         return self.last[0](features + residual)
 
 
-def _convolution(dimension: int) -> type[nn.Conv2d] | type[nn.Conv3d]:
+def _convolution(dimension: int) -> Any:  # their arguments are typed with as many numbers as dimensions
     return nn.Conv2d if dimension == 2 else nn.Conv3d
 
 

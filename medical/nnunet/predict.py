@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from medical.nnunet.labels import Labels
 from medical.nnunet.plans import Plans
-from medical.nnunet.preprocess import Prepared, prepare, spacing_of, turned
+from medical.nnunet.preprocess import Prepared, prepare, prepared_shape, turned
 from medical.nnunet.resample import lines
 from medical.segment import average, inference
 from medical.window import Slab, Stitching, WindowSettings, stream
@@ -206,14 +206,9 @@ def _slab_bytes(stage: Stage, shape: tuple[int, ...]) -> int:
 def _check_memory(stage: Stage, volume: Volume) -> None:
     """Raises DataError if what will be held beside the scan is more than the memory that is free."""
     plans = stage.plans
-    spacing_mm = [spacing_of(volume.grid)[2 - axis] for axis in plans.transpose]
-    own = [volume.grid.shape[2 - axis] for axis in plans.transpose]
-    shape = tuple(
-        n if wanted is None or plans.data.is_off else round(n * old / wanted)
-        for n, old, wanted in zip(own, spacing_mm, plans.spacing_mm, strict=True)
-    )
+    own, shape = volume.grid.shape, prepared_shape(volume.grid, plans)
     prepared = 4 * (len(volume.array) + len(stage.labels.foreground) * (plans.previous is not None)) * math.prod(shape)
-    spline = 8 * math.prod(own) * (shape != tuple(own))
+    spline = 8 * math.prod(own) * (math.prod(shape) != math.prod(own))
     total = min(2 * stage.labels.outputs * math.prod(shape), IN_MEMORY_BYTES) * (len(stage.networks) > 1)
     slab = _slab_bytes(stage, shape) + total
     need = 4 * volume.array.size + prepared + max(spline, slab) + math.prod(own)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from medical.nnunet.plans import Intensities, Plans
+from medical.nnunet.plans import Plans
 from medical.nnunet.resample import Shape, Spacing, resample, resample_labels, resampled_shape
 from medical.preprocess import foreground_box
 from vol3d.errors import DataError
@@ -65,33 +65,39 @@ def prepare(volume: Volume, plans: Plans, previous: np.ndarray | None = None, ad
     Raises:
         DataError: intensities that the plan's normalisation is not made for.
     """
-    box = foreground_box(volume.array, None) or ((0, 0, 0), volume.grid.shape)
-    inside = tuple(slice(*ends) for ends in zip(*box, strict=True))
+    start, stop = foreground_box(volume.array, None) or ((0, 0, 0), volume.grid.shape)
+    i, j, k = (slice(*ends) for ends in zip(start, stop, strict=True))
     # Contiguous in nnU-Net's order of the axes, so that sums of intensities are taken in the same order.
-    image = np.ascontiguousarray(volume.array[(slice(None), *inside)].transpose(0, 3, 2, 1))
-    image = image.astype(np.float32, copy=np.may_share_memory(image, volume.array))
-    image = image.transpose(0, *(1 + axis for axis in plans.transpose))
-    labels = None if previous is None else turned(previous[inside], plans).astype(np.int32)
-
-    outside = _outside(image) if any(plans.masked) or labels is not None else None
-    if labels is not None and outside is not None:
-        labels[(labels == 0) & outside] = -1
-    mask = labels >= 0 if labels is not None else None if outside is None else ~outside
+    image = np.ascontiguousarray(volume.array[:, i, j, k].transpose(0, 3, 2, 1))
+    image = turned(image.astype(np.float32, copy=np.may_share_memory(image, volume.array)).transpose(0, 3, 2, 1), plans)
+    labels = None if previous is None else turned(previous[i, j, k], plans).astype(np.int32)
+    mask = _mask(image, labels) if any(plans.masked) or labels is not None else None
     for number, channel in enumerate(image):
-        one = mask if plans.masked[number] else None
-        _normalise(channel, plans.schemes[number], one, plans.intensities[number], volume)
+        _normalise(channel, number, plans, mask, volume)
 
     spacing_mm = _turned(spacing_of(volume.grid), plans)
-    target_mm = tuple(own if new is None else new for own, new in zip(spacing_mm, plans.spacing_mm, strict=True))
+    target_mm = _target(plans, spacing_mm)
     shape = resampled_shape(image.shape[1:], spacing_mm, target_mm, plans.data)
-    ready = np.empty((len(image) + (0 if labels is None else len(added)), *shape), np.float32)
+    ready = np.empty((len(image) + len(added) * (labels is not None), *shape), np.float32)
     for number, channel in enumerate(image):
         ready[number] = resample(channel, shape, plans.data.apart(spacing_mm, target_mm), plans.data)
     if labels is not None:
         resampled = resample_labels(labels, shape, plans.labels.apart(spacing_mm, target_mm), plans.labels)
         for number, label in enumerate(added, start=len(image)):
             ready[number] = resampled == label
-    return Prepared(ready, _turned(box[0], plans), image.shape[1:], (spacing_mm, target_mm))
+    return Prepared(ready, _turned(start, plans), image.shape[1:], (spacing_mm, target_mm))
+
+
+def prepared_shape(grid: Grid, plans: Plans) -> Shape:
+    """Voxels along the network's axes that `prepare` makes of a scan at most; reads none."""
+    spacing_mm = _turned(spacing_of(grid), plans)
+    return resampled_shape(_turned(grid.shape, plans), spacing_mm, _target(plans, spacing_mm), plans.data)
+
+
+def _target(plans: Plans, spacing_mm: Spacing) -> Spacing:
+    """Spacing of the network's voxels: slices keep their distance."""
+    first, second, third = plans.spacing_mm
+    return spacing_mm[0] if first is None else first, second, third
 
 
 def _turned(triple: tuple[Number, Number, Number], plans: Plans) -> tuple[Number, Number, Number]:
@@ -100,29 +106,36 @@ def _turned(triple: tuple[Number, Number, Number], plans: Plans) -> tuple[Number
     return a, b, c
 
 
-def _outside(image: np.ndarray) -> np.ndarray:
-    """(a, b, c) True where all channels are 0 and no wall of voxels that are not lies around."""
+def _mask(image: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+    """(a, b, c) True where a channel is not 0, in holes of that, and where a previous stage found something.
+
+    `labels` become -1 elsewhere, in place.
+    """
     from scipy.ndimage import binary_fill_holes
 
-    return ~binary_fill_holes((image != 0).any(axis=0))
+    mask: np.ndarray = binary_fill_holes((image != 0).any(axis=0))
+    if labels is None:
+        return mask
+    labels[(labels == 0) & ~mask] = -1
+    return labels >= 0
 
 
-def _normalise(
-    channel: np.ndarray, scheme: str, mask: np.ndarray | None, known: Intensities | None, volume: Volume
-) -> None:
-    """Normalises (a, b, c) in place."""
-    if scheme == "CTNormalization":
-        assert known is not None
+def _normalise(channel: np.ndarray, number: int, plans: Plans, mask: np.ndarray | None, volume: Volume) -> None:
+    """Normalises channel `number` (a, b, c) in place."""
+    known = plans.intensities[number]
+    if known is not None:
         np.clip(channel, known.percentile_00_5, known.percentile_99_5, out=channel)
         channel -= known.mean
         channel /= max(known.std, _TINY)
-    elif scheme == "RGBTo01Normalization":
-        if channel.min() < 0 or channel.max() > 255:
-            got = f"{channel.min():g} to {channel.max():g}"
-            raise DataError("intensities of no picture", where=volume.source, got=got, wanted="0 to 255")
-        channel /= 255.0
-    else:
-        _IN_PLACE[scheme](channel, mask)
+        return
+    if plans.schemes[number] == "RGBTo01Normalization" and (channel.min() < 0 or channel.max() > 255):
+        got = f"{channel.min():g} to {channel.max():g}"
+        raise DataError("intensities of no picture", where=volume.source, got=got, wanted="0 to 255")
+    _IN_PLACE[plans.schemes[number]](channel, mask if plans.masked[number] else None)
+
+
+def _picture(channel: np.ndarray, mask: np.ndarray | None) -> None:
+    channel /= 255.0
 
 
 def _zscore(channel: np.ndarray, mask: np.ndarray | None) -> None:
@@ -148,5 +161,6 @@ def _as_it_is(channel: np.ndarray, mask: np.ndarray | None) -> None:
 _IN_PLACE: dict[str, Callable[[np.ndarray, np.ndarray | None], None]] = {
     "ZScoreNormalization": _zscore,
     "RescaleTo01Normalization": _from_0_to_1,
+    "RGBTo01Normalization": _picture,
     "NoNormalization": _as_it_is,
 }
