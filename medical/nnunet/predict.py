@@ -8,8 +8,11 @@ network's first axis, so that no more than a slab of logits is held.
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,12 +27,13 @@ from medical.window import Slab, Stitching, WindowSettings, stream
 from vol3d.errors import Vol3dError
 from vol3d.memory import require_memory
 from vol3d.notes import Note
+from vol3d.output import require_room
 from vol3d.scans.volumes.volume import Volume
 
 Progress = Callable[[int, int], None]
 WEIGHT = 10.0  # of the middle of a window
-APART_BYTES = 2 << 30
-"""Folds whose slabs together take more are averaged before they are summed, which differs in the rounding only."""
+IN_MEMORY_BYTES = 2 << 30
+"""A larger sum over folds lies in a temporary file."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def segment(
         Vol3dError: the network's output is not finite.
     """
     _check_memory(stage, volume)
-    ready = prepare(volume, stage.plans, previous)
+    ready = prepare(volume, stage.plans, previous, stage.labels.foreground)
     try:
         return _segmented(stage, volume, ready, device, progress), ()
     except torch.cuda.OutOfMemoryError:
@@ -142,9 +146,6 @@ def averaged(stage: Stage, ready: Prepared, device: torch.device, progress: Prog
     window, networks, outputs = stage.window, stage.networks, stage.labels.outputs
     if device.type == "cuda":
         window = window.model_copy(update={"amp": "fp16"})  # as nnU-Net
-    groups = [[one] for one in networks]
-    if len(networks) * _slab_bytes(stage, ready.image.shape[1:]) > APART_BYTES:
-        groups = [list(networks)]
     stitching = Stitching(gaussian(window.size) if stage.gaussian else torch.ones(window.size).half(), torch.half, 0)
     image, done = torch.from_numpy(ready.image), 0
 
@@ -152,15 +153,34 @@ def averaged(stage: Stage, ready: Prepared, device: torch.device, progress: Prog
         nonlocal done
         done += 1
         if progress is not None:
-            progress(done, total * len(groups))
+            progress(done, total * len(networks))
 
-    streams = [stream(average(group, window, outputs), image, window, device, count, stitching) for group in groups]
-    for first, *others in zip(*streams, strict=True):
-        for other in others:
-            first.scores.add_(other.scores)
-        if others:
-            first.scores.div_(len(groups))
-        yield first
+    streams = (stream(average([one], window, outputs), image, window, device, count, stitching) for one in networks)
+    if len(networks) == 1:
+        yield from next(streams)
+        return
+    with _zeros((outputs, *ready.image.shape[1:])) as total:
+        for slabs in streams:
+            for slab in slabs:
+                total[:, slab.start : slab.stop].add_(slab.scores.to(total.device))
+        for index in range(total.shape[1]):
+            yield Slab(0, index, index + 1, total[:, index : index + 1] / len(networks))
+
+
+@contextmanager
+def _zeros(shape: tuple[int, ...]) -> Iterator[Tensor]:
+    """Room for the sum over folds, float16: in memory, or where it is large in a temporary file.
+
+    Weights fall to the smallest number of float16 at the edge of a window, where sums are so coarse that networks
+    cannot be averaged before their windows are added.
+    """
+    need = 2 * math.prod(shape)
+    if need <= IN_MEMORY_BYTES:
+        yield torch.zeros(shape, dtype=torch.half)
+        return
+    with tempfile.TemporaryDirectory(prefix="vol3d-logits-") as folder:
+        require_room(Path(folder), need, "Set TMPDIR to a folder on another disk.")
+        yield torch.from_numpy(np.memmap(Path(folder) / "sum", np.float16, "w+", shape=shape))
 
 
 def gaussian(size: tuple[int, int, int]) -> Tensor:
@@ -194,7 +214,8 @@ def _check_memory(stage: Stage, volume: Volume) -> None:
     )
     prepared = 4 * (len(volume.array) + len(stage.labels.foreground) * (plans.previous is not None)) * math.prod(shape)
     spline = 8 * math.prod(own) * (shape != tuple(own))
-    slab = min(_slab_bytes(stage, shape) * len(stage.networks), max(APART_BYTES, _slab_bytes(stage, shape)))
+    total = min(2 * stage.labels.outputs * math.prod(shape), IN_MEMORY_BYTES) * (len(stage.networks) > 1)
+    slab = _slab_bytes(stage, shape) + total
     need = 4 * volume.array.size + prepared + max(spline, slab) + math.prod(own)
     got = f"{volume.grid.shape} voxels, {shape} for the network: "
     do = "Crop the scan, or predict it on a machine with more memory."

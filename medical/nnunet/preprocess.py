@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from medical.preprocess import foreground_box
 from vol3d.errors import DataError
 from vol3d.scans.volumes.volume import Grid, Volume
 
+Number = TypeVar("Number", int, float)
 _TINY = 1e-8  # the least standard deviation that is divided by
 
 
@@ -52,12 +54,13 @@ def turned(array: np.ndarray, plans: Plans) -> np.ndarray:
     return array.transpose([*range(offset), *order])
 
 
-def prepare(volume: Volume, plans: Plans, previous: np.ndarray | None = None) -> Prepared:
+def prepare(volume: Volume, plans: Plans, previous: np.ndarray | None = None, added: Sequence[int] = ()) -> Prepared:
     """The scan for the network.
 
     Args:
         volume: (channels, i, j, k), with its axes as the plan's reader gives them.
-        previous: labels (i, j, k) of the cascade's previous stage; one channel is added for each of `labels`.
+        previous: labels (i, j, k) of the cascade's previous stage.
+        added: the labels of `previous` that each become a channel of ones and zeros.
 
     Raises:
         DataError: intensities that the plan's normalisation is not made for.
@@ -79,21 +82,19 @@ def prepare(volume: Volume, plans: Plans, previous: np.ndarray | None = None) ->
         _normalise(channel, plans.schemes[number], one, plans.intensities[number], volume)
 
     spacing_mm = _turned(spacing_of(volume.grid), plans)
-    target = tuple(own if wanted is None else wanted for own, wanted in zip(spacing_mm, plans.spacing_mm, strict=True))
-    cropped = image.shape[1:]
-    shape = resampled_shape(cropped, spacing_mm, target, plans.data)  # type: ignore[arg-type]
-    apart = plans.data.apart(spacing_mm, target)
-    ready = np.empty((len(image), *shape), np.float32)
+    target_mm = tuple(own if new is None else new for own, new in zip(spacing_mm, plans.spacing_mm, strict=True))
+    shape = resampled_shape(image.shape[1:], spacing_mm, target_mm, plans.data)
+    ready = np.empty((len(image) + (0 if labels is None else len(added)), *shape), np.float32)
     for number, channel in enumerate(image):
-        ready[number] = resample(channel, shape, apart, plans.data)
+        ready[number] = resample(channel, shape, plans.data.apart(spacing_mm, target_mm), plans.data)
     if labels is not None:
-        apart = plans.labels.apart(spacing_mm, target)
-        ready = _stacked(ready, resample_labels(labels, shape, apart, plans.labels), plans)
-    start = _turned(box[0], plans)
-    return Prepared(ready, start, cropped, (spacing_mm, target))  # type: ignore[arg-type]
+        resampled = resample_labels(labels, shape, plans.labels.apart(spacing_mm, target_mm), plans.labels)
+        for number, label in enumerate(added, start=len(image)):
+            ready[number] = resampled == label
+    return Prepared(ready, _turned(box[0], plans), image.shape[1:], (spacing_mm, target_mm))
 
 
-def _turned(triple: tuple[float, float, float], plans: Plans) -> tuple[float, float, float]:
+def _turned(triple: tuple[Number, Number, Number], plans: Plans) -> tuple[Number, Number, Number]:
     """Numbers along i, j, k -> along the network's axes."""
     a, b, c = (triple[2 - axis] for axis in plans.transpose)
     return a, b, c

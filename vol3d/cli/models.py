@@ -19,7 +19,7 @@ from vol3d.shipped import about
 Named = Annotated[
     str | None,
     typer.Argument(
-        help="A shipped model's name, a run's folder or a folder of another toolbox's model, to show its card.",
+        help="A shipped model's name, a run's folder or a model folder of nnU-Net, to show its card.",
         autocompletion=names.checkpoints,
         metavar="MODEL",
     ),
