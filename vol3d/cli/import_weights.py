@@ -56,9 +56,8 @@ def import_weights(
     [bold]Examples[/bold]
 
       vol3d import 3detr-m-scannet -o runs/3detr-m
-      vol3d import 3detr-m-scannet scannet_masked_ep1080.pth -o runs/3detr-m
-      vol3d predict runs/3detr-m scan.ply -o out
       vol3d import unetr mine.pth -o runs/mine --recipe mine.yaml
+      vol3d predict runs/3detr-m scan.ply -o out
     """
     entry = catalog.find(name, catalog.RELEASED, "released model")
     if file is not None and (mirror is not None or yes):
