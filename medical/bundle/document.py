@@ -60,6 +60,8 @@ def read_bundle(root: Path, config: str = "inference", overrides: Mapping[str, A
         if not put(values, normal(id_), value):
             known = ", ".join(values)
             raise UsageError("the bundle has no such entry", where=f"{file}: {id_}", wanted=f"an entry, as in {known}")
+    if "bundle_root" in values:
+        values["bundle_root"] = "."  # wherever its authors had it
     return Document(root, file, {**values, META_ID: dict(metadata)}, metadata)
 
 

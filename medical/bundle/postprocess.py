@@ -39,6 +39,7 @@ class Postprocessing:
     Args:
         before: voxel by voxel, on the network's grid.
         inverted: where the way back to the scan is: on values, on labels, or nowhere.
+        nearest: whether values go back to the nearest voxel rather than by interpolation.
         after: voxel by voxel, after the way back of values.
         whole: on finished labels; None stands for the way back of labels.
         kind: what the labels are: numbers of the outputs, one bit for each output, or other numbers.
@@ -48,6 +49,7 @@ class Postprocessing:
 
     before: list[Planes] = field(default_factory=list)
     inverted: Literal["values", "labels", "nowhere"] = "nowhere"
+    nearest: bool = False
     after: list[Planes] = field(default_factory=list)
     whole: list[Whole | None] = field(default_factory=list)
     kind: Kind = "values"
@@ -153,11 +155,7 @@ def _invert(post: Postprocessing, arguments: Arguments) -> None:
     if post.inverted != "nowhere":
         raise arguments.component.refused("the way back a second time")
     if post.kind == "values":
-        if nearest:
-            raise arguments.component.refused(
-                "the nearest of probabilities is not supported", wanted="nearest_interp false"
-            )
-        post.inverted = "values"
+        post.inverted, post.nearest = "values", bool(nearest)
         return
     post.inverted = "labels"
     post.whole.append(None)

@@ -21,7 +21,7 @@ from medical.bundle.preprocess import Image
 from medical.bundle.spatial import Moved, Place, Step, between, way_back
 from medical.bundle.workflow import Workflow
 from medical.segment import average, inference
-from medical.window import Slab, WindowSettings, stream, streaming_axis
+from medical.window import Predict, Slab, WindowSettings, stream, streaming_axis
 from vol3d.errors import DataError, Vol3dError
 from vol3d.memory import require_memory
 from vol3d.notes import Note
@@ -114,11 +114,28 @@ def predict(
     """
     post, shape = workflow.postprocessing, volume.grid.shape
     _check_memory(volume, ready, window, workflow)
-    way = way_back(ready.steps, shape, nearest=False) if post.inverted == "values" else None
+    way = way_back(ready.steps, shape, post.nearest) if post.inverted == "values" else None
     with inference(models, device), torch.inference_mode():
-        slabs = stream(average(models, window, workflow.outputs), ready.image, window, device, progress)
+        network = _named(average(models, window, workflow.outputs), workflow)
+        slabs = stream(network, ready.image, window, device, progress)
         labels = _walk(slabs, way or Way.same(ready.image.shape[1:]), post, workflow.outputs)
     return _finished(labels, post, ready, volume)
+
+
+def _named(network: Predict, workflow: Workflow) -> Predict:
+    """The network; what it cannot be applied to is an error that names it."""
+
+    def applied(windows: Tensor) -> Tensor:
+        try:
+            return network(windows)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, AssertionError) as error:
+            text = " ".join(str(error).split())[:200]
+            what = f"cannot be applied to windows of {tuple(windows.shape[2:])} ({type(error).__name__}: {text})"
+            raise workflow.network.refused(what) from error
+
+    return applied
 
 
 def _finished(labels: Tensor, post: Postprocessing, ready: Ready, volume: Volume) -> tuple[Tensor, tuple[Note, ...]]:

@@ -341,9 +341,12 @@ _MOVING: Mapping[str, str] = {
     "Flip": "spatial_axis",
     "Rotate90": "k spatial_axes",
 }
-_AS_THEY_ARE = "EnsureChannelFirst EnsureType ToTensor ToDevice CastToType ToMetaTensor FromMetaTensor Identity"
+_AS_THEY_ARE = (
+    *("EnsureChannelFirst", "AddChannel", "AsChannelFirst", "EnsureType", "ToTensor", "ToDevice", "CastToType"),
+    *("ToMetaTensor", "FromMetaTensor", "Identity"),
+)
 _READERS: Mapping[str, Callable[[Component], Action | None]] = {
-    **dict.fromkeys(_AS_THEY_ARE.split(), _as_it_is),
+    **dict.fromkeys(_AS_THEY_ARE, _as_it_is),
     **{name: partial(_intensity, allowed=Keyed(words)) for name, words in _INTENSITY.items()},
     **{name: partial(_moving, allowed=Keyed(words)) for name, words in _MOVING.items()},
     "Spacing": _spacing,

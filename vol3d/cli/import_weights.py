@@ -56,8 +56,8 @@ def import_weights(
     [bold]Examples[/bold]
 
       vol3d import 3detr-m-scannet -o runs/3detr-m
-      vol3d import 3detr-m-scannet scannet_masked_ep1080.pth -o runs/3detr-m
-      vol3d import unetr mine.pth -o runs/mine --recipe mine.yaml --set window.overlap=0.5
+      vol3d import unetr mine.pth -o runs/mine --recipe mine.yaml
+      vol3d predict runs/3detr-m scan.ply -o out
     """
     entry = catalog.find(name, catalog.RELEASED, "released model")
     if file is not None and (mirror is not None or yes):
@@ -104,11 +104,22 @@ class How:
         found = {}
         for name, key in self.entry.stated.items():
             if self.recipe is not None or key in self._keys():
-                found[name] = reduce(getattr, key.split("."), task.settings)
+                found[name] = _setting(task, key)
         return found
+
+    def check(self, recipe: TakesModel, task: TakesModel) -> None:
+        """Raises UsageError for a change that the file overrules."""
+        for key in self._keys():
+            if _setting(recipe, key) != (got := _setting(task, key)):
+                raise UsageError("the file itself determines this setting", where=f"--set {key}", wanted=got)
 
     def _keys(self) -> list[str]:
         return [word.partition("=")[0].strip() for word in self.changes]
+
+
+def _setting(task: TakesModel, key: str) -> Any:
+    """The value of a setting; None below one that has no such part."""
+    return reduce(lambda value, part: getattr(value, part, None), key.split("."), task.settings)
 
 
 def _published(name: str, mirror: str | None, yes: bool) -> Path:
@@ -140,6 +151,7 @@ def _import(name: str, how: How, out: Path, file: Path, is_published: bool) -> N
     recipe = how.task()
     model = vol3d.load_released(name, file, how.beside(recipe))
     task = recipe.for_model(model)
+    how.check(recipe, task)
     save_best(make_folder(out), task.holding(model), task, Evaluation(float("nan"), "not evaluated", {}), step=0)
     if source := direct(name) if is_published else identify(name, file):
         write_json(out / SOURCE, {**source.facts(), "sha256": sha256(file)})

@@ -209,6 +209,11 @@ def test_a_bundle_without_configurations(tmp_path: Path) -> None:
         vol3d.load(tmp_path, "cpu")
 
 
+def test_the_root_is_where_the_folder_is(tmp_path: Path) -> None:
+    root = write_bundle(tmp_path / "bundle", config(bundle_root="/workspace/of/its/authors"))
+    assert bundle_of(root).workflow.weights == root / "models" / "model.pt"
+
+
 def test_weights_under_a_key_and_of_a_parallel_training(tmp_path: Path) -> None:
     root = write_bundle(tmp_path / "bundle", config())
     file = root / "models" / "model.pt"

@@ -32,7 +32,7 @@ from tests.medical.bundle.maker import (
     write_scan,
 )
 from vol3d.cli.main import main
-from vol3d.errors import DataError
+from vol3d.errors import CheckpointError, DataError
 from vol3d.model import Model
 from vol3d.prediction import MaskPrediction
 
@@ -188,3 +188,11 @@ def test_mirrored_views(tmp_path: Path) -> None:
     model = vol3d.load(root, "cpu")
     plain, mirrored = predicted(model, scan).mask, predicted(model, scan, mirror="ij").mask
     assert plain.shape == mirrored.shape and (plain != mirrored).any()
+
+
+def test_a_network_that_does_not_take_its_windows_is_named(tmp_path: Path) -> None:
+    inferer = {"_target_": "SlidingWindowInferer", "roi_size": [15, 15, 15]}
+    doc = config(network={**UNET, "num_res_units": 0}, inferer=inferer)
+    model = vol3d.load(write_bundle(tmp_path / "bundle", doc), "cpu")
+    with pytest.raises(CheckpointError, match=r"network_def: UNet: cannot be applied to windows of \(15, 15, 15\)"):
+        model.predict(write_scan(tmp_path / "scan.nii.gz"))
