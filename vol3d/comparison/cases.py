@@ -37,15 +37,18 @@ def compare_cases(a: Scores, b: Scores) -> Comparison:
         got = " and ".join(listed(getattr(one, key), 8) for one in (a, b))
         raise UsageError(f"the scores have no {what} in common", where=f"{a.path} and {b.path}", got=got)
 
-    rows = []
-    for metric in metrics:
-        tables = [np.array([[_value(one, case, name, metric) for name in classes] for case in cases]) for one in (a, b)]
-        groups = [(name, slice(number, number + 1)) for number, name in enumerate(classes)]
-        groups += [(ALL, slice(None))] if len(classes) > 1 else []
-        rows += [_difference(a, metric, name, *(table[:, part] for table in tables)) for name, part in groups]
+    rows = [one for metric in metrics for one in _differences(a, b, metric, cases, classes)]
     notes = [f"{len(cases)} cases were paired; a case counts for a class where both have a number"]
     notes += _notes(a, b, classes, cases)
     return Comparison("cases", str(a.path), str(b.path), len(cases), corrected(rows), tuple(notes))
+
+
+def _differences(a: Scores, b: Scores, metric: str, cases: Sequence[str], classes: Sequence[str]) -> list[Difference]:
+    """Of each class and, where there are several, of all of them."""
+    tables = [np.array([[_value(one, case, name, metric) for name in classes] for case in cases]) for one in (a, b)]
+    groups = [(name, slice(number, number + 1)) for number, name in enumerate(classes)]
+    groups += [(ALL, slice(None))] if len(classes) > 1 else []
+    return [_difference(a, metric, name, tables[0][:, part], tables[1][:, part]) for name, part in groups]
 
 
 def _difference(a: Scores, metric: str, name: str, before: np.ndarray, after: np.ndarray) -> Difference:
@@ -77,30 +80,32 @@ def _value(scores: Scores, case: str, name: str, metric: str) -> float:
 
 def refuse_others(a: Scores, b: Scores) -> None:
     """Raises UsageError unless both were scored on the same cases with the same truth."""
-    detections = all(any("ground_truths" in row for row in one.rows.values()) for one in (a, b))
-    only = [[case for case in one.cases if case not in set(other.cases)] for one, other in ((a, b), (b, a))]
-    if any(only) and not detections:  # a scene without objects and detections has no row
-        got = "; ".join(
-            f"only in {one.path}: {listed(names)}" for one, names in zip((a, b), only, strict=True) if names
-        )
+    detections = all("ground_truths" in one.columns for one in (a, b))
+    only = [(one.path, sorted(set(one.cases) - set(other.cases))) for one, other in ((a, b), (b, a))]
+    if any(names for _, names in only) and not detections:  # a scene without objects and detections has no row
+        got = "; ".join(f"only in {path}: {listed(names)}" for path, names in only if names)
         do = "Score both on the same cases."
         raise UsageError("the runs were scored on other cases", where=f"{a.path} and {b.path}", got=got, do=do)
+    for column in TRUTHS:
+        _refuse_other_truths(a, b, column)
+
+
+def _refuse_other_truths(a: Scores, b: Scores, column: str) -> None:
     classes = set(a.classes) & set(b.classes)
     keys = [key for key in dict.fromkeys((*a.rows, *b.rows)) if key[1] in classes]
-    for column in TRUTHS:
-        pairs = [(key, *(_truth(one, key, column) for one in (a, b))) for key in keys]
-        wrong = [(key, x, y) for key, x, y in pairs if abs(x - y) > _SAME_TRUTH * max(abs(x), abs(y))]
-        if wrong:
-            (case, name), x, y = wrong[0]
-            got = f"{column} {x:g} and {y:g} of {name} in {case}, and {len(wrong) - 1} more"
-            raise UsageError("the runs were scored with another truth", where=f"{a.path} and {b.path}", got=got)
+    pairs = [(key, _truth(a, key, column), _truth(b, key, column)) for key in keys]
+    wrong = [(key, x, y) for key, x, y in pairs if abs(x - y) > _SAME_TRUTH * max(abs(x), abs(y))]
+    if wrong:
+        (case, name), x, y = wrong[0]
+        got = f"{column} {x:g} and {y:g} of {name} in {case}, and {len(wrong) - 1} more"
+        raise UsageError("the runs were scored with another truth", where=f"{a.path} and {b.path}", got=got)
 
 
 def _truth(scores: Scores, key: tuple[str, str], column: str) -> float:
     """NaN where nothing is known of it; no object where a scene of detections has no row."""
     row = scores.rows.get(key)
     if row is None:
-        return 0.0 if column in COUNTED and any(column in one for one in scores.rows.values()) else math.nan
+        return 0.0 if column in COUNTED and column in scores.columns else math.nan
     return row.get(column, math.nan)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +28,7 @@ BETTER: dict[str, Better] = {
 """Columns that are compared where the file does not describe its numbers, or has no word on them."""
 COUNTED = ("ground_truths", "hits", "false_alarms", "missed")
 """Columns of detections: a scene and class without a row has none of them."""
+_NAMES = ("case", "scene", "class")
 RULES = {"nsd": "nsd_tolerance_mm", "lesions_found": "lesion_iou", "false_positives": "lesion_iou"}
 """Column -> key of the summary with the rule that it was measured by."""
 TRUTHS = ("truth_ml", "ground_truths")
@@ -50,12 +53,17 @@ class Scores:
     titles: Mapping[str, str]
     rules: Mapping[str, Any]
 
-    @property
+    @cached_property
     def cases(self) -> list[str]:
         """Their names, in order."""
         return list(dict.fromkeys(case for case, _ in self.rows))
 
-    @property
+    @cached_property
+    def columns(self) -> set[str]:
+        """Names of all columns."""
+        return {name for row in self.rows.values() for name in row}
+
+    @cached_property
     def classes(self) -> list[str]:
         """Their names, in order."""
         return list(dict.fromkeys(name for _, name in self.rows))
@@ -98,26 +106,32 @@ def _of_csv(path: Path) -> Scores:
 def _scores(
     path: Path, rows: Sequence[Mapping[str, Any]], metrics: Sequence[Metric], summary: Mapping[str, Any]
 ) -> Scores:
-    table: dict[Key, dict[str, float]] = {}
-    twice = []
-    for row in rows:
-        case = row.get("case", row.get("scene"))
-        if not isinstance(case, str) or not case:
-            wanted = "a column 'case' or 'scene'"
-            raise DataError("no scores by case", where=path, got=", ".join(map(str, row))[:200], wanted=wanted)
-        key = case, str(row.get("class") or "all")
-        twice += [f"{key[0]}, {key[1]}"] if key in table else []
-        table[key] = {name: _number(value) for name, value in row.items() if name not in ("case", "scene", "class")}
-    if not table:
-        raise DataError("no scores by case", where=path, got="no rows")
-    if twice:
-        do = "Compare runs that score each case once."
-        raise DataError("a case and class is there twice", where=path, got=listed(twice, 3), do=do)
+    table = _table(path, rows)
     columns = {name for row in table.values() for name, value in row.items() if math.isfinite(value)}
     described = BETTER | {metric.key: metric.better for metric in metrics if metric.better is not None}
     better = {name: way for name, way in described.items() if name in columns}
     rules = {column: summary[key] for column, key in RULES.items() if key in summary}
     return Scores(path, table, better, {metric.key: metric.label for metric in metrics}, rules)
+
+
+def _table(path: Path, rows: Sequence[Mapping[str, Any]]) -> dict[Key, dict[str, float]]:
+    """Case and class -> numbers; raises DataError for rows without a case, or one that is there twice."""
+    keys = [_key(path, row) for row in rows]
+    if not keys:
+        raise DataError("no scores by case", where=path, got="no rows")
+    if twice := [", ".join(key) for key, count in Counter(keys).items() if count > 1]:
+        do = "Compare runs that score each case once."
+        raise DataError("a case and class is there twice", where=path, got=listed(twice, 3), do=do)
+    numbers = ({name: _number(value) for name, value in row.items() if name not in _NAMES} for row in rows)
+    return dict(zip(keys, numbers, strict=True))
+
+
+def _key(path: Path, row: Mapping[str, Any]) -> Key:
+    case = row.get("case", row.get("scene"))
+    if not isinstance(case, str) or not case:
+        wanted = "a column 'case' or 'scene'"
+        raise DataError("no scores by case", where=path, got=", ".join(map(str, row))[:200], wanted=wanted)
+    return case, str(row.get("class") or "all")
 
 
 def _number(value: Any) -> float:

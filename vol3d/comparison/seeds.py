@@ -21,6 +21,8 @@ from vol3d.statistics import paired_t, pairs_needed
 
 Key = tuple[str, str]
 """Metric, and the class or `all classes`."""
+Runs = Mapping[str, Evaluation]
+"""Name of each seed that has ended -> its evaluation."""
 
 
 def seed_folders(path: Path) -> list[Path]:
@@ -41,38 +43,46 @@ def compare_seeds(a: Path, b: Path) -> Comparison:
         UsageError: fewer than two seeds that both have, another score, or runs that were scored on other cases.
         DataError: a damaged evaluation.
     """
-    runs = [_finished(path) for path in (a, b)]
+    runs = _finished(a), _finished(b)
     seeds = [name for name in runs[0] if name in runs[1]]
-    if len(seeds) < 2:
-        got = " and ".join(listed(one) or "none" for one in runs)
-        do = "Train both with the same seeds: `vol3d train ... --seeds N`."
-        raise UsageError("fewer than two finished seeds can be paired", where=f"{a} and {b}", got=got, do=do)
+    _refuse_few(a, b, runs, seeds)
     _refuse_other_cases([(path / seed, one[seed]) for path, one in zip((a, b), runs, strict=True) for seed in seeds])
-    names = [one[seeds[0]].score_name for one in runs]
-    if names[0] != names[1]:
-        raise UsageError("the runs have other scores", where=f"{a} and {b}", got=" and ".join(names))
-
-    ours, theirs = ([_numbers(one[seed]) for seed in seeds] for one in runs)
-    rows = [
-        _difference(key, described, *(np.array([table[key] for table in side]) for side in (ours, theirs)))
-        for key, described in _described(runs[0][seeds[0]]).items()
-        if all(key in table for table in (*ours, *theirs))
-    ]
-    if not rows or rows[0].metric != names[0]:
-        raise UsageError(f"not every run has the score {names[0]}", where=f"{a} and {b}", do="Look at the single runs.")
+    rows = _differences([runs[0][seed] for seed in seeds], [runs[1][seed] for seed in seeds])
+    score = runs[0][seeds[0]].score_name
+    if not rows or rows[0].metric != score:
+        raise UsageError(f"not every run has the score {score}", where=f"{a} and {b}", do="Look at the single runs.")
     notes = [f"{len(seeds)} seeds were paired: {listed(seeds, 10)}", *_left_out((a, b), runs), _answer(rows[0])]
     return Comparison("seeds", str(a), str(b), len(seeds), corrected(rows), tuple(notes))
 
 
-def _finished(path: Path) -> dict[str, Evaluation]:
-    """Name of each seed that has ended -> its evaluation."""
+def _refuse_few(a: Path, b: Path, runs: tuple[Runs, Runs], seeds: list[str]) -> None:
+    if len(seeds) < 2:
+        got = " and ".join(listed(one) or "none" for one in runs)
+        do = "Train both with the same seeds: `vol3d train ... --seeds N`."
+        raise UsageError("fewer than two finished seeds can be paired", where=f"{a} and {b}", got=got, do=do)
+    names = [one[seeds[0]].score_name for one in runs]
+    if names[0] != names[1]:
+        raise UsageError("the runs have other scores", where=f"{a} and {b}", got=" and ".join(names))
+
+
+def _differences(ours: list[Evaluation], theirs: list[Evaluation]) -> list[Difference]:
+    """Of every number that all runs have; the two lists are paired."""
+    before, after = ([_numbers(one) for one in side] for side in (ours, theirs))
+    return [
+        _difference(key, described, *(np.array([table[key] for table in side]) for side in (before, after)))
+        for key, described in _described(ours[0]).items()
+        if all(key in table for table in (*before, *after))
+    ]
+
+
+def _finished(path: Path) -> Runs:
     found = {one.name: results.read(one) for one in seed_folders(path)}
     return {name: evaluation for name, evaluation in found.items() if evaluation is not None}
 
 
-def _left_out(paths: tuple[Path, Path], runs: list[dict[str, Evaluation]]) -> list[str]:
+def _left_out(paths: tuple[Path, Path], runs: tuple[Runs, Runs]) -> list[str]:
     notes = []
-    for path, mine, other in zip(paths, runs, reversed(runs), strict=True):
+    for path, mine, other in zip(paths, runs, runs[::-1], strict=True):
         open_runs = [one.name for one in seed_folders(path) if one.name not in mine]
         alone = [name for name in mine if name not in other]
         notes += [f"seeds of {path} without an end, left out: {listed(open_runs)}"] if open_runs else []
