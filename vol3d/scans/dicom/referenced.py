@@ -83,14 +83,15 @@ def referenced_headers(frames: list[Frame], grid: Grid, source: Path) -> list[An
         instance = header.text("SOPInstanceUID")
         if (other := instances.setdefault(instance, header.name)) != header.name:
             raise DataError("two slices have one SOPInstanceUID", where=header.name, got=f"{instance}, as {other}")
-    own = [replace(header, dataset=deepcopy(header.dataset)) for header in headers]  # others read the same ones
-    for header in own:
-        _complete(header, grid, frame_of_reference)
-    return [header.dataset for header in own]
+    return [_completed(header, grid, frame_of_reference) for header in headers]
 
 
-def _complete(header: Header, grid: Grid, frame_of_reference: str) -> None:
-    """UTF-8, and values for what may be missing: empty ones where the standard has them (type 2), slice thickness."""
+def _completed(header: Header, grid: Grid, frame_of_reference: str) -> Any:
+    """A copy in UTF-8 with values for what may be missing: empty ones where the standard has them (type 2), thickness.
+
+    The header itself is shared with whoever reads the file again.
+    """
+    header = replace(header, dataset=deepcopy(header.dataset))
     try:
         header.dataset.decode()
     except Exception as fault:
@@ -110,3 +111,4 @@ def _complete(header: Header, grid: Grid, frame_of_reference: str) -> None:
             thickness = 0.0
         if thickness <= 0:
             part.dataset.SliceThickness = f"{grid.spacing_mm[2]:.10g}"
+    return header.dataset
