@@ -107,19 +107,19 @@ class How:
                 found[name] = _setting(task, key)
         return found
 
-    def check(self, recipe: TakesModel, task: TakesModel) -> None:
-        """Raises UsageError for a change that the file overrules."""
+    def check(self, recipe: Any, settings: Any) -> None:
+        """Raises UsageError for a change of the recipe's settings that the file overrules."""
         for key in self._keys():
-            if _setting(recipe, key) != (got := _setting(task, key)):
+            if _setting(recipe, key) != (got := _setting(settings, key)):
                 raise UsageError("the file itself determines this setting", where=f"--set {key}", wanted=got)
 
     def _keys(self) -> list[str]:
         return [word.partition("=")[0].strip() for word in self.changes]
 
 
-def _setting(task: TakesModel, key: str) -> Any:
+def _setting(settings: Any, key: str) -> Any:
     """The value of a setting; None below one that has no such part."""
-    return reduce(lambda value, part: getattr(value, part, None), key.split("."), task.settings)
+    return reduce(lambda value, part: getattr(value, part, None), key.split("."), settings)
 
 
 def _published(name: str, mirror: str | None, yes: bool) -> Path:
@@ -151,7 +151,7 @@ def _import(name: str, how: How, out: Path, file: Path, is_published: bool) -> N
     recipe = how.task()
     model = vol3d.load_released(name, file, how.beside(recipe))
     task = recipe.for_model(model)
-    how.check(recipe, task)
+    how.check(recipe.settings, task.settings)
     save_best(make_folder(out), task.holding(model), task, Evaluation(float("nan"), "not evaluated", {}), step=0)
     if source := direct(name) if is_published else identify(name, file):
         write_json(out / SOURCE, {**source.facts(), "sha256": sha256(file)})

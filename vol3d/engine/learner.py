@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -190,7 +190,8 @@ def _placed(model: nn.Module, task: TrainingTask, device: torch.device) -> nn.Mo
     for layer in model.modules():  # dense convolutions only: elsewhere, as many dimensions have another meaning
         for dimensions, convolutions in _CONVOLUTIONS.items():
             if dimensions in formats and isinstance(layer, convolutions):
-                layer.weight.data = layer.weight.data.contiguous(memory_format=_LAST[dimensions])
+                weight = cast(nn.Parameter, layer.weight)
+                weight.data = weight.data.contiguous(memory_format=_LAST[dimensions])
     return model
 
 

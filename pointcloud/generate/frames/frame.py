@@ -112,10 +112,9 @@ def _is_shown(view: Viewpoint, piece: Furniture, pixels: int) -> bool:
     if piece.label not in LABELS or pixels < FEWEST_PIXELS * width * height:
         return False
     corners = (piece.quads.corners - view.centre) @ view.rotation.T
-    alone, _ = depth_image(
-        corners, (width, height), view.sensor.focal / 2
-    )  # twice as wide a view, a quarter the pixels
-    return pixels >= LEAST_SEEN * 4 * np.count_nonzero(np.isfinite(alone))
+    # Twice as wide a view, a quarter of the pixels.
+    alone, _ = depth_image(corners, (width, height), view.sensor.focal / 2)
+    return pixels >= LEAST_SEEN * 4 * int(np.isfinite(alone).sum())
 
 
 def _points(rng: Rng, picture: _Picture, quads: Quads) -> tuple[np.ndarray, np.ndarray]:
