@@ -104,7 +104,7 @@ class How:
         found = {}
         for name, key in self.entry.stated.items():
             if self.recipe is not None or key in self._keys():
-                found[name] = _setting(task, key)
+                found[name] = _setting(task.settings, key)
         return found
 
     def check(self, recipe: Any, settings: Any) -> None:

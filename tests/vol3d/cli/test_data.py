@@ -126,7 +126,7 @@ def test_every_data_set_has_its_tools():
 
 def test_what_nothing_generates_is_refused(tmp_path: Path, capsys):
     assert main(["data", "generate", "castles", str(tmp_path / "out")]) == 2
-    assert "got castles, wanted rooms, drives, kitti" in capsys.readouterr().err
+    assert "got castles, wanted rooms, frames, drives, kitti" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -24,6 +24,7 @@ TO_NIFTI = "Write .nii.gz instead."
 
 
 def check_names(segmentation: Segmentation, path: Path) -> None:
+    """Raises DataError if a label has no name, or one that DICOM cannot hold."""
     names = segmentation.class_names
     highest = int(segmentation.labels.max(initial=0))
     if len(names) < 2 or highest >= len(names):
