@@ -226,7 +226,7 @@ def test_ones_own_unetr_by_its_recipe(own_unetr: Path, tmp_path: Path) -> None:
         (["--set", "window.size=[32,32,32]"], "window does not fit the position embedding"),
         (["--set", "window.size=[32,48,32]"], "got (3, 2), wanted (14, 1)"),
         (["--set", "no.such=1"], "unknown setting"),
-        ([*STATED, *PREPARED, "--set", "model.depth=5"], "the file itself determines this setting"),
+        ([*STATED, *PREPARED, "--set", "model.mlp=100"], "the file itself determines this setting"),
         (["--recipe", "nothing.yaml"], "nothing.yaml"),
     ],
 )
