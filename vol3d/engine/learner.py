@@ -198,7 +198,8 @@ def _placed(model: nn.Module, task: TrainingTask, device: torch.device) -> nn.Mo
 def _last(setting: bool | Literal["auto"], device: torch.device) -> set[int]:
     """The numbers of dimensions whose convolutions are channels last.
 
-    A step of CenterPoint on pillars is faster with it on a CPU, one of UNETR 1.8 times slower (`benchmarks.training`).
+    On a CPU a step of UNETR takes 1.2 times as long with it in float32 and 1.7 times in bfloat16; one of CenterPoint on
+    pillars the same (`benchmarks/results/segmentation_formats.json`).
     """
     if setting == "auto":
         return {2} if device.type == "cpu" else set()

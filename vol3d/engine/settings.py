@@ -63,7 +63,8 @@ class TrainSettings(Settings):
     amp: Literal["off", "bf16", "fp16"] = "off"
     ema: float | None = Field(None, gt=0, lt=1, description="decay of the averaged weights that are evaluated and kept")
     channels_last: bool | Literal["auto"] = Field(
-        "auto", description="channels-last memory format of convolutions; auto: in 2D on a CPU, where it is faster"
+        "auto",
+        description="channels-last memory format of convolutions; auto: in 2D on a CPU, never in 3D, where it is slow",
     )
     seed: int = Field(0, ge=0)
     workers: int = Field(0, ge=0, description="data-loader processes")

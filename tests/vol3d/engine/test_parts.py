@@ -148,7 +148,7 @@ def test_a_pipe_gets_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     ("setting", "device", "dimensions"),
     [("auto", "cpu", {2}), ("auto", "meta", set()), (True, "cpu", {2, 3}), (False, "cpu", set())],
 )
-def test_convolutions_are_channels_last_where_it_was_measured_faster(
+def test_convolutions_of_volumes_are_channels_last_only_where_that_is_asked_for(
     tmp_path: Path, setting: bool | str, device: str, dimensions: set[int]
 ) -> None:
     task = toy(tmp_path, f"train.channels_last={str(setting).lower()}")
