@@ -33,9 +33,14 @@ def models(model: Which = None, as_json: Json = False) -> None:
       vol3d models --json > models.json
       vol3d models runs/fine_tuned
     """
-    if model is not None:
+    if model is None:
+        _list(as_json)
+    else:
         _describe(model, as_json)
-        return
+
+
+def _list(as_json: bool) -> None:
+    """All that there is, a table for each kind."""
     from vol3d.config import recipes
 
     entries = {
