@@ -12,7 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -189,17 +189,19 @@ class PointStack(nn.Module):
         """Weights, biases and sizes as `encode_range` takes them, with the norms in them."""
         from pointcloud.models.layers.point_stack_cpu import padded, panels
 
-        sizes = np.array([(linear.in_features, padded(linear.out_features)) for linear in self.linears])
+        layers = cast("list[tuple[nn.Linear, SparseBatchNorm]]", [*zip(self.linears, self.norms, strict=True)])
+        sizes = np.array([(linear.in_features, padded(linear.out_features)) for linear, _ in layers])
         sizes[1:, 0] //= 2  # the rows' own; the other half is their maximum
         weights = np.zeros((len(sizes), 2, sizes.prod(axis=1).max()), np.float32)
         biases = np.zeros((len(sizes), sizes[:, 1].max()), np.float32)
-        for index, (linear, norm) in enumerate(zip(self.linears, self.norms, strict=True)):
-            scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+        for index, (linear, norm) in enumerate(layers):
+            mean, variance = norm.get_buffer("running_mean").double(), norm.get_buffer("running_var").double()
+            scale = norm.weight / (variance + norm.eps).sqrt()
             matrix = (linear.weight * scale[:, None]).T.float().numpy()
             for half, part in enumerate(np.split(matrix, [sizes[index, 0]])[: 1 + (index > 0)]):
                 flat = panels(part)
                 weights[index, half, : len(flat)] = flat
-            biases[index, : linear.out_features] = (norm.bias - norm.running_mean * scale).numpy()
+            biases[index, : linear.out_features] = (norm.bias - mean * scale).numpy()
         return weights, biases, sizes
 
     def _layer(self, index: int, x: Float[Tensor, "n i"]) -> Float[Tensor, "n w"]:
@@ -236,18 +238,18 @@ def encode_voxels(
     voxels: VoxelBlocks | VoxelPoints
     if isinstance(encoder, PointStack) and encoder.compiled(clouds[0]):
         voxels = assign_voxels(clouds, grid, max_voxels=limit)
-        features = encoder.encode(voxels, grid, settings.max_points)
+        encoded = encoder.encode(voxels, grid, settings.max_points)
     elif settings.max_points is None:
         voxels = assign_voxels(clouds, grid, max_voxels=limit)
-        features = encoder(voxels, grid)
+        encoded = encoder(voxels, grid)
     else:
         voxels = voxelize(clouds, grid, max_points=settings.max_points, max_voxels=limit)
-        features = encoder(voxels, grid)
+        encoded = encoder(voxels, grid)
     left_out = tuple(voxels.left_out.tolist())
     if any(left_out):
         what = f"a cloud has voxels beyond max_voxels {limit}: those of its first points are kept"
         warnings.warn(what, stacklevel=2)
-    return Voxels(features, voxels.coordinates, len(clouds), left_out)
+    return Voxels(encoded, voxels.coordinates, len(clouds), left_out)
 
 
 def check_clouds(clouds: Sequence[Tensor], features: Sequence[Feature]) -> None:
