@@ -15,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vol3d.engine import sharding
 from vol3d.engine.distributed import Processes
+from vol3d.engine.memory_format import to_channels_last
 from vol3d.engine.optim import Ema, full_state, make_optimizer, set_schedule, whole
 from vol3d.engine.parts import freeze, shares
 from vol3d.engine.settings import RunSettings
@@ -181,17 +182,8 @@ def fresh_model(task: TrainingTask, device: torch.device, weights: dict[str, Ten
 def _placed(model: nn.Module, task: TrainingTask, device: torch.device) -> nn.Module:
     model = model.to(device)
     if task.settings.train.channels_last:
-        _to_channels_last(model)
+        to_channels_last(model, volumes=True)
     return model
-
-
-def _to_channels_last(model: nn.Module) -> None:
-    """Dense convolutions only: elsewhere, weights of as many dimensions have another meaning."""
-    for layer in model.modules():
-        if isinstance(layer, (nn.Conv3d, nn.ConvTranspose3d)):
-            layer.weight.data = _channels_last(layer.weight.data)
-        elif isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
-            layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
 
 
 def _channels_last(tensor: Tensor) -> Tensor:
