@@ -28,6 +28,7 @@ import vol3d
 from vol3d import catalog, files, foreign
 from vol3d.config import changed
 from vol3d.config.chosen import LATER
+from vol3d.engine.memory_format import to_channels_last
 from vol3d.engine.seen import Seen
 from vol3d.engine.task import CompleteTask, Evaluation, ModelTask
 from vol3d.errors import CheckpointError, UsageError
@@ -143,6 +144,8 @@ def _load_one(
         raise CheckpointError("other classes", where=path, got=info["class_names"], wanted=list(task.class_names))
     model = task.model()
     load_strictly(model, tensors, path)
+    if task.settings.train.channels_last:
+        to_channels_last(model, {2})  # 3D convolutions without gradients are slower so
     return task, model.to(device or "cpu").eval(), info
 
 
