@@ -107,7 +107,7 @@ def test_points_and_boxes_go_to_the_frame_of_the_cloud_together() -> None:
     chair = seats.chair(np.random.default_rng(0)).placed(3.0, 4.0, yaw=2.0)
     moved = view.upright_boxes(chair.box()[None])
     points = torch.from_numpy(view.upright(chair.quads.corners.reshape(-1, 3)))
-    assert points_in_boxes(points, torch.from_numpy(moved + [0, 0, 0, 1e-6, 1e-6, 1e-6, 0])).all()
+    assert points_in_boxes(points, torch.from_numpy(moved + np.array([0, 0, 0, 1e-6, 1e-6, 1e-6, 0]))).all()
     assert view.upright(view.centre[None] + [np.cos(0.8), np.sin(0.8), 0]) == pytest.approx(np.array([[0, 1, 0]]))
     assert view.upright_boxes(np.zeros((0, 7))).shape == (0, 7)
 

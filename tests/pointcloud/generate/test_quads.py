@@ -62,7 +62,9 @@ def test_things_stand_on_the_floor_amid_their_frame(build):
         assert (piece.quads.rgb >= 0).all() and (piece.quads.rgb <= 255).all()
 
 
-@pytest.mark.parametrize("build", [on_walls.door, on_walls.window, on_walls.picture, on_walls.board, on_walls.mirror, on_walls.wall_thing])
+@pytest.mark.parametrize(
+    "build", [on_walls.door, on_walls.window, on_walls.picture, on_walls.board, on_walls.mirror, on_walls.wall_thing]
+)
 def test_things_on_walls_are_slightly_in_them(build):
     for seed in range(8):
         low, high = build(np.random.default_rng(seed)).quads.bounds()
