@@ -14,15 +14,17 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from pointcloud.conventions import boxes_from_mmdet3d_before_1_0
-from pointcloud.models.center_point.head import (
+from pointcloud.models.center_point.decode import (
     NUSCENES_CIRCLES,
-    NUSCENES_TASKS,
     CenterDecodeSettings,
+    CenterOutputs,
+    candidates,
+)
+from pointcloud.models.center_point.head import (
+    NUSCENES_TASKS,
     CenterHead,
     CenterHeadSettings,
-    CenterOutputs,
     box_loss,
-    candidates,
     heatmap_loss,
 )
 from pointcloud.models.center_point.targets import (
@@ -114,14 +116,15 @@ def test_losses_and_gradients_of_mmdet3d(fixture: Fixture, head: CenterHead) -> 
 
 @pytest.mark.parametrize("task", [0, 4])
 def test_boxes_before_suppression(fixture: Fixture, head: CenterHead, task: int) -> None:
-    outputs = head(fixture["feat"])
+    found = candidates(head(fixture["feat"]), head.classes, GRID, head.settings.decode)
     for sample in range(2):
-        boxes, scores, labels = candidates(outputs[task], sample, GRID, head.settings.decode)
+        there = found.there[sample, task]
+        boxes, scores, labels = (part[sample, task][there] for part in found[:3])
         wanted = fixture[f"decode.{task}.{sample}.boxes"].clone()
         wanted[:, 2] -= wanted[:, 5] / 2  # centre to bottom, as the converter wants it
         same_boxes(boxes, boxes_from_mmdet3d_before_1_0(wanted))
         close(scores, fixture[f"decode.{task}.{sample}.scores"], 1e-4)
-        assert torch.equal(labels, fixture[f"decode.{task}.{sample}.labels"].long())
+        assert torch.equal(labels, torch.tensor(head.classes[task])[fixture[f"decode.{task}.{sample}.labels"].long()])
 
 
 @pytest.mark.parametrize("nms", ["rotate", "circle"])
@@ -303,9 +306,10 @@ def test_the_best_class_of_a_cell_alone() -> None:
     )
     outputs.heatmap[:, 1] = 1.0
     for per_cell, count in (("all", 160), ("best", 80)):
-        found = candidates(outputs, 0, SMALL, CenterDecodeSettings(per_cell=per_cell))
-        assert len(found[0]) == count
-        assert found[2][:80].tolist() == [1] * 80
+        found = candidates([outputs], [(4, 7)], SMALL, CenterDecodeSettings(per_cell=per_cell))
+        assert found.boxes.shape == (1, 1, count, 9)
+        assert found.there.all()
+        assert found.labels[0, 0, :80].tolist() == [7] * 80
 
 
 def test_boxes_of_exploding_maps_are_numbers() -> None:
