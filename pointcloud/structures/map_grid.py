@@ -7,7 +7,7 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor
 
-from vol3d.constants import constant
+from vol3d.host import constant
 
 
 class MapGrid(NamedTuple):

@@ -15,10 +15,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vol3d.constants import constant
 from vol3d.errors import DataError
 from vol3d.geometry.iou import iou_bev
 from vol3d.geometry.nms import nms_circle, nms_rotated
+from vol3d.host import constant
 
 Kept = Bool[Tensor, "g n"]
 

@@ -10,8 +10,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from vol3d.constants import constant
 from vol3d.geometry.boxes import YAW
+from vol3d.host import constant
 
 ROWS, BITS = 16, 32  # boxes of a program; boxes of a word
 

@@ -16,9 +16,9 @@ from pydantic import Field
 from torch import Tensor
 
 from pointcloud.structures.map_grid import MapGrid
-from vol3d.constants import constant
 from vol3d.engine.settings import Settings
 from vol3d.geometry.nms_groups import keep_circle, keep_rotated
+from vol3d.host import constant
 
 NUSCENES_CIRCLES = (4.0, 12.0, 10.0, 1.0, 0.85, 0.175)
 """Published with CenterPoint for its tasks as radii; its code compares them with squared distances."""

@@ -14,13 +14,14 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pointcloud.models.center_point.decode import CenterDecodeSettings, CenterOutputs, candidates, suppressed
-from pointcloud.models.center_point.targets import CenterTargets, Drawing, center_targets
+from pointcloud.models.center_point.targets import CenterTargets, Drawing, task_targets
 from pointcloud.models.layers.bev_backbones import convolution
 from pointcloud.structures.detections import chosen_detections
 from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.targets import BoxTargets, check_targets
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError
+from vol3d.host import constant
 from vol3d.scans.results.detections import Detections
 
 NUSCENES_TASKS = (
@@ -105,8 +106,7 @@ class CenterHead(nn.Module):
 
     def targets(self, targets: list[BoxTargets], grid: MapGrid) -> list[CenterTargets]:
         """What each task's maps should be."""
-        drawing = self.settings.drawing()
-        return [center_targets(targets, torch.tensor(task), grid, drawing) for task in self.classes]
+        return task_targets(targets, self.classes, grid, self.settings.drawing(), self.shared[0].weight.device)
 
     def loss(self, outputs: tuple[CenterOutputs, ...], targets: list[BoxTargets], grid: MapGrid) -> dict[str, Tensor]:
         """Weighted terms `heatmap/0`, `box/0` and so on, one pair for each task.
@@ -157,9 +157,8 @@ def heatmap_loss(logits: Tensor, targets: CenterTargets, positives: Literal["cel
     """Focal loss with alpha 2 and beta 4 (CornerNet, equation 1), by the number of positives."""
     p = logits.sigmoid().clamp(1e-4, 1 - 1e-4)
     wrong = -((1 - p).log() * p**2 * (1 - targets.heatmap) ** 4).sum()
-    at = p.flatten(2)[targets.sample, targets.label, targets.cell]  # (K,)
-    if positives == "cells":
-        at = p[targets.heatmap == 1]
+    places = targets.ones.unbind() if positives == "cells" else (targets.sample, targets.label, targets.cell)
+    at = p.flatten(2)[tuple(places)]  # (K,)
     return (wrong - (at.log() * (1 - at) ** 2).sum()) / max(len(at), 1)
 
 
@@ -174,4 +173,4 @@ def box_loss(
     known = ~targets.code.isnan()
     away = (said - targets.code.nan_to_num()).abs() * known
     divisor = max(len(said), 1) if count == "at_least_one" else len(said) + 1e-4
-    return (away * away.new_tensor(weights[: away.shape[1]])).sum() / divisor
+    return (away * constant(tuple(weights[: away.shape[1]]), away)).sum() / divisor

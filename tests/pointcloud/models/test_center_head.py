@@ -44,6 +44,7 @@ from vol3d.geometry import nms_circle
 
 CLASSES = tuple(name for task in NUSCENES_TASKS for name in task)
 GRID = MapGrid((-25.6, -19.2), (0.2, 0.2), 4, (48, 64))
+NONE = torch.zeros(3, 0, dtype=torch.int64)
 THEIRS = {"offset": "reg", "height": "height", "size": "dim", "rotation": "rot", "velocity": "vel"}
 
 
@@ -169,7 +170,7 @@ def test_focal_loss_of_center_point(oracle_root: Path) -> None:
     there = fixture["focal.mask"].bool()
     sample = torch.arange(2)[:, None].expand(there.shape)[there]
     cell, label = fixture["focal.ind"][there].long(), fixture["focal.cat"][there].long()
-    targets = CenterTargets(fixture["focal.target"], sample, cell, label, torch.zeros(len(cell), 10))
+    targets = CenterTargets(fixture["focal.target"], sample, cell, label, torch.zeros(len(cell), 10), NONE)
     probability = fixture["focal.pred"].double().requires_grad_()
     loss = heatmap_loss(probability.logit(), targets, "objects")
     close(loss, fixture["focal.loss"][0], 1e-5, 1e-5)
@@ -181,10 +182,8 @@ def test_focal_loss_of_center_point(oracle_root: Path) -> None:
 def test_regression_loss_of_center_point(oracle_root: Path) -> None:
     fixture = Fixture(oracle_root, "centerpoint_orig_parts")
     there = fixture["focal.mask"].bool()
-    sample = torch.arange(2)[:, None].expand(there.shape)[there]
-    targets = CenterTargets(
-        torch.zeros(2, 1, 40, 56), sample, fixture["focal.ind"][there].long(), sample, fixture["reg.target"][there]
-    )
+    sample, cell = torch.arange(2)[:, None].expand(there.shape)[there], fixture["focal.ind"][there].long()
+    targets = CenterTargets(torch.zeros(2, 1, 40, 56), sample, cell, sample, fixture["reg.target"][there], NONE)
     found = [box_loss(fixture["reg.pred"], targets, np.eye(10)[n].tolist()) for n in range(10)]
     close(torch.stack(found), fixture["reg.loss"], 1e-5, 1e-5)
 
