@@ -175,7 +175,7 @@ def test_the_examples_of_the_page_run(tmp_path: Path, monkeypatch: pytest.Monkey
     np.save(tmp_path / "room.npy", room(0)[0].astype(np.float32))
     write_msd(tmp_path / "DATA" / "mine", cases=6)
     examples = re.findall(r"```python\n(.*?)```", (PROJECT / "docs" / "python.md").read_text("utf-8"), re.S)
-    assert len(examples) == 4
+    assert len(examples) == 5
     tiny = '"model.width": 24, "model.heads": 2, "model.mlp": 48, "model.features": 4, "window.size": [16, 16, 16]'
     for example in (one.replace('"optim.clip": 0.5', tiny) for one in examples):
         exec(compile(example, "docs/python.md", "exec"), {})

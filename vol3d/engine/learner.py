@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from vol3d.engine import sharding
 from vol3d.engine.distributed import Processes
 from vol3d.engine.memory_format import to_channels_last
-from vol3d.engine.optim import Ema, full_state, make_optimizer, set_schedule, whole
+from vol3d.engine.optim import Ema, full_state, make_optimizer, set_schedule, unsharded, whole
 from vol3d.engine.parts import freeze, shares
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.start_from import initial_model
@@ -113,12 +113,12 @@ class Learner:
                 self.scaler.scale(torch.stack([*terms.values()]).sum() * weight).backward()
             for name, term in terms.items():
                 summed[name] = summed.get(name, 0) + term.detach().float() * weight
-        values = torch.stack([*summed.values()]).tolist()
 
         self.scaler.unscale_(self.optimizer)
         clip = self.settings.optim.clip or math.inf
-        norm = float(whole(nn.utils.clip_grad_norm_(self.model.parameters(), clip)))
-        return StepResult(dict(zip(summed, values, strict=True)), norm, rate, tuple(ids))
+        norm = unsharded(nn.utils.clip_grad_norm_(self.model.parameters(), clip))
+        *values, length = torch.stack([*summed.values(), norm.to(self.group.device)]).tolist()  # the one wait of a step
+        return StepResult(dict(zip(summed, values, strict=True)), length, rate, tuple(ids))
 
     def apply(self, step: int) -> None:
         """Moves the weights along the gradient of `step`, and the averages after them."""

@@ -153,7 +153,8 @@ class _Run:
             self.learner.restore(self.point.state)
         self.point.state = {}  # not needed twice
         start = self.point.step
-        self.loader = Loader(self.samples, self.plan, self.group.rank, start, self.total, self.settings.workers)
+        workers, pin = self.settings.workers, self.group.device.type == "cuda"
+        self.loader = Loader(self.samples, self.plan, self.group.rank, start, self.total, workers, pin)
         self.log = stack.enter_context(Log(self.folder, start, self.total)) if self.group.is_main else None
         if self.group.is_main:
             files.write_text(self.folder / "config.yaml", dump(self._recipe()))
