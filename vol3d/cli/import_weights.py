@@ -18,7 +18,7 @@ from vol3d.output import require_output
 from vol3d.terminal import say
 
 if TYPE_CHECKING:
-    from vol3d.engine.task import TakesModel
+    from vol3d.engine.task import CompleteTask, TakesModel
     from vol3d.released.store import Offer
 
 SOURCE = "released.json"
@@ -107,7 +107,7 @@ class How:
                 found[name] = _setting(task, key)
         return found
 
-    def check(self, recipe: TakesModel, task: TakesModel) -> None:
+    def check(self, recipe: TakesModel, task: CompleteTask[Any]) -> None:
         """Raises UsageError for a change that the file overrules."""
         for key in self._keys():
             if _setting(recipe, key) != (got := _setting(task, key)):
@@ -117,7 +117,7 @@ class How:
         return [word.partition("=")[0].strip() for word in self.changes]
 
 
-def _setting(task: TakesModel, key: str) -> Any:
+def _setting(task: TakesModel | CompleteTask[Any], key: str) -> Any:
     """The value of a setting; None below one that has no such part."""
     return reduce(lambda value, part: getattr(value, part, None), key.split("."), task.settings)
 
