@@ -18,7 +18,7 @@ from vol3d.output import require_output
 from vol3d.terminal import say
 
 if TYPE_CHECKING:
-    from vol3d.engine.task import TakesModel
+    from vol3d.engine.task import CompleteTask, TakesModel
     from vol3d.released.store import Offer
 
 SOURCE = "released.json"
@@ -104,22 +104,22 @@ class How:
         found = {}
         for name, key in self.entry.stated.items():
             if self.recipe is not None or key in self._keys():
-                found[name] = _setting(task.settings, key)
+                found[name] = _setting(task, key)
         return found
 
-    def check(self, recipe: Any, settings: Any) -> None:
-        """Raises UsageError for a change of the recipe's settings that the file overrules."""
+    def check(self, recipe: TakesModel, task: CompleteTask[Any]) -> None:
+        """Raises UsageError for a change that the file overrules."""
         for key in self._keys():
-            if _setting(recipe, key) != (got := _setting(settings, key)):
+            if _setting(recipe, key) != (got := _setting(task, key)):
                 raise UsageError("the file itself determines this setting", where=f"--set {key}", wanted=got)
 
     def _keys(self) -> list[str]:
         return [word.partition("=")[0].strip() for word in self.changes]
 
 
-def _setting(settings: Any, key: str) -> Any:
+def _setting(task: TakesModel | CompleteTask[Any], key: str) -> Any:
     """The value of a setting; None below one that has no such part."""
-    return reduce(lambda value, part: getattr(value, part, None), key.split("."), settings)
+    return reduce(lambda value, part: getattr(value, part, None), key.split("."), task.settings)
 
 
 def _published(name: str, mirror: str | None, yes: bool) -> Path:
@@ -151,7 +151,7 @@ def _import(name: str, how: How, out: Path, file: Path, is_published: bool) -> N
     recipe = how.task()
     model = vol3d.load_released(name, file, how.beside(recipe))
     task = recipe.for_model(model)
-    how.check(recipe.settings, task.settings)
+    how.check(recipe, task)
     save_best(make_folder(out), task.holding(model), task, Evaluation(float("nan"), "not evaluated", {}), step=0)
     if source := direct(name) if is_published else identify(name, file):
         write_json(out / SOURCE, {**source.facts(), "sha256": sha256(file)})
