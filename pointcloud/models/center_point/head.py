@@ -106,7 +106,7 @@ class CenterHead(nn.Module):
 
     def targets(self, targets: list[BoxTargets], grid: MapGrid) -> list[CenterTargets]:
         """What each task's maps should be."""
-        return task_targets(targets, self.classes, grid, self.settings.drawing(), self.shared[0].weight.device)
+        return task_targets(targets, self.classes, grid, self.settings.drawing(), next(self.parameters()).device)
 
     def loss(self, outputs: tuple[CenterOutputs, ...], targets: list[BoxTargets], grid: MapGrid) -> dict[str, Tensor]:
         """Weighted terms `heatmap/0`, `box/0` and so on, one pair for each task.
@@ -129,8 +129,8 @@ class CenterHead(nn.Module):
         """Boxes of each sample, task after task, best first within a task. A GPU is waited for once."""
         found = candidates(outputs, self.classes, grid, self.settings.decode)
         kept = suppressed(found, self.settings.decode)
-        columns = (part.flatten(1, 2) for part in (found.boxes, found.scores, found.labels, kept))
-        return chosen_detections(*columns, self.class_names)
+        boxes, scores, labels, chosen = (part.flatten(1, 2) for part in (*found[:3], kept))
+        return chosen_detections(boxes, scores, labels, chosen, self.class_names)
 
 
 class TaskHead(nn.Module):
