@@ -129,7 +129,7 @@ class CenterHead(nn.Module):
         """Boxes of each sample, task after task, best first within a task. A GPU is waited for once."""
         found = candidates(outputs, self.classes, grid, self.settings.decode)
         kept = suppressed(found, self.settings.decode)
-        boxes, scores, labels, chosen = (part.flatten(1, 2) for part in (found.boxes, found.scores, found.labels, kept))
+        boxes, scores, labels, chosen = (part.flatten(1, 2) for part in (*found[:3], kept))
         return chosen_detections(boxes, scores, labels, chosen, self.class_names)
 
 
