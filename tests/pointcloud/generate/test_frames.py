@@ -131,7 +131,7 @@ def test_sizes_are_those_of_sun_rgbd(made) -> None:
     assert len(common) >= 4
     for label in common:
         wanted, found = np.array(SUN_RGBD[SUN_RGBD_CLASSES[label]]), boxes[labels == label, 3:6].mean(axis=0)
-        assert (found / wanted > 0.5).all() and (found / wanted < 2).all(), SUN_RGBD_CLASSES[label]  # a bunk bed among few
+        assert (found / wanted > 0.5).all() and (found / wanted < 2).all(), SUN_RGBD_CLASSES[label]  # few of each
     assert {SUN_RGBD_CLASSES[label] for label in LABELS.values()} == set(SUN_RGBD_CLASSES)
 
 
