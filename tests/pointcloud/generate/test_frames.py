@@ -16,7 +16,7 @@ from pointcloud.generate.frames.labels import LABELS
 from pointcloud.generate.frames.sensors import SENSORS
 from pointcloud.generate.frames.viewpoint import Viewpoint
 from pointcloud.generate.frames.write import VIEWS, write_frames
-from pointcloud.generate.rooms import seats
+from pointcloud.generate.rooms import beds, seats, storage, tables, wet_rooms
 from pointcloud.generate.rooms.cameras import rotation_of
 from pointcloud.generate.rooms.depth_images import NOTHING, depth_image
 from pointcloud.generate.rooms.furniture import Furniture
@@ -125,14 +125,24 @@ def test_frames_show_a_part_of_a_room_and_boxes_hold_their_points(made) -> None:
     assert 1.0 < np.median(floor) < 1.7
 
 
-def test_sizes_are_those_of_sun_rgbd(made) -> None:
-    boxes, labels = (np.concatenate([getattr(frame, name) for frame in made]) for name in ("boxes", "labels"))
-    common = [label for label in range(len(SUN_RGBD_CLASSES)) if (labels == label).sum() >= 4]
-    assert len(common) >= 4
-    for label in common:
-        wanted, found = np.array(SUN_RGBD[SUN_RGBD_CLASSES[label]]), boxes[labels == label, 3:6].mean(axis=0)
-        assert (found / wanted > 0.5).all() and (found / wanted < 2).all(), SUN_RGBD_CLASSES[label]  # few of each
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [
+        (beds.bed, "bed"), (tables.dining_table, "table"), (seats.sofa, "sofa"), (seats.chair, "chair"),
+        (wet_rooms.toilet, "toilet"), (tables.desk, "desk"), (storage.dresser, "dresser"),
+        (storage.nightstand, "night_stand"), (storage.bookshelf, "bookshelf"), (wet_rooms.bathtub, "bathtub"),
+    ],
+)  # fmt: skip
+def test_sizes_are_those_of_sun_rgbd(build, name: str) -> None:
+    pieces = [build(np.random.default_rng(seed)) for seed in range(60)]
+    assert all(LABELS[piece.label] == SUN_RGBD_CLASSES.index(name) for piece in pieces)
+    found = np.median([piece.box()[3:6] for piece in pieces], axis=0) / SUN_RGBD[name]
+    assert (found > 0.65).all() and (found < 1.5).all()
+
+
+def test_every_class_is_generated_and_frames_show_several(made) -> None:
     assert {SUN_RGBD_CLASSES[label] for label in LABELS.values()} == set(SUN_RGBD_CLASSES)
+    assert len(set(np.concatenate([frame.labels for frame in made]).tolist())) >= 5
 
 
 def contents(out: Path) -> dict[str, bytes]:
