@@ -16,6 +16,7 @@ from vol3d.engine import results
 from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError, UsageError
 from vol3d.files import read_text
+from vol3d.report.folder import number
 
 Better = Literal["higher", "lower"]
 Key = tuple[str, str]
@@ -122,7 +123,7 @@ def _table(path: Path, rows: Sequence[Mapping[str, Any]]) -> dict[Key, dict[str,
     if twice := [", ".join(key) for key, count in Counter(keys).items() if count > 1]:
         do = "Compare runs that score each case once."
         raise DataError("a case and class is there twice", where=path, got=listed(twice, 3), do=do)
-    numbers = ({name: _number(value) for name, value in row.items() if name not in _NAMES} for row in rows)
+    numbers = ({name: number(value) for name, value in row.items() if name not in _NAMES} for row in rows)
     return dict(zip(keys, numbers, strict=True))
 
 
@@ -132,13 +133,3 @@ def _key(path: Path, row: Mapping[str, Any]) -> Key:
         wanted = "a column 'case' or 'scene'"
         raise DataError("no scores by case", where=path, got=", ".join(map(str, row))[:200], wanted=wanted)
     return case, str(row.get("class") or "all")
-
-
-def _number(value: Any) -> float:
-    """NaN for whatever is no number; texts of a CSV are read as numbers."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return math.nan
-    try:
-        return float(value)
-    except (ValueError, OverflowError):
-        return math.nan
