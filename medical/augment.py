@@ -70,10 +70,8 @@ class Augment:
         """(c, i, j, k) floats and (1, i, j, k) labels of any size -> the same of the window's size (label int64)."""
         centre = self._centre(label[0], rng)
         move = Move.draw(self.settings, rng)
-        near = (torch.from_numpy(cut(array, centre, move.reach(self.window))) for array in (image, label))
-        moved, moved_label = (
-            move(part, self.window, mode) for part, mode in zip(near, ("bilinear", "nearest"), strict=True)
-        )
+        near, near_label = (torch.from_numpy(cut(array, centre, move.reach(self.window))) for array in (image, label))
+        moved, moved_label = move(near, self.window, "bilinear"), move(near_label, self.window, "nearest")
         shaded = shade(moved.float(), self.settings, rng)
         return shaded.contiguous(), moved_label.long().contiguous()
 

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from vol3d.engine.device import has_bfloat16
+
 Amp = Literal["off", "auto", "bf16", "fp16"]
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -23,10 +25,7 @@ def low_precision(amp: Amp, device: torch.device) -> torch.dtype | None:
     """
     if amp != "auto":
         return _DTYPES.get(amp)
-    if device.type == "cpu":
-        return torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16") else None
-    has = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if has else None
+    return torch.bfloat16 if has_bfloat16(device) else None
 
 
 @contextmanager

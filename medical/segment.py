@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from vol3d.notes import Note
 from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
 
 _log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 
 def segment(
@@ -58,6 +60,21 @@ def segment(
         raise ValueError("models must hold at least one network, got none")
     _check_memory(volume, preprocess, window, classes.outputs)
     ready = prepare(volume, preprocess)
+    return with_less_memory(
+        lambda where, how, notes: _segment(models, volume, ready, how, classes, where, progress, notes),
+        device,
+        window,
+        volume,
+    )
+
+
+def with_less_memory(
+    attempt: Callable[[torch.device, WindowSettings, tuple[Note, ...]], Result],
+    device: torch.device,
+    window: WindowSettings,
+    volume: Volume,
+) -> Result:
+    """What `attempt(device, window, notes)` gives; if CUDA runs out of memory, with single windows, then on the CPU."""
     attempts = [(device, window)]
     if device.type == "cuda":
         single = window.model_copy(update={"batch": 1})
@@ -65,14 +82,14 @@ def segment(
     notes: tuple[Note, ...] = ()
     for where, how in attempts[:-1]:
         try:
-            return _segment(models, volume, ready, how, classes, where, progress, notes)
+            return attempt(where, how, notes)
         except torch.cuda.OutOfMemoryError:
             text = f"{where} had too little memory for {{windows}} windows of {{value}}"
             notes = (Note("memory", text, value=str(how.size), numbers={"windows": how.batch}),)
         torch.cuda.empty_cache()  # outside the handler: the exception kept the tensors of its frames alive
         _log.warning("%s: %s; trying with less", volume.source or "scan", notes[0])
     where, how = attempts[-1]
-    return _segment(models, volume, ready, how, classes, where, progress, notes)
+    return attempt(where, how, notes)
 
 
 def _check_memory(volume: Volume, preprocess: PreprocessSettings, window: WindowSettings, outputs: int) -> None:
@@ -98,7 +115,7 @@ def _segment(
     progress: Callable[[int, int], None] | None,
     notes: tuple[Note, ...],
 ) -> Segmentation:
-    with _inference(models, device), torch.inference_mode():
+    with inference(models, device), torch.inference_mode():
         predict = average(models, window, classes.outputs)
         slabs = stream(predict, torch.from_numpy(ready.array), window, device, progress)
         labels = decide(slabs, ready.grid, volume.grid, classes)
@@ -136,7 +153,7 @@ def average(models: Sequence[nn.Module], window: WindowSettings, outputs: int) -
 
 
 @contextmanager
-def _inference(models: Sequence[nn.Module], device: torch.device) -> Iterator[None]:
+def inference(models: Sequence[nn.Module], device: torch.device) -> Iterator[None]:
     """Puts models on `device` and into evaluation mode, and back afterwards."""
     before = [(model.training, next((p.device for p in model.parameters()), device)) for model in models]
     try:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
-import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import nn
@@ -17,30 +16,28 @@ from medical.augment import Augment, AugmentSettings, CropSettings
 from medical.classes import Classes
 from medical.datasets.cases import DataSplit
 from medical.datasets.folds import DatasetSettings
-from medical.datasets.pairs import channel_complaint, read_pair
+from medical.datasets.pairs import read_pair
 from medical.datasets.prepared import load_prepared
 from medical.datasets.regions import tumour_regions
-from medical.inputs import join_channels, read_scan
 from medical.losses import LossSettings
 from medical.postprocess import PostprocessSettings, postprocess
 from medical.preprocess import PreprocessSettings
+from medical.results.options import VolumeSettings
 from medical.seen import found_numbers, scan_numbers, scan_traits, truth_numbers, volume_traits
 from medical.segment import segment
 from medical.segmenter import Segmenter
 from medical.sides import flip_notes, mirror_notes
 from medical.start_from import adapt, output_layers
 from medical.training_set import WindowSamples, map_prepared, prepare_in_memory
+from medical.volume_task import VolumeTask
 from medical.window import WindowSettings
 from vol3d.config.chosen import FromCatalogue
 from vol3d.engine.seen import Seen, ranges_of, some_of, unlike
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import CompleteTask, Evaluation, Part, Samples, Windows
-from vol3d.errors import CheckpointError, DataError, UsageError
+from vol3d.errors import CheckpointError, UsageError
 from vol3d.notes import Note
 from vol3d.prediction import MaskPrediction
-from vol3d.scans import find_scans
-from vol3d.scans.source import ScanSource
-from vol3d.scans.volumes.from_array import volume_of
 from vol3d.scans.volumes.volume import Segmentation, Volume
 from vol3d.terminal import Progress, say
 
@@ -50,7 +47,7 @@ if TYPE_CHECKING:
 MOST_MEASURED = 32  # training cases that are read once more for what a checkpoint knows of them
 
 
-class SegmentationSettings(RunSettings):
+class SegmentationSettings(VolumeSettings, RunSettings):
     """Everything about a run; a recipe in `configs/` is one of these."""
 
     model: Annotated[Any, FromCatalogue("models", "segmentation")]
@@ -75,11 +72,10 @@ class SegmentationSettings(RunSettings):
         return self
 
 
-class SegmentationTask(CompleteTask[Volume]):
+class SegmentationTask(VolumeTask, CompleteTask[Volume]):
     """Segmentation of volumes."""
 
     name: ClassVar[str] = "segmentation"
-    result_suffix: ClassVar[str] = ".nii.gz"
     settings_type: ClassVar[type[RunSettings]] = SegmentationSettings
     settings: SegmentationSettings
 
@@ -196,20 +192,23 @@ class SegmentationTask(CompleteTask[Volume]):
         return self.data.fold_count()
 
     def for_model(self, model: nn.Module) -> SegmentationTask:
-        """With the sizes of a UNETR, and the classes that the recipe's data set always has.
+        """With the sizes of a UNETR, and the names that the recipe states, or that its data set always has.
 
         Raises:
             CheckpointError: the network has another number of classes or of channels.
         """
-        network = cast("Unetr", model)
-        classes, channels = self.data.known
-        got, wanted = (network.out_channels, network.in_channels), (len(classes), len(channels))
+        settings, network = self.settings, cast("Unetr", model)
+        known = self.data.known or ((), ())
+        names, channels = settings.class_names or known[0], settings.channel_names or known[1]
+        outputs = self.classes.outputs if settings.class_names else len(names)
+        got, wanted = (network.out_channels, network.in_channels), (outputs, len(channels))
         if got != wanted:
-            do = "vol3d.load_released gives the network without names for its classes."
-            raise CheckpointError("not the classes and channels of its data set", got=got, wanted=wanted, do=do)
-        window = self.settings.window.model_copy(update={"size": network.window})
-        known = {"model": network.settings, "window": window, "class_names": classes, "channel_names": channels}
-        return SegmentationTask(self.settings.model_copy(update=known))
+            example = "--set class_names=[background,liver] --set channel_names=[CT]"
+            do = f"Name the network's, in their order, and how scans were prepared: {example} --recipe FILE."
+            raise CheckpointError("other numbers of classes and channels than are named", got=got, wanted=wanted, do=do)
+        window = settings.window.model_copy(update={"size": network.window})
+        sizes = {"model": network.settings, "window": window, "class_names": names, "channel_names": channels}
+        return SegmentationTask(settings.model_copy(update=sizes))
 
     def holding(self, model: nn.Module) -> Segmenter:
         """A network with the loss of this task."""
@@ -236,34 +235,10 @@ class SegmentationTask(CompleteTask[Volume]):
         task.split = replace(split, validation=chosen)
         return task
 
-    def with_options(self, options: Mapping[str, Any]) -> SegmentationTask:
-        """`mirror`: the axes that predictions are averaged over, some of i, j, k, or `none`; others are known."""
-        rest = {name: value for name, value in options.items() if name not in ("dicom_seg", "series")}
-        axes = rest.pop("mirror", None)
-        super().with_options(rest)
-        if axes is None:
-            return self
-        if axes != "none" and (not axes or set(axes) - set("ijk")):
-            raise UsageError("no such axes", where="--mirror", got=axes, wanted="none, or some of i, j and k")
-        chosen = () if axes == "none" else tuple("ijk".index(axis) for axis in sorted(set(axes)))
-        window = self.settings.window.model_copy(update={"mirror_axes": chosen})
+    def mirrored(self, axes: str) -> SegmentationTask:
+        """Averaging over views mirrored along these axes."""
+        window = self.settings.window.model_copy(update={"mirror_axes": tuple(map("ijk".index, axes))})
         return SegmentationTask(self.settings.model_copy(update={"window": window}))
-
-    def find_inputs(self, paths: Sequence[Path]) -> list[ScanSource]:
-        """Files, DICOM folders and archives, one entry a scan; files of one channel each are joined."""
-        return join_channels(find_scans(paths), self.channel_names)
-
-    def read(self, source: ScanSource) -> Volume:
-        """A scan with as many channels as the model takes."""
-        return read_scan(source, self.channel_names)
-
-    def scan_of(self, value: Any, affine: np.ndarray | None) -> Volume:
-        """Voxels (i, j, k) or (channels, i, j, k) with their affine, RAS millimetres; or a volume that was read."""
-        volume = value if isinstance(value, Volume) else volume_of(value, affine)
-        if complaint := channel_complaint(volume, self.channel_names):
-            do = "This model needs all of its channels in one array."
-            raise DataError(complaint.what, where=volume.source or "array", do=do)
-        return volume
 
     def predict(
         self, models: Sequence[nn.Module], scan: Volume, device: torch.device, progress: Windows | None = None
@@ -278,7 +253,7 @@ class SegmentationTask(CompleteTask[Volume]):
         found = self.segment(models, scan, device, progress)
         scored = self.classes.scored
         notes += unlike(seen, found_numbers(found, scored), volume_traits(tuple(scored)))
-        return MaskPrediction(found, replace(scan, notes=(*scan.notes, *notes)))
+        return self.chosen(MaskPrediction(found, replace(scan, notes=(*scan.notes, *notes))))
 
     def notes(self) -> tuple[Note, ...]:
         """What a person should know before the training starts."""

@@ -61,6 +61,21 @@ class WindowSettings(Settings):
 
 
 @dataclass(frozen=True)
+class Stitching:
+    """How windows are added up, where it is not as `stream` does.
+
+    Args:
+        weights: of the voxels of a window, in place of those of the settings.
+        dtype: of the sums.
+        axis: along which slabs follow each other; the order of the windows, and so of the sums, depends on it.
+    """
+
+    weights: Tensor | None = None
+    dtype: torch.dtype = torch.float32
+    axis: int | None = None
+
+
+@dataclass(frozen=True)
 class Slab:
     """Finished scores (outputs, i, j, k) of the planes `start` to `stop` along `axis`, whole along the other two.
 
@@ -113,21 +128,24 @@ def stream(
     settings: WindowSettings,
     device: torch.device,
     progress: Callable[[int, int], None] | None = None,
+    stitching: Stitching = Stitching(),
 ) -> Iterator[Slab]:
     """Scores of a whole volume, slab by slab along `streaming_axis`.
 
-    Axes shorter than the window are padded with zeros, half on each side. Sums are float32.
+    Axes shorter than the window are padded with zeros, half on each side. Sums are float32 unless `stitching` has
+    another type.
 
     Args:
         predict: the network, or an average of several; it gets windows on `device`.
         image: (channels, i, j, k) float32 in main memory.
         progress: called as `progress(done, total)` in windows after every forward pass.
     """
-    layout = _Layout.of(tuple(image.shape[1:]), settings)
+    layout = _Layout.of(tuple(image.shape[1:]), settings, stitching.axis)
     image = layout.pad(image)
     corners = layout.corners()
     total = len(corners) * len(layout.starts[layout.axis])
-    sums = _Sums(layout.axis, layout.size, layout.shape, window_weights(settings.size, settings.blend), device)
+    weights = window_weights(settings.size, settings.blend) if stitching.weights is None else stitching.weights
+    sums = _Sums(layout.axis, layout.size, layout.shape, weights, device, stitching.dtype)
 
     done = 0
     for position, following in layout.slabs():
@@ -164,8 +182,8 @@ class _Layout:
     axis: int
 
     @classmethod
-    def of(cls, inner: tuple[int, ...], settings: WindowSettings) -> _Layout:
-        """The layout of the settings for a volume of `inner` voxels."""
+    def of(cls, inner: tuple[int, ...], settings: WindowSettings, axis: int | None = None) -> _Layout:
+        """The layout of the settings for a volume of `inner` voxels, slab by slab along `axis`."""
         size = settings.size
         shape = tuple(max(length, window) for length, window in zip(inner, size, strict=True))
         before = tuple((padded - length) // 2 for padded, length in zip(shape, inner, strict=True))
@@ -173,7 +191,7 @@ class _Layout:
             window_starts(length, window, settings.overlap, settings.placement)
             for length, window in zip(shape, size, strict=True)
         )
-        return cls(size, inner, shape, before, starts, streaming_axis(shape, size))
+        return cls(size, inner, shape, before, starts, streaming_axis(shape, size) if axis is None else axis)
 
     def pad(self, image: Tensor) -> Tensor:
         """(channels, *inner) -> (channels, *shape) with zeros around."""
@@ -211,21 +229,28 @@ class _Sums:
     """Weighted sums of scores and the sums of weights, of as many planes as one window covers along `axis`."""
 
     def __init__(
-        self, axis: int, size: tuple[int, ...], shape: tuple[int, ...], weights: Tensor, device: torch.device
+        self,
+        axis: int,
+        size: tuple[int, ...],
+        shape: tuple[int, ...],
+        weights: Tensor,
+        device: torch.device,
+        dtype: torch.dtype,
     ) -> None:
         self.axis, self.size, self.device = axis, size, device
         self.shape = [size[a] if a == axis else shape[a] for a in range(3)]
         self.weights = weights.to(device)
         self.scores: Tensor | None = None
-        self.total = torch.zeros(self.shape)
+        self.total = torch.zeros(self.shape, dtype=dtype)
 
     @torch.inference_mode()
     def add(self, scores: Tensor, corners: list[tuple[int, ...]]) -> None:
         """Adds scores (batch, outputs, *size) of the windows at `corners` of the slab."""
         if self.scores is None:
             slab = (scores.shape[1], *self.shape)
-            where = self.device if 4 * math.prod(slab) <= DEVICE_SLAB_BYTES else torch.device("cpu")
-            self.scores = torch.zeros(slab, device=where)
+            fits = self.total.itemsize * math.prod(slab) <= DEVICE_SLAB_BYTES
+            where = self.device if fits else torch.device("cpu")
+            self.scores = torch.zeros(slab, dtype=self.total.dtype, device=where)
             self.total = self.total.to(where)
         weighted = (scores.float() * self.weights).to(self.scores.device)
         weights = self.weights.to(self.scores.device)

@@ -7,7 +7,8 @@ knows the names of `medical` and `pointcloud`.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ class Entry:
         task: the task that runs it.
         summary: one line for the reader.
         recipe: of released weights, the shipped recipe that they were trained by, for `vol3d import`.
+        stated: of released weights, what the reader takes beside the file -> the setting of a recipe that states it.
+        together: of released weights, the part of a recipe that must be stated along with other class names.
         benchmark: of a data set, `module:attribute` of the function that scores it; see
             `pointcloud.evaluation.benchmark`.
         submit: likewise of the function that writes what the benchmark takes of the test set.
@@ -35,6 +38,8 @@ class Entry:
     task: str
     summary: str
     recipe: str | None = None
+    stated: Mapping[str, str] = field(default_factory=dict)
+    together: str | None = None
     benchmark: str | None = None
     submit: str | None = None
     also: tuple[str, ...] = ()
@@ -62,6 +67,23 @@ class Generator:
     unit: str
     data_set: str
     options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ForeignKind:
+    """A kind of model folder that another toolbox wrote; `vol3d.foreign` finds and opens it.
+
+    Args:
+        title: what messages call such a folder.
+        marks: patterns relative to the folder; one that is matched tells the kind.
+        load: `module:attribute` of the function that opens it, `vol3d.foreign.Load`.
+        card: likewise of the function that says what it is without reading weights, `vol3d.foreign.Card`.
+    """
+
+    title: str
+    marks: tuple[str, ...]
+    load: str
+    card: str
 
 
 TASKS = {
@@ -108,6 +130,7 @@ MODELS = {
 
 DATASETS = {
     "msd": Entry("medical.datasets.msd:MsdSettings", "segmentation", "Medical Segmentation Decathlon, any task"),
+    "nnunet": Entry("medical.datasets.msd:NnunetSettings", "segmentation", "nnU-Net's raw data, any DatasetXXX_Name"),
     "btcv": Entry("medical.datasets.btcv:BtcvSettings", "segmentation", "BTCV abdomen (Synapse), 13 organs"),
     "folder": Entry("medical.datasets.folder:FolderSettings", "segmentation", "own volumes: a folder and a small JSON"),
     "scannet": Entry("pointcloud.datasets.scannet.dataset:ScanNetSettings", "detection", "ScanNet v2, 18 classes"),
@@ -141,13 +164,38 @@ DATASETS = {
     ),
 }
 
+FOREIGN: dict[str, ForeignKind] = {
+    "monai_bundle": ForeignKind(
+        "MONAI bundle",
+        ("configs/metadata.json", "configs/inference.*", "models/model.pt", "models/model.ts"),
+        "medical.bundle.task:load",
+        "medical.bundle.metadata:card",
+    ),
+    "nnunet": ForeignKind(
+        "model folder of nnU-Net",
+        # Without plans, of one fold, of several configurations or of version 1 it is refused by what it lacks.
+        (
+            "plans.json",
+            "plans.pkl",
+            "fold_*/checkpoint_*.pth",
+            "fold_*/*.model",
+            "checkpoint_*.pth",
+            "*__*__*/plans.json",
+        ),
+        "medical.nnunet.load:load",
+        "medical.nnunet.card:card",
+    ),
+}
+"""Kinds of model folders of other toolboxes, in the order in which they are looked for."""
+
 TABLES = {"models": MODELS, "datasets": DATASETS}
 """Tables whose entries are settings that a configuration chooses by `name`."""
 
 GENERATORS = {
     "rooms": Generator("pointcloud.generate.rooms.write:write_rooms", 200, "rooms", "scannet"),
+    "frames": Generator("pointcloud.generate.frames.write:write_frames", 400, "frames", "sun_rgbd"),
     "drives": Generator(
-        "pointcloud.generate.drives.write:write_drives", 20, "drives", "nuscenes", ("streets", "scanner")
+        "pointcloud.generate.drives.write:write_drives", 20, "drives", "nuscenes", ("streets", "scanner", "seconds")
     ),
     "kitti": Generator("pointcloud.generate.kitti.write:write_kitti", 200, "frames", "kitti", ("scanner",)),
 }
@@ -159,6 +207,14 @@ DEMOS = {
 }
 """Parts of `vol3d demo`, in their order: `target(out, cases)`."""
 
+EXPORTS = {
+    "nnunet": Entry("medical.datasets.export:export_nnunet", "segmentation", "nnU-Net's raw data"),
+}
+"""What `vol3d data export` can write: `target(split, out, workers, progress)`, for the data sets of a task."""
+
+SCORE_MASKS = "medical.masks.score:score_masks"
+"""What `vol3d.score` calls."""
+
 DATA_TOOLS = {
     "segmentation": "medical.datasets.tools",
     "detection": "pointcloud.datasets.tools",
@@ -169,7 +225,12 @@ DATA_TOOLS = {
 
 RELEASED = {
     "unetr": Entry(
-        "medical.models.released:load", "segmentation", "UNETR in MONAI's layouts, 0.7 to now", "unetr_btcv"
+        "medical.models.released:load",
+        "segmentation",
+        "UNETR in MONAI's layouts, 0.7 to now",
+        "unetr_btcv",
+        stated={"window": "window.size", "heads": "model.heads"},
+        together="preprocess",
     ),
     "3detr-scannet": Entry(
         "pointcloud.models.three_detr.released:load", "detection", "3DETR, 18 classes", "3detr_scannet_ep1080"

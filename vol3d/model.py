@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vol3d.engine.predict import PredictionRow
-    from vol3d.engine.task import CompleteTask
+    from vol3d.engine.task import PredictionTask
     from vol3d.notes import Note
     from vol3d.prediction import BoxPrediction, MaskPrediction
     from vol3d.scans.points.cloud import PointCloud
@@ -38,14 +38,14 @@ class Model:
 
     Args:
         name: what it was loaded by.
-        task: what it solves, with the settings that it was trained with.
+        task: what it solves, with its settings.
         models: its networks; several are an ensemble, averaged before the decision.
         device: where they are.
         info: per network, what its checkpoint says about itself: score, versions, SHA-256.
     """
 
     name: str
-    task: CompleteTask[Any]
+    task: PredictionTask[Any]
     models: tuple[nn.Module, ...]
     device: torch.device
     info: tuple[dict[str, Any], ...]

@@ -1,26 +1,46 @@
-"""`vol3d models`: what there is, by name, without loading any of it."""
+"""`vol3d models`: what there is, by name, without loading any of it; of one model, what it says about itself."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from vol3d import catalog
+import typer
+
+from vol3d import catalog, foreign
+from vol3d.cli import names
 from vol3d.cli.console import print_json, print_table
 from vol3d.cli.options import Json
 from vol3d.shipped import about
 
+Which = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="MODEL",
+        help="A shipped model, a run's folder, folds, weights, or a folder of another toolbox's model: its card.",
+        autocompletion=names.checkpoints,
+    ),
+]
 
-def models(as_json: Json = False) -> None:
-    """List shipped models, released weights, architectures, data sets and recipes.
+
+def models(model: Which = None, as_json: Json = False) -> None:
+    """List shipped models, released weights, architectures, data sets and recipes; or describe one model.
 
     [bold]Examples[/bold]
 
       vol3d models
-      vol3d models --json
       vol3d models --json > models.json
+      vol3d models runs/fine_tuned
     """
+    if model is None:
+        _list_all(as_json)
+    else:
+        _describe(model, as_json)
+
+
+def _list_all(as_json: bool) -> None:
+    """Everything that has a name."""
     from vol3d.config import recipes
 
     entries = {
@@ -37,6 +57,50 @@ def models(as_json: Json = False) -> None:
         if rows:
             columns = list(rows[0])
             print_table(columns, [[_cell(row[c]) for c in columns] for row in rows], title)
+
+
+def _describe(model: str, as_json: bool) -> None:
+    """What each network behind a name, a folder or a file says about itself."""
+    if (kind := foreign.kind_of(model)) is not None:
+        cards = [{"kind": kind.title, **foreign.card(kind, model)}]
+    else:
+        from vol3d.checkpoint import read_info, resolve
+
+        cards = [_facts(path, read_info(path)) for path in resolve(model)]
+    if as_json:
+        print_json({"models": cards})
+        return
+    for card in cards:
+        shown = str(card.pop("weights", model))
+        print_table(["", shown], [[key.replace("_", " "), _text(value)] for key, value in card.items()])
+
+
+def _text(value: Any) -> Any:
+    """A value of a card on one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_text(item)}" for key, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _facts(path: Path, info: dict[str, Any]) -> dict[str, Any]:
+    """None stands for what was not recorded."""
+    known, settings = about(path.parent, info), info["settings"]
+    start = info.get("started_from") or {**(settings.get("start_from") or {}), "sha256": None}
+    return {
+        "weights": str(path),
+        "task": info["task"],
+        "architecture": settings["model"]["name"],
+        "classes": known.classes,
+        "score": known.score,
+        "of": known.of,
+        "step": info.get("step"),
+        "trained on": known.trained_on,
+        "started from": start.get("checkpoint"),
+        "started from, SHA-256": start["sha256"],
+        "SHA-256": info["sha256"],
+        "licence": known.licence,
+        "made with": ", ".join(f"{name} {version}" for name, version in info["versions"].items()),
+    }
 
 
 def _cell(value: Any) -> Any:

@@ -11,7 +11,8 @@ from vol3d.cli import names
 Checkpoint = Annotated[
     str,
     typer.Argument(
-        help="A shipped model's name, a run's folder, a folder of folds (an ensemble) or a weights file.",
+        help="A shipped model's name, a run's folder, a folder of folds (an ensemble) or a weights file; to predict, "
+        "also a model folder of nnU-Net.",
         autocompletion=names.checkpoints,
         metavar="CHECKPOINT",
     ),

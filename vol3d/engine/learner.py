@@ -15,18 +15,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vol3d.engine import sharding
 from vol3d.engine.distributed import Processes
-from vol3d.engine.optim import Ema, full_state, make_optimizer, set_schedule, whole
+from vol3d.engine.memory_format import to_channels_last
+from vol3d.engine.optim import Ema, full_state, make_optimizer, set_schedule, unsharded, whole
 from vol3d.engine.parts import freeze, shares
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.start_from import initial_model
 from vol3d.engine.task import Batch, TrainingTask
 from vol3d.errors import Vol3dError
 
-_CONVOLUTIONS: dict[int, tuple[type[nn.Module], ...]] = {
-    2: (nn.Conv2d, nn.ConvTranspose2d),
-    3: (nn.Conv3d, nn.ConvTranspose3d),
-}
-_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 _AMP = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -117,12 +113,12 @@ class Learner:
                 self.scaler.scale(torch.stack([*terms.values()]).sum() * weight).backward()
             for name, term in terms.items():
                 summed[name] = summed.get(name, 0) + term.detach().float() * weight
-        values = torch.stack([*summed.values()]).tolist()
 
         self.scaler.unscale_(self.optimizer)
         clip = self.settings.optim.clip or math.inf
-        norm = float(whole(nn.utils.clip_grad_norm_(self.model.parameters(), clip)))
-        return StepResult(dict(zip(summed, values, strict=True)), norm, rate, tuple(ids))
+        norm = unsharded(nn.utils.clip_grad_norm_(self.model.parameters(), clip))
+        *values, length = torch.stack([*summed.values(), norm.to(self.group.device)]).tolist()  # the one wait of a step
+        return StepResult(dict(zip(summed, values, strict=True)), length, rate, tuple(ids))
 
     def apply(self, step: int) -> None:
         """Moves the weights along the gradient of `step`, and the averages after them."""
@@ -187,10 +183,7 @@ def fresh_model(task: TrainingTask, device: torch.device, weights: dict[str, Ten
 def _placed(model: nn.Module, task: TrainingTask, device: torch.device) -> nn.Module:
     model = model.to(device)
     formats = _last(task.settings.train.channels_last, device)
-    for layer in model.modules():  # dense convolutions only: elsewhere, as many dimensions have another meaning
-        for dimensions, convolutions in _CONVOLUTIONS.items():
-            if dimensions in formats and isinstance(layer, convolutions):
-                layer.weight.data = layer.weight.data.contiguous(memory_format=_LAST[dimensions])
+    to_channels_last(model, formats)
     return model
 
 
@@ -206,7 +199,7 @@ def _last(setting: bool | Literal["auto"], device: torch.device) -> set[int]:
 
 
 def _channels_last(tensor: Tensor) -> Tensor:
-    return tensor.contiguous(memory_format=_LAST[3]) if tensor.ndim == 5 else tensor
+    return tensor.contiguous(memory_format=torch.channels_last_3d) if tensor.ndim == 5 else tensor
 
 
 def _float32(tensor: Tensor) -> Tensor:

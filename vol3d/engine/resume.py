@@ -19,6 +19,7 @@ FORMAT = 1
 HARMLESS = {
     *("train.workers", "train.save_every_s", "train.evaluate_every", "train.channels_last", "data.root"),
     *("distill.teacher", "distill.cache"),  # the teacher's fingerprint shows whether it is the same
+    "start_from.sha256",  # the resume point has the weights
 }
 UNKNOWN = ("distill.sha256", None)  # a teacher that is gone: a run that still needs it fails
 _MARK = b"\nvol3d-sha256:"

@@ -30,10 +30,11 @@ def score(
     progress: Progress,
 ) -> Evaluation:
     """The evaluation that `vol3d.api.evaluate` describes; its summary states what was scored, and with what."""
-    _check_part(part, _layout(model.task, dataset))
+    trained = _scoring(model)
+    _check_part(part, _layout(trained, dataset))
     if part == "test":
         _check_test(submission, out)
-    task, chosen = on_data(model.task, root, dataset, fold, part)
+    task, chosen = on_data(trained, root, dataset, fold, part)
     if submission is not None:
         task = task.with_submission(submission)
         require_own(submission)
@@ -51,6 +52,14 @@ def score(
         write_text(out / results.CONFIG, dump(task.settings))
         results.write(out, evaluation, step=0)
     return evaluation
+
+
+def _scoring(model: Model) -> ScoringTask:
+    """Raises UsageError for a model that predicts only."""
+    if not isinstance(model.task, ScoringTask):
+        do = "Predict the scans, and score the results."
+        raise UsageError(f"a model of {model.task.name}, which predicts only", where=model.name, do=do)
+    return model.task
 
 
 def on_data(

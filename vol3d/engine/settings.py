@@ -80,6 +80,7 @@ class StartSettings(Settings):
     parts: tuple[str, ...] | None = Field(
         None, min_length=1, description="parts of the model that are taken over; null: all of a kind that both have"
     )
+    sha256: str | None = Field(None, description="the fingerprint of those weights; null: whichever they have")
 
     @model_validator(mode="before")
     @classmethod
@@ -92,11 +93,16 @@ class StartSettings(Settings):
         return tuple(value) if isinstance(value, list) else value  # `_short` saw it, so it is no longer read as JSON
 
 
-class RunSettings(Settings):
+class PredictionSettings(Settings):
+    """Base of what a task needs to predict."""
+
+    seen: Seen | None = Field(None, exclude=True, description="of the training scans; read from a checkpoint only")
+
+
+class RunSettings(PredictionSettings):
     """Base of a task's configuration; a task adds `model`, `data` and whatever else it has."""
 
     optim: OptimSettings = OptimSettings()
     train: TrainSettings = TrainSettings()
     start_from: StartSettings | None = Field(None, description="fine-tuning: whose weights the model begins with")
     freeze: tuple[str, ...] = Field((), description="parts of the model that stay as they are: [encoder, backbone]")
-    seen: Seen | None = Field(None, exclude=True, description="of the training scans; read from a checkpoint only")

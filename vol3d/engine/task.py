@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from vol3d.config.chosen import Unread
 from vol3d.engine.seen import Seen
-from vol3d.engine.settings import RunSettings, Settings
+from vol3d.engine.settings import PredictionSettings, RunSettings, Settings
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.notes import Note
 from vol3d.prediction import Beside, Prediction
@@ -40,6 +40,10 @@ class Batch:
         """The same batch on `device`."""
         return Batch(_to(self.inputs, device), _to(self.targets, device), self.ids)
 
+    def pin_memory(self) -> Batch:
+        """The same batch in memory from which a GPU takes it without the host: what torch's loader asks for."""
+        return Batch(_pinned(self.inputs), _pinned(self.targets), self.ids)
+
 
 def _to(value: Any, device: torch.device) -> Any:
     if isinstance(value, Tensor):
@@ -51,6 +55,14 @@ def _to(value: Any, device: torch.device) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(_to(item, device) for item in value)
     return value
+
+
+def _pinned(value: Any) -> Any:
+    if hasattr(value, "pin_memory"):
+        return value.pin_memory()
+    if isinstance(value, dict):
+        return {key: _pinned(item) for key, item in value.items()}
+    return type(value)(_pinned(item) for item in value) if isinstance(value, (list, tuple)) else value
 
 
 @dataclass(frozen=True)
@@ -134,16 +146,30 @@ Scan = TypeVar("Scan")
 
 
 class Task(ABC):
-    """A problem: its settings, its classes, its model.
+    """A problem: its settings and its classes.
 
-    `name` is its key in the catalogue, `settings_type` what its configuration is validated as.
+    `settings_type` is what its configuration is validated as.
+    """
+
+    settings_type: ClassVar[type[PredictionSettings]]
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+
+    @property
+    @abstractmethod
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of the model's outputs."""
+
+
+class ModelTask(Task):
+    """A problem whose model is built from settings, and scored on cases of a data set.
+
+    `name` is its key in the catalogue.
     """
 
     name: ClassVar[str]
     settings_type: ClassVar[type[RunSettings]]
-
-    def __init__(self, settings: Any) -> None:
-        self.settings = settings
 
     @cached_property
     def data(self) -> Any:
@@ -157,11 +183,6 @@ class Task(ABC):
         A task built from these makes its model and predicts without the data set.
         """
         return self.settings
-
-    @property
-    @abstractmethod
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the classes in the order of the model's outputs."""
 
     @abstractmethod
     def model(self) -> nn.Module:
@@ -184,7 +205,7 @@ class Task(ABC):
         """
 
 
-class TrainingTask(Task):
+class TrainingTask(ModelTask):
     """A problem that the engine trains."""
 
     def recipe(self) -> RunSettings:
@@ -246,7 +267,7 @@ class TrainingTask(Task):
         """Number of folds of a cross-validation, of which `data.fold` chooses one; 0 for a data set without folds."""
 
 
-class ScoringTask(Task):
+class ScoringTask(ModelTask):
     """A problem whose model can be scored on any data set that has its classes.
 
     Args:
@@ -295,10 +316,11 @@ class ScoringTask(Task):
 class PredictionTask(Task, Generic[Scan]):
     """A problem whose model is applied to a person's scans, files or arrays.
 
-    `result_suffix` is that of the main file that a prediction is written to, `.json`; `unrecorded` names the settings
-    that do not change what is in it.
+    `name` is what messages call it; `result_suffix` is that of the main file that a prediction is written to, `.json`;
+    `unrecorded` names the settings that do not change what is in it.
     """
 
+    name: ClassVar[str]
     result_suffix: ClassVar[str]
     unrecorded: ClassVar[frozenset[str]] = frozenset()
 
@@ -356,6 +378,8 @@ class CompleteTask(TrainingTask, ScoringTask, PredictionTask[Scan]):
 
 class TakesModel(Protocol):
     """A task that can describe a model made elsewhere."""
+
+    settings: Any
 
     def for_model(self, model: nn.Module) -> CompleteTask[Any]:
         """The same problem with the sizes and the classes of a model, as released weights bring them."""
