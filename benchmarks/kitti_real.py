@@ -11,6 +11,7 @@ go to every run.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -42,9 +43,14 @@ def rows_of(name: str, scored: list[KittiScored]) -> list[dict[str, Any]]:
     for label in CLASSES:
         exact, loose = summary["classes"][label], summary["with_loose_overlaps"][label]
         row = {"run": name, "frames": len(scored), "class": label, "objects": exact["ground_truths"]}
-        row |= {key: round(value, 4) for key, value in exact.items() if key.startswith(("ap3d", "apbev"))}
-        rows.append(row | {f"loose_{key}": round(value, 4) for key, value in loose.items()})
+        row |= {key: _rounded(value) for key, value in exact.items() if key.startswith(("ap3d", "apbev"))}
+        rows.append(row | {f"loose_{key}": _rounded(value) for key, value in loose.items()})
     return rows
+
+
+def _rounded(value: float) -> float | None:
+    """Four places; None where there is no object."""
+    return None if math.isnan(value) else round(value, 4)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Random windows of a training volume, distorted: a function of the draws of one generator and of nothing else.
 
-The distortions are MONAI's (`medical.distortions`), their ranges nnU-Net's unless a field overrides them.
-MONAI's random transforms are stateful, so each call seeds them anew.
+The distortions (`medical.distortions`) are plain arithmetic on tensors. MONAI's random transforms, which they replace,
+took three times as long, since each of their steps carries an affine and a history along.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from pydantic import Field
 from torch import Tensor
 
 from medical.datasets.cases import IGNORED
+from medical.distortions import Move, shade
 from vol3d.engine.settings import Settings
+from vol3d.errors import UsageError
 
 Triple = tuple[float, float, float]
 
@@ -56,26 +58,22 @@ class Augment:
     """
 
     def __init__(self, settings: AugmentSettings, crop: CropSettings, window: tuple[int, int, int]) -> None:
-        from medical.distortions import intensity, spatial  # with all of MONAI, which prediction does without
-
-        self.crop, self.window = crop, window
-        self.cut_size = _reach(settings, window) if settings.affine else window
-        self.move_image = spatial(settings, window, "bilinear")
-        self.move_label = spatial(settings, window, "nearest")
-        self.shade = intensity(settings)
+        if settings.rotate90 and window[0] != window[1]:
+            wanted = "as many voxels along the first axis as along the second"
+            do = "Set augment.rotate90 to 0, or choose another window."
+            raise UsageError(
+                "quarter turns change the shape of the window", where="window.size", got=window, wanted=wanted, do=do
+            )
+        self.settings, self.crop, self.window = settings, crop, window
 
     def __call__(self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """(c, i, j, k) floats and (1, i, j, k) labels of any size -> the same of the window's size (label int64)."""
-        from medical.distortions import plain
-
         centre = self._centre(label[0], rng)
-        image, label = (cut(array, centre, self.cut_size) for array in (image, label))
-        space, shade = (int(seed) for seed in rng.integers(2**31, size=2))
-        # The same seed moves image and label alike: the draws do not depend on the content.
-        moved = self.move_image.set_random_state(space)(torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)))
-        moved_label = self.move_label.set_random_state(space)(torch.from_numpy(label.astype(np.float32)))
-        shaded = self.shade.set_random_state(shade)(moved)
-        return plain(shaded).float(), plain(moved_label).long()
+        move = Move.draw(self.settings, rng)
+        near, near_label = (torch.from_numpy(cut(array, centre, move.reach(self.window))) for array in (image, label))
+        moved, moved_label = move(near, self.window, "bilinear"), move(near_label, self.window, "nearest")
+        shaded = shade(moved.float(), self.settings, rng)
+        return shaded.contiguous(), moved_label.long().contiguous()
 
     def _centre(self, label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Centre voxel of the window, such that the window leaves the volume only where the volume is smaller."""
@@ -93,9 +91,11 @@ def cut(array: np.ndarray, centre: np.ndarray, size: tuple[int, int, int]) -> np
     stop = start + size
     inside = (slice(None), *(slice(max(a, 0), max(b, 0)) for a, b in zip(start, stop, strict=True)))
     part = array[inside]
+    result = np.zeros((len(array), *size), array.dtype)
     before = np.maximum(-start, 0)
-    after = np.array(size) - before - part.shape[1:]
-    return np.pad(part, [(0, 0), *zip(before, after, strict=True)])
+    there = (slice(None), *(slice(first, first + n) for first, n in zip(before, part.shape[1:], strict=True)))
+    result[there] = part
+    return result
 
 
 def _foreground_voxel(label: np.ndarray, balance: str, rng: np.random.Generator, otherwise: np.ndarray) -> np.ndarray:
@@ -110,17 +110,3 @@ def _foreground_voxel(label: np.ndarray, balance: str, rng: np.random.Generator,
     if not len(voxels):
         return otherwise
     return np.array(np.unravel_index(voxels[rng.integers(len(voxels))], label.shape))
-
-
-def _reach(settings: AugmentSettings, window: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Size of the cut that a turned, shrunk and shifted window can see."""
-    size = np.array(window, dtype=float)
-    for axis, angle in enumerate(np.deg2rad(settings.rotate_deg)):
-        turn = np.eye(3)
-        other = [a for a in range(3) if a != axis]
-        turn[np.ix_(other, other)] = [[np.cos(angle), np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-        size = turn @ size
-    size = np.ceil(size / settings.scale[0] + 2 * np.array(settings.shift_voxels)).astype(int)
-    # An even surplus keeps the window's centre on the cut's centre.
-    size += (size - window) % 2
-    return int(size[0]), int(size[1]), int(size[2])

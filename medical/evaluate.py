@@ -4,32 +4,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from medical.classes import Classes
 from medical.datasets.cases import IGNORED
-from medical.metrics import ClassScore, bootstrap_interval, mean_of_means, score_case
+from medical.lesions import LesionCounts
+from medical.metrics import ClassScore, Measures, score_case
 from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
 from vol3d.report.examples import choose_examples
 from vol3d.scans.volumes.grid import orientation
 from vol3d.scans.volumes.volume import Segmentation, Volume
+from vol3d.statistics import bootstrap_interval, mean_of_means
 
 CONVENTIONS = (
     "a class absent from truth and prediction is not counted; one missed or found where there is none counts with"
-    " Dice 0 and HD95 = the image's diagonal"
+    " Dice 0, NSD 0 and HD95 = the image's diagonal"
 )
 MEASURED = (
     Metric("mean_dice", "mean Dice", None, "higher", "mean_dice_interval"),
     Metric("mean_hd95_mm", "mean HD95", "mm", "lower", "mean_hd95_mm_interval"),
+    Metric("mean_nsd", "mean NSD", None, "higher", "mean_nsd_interval"),
+    Metric("nsd_tolerance_mm", "tolerance of NSD", "mm"),
     Metric("dice", "Dice", None, "higher", "dice_interval", by_case=True),
     Metric("dice_std", "Dice deviation"),
     Metric("hd95_mm", "HD95", "mm", "lower", "hd95_mm_interval", by_case=True),
     Metric("hd95_mm_std", "HD95 deviation"),
+    Metric("nsd", "NSD", None, "higher", "nsd_interval", by_case=True),
+    Metric("nsd_std", "NSD deviation"),
     Metric("volume_ml", "volume", "ml"),
+    Metric("truth_ml", "true volume", "ml"),
+    Metric("lesion_sensitivity", "lesions detected, share", None, "higher"),
+    Metric("false_positives_per_case", "false positives per case", None, "lower"),
 )
 
 
@@ -43,7 +52,11 @@ class ScoredCase(NamedTuple):
 
 
 def evaluate_cases(
-    cases: Iterable[ScoredCase], classes: Classes, conditions: Mapping[str, str] | None = None, pictures: bool = False
+    cases: Iterable[ScoredCase],
+    classes: Classes,
+    conditions: Mapping[str, str] | None = None,
+    pictures: bool = False,
+    measures: Measures = Measures(),  # noqa: B008 (frozen)
 ) -> Evaluation:
     """Scores cases as they come; only one is held at a time.
 
@@ -61,17 +74,18 @@ def evaluate_cases(
         check_truth(given, classes)
         case, ignored = _without_ignored(given)
         left_out += ignored
-        scores = score_case(case.prediction.labels, case.truth.array[0], case.image.grid, classes.scored)
+        scores = score_case(case.prediction.labels, case.truth.array[0], case.image.grid, classes.scored, measures)
         table[case.name] = scores
         if pictures:
             drawn[case.name] = _picture(case, classes, _mean_dice(scores))
     if not table:
         raise DataError("there is no case to evaluate", do="Check that the split has labelled validation cases.")
-    summary = {**_summary(table, tuple(classes.scored)), "conventions": CONVENTIONS, **(conditions or {})}
+    summary = _summary(table, tuple(classes.scored)) | {"nsd_tolerance_mm": measures.tolerance_mm}
+    summary |= {"conventions": CONVENTIONS, **_lesion_rule(measures), **(conditions or {})}
     if left_out:
         summary["ignored_voxels"] = left_out
     rows = [
-        {"case": name, "class": scored, **asdict(score)}
+        {"case": name, "class": scored, **score.row()}
         for name, scores in table.items()
         for scored, score in scores.items()
     ]
@@ -110,18 +124,30 @@ def check_truth(case: ScoredCase, classes: Classes) -> None:
         )
 
 
-def _summary(table: Mapping[str, Mapping[str, ClassScore]], names: tuple[str, ...]) -> dict[str, Any]:
-    dice = np.array([[scores[name].dice for name in names] for scores in table.values()])
-    hd95 = np.array([[scores[name].hd95_mm for name in names] for scores in table.values()])
-    per_class = {
-        name: _class_summary(dice[:, column], hd95[:, column], [scores[name] for scores in table.values()])
-        for column, name in enumerate(names)
-    }
+def _lesion_rule(measures: Measures) -> dict[str, Any]:
+    """What counts as a detected lesion, in words."""
+    if measures.lesion_iou is None:
+        return {}
+    rule = (
+        "voxels that touch by a face, an edge or a corner are one lesion; it is detected by a predicted one with an"
+        f" intersection over union of at least {measures.lesion_iou:g}, matched one to one; predicted ones without a"
+        " match are false positives"
+    )
+    return {"lesion_iou": measures.lesion_iou, "lesion_rule": rule}
+
+
+_OVER_CASES = ("dice", "hd95_mm", "nsd")
+Scores = Mapping[str, ClassScore]
+
+
+def _summary(table: Mapping[str, Scores], names: tuple[str, ...]) -> dict[str, Any]:
+    per_class = {name: _class_summary([scores[name] for scores in table.values()]) for name in names}
+    totals: dict[str, Any] = {}
+    for key in _OVER_CASES:
+        values = np.array([[getattr(scores[name], key) for name in names] for scores in table.values()])
+        totals |= {f"mean_{key}": mean_of_means(values), f"mean_{key}_interval": list(bootstrap_interval(values))}
     return {
-        "mean_dice": mean_of_means(dice),
-        "mean_dice_interval": list(bootstrap_interval(dice)),
-        "mean_hd95_mm": mean_of_means(hd95),
-        "mean_hd95_mm_interval": list(bootstrap_interval(hd95)),
+        **totals,
         "cases": len(table),
         "missed": sum(row["missed"] for row in per_class.values()),
         "false_alarms": sum(row["false_alarms"] for row in per_class.values()),
@@ -129,18 +155,31 @@ def _summary(table: Mapping[str, Mapping[str, ClassScore]], names: tuple[str, ..
     }
 
 
-def _class_summary(dice: np.ndarray, hd95: np.ndarray, scores: list[ClassScore]) -> dict[str, Any]:
+def _class_summary(scores: list[ClassScore]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for key in _OVER_CASES:
+        values = np.array([getattr(score, key) for score in scores])
+        row |= {key: mean_of_means(values[:, None]), f"{key}_std": _deviation(values)}
+        row |= {f"{key}_interval": list(bootstrap_interval(values))}
     outcomes = [score.outcome for score in scores]
-    return {
-        "dice": mean_of_means(dice[:, None]),
-        "dice_std": _deviation(dice),
-        "dice_interval": list(bootstrap_interval(dice)),
-        "hd95_mm": mean_of_means(hd95[:, None]),
-        "hd95_mm_std": _deviation(hd95),
-        "hd95_mm_interval": list(bootstrap_interval(hd95)),
+    row |= {
         "counted": len(outcomes) - outcomes.count("absent"),
         "missed": outcomes.count("missed"),
         "false_alarms": outcomes.count("false_alarm"),
+    }
+    return row | _lesion_summary([score.lesions for score in scores if score.lesions is not None])
+
+
+def _lesion_summary(counts: list[LesionCounts]) -> dict[str, Any]:
+    """Over all scored cases, those without a lesion too; {} where none were counted."""
+    if not counts:
+        return {}
+    lesions, found = (sum(getattr(one, key) for one in counts) for key in ("lesions", "lesions_found"))
+    return {
+        "lesions": lesions,
+        "lesions_found": found,
+        "lesion_sensitivity": found / lesions if lesions else math.nan,
+        "false_positives_per_case": sum(one.false_positives for one in counts) / len(counts),
     }
 
 

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from medical.align import AxisMap, axis_maps
 from medical.classes import Classes
+from medical.inference import computing, low_precision
 from medical.preprocess import PreprocessSettings, prepare, prepared_shape
 from medical.window import Predict, Slab, WindowSettings, stream, streaming_axis
 from vol3d.errors import Vol3dError
@@ -27,7 +29,7 @@ from vol3d.notes import Note
 from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
 
 _log = logging.getLogger(__name__)
-_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+Result = TypeVar("Result")
 
 
 def segment(
@@ -58,6 +60,21 @@ def segment(
         raise ValueError("models must hold at least one network, got none")
     _check_memory(volume, preprocess, window, classes.outputs)
     ready = prepare(volume, preprocess)
+    return with_less_memory(
+        lambda where, how, notes: _segment(models, volume, ready, how, classes, where, progress, notes),
+        device,
+        window,
+        volume,
+    )
+
+
+def with_less_memory(
+    attempt: Callable[[torch.device, WindowSettings, tuple[Note, ...]], Result],
+    device: torch.device,
+    window: WindowSettings,
+    volume: Volume,
+) -> Result:
+    """What `attempt(device, window, notes)` gives; if CUDA runs out of memory, with single windows, then on the CPU."""
     attempts = [(device, window)]
     if device.type == "cuda":
         single = window.model_copy(update={"batch": 1})
@@ -65,14 +82,14 @@ def segment(
     notes: tuple[Note, ...] = ()
     for where, how in attempts[:-1]:
         try:
-            return _segment(models, volume, ready, how, classes, where, progress, notes)
+            return attempt(where, how, notes)
         except torch.cuda.OutOfMemoryError:
             text = f"{where} had too little memory for {{windows}} windows of {{value}}"
             notes = (Note("memory", text, value=str(how.size), numbers={"windows": how.batch}),)
         torch.cuda.empty_cache()  # outside the handler: the exception kept the tensors of its frames alive
         _log.warning("%s: %s; trying with less", volume.source or "scan", notes[0])
     where, how = attempts[-1]
-    return _segment(models, volume, ready, how, classes, where, progress, notes)
+    return attempt(where, how, notes)
 
 
 def _check_memory(volume: Volume, preprocess: PreprocessSettings, window: WindowSettings, outputs: int) -> None:
@@ -102,7 +119,15 @@ def _segment(
         predict = average(models, window, classes.outputs)
         slabs = stream(predict, torch.from_numpy(ready.array), window, device, progress)
         labels = decide(slabs, ready.grid, volume.grid, classes)
-    return Segmentation(labels, volume.grid, classes.names, volume.source, notes)
+    return Segmentation(labels, volume.grid, classes.names, volume.source, (*notes, *_chosen(window, device)))
+
+
+def _chosen(window: WindowSettings, device: torch.device) -> tuple[Note, ...]:
+    """Which precision `auto` stands for on this device."""
+    if window.amp != "auto":
+        return ()
+    name = str(low_precision("auto", device) or torch.float32).removeprefix("torch.")
+    return (Note("precision", "computed in {value}, as window.amp=auto chose", setting="window.amp", value=name),)
 
 
 def average(models: Sequence[nn.Module], window: WindowSettings, outputs: int) -> Predict:
@@ -112,8 +137,7 @@ def average(models: Sequence[nn.Module], window: WindowSettings, outputs: int) -
 
     def predict(windows: Tensor) -> Tensor:
         total: Tensor | None = None
-        amp = _DTYPES.get(window.amp)
-        with torch.autocast(windows.device.type, dtype=amp, enabled=amp is not None):
+        with computing(window.amp, windows.device):
             for model in models:
                 for flip in flips:
                     logits = model(windows.flip(flip) if flip else windows).float()

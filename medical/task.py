@@ -22,6 +22,7 @@ from medical.datasets.regions import tumour_regions
 from medical.losses import LossSettings
 from medical.postprocess import PostprocessSettings, postprocess
 from medical.preprocess import PreprocessSettings
+from medical.results.options import VolumeSettings
 from medical.seen import found_numbers, scan_numbers, scan_traits, truth_numbers, volume_traits
 from medical.segment import segment
 from medical.segmenter import Segmenter
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 MOST_MEASURED = 32  # training cases that are read once more for what a checkpoint knows of them
 
 
-class SegmentationSettings(RunSettings):
+class SegmentationSettings(VolumeSettings, RunSettings):
     """Everything about a run; a recipe in `configs/` is one of these."""
 
     model: Annotated[Any, FromCatalogue("models", "segmentation")]
@@ -191,20 +192,23 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         return self.data.fold_count()
 
     def for_model(self, model: nn.Module) -> SegmentationTask:
-        """With the sizes of a UNETR, and the classes that the recipe's data set always has.
+        """With the sizes of a UNETR, and the names that the recipe states, or that its data set always has.
 
         Raises:
             CheckpointError: the network has another number of classes or of channels.
         """
-        network = cast("Unetr", model)
-        classes, channels = self.data.known
-        got, wanted = (network.out_channels, network.in_channels), (len(classes), len(channels))
+        settings, network = self.settings, cast("Unetr", model)
+        known = self.data.known or ((), ())
+        names, channels = settings.class_names or known[0], settings.channel_names or known[1]
+        outputs = self.classes.outputs if settings.class_names else len(names)
+        got, wanted = (network.out_channels, network.in_channels), (outputs, len(channels))
         if got != wanted:
-            do = "vol3d.load_released gives the network without names for its classes."
-            raise CheckpointError("not the classes and channels of its data set", got=got, wanted=wanted, do=do)
-        window = self.settings.window.model_copy(update={"size": network.window})
-        known = {"model": network.settings, "window": window, "class_names": classes, "channel_names": channels}
-        return SegmentationTask(self.settings.model_copy(update=known))
+            example = "--set class_names=[background,liver] --set channel_names=[CT]"
+            do = f"Name the network's, in their order, and how scans were prepared: {example} --recipe FILE."
+            raise CheckpointError("other numbers of classes and channels than are named", got=got, wanted=wanted, do=do)
+        window = settings.window.model_copy(update={"size": network.window})
+        sizes = {"model": network.settings, "window": window, "class_names": names, "channel_names": channels}
+        return SegmentationTask(settings.model_copy(update=sizes))
 
     def holding(self, model: nn.Module) -> Segmenter:
         """A network with the loss of this task."""
@@ -249,7 +253,7 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         found = self.segment(models, scan, device, progress)
         scored = self.classes.scored
         notes += unlike(seen, found_numbers(found, scored), volume_traits(tuple(scored)))
-        return MaskPrediction(found, replace(scan, notes=(*scan.notes, *notes)))
+        return self.chosen(MaskPrediction(found, replace(scan, notes=(*scan.notes, *notes))))
 
     def notes(self) -> tuple[Note, ...]:
         """What a person should know before the training starts."""

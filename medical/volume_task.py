@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,8 +13,12 @@ import numpy as np
 
 from medical.datasets.pairs import channel_complaint
 from medical.inputs import join_channels, read_scan
+from medical.results.formats import writers
+from medical.results.options import VolumeSettings, chosen_classes, chosen_formats
 from vol3d.engine.task import PredictionTask
 from vol3d.errors import DataError, UsageError
+from vol3d.notes import Note
+from vol3d.prediction import Beside, MaskPrediction
 from vol3d.scans import find_scans
 from vol3d.scans.source import ScanSource
 from vol3d.scans.volumes.from_array import volume_of
@@ -22,7 +28,9 @@ from vol3d.scans.volumes.volume import Volume
 class VolumeTask(PredictionTask[Volume]):
     """Segmentation of volumes: finds and reads them; a task adds `predict` and `mirrored`."""
 
+    settings: VolumeSettings
     result_suffix: ClassVar[str] = ".nii.gz"
+    unrecorded: ClassVar[frozenset[str]] = frozenset({"predict.formats", "predict.smooth"})
 
     @property
     @abstractmethod
@@ -38,12 +46,27 @@ class VolumeTask(PredictionTask[Volume]):
         """
 
     def with_options(self, options: Mapping[str, Any]) -> VolumeTask:
-        """`mirror`: the axes that predictions are averaged over, some of i, j, k, or `none`; others are known."""
+        """`mirror`: the axes that predictions are averaged over, some of i, j, k, or `none`; and `MaskSettings`."""
         rest = {name: value for name, value in options.items() if name not in ("dicom_seg", "series")}
         axes = rest.pop("mirror", None)
+        wanted: dict[str, Any] = {}
+        if (words := rest.pop("formats", None)) is not None:
+            wanted["formats"] = chosen_formats(words)
+        if (words := rest.pop("roi", None)) is not None:
+            wanted["roi"] = chosen_classes(words, self.class_names)
+        if (rounds := rest.pop("smooth", None)) is not None:
+            wanted["smooth"] = rounds
         super().with_options(rest)
-        if axes is None:
-            return self
+        task = self._wanting(wanted) if wanted else self
+        return task if axes is None else task._mirrored(axes)
+
+    def _wanting(self, wanted: Mapping[str, Any]) -> VolumeTask:
+        task = copy(self)
+        predict = self.settings.predict.model_copy(update=wanted)
+        task.settings = self.settings.model_copy(update={"predict": predict})
+        return task
+
+    def _mirrored(self, axes: str) -> VolumeTask:
         if axes != "none" and (not axes or set(axes) - set("ijk")):
             raise UsageError("no such axes", where="--mirror", got=axes, wanted="none, or some of i, j and k")
         return self.mirrored("" if axes == "none" else "".join(sorted(set(axes))))
@@ -63,3 +86,18 @@ class VolumeTask(PredictionTask[Volume]):
             do = "This model needs all of its channels in one array."
             raise DataError(complaint.what, where=volume.source or "array", do=do)
         return volume
+
+    def writers(self, source: ScanSource) -> dict[str, Beside]:
+        """Suffix -> what writes each of `settings.predict.formats`."""
+        return writers(self.settings.predict, self.class_names, source)
+
+    def chosen(self, prediction: MaskPrediction) -> MaskPrediction:
+        """With the classes of `settings.predict.roi` only; the others are background, and keep their numbers."""
+        found, roi = prediction.segmentation, self.settings.predict.roi
+        if not roi:
+            return prediction
+        table = np.array([number if name in roi else 0 for number, name in enumerate(found.class_names)])
+        labels = table.astype(found.labels.dtype)[found.labels]
+        template, classes = "of {classes} classes only {value}", {"classes": len(table) - 1}
+        note = Note("roi", template, "roi", ", ".join(roi), numbers=classes)
+        return replace(prediction, segmentation=replace(found, labels=labels, notes=(*found.notes, note), roi=roi))

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor
 
+from medical.inference import Amp
 from vol3d.engine.settings import Settings
 
 Predict = Callable[[Tensor], Tensor]
@@ -42,7 +43,7 @@ class WindowSettings(Settings):
         (), description="predict every flip of these axes too, and average"
     )
     batch: int = Field(1, ge=1, description="windows per forward pass")
-    amp: Literal["off", "bf16", "fp16"] = "off"
+    amp: Amp = Field("off", description="precision; auto: bf16 where the processor or GPU has it, else float32")
 
     @field_validator("size")
     @classmethod

@@ -159,12 +159,13 @@ def imported(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
 FAMILIES = {path.parent.name for path in (ROOT / "pointcloud" / "models").glob("*/*.py")} - {"layers", "released"}
 ROOMS = {
     "vol3d.scans": {"child": set(), "paths": set(), "points": {"child", "paths"}, "volumes": {"paths"}}
-    | {"dicom": {"child", "paths", "volumes"}, "results": {"paths", "points"}, "source": set()}
+    | {"dicom": {"child", "paths", "results", "volumes"}, "results": {"paths", "points"}, "source": set()}
     | {"find": {"dicom", "paths", "results", "source"}, "write": {"dicom", "results", "volumes"}}
     | {"digest": {"dicom", "read", "results", "source", "volumes"}, "read": {"dicom", "paths", "volumes"}},
     "vol3d.view": {"scene": set(), "load": {"scene"}, "draw": {"scene"}}
     | {"window": {"draw", "scene"}, "page": {"draw", "scene"}},
-    "medical": {"datasets": set(), "models": set(), "nnunet": set()},
+    "medical": {"datasets": set(), "models": set(), "results": set(), "masks": {"datasets"}}
+    | {"nnunet": {"results"}, "bundle": {"results"}},
     "pointcloud": {"structures": set(), "conventions": set(), "datasets": set(), "metrics": set(), "models": set()}
     | {"training": {"datasets"}, "inference": {"models"}, "evaluation": {"metrics", "datasets"}}
     | {"tasks": {"inference", "evaluation", "training", "models", "datasets"}, "distill": {"tasks", "models"}}
@@ -174,6 +175,7 @@ ROOMS = {
     "pointcloud.generate": {
         "folders": set(),
         "rooms": {"folders"},
+        "frames": {"folders", "rooms"},
         "drives": {"folders", "streets"},
         "streets": set(),
         "kitti": {"folders", "streets"},

@@ -14,11 +14,23 @@ from typing import TYPE_CHECKING, Any
 from vol3d.compiled import choose_cache
 
 if TYPE_CHECKING:
-    from vol3d.api import Model, Run, evaluate, load, load_released, models, read, recipes, train
+    from vol3d.api import Model, Run, compare, evaluate, load, load_released, models, read, recipes, score, train
 
 __version__ = "0.1.0"
 choose_cache()
-__all__ = ["Model", "Run", "evaluate", "load", "load_released", "models", "read", "recipes", "train"]
+__all__ = [
+    "Model",
+    "Run",
+    "compare",
+    "evaluate",
+    "load",
+    "load_released",
+    "models",
+    "read",
+    "recipes",
+    "score",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,7 @@ from vol3d.model import Model, no_progress
 if TYPE_CHECKING:
     from torch import nn
 
+    from vol3d.comparison.result import Comparison
     from vol3d.engine.task import Evaluation
     from vol3d.scans.points.cloud import PointCloud
     from vol3d.scans.results.detections import Detections
@@ -178,6 +179,73 @@ def evaluate(
         model = model.folder
     ready = model if isinstance(model, Model) else load(model, device)
     return score(ready, user_path(data), dataset, fold, split, folder, written, progress)
+
+
+def score(
+    predicted: str | Path,
+    truth: str | Path,
+    *,
+    classes: str | Path | None = None,
+    tolerance_mm: float = 1.0,
+    lesion_iou: float = 0.1,
+    out: str | Path | None = None,
+    progress: Progress = no_progress,
+) -> Evaluation:
+    """Masks that anybody made against the truth: Dice, HD95, NSD, volumes, and lesions as connected components.
+
+    What cannot be scored (grids that differ, a damaged file, a name that only one side has) is in the summary under
+    `not_scored` with its reason, and the other cases are scored.
+
+    Args:
+        predicted, truth: two folders, whose masks are paired by name, or two files; NIfTI, NRRD, MetaImage, DICOM-SEG.
+        classes: JSON of a data set with names of the classes, regions and the number to ignore. None takes a
+            `dataset.json` in or beside the folders, else the names in the masks, else each number as a class.
+        tolerance_mm: how far apart surfaces may be for NSD.
+        lesion_iou: least intersection over union of a detected lesion.
+        out: write evaluation, cases, pictures and report into this folder.
+        progress: called before each case, `progress(done, total, name)`.
+
+    Raises:
+        UsageError: no such path, or options that mean nothing.
+        DataError: a JSON that is none, or no case that can be scored.
+    """
+    from vol3d.engine import results
+    from vol3d.files import make_folder
+    from vol3d.output import require_output
+    from vol3d.paths import user_path
+
+    folder = None if out is None else require_output(out)
+    if folder is not None:
+        results.require_own(folder)
+    document = None if classes is None else user_path(classes)
+    paths = user_path(predicted), user_path(truth)
+    pictures = folder is not None
+    score_masks = catalog.load(catalog.SCORE_MASKS)
+    evaluation: Evaluation = score_masks(*paths, document, tolerance_mm, lesion_iou, pictures, progress)
+    if folder is not None:
+        results.write(make_folder(folder), evaluation, step=0)
+    return evaluation
+
+
+def compare(a: str | Path, b: str | Path) -> Comparison:
+    """Whether two evaluations of the same cases differ, or two trainings by more than their seeds do.
+
+    Two folders of seeds (`vol3d train --seeds N`) are paired seed by seed: paired t-test and interval, and the number
+    of seeds that could tell. Anything else is paired case by case: Wilcoxon's signed-rank test, and a bootstrap
+    interval of the mean difference, per metric and class.
+
+    Args:
+        a, b: a run's folder, what `evaluate`, `score` or `train` with folds wrote, an `evaluation.json` or a
+            `cases.csv`; or two folders of seeds.
+
+    Raises:
+        UsageError: no scores there, or scored on other cases or another truth.
+        DataError: damaged.
+    """
+    from vol3d.comparison.compare import compare as compare_scores
+    from vol3d.paths import user_path
+
+    return compare_scores(user_path(a), user_path(b))
 
 
 def read(

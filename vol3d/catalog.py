@@ -7,7 +7,8 @@ knows the names of `medical` and `pointcloud`.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ class Entry:
         task: the task that runs it.
         summary: one line for the reader.
         recipe: of released weights, the shipped recipe that they were trained by, for `vol3d import`.
+        stated: of released weights, what the reader takes beside the file -> the setting of a recipe that states it.
+        together: of released weights, the part of a recipe that must be stated along with other class names.
         benchmark: of a data set, `module:attribute` of the function that scores it; see
             `pointcloud.evaluation.benchmark`.
         submit: likewise of the function that writes what the benchmark takes of the test set.
@@ -35,6 +38,8 @@ class Entry:
     task: str
     summary: str
     recipe: str | None = None
+    stated: Mapping[str, str] = field(default_factory=dict)
+    together: str | None = None
     benchmark: str | None = None
     submit: str | None = None
     also: tuple[str, ...] = ()
@@ -125,6 +130,7 @@ MODELS = {
 
 DATASETS = {
     "msd": Entry("medical.datasets.msd:MsdSettings", "segmentation", "Medical Segmentation Decathlon, any task"),
+    "nnunet": Entry("medical.datasets.msd:NnunetSettings", "segmentation", "nnU-Net's raw data, any DatasetXXX_Name"),
     "btcv": Entry("medical.datasets.btcv:BtcvSettings", "segmentation", "BTCV abdomen (Synapse), 13 organs"),
     "folder": Entry("medical.datasets.folder:FolderSettings", "segmentation", "own volumes: a folder and a small JSON"),
     "scannet": Entry("pointcloud.datasets.scannet.dataset:ScanNetSettings", "detection", "ScanNet v2, 18 classes"),
@@ -158,7 +164,13 @@ DATASETS = {
     ),
 }
 
-FOREIGN = {
+FOREIGN: dict[str, ForeignKind] = {
+    "monai_bundle": ForeignKind(
+        "MONAI bundle",
+        ("configs/metadata.json", "configs/inference.*", "models/model.pt", "models/model.ts"),
+        "medical.bundle.task:load",
+        "medical.bundle.metadata:card",
+    ),
     "nnunet": ForeignKind(
         "model folder of nnU-Net",
         # Without plans, of one fold, of several configurations or of version 1 it is refused by what it lacks.
@@ -181,8 +193,9 @@ TABLES = {"models": MODELS, "datasets": DATASETS}
 
 GENERATORS = {
     "rooms": Generator("pointcloud.generate.rooms.write:write_rooms", 200, "rooms", "scannet"),
+    "frames": Generator("pointcloud.generate.frames.write:write_frames", 400, "frames", "sun_rgbd"),
     "drives": Generator(
-        "pointcloud.generate.drives.write:write_drives", 20, "drives", "nuscenes", ("streets", "scanner")
+        "pointcloud.generate.drives.write:write_drives", 20, "drives", "nuscenes", ("streets", "scanner", "seconds")
     ),
     "kitti": Generator("pointcloud.generate.kitti.write:write_kitti", 200, "frames", "kitti", ("scanner",)),
 }
@@ -194,6 +207,14 @@ DEMOS = {
 }
 """Parts of `vol3d demo`, in their order: `target(out, cases)`."""
 
+EXPORTS = {
+    "nnunet": Entry("medical.datasets.export:export_nnunet", "segmentation", "nnU-Net's raw data"),
+}
+"""What `vol3d data export` can write: `target(split, out, workers, progress)`, for the data sets of a task."""
+
+SCORE_MASKS = "medical.masks.score:score_masks"
+"""What `vol3d.score` calls."""
+
 DATA_TOOLS = {
     "segmentation": "medical.datasets.tools",
     "detection": "pointcloud.datasets.tools",
@@ -204,7 +225,12 @@ DATA_TOOLS = {
 
 RELEASED = {
     "unetr": Entry(
-        "medical.models.released:load", "segmentation", "UNETR in MONAI's layouts, 0.7 to now", "unetr_btcv"
+        "medical.models.released:load",
+        "segmentation",
+        "UNETR in MONAI's layouts, 0.7 to now",
+        "unetr_btcv",
+        stated={"window": "window.size", "heads": "model.heads"},
+        together="preprocess",
     ),
     "3detr-scannet": Entry(
         "pointcloud.models.three_detr.released:load", "detection", "3DETR, 18 classes", "3detr_scannet_ep1080"

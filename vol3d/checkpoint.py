@@ -12,7 +12,7 @@ import json
 import math
 import pickle
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,6 +28,7 @@ import vol3d
 from vol3d import catalog, files, foreign
 from vol3d.config import changed
 from vol3d.config.chosen import LATER
+from vol3d.engine.memory_format import to_channels_last
 from vol3d.engine.seen import Seen
 from vol3d.engine.task import CompleteTask, Evaluation, ModelTask
 from vol3d.errors import CheckpointError, UsageError
@@ -37,7 +38,7 @@ from vol3d.pickled import LONGEST_WORD, STARTS, longest_word
 
 FORMAT = 1
 WEIGHTS, CONFIG = "best.safetensors", "config.json"
-SEEN = "seen"
+SEEN, STARTED_FROM = "seen", "started_from"
 _KEY = "vol3d"
 _LISTED = 8
 _PICKLES = (".pt", ".pth", ".ckpt")  # resume points, and weights of other projects
@@ -143,6 +144,8 @@ def _load_one(
         raise CheckpointError("other classes", where=path, got=info["class_names"], wanted=list(task.class_names))
     model = task.model()
     load_strictly(model, tensors, path)
+    if task.settings.train.channels_last:
+        to_channels_last(model, {2})  # 3D convolutions without gradients are slower so
     return task, model.to(device or "cpu").eval(), info
 
 
@@ -154,12 +157,19 @@ def _seen(path: Path, info: dict[str, Any]) -> Seen | None:
 
 
 def save_best(
-    folder: str | Path, model: nn.Module, task: ModelTask, evaluation: Evaluation, step: int, seen: Seen | None = None
+    folder: str | Path,
+    model: nn.Module,
+    task: ModelTask,
+    evaluation: Evaluation,
+    step: int,
+    seen: Seen | None = None,
+    started_from: Mapping[str, str] | None = None,
 ) -> None:
     """Writes the model and what it is to `best.safetensors`, and the latter once more to `config.json`.
 
     Args:
         seen: what its training scans were like; None takes what the task's settings say.
+        started_from: the `checkpoint` whose weights the training began with, and its `sha256`.
     """
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     info = describe(task) | {
@@ -169,6 +179,7 @@ def save_best(
     }
     seen = seen or task.resolved().seen
     info |= {} if seen is None else {SEEN: seen.model_dump(mode="json")}
+    info |= {} if started_from is None else {STARTED_FROM: dict(started_from)}
     write_checkpoint(Path(folder) / WEIGHTS, state, info)
 
 
@@ -197,27 +208,42 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         CheckpointError: cut, changed, from a later release, or bare weights without info.
     """
+    info = read_info(path)
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+    except (OSError, safetensors.SafetensorError) as error:
+        _unreadable(path, error)
+    stated = {key: value for key, value in info.items() if key != "sha256"}
+    if info["sha256"] != _fingerprint(tensors, stated):
+        do = "Copy or train it again."
+        raise CheckpointError("damaged: the SHA-256 differs from the one it was saved with", where=path, do=do)
+    return tensors, info
+
+
+def read_info(path: Path) -> dict[str, Any]:
+    """What a file of weights says about itself, its `sha256` too; whether its tensors are whole is not looked at.
+
+    Raises:
+        CheckpointError: cut, from a later release, or bare weights without info.
+    """
     require_file(path, CheckpointError)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
     except (OSError, safetensors.SafetensorError) as error:
         _unreadable(path, error)
     if _KEY not in metadata:
         do = "`vol3d.load_released` reads weights of other projects."
         raise CheckpointError("not a vol3d checkpoint: the file does not say what it is", where=path, do=do)
     try:
-        info = json.loads(metadata[_KEY])
-        stated, number = info.pop("sha256"), info["format"]
+        info: dict[str, Any] = json.loads(metadata[_KEY])
+        number, _ = info["format"], info["sha256"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError("damaged: what it says about itself cannot be read", where=path) from error
     if number != FORMAT:
         raise CheckpointError("format of another release", where=path, got=number, wanted=FORMAT, do="Update vol3d.")
-    if stated != _fingerprint(tensors, info):
-        do = "Copy or train it again."
-        raise CheckpointError("damaged: the SHA-256 differs from the one it was saved with", where=path, do=do)
-    return tensors, {**info, "sha256": stated}
+    return info
 
 
 def _fingerprint(tensors: dict[str, Tensor], info: dict[str, Any]) -> str:

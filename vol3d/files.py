@@ -224,8 +224,28 @@ def write_text(path: str | os.PathLike[str], content: str) -> None:
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Writes `value` atomically as indented JSON; NaN and infinity are no JSON and raise `ValueError`."""
-    write_text(path, printable_json(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)) + "\n")
+    """Writes `value` atomically as indented JSON; NaN and infinity are no JSON and raise `ValueError`.
+
+    Each key of an object has a line, and each item of a list that is an object or a list itself: a box, a matrix's row.
+    """
+    write_text(path, printable_json(_indented(value, "\n")) + "\n")
+
+
+def _indented(value: Any, margin: str) -> str:
+    """The items of lists are encoded in C, which `json` does for what is not indented only."""
+    if isinstance(value, dict) and value:
+        ends, lines = (
+            "{}",
+            [f"{_dumps({key: 0})[1:-4]}: {_indented(item, margin + '  ')}" for key, item in value.items()],
+        )
+    elif isinstance(value, (list, tuple)) and any(isinstance(item, (dict, list, tuple)) for item in value):
+        ends, lines = "[]", [_dumps(item) for item in value]
+    else:
+        return _dumps(value)
+    return ends[0] + margin + "  " + f",{margin}  ".join(lines) + margin + ends[1]
+
+
+_dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def write_array(path: str | os.PathLike[str], array: Any) -> None:

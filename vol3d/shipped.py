@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,9 @@ class ShippedModel:
         return (Note("non-commercial", "the weights are for non-commercial use only: {value}", value=self.licence),)
 
 
-def about(folder: Path) -> ShippedModel:
-    """The model whose weights lie in a folder."""
-    config = _object(folder / "config.json")
+def about(folder: Path, info: Mapping[str, Any] | None = None) -> ShippedModel:
+    """The model whose weights lie in a folder; `info`: what they say about themselves, where that was read already."""
+    config = _object(folder / "config.json") if info is None else info
     seen = config.get("seen") or _object(folder / "seen.json")  # older weights were measured afterwards
     kind = "generated" if seen.get("synthetic") else "real"
     licence = next((file for file in sorted(folder.glob("LICENSE*")) if file.is_file()), None)

@@ -24,6 +24,9 @@ Cases are found by name: the label `labels/NAME.*` belongs to
   nnU-Net's `imagesTr/NAME_0000.nii.gz` is read with `"channels": ["0000", "0001"]` and `"images": "imagesTr"`); failing
   that, `images/NAME.*`, one file with all of them.
 
+In a tree of folders such as BIDS, `images` and `labels` are patterns (`medical.datasets.patterns`):
+`"images": "sub-*/anat/{case}_{channel}.nii.gz"`, `"labels": "derivatives/manual/sub-*/anat/{case}_dseg.nii.gz"`.
+
 Cases without a label are the test cases. Paths are relative to the JSON.
 """
 
@@ -56,8 +59,9 @@ from medical.datasets.cases import (
 )
 from medical.datasets.channels import channel_of
 from medical.datasets.folds import DatasetSettings, choose
-from medical.datasets.labels import is_ignore
+from medical.datasets.labels import LabelTable, is_ignore, label_table
 from medical.datasets.msd import split_of
+from medical.datasets.patterns import CASE, is_pattern, matching_files
 from vol3d.dataset_tools.fault import Fault, listed
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
@@ -118,6 +122,19 @@ class FolderSettings(DatasetSettings):
         test = tuple(case for case in cases if case not in labelled)
         name = document.name or self.root.resolve().name
         return DataSplit(name, class_names, document.channels, train, validation, test, tuple(faults))
+
+
+def classes_of(path: Path) -> LabelTable:
+    """What label numbers stand for, by the JSON of any data set of volumes: own, the Decathlon's or nnU-Net's.
+
+    Raises:
+        DataError: it is none of them.
+    """
+    value = read_document(path)
+    if "labels" in value and "classes" not in value:
+        return label_table(value["labels"], path, value.get("regions_class_order"))
+    class_names, ignore = _without_ignore(_understood(value, path), path)
+    return LabelTable(class_names, ignore=ignore)
 
 
 def _cases(document: Document, path: Path, ignore: int | None) -> tuple[tuple[Case, ...], list[Fault]]:
@@ -200,13 +217,7 @@ def _refuse(names: list[str], why: str, path: Path) -> None:
 def _found(document: Document, root: Path, ignore: int | None) -> tuple[tuple[Case, ...], list[Fault]]:
     """Cases by the names of their files, and what could not be paired."""
     images, labels = (data_path(root, name, root / "dataset.json") for name in (document.images, document.labels))
-    for folder in (images, labels):
-        if not folder.is_dir():
-            raise DataError("no such folder", where=folder, do="Name it in dataset.json, or list the cases there.")
-
-    found, faults = _images(images, document.channels)
-    label_of, more = by_stem(scans_in(labels), "label")
-    faults += more
+    found, label_of, faults = (_by_pattern if _has_patterns(document, root) else _in_folders)(document, root)
     cases = []
     for name, channels in sorted(found.items()):
         ordered = _in_order(channels, document.channels)
@@ -222,8 +233,44 @@ def _found(document: Document, root: Path, ignore: int | None) -> tuple[tuple[Ca
     return tuple(cases), faults
 
 
+def _has_patterns(document: Document, root: Path) -> bool:
+    """Whether images and labels are patterns; raises DataError where only one of them is."""
+    patterns = {is_pattern(name) for name in (document.images, document.labels)}
+    if len(patterns) == 2:
+        got, wanted = f"{document.images} and {document.labels}", f"{CASE} in both, or two folders"
+        raise DataError(
+            "one of 'images' and 'labels' is a pattern", where=root / "dataset.json", got=got, wanted=wanted
+        )
+    return True in patterns
+
+
+def _by_pattern(document: Document, root: Path) -> tuple[dict[str, dict[str, Path]], dict[str, Path], list[Fault]]:
+    """Case -> channel -> image, case -> label, and faults; in a tree of folders."""
+    if not root.is_dir():
+        raise DataError("no such folder", where=root)
+    found, faults = matching_files(root, document.images, document.channels, "image")
+    labels, more = matching_files(root, document.labels, (), "label")
+    return found, {name: files[""] for name, files in labels.items()}, faults + more
+
+
+def _in_folders(document: Document, root: Path) -> tuple[dict[str, dict[str, Path]], dict[str, Path], list[Fault]]:
+    """Case -> channel -> image, case -> label, and faults; in one folder each."""
+    images, labels = root / document.images, root / document.labels
+    for folder in (images, labels):
+        if not folder.is_dir():
+            raise DataError("no such folder", where=folder, do="Name it in dataset.json, or list the cases there.")
+    found, faults = _images(images, document.channels)
+    label_of, more = by_stem(scans_in(labels), "label")
+    return found, label_of, faults + more
+
+
+def _place(folder: Path, name: str) -> str:
+    """Where the file of a case is expected, for messages."""
+    return str(folder).replace(CASE, name) if is_pattern(str(folder)) else f"{folder / name}.*"
+
+
 def _absent_labels(names: list[str], folder: Path) -> list[Fault]:
-    do = f"Add {folder}/NAME.* if it is meant for training; without it the case is only predicted."
+    do = f"Add {_place(folder, 'NAME')} if it is meant for training; without it the case is only predicted."
     return [Fault(name, "warning", "has no label", do, code="absent-label") for name in names]
 
 
@@ -241,7 +288,7 @@ def _absent_channels(name: str, found: dict[str, Path], channels: tuple[str, ...
 
 
 def _absent_image(name: str, label: Path, folder: Path) -> Fault:
-    do = f"Add {folder / name}.* or remove the label."
+    do = f"Add {_place(folder, name)} or remove the label."
     return Fault(name, "error", f"the label {label} has no image", do, code="absent-image")
 
 

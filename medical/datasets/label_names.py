@@ -43,13 +43,14 @@ def by_name(label: Volume, class_names: Sequence[str], ignore: int | None = None
 
 def _numbers(label_names: Mapping[int, str], class_names: Sequence[str], ignore: int | None) -> dict[int, int]:
     """Number in the file -> number of the class of that name; without those that no class has."""
-    number_of = {_plain(name): number for number, name in reversed(list(enumerate(class_names)))}
+    number_of = {plain_name(name): number for number, name in reversed(list(enumerate(class_names)))}
     number_of |= {name: number for number, name in enumerate(class_names)}
     if ignore is not None:
         number_of["ignore"] = ignore
-    found = {value: number_of.get(name, number_of.get(_plain(name))) for value, name in label_names.items()}
+    found = {value: number_of.get(name, number_of.get(plain_name(name))) for value, name in label_names.items()}
     return {value: number for value, number in found.items() if number is not None}
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """What of a name counts where names are compared: `Left_Kidney` -> `left kidney`."""
     return re.sub(r"[\s_-]+", " ", name).strip().casefold()

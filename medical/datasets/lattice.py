@@ -33,11 +33,29 @@ def on_lattice(label: Volume, grid: Grid, tolerance: float) -> Volume:
 
 def offset(part: Grid, whole: Grid, tolerance: float) -> tuple[int, int, int] | None:
     """The voxel of `whole` on which the first voxel of `part` lies, if all of them lie on one; else None."""
+    start = _shift(part, whole, tolerance)
+    if start is None or min(start) < 0 or (np.add(start, part.shape) > whole.shape).any():
+        return None
+    return start
+
+
+def joined_grid(one: Grid, other: Grid, tolerance: float) -> Grid | None:
+    """The smallest grid with all voxels of both, if these lie on one lattice along the same axes; else None."""
+    start = _shift(other, one, tolerance)
+    if start is None:
+        return None
+    first = np.minimum(start, 0)
+    shape = np.maximum(one.shape, np.add(start, other.shape)) - first
+    affine = one.affine.copy()
+    affine[:3, 3] += one.affine[:3, :3] @ first
+    return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine)
+
+
+def _shift(part: Grid, whole: Grid, tolerance: float) -> tuple[int, int, int] | None:
+    """From the first voxel of `whole` to that of `part`, in voxels; None if they are on no common lattice."""
     matrix = np.linalg.solve(whole.affine, part.affine)  # index in the part -> index in the whole
     start = np.rint(matrix[:3, 3]).astype(np.int64)
     last = np.maximum(np.array(part.shape) - 1, 0)
-    if (start < 0).any() or (start + part.shape > whole.shape).any():
-        return None
     wanted = np.eye(4)
     wanted[:3, 3] = start
     corners = np.array(np.meshgrid(*[[0, end] for end in last], [1], indexing="ij"), dtype=float).reshape(4, -1)

@@ -42,6 +42,16 @@ class MsdSettings(DatasetSettings):
         return split_of(find_task(self.root), self)
 
 
+class NnunetSettings(DatasetSettings):
+    """nnU-Net's raw data; `root` is `DatasetXXX_Name`, or the folder that holds it and no other one."""
+
+    name: Literal["nnunet"] = "nnunet"
+
+    def split(self) -> DataSplit:
+        """See `DatasetSettings.split`."""
+        return split_of(find_task(self.root), self)
+
+
 def split_of(folder: Path, settings: DatasetSettings) -> DataSplit:
     """The cases of a folder with a Decathlon's or nnU-Net's JSON, split as the settings want it."""
     listing = read_listing(folder / "dataset.json")
@@ -83,11 +93,11 @@ def find_task(root: Path) -> Path:
     tasks = sorted(path.parent for path in root.glob("*/dataset.json") if not path.parent.name.startswith("."))
     if len(tasks) != 1:
         raise DataError(
-            "not the folder of one Decathlon task",
+            "not the folder of one Decathlon task, or of one data set of nnU-Net",
             where=root,
             got=", ".join(task.name for task in tasks) or "no dataset.json",
-            wanted="a folder TaskXX_Name with dataset.json, or its parent",
-            do="Choose one of the tasks." if tasks else "Own data without this JSON are read by the data set 'folder'.",
+            wanted="a folder with dataset.json, or its parent",
+            do="Choose one of these." if tasks else "Own data without this JSON are read by the data set 'folder'.",
         )
     return tasks[0]
 

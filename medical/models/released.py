@@ -39,6 +39,7 @@ IMAGE_PATH = "encoder1.layer.conv1.conv.weight"
 HEAD = "out.conv.conv.weight"
 NEEDED = (POSITION, MLP, IMAGE_PATH, HEAD)
 
+STATE_WINDOW = "State the window: --set window.size=[48,64,48], or settings={'window': (48, 64, 48)} in Python."
 RELEASED_SKIPS = (4, 7, 10)
 """The released code takes the skips after blocks 4, 7 and 10, counted from 1; the paper says 3, 6 and 9."""
 
@@ -145,7 +146,7 @@ def _window(weights: Mapping[str, Tensor], given: Mapping[str, Any], path: str |
     count = weights[POSITION].shape[1]
     edge = round(count ** (1 / 3))
     if edge**3 != count and "window" not in given:
-        raise CheckpointError(f"{count} tokens are no cube", where=path, do="Give settings={'window': (48, 64, 48)}.")
+        raise CheckpointError(f"{count} tokens are no cube", where=path, do=STATE_WINDOW)
     window = tuple(given.get("window", (16 * edge,) * 3))
     if len(window) != 3 or math.prod(window) != count * 16**3:
         wanted = f"{count} patches of 16^3"

@@ -14,6 +14,7 @@ from torch import nn
 
 from medical.nnunet.folder import FINAL
 from medical.nnunet.predict import Stage, segment
+from medical.results.options import VolumeSettings
 from medical.sides import mirror_notes
 from medical.volume_task import VolumeTask
 from vol3d.engine.settings import PredictionSettings
@@ -27,7 +28,7 @@ from vol3d.scans.volumes.volume import Segmentation, Volume
 AS_STORED = "file"
 
 
-class NnunetSettings(PredictionSettings):
+class NnunetSettings(VolumeSettings):
     """What a person may choose about a model; the rest is in its plans."""
 
     folds: tuple[int | Literal["all"], ...] | None = Field(None, description="null: all that are there")
@@ -110,7 +111,7 @@ class NnunetTask(VolumeTask):
             found = reorient_to(found, scan.grid)
         notes = (*scan.notes, *cascade.notes, *self._notes(scan, orientation(image.affine)))
         mask = Segmentation(found.array[0], scan.grid, self.class_names, scan.source, unusual)
-        return MaskPrediction(mask, replace(scan, notes=notes))
+        return self.chosen(MaskPrediction(mask, replace(scan, notes=notes)))
 
     def _notes(self, scan: Volume, code: str) -> tuple[Note, ...]:
         """How the network saw the axes of this scan."""

@@ -18,7 +18,8 @@ from pointcloud.metrics.counts import MEASURED_COUNTS, best_threshold, count_row
 from pointcloud.metrics.kitti.boxes import objects_in_image
 from pointcloud.metrics.kitti.matching import assign
 from pointcloud.metrics.kitti.rules import CLASSES, COUNTED, DIFFICULTIES, LOOSE_OVERLAP, METRICS, MIN_OVERLAP, Frame
-from pointcloud.metrics.kitti.scores import RECALLS, KittiScores, compare_checked, kitti_scores, pairs, ring_scores
+from pointcloud.metrics.kitti.scores import RECALLS, KittiScores, compare_checked, kitti_scores, ring_scores
+from pointcloud.metrics.kitti.split import Split
 from pointcloud.metrics.matches import SceneMatches
 from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
@@ -117,14 +118,15 @@ def evaluate_kitti(
             candidates.add(ScoredScene(frame.name, frame.cloud, truth, frame.found.select(seen)))
 
     tables = list(frames.values())
-    scores = kitti_scores(tables)
+    split = Split.of(tables)
+    scores = kitti_scores(split)
     if submission is not None:
         write_submission(submission, {name: frame.found for name, frame in frames.items()})
-    matches, kept = _matches(frames)
+    matches, kept = _matches(frames, split)
     threshold, f1 = best_threshold(list(matches.values()), 0)
     counts = {name: count_scene(match, 0, threshold) for name, match in matches.items()}
 
-    summary = _summary(scores, tables)
+    summary = _summary(scores, split, len(frames))
     _add_area(summary, list(matches.values()))
     summary |= {"best_f1": f1, "best_f1_from_score": threshold}
     summary |= {"conventions": CONVENTIONS, **(conditions or {})}
@@ -155,13 +157,14 @@ def _in_lidar(truth: KittiObjects, lidar_from_camera: np.ndarray) -> Detections:
     return Detections(boxes.numpy().astype(np.float32), np.ones(len(labels), np.float32), labels, names, "lidar")
 
 
-def _matches(frames: Mapping[str, Frame]) -> tuple[dict[str, SceneMatches], dict[str, tuple[np.ndarray, np.ndarray]]]:
+def _matches(
+    frames: Mapping[str, Frame], split: Split
+) -> tuple[dict[str, SceneMatches], dict[str, tuple[np.ndarray, np.ndarray]]]:
     """What each detection that counts found, frame by frame; and which labels and detections count."""
-    tables = list(frames.values())
-    truth_labels = np.full(sum(len(frame.truth) for frame in tables), -1)
-    labels, taken = (np.full(sum(len(frame.found) for frame in tables), -1) for _ in range(2))
+    truth_labels = np.full(len(split.truth), -1)
+    labels, taken = (np.full(len(split.found), -1) for _ in range(2))
     for label, name in enumerate(CLASSES):
-        table = pairs(tables, _SPACE, name, _MODERATE)
+        table = split.pairs(_SPACE, name, split.states(name, _MODERATE))
         truth_labels[table.truth_states == COUNTED] = label
         found = assign(table, -np.inf)
         hit = (found >= 0) & (np.append(table.truth_states, -1)[found] == COUNTED)
@@ -193,14 +196,14 @@ def _counted(scenes: Iterable[ScoredScene], kept: Mapping[str, tuple[np.ndarray,
     return counted
 
 
-def _summary(scores: KittiScores, frames: Sequence[Frame]) -> dict[str, Any]:
+def _summary(scores: KittiScores, split: Split, frames: int) -> dict[str, Any]:
     """Totals, one row per class, the same with 11 recalls and with looser overlaps, one row per range, and the curves
     at moderate difficulty."""
     classes, old, loose = {}, {}, {}
     for label, name in enumerate(CLASSES):
         counts = {
             "ground_truths": int(scores.objects[label, _MODERATE]),
-            "detections": int(sum((frame.found.types == name).sum() for frame in frames)),
+            "detections": int((split.found.types == name.lower()).sum()),
         }
         classes[name] = _class_row(label, scores.ap_r40, scores.aos_r40) | counts
         old[name] = _class_row(label, scores.ap_r11, scores.aos_r11)
@@ -218,11 +221,11 @@ def _summary(scores: KittiScores, frames: Sequence[Frame]) -> dict[str, Any]:
     return {
         **means,
         "ap3d_moderate_r11": _mean([row["ap3d_moderate"] for row in old.values()]),
-        "frames": len(frames),
+        "frames": frames,
         "classes": classes,
         "with_11_recalls": old,
         "with_loose_overlaps": loose,
-        "ranges": {f"{near} to {far} m": _ring(frames, (near, far)) for near, far in RINGS_M},
+        "ranges": {f"{near} to {far} m": _ring(split, (near, far)) for near, far in RINGS_M},
         "precision_recall": {"recall": _rounded(RECALLS), **curves},
         "min_overlap": _listed(MIN_OVERLAP),
         "loose_overlap": _listed(LOOSE_OVERLAP),
@@ -261,8 +264,8 @@ def _add_area(summary: dict[str, Any], matches: Sequence[SceneMatches]) -> None:
     summary["ap3d_moderate_area_interval"] = list(result.interval)
 
 
-def _ring(frames: Sequence[Frame], ring: tuple[float, float]) -> dict[str, Any]:
-    by_class = dict(zip(CLASSES, ring_scores(frames, ring), strict=True))
+def _ring(split: Split, ring: tuple[float, float]) -> dict[str, Any]:
+    by_class = dict(zip(CLASSES, ring_scores(split, ring), strict=True))
     return {
         **{name: ap for name, (ap, _) in by_class.items()},
         **{f"{name}_ground_truths": objects for name, (_, objects) in by_class.items()},

@@ -48,10 +48,10 @@ def make_folders(*folders: Path) -> None:
         make_folder(folder)
 
 
-def check_numbers(kind: str, count: int, maximum: int, seed: int) -> None:
-    """Raises UsageError unless `count` (of rooms, drives or frames) is 2 to `maximum` and `seed` is 0 or more."""
-    if not 2 <= count <= maximum:
-        wanted = f"2 to {maximum}: at least one to train on and one to validate on"
+def check_numbers(kind: str, count: int, maximum: int, seed: int, minimum: int = 2) -> None:
+    """Raises UsageError unless `count` (of rooms, drives or frames) is in its range and `seed` is 0 or more."""
+    if not minimum <= count <= maximum:
+        wanted = f"{minimum} to {maximum}: at least one to train on and one to validate on"
         raise UsageError(f"not a number of {kind}", where="scenes", got=count, wanted=wanted)
     if seed < 0:
         raise UsageError("not a seed", where="seed", got=seed, wanted="0 or more")

@@ -32,7 +32,7 @@ def wall_angle(xyz: np.ndarray, points: int = 20_000) -> float | None:
     if len(xyz) < 100:
         return None
     flat = np.asarray(xyz[:: max(1, len(xyz) // points), :2], np.float64)
-    flat = flat - flat.mean(axis=0)
+    flat = np.ascontiguousarray((flat - flat.mean(axis=0)).T)  # rows of x and of y: reductions along rows are fast
     scores = np.array([_sharpness(flat, angle) for angle in COARSE])
     if scores.max() < CLEAR * np.median(scores):
         return None
@@ -61,7 +61,8 @@ def turn_about_z(angle: float) -> np.ndarray:
 
 
 def _sharpness(flat: np.ndarray, angle: float) -> float:
-    turned = flat @ turn_about_z(angle)[:2, :2].T
-    bins = np.floor((turned - turned.min(axis=0)) / BIN_M).astype(np.int64)
+    """Of points (2, N)."""
+    turned = turn_about_z(angle)[:2, :2] @ flat
+    bins = ((turned - turned.min(axis=1, keepdims=True)) / BIN_M).astype(np.int64)  # not below zero: the floor
     bins = np.minimum(bins, 100_000)  # a cloud of kilometres must not ask for gigabytes of bins
-    return float(sum((np.bincount(column).astype(np.float64) ** 2).sum() for column in bins.T))
+    return float(sum((np.bincount(row).astype(np.float64) ** 2).sum() for row in bins))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -16,6 +17,14 @@ class Bounds(NamedTuple):
 
     low: Float[Tensor, "b 3"]
     high: Float[Tensor, "b 3"]
+
+    @classmethod
+    def without_strays(cls, clouds: list[Tensor], percent: float) -> Bounds:
+        """Bounds of the inner points: on each side of each axis `percent` of a cloud (N, 3 or more) is beyond."""
+        ordered = [cloud[:, :3].float().sort(dim=0).values for cloud in clouds]
+        beyond = [int(len(cloud) * percent / 100) for cloud in clouds]
+        ends = [(one[k], one[len(one) - 1 - k]) for one, k in zip(ordered, beyond, strict=True)]
+        return cls(torch.stack([low for low, _ in ends]), torch.stack([high for _, high in ends]))
 
     @property
     def extent(self) -> Float[Tensor, "b 3"]:

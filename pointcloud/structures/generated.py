@@ -7,7 +7,7 @@ from pathlib import Path
 from vol3d.errors import DataError
 from vol3d.files import read_json
 
-INDEXES = ("rooms.json", "drives.json", "kitti.json")
+INDEXES = ("rooms.json", "frames.json", "drives.json", "kitti.json")
 """Names of these records, by generator."""
 
 

@@ -21,7 +21,13 @@ def canonical_order(rows: np.ndarray) -> np.ndarray:
         rows: (N, 3 + C) float32, finite, metres first.
     """
     coarse = value_keys(np.round(rows[:, :3] * np.float32(1024)))
-    return np.lexsort((value_keys(rows), coarse))
+    order = np.argsort(coarse)
+    equal = np.flatnonzero(coarse[order[1:]] == coarse[order[:-1]])
+    if len(equal):  # the few rows that share a place with others are put in order by all of their values
+        places = np.unique([equal, equal + 1])
+        tied = np.sort(order[places])
+        order[places] = tied[np.lexsort((value_keys(rows[tied]), coarse[tied]))]
+    return order
 
 
 def canonical_faces(xyz: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -22,14 +22,28 @@ class BoxTargets:
     Args:
         boxes: (K, 7) or (K, 9) float32, the package's convention, in the frame of the sample's points.
         labels: (K,) int64.
+        host: the same boxes in the memory of the host, where they came from there.
     """
 
     boxes: Tensor
     labels: Tensor
+    host: BoxTargets | None = None
 
     def to(self, device: torch.device) -> BoxTargets:
-        """The same boxes on `device`."""
-        return BoxTargets(self.boxes.to(device), self.labels.to(device))
+        """The same boxes on `device`; those of the host stay at hand, so that nobody waits to look at them."""
+        boxes, labels = (part.to(device, non_blocking=True) for part in (self.boxes, self.labels))
+        return BoxTargets(boxes, labels, self.on_host)
+
+    def pin_memory(self) -> BoxTargets:
+        """The same boxes in memory from which a GPU takes them without the host: what torch's loader asks for."""
+        return BoxTargets(self.boxes.pin_memory(), self.labels.pin_memory())
+
+    @property
+    def on_host(self) -> BoxTargets:
+        """The same boxes on the CPU."""
+        if self.boxes.device.type == "cpu":
+            return self
+        return BoxTargets(self.boxes.cpu(), self.labels.cpu()) if self.host is None else self.host
 
 
 def to_targets(truth: Detections) -> BoxTargets:
@@ -41,7 +55,7 @@ def to_targets(truth: Detections) -> BoxTargets:
 def check_targets(targets: Sequence[BoxTargets], samples: int, classes: int, turning: bool = True) -> None:
     """Refuses targets that do not belong to a batch of so many samples and so many classes, or cannot be learned.
 
-    Values of boxes are looked at on the CPU only, as `check_boxes` does.
+    They are looked at on the host, so a GPU is not waited for.
 
     Args:
         turning: whether the model's boxes turn.
@@ -54,7 +68,7 @@ def check_targets(targets: Sequence[BoxTargets], samples: int, classes: int, tur
         raise DataError("targets of another batch", where="targets", got=len(targets), wanted=f"{samples} samples")
     for number, target in enumerate(targets):
         try:
-            _check(target, f"targets[{number}]", classes, turning)
+            _check(target.on_host, f"targets[{number}]", classes, turning)
         except DataError as error:
             error.index = number
             raise
@@ -74,6 +88,6 @@ def _check(target: BoxTargets, where: str, classes: int, turning: bool) -> None:
 def _check_sizes(boxes: Tensor, where: str) -> None:
     check_boxes(boxes, where)
     empty = (boxes[:, SIZE] <= 0).any(dim=1)
-    if boxes.device.type == "cpu" and bool(empty.any()):
+    if bool(empty.any()):
         row = boxes[empty][0, : YAW + 1].tolist()
         raise DataError("a box has no size", where=where, got=row, do="Run vol3d data check.")

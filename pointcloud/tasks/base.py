@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -37,6 +37,8 @@ from vol3d.scans.points.read import points_of, read_points
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.source import ScanSource
 from vol3d.terminal import say
+
+D = TypeVar("D", bound=nn.Module)
 
 
 class ReadSettings(Settings):
@@ -317,6 +319,11 @@ class CloudTask(CompleteTask[PointCloud]):
         """Boxes in the coordinates of the points; a model that has never seen a real scan is noted."""
         found, cloud = self.find(models, scan, device)
         return BoxPrediction(found, replace(cloud, notes=(*cloud.notes, *synthetic_note(self.known))))
+
+
+def in_evaluation(model: D) -> D:
+    """The model in evaluation mode. Setting it walks through all layers, which is not done for every scan."""
+    return model.eval() if model.training else model
 
 
 def surface_of(cloud: PointCloud, points: int) -> PointCloud:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -29,7 +29,7 @@ from pointcloud.inference.traits import (
 )
 from pointcloud.inference.tta import SAME_OBJECT_IOU, Flips, check_symmetric, detect_flipped, merge_views
 from pointcloud.structures.detector import LidarDetector, LidarDetectorSettings
-from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings, ordered, surface_of
+from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings, in_evaluation, ordered, surface_of
 from pointcloud.tasks.grounded import GroundedScene, GroundRule, lifted
 from pointcloud.tasks.start_from import other_ground, rescale_input, takes_input
 from pointcloud.training.lidar_augment import LidarAugmentSettings
@@ -38,6 +38,7 @@ from pointcloud.training.object_bank import PasteSettings, object_bank
 from pointcloud.training.object_noise import ObjectNoiseSettings
 from pointcloud.training.samples import to_network
 from vol3d.config.chosen import FromCatalogue
+from vol3d.engine.device import has_bfloat16
 from vol3d.engine.seen import Seen, SeenRange, Trait, some_of, unlike
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Samples
@@ -48,6 +49,8 @@ from vol3d.scans.points.options import Axis, LengthUnit
 from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
 
+_PRECISION = Note("precision", "computed in {value} (predict.amp=off: in float32)", "predict.amp", "bf16")
+
 
 class LidarReadSettings(ReadSettings):
     """As all files are read; scanners on vehicles write metres with z up, and their files do not state it."""
@@ -55,6 +58,17 @@ class LidarReadSettings(ReadSettings):
     up: Axis = "z"
     units: LengthUnit = "m"
     ground: GroundChoice = Field(None, description="auto, or its z in the file, m: shifted to where it was in training")
+    amp: Literal["auto", "off", "bf16"] = Field(
+        "auto",
+        description="precision; auto: bf16 where the model was trained in it and the device has it, else float32",
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedSweep(PointCloud):
+    """A person's sweep where its file has it, and by how many metres higher the network is to see it."""
+
+    shift_m: float = 0.0
 
 
 class LidarSettings(CloudSettings):
@@ -141,6 +155,8 @@ class LidarTask(CloudTask):
         rule = self.ground_rule
         if rule is not None:
             conditions["ground"] = f"as found in each sweep, shifted to {rule.aim_m:g} m"
+        if self.in_bfloat16(device):
+            conditions["precision"] = "bfloat16 (predict.amp)"
 
         def detect(cloud: PointCloud) -> Detections:
             shown = cloud if change is None else brightened(cloud, change.factor)
@@ -170,10 +186,16 @@ class LidarTask(CloudTask):
     def detect(self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device) -> Detections:
         """Objects around one place, in the frame of the points; several models' boxes of one object are averaged."""
         points = to_network(cloud, None, self.settings.model.features).to(device)
-        detectors: list[LidarDetector[Any]] = [LidarDetector.of(model).eval() for model in models]
+        detectors: list[LidarDetector[Any]] = [in_evaluation(LidarDetector.of(model)) for model in models]
         _check_grounds(detectors)
-        found = [detect_flipped(detector, [points], self.settings.test_flips)[0] for detector in detectors]
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.in_bfloat16(device)):
+            found = [detect_flipped(detector, [points], self.settings.test_flips)[0] for detector in detectors]
         return found[0] if len(found) == 1 else merge_views(found, SAME_OBJECT_IOU)
+
+    def in_bfloat16(self, device: torch.device) -> bool:
+        """Whether networks compute in bfloat16; what their heads say, and all that follows, is float32."""
+        amp = self.settings.predict.amp
+        return amp == "bf16" or (amp == "auto" and self.settings.train.amp == "bf16" and has_bfloat16(device))
 
     def with_options(self, options: Mapping[str, Any]) -> CloudTask:
         """As of all clouds, and where the `ground` lies."""
@@ -185,14 +207,15 @@ class LidarTask(CloudTask):
         plain = {"augment": LidarAugmentSettings(), "balance": False, "paste": None, "noise": None}
         return self.settings.model_copy(update=plain)
 
-    def prepared(self, cloud: PointCloud) -> PointCloud:
+    def prepared(self, cloud: PointCloud) -> PreparedSweep:
         """With ages and intensities on the network's scale; what it will not see, or has never seen, is noted."""
         model, known = self.settings.model, self.known
         cloud = for_network(surface_of(cloud, points=200_000), model.features, known.ranges.get(BRIGHTEST))
-        shown, notes = self._on_the_ground(cloud)
-        notes += unseen(shown, model.voxels)
+        shift, notes = self._on_the_ground(cloud)
+        notes += unseen(raised(cloud, shift), model.voxels)
         notes += unlike_a_street(cloud) or unlike(known, counted(cloud, model.voxels.point_range_m), COUNTED)
-        return replace(cloud, notes=(*cloud.notes, *notes))
+        parts = {part.name: getattr(cloud, part.name) for part in fields(PointCloud)}
+        return PreparedSweep(**{**parts, "notes": (*cloud.notes, *notes)}, shift_m=shift)
 
     def numbers(self, cloud: PointCloud) -> dict[str, float]:
         """Points, view, reach, ground and intensity of a sweep."""
@@ -216,23 +239,24 @@ class LidarTask(CloudTask):
             return choice, self.known.ranges.get(GROUND)
         return "auto" if choice is None else choice, SeenRange(low=aim, high=aim, unit="m")
 
-    def _on_the_ground(self, cloud: PointCloud) -> tuple[PointCloud, tuple[Note, ...]]:
-        """The points as the network gets them, shifted where that is asked, and what is to be noted of their ground."""
+    def _on_the_ground(self, cloud: PointCloud) -> tuple[float, tuple[Note, ...]]:
+        """By how many metres the network sees the points higher, and what is to be noted of their ground."""
         choice, trained = self._ground
         shift = ground_shift(cloud, choice, trained)
         if trained is None:
-            return cloud, ()
-        shown = raised(cloud, shift)
+            return shift, ()
         notes = () if choice is None else (shift_note(shift, trained, choice),)
-        return shown, (*notes, *(() if choice == "auto" else ground_notes(shown.xyz, trained)))
+        return shift, (*notes, *(() if choice == "auto" else ground_notes(raised(cloud, shift).xyz, trained)))
 
     def find(
         self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device
     ) -> tuple[Detections, PointCloud]:
-        """Boxes that are sure enough."""
-        shift = ground_shift(cloud, *self._ground)
+        """Boxes that are sure enough, in a cloud that is `prepared`."""
+        shift = cloud.shift_m if isinstance(cloud, PreparedSweep) else ground_shift(cloud, *self._ground)
         shown = ordered(raised(cloud, shift), self.settings.model.features)
         found = replace(lifted(self.detect(models, shown, device), -shift), frame="scan")
+        if self.in_bfloat16(device):
+            cloud = replace(cloud, notes=(*cloud.notes, _PRECISION))
         return found.select(found.scores >= self.settings.predict.score), cloud
 
 

@@ -18,7 +18,7 @@ from pointcloud.inference.postprocess import FOR_PEOPLE, DetectionPostprocessSet
 from pointcloud.inference.traits import OF_ROOMS, of_room
 from pointcloud.structures.detector import RoomDetector, RoomDetectorSettings
 from pointcloud.structures.proposals import join_proposals
-from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings, ordered, surface_of
+from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings, in_evaluation, ordered, surface_of
 from pointcloud.training.augment import SceneAugmentSettings
 from pointcloud.training.samples import SceneSamples, to_network
 from vol3d.config.chosen import FromCatalogue
@@ -104,7 +104,7 @@ class DetectionTask(CloudTask):
         """Objects in one scan, in the frame of its points; the proposals of several models are taken together."""
         columns = self.settings.model
         points = to_network(cloud, self.settings.points, columns.features, seed, columns.floor_percent).to(device)
-        detectors: list[RoomDetector[Any]] = [RoomDetector.of(model).eval() for model in models]
+        detectors: list[RoomDetector[Any]] = [in_evaluation(RoomDetector.of(model)) for model in models]
         proposals = [detector.proposals(detector([points]))[0] for detector in detectors]
         return postprocess(join_proposals(proposals), self.class_names, choice)
 

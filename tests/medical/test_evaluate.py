@@ -13,6 +13,7 @@ import pytest
 from medical.classes import Classes
 from medical.datasets.cases import IGNORED
 from medical.evaluate import ScoredCase, evaluate_cases
+from medical.metrics import Measures
 from medical.postprocess import PostprocessSettings, postprocess
 from tests.medical.synthetic import CLASSES, blobs
 from vol3d.errors import DataError, UsageError
@@ -54,9 +55,10 @@ def test_summary_counts_misses_and_false_alarms() -> None:
     low, high = result.summary["mean_dice_interval"]
     assert 0 <= low <= result.score <= high <= 1
     assert result.summary["missed"] == 1 and result.summary["cases"] == 4
-    assert result.summary["split"] == "validation, fold 0"
+    assert result.summary["split"] == "validation, fold 0" and result.summary["nsd_tolerance_mm"] == 1.0
+    assert first["nsd"] == pytest.approx(2 / 3) and result.summary["mean_nsd"] == result.score
     assert len(result.rows) == 8
-    assert set(result.rows[0]) == {"case", "class", "dice", "hd95_mm", "volume_ml", "truth_ml", "outcome"}
+    assert set(result.rows[0]) == {"case", "class", "dice", "hd95_mm", "nsd", "volume_ml", "truth_ml", "outcome"}
     json.dumps(result.summary)
 
 
@@ -124,3 +126,16 @@ def test_a_truth_of_ignored_voxels_only() -> None:
     nothing = np.full((12, 16, 10), IGNORED, np.uint8)
     result = evaluate_cases([case("a", 0, nothing)], NAMES)
     assert {row["outcome"] for row in result.rows} == {"absent"}
+
+
+def test_lesions_are_counted_where_they_are_asked_for() -> None:
+    two, one = np.zeros((12, 16, 10), np.uint8), np.zeros((12, 16, 10), np.uint8)
+    two[1:3, 1:3, 1:3] = two[6:8, 6:8, 6:8] = one[6:8, 6:8, 6:9] = one[10, 14, 1] = 1
+    cases = [case("a", 0, two, one), case("healthy", 1, np.zeros_like(two), one)]
+    result = evaluate_cases(cases, NAMES, measures=Measures(lesion_iou=0.5))
+    found = result.summary["classes"]["anterior"]
+    assert (found["lesions"], found["lesions_found"], found["lesion_sensitivity"]) == (2, 1, 0.5)
+    assert found["false_positives_per_case"] == (1 + 2) / 2
+    assert np.isnan(result.summary["classes"]["posterior"]["lesion_sensitivity"])
+    assert "at least 0.5" in result.summary["lesion_rule"]
+    assert result.rows[0]["lesions"] == 2 and result.rows[0]["false_positives"] == 1

@@ -10,13 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from monai.metrics import compute_dice, compute_hausdorff_distance
+from monai.metrics import compute_dice, compute_hausdorff_distance, compute_surface_dice
 
 from medical.classes import Classes
-from medical.metrics import bootstrap_interval, diagonal_mm, dice, hd95_mm, mean_of_means, score_case, surface
-from tests.reference.metrics import slow_dice, slow_hd95, slow_surface
+from medical.metrics import Measures, diagonal_mm, dice, hd95_mm, nsd, score_case, surface
+from tests.reference.metrics import slow_dice, slow_hd95, slow_nsd, slow_surface
 from vol3d.errors import DataError
 from vol3d.scans.volumes.volume import Grid
+from vol3d.statistics import bootstrap_interval, mean_of_means
 
 SPACING = (0.8, 1.5, 3.0)
 AFFINE = np.diag([*SPACING, 1.0])
@@ -41,6 +42,8 @@ def test_equal_slow_twins(data: st.DataObject) -> None:
     np.testing.assert_allclose(dice(a, b), slow_dice(a, b))
     if a.any() and b.any():
         np.testing.assert_allclose(hd95_mm(a, b, AFFINE), slow_hd95(a, b, SPACING))
+        tolerance = data.draw(st.sampled_from([0.0, 0.8, 1.1, 1.5, 3.0, 20.0]))
+        np.testing.assert_allclose(nsd(a, b, AFFINE, tolerance), slow_nsd(a, b, SPACING, tolerance + 1e-6))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -54,6 +57,12 @@ def test_equals_monai(seed: int) -> None:
     wanted = compute_hausdorff_distance(one, two, include_background=True, percentile=95, spacing=list(SPACING))
     assert scores.hd95_mm == pytest.approx(float(wanted), rel=1e-5)
     assert scores.dice == pytest.approx(float(compute_dice(one, two)), rel=1e-5)
+    for tolerance in (0.0, 1.0, 2.5):
+        wanted = compute_surface_dice(one, two, [tolerance], include_background=True, spacing=list(SPACING))
+        scores = score_case(a.astype(np.uint8), b.astype(np.uint8), grid(shape), {"organ": (1,)}, Measures(tolerance))[
+            "organ"
+        ]
+        assert scores.nsd == pytest.approx(float(wanted), rel=1e-5)
     assert scores.volume_ml == pytest.approx(a.sum() * 3.6e-3) and scores.truth_ml == pytest.approx(b.sum() * 3.6e-3)
 
 
@@ -73,7 +82,8 @@ def test_an_organ_on_one_side_only_counts_and_is_named() -> None:
     assert [scores[n].outcome for n in "abc"] == ["missed", "false_alarm", "absent"]
     assert scores["a"].dice == scores["b"].dice == 0.0
     assert scores["a"].hd95_mm == scores["b"].hd95_mm == pytest.approx(longest) == diagonal_mm(grid((4, 5, 6)))
-    assert math.isnan(scores["c"].dice) and math.isnan(scores["c"].hd95_mm)
+    assert scores["a"].nsd == scores["b"].nsd == 0.0
+    assert all(map(math.isnan, (scores["c"].dice, scores["c"].hd95_mm, scores["c"].nsd)))
 
 
 def test_regions_are_scored_as_unions() -> None:

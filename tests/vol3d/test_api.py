@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -174,10 +175,14 @@ def test_the_examples_of_the_page_run(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "scan.nii.gz").write_bytes(SCAN.read_bytes())
     np.save(tmp_path / "room.npy", room(0)[0].astype(np.float32))
     write_msd(tmp_path / "DATA" / "mine", cases=6)
+    (labels,) = (tmp_path / "DATA" / "mine").rglob("labelsTr")
+    shutil.copytree(labels, tmp_path / "predictions")
+    vol3d.score("predictions", labels, out="other_scored")
     examples = re.findall(r"```python\n(.*?)```", (PROJECT / "docs" / "python.md").read_text("utf-8"), re.S)
-    assert len(examples) == 4
+    assert len(examples) == 5
     tiny = '"model.width": 24, "model.heads": 2, "model.mlp": 48, "model.features": 4, "window.size": [16, 16, 16]'
     for example in (one.replace('"optim.clip": 0.5', tiny) for one in examples):
+        example = example.replace("DATA/mine/labelsTr", str(labels))
         exec(compile(example, "docs/python.md", "exec"), {})
     assert {"scan.nii.gz", "room.json"} <= {path.name for path in (tmp_path / "out").iterdir()}
     assert (tmp_path / "runs/x/report.html").is_file() and (tmp_path / "scores/report.html").is_file()

@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vol3d import files
 from vol3d.errors import DataError, UsageError, Vol3dError
@@ -135,6 +137,28 @@ def test_killed_while_writing_leaves_the_old_or_the_new_file(tmp_path: Path) -> 
         assert target.read_bytes() in contents
     files.remove_leftovers(tmp_path)
     assert leftovers(tmp_path) == ["big.bin"]
+
+
+NESTED = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(NESTED)
+def test_any_value_is_written_as_json_itself_writes_it(value: object) -> None:
+    text = files._indented(value, "\n")
+    assert json.loads(text) == json.loads(json.dumps(value))
+
+
+def test_a_line_for_each_key_and_each_box(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "a.json", {"empty": {}, "in": {"a": [1, 2]}, "boxes": [{"x": [1.5]}, {"x": []}]})
+    lines = ["{", '  "empty": {},', '  "in": {', '    "a": [1, 2]', "  },", '  "boxes": [', '    {"x": [1.5]},']
+    assert (tmp_path / "a.json").read_text() == "\n".join([*lines, '    {"x": []}', "  ]", "}", ""])
+    for bad in ([float("nan")], {"a": float("inf")}):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            files.write_json(tmp_path / "b.json", bad)
 
 
 def test_json_there_and_back(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from vol3d.cli.console import print_json, print_table
 from vol3d.cli.options import Json
 from vol3d.dataset_tools.fault import Fault
 from vol3d.errors import UsageError, Vol3dError
-from vol3d.files import make_folder
 from vol3d.output import require_output
 from vol3d.terminal import progress, say
 
@@ -139,19 +138,58 @@ def prepare(
     data = find_data(dataset, root, words)
     overrides = [f"data.{word}" for word in (f"name={dataset}", _root(root), *(words or []))]
     settings: Any = load_task(recipe, overrides).settings if recipe else None
-    make_folder(out)
     with progress("preparing") as report:
         name = tools.prepare(data, settings, out, workers, report)
     say(f"{name} is ready in {out}")
 
 
 @app.command()
+def export(
+    layout: Annotated[str, typer.Argument(help="The layout to write: nnunet.", metavar="LAYOUT")],
+    dataset: Dataset,
+    root: Root,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder, new or of an export that was stopped.")],
+    words: Words = None,
+    workers: Workers = None,
+) -> None:
+    """Write a data set of volumes in the layout of another program, with channels, regions and voxels to ignore.
+
+    Voxels and geometry are those of the originals; nothing is resampled.
+
+    [bold]Examples[/bold]
+
+      vol3d data export nnunet folder DATA/mine -o nnUNet_raw/Dataset101_Mine
+      vol3d data export nnunet btcv DATA/BTCV -o nnUNet_raw/Dataset102_BTCV --workers 4
+      vol3d data export nnunet msd DATA/Task04_Hippocampus -o Dataset004_Hippocampus
+    """
+    written = catalog.find(layout, catalog.EXPORTS, "layout to export to")
+    if written.task not in (kind := catalog.find(dataset, catalog.DATASETS, "data set")).tasks:
+        got = f"{dataset} ({kind.summary})"
+        raise UsageError(f"only data sets of volumes can be written as {layout}", where="DATASET", got=got)
+    require_output(out)
+    split = find_split(dataset, root, words)
+    with progress("exporting") as report:
+        catalog.load(written.target)(split, out, workers, report)
+    say(f"{split.name} is in {out}; `vol3d data check {layout} {out}` reads it back")
+
+
+@app.command()
 def generate(
-    kind: Annotated[str, typer.Argument(help="What to generate: rooms, drives or kitti.", metavar="KIND")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="rooms, frames (of depth cameras in rooms), drives or kitti.",
+            metavar="KIND",
+        ),
+    ],
     out: Annotated[Path, typer.Argument(help="Output folder.")],
     scenes: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="How many.  Default: 200 rooms, 20 drives of 100 MB each, 200 frames."),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="How many.  Default: 200 rooms, 400 frames, 20 drives of 100 MB each, 200 of kitti.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="S", help="The same seed gives the same scenes.")] = 0,
     streets: Annotated[
@@ -165,25 +203,30 @@ def generate(
             help="Of realistic drives and of kitti: hdl-64e, hdl-32e, vlp-16, two-vlp-32c, os1-64 or os1-128.",
         ),
     ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="How long a drive lasts, 1 to 15 s; a keyframe each half second.  Default: 8."),
+    ] = None,
     workers: Workers = None,
 ) -> None:
-    """Generate a synthetic data set in the format of ScanNet (rooms), nuScenes (drives) or KITTI (frames).
+    """Generate a synthetic data set in the format of ScanNet, SUN RGB-D, nuScenes or KITTI.
 
     [bold]Examples[/bold]
 
       vol3d data generate rooms DATA/rooms --scenes 40 --seed 7 --workers 2
-      vol3d data generate drives DATA/streets --streets realistic
+      vol3d data generate frames DATA/frames --scenes 1200
       vol3d data generate kitti DATA/frames --scenes 500
     """
     if kind not in catalog.GENERATORS:
         wanted = ", ".join(catalog.GENERATORS)
         raise UsageError("nothing of this kind can be generated", where="KIND", got=kind, wanted=wanted)
     generator = catalog.GENERATORS[kind]
-    options = {name: value for name, value in (("streets", streets), ("scanner", scanner)) if value is not None}
+    words = {"streets": streets, "scanner": scanner, "seconds": seconds}
+    options = {name: value for name, value in words.items() if value is not None}
     for name in options.keys() - set(generator.options):
         raise UsageError(f"{kind} have no such option", where=f"--{name}", got=options[name])
     write, count = catalog.load(generator.target), scenes or generator.scenes
-    make_folder(require_output(out))
+    out = require_output(out)  # the generator makes it, once it has refused what it cannot make
     with progress("generating") as report:
         write(out, count, seed, workers, report, **options)
     say(f"{count} {generator.unit} are in {out}; read them as `{generator.data_set}`")

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from vol3d import catalog
+from vol3d.cli.options import Changes
 from vol3d.errors import UsageError
 from vol3d.files import make_folder, sha256, write_json
 from vol3d.output import require_output
 from vol3d.terminal import say
 
 if TYPE_CHECKING:
-    from vol3d.engine.task import TakesModel
+    from vol3d.engine.task import CompleteTask, TakesModel
     from vol3d.released.store import Offer
 
 SOURCE = "released.json"
@@ -38,6 +41,13 @@ def import_weights(
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Download without asking.")] = False,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="Recipe or YAML file that the weights were trained by.  Default: the publisher's.", metavar="RECIPE"
+        ),
+    ] = None,
+    changes: Changes = None,
 ) -> None:
     """Import released weights for evaluate and predict, strictly and without running code from the file.
 
@@ -46,16 +56,70 @@ def import_weights(
     [bold]Examples[/bold]
 
       vol3d import 3detr-m-scannet -o runs/3detr-m
-      vol3d import 3detr-m-scannet scannet_masked_ep1080.pth -o runs/3detr-m
+      vol3d import unetr mine.pth -o runs/mine --recipe mine.yaml
       vol3d predict runs/3detr-m scan.ply -o out
     """
-    recipe = catalog.find(name, catalog.RELEASED, "released model").recipe
+    entry = catalog.find(name, catalog.RELEASED, "released model")
     if file is not None and (mirror is not None or yes):
         raise UsageError("--from and --yes belong to a download, and a FILE is given", got=file, do="Leave one out.")
     if (out / "best.safetensors").exists():  # perhaps days of somebody's training
         raise UsageError("the folder already holds a model", where=out, do="Choose another folder for -o.")
     require_output(out)
-    _import(name, str(recipe), out, _published(name, mirror, yes) if file is None else file, is_published=file is None)
+    how = How(entry, recipe, tuple(changes or ()))
+    _import(name, how, out, _published(name, mirror, yes) if file is None else file, is_published=file is None)
+
+
+@dataclass(frozen=True)
+class How:
+    """By which settings the weights were trained, as far as a person or their publisher says.
+
+    Args:
+        entry: of the weights in the catalogue.
+        recipe: that the person names; None is the publisher's.
+        changes: of its settings, `key.path=value`.
+    """
+
+    entry: catalog.Entry
+    recipe: str | None
+    changes: tuple[str, ...]
+
+    def task(self) -> TakesModel:
+        """The task of the recipe.
+
+        Raises:
+            UsageError: class names that are not the publisher's, and nothing about the preparation of the scans.
+        """
+        from vol3d.config import load_task
+
+        part, keys = self.entry.together, self._keys()
+        if part and "class_names" in keys and self.recipe is None and not any(key.startswith(part) for key in keys):
+            do = f"Give the recipe that it was trained by, --recipe FILE, or its settings, --set {part}.KEY=VALUE."
+            raise UsageError(
+                f"other classes, and nothing about {part}", where="class_names", wanted=f"{part} too", do=do
+            )
+        return cast("TakesModel", load_task(self.recipe or str(self.entry.recipe), self.changes))
+
+    def beside(self, task: TakesModel) -> dict[str, Any]:
+        """What the person states that the file does not hold, for its reader."""
+        found = {}
+        for name, key in self.entry.stated.items():
+            if self.recipe is not None or key in self._keys():
+                found[name] = _setting(task, key)
+        return found
+
+    def check(self, recipe: TakesModel, task: CompleteTask[Any]) -> None:
+        """Raises UsageError for a change that the file overrules."""
+        for key in self._keys():
+            if _setting(recipe, key) != (got := _setting(task, key)):
+                raise UsageError("the file itself determines this setting", where=f"--set {key}", wanted=got)
+
+    def _keys(self) -> list[str]:
+        return [word.partition("=")[0].strip() for word in self.changes]
+
+
+def _setting(task: TakesModel | CompleteTask[Any], key: str) -> Any:
+    """The value of a setting; None below one that has no such part."""
+    return reduce(lambda value, part: getattr(value, part, None), key.split("."), task.settings)
 
 
 def _published(name: str, mirror: str | None, yes: bool) -> Path:
@@ -75,18 +139,19 @@ def _ask(offer: Offer) -> bool:
     return _agree_to(offer) and typer.confirm("Download it?", err=True)
 
 
-def _import(name: str, recipe: str, out: Path, file: Path, is_published: bool) -> None:
+def _import(name: str, how: How, out: Path, file: Path, is_published: bool) -> None:
     import vol3d
     from vol3d.checkpoint import is_own, save_best
-    from vol3d.config import load_task
     from vol3d.engine.task import Evaluation
     from vol3d.released.table import direct, identify
 
     if is_own(file):
         do = f"Give evaluate and predict its folder, {file.parent}."
         raise UsageError("a model of vol3d, which needs no import", where=file, do=do)
-    model = vol3d.load_released(name, file)
-    task = cast("TakesModel", load_task(recipe)).for_model(model)
+    recipe = how.task()
+    model = vol3d.load_released(name, file, how.beside(recipe))
+    task = recipe.for_model(model)
+    how.check(recipe, task)
     save_best(make_folder(out), task.holding(model), task, Evaluation(float("nan"), "not evaluated", {}), step=0)
     if source := direct(name) if is_published else identify(name, file):
         write_json(out / SOURCE, {**source.facts(), "sha256": sha256(file)})

@@ -18,7 +18,20 @@ from typing import Annotated
 import typer
 
 from vol3d import __version__
-from vol3d.cli import data, demo, distill, doctor, evaluate, import_weights, models, predict, train, view
+from vol3d.cli import (
+    compare,
+    data,
+    demo,
+    distill,
+    doctor,
+    evaluate,
+    import_weights,
+    models,
+    predict,
+    score,
+    train,
+    view,
+)
 from vol3d.cli.interrupt import INTERRUPTED, guard_interrupts
 from vol3d.errors import Vol3dError
 from vol3d.paths import user_path
@@ -42,6 +55,8 @@ for verb in (
     train.train,
     distill.distill,
     evaluate.evaluate,
+    score.score,
+    compare.compare,
     predict.predict,
     view.view,
     models.models,

@@ -1,4 +1,4 @@
-"""`vol3d models`: what there is, by name, without loading any of it."""
+"""`vol3d models`: what there is, by name, without loading any of it; of one model, what it says about itself."""
 
 from __future__ import annotations
 
@@ -12,36 +12,34 @@ from vol3d import catalog, foreign
 from vol3d.cli import names
 from vol3d.cli.console import print_json, print_table
 from vol3d.cli.options import Json
-from vol3d.errors import UsageError
-from vol3d.paths import user_path
 from vol3d.shipped import about
 
-Named = Annotated[
+Which = Annotated[
     str | None,
     typer.Argument(
-        help="A shipped model's name, a run's folder or a model folder of nnU-Net, to show its card.",
-        autocompletion=names.checkpoints,
         metavar="MODEL",
+        help="A shipped model, a run's folder, folds, weights, or a folder of another toolbox's model: its card.",
+        autocompletion=names.checkpoints,
     ),
 ]
 
 
-def models(model: Named = None, as_json: Json = False) -> None:
-    """List shipped models, released weights, architectures, data sets and recipes, or show the card of one model.
+def models(model: Which = None, as_json: Json = False) -> None:
+    """List shipped models, released weights, architectures, data sets and recipes; or describe one model.
 
     [bold]Examples[/bold]
 
       vol3d models
-      vol3d models unetr-hippocampus
       vol3d models --json > models.json
+      vol3d models runs/fine_tuned
     """
     if model is None:
-        show_all(as_json)
+        _list_all(as_json)
     else:
-        show_card(model, as_json)
+        _describe(model, as_json)
 
 
-def show_all(as_json: bool) -> None:
+def _list_all(as_json: bool) -> None:
     """Everything that has a name."""
     from vol3d.config import recipes
 
@@ -61,19 +59,20 @@ def show_all(as_json: bool) -> None:
             print_table(columns, [[_cell(row[c]) for c in columns] for row in rows], title)
 
 
-def show_card(model: str, as_json: bool) -> None:
-    """What one model is, by its folder; no weights are read."""
+def _describe(model: str, as_json: bool) -> None:
+    """What each network behind a name, a folder or a file says about itself."""
     if (kind := foreign.kind_of(model)) is not None:
-        card = {"kind": kind.title, **foreign.card(kind, model)}
+        cards = [{"kind": kind.title, **foreign.card(kind, model)}]
     else:
-        folder = catalog.shipped().get(model, user_path(model))
-        if not (folder / "config.json").is_file():
-            raise UsageError("no model", where=model, do=catalog.model_hint(model))
-        card = asdict(about(folder))
+        from vol3d.checkpoint import read_info, resolve
+
+        cards = [_facts(path, read_info(path)) for path in resolve(model)]
     if as_json:
-        print_json(card)
-    else:
-        print_table(["about", model], [[key.replace("_", " "), _text(value)] for key, value in card.items()])
+        print_json({"models": cards})
+        return
+    for card in cards:
+        shown = str(card.pop("weights", model))
+        print_table(["", shown], [[key.replace("_", " "), _text(value)] for key, value in card.items()])
 
 
 def _text(value: Any) -> Any:
@@ -81,6 +80,27 @@ def _text(value: Any) -> Any:
     if isinstance(value, dict):
         return ", ".join(f"{key}: {_text(item)}" for key, item in value.items())
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _facts(path: Path, info: dict[str, Any]) -> dict[str, Any]:
+    """None stands for what was not recorded."""
+    known, settings = about(path.parent, info), info["settings"]
+    start = info.get("started_from") or {**(settings.get("start_from") or {}), "sha256": None}
+    return {
+        "weights": str(path),
+        "task": info["task"],
+        "architecture": settings["model"]["name"],
+        "classes": known.classes,
+        "score": known.score,
+        "of": known.of,
+        "step": info.get("step"),
+        "trained on": known.trained_on,
+        "started from": start.get("checkpoint"),
+        "started from, SHA-256": start["sha256"],
+        "SHA-256": info["sha256"],
+        "licence": known.licence,
+        "made with": ", ".join(f"{name} {version}" for name, version in info["versions"].items()),
+    }
 
 
 def _cell(value: Any) -> Any:

@@ -65,7 +65,20 @@ Score = Annotated[
 
 Formats = Annotated[
     str | None,
-    typer.Option("--format", metavar="NAMES", help="Points: also write these beside the JSON, as in csv,kitti."),
+    typer.Option(
+        "--format",
+        metavar="NAMES",
+        help="Also write these beside the result.  Volumes: stl, ply, obj (surfaces), rtstruct, csv (volumes and "
+        "intensities), png (a picture), html (a page for a person).  Points: csv, kitti.",
+    ),
+]
+Roi = Annotated[
+    str | None,
+    typer.Option(metavar="CLASSES", help="Volumes: only these classes, as in spleen,liver.  Default: all."),
+]
+Smooth = Annotated[
+    int | None,
+    typer.Option(min=0, max=200, metavar="N", help="Volumes: rounds of smoothing of the surfaces.  Default: 0."),
 ]
 Calib = Annotated[
     Path | None,
@@ -90,6 +103,8 @@ def predict(
     align: Align = None,
     score: Score = None,
     formats: Formats = None,
+    roi: Roi = None,
+    smooth: Smooth = None,
     calib: Calib = None,
     changes: Changes = None,
     device: Device = None,
@@ -109,6 +124,7 @@ def predict(
     require_output(out)  # before minutes of work
     options: dict[str, Any] = {"mirror": mirror, "columns": columns, "up": up, "units": units, "ground": ground}
     options |= {"align": align, "score": score, "formats": formats, "calib": calib}
+    options |= {"roi": roi, "smooth": smooth}
     options |= {"dicom_seg": dicom_seg or None, "series": series}
     model = vol3d.load(checkpoint, str(pick_device(device, "--device")), changes or ()).with_options(options)
     count, classes = len(model.models), ", ".join(model.class_names)

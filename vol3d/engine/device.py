@@ -25,3 +25,13 @@ def pick_device(name: str | None, where: str = "device") -> torch.device:
         reason = str(error).splitlines()[0]
         raise UsageError(f"cannot use this device ({reason})", where=where, got=name, wanted="cpu or cuda") from error
     return device
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device has instructions for bfloat16: a CPU with AVX-512 BF16, a GPU since Ampere.
+
+    Elsewhere it is emulated, and slower than float32.
+    """
+    if device.type == "cpu":
+        return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)

@@ -31,9 +31,9 @@ def dry_run_task(task: TrainingTask, group: Processes) -> Evaluation:
         Vol3dError: whatever the run would have stopped at.
     """
     settings = task.settings.train
+    learner = Learner(task, group)
     samples = open_samples(task, show=group.is_main)
     plan = Plan(len(samples), settings.batch, settings.accumulate, group.count, settings.seed)
-    learner = Learner(task, group)
     loader = Loader(samples, plan, group.rank, 0, _STEPS, workers=0)
     for step in range(_STEPS):
         data_s, batches = _timed(lambda step=step: list(loader.step(step)))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vol3d.engine import sharding
 from vol3d.engine.distributed import Processes
-from vol3d.engine.optim import Ema, full_state, make_optimizer, set_schedule, whole
+from vol3d.engine.memory_format import to_channels_last
+from vol3d.engine.optim import Ema, full_state, make_optimizer, set_schedule, unsharded, whole
 from vol3d.engine.parts import freeze, shares
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.start_from import initial_model
@@ -55,13 +56,13 @@ class StepResult:
 class Objective(nn.Module):
     """Batch -> terms of the loss. The forward pass runs in low precision if asked, the loss in float32."""
 
-    def __init__(self, model: nn.Module, device: torch.device, amp: str, channels_last: bool) -> None:
+    def __init__(self, model: nn.Module, device: torch.device, amp: str, volumes_last: bool) -> None:
         super().__init__()
-        self.model, self.device, self.dtype, self.channels_last = model, device, _AMP[amp], channels_last
+        self.model, self.device, self.dtype, self.volumes_last = model, device, _AMP[amp], volumes_last
 
     def forward(self, inputs: Any, targets: Any) -> dict[str, Tensor]:
         """Name -> term of the loss of one batch."""
-        if self.channels_last:
+        if self.volumes_last:
             inputs = _apply(inputs, _channels_last)
         with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None):
             prediction = self.model(inputs)
@@ -85,7 +86,8 @@ class Learner:
         self.is_sharded = train.shard and group.count > 1
         if self.is_sharded:
             sharding.shard(self.model, group)
-        self.objective: nn.Module = Objective(self.model, group.device, train.amp, train.channels_last)
+        volumes_last = 3 in _last(train.channels_last, group.device)
+        self.objective: nn.Module = Objective(self.model, group.device, train.amp, volumes_last)
         if group.count > 1 and not self.is_sharded:
             self.objective = DistributedDataParallel(self.objective)
         optim = self.settings.optim
@@ -111,12 +113,12 @@ class Learner:
                 self.scaler.scale(torch.stack([*terms.values()]).sum() * weight).backward()
             for name, term in terms.items():
                 summed[name] = summed.get(name, 0) + term.detach().float() * weight
-        values = torch.stack([*summed.values()]).tolist()
 
         self.scaler.unscale_(self.optimizer)
         clip = self.settings.optim.clip or math.inf
-        norm = float(whole(nn.utils.clip_grad_norm_(self.model.parameters(), clip)))
-        return StepResult(dict(zip(summed, values, strict=True)), norm, rate, tuple(ids))
+        norm = unsharded(nn.utils.clip_grad_norm_(self.model.parameters(), clip))
+        *values, length = torch.stack([*summed.values(), norm.to(self.group.device)]).tolist()  # the one wait of a step
+        return StepResult(dict(zip(summed, values, strict=True)), length, rate, tuple(ids))
 
     def apply(self, step: int) -> None:
         """Moves the weights along the gradient of `step`, and the averages after them."""
@@ -180,18 +182,20 @@ def fresh_model(task: TrainingTask, device: torch.device, weights: dict[str, Ten
 
 def _placed(model: nn.Module, task: TrainingTask, device: torch.device) -> nn.Module:
     model = model.to(device)
-    if task.settings.train.channels_last:
-        _to_channels_last(model)
+    formats = _last(task.settings.train.channels_last, device)
+    to_channels_last(model, formats)
     return model
 
 
-def _to_channels_last(model: nn.Module) -> None:
-    """Dense convolutions only: elsewhere, weights of as many dimensions have another meaning."""
-    for layer in model.modules():
-        if isinstance(layer, (nn.Conv3d, nn.ConvTranspose3d)):
-            layer.weight.data = _channels_last(layer.weight.data)
-        elif isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
-            layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
+def _last(setting: bool | Literal["auto"], device: torch.device) -> set[int]:
+    """The numbers of dimensions whose convolutions are channels last.
+
+    On a CPU a step of UNETR takes 1.2 times as long with it in float32 and 1.7 times in bfloat16; one of CenterPoint on
+    pillars the same (`benchmarks/results/segmentation_formats.json`).
+    """
+    if setting == "auto":
+        return {2} if device.type == "cpu" else set()
+    return {2, 3} if setting else set()
 
 
 def _channels_last(tensor: Tensor) -> Tensor:

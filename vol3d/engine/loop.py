@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -20,10 +21,12 @@ from vol3d.engine.dry_run import dry_run_task
 from vol3d.engine.learner import Learner, StepResult, fresh_model
 from vol3d.engine.log import Log
 from vol3d.engine.order import Loader, Plan, open_samples
+from vol3d.engine.settings import RunSettings
+from vol3d.engine.start_from import origin
 from vol3d.engine.stop import Stopped, StopRequest
 from vol3d.engine.task import Evaluation, TrainingTask
 from vol3d.errors import CheckpointError, DataError, UsageError, Vol3dError
-from vol3d.lock import lock
+from vol3d.lock import LOCK, lock
 from vol3d.terminal import say
 
 ROWS = 1000
@@ -107,9 +110,18 @@ def _check_best(folder: Path) -> None:
 
 
 def _open(folder: Path, stack: ExitStack) -> None:
+    is_new = not folder.exists()
     files.make_folder(folder)
+    if is_new:
+        stack.callback(_remove_unused, folder)
     stack.enter_context(lock(folder))
     files.remove_leftovers(folder)
+
+
+def _remove_unused(folder: Path) -> None:
+    """Removes the folder of a run that was refused before it wrote anything."""
+    if {path.name for path in folder.iterdir()} == {LOCK}:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Run:
@@ -120,6 +132,9 @@ class _Run:
     ) -> None:
         self.task, self.folder, self.group, self.point = task, folder, group, point
         self.settings = task.settings.train
+        # Before the samples are prepared, which may take hours: weights that do not fit are refused at once.
+        self.learner = Learner(task, group, point.state.get("model"))
+        self.origin = point.about.get(checkpoint.STARTED_FROM) if point.state else origin(task)
         self.samples = open_samples(task, show=group.is_main)
         s = self.settings
         self.plan = Plan(len(self.samples), s.batch, s.accumulate, group.count, s.seed)
@@ -128,26 +143,33 @@ class _Run:
         if known != len(self.samples):
             what = "the data set is not the one that this run began with"
             raise UsageError(what, where=folder, got=f"{len(self.samples)} training samples", wanted=known)
-        point.about = about | {"samples": len(self.samples), "steps": self.total}
+        point.about = about | {"samples": len(self.samples), "steps": self.total, checkpoint.STARTED_FROM: self.origin}
         self.row_every = max(1, self.total // ROWS)
         self.saved_at = time.monotonic()
 
     def work(self, stack: ExitStack) -> Evaluation:
         """Trains to the end and evaluates the best weights."""
-        state = self.point.state
-        self.learner = Learner(self.task, self.group, state.get("model"))
-        if state:
-            self.learner.restore(state)
+        if self.point.state:
+            self.learner.restore(self.point.state)
         self.point.state = {}  # not needed twice
         start = self.point.step
-        self.loader = Loader(self.samples, self.plan, self.group.rank, start, self.total, self.settings.workers)
+        workers, pin = self.settings.workers, self.group.device.type == "cuda"
+        self.loader = Loader(self.samples, self.plan, self.group.rank, start, self.total, workers, pin)
         self.log = stack.enter_context(Log(self.folder, start, self.total)) if self.group.is_main else None
         if self.group.is_main:
-            files.write_text(self.folder / "config.yaml", dump(self.task.recipe()))
+            files.write_text(self.folder / "config.yaml", dump(self._recipe()))
         self.last: Evaluation | None = None
         self.stop = stack.enter_context(StopRequest())
         self._train()
         return self._finish()
+
+    def _recipe(self) -> RunSettings:
+        """The settings of the run, with the fingerprint of the weights that it started from."""
+        recipe = self.task.recipe()
+        if recipe.start_from is None or self.origin is None:
+            return recipe
+        start = recipe.start_from.model_copy(update={"sha256": self.origin["sha256"]})
+        return recipe.model_copy(update={"start_from": start})
 
     def _train(self) -> None:
         while True:
@@ -234,7 +256,8 @@ class _Run:
         better = point.best is None or math.isnan(point.best) or score >= point.best  # of equals the longest trained
         if better:
             point.best, point.best_step = score, point.step
-            checkpoint.save_best(self.folder, model, self.task, evaluation, point.step, self.task.seen())
+            seen, step = self.task.seen(), point.step
+            checkpoint.save_best(self.folder, model, self.task, evaluation, step, seen, self.origin)
             self.last = evaluation
         log.numbers(point.step, point.step // self.plan.steps, {evaluation.score_name: score})
         note = "best so far, kept" if better else f"best {point.best:.4f} at step {point.best_step}"

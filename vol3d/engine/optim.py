@@ -123,8 +123,9 @@ class Ema:
     def update(self, model: nn.Module, step: int) -> None:
         """Moves the averages after optimiser step `step` (0-based)."""
         weight = 1 - min(self.decay, (1 + step) / (10 + step))
-        for name, parameter in model.named_parameters():
-            self.averages[name].lerp_(parameter.detach().float(), weight)
+        parameters = dict(model.named_parameters())
+        averages = [self.averages[name] for name in parameters]
+        torch._foreach_lerp_(averages, [parameter.detach().float() for parameter in parameters.values()], weight)
 
 
 def full_state(model: nn.Module, averages: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
@@ -139,7 +140,10 @@ def full_state(model: nn.Module, averages: dict[str, Tensor] | None = None) -> d
 
 def whole(tensor: Tensor) -> Tensor:
     """A detached contiguous copy on the CPU of a tensor that may be sharded."""
+    return unsharded(tensor).to("cpu", copy=True).contiguous()
+
+
+def unsharded(tensor: Tensor) -> Tensor:
+    """The whole of a tensor that may be sharded, detached, where it is."""
     tensor = tensor.detach()
-    if hasattr(tensor, "full_tensor"):
-        tensor = tensor.full_tensor()
-    return tensor.to("cpu", copy=True).contiguous()
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor

@@ -128,9 +128,14 @@ class _Items(Dataset[Any]):
 
 
 class Loader:
-    """Batches of one process in order, made in `workers` processes ahead of time or, with 0, on demand."""
+    """Batches of one process in order, made in `workers` processes ahead of time or, with 0, on demand.
 
-    def __init__(self, samples: Samples, plan: Plan, rank: int, start: int, stop: int, workers: int) -> None:
+    With `pin` they lie in memory from which a GPU takes them while the host goes on.
+    """
+
+    def __init__(
+        self, samples: Samples, plan: Plan, rank: int, start: int, stop: int, workers: int, pin: bool = False
+    ) -> None:
         self.samples, self.plan, self.rank = samples, plan, rank
         items = _Items(samples, plan.seed)
         self.loader = DataLoader(
@@ -140,6 +145,7 @@ class Loader:
             num_workers=workers,
             timeout=POLL_S if workers else 0,
             worker_init_fn=prepare_worker,
+            pin_memory=pin,
         )
         self.batches = iter(self.loader)
         if workers and hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():

@@ -25,7 +25,7 @@ from vol3d.notes import Note
 from vol3d.prediction import Beside, Prediction
 from vol3d.scans.digest import of_scan
 from vol3d.scans.read import is_dicom_source
-from vol3d.scans.results.record import Record, add_file
+from vol3d.scans.results.record import Record, add_file, stem_of
 from vol3d.scans.source import ScanSource
 from vol3d.terminal import Progress
 
@@ -190,12 +190,12 @@ def _made_with(beside: Mapping[Path, Beside]) -> dict[str, str]:
 
 
 def _beside(result: Path, suffix: str) -> Path:
-    return result.parent / f"{result.name.removesuffix(result.suffix)}{suffix}"
+    return result.parent / f"{stem_of(result)}{suffix}"
 
 
 def dicom_path(result: Path) -> Path:
     """Where the DICOM-SEG of a mask lies: `scan.nii.gz` -> `scan.dcm`."""
-    return result.parent / f"{result.name.removesuffix('.gz').removesuffix('.nii')}.dcm"
+    return _beside(result, ".dcm")
 
 
 def _predicted(
@@ -210,10 +210,10 @@ def _predicted(
 ) -> PredictionRow:
     begin = time.perf_counter()
     prediction = task.predict(models, task.read(source), device, windows)
-    record = replace(record, seconds=round(time.perf_counter() - begin, 3))
+    prediction = replace(prediction, record=replace(record, seconds=round(time.perf_counter() - begin, 3)))
 
     make_folder(result.parent)
-    replace(prediction, record=record).write(result)
+    prediction.write(result)
     notes = prediction.notes
     for path, one in beside.items():
         notes += one.write(prediction, path)

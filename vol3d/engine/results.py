@@ -94,8 +94,15 @@ def read(folder: Path) -> Evaluation | None:
         DataError: the file is damaged.
     """
     path = folder / EVALUATION
-    if not path.is_file():
-        return None
+    return read_file(path) if path.is_file() else None
+
+
+def read_file(path: Path) -> Evaluation:
+    """The evaluation in a file that `write` wrote, without its pictures.
+
+    Raises:
+        DataError: missing, damaged, or something else.
+    """
     try:
         stored = _Stored.model_validate(files.read_json(path), strict=True)
         metrics = read_metrics(stored.metrics)

@@ -17,8 +17,9 @@ LAST = "last.pt"
 FORMAT = 1
 # What may change between a stop and its resume: it decides where and how fast the run works, not what it learns.
 HARMLESS = {
-    *("train.workers", "train.save_every_s", "train.evaluate_every", "data.root"),
+    *("train.workers", "train.save_every_s", "train.evaluate_every", "train.channels_last", "data.root"),
     *("distill.teacher", "distill.cache"),  # the teacher's fingerprint shows whether it is the same
+    "start_from.sha256",  # the resume point has the weights
 }
 UNKNOWN = ("distill.sha256", None)  # a teacher that is gone: a run that still needs it fails
 _MARK = b"\nvol3d-sha256:"

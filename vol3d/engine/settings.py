@@ -62,7 +62,10 @@ class TrainSettings(Settings):
     accumulate: int = Field(1, ge=1, description="batches summed into one optimiser step")
     amp: Literal["off", "bf16", "fp16"] = "off"
     ema: float | None = Field(None, gt=0, lt=1, description="decay of the averaged weights that are evaluated and kept")
-    channels_last: bool = Field(False, description="channels-last memory format, faster for convolutions on CPU")
+    channels_last: bool | Literal["auto"] = Field(
+        "auto",
+        description="channels-last memory format of convolutions; auto: in 2D on a CPU, never in 3D, where it is slow",
+    )
     seed: int = Field(0, ge=0)
     workers: int = Field(0, ge=0, description="data-loader processes")
     evaluate_every: int = Field(10, ge=1, description="epochs between evaluations; the last epoch is always evaluated")
@@ -77,6 +80,7 @@ class StartSettings(Settings):
     parts: tuple[str, ...] | None = Field(
         None, min_length=1, description="parts of the model that are taken over; null: all of a kind that both have"
     )
+    sha256: str | None = Field(None, description="the fingerprint of those weights; null: whichever they have")
 
     @model_validator(mode="before")
     @classmethod

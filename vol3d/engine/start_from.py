@@ -32,7 +32,7 @@ def initial_model(task: TrainingTask, show: bool = True) -> nn.Module:
 
     Raises:
         UsageError: an ensemble, another task, no such part, other features.
-        CheckpointError: no checkpoint, or a part of other sizes.
+        CheckpointError: no checkpoint, another one than the settings say, or a part of other sizes.
     """
     task = task.learning
     model, start = task.model(), task.settings.start_from
@@ -46,6 +46,11 @@ def initial_model(task: TrainingTask, show: bool = True) -> nn.Module:
     if loaded.task.name != task.name:
         got, wanted = f"{start.checkpoint}, a model for {loaded.task.name}", f"one for {task.name}"
         raise UsageError("the weights are those of another task", where="start_from", got=got, wanted=wanted)
+    found = loaded.info[0]["sha256"]
+    if start.sha256 not in {None, found}:
+        do = "Put the old weights back, or leave start_from.sha256 out to begin with these."
+        what = "not the weights that start_from.sha256 names"
+        raise CheckpointError(what, where=start.checkpoint, got=found, wanted=start.sha256, do=do)
 
     (other,) = loaded.models
     notes = task.adapt(loaded.task, other)
@@ -54,6 +59,15 @@ def initial_model(task: TrainingTask, show: bool = True) -> nn.Module:
     for note in (*notes, *takeover.notes(start.checkpoint)) if show else ():
         say(f"note: {note}")
     return model
+
+
+def origin(task: TrainingTask) -> dict[str, str] | None:
+    """Whose weights a new training starts from: its `checkpoint` as the settings name it, and its `sha256`."""
+    start = task.learning.settings.start_from
+    if start is None:
+        return None
+    (path,) = checkpoint.resolve(start.checkpoint)
+    return {"checkpoint": start.checkpoint, "sha256": checkpoint.read_info(path)["sha256"]}
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,10 @@ class Batch:
         """The same batch on `device`."""
         return Batch(_to(self.inputs, device), _to(self.targets, device), self.ids)
 
+    def pin_memory(self) -> Batch:
+        """The same batch in memory from which a GPU takes it without the host: what torch's loader asks for."""
+        return Batch(_pinned(self.inputs), _pinned(self.targets), self.ids)
+
 
 def _to(value: Any, device: torch.device) -> Any:
     if isinstance(value, Tensor):
@@ -51,6 +55,14 @@ def _to(value: Any, device: torch.device) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(_to(item, device) for item in value)
     return value
+
+
+def _pinned(value: Any) -> Any:
+    if hasattr(value, "pin_memory"):
+        return value.pin_memory()
+    if isinstance(value, dict):
+        return {key: _pinned(item) for key, item in value.items()}
+    return type(value)(_pinned(item) for item in value) if isinstance(value, (list, tuple)) else value
 
 
 @dataclass(frozen=True)
@@ -366,6 +378,8 @@ class CompleteTask(TrainingTask, ScoringTask, PredictionTask[Scan]):
 
 class TakesModel(Protocol):
     """A task that can describe a model made elsewhere."""
+
+    settings: Any
 
     def for_model(self, model: nn.Module) -> CompleteTask[Any]:
         """The same problem with the sizes and the classes of a model, as released weights bring them."""

@@ -32,7 +32,7 @@ def overlap_bev(first: Float[Tensor, "*batch n _"], second: Float[Tensor, "*batc
     batch, n, m = first.shape[:-2], first.shape[-2], second.shape[-2]
     out = np.zeros((first.numel() // first.shape[-1], m), dtype=np.float64 if dtype == torch.float64 else np.float32)
     if out.size:
-        a, b = as_rows(first), as_rows(second).reshape(-1, m, 9)
+        a, b = as_rows(first), np.ascontiguousarray(as_rows(second).reshape(-1, m, 9).transpose(0, 2, 1))
         parallel_for(overlap_rows, len(out), a, b, out, grain=1 + 4096 // m)
     return torch.from_numpy(out).reshape(*batch, n, m)
 

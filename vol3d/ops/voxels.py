@@ -67,11 +67,13 @@ class VoxelGrid:
 
 @dataclass(frozen=True)
 class VoxelBlocks:
-    """Hard voxels. points: (V, max_points, C), then zeros; coordinates: (V, 4) batch, z, y, x; counts: (V,) kept."""
+    """Hard voxels. points: (V, max_points, C), then zeros; coordinates: (V, 4) batch, z, y, x; counts: (V,) kept;
+    left_out: (B,) voxels of each cloud beyond the limit."""
 
     points: Float[Tensor, "v p c"]
     coordinates: Int32[Tensor, "v 4"]
     counts: Int32[Tensor, " v"]
+    left_out: Int64[Tensor, " b"]
 
     def mean(self) -> Float[Tensor, "v c"]:
         """Mean of the points kept in each voxel (SECOND's mean encoder). Differentiable."""
@@ -81,12 +83,14 @@ class VoxelBlocks:
 @dataclass(frozen=True)
 class VoxelPoints:
     """Dynamic voxels. points: (N, C) of all clouds, one after the other; voxels: (N,) row of each point's voxel, -1 for
-    points outside the range or the limit; coordinates: (V, 4) batch, z, y, x; counts: (V,) points of each voxel."""
+    points outside the range or the limit; coordinates: (V, 4) batch, z, y, x; counts: (V,) points of each voxel;
+    left_out: (B,) voxels of each cloud beyond the limit."""
 
     points: Float[Tensor, "n c"]
     voxels: Int64[Tensor, " n"]
     coordinates: Int32[Tensor, "v 4"]
     counts: Int32[Tensor, " v"]
+    left_out: Int64[Tensor, " b"]
 
     def mean(self, features: Float[Tensor, "n _"] | None = None) -> Float[Tensor, "v _"]:
         """Mean of features (N, C), by default the points themselves, in each voxel. Differentiable."""
@@ -126,7 +130,7 @@ def assign_voxels(clouds: Sequence[Tensor], grid: VoxelGrid, *, max_voxels: int 
             are outside the range).
     """
     points, assignment = _assign(clouds, grid, max_voxels)
-    return VoxelPoints(points, assignment.voxels, assignment.coordinates, assignment.counts)
+    return VoxelPoints(points, *assignment)
 
 
 def voxelize(
@@ -148,7 +152,8 @@ def voxelize(
     if points.device.type != "cpu":
         place = place_torch(place, max_points)
     blocks = put_rows(points, place, count * max_points).view(count, max_points, points.shape[1])
-    return VoxelBlocks(blocks, assignment.coordinates, assignment.counts.clamp_max(max_points))
+    counts = assignment.counts.clamp_max(max_points)
+    return VoxelBlocks(blocks, assignment.coordinates, counts, assignment.left_out)
 
 
 def _require_points(clouds: Sequence[Tensor], name: str) -> None:
@@ -185,7 +190,7 @@ def _assign_cpu(points: Tensor, lengths: list[int], grid: VoxelGrid, max_voxels:
     voxels = torch.empty(len(points), dtype=torch.int64)
     coordinates = torch.empty(len(points), 4, dtype=torch.int32)
     counts = torch.empty(len(points), dtype=torch.int32)
-    found = torch.empty(len(lengths), dtype=torch.int64)  # voxels of each cloud, or -1 - row of a bad point
+    found = torch.empty(len(lengths), dtype=torch.int64)  # cells of each cloud, or -1 - row of a bad point
     most = max_voxels or _MOST_CELLS
     outputs = (voxels.numpy(), coordinates.numpy(), counts.numpy(), found.numpy())
     geometry = (low.numpy(), size.numpy(), torch.tensor(grid.shape).numpy(), most, room)
@@ -197,12 +202,13 @@ def _assign_cpu(points: Tensor, lengths: list[int], grid: VoxelGrid, max_voxels:
         raise DataError(
             f"point {row} is not finite", where=f"clouds[{cloud}]", got=got, wanted="finite x y z", index=cloud
         )
+    kept = found.clamp_max(most)
     before = 0  # voxels of the clouds before: those of a cloud's points count from there
-    for begin, n, v in zip(offsets.tolist(), lengths, found.tolist(), strict=False):
+    for begin, n, v in zip(offsets.tolist(), lengths, kept.tolist(), strict=False):
         own = voxels[begin : begin + n]
         if before:
             own += before * max(room, 1) * (own >= 0)
         before += v
-    kept = [slice(begin, begin + v) for begin, v in zip(offsets.tolist(), found.tolist(), strict=False)]
-    coordinates, counts = (torch.cat([values[part] for part in kept]) for values in (coordinates, counts))
-    return Assignment(voxels, coordinates, counts)
+    parts = [slice(begin, begin + v) for begin, v in zip(offsets.tolist(), kept.tolist(), strict=False)]
+    coordinates, counts = (torch.cat([values[part] for part in parts]) for values in (coordinates, counts))
+    return Assignment(voxels, coordinates, counts, found - kept)

@@ -57,8 +57,8 @@ def _first_bad(points):
 
 
 @njit(nogil=True, cache=True)
-def _number(cells, table, dense, room, keys, counts, voxels):
-    """Numbers the cells in order of first appearance, up to the length of keys; returns how many there are.
+def _number(cells, table, dense, most, room, keys, counts, voxels):
+    """Numbers the cells in order of first appearance and returns how many there are; `most` of them are voxels.
 
     With room, each point gets its row in blocks of that many rows, first come first served, instead of its voxel.
     """
@@ -75,11 +75,11 @@ def _number(cells, table, dense, room, keys, counts, voxels):
             while table[place] >= 0 and keys[table[place]] != cells[i]:
                 place = (place + 1) & mask
         voxel = np.int64(table[place])
-        if voxel < 0 and found < keys.shape[0]:
+        if voxel < 0:
             voxel = np.int64(found)
             table[place], keys[found], counts[found] = found, cells[i], 0
             found += 1
-        if voxel >= 0:
+        if voxel < most:
             rank = np.int64(counts[voxel])
             counts[voxel] = rank + 1
             if room == 0:
@@ -91,18 +91,18 @@ def _number(cells, table, dense, room, keys, counts, voxels):
 
 @njit(nogil=True, cache=True)
 def _assign(cloud, points, low, size, shape, most, room, voxels, coordinates, counts):
-    """One cloud; returns its number of voxels, or -1 - row of the first point that is not finite."""
+    """One cloud; returns its number of cells with points, or -1 - row of the first point that is not finite."""
     n = points.shape[0]
-    cells, keys = np.empty(n, np.int32), np.empty(min(n, most), np.int32)
+    cells, keys = np.empty(n, np.int32), np.empty(n, np.int32)
     if not _cells(points, low, size, shape, cells):
         bad = _first_bad(points)
         if bad >= 0:
             return -1 - bad
     count = shape[0] * shape[1] * shape[2]
     table = _empty_table(n, count)
-    found = _number(cells, table, table.shape[0] == count, room, keys, counts, voxels)
+    found = _number(cells, table, table.shape[0] == count, most, room, keys, counts, voxels)
     ny, nx = np.uint32(shape[1]), np.uint32(shape[2])
-    for v in range(found):
+    for v in range(min(found, most)):
         row = np.uint32(keys[v]) // nx
         coordinates[v, 0], coordinates[v, 1] = cloud, row // ny
         coordinates[v, 2], coordinates[v, 3] = row - row // ny * ny, np.uint32(keys[v]) - row * nx

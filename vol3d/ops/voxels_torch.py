@@ -9,11 +9,13 @@ from torch import Tensor
 
 
 class Assignment(NamedTuple):
-    """Voxel of each point (N,) int64, coordinates (V, 4) int32 batch z y x, points of each voxel (V,) int32."""
+    """Voxel of each point (N,) int64, coordinates (V, 4) int32 batch z y x, points of each voxel (V,) int32; and of
+    each cloud the voxels beyond the limit (B,) int64."""
 
     voxels: Tensor
     coordinates: Tensor
     counts: Tensor
+    left_out: Tensor
 
 
 def cell_of_points(
@@ -51,15 +53,16 @@ def assign_torch(
     rank[by_appearance] = torch.arange(len(first), device=device)
     voxels = torch.full((n,), -1, dtype=torch.int64, device=device)
     voxels[rows[order]] = rank[begins.cumsum(0) - 1]
-    coordinates = coordinates[first[by_appearance]]
+    coordinates, left_out = coordinates[first[by_appearance]], torch.zeros_like(clouds)
     if max_voxels is not None:  # points of clouds never mix, so each cloud's voxels are one run
-        begin = torch.searchsorted(coordinates[:, 0].contiguous(), clouds)
-        kept = torch.arange(len(first), device=device) - begin[coordinates[:, 0]] < max_voxels
+        bounds = torch.searchsorted(coordinates[:, 0].contiguous(), torch.arange(len(lengths) + 1, device=device))
+        left_out = (bounds.diff() - max_voxels).clamp_min(0)
+        kept = torch.arange(len(first), device=device) - bounds[coordinates[:, 0]] < max_voxels
         row = torch.where(kept, kept.cumsum(0) - 1, -1)
         voxels = torch.cat([row, row.new_full((1,), -1)])[voxels]  # -1 takes the last, which is -1
         coordinates = coordinates[kept]
     bounds = torch.searchsorted(voxels.sort().values, torch.arange(len(coordinates) + 1, device=device))
-    return Assignment(voxels, coordinates.int(), bounds.diff().int())
+    return Assignment(voxels, coordinates.int(), bounds.diff().int(), left_out)
 
 
 def place_torch(voxels: Tensor, max_points: int) -> Tensor:

@@ -1,19 +1,15 @@
-"""Puts the report of a run together: one file, no address outside of it, readable by day and by night."""
+"""Puts the report of a run together."""
 
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from importlib.resources import files
 from pathlib import Path
 
 from vol3d.errors import Vol3dError
 from vol3d.files import write_text
 from vol3d.report import scores, sections, training
-from vol3d.report.escape import escape
+from vol3d.report.document import document
 from vol3d.report.folder import RunFolder, read_folder
-
-# The page may run its own script and show its own pictures, and may load nothing.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
 def write_report(folder: str | Path) -> Path:
@@ -35,8 +31,6 @@ def write_report(folder: str | Path) -> Path:
 
 def page(run: RunFolder) -> str:
     """The whole HTML page."""
-    here = files("vol3d.report")
-    style, script = (here.joinpath(name).read_text("utf-8") for name in ("style.css", "script.js"))
     parts = [
         sections.faults(run),
         scores.headline(run),
@@ -49,14 +43,5 @@ def page(run: RunFolder) -> str:
         sections.settings(run),
         sections.environment(run),
     ]
-    name = escape(run.name, quote=True)
     written = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"/>'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY, quote=True)}"/>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
-        f"<title>{name} · vol3d report</title><style>{style}</style></head>\n"
-        f"<body><header><h1>{name}</h1><p>vol3d report, {written}</p></header>\n<main>\n"
-        + "\n".join(part for part in parts if part)
-        + f"\n</main><script>{script}</script></body></html>\n"
-    )
+    return document(run.name, f"vol3d report, {written}", parts)

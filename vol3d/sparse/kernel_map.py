@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import torch
@@ -22,9 +22,13 @@ class MapBuilder(Protocol):
 
     def reversed_neighbours(self, neighbours: Tensor, inputs: int) -> Tensor: ...
 
-    def coarser(self, fine: Tensor, window: Geometry, shape: Triple) -> Tensor: ...
+    def coarser(
+        self, fine: Tensor, shape: Triple, windows: Sequence[Geometry], shapes: Sequence[Triple], batch_size: int
+    ) -> list[Tensor]: ...
 
-    def finer(self, coarse: Tensor, window: Geometry, shape: Triple) -> Tensor: ...
+    def finer(
+        self, coarse: Tensor, coarse_shape: Triple, window: Geometry, shape: Triple, batch_size: int
+    ) -> Tensor: ...
 
 
 ChooseBuilder = Callable[[torch.device], MapBuilder]

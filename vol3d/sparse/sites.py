@@ -9,6 +9,7 @@ inverse convolution follows back. It finds the sets that were made from it only 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -20,7 +21,7 @@ from vol3d.sparse import backend as backend_choice
 from vol3d.sparse.geometry import Geometry, MapSpec, Packing, Triple
 from vol3d.sparse.kernel_map import KernelMap
 
-MOST_KEYS = 2**62
+MOST_KEYS = 2**60
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,36 @@ class ActiveSites:
 
     def coarser(self, window: Geometry) -> ActiveSites:
         """Every position whose window holds one of these; its `origin.map` leads from here to there."""
-        shape = window.coarse_shape(self.spatial_shape)
+        made = self._made.get((window, window.coarse_shape(self.spatial_shape), False))
+        return self.coarser_levels([window])[0] if made is None else made
+
+    def coarser_levels(self, windows: Sequence[Geometry]) -> list[ActiveSites]:
+        """`coarser` for one window after the other, on what the one before made; a GPU is waited for once.
+
+        Layers find these positions as long as the list is kept.
+
+        Raises:
+            DataError: the grids have too many positions.
+            UsageError: a window is larger than its padded grid.
+        """
+        shapes, shape = [], self.spatial_shape
+        for window in windows:
+            shape = window.coarse_shape(shape)
+            shapes.append(shape)
+        if self.batch_size * sum(Packing(shape).cells for shape in shapes) >= MOST_KEYS:
+            raise DataError("the grids have too many positions", where="spatial_shape", got=shapes, wanted="< 2**60")
+        builder = backend_choice.for_maps(self.coordinates.device)
+        reached = builder.coarser(self.coordinates, self.spatial_shape, windows, shapes, self.batch_size)
+        levels, fine = [], self
+        for window, shape, coordinates in zip(windows, shapes, reached, strict=True):
+            fine = fine._made_by(window, shape, coordinates)
+            levels.append(fine)
+        return levels
+
+    def _made_by(self, window: Geometry, shape: Triple, coordinates: Tensor) -> ActiveSites:
+        """The coarse positions with these coordinates, or those that were made before."""
         if (made := self._made.get((window, shape, False))) is None:
-            self._check(Packing(shape))
-            reached = backend_choice.for_maps(self.coordinates.device).coarser(self.coordinates, window, shape)
-            made = ActiveSites(reached, shape, self.batch_size)
+            made = ActiveSites(coordinates, shape, self.batch_size)
             made.origin = Origin(self, window, KernelMap(self._read_by(made, window), backend_choice.for_maps))
             self._made[window, shape, False] = made
         return made
@@ -80,7 +106,8 @@ class ActiveSites:
         """Every position that lies in the window of one of these (transposed convolution)."""
         if (made := self._made.get((window, shape, True))) is None:
             self._check(Packing(shape))
-            reached = backend_choice.for_maps(self.coordinates.device).finer(self.coordinates, window, shape)
+            builder = backend_choice.for_maps(self.coordinates.device)
+            reached = builder.finer(self.coordinates, self.spatial_shape, window, shape, self.batch_size)
             made = ActiveSites(reached, shape, self.batch_size)
             back = KernelMap(made._read_by(self, window), backend_choice.for_maps)
             made.origin = Origin(self, window, back.transposed())
@@ -94,4 +121,4 @@ class ActiveSites:
     def _check(self, packing: Packing) -> None:
         if self.batch_size * packing.cells >= MOST_KEYS:
             got = f"{self.batch_size} x {packing.size}"
-            raise DataError("the grid has too many positions", where="spatial_shape", got=got, wanted="< 2**62")
+            raise DataError("the grid has too many positions", where="spatial_shape", got=got, wanted="< 2**60")

@@ -53,7 +53,7 @@ class SparseTensor:
             raise DataError("not a number of samples", where="batch_size", got=batch_size, wanted="an integer >= 0")
         if batch_size * shape[0] * shape[1] * shape[2] >= MOST_KEYS:
             got = f"{batch_size} x {shape}"
-            raise DataError("the grid has too many positions", where="spatial_shape", got=got, wanted="< 2**62")
+            raise DataError("the grid has too many positions", where="spatial_shape", got=got, wanted="< 2**60")
         if check_finite and not bool(torch.isfinite(features).all()):
             rows = (~torch.isfinite(features)).any(1).nonzero().squeeze(1)
             got = f"{len(rows)} rows, first row {int(rows[0])}"

@@ -19,7 +19,7 @@ import numpy as np
 from vol3d.dataset_tools.index import refuse_other
 from vol3d.dataset_tools.stamp import stamp
 from vol3d.errors import DataError
-from vol3d.files import atomic, read_json, remove_leftovers, require_file, sha256, write_json
+from vol3d.files import atomic, make_folder, read_json, remove_leftovers, require_file, sha256, write_json
 from vol3d.lock import lock
 
 FORMAT = 1
@@ -127,7 +127,7 @@ def write_index(index: NuScenesIndex, version: str, data: Path, out: Path, table
         Vol3dError: another process works in `out`, or it cannot be written.
     """
     facts = {"format": FORMAT, "version": version, "data": str(data.resolve())}
-    with lock(out):
+    with lock(make_folder(out)):
         remove_leftovers(out)
         if is_indexed(out):
             refuse_other(read_json(out / INDEX), facts, out)

@@ -25,6 +25,7 @@ from pointcloud.datasets.sun_rgbd.exports import ExportedFrame
 from pointcloud.datasets.sun_rgbd.frames import Frame
 from pointcloud.datasets.sun_rgbd.labels import FrameLabels, frame_key, read_allsplit, read_meta
 from pointcloud.structures.class_names import SUN_RGBD_CLASSES
+from pointcloud.structures.generated import is_generated
 from vol3d.dataset_tools.fault import Fault, listed
 from vol3d.errors import DataError
 from vol3d.files import is_there
@@ -57,7 +58,8 @@ class SunRgbdSettings(SceneSettings):
             return prepared_split(self.root, SUN_RGBD_CLASSES)
         exported = [self.root / f"sunrgbd_pc_bbox_votes_50k_{self.labels}_{part}" for part in ("train", "val")]
         if any(folder.is_dir() for folder in exported):
-            return SceneSplit(NAME, SUN_RGBD_CLASSES, _exported(exported[0]), _exported(exported[1]))
+            train, validation = (_exported(folder) for folder in exported)
+            return SceneSplit(NAME, SUN_RGBD_CLASSES, train, validation, synthetic=is_generated(self.root))
         if (self.root / "SUNRGBD").is_dir():
             return self._official()
         got = ", ".join(sorted(path.name for path in self.root.iterdir())[:5]) or "an empty folder"

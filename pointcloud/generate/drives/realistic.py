@@ -16,10 +16,14 @@ from pointcloud.generate.streets.plan import plan_street
 from pointcloud.generate.streets.populations import NUSCENES
 from pointcloud.generate.streets.scanners import find_scanner
 from pointcloud.generate.streets.shapes import Shape, box, join, placed
-from pointcloud.generate.streets.sweep import moved, returns, set_up, shoot, stand
+from pointcloud.generate.streets.sweep import Scene, moved, returns, set_up, shoot, stand
 from pointcloud.generate.streets.things import Thing
+from pointcloud.generate.streets.turn import NUSCENES as TURN
+from pointcloud.generate.streets.turn import driving
 
-_ROOF = ((0.94, 0.0, 1.35), (1.6, 1.3, 0.3))  # middle and size of the car's own, metres
+_ROOF = ((0.94, 0.0, 1.35), (1.8, 1.02, 0.3))
+"""Middle and size of the car's own, metres: in a real keyframe its points are 0.34 m below the scanner, up to 0.9 m
+ahead and behind, and 0.53 m aside."""
 
 
 class Made(NamedTuple):
@@ -46,16 +50,19 @@ def realistic_drive(drive: DriveNumber) -> Made:
 
     def sweep(frame: int) -> tuple[Pose, Placed, np.ndarray]:
         own = np.random.default_rng([drive.seed, drive.number, frame + SWEEPS_BEFORE])
-        ego, now = stand(street, SWEEP_S * frame), moved(street, scene, SWEEP_S * frame)
-        now = now._replace(shape=join([now.shape, _roof(ego)]))
-        lidar, phase = ego @ mount(), float(own.uniform(0, scanner.step))
-        points = returns(scanner, now, shoot(scanner, now, lidar, phase, int(own.integers(2**31))), own)
+        ego, now, when = stand(street, SWEEP_S * frame), moved(street, scene, SWEEP_S * frame), SWEEP_S * frame
+        phase = float(own.uniform(0, scanner.step))
+        turn = driving(scanner, TURN, lambda seconds: stand(street, when + seconds) @ mount(), phase)
+        lidar = turn.global_from_lidar
+        shown = now.xyz[named] + turn.when(now.xyz[named])[:, None] * now.velocity[named]
+        now = _with_roof(now, _roof(ego), turn.velocity)
+        points = returns(scanner, now, shoot(scanner, now, turn, int(own.integers(2**31))), own)
         points[:, 3] = np.floor(255 * points[:, 3])
         ego[:3, 3] += start
         lidar[:3, 3] += start
         x, y, z, w = Rotation.from_matrix(ego[:3, :3]).as_quat()
         pose = Pose(ego[:3, 3], np.array([w, x, y, z]), ego, lidar)
-        return pose, Placed(now.xyz[named] + start, now.yaw[named]), points
+        return pose, Placed(shown + start, now.yaw[named]), points
 
     objects = [street.things[number] for number in named]
     rows = [[one.category, *_names(one), *one.size] for one in objects]
@@ -67,6 +74,13 @@ def _names(thing: Thing) -> tuple[str, str]:
     kind = KINDS[thing.category]
     resting = PARKED_BUS if thing.category == "bus" else kind.resting
     return kind.category, kind.moving if thing.speed else resting
+
+
+def _with_roof(scene: Scene, roof: Shape, velocity: np.ndarray) -> Scene:
+    """The scene, with the roof as the last thing in it."""
+    owner = np.append(scene.owner, np.full(len(roof.solids), len(scene.velocity)))
+    shape, velocities = join([scene.shape, roof]), np.concatenate([scene.velocity, velocity[None]])
+    return scene._replace(shape=shape, owner=owner, velocity=velocities)
 
 
 def _roof(global_from_ego: np.ndarray) -> Shape:

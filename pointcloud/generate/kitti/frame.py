@@ -14,8 +14,9 @@ from pointcloud.generate.kitti.rig import IMAGE_SIZE, calibration, ego_from_lida
 from pointcloud.generate.streets.plan import Street, plan_street
 from pointcloud.generate.streets.populations import KITTI
 from pointcloud.generate.streets.scanners import Scanner, find_scanner
-from pointcloud.generate.streets.shapes import Shape
 from pointcloud.generate.streets.sweep import Echoes, Scene, covered, returns, set_up, shoot, stand
+from pointcloud.generate.streets.turn import KITTI as TURN
+from pointcloud.generate.streets.turn import driving
 from pointcloud.metrics.kitti.rules import CLASSES
 from vol3d.geometry import transform_boxes
 
@@ -76,29 +77,35 @@ def make_frame(frame: FrameNumber) -> MadeFrame:
 def _try_frame(scanner: Scanner, rng: np.random.Generator) -> MadeFrame:
     street = plan_street(rng, KITTI)
     scene, (pitch, roll) = set_up(street), rng.normal(_LEAN, _SWAY)
-    pose = stand(street, 0.0, (float(pitch), float(roll))) @ ego_from_lidar()
-    echoes = shoot(scanner, scene, pose, float(rng.uniform(0, scanner.step)), int(rng.integers(2**31)))
+    lean, phase = (float(pitch), float(roll)), float(rng.uniform(0, scanner.step))
+    turn = driving(scanner, TURN, lambda seconds: stand(street, seconds, lean) @ ego_from_lidar(), phase)
+    echoes, pose = shoot(scanner, scene, turn, int(rng.integers(2**31))), turn.global_from_lidar
     points = returns(scanner, scene, echoes, rng)
     points = points[np.argsort(points[:, 4], kind="stable"), :4]
     points[:, 3] = np.round(points[:, 3], 2)
-    shown = _shown(street, scene, echoes, pose)
+    shown = _shown(street, scene, echoes)
     return MadeFrame(points, label(shown, points[:, :3], calibration(), IMAGE_SIZE), street, scene, pose)
 
 
-def _shown(street: Street, scene: Scene, echoes: Echoes, pose: np.ndarray) -> Shown:
-    """What of each annotated thing can be seen towards the image."""
+def _shown(street: Street, scene: Scene, echoes: Echoes) -> Shown:
+    """What of each annotated thing can be seen towards the image, and its box where the scanner saw it."""
     named = np.array([number for number, thing in enumerate(street.things) if thing.category], np.int64)
     sizes = np.array([street.things[number].size for number in named]).reshape(-1, 3)
-    world = np.column_stack([scene.xyz[named] + [0, 0, 0.5] * sizes + [0, 0, _LIFT_M], sizes, scene.yaw[named]])
-    boxes = transform_boxes(torch.from_numpy(world), torch.from_numpy(np.linalg.inv(pose))).numpy()
+    times = echoes.turn.when(scene.xyz[named])
+    place = scene.xyz[named] + times[:, None] * scene.velocity[named]
+    world = np.column_stack([place + [0, 0, 0.5] * sizes + [0, 0, _LIFT_M], sizes, scene.yaw[named]])
+    frames = (torch.from_numpy(np.linalg.inv(echoes.turn.frame(float(one)))) for one in times)
+    seen = [
+        transform_boxes(torch.from_numpy(box[None]), frame).numpy() for box, frame in zip(world, frames, strict=True)
+    ]
+    boxes = np.concatenate([np.zeros((0, 7)), *seen])
     towards = calibration().in_image(echoes.beams.reshape(-1, 3) * _ALONG_M, IMAGE_SIZE).reshape(echoes.hit.shape)
     near = (np.hypot(boxes[:, 0], boxes[:, 1]) < FARTHEST_M + 10) & (boxes[:, 0] + boxes[:, 3] > 0)
     named, boxes = named[near], boxes[near]
     whose = np.append(scene.owner, -1)[echoes.hit]
     alone, visible = np.zeros(len(named), np.int64), np.zeros(len(named), np.int64)
     for row, number in enumerate(named):
-        own = scene.owner == number
-        mask = covered(echoes, Shape(scene.shape.solids[own], scene.shape.faces)) & towards
+        mask = covered(echoes, scene, np.flatnonzero(scene.owner == number)) & towards
         alone[row], visible[row] = mask.sum(), (mask & (whose == number)).sum()
     types = np.array([street.things[number].category for number in named], np.str_)
     return Shown(boxes, types, alone, visible)

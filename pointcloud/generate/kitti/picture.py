@@ -9,6 +9,7 @@ from pointcloud.generate.streets.materials import ASPHALT, GLASS, GRASS, INSIDE,
 from pointcloud.generate.streets.scanners import Scanner
 from pointcloud.generate.streets.shapes import ALBEDO
 from pointcloud.generate.streets.sweep import Scene, shoot
+from pointcloud.generate.streets.turn import standing
 
 _UP = np.deg2rad(np.arange(-17.0, 17.0, 0.25))
 _EYE = Scanner(_UP, np.zeros(len(_UP)), turn_steps=1440, nearest_m=0.5, farthest_m=110.0, noise_m=0.0, fades_m=100.0)
@@ -27,7 +28,7 @@ def draw_picture(
     """(height, width, 3) uint8; the scene and the pose as of `shoot`."""
     eye = global_from_lidar.copy()
     eye[:3, 3] = (global_from_lidar @ calibration.lidar_from_camera)[:3, 3]
-    echoes = shoot(_EYE, scene, eye, _FIRST, 0, _COLUMNS)
+    echoes = shoot(_EYE, scene, standing(eye, _FIRST + np.arange(_COLUMNS) * _EYE.step), 0)
     column, row = _beams_of_pixels(calibration, size)
     hit, depth, material, cosine = (
         values[column, row] for values in (echoes.hit, echoes.depth, echoes.material, echoes.cosine)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from pointcloud.generate.rooms.clutter import on_top, table_lamp
+from pointcloud.generate.rooms.beds import bed
+from pointcloud.generate.rooms.chairs import bench, dining_chair, upholstered_chair
+from pointcloud.generate.rooms.clutter import on_top, table_lamp, under_top
 from pointcloud.generate.rooms.furniture import Furniture, Group, Rng, about, chance
+from pointcloud.generate.rooms.on_walls import GLASS, GLOSS
+from pointcloud.generate.rooms.quads import box
 from pointcloud.generate.rooms.seats import armchair, chair, office_chair, shell_chair, sofa
-from pointcloud.generate.rooms.storage import nightstand
-from pointcloud.generate.rooms.tables import bed, coffee_table, desk, dining_table, end_table
+from pointcloud.generate.rooms.storage import dresser, nightstand
+from pointcloud.generate.rooms.tables import coffee_table, desk, dining_table, end_table
+
+AROUND_TABLES = (chair, office_chair, shell_chair, dining_chair, upholstered_chair)
 
 
 def workplace(rng: Rng) -> Group:
@@ -16,7 +22,10 @@ def workplace(rng: Rng) -> Group:
     drawers = int(rng.integers(-1, 2))
     table = desk(rng, drawers)
     seat = office_chair(rng) if chance(rng, 0.75) else chair(rng)
-    group = [table, *_on_table(rng, table, 0.7, int(rng.integers(0, 4)))]
+    group = [table, *_on_table(rng, table, 0.7, int(rng.integers(0, 5)))]
+    if chance(rng, 0.4):
+        side = float(rng.choice([-1, 1])) * (float(table.size[0]) / 2 - 0.3)
+        group.append(under_top(rng).placed(side, -0.1))
     if chance(rng, 0.9):
         group.append(_facing(rng, seat, -drawers * 0.22, float(table.size[1]) / 2, np.pi))
     return group
@@ -27,14 +36,15 @@ def dining_set(rng: Rng) -> Group:
     table = dining_table(rng)
     width, depth, _ = table.size
     chairs = _around(rng, width, depth, per_side=1 if width < 1.25 else 2, ends=0.5)
-    return [table, *chairs, *_on_table(rng, table, 0.7, int(rng.integers(0, 3)))]
+    return [table, *chairs, *_on_table(rng, table, 0.7, int(rng.integers(0, 5)))]
 
 
 def conference_set(rng: Rng) -> Group:
     """A long table with six to eight chairs of one kind."""
     table = dining_table(rng, long=True)
     width, depth, _ = table.size
-    return [table, *_around(rng, width, depth, per_side=3 if width > 1.8 else 2, ends=0.7)]
+    chairs = _around(rng, width, depth, per_side=3 if width > 1.8 else 2, ends=0.7)
+    return [table, *chairs, *_on_table(rng, table, 0.7, int(rng.integers(0, 5)))]
 
 
 def school_table(rng: Rng) -> Group:
@@ -46,7 +56,7 @@ def school_table(rng: Rng) -> Group:
 
 
 def _around(rng: Rng, width: float, depth: float, per_side: int, ends: float) -> Group:
-    kind = (chair, office_chair, shell_chair)[int(rng.integers(3))]
+    kind = AROUND_TABLES[int(rng.choice(len(AROUND_TABLES), p=[0.15, 0.2, 0.15, 0.3, 0.2]))]
     places = (np.arange(per_side) + 0.5) / per_side * width - width / 2
     chairs = [_facing(rng, kind(rng), x, depth / 2, np.pi) for x in places if chance(rng, 0.85)]
     chairs += [_facing(rng, kind(rng), x, depth / 2, np.pi).placed(yaw=np.pi) for x in places if chance(rng, 0.85)]
@@ -97,14 +107,38 @@ def sitting_set(rng: Rng) -> Group:
 
 
 def bed_set(rng: Rng) -> Group:
-    """A bed with up to two night stands."""
+    """A bed with up to two night stands with things on them, and sometimes a bench at its foot."""
     middle = bed(rng)
     low, high = middle.quads.bounds()
     group = [middle]
     for side in (-1, 1):
-        if chance(rng, 0.5):
+        if chance(rng, 0.6):
             stand = nightstand(rng)
-            lamp = [table_lamp(rng).placed(z=float(stand.size[2]))] if chance(rng, 0.5) else []
-            x, y = side * (high[0] + 0.07 + stand.size[0] / 2), low[1] + stand.size[1] / 2 + 0.02
-            group += [item.placed(x, y) for item in (stand, *lamp)]
+            x, y = side * (high[0] + rng.uniform(0.04, 0.15) + stand.size[0] / 2), low[1] + stand.size[1] / 2 + 0.02
+            group += [item.placed(x, y) for item in (stand, *_on_stand(rng, float(stand.size[2])))]
+    if chance(rng, 0.2):
+        seat = bench(rng)
+        group.append(seat.placed(0.0, high[1] + 0.05 + float(seat.size[1]) / 2))
     return group
+
+
+def _on_stand(rng: Rng, height: float) -> Group:
+    if chance(rng, 0.5):
+        return [table_lamp(rng).placed(z=height)]
+    return [on_top(rng).placed(z=height)] if chance(rng, 0.4) else []
+
+
+def dresser_set(rng: Rng) -> Group:
+    """A dresser, if it is low with a mirror, a television or other things on it."""
+    chest = dresser(rng)
+    x, y, top = chest.size
+    if top > 1.5:
+        return [chest]
+    if chance(rng, 0.3):
+        glass = box((-0.4 * x, -0.02, 0.05), (0.4 * x, 0.02, about(rng, 0.9)), (170, 180, 185)).seen_as(GLASS)
+        return [chest, Furniture("mirror", glass).placed(y=-y / 2 + 0.03, z=top), *_on_table(rng, chest, top, 1)]
+    if chance(rng, 0.3):
+        wide = about(rng, 0.45, 0.15)
+        screen = box((-wide, -0.03, 0.0), (wide, 0.03, 1.15 * wide), (25, 25, 28)).seen_as(GLOSS)
+        return [chest, Furniture("tv", screen).placed(z=top)]
+    return [chest, *_on_table(rng, chest, top, int(rng.integers(0, 4)))]

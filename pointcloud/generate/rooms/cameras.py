@@ -16,18 +16,18 @@ def look_around(rng: Rng, room: Room) -> tuple[np.ndarray, np.ndarray]:
     """Centres (V, 3), and rotations (V, 3, 3) whose rows are each camera's right, down and forward in the room."""
     boxes = np.stack([piece.quads.bounds() for piece in room.furniture])
     area = float(room.size[:2].prod())
-    places = _places(rng, room.size, boxes, int(np.clip(round(area / 5 + rng.normal(1, 1)), 3, 8)))
+    places = free_places(rng, room.size, boxes, int(np.clip(round(area / 5 + rng.normal(1, 1)), 3, 8)))
     centres, rotations = [], []
     for place in places:
         looks = int(rng.integers(6, 10))
         yaws = rng.uniform(0, 2 * np.pi) + np.arange(looks) * 2 * np.pi / 8 + rng.normal(0, 0.2, looks)
         pitches = np.deg2rad(rng.uniform(-45, 5, looks))
         centres += [place] * looks
-        rotations += [_rotation(yaw, pitch) for yaw, pitch in zip(yaws, pitches, strict=True)]
+        rotations += [rotation_of(yaw, pitch) for yaw, pitch in zip(yaws, pitches, strict=True)]
     return np.array(centres), np.array(rotations)
 
 
-def _places(rng: Rng, size: np.ndarray, boxes: np.ndarray, count: int) -> list[np.ndarray]:
+def free_places(rng: Rng, size: np.ndarray, boxes: np.ndarray, count: int) -> list[np.ndarray]:
     """Points that are in no object's box; the last one tried if there is nearly no free place."""
     places: list[np.ndarray] = []
     for attempt in range(TRIES):
@@ -40,7 +40,9 @@ def _places(rng: Rng, size: np.ndarray, boxes: np.ndarray, count: int) -> list[n
     return places
 
 
-def _rotation(yaw: float, pitch: float) -> np.ndarray:
+def rotation_of(yaw: float, pitch: float, roll: float = 0.0) -> np.ndarray:
+    """Rows right, down and forward of a camera that looks along `yaw` and up by `pitch`, turned by `roll`; radians."""
     forward = np.array([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)])
-    right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
+    level = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
+    right = np.cos(roll) * level + np.sin(roll) * np.cross(forward, level)
     return np.stack([right, np.cross(forward, right), forward])

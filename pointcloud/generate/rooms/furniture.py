@@ -20,20 +20,30 @@ class Furniture:
         label: ScanNet's raw category; "" for what nobody annotates.
         quads: in the object's frame: the origin on the floor amid its footprint, the back towards -y; in a group or a
             room, in the frame of that.
+        yaw: radians by which the object is turned in that frame: 0 where its front looks towards +y.
     """
 
     label: str
     quads: Quads
+    yaw: float = 0.0
 
     def placed(self, x: float = 0, y: float = 0, z: float = 0, yaw: float = 0) -> Furniture:
         """Turned by `yaw` radians about its origin, then moved."""
-        return replace(self, quads=self.quads.turned(yaw).moved(x, y, z))
+        return replace(self, quads=self.quads.turned(yaw).moved(x, y, z), yaw=self.yaw + yaw)
 
     @property
     def size(self) -> np.ndarray:
         """Extent along x, y and z."""
         low, high = self.quads.bounds()
         return high - low
+
+    def box(self) -> np.ndarray:
+        """x y z l w h yaw: around all of the object along its own sides, l from back to front."""
+        low, high = self.quads.turned(-self.yaw).bounds()
+        (x, y, z), (width, length, height) = (low + high) / 2, high - low
+        cosine, sine = np.cos(self.yaw), np.sin(self.yaw)
+        heading = np.mod(self.yaw + 1.5 * np.pi, 2 * np.pi) - np.pi
+        return np.array([cosine * x - sine * y, sine * x + cosine * y, z, length, width, height, heading])
 
 
 Group = list[Furniture]

@@ -18,7 +18,7 @@ from pointcloud.generate.rooms.furniture import (
     shade,
     tinted,
 )
-from pointcloud.generate.rooms.quads import Quads, Triple, box, join, sweep_wave
+from pointcloud.generate.rooms.quads import Quads, Triple, box, cushion, join, sweep_wave
 
 GLASS, GLOSS = 0.12, 0.3  # how well a depth camera sees them
 
@@ -118,3 +118,52 @@ def television(rng: Rng) -> Furniture:
     """On a wall, glossy black."""
     x, z = about(rng, 0.55, 0.15), about(rng, 1.1, 0.08)
     return Furniture("tv", box((-x, 0.02, z), (x, 0.07, z + 1.15 * x), (25, 25, 28)).seen_as(GLOSS))
+
+
+def wall_thing(rng: Rng) -> Furniture:
+    """What else hangs on walls, and nobody annotates: boards with books, coats on hooks, radiators, clocks, lamps."""
+    return (_board_of_books, _coats, _radiator, _small_thing)[int(rng.integers(4))](rng)
+
+
+def _board_of_books(rng: Rng) -> Furniture:
+    x, z, deep = about(rng, 0.45, 0.2), rng.uniform(1.2, 1.8), about(rng, 0.22)
+    parts, left = [box((-x, -0.01, z), (x, deep, z + 0.03), shade(rng, (*WOOD, *PAINT)))], -x
+    while left < x - 0.1:
+        right = min(left + rng.uniform(0.05, 0.25), x)
+        if chance(rng, 0.6):
+            parts.append(
+                box(
+                    (left, 0.01, z + 0.03),
+                    (right, rng.uniform(0.5, 0.95) * deep, z + rng.uniform(0.12, 0.3)),
+                    shade(rng, BRIGHT),
+                )
+            )
+        left = right
+    return Furniture("", join(parts))
+
+
+def _coats(rng: Rng) -> Furniture:
+    parts = [box((-0.4, -0.01, 1.6), (0.4, 0.03, 1.7), shade(rng, WOOD))]
+    for at in np.linspace(-0.3, 0.3, int(rng.integers(2, 5))).tolist():
+        parts.append(
+            cushion(
+                (at - 0.13, 0.03, rng.uniform(0.7, 1.1)), (at + 0.13, rng.uniform(0.12, 0.25), 1.65), shade(rng, FABRIC)
+            )
+        )
+    return Furniture("", join(parts))
+
+
+def _radiator(rng: Rng) -> Furniture:
+    x, z, ribs = about(rng, 0.5, 0.2), about(rng, 0.65, 0.1), int(rng.integers(8, 20))
+    at = np.linspace(-x, x, ribs + 1)[:-1].tolist()
+    parts = [
+        box((-x, 0.02, 0.12), (x, 0.06, z), (225, 222, 214)),
+        box((-x, -0.01, 0.3), (x, 0.03, 0.34), (225, 222, 214)),
+    ]
+    return Furniture("", join([*parts, *(box((a, 0.06, 0.12), (a + x / ribs, 0.12, z), (225, 222, 214)) for a in at)]))
+
+
+def _small_thing(rng: Rng) -> Furniture:
+    x, high, deep = rng.uniform((0.08, 0.1, 0.04), (0.4, 0.45, 0.25))
+    z = rng.uniform(1.2, 1.9)
+    return Furniture("", box((-x, -0.01, z), (x, deep, z + high), shade(rng, (*PAINT, *METAL, *BRIGHT))))

@@ -79,6 +79,13 @@ def box(low: Triple, high: Triple, rgb: Triple, top: bool = True) -> Quads:
     return loft([at_height(ring, z0), at_height(ring, z1)], rgb, top=top)
 
 
+def leaning(low: Triple, high: Triple, back: float, rgb: Triple) -> Quads:
+    """The box between two corners with its top moved `back` metres towards -y: backs of chairs, crossed legs."""
+    (x0, y0, z0), (x1, y1, z1) = low, high
+    ring = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+    return loft([at_height(ring, z0), at_height(ring - np.array([0, back]), z1)], rgb)
+
+
 def at_height(outline: np.ndarray, z: float) -> np.ndarray:
     """A plane outline (n, 2) at height z: (n, 3)."""
     return np.column_stack([outline, np.full(len(outline), z)])

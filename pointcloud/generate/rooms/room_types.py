@@ -43,43 +43,45 @@ MIDDLE: Final = "in middle"
 
 ROOM_TYPES = (
     RoomType(
-        "Bedroom / Hotel", 0.2, (3.2, 5.5),
+        "Bedroom / Hotel", 0.2, (3.2, 6.0),
         (
             Step(WALL, on_walls.door, 1, 2), Step(WALL, on_walls.window_with_curtains, 0, 1),
             Step(BACKED, sets.bed_set, 1, 2), Step(WALL, on_walls.window, 0, 1),
             Step(BACKED, sets.workplace, 0, 1), Step(BACKED, storage.cabinet, 0, 2),
-            Step(BACKED, storage.dresser, 0, 1), Step(BACKED, storage.bookshelf, 0, 1),
-            Step(WALL, on_walls.picture, 0, 3), Step(WALL, on_walls.television, 0, 1),
+            Step(BACKED, sets.dresser_set, 0, 2), Step(BACKED, storage.bookshelf, 0, 1),
+            Step(WALL, on_walls.wall_thing, 0, 2), Step(WALL, on_walls.picture, 0, 3),
+            Step(WALL, on_walls.television, 0, 1),
             Step(MIDDLE, seats.armchair, 0, 1), Step(BACKED, storage.bin_for_garbage, 0, 1),
             Step(MIDDLE, clutter.on_floor, 0, 3), Step(WALL, on_walls.mirror, 0, 1),
         ),
     ),
     RoomType(
-        "Living room / Lounge", 0.2, (3.8, 8.0),
+        "Living room / Lounge", 0.18, (3.8, 8.0),
         (
             Step(WALL, on_walls.door, 1, 2), Step(WALL, on_walls.window_with_curtains, 0, 1),
             Step(WALL, on_walls.window, 0, 2), Step(BACKED, sets.sitting_set, 1, 1),
             Step(MIDDLE, sets.sitting_set, 0, 1), Step(MIDDLE, sets.dining_set, 0, 1),
             Step(BACKED, storage.bookshelf, 0, 2), Step(BACKED, storage.cabinet, 0, 1),
             Step(MIDDLE, seats.armchair, 0, 2), Step(WALL, on_walls.television, 0, 1),
-            Step(WALL, on_walls.picture, 0, 4), Step(BACKED, wet_rooms.bar_counter, 0, 1),
+            Step(WALL, on_walls.picture, 0, 4), Step(WALL, on_walls.wall_thing, 0, 2),
+            Step(BACKED, wet_rooms.bar_counter, 0, 1),
             Step(BACKED, storage.bin_for_garbage, 0, 1), Step(MIDDLE, clutter.on_floor, 0, 4),
         ),
     ),
     RoomType(
-        "Office", 0.2, (3.0, 7.0),
+        "Office", 0.17, (3.0, 7.0),
         (
             Step(WALL, on_walls.door, 1, 2), Step(WALL, on_walls.window, 0, 2),
             Step(BACKED, sets.workplace, 1, 3), Step(MIDDLE, sets.workplace, 0, 1),
             Step(WALL, on_walls.board, 0, 1), Step(BACKED, storage.bookshelf, 0, 2),
             Step(BACKED, storage.cabinet, 0, 3), Step(BACKED, storage.refrigerator, 0, 1),
-            Step(MIDDLE, seats.chair, 0, 2), Step(WALL, on_walls.picture, 0, 2),
+            Step(MIDDLE, seats.chair, 0, 2), Step(WALL, on_walls.picture, 0, 2), Step(WALL, on_walls.wall_thing, 0, 2),
             Step(WALL, on_walls.curtain, 0, 1), Step(BACKED, storage.bin_for_garbage, 0, 2),
             Step(MIDDLE, clutter.on_floor, 0, 4),
         ),
     ),
     RoomType(
-        "Kitchen", 0.13, (3.0, 5.5),
+        "Kitchen", 0.12, (3.0, 5.5),
         (
             Step(WALL, on_walls.door, 1, 2), Step(BACKED, wet_rooms.kitchen_line, 1, 2),
             Step(WALL, on_walls.window, 0, 1), Step(MIDDLE, sets.dining_set, 0, 1),
@@ -89,7 +91,7 @@ ROOM_TYPES = (
         ),
     ),
     RoomType(
-        "Bathroom", 0.15, (3.0, 4.0),
+        "Bathroom", 0.13, (3.0, 4.0),
         (
             Step(WALL, on_walls.door, 1, 1), Step(BACKED, wet_rooms.tub_with_curtain, 0, 2),
             Step(BACKED, wet_rooms.toilet, 1, 1), Step(BACKED, wet_rooms.vanity, 0, 1),
@@ -108,6 +110,17 @@ ROOM_TYPES = (
             Step(BACKED, storage.cabinet, 0, 2), Step(BACKED, storage.bookshelf, 0, 1),
             Step(WALL, on_walls.picture, 0, 2), Step(BACKED, storage.bin_for_garbage, 0, 2),
             Step(MIDDLE, seats.chair, 0, 2), Step(MIDDLE, clutter.on_floor, 0, 3),
+        ),
+    ),
+    RoomType(
+        "Furniture store", 0.08, (5.0, 8.0),
+        (
+            Step(WALL, on_walls.door, 1, 1), Step(BACKED, sets.bed_set, 0, 2), Step(MIDDLE, sets.bed_set, 0, 2),
+            Step(MIDDLE, sets.sitting_set, 0, 2), Step(MIDDLE, sets.dining_set, 0, 2),
+            Step(BACKED, sets.dresser_set, 0, 3), Step(MIDDLE, sets.dresser_set, 0, 1),
+            Step(BACKED, storage.bookshelf, 0, 2), Step(BACKED, sets.workplace, 0, 1),
+            Step(MIDDLE, seats.armchair, 0, 2), Step(WALL, on_walls.picture, 0, 3),
+            Step(MIDDLE, clutter.on_floor, 0, 2),
         ),
     ),
 )  # fmt: skip

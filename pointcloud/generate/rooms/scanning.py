@@ -58,7 +58,7 @@ def scan(rng: Rng, room: Room, spacing: float) -> Scan:
     faces = full.face_of_vertex[kept]
     return Scan(
         xyz=xyz[kept] + _noise(rng, xyz[kept], centres[view[kept]]),
-        rgb=_colours(rng, quads.rgb[faces], full.normals[kept], xyz[kept]),
+        rgb=colours(rng, quads.rgb[faces], full.normals[kept], xyz[kept]),
         triangles=triangles[(triangles >= 0).all(axis=1)],
         object_of_vertex=object_of_face[faces],
         normal=normals_of(quads.corners)[faces],
@@ -73,7 +73,7 @@ def _within_surface(rng: Rng, normals: np.ndarray, reach: float) -> np.ndarray:
     return shift - (shift * normals).sum(axis=1, keepdims=True) * normals
 
 
-def _waves(rng: Rng, xyz: np.ndarray, longest: float, shortest: float) -> np.ndarray:
+def waves(rng: Rng, xyz: np.ndarray, longest: float, shortest: float) -> np.ndarray:
     """A smooth random function of position, (N,), about of mean 0 and deviation 1."""
     count = 6
     directions = rng.normal(size=(count, 3))
@@ -84,7 +84,7 @@ def _waves(rng: Rng, xyz: np.ndarray, longest: float, shortest: float) -> np.nda
 
 def _kept(rng: Rng, xyz: np.ndarray, evidence: np.ndarray) -> np.ndarray:
     """Vertices with evidence enough, which varies in patches; round holes and single drop-outs are taken out."""
-    needed = ENOUGH * np.exp(0.5 * _waves(rng, xyz, 2.5, 0.4) + 0.4 * rng.normal(size=len(xyz)))
+    needed = ENOUGH * np.exp(0.5 * waves(rng, xyz, 2.5, 0.4) + 0.4 * rng.normal(size=len(xyz)))
     kept = np.flatnonzero((evidence > needed) & (rng.random(len(xyz)) > DROPPED))
     for _ in range(int(rng.integers(4, 14))):
         if len(kept):
@@ -98,13 +98,13 @@ def _noise(rng: Rng, xyz: np.ndarray, eye: np.ndarray) -> np.ndarray:
     ray = xyz - eye
     distance = np.linalg.norm(ray, axis=1, keepdims=True)
     deviation = NOISE_AT_ZERO + NOISE_PER_M2 * distance[:, 0] ** 2
-    error = 0.7 * np.clip(rng.normal(size=len(xyz)), -2.5, 2.5) + 0.5 * _waves(rng, xyz, 1.0, 0.15)
+    error = 0.7 * np.clip(rng.normal(size=len(xyz)), -2.5, 2.5) + 0.5 * waves(rng, xyz, 1.0, 0.15)
     return ray / distance * (deviation * error)[:, None]
 
 
-def _colours(rng: Rng, rgb: np.ndarray, normals: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+def colours(rng: Rng, rgb: np.ndarray, normals: np.ndarray, xyz: np.ndarray) -> np.ndarray:
     """Paint under a lamp: faces differ by how they are turned, patches by stains, vertices by noise."""
     light = rng.normal(size=3) * [0.5, 0.5, 0.3] + [0, 0, 1.0]
-    bright = 0.82 + 0.14 * normals @ (light / np.linalg.norm(light)) + 0.04 * _waves(rng, xyz, 1.5, 0.2)
+    bright = 0.82 + 0.14 * normals @ (light / np.linalg.norm(light)) + 0.04 * waves(rng, xyz, 1.5, 0.2)
     tint = rng.normal(1, 0.04, 3)
     return np.clip(rgb * bright[:, None] * tint + rng.normal(0, 5, rgb.shape), 0, 255).astype(np.uint8)

@@ -1,16 +1,18 @@
-"""Chairs and sofas."""
+"""Chairs with which one works, armchairs and sofas."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from pointcloud.generate.rooms.chairs import dining_chair, folding_chair, lounge_chair, tub_chair, upholstered_chair
 from pointcloud.generate.rooms.furniture import FABRIC, METAL, PAINT, WOOD, Furniture, Rng, about, chance, shade, tinted
-from pointcloud.generate.rooms.quads import Quads, Triple, box, cushion, cylinder, join, legs, turned_body
+from pointcloud.generate.rooms.quads import Quads, Triple, box, cushion, cylinder, join, leaning, legs, turned_body
 
 
 def chair(rng: Rng) -> Furniture:
-    """With four legs, on a star of castors, or of one shell on a frame."""
-    return (wooden_chair, office_chair, shell_chair)[int(rng.choice(3, p=[0.45, 0.4, 0.15]))](rng)
+    """With four legs, on a star of castors, or of one shell on a frame; upholstered or folding."""
+    forms = (wooden_chair, dining_chair, office_chair, shell_chair, upholstered_chair, folding_chair)
+    return forms[int(rng.choice(len(forms), p=[0.2, 0.25, 0.25, 0.1, 0.15, 0.05]))](rng)
 
 
 def wooden_chair(rng: Rng) -> Furniture:
@@ -67,14 +69,21 @@ def shell_chair(rng: Rng) -> Furniture:
 
 
 def armchair(rng: Rng) -> Furniture:
-    """An upholstered chair."""
-    return Furniture("armchair", _upholstered(rng, about(rng, 0.8, 0.08), about(rng, 0.8, 0.08), 1, shade(rng, FABRIC)))
+    """A sofa for one, a tub or a lounge chair."""
+    kind = rng.choice(3, p=[0.55, 0.2, 0.25])
+    if kind:
+        return (tub_chair, lounge_chair)[kind - 1](rng)
+    return Furniture(
+        "armchair", _upholstered(rng, about(rng, 0.86, 0.1), about(rng, 0.85, 0.08), 1, shade(rng, FABRIC))
+    )
 
 
 def sofa(rng: Rng) -> Furniture:
-    """Two or three seats, sometimes with a long seat at one end."""
+    """Two or three seats, sometimes with a long seat at one end; now and then a day bed on legs."""
+    if chance(rng, 0.12):
+        return _day_bed(rng)
     seats = int(rng.integers(2, 4))
-    width, depth = about(rng, 0.55 + 0.58 * seats, 0.08), about(rng, 0.93, 0.07)
+    width, depth = about(rng, 0.55 + 0.58 * seats, 0.1), about(rng, 0.93, 0.07)
     rgb = shade(rng, FABRIC)
     body = _upholstered(rng, width, depth, seats, rgb)
     if chance(rng, 0.25):
@@ -85,24 +94,45 @@ def sofa(rng: Rng) -> Furniture:
     return Furniture("couch", body.moved(y=-(low[1] + high[1]) / 2))
 
 
+def _day_bed(rng: Rng) -> Furniture:
+    """A mattress and a back that leans on a frame of wood or metal, without arms."""
+    x, y, seat = about(rng, 0.95, 0.06), about(rng, 0.45, 0.06), about(rng, 0.42, 0.06)
+    frame, rgb, lean = shade(rng, (*WOOD, *METAL)), shade(rng, FABRIC), rng.uniform(0.08, 0.2)
+    parts = [legs(2 * x, 2 * y, seat - 0.16, 0.05, frame), box((-x, -y, seat - 0.2), (x, y, seat - 0.14), frame)]
+    parts.append(cushion((-x, -y + 0.1, seat - 0.14), (x, y, seat), rgb))
+    parts.append(leaning((-x, -y + 0.08, seat - 0.05), (x, -y + 0.2, about(rng, 0.84, 0.06)), lean, rgb))
+    parts += _pillows(rng, x, -y + 0.2, seat)
+    return Furniture("couch", join(parts))
+
+
+def _pillows(rng: Rng, x: float, y: float, seat: float) -> list[Quads]:
+    """Up to four cushions that lie along a back or lean on it, and a throw."""
+    parts = []
+    for _ in range(int(rng.integers(0, 5)) if x > 0.6 else int(rng.integers(0, 2))):
+        spot, half, deep = rng.uniform(-1, 1) * max(0.0, x - 0.3), rng.uniform(0.16, 0.26), rng.uniform(0.1, 0.18)
+        pillow = cushion((-half, 0, 0), (half, deep, rng.uniform(0.3, 0.42)), shade(rng, FABRIC))
+        parts.append(pillow.turned(rng.normal(0, 0.2)).moved(spot, y + rng.uniform(0, 0.1), seat))
+    if x > 0.6 and chance(rng, 0.25):
+        spot = rng.uniform(-x + 0.3, x - 0.3)
+        parts.append(cushion((spot - 0.25, y, seat), (spot + 0.3, y + 0.5, seat + 0.05), shade(rng, FABRIC)))
+    return parts
+
+
 def _upholstered(rng: Rng, width: float, depth: float, seats: int, rgb: Triple) -> Quads:
     """Base, back and arms around `seats` cushions."""
     x, y = width / 2, depth / 2
-    seat, top, arm = about(rng, 0.43, 0.05), about(rng, 0.85, 0.07), rng.uniform(0.1, 0.2)
-    arm_top = seat + rng.uniform(0.12, 0.25)
+    seat, top, arm = about(rng, 0.43, 0.05), about(rng, 0.85, 0.08), rng.uniform(0.08, 0.26)
+    arm_top = top - 0.02 if chance(rng, 0.15) else seat + rng.uniform(0.1, 0.25)
     parts = [box((-x + 0.02, -y + 0.02, 0.06), (x - 0.02, y - 0.02, seat - 0.13), rgb)]
     parts.append(cushion((-x, -y, 0.08), (x, -y + 0.2, top), rgb))
     for side in (-x, x - arm):
         parts.append(cushion((side, -y + 0.03, 0.06), (side + arm, y, arm_top), rgb))
-    inner = width - 2 * arm
-    soft = tinted(rng, rgb)
+    inner, soft, lean = width - 2 * arm, tinted(rng, rgb), rng.uniform(0.0, 0.12)
     for number in range(seats):
         left, right = -x + arm + inner * number / seats, -x + arm + inner * (number + 1) / seats
         parts.append(cushion((left, -y + 0.15, seat - 0.15), (right, y - 0.01, seat), soft))
-        parts.append(cushion((left, -y + 0.15, seat), (right, -y + 0.32, top - 0.06), soft))
-    if chance(rng, 0.4):
-        spot = rng.uniform(-1, 1) * max(0.0, x - 0.4)
-        parts.append(cushion((spot - 0.2, -y + 0.3, seat), (spot + 0.2, -y + 0.42, seat + 0.36), shade(rng, FABRIC)))
+        parts.append(leaning((left, -y + 0.15, seat), (right, -y + 0.32, top - rng.uniform(-0.06, 0.1)), lean, soft))
+    parts += _pillows(rng, inner / 2, -y + 0.32, seat)
     if chance(rng, 0.5):
         parts.append(turned_body([(0.03, 0.0), (0.03, 0.07)], shade(rng, WOOD)).moved(-x + 0.08, y - 0.1))
         parts.append(turned_body([(0.03, 0.0), (0.03, 0.07)], shade(rng, WOOD)).moved(x - 0.08, y - 0.1))

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from pointcloud.generate.rooms.furniture import BRIGHT, METAL, PAINT, WOOD, Furniture, Rng, about, chance, shade, tinted
-from pointcloud.generate.rooms.quads import Quads, Triple, at_height, box, cylinder, join, loft, outline
+from pointcloud.generate.rooms.quads import Quads, Triple, at_height, box, cylinder, join, legs, loft, outline
 
 
 def cabinet(rng: Rng) -> Furniture:
@@ -37,53 +37,82 @@ def fronted(
     return join(parts)
 
 
-def drawers(rng: Rng, width: float, depth: float, height: float, rgb: Triple) -> Quads:
-    """A box with drawers from bottom to top."""
-    x, y = width / 2, depth / 2
-    parts = [box((-x, -y, 0), (x, y - 0.02, height), rgb)]
-    rows, front = max(2, round(height / rng.uniform(0.2, 0.32))), tinted(rng, rgb)
+def drawers(rng: Rng, width: float, depth: float, height: float, rgb: Triple, columns: int = 1) -> Quads:
+    """A box with drawers from bottom to top, in one column or more; its top stands out a little, or not."""
+    x, y, over = width / 2, depth / 2, rng.uniform(0.0, 0.03)
+    parts = [
+        box((-x, -y, 0), (x, y - 0.02, height), rgb),
+        box((-x - over, -y, height - 0.03), (x + over, y + over, height), rgb),
+    ]
+    rows, front, wide = max(2, round(height / rng.uniform(0.2, 0.32))), tinted(rng, rgb), width / columns
     for row in range(rows):
-        low, high = (0.04 + (height - 0.05) * (row + part) / rows for part in (0.04, 0.96))
-        parts.append(box((-x + 0.015, y - 0.02, low), (x - 0.015, y, high), front))
-        middle = (low + high) / 2
-        parts.append(box((-0.07, y, middle - 0.012), (0.07, y + 0.025, middle + 0.012), (80, 80, 82)))
+        low, high = (0.04 + (height - 0.08) * (row + part) / rows for part in (0.04, 0.96))
+        for middle in -x + wide * (np.arange(columns) + 0.5):
+            parts.append(box((middle - wide / 2 + 0.015, y - 0.02, low), (middle + wide / 2 - 0.015, y, high), front))
+            at = (low + high) / 2
+            parts.append(box((middle - 0.07, y, at - 0.012), (middle + 0.07, y + 0.025, at + 0.012), (80, 80, 82)))
     return join(parts)
 
 
 def dresser(rng: Rng) -> Furniture:
-    """Drawers as wide as a sideboard: none of the benchmark's classes."""
-    return Furniture(
-        "dresser", drawers(rng, about(rng, 1.1), about(rng, 0.48, 0.06), about(rng, 0.9), shade(rng, WOOD))
-    )
+    """Drawers: as wide as a sideboard, a tall chest, or a wardrobe with drawers below its doors."""
+    rgb, kind = shade(rng, (*WOOD, *WOOD, *PAINT)), rng.choice(3, p=[0.5, 0.3, 0.2])
+    depth = about(rng, 0.5, 0.08)
+    if kind == 0:
+        wide = drawers(
+            rng, about(rng, 1.3, 0.18), depth, about(rng, 0.9, 0.1), rgb, columns=2 if chance(rng, 0.6) else 1
+        )
+        return Furniture("dresser", wide)
+    if kind == 1:
+        return Furniture("dresser", drawers(rng, about(rng, 0.85, 0.15), depth, about(rng, 1.25, 0.1), rgb))
+    width, top = about(rng, 1.1, 0.15), about(rng, 1.95, 0.06)
+    below = drawers(rng, width, depth, 0.6, rgb)
+    return Furniture("dresser", below + fronted(rng, width, depth, top - 0.6, rgb, z=0.6))
 
 
 def nightstand(rng: Rng) -> Furniture:
-    """Beside a bed: none of the benchmark's classes."""
-    return Furniture(
-        "nightstand", drawers(rng, about(rng, 0.48), about(rng, 0.42), about(rng, 0.58, 0.1), shade(rng, WOOD))
-    )
+    """Beside a bed: drawers to the floor, a drawer on legs, or an open case."""
+    width, depth, high = about(rng, 0.52, 0.12), about(rng, 0.43, 0.12), about(rng, 0.6, 0.12)
+    rgb, kind, x, y = shade(rng, (*WOOD, *PAINT)), rng.choice(3, p=[0.6, 0.2, 0.2]), width / 2, depth / 2
+    if kind == 0:
+        return Furniture("nightstand", drawers(rng, width, depth, high, rgb))
+    if kind == 1:
+        body = drawers(rng, width, depth, 0.45 * high, rgb).moved(z=0.55 * high)
+        return Furniture("nightstand", body + legs(width, depth, 0.56 * high, 0.04, rgb, inset=0))
+    sides = [box((s, -y, 0), (s + 0.025, y, high), rgb) for s in (-x, x - 0.025)]
+    boards = [box((-x, -y, z), (x, y, z + 0.025), rgb) for z in (0.05, 0.5 * high, high - 0.025)]
+    return Furniture("nightstand", join([*sides, *boards, box((-x, -y, 0), (x, -y + 0.02, high), rgb)]))
 
 
 def bookshelf(rng: Rng) -> Furniture:
-    """Boards between two sides, partly filled, with a back or open."""
-    width, depth, height = about(rng, 1.35, 0.22), about(rng, 0.36, 0.15), about(rng, 1.72, 0.15)
-    rgb, x, y = shade(rng, (*WOOD, *PAINT)), width / 2, depth / 2
-    parts = [box((side, -y, 0), (side + 0.03, y, height), rgb) for side in (-x, x - 0.03)]
+    """Boards between two sides, partly filled, with a back or open; in columns, or with doors below."""
+    width, depth, height = about(rng, 1.2, 0.28), about(rng, 0.36, 0.18), about(rng, 1.7, 0.2)
+    if chance(rng, 0.2):
+        height = about(rng, 0.95, 0.12)
+    rgb, x, y, thick = shade(rng, (*WOOD, *PAINT)), width / 2, depth / 2, rng.uniform(0.02, 0.045)
+    columns = max(1, round(width / rng.uniform(0.35, 1.2)))
+    edges = np.linspace(-x, x - thick, columns + 1)
+    parts = [box((side, -y, 0), (side + thick, y, height), rgb) for side in edges.tolist()]
     if chance(rng, 0.75):
         parts.append(box((-x + 0.03, -y, 0), (x - 0.03, -y + 0.015, height), tinted(rng, rgb, 0.7, 0.95)))
-    boards = np.linspace(0.06, height - 0.03, max(3, round(height / rng.uniform(0.3, 0.42))))
+    boards = np.linspace(0.06, height - 0.03, max(3, round(height / rng.uniform(0.28, 0.45))))
     parts += [box((-x + 0.03, -y, z), (x - 0.03, y, z + 0.025), rgb) for z in boards]
-    for low, high in pairwise(boards.tolist()):
-        parts += _books(rng, (-x + 0.04, x - 0.04), y, low + 0.025, high - low - 0.05)
+    closed = 2 if height > 1.3 and chance(rng, 0.2) else 0
+    if closed:
+        parts.append(fronted(rng, width - 0.02, depth - 0.02, float(boards[closed]) - 0.01, rgb))
+    full = rng.uniform(0.25, 1.0)
+    for low, high in pairwise(boards[closed:].tolist()):
+        for left, right in pairwise(edges.tolist()):
+            parts += _books(rng, (left + thick + 0.01, right - 0.01), y, low + 0.025, high - low - 0.05, full)
     return Furniture("bookshelf", join(parts))
 
 
-def _books(rng: Rng, span: tuple[float, float], y: float, z: float, space: float) -> list[Quads]:
+def _books(rng: Rng, span: tuple[float, float], y: float, z: float, space: float, full: float) -> list[Quads]:
     """Runs of books of one colour and height, with gaps."""
     blocks, left = [], span[0]
     while left < span[1] - 0.08:
         right = min(left + rng.uniform(0.08, 0.3), span[1])
-        if chance(rng, 0.7):
+        if chance(rng, full):
             high, front = z + space * rng.uniform(0.55, 0.95), y - rng.uniform(0.02, 0.6) * y
             blocks.append(box((left, -y + 0.02, z), (right, front, high), shade(rng, BRIGHT)))
         left = right + rng.uniform(0.0, 0.04)

@@ -1,13 +1,14 @@
 """Which vertices the cameras see: a depth image of the coarse faces for each look, then a test of every vertex.
 
-A depth image is made by casting the ray of each pixel on the planes of the triangles that cover it. Camera frame: x
-right, y down, z forward, a pinhole with `FOCAL` pixels.
+The cameras are pinholes with a focal length of `FOCAL` pixels.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
+
+from pointcloud.generate.rooms.depth_images import draw
 
 WIDTH, HEIGHT, FOCAL = 240, 180, 200.0  # a field of view of 62 x 48 degrees, that of the sensors used for ScanNet
 NEAR, FAR = 0.25, 5.0  # metres
@@ -27,77 +28,12 @@ def seen_from(
         (N,) the sum over views of cos(incidence) / distance², 0 where hidden; (N,) the number of the view, -1 if none.
     """
     evidence, best = np.zeros(len(xyz)), np.full(len(xyz), -1)
-    strongest, depth = np.zeros(len(xyz)), np.empty((HEIGHT, WIDTH))
+    strongest = np.zeros(len(xyz))
+    depth, face = np.empty((HEIGHT, WIDTH)), np.empty((HEIGHT, WIDTH), np.int64)
     for view, (centre, rotation) in enumerate(zip(centres, rotations, strict=True)):
-        _draw((corners - centre) @ rotation.T, depth)
+        draw((corners - centre) @ rotation.T, FOCAL, depth, face)
         _look(view, centre, rotation, depth, xyz, normals, evidence, strongest, best)
     return evidence, best
-
-
-@njit(nogil=True, cache=True)
-def _draw(corners, depth):
-    """The nearest depth along the ray of each pixel, of faces in the camera's frame."""
-    depth[:] = np.inf
-    polygon, clipped = np.empty((3, 3)), np.empty((4, 3))
-    for q in range(len(corners)):
-        if max(corners[q, 0, 2], corners[q, 1, 2], corners[q, 2, 2], corners[q, 3, 2]) < 0.05:
-            continue
-        for half in range(2):
-            for a in range(3):
-                polygon[0, a] = corners[q, 0, a]
-                polygon[1, a] = corners[q, 1 + half, a]
-                polygon[2, a] = corners[q, 2 + half, a]
-            n = _clip(polygon, clipped)
-            if n >= 3:
-                _fill(clipped, n, depth)
-
-
-@njit(nogil=True, cache=True)
-def _clip(polygon, clipped):
-    """The part of a triangle in front of the camera: its number of corners."""
-    n, near = 0, 0.05
-    for i in range(3):
-        a, b = polygon[i], polygon[(i + 1) % 3]
-        if a[2] >= near:
-            clipped[n] = a
-            n += 1
-        if (a[2] >= near) != (b[2] >= near):
-            t = (near - a[2]) / (b[2] - a[2])
-            clipped[n] = a + t * (b - a)
-            n += 1
-    return n
-
-
-@njit(nogil=True, cache=True)
-def _fill(polygon, n, depth):
-    """Draws a convex polygon row by row; the depth of a pixel is where its ray meets the polygon's plane."""
-    a, b, c = polygon[0], polygon[1], polygon[2]
-    nx = (b[1] - a[1]) * (c[2] - a[2]) - (b[2] - a[2]) * (c[1] - a[1])
-    ny = (b[2] - a[2]) * (c[0] - a[0]) - (b[0] - a[0]) * (c[2] - a[2])
-    nz = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-    offset = nx * a[0] + ny * a[1] + nz * a[2]
-    if nx * nx + ny * ny + nz * nz < 1e-16:
-        return
-    u, v = np.empty(n), np.empty(n)
-    for i in range(n):
-        u[i] = polygon[i, 0] / polygon[i, 2] * FOCAL + WIDTH / 2
-        v[i] = polygon[i, 1] / polygon[i, 2] * FOCAL + HEIGHT / 2
-    for row in range(max(0, int(np.ceil(v.min() - 0.5))), min(HEIGHT - 1, int(np.floor(v.max() - 0.5))) + 1):
-        y, left, right = row + 0.5, np.inf, -np.inf
-        for i in range(n):
-            k = (i + 1) % n
-            if (v[i] <= y) != (v[k] <= y):
-                x = u[i] + (y - v[i]) / (v[k] - v[i]) * (u[k] - u[i])
-                left, right = min(left, x), max(right, x)
-        if left > right:
-            continue
-        ray_y = (y - HEIGHT / 2) / FOCAL
-        for column in range(max(0, int(np.ceil(left - 0.5))), min(WIDTH - 1, int(np.floor(right - 0.5))) + 1):
-            slope = nx * (column + 0.5 - WIDTH / 2) / FOCAL + ny * ray_y + nz
-            if slope * offset > 0:
-                z = offset / slope
-                if z < depth[row, column]:
-                    depth[row, column] = z
 
 
 @njit(nogil=True, cache=True)

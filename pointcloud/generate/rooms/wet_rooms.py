@@ -19,33 +19,64 @@ from pointcloud.generate.rooms.furniture import (
     shade,
     tinted,
 )  # fmt: skip
-from pointcloud.generate.rooms.quads import Quads, Triple, at_height, box, cylinder, join, loft, outline, sweep_wave
+from pointcloud.generate.rooms.quads import (
+    Quads,
+    Triple,
+    at_height,
+    box,
+    cylinder,
+    join,
+    leaning,
+    loft,
+    outline,
+    sweep_wave,
+)
 from pointcloud.generate.rooms.storage import fronted
 
 
 def toilet(rng: Rng) -> Furniture:
-    """Bowl, seat and tank."""
-    rgb, width, length = shade(rng, CERAMIC), about(rng, 0.42, 0.06), about(rng, 0.7, 0.05)
-    seat, top, back = about(rng, 0.42, 0.04), about(rng, 0.78, 0.05), -length / 2
-    bowl, y = length - 0.2, length / 2 - (length - 0.2) / 2
+    """Bowl, seat and tank, or a bowl that hangs on a wall whose tank is inside; the lid open, shut or absent."""
+    rgb, width, length = shade(rng, CERAMIC), about(rng, 0.4, 0.06), about(rng, 0.7, 0.05)
+    seat, top, back = about(rng, 0.42, 0.04), about(rng, 0.78, 0.06), -length / 2
+    hangs = chance(rng, 0.12)
+    deep = 0.04 if hangs else about(rng, 0.2, 0.1)
+    bowl, y = length - deep, length / 2 - (length - deep) / 2
     rings = [(0.6, 0.7, 0.0), (0.55, 0.6, 0.15), (0.95, 0.95, seat - 0.06), (1.0, 1.0, seat), (0.62, 0.62, seat)]
+    if hangs:
+        rings = [(0.5, 0.7, 0.12), (0.8, 0.9, 0.25), *rings[2:]]
     skin = [at_height(outline(width * a, bowl * b, 16, y=y), z) for a, b, z in rings]
     skin.append(at_height(outline(0.35 * width, 0.35 * bowl, 16, y=y), seat - 0.15))
-    parts = [loft(skin, rgb), box((-width / 2, back, seat - 0.02), (width / 2, back + 0.19, top), rgb)]
-    if chance(rng, 0.4):  # the lid, up
-        parts.append(box((-width / 2 + 0.02, back + 0.2, seat), (width / 2 - 0.02, back + 0.23, seat + 0.38), rgb))
+    parts, lid = [loft(skin, rgb)], rng.random()
+    if not hangs:
+        half = width / 2 * rng.uniform(0.95, 1.2)
+        parts.append(box((-half, back, seat - 0.02), (half, back + deep - 0.01, top), rgb))
+    if lid < 0.35:
+        parts.append(
+            leaning(
+                (-width / 2 + 0.02, back + deep + 0.02, seat),
+                (width / 2 - 0.02, back + deep + 0.05, seat + 0.4),
+                0.03,
+                rgb,
+            )
+        )
+    elif lid < 0.75:
+        ring = outline(0.98 * width, 0.98 * bowl, 16, y=y)
+        parts.append(loft([at_height(ring, seat), at_height(ring, seat + 0.03)], rgb))
     return Furniture("toilet", join(parts))
 
 
 def bathtub(rng: Rng) -> Furniture:
-    """A tub with a rim; its long side is along the wall."""
-    width, depth, height, rgb = (
-        about(rng, 1.55, 0.06),
-        about(rng, 0.75, 0.05),
-        about(rng, 0.5, 0.08),
-        shade(rng, CERAMIC),
+    """A tub with a rim, its long side along the wall, or an oval one that stands free."""
+    width, depth, height = about(rng, 1.55, 0.07), about(rng, 0.76, 0.06), about(rng, 0.5, 0.1)
+    if chance(rng, 0.15):
+        shape, rgb = (
+            [(0.75, 0.7, 0.0), (0.95, 0.95, 0.7 * height), (1, 1, height), (0.9, 0.85, height), (0.6, 0.5, 0.15)],
+            shade(rng, CERAMIC),
+        )
+        return Furniture("bathtub", loft([at_height(outline(width * a, depth * b, 20), z) for a, b, z in shape], rgb))
+    return Furniture(
+        "bathtub", _basin(width, depth, 0, height, rng.uniform(0.05, 0.1), 0.38 * height / 0.5, shade(rng, CERAMIC))
     )
-    return Furniture("bathtub", _basin(width, depth, 0, height, 0.07, 0.38, rgb))
 
 
 def _basin(width: float, depth: float, z0: float, z1: float, rim: float, hollow: float, rgb: Triple) -> Quads:

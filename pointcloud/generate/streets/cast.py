@@ -28,34 +28,38 @@ from pointcloud.generate.streets.shapes import (
 
 THROUGH_GLASS = 0.92
 """Share of the beams that pass a window met square; of those that graze it fewer do."""
-_MARGIN = 0.06  # radians by which the scanner may lean
 _NOWHERE = (-1.0, -1.0, 0.0, 0.0, 0, 0)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def cast(rays, origins, azimuths, solids, faces, seed, depth, hit, face, cosine, window):  # type: ignore[no-untyped-def]
+def cast(rays, origins, azimuths, solids, faces, motion, times, seed, depth, hit, face, cosine, window):  # type: ignore[no-untyped-def]
     """Shortens `depth` where a ray meets a solid sooner, and notes which, what of it and at what angle.
 
     Args:
         rays: (columns, rings, 3) unit vectors.
-        origins: (rings, 3) where they begin.
-        azimuths: first of the columns, and from one to the next, radians, about.
-        solids: (n, 12) and `faces` (m, 5), as `Shape`.
+        origins: (columns, rings, 3) where they begin.
+        azimuths: of the first column, from one to the next, and by how much they may be wrong, radians.
+        solids: (n, 12) and `faces` (m, 5), as `Shape`, at time 0.
+        motion: (n, 4) m/s of each solid along x y z, and metres by which it is elsewhere in any column at most,
+            seen from the scanner.
+        times: (columns,) s of each.
         seed: of what is left to chance.
         depth, hit, face, cosine: (columns, rings) metres so far, number of the solid, material, cosine of the angle
             to the surface.
         window: (columns, rings) metres to the first window that the ray passes, infinite so far.
     """
     columns, rings = depth.shape
-    first_azimuth, step_azimuth = azimuths
-    around = int(np.round(2 * np.pi / step_azimuth))
+    first_azimuth, step_azimuth, margin = azimuths
+    around = int(np.round(2 * np.pi / abs(step_azimuth)))
+    sense = 1 if step_azimuth > 0 else -1
     for number in range(len(solids)):
         solid = solids[number]
         reach, away = solid[REACH], np.sqrt(solid[X] ** 2 + solid[Y] ** 2)
-        if away > reach + 0.01:
-            half = np.arcsin(reach / away) + _MARGIN
-            first = int(np.floor((np.arctan2(solid[Y], solid[X]) - half - first_azimuth) / step_azimuth))
-            count = min(int(2 * half / step_azimuth) + 2, around)
+        wide = reach + motion[number, 3]
+        if away > wide + 0.01:
+            half = np.arcsin(wide / away) + margin
+            first = int(np.floor((np.arctan2(solid[Y], solid[X]) - sense * half - first_azimuth) / step_azimuth))
+            count = min(int(2 * half / abs(step_azimuth)) + 2, around)
         else:
             first, count = 0, around
         cos, sin = np.cos(solid[YAW]), np.sin(solid[YAW])
@@ -63,9 +67,14 @@ def cast(rays, origins, azimuths, solids, faces, seed, depth, hit, face, cosine,
             column = (first + step) % around
             if column >= columns:
                 continue
+            solid_x = solid[X] + times[column] * motion[number, 0]
+            solid_y = solid[Y] + times[column] * motion[number, 1]
+            solid_z = solid[Z] + times[column] * motion[number, 2]
             for ring in range(rings):
                 dx, dy, dz = rays[column, ring, 0], rays[column, ring, 1], rays[column, ring, 2]
-                x, y, z = origins[ring, 0] - solid[X], origins[ring, 1] - solid[Y], origins[ring, 2] - solid[Z]
+                x = origins[column, ring, 0] - solid_x
+                y = origins[column, ring, 1] - solid_y
+                z = origins[column, ring, 2] - solid_z
                 along = -(x * dx + y * dy + z * dz)
                 if x * x + y * y + z * z - along * along > reach * reach or along + reach < 0:
                     continue
@@ -179,7 +188,7 @@ def cast_ground(rays, origins, heights, corner, cell, farthest, depth, cosine): 
     for column in range(columns):
         for ring in range(rings):
             dx, dy, dz = rays[column, ring, 0], rays[column, ring, 1], rays[column, ring, 2]
-            x, y, z = origins[ring, 0], origins[ring, 1], origins[ring, 2]
+            x, y, z = origins[column, ring, 0], origins[column, ring, 1], origins[column, ring, 2]
             depth[column, ring], cosine[column, ring] = np.inf, 0.0
             t, before = 0.5, 0.0
             while t < farthest and (dz < 0 or z + t * dz < top):

@@ -10,14 +10,17 @@ from pointcloud.generate.streets.cast import cast, cast_ground
 from pointcloud.generate.streets.materials import GLASS, INSIDE, MATERIALS, NONE, strength
 from pointcloud.generate.streets.plan import Street
 from pointcloud.generate.streets.road import CELL, Ground
-from pointcloud.generate.streets.scanners import Scanner
+from pointcloud.generate.streets.scanners import Scanner, directions
 from pointcloud.generate.streets.shapes import ALBEDO, REACH, YAW, Shape, X, Y, Z, join, placed
 from pointcloud.generate.streets.things import Thing
+from pointcloud.generate.streets.turn import Turn
 
 _MIDDLE = np.array([sum(one.albedo) / 2 for one in MATERIALS.values()])
 _POSE = [X, Y, Z, YAW]
 _WHEELS_M = 1.35  # half of the wheelbase
 _GLASS_SHARE = 0.2  # of the light that comes back through the panes of a car
+_LEAN = 0.06  # radians by which a scanner's axis may lean
+_MOMENT_S = 0.05  # before and after a moment, between which the speed of a thing is measured
 
 
 class Scene(NamedTuple):
@@ -27,6 +30,7 @@ class Scene(NamedTuple):
         shape: its solids and their faces.
         owner: (n,) number of the thing that each solid is of.
         xyz, yaw: (t, 3) and (t,) of the things, on the ground.
+        velocity: (t, 3) of the things, m/s.
         ground: below them.
     """
 
@@ -34,6 +38,7 @@ class Scene(NamedTuple):
     owner: np.ndarray
     xyz: np.ndarray
     yaw: np.ndarray
+    velocity: np.ndarray
     ground: Ground
 
 
@@ -41,11 +46,10 @@ class Echoes(NamedTuple):
     """What the beams (columns, rings) of a turn meet.
 
     Args:
-        beams: (columns, rings, 3) directions, in the scanner's frame.
+        turn: of the scanner.
+        beams: (columns, rings, 3) directions, in the scanner's frame at the time of each column.
         rays: (columns, rings, 3) the same in the world.
-        origins: (rings, 3) where they begin, in the world, about the scanner.
-        place: (3,) of the scanner in the world.
-        azimuths: of the first column, and from one to the next, in the world, radians.
+        origins: (columns, rings, 3) where they begin, in the world, about the scanner's place at time 0.
         depth: metres, infinite where there is nothing.
         hit: number of the solid, -1 for the ground or nothing.
         material: of the surface.
@@ -53,11 +57,10 @@ class Echoes(NamedTuple):
         window: metres to the first window that was passed.
     """
 
+    turn: Turn
     beams: np.ndarray
     rays: np.ndarray
     origins: np.ndarray
-    place: np.ndarray
-    azimuths: tuple[float, float]
     depth: np.ndarray
     hit: np.ndarray
     material: np.ndarray
@@ -71,19 +74,21 @@ def set_up(street: Street) -> Scene:
     shapes = [placed(thing.shape, *pose) for thing, pose in zip(street.things, poses, strict=True)]
     owner = np.repeat(np.arange(len(shapes)), [len(shape.solids) for shape in shapes])
     xyz, yaw = np.array([pose[0] for pose in poses]).reshape(-1, 3), np.array([pose[1] for pose in poses])
-    return Scene(join(shapes), owner, xyz, np.angle(np.exp(1j * yaw)), street.ground)
+    velocity = np.array([_velocity(street, thing, 0.0) for thing in street.things]).reshape(-1, 3)
+    return Scene(join(shapes), owner, xyz, np.angle(np.exp(1j * yaw)), velocity, street.ground)
 
 
 def moved(street: Street, scene: Scene, seconds: float) -> Scene:
     """The same street later: what has a speed is elsewhere."""
-    solids, xyz, yaw = scene.shape.solids.copy(), scene.xyz.copy(), scene.yaw.copy()
+    solids, velocity, xyz, yaw = scene.shape.solids.copy(), scene.velocity.copy(), scene.xyz.copy(), scene.yaw.copy()
     for number, thing in enumerate(street.things):
         if thing.speed:
             xyz[number], turn = _place(street, thing, seconds)
             yaw[number] = np.angle(np.exp(1j * turn))
+            velocity[number] = _velocity(street, thing, seconds)
             now = placed(thing.shape, xyz[number].tolist(), turn).solids
             solids[np.ix_(scene.owner == number, _POSE)] = now[:, _POSE]
-    return Scene(Shape(solids, scene.shape.faces), scene.owner, xyz, yaw, scene.ground)
+    return Scene(Shape(solids, scene.shape.faces), scene.owner, xyz, yaw, velocity, scene.ground)
 
 
 def _place(street: Street, thing: Thing, seconds: float) -> tuple[list[float], float]:
@@ -91,6 +96,14 @@ def _place(street: Street, thing: Thing, seconds: float) -> tuple[list[float], f
     ahead = thing.speed * (1.0 if np.cos(thing.turn) > 0 else -1.0)
     xy, heading = street.road.place(thing.along + ahead * seconds, thing.left)
     return [*xy.tolist(), float(street.ground.height(xy))], heading + thing.turn
+
+
+def _velocity(street: Street, thing: Thing, seconds: float) -> np.ndarray:
+    """(3,) m/s."""
+    if not thing.speed:
+        return np.zeros(3)
+    before, after = (np.array(_place(street, thing, seconds + shift)[0]) for shift in (-_MOMENT_S, _MOMENT_S))
+    return np.asarray((after - before) / (2 * _MOMENT_S))
 
 
 def stand(street: Street, seconds: float, lean: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
@@ -109,39 +122,56 @@ def stand(street: Street, seconds: float, lean: tuple[float, float] = (0.0, 0.0)
     return pose
 
 
-def shoot(
-    scanner: Scanner, scene: Scene, global_from_lidar: np.ndarray, phase: float, seed: int, columns: int | None = None
-) -> Echoes:
-    """What the beams of one turn meet, or of its first `columns`, from azimuth `phase` on."""
-    beams = scanner.beams(phase, columns)
-    turn, place = global_from_lidar[:3, :3], global_from_lidar[:3, 3]
-    rays, origins = beams @ turn.T, scanner.heights_m[:, None] * turn[:, 2]
-    level = rays[0, int(np.abs(rays[0, :, 2]).argmin())]
-    azimuths = (float(np.arctan2(level[1], level[0])), scanner.step)
-    shape = beams.shape[:2]
+def shoot(scanner: Scanner, scene: Scene, turn: Turn, seed: int) -> Echoes:
+    """What the beams of one turn meet; `seed` is of what is left to chance on their way."""
+    rotations, place = turn.rotations(), turn.global_from_lidar[:3, 3]
+    beams = directions(turn.azimuths, scanner.elevations)
+    rays = beams @ rotations.transpose(0, 2, 1)
+    origins = turn.places()[:, None] + scanner.heights_m[:, None] * rotations[:, None, :, 2]
+    shape, ground = rays.shape[:2], scene.ground
     depth, cosine, window = np.empty(shape), np.empty(shape), np.full(shape, np.inf)
     hit, material = np.full(shape, -1, np.int32), np.zeros(shape, np.int32)
-    ground = scene.ground
     below, corner = ground.heights - place[2], ground.corner - place[:2]
     cast_ground(rays, origins, below, corner, CELL, scanner.farthest_m, depth, cosine)
     onto = np.isfinite(depth)
     xy = place[:2] + (np.where(onto, depth, 0)[..., None] * rays + origins)[..., :2]
     material[onto] = ground.material(xy[onto])
-    solids, near = _near(scene.shape.solids, place, scanner.farthest_m)
-    cast(rays, origins, azimuths, solids, scene.shape.faces, seed, depth, hit, material, cosine, window)
-    hit = np.append(near, -1)[hit]
-    return Echoes(beams, rays, origins, place, azimuths, depth, hit, material, cosine, window)
+    echoes = Echoes(turn, beams, rays, origins, depth, hit, material, cosine, window)
+    near = _meet(echoes, scene, np.arange(len(scene.owner)), scanner.farthest_m, seed)
+    return echoes._replace(hit=np.append(near, -1)[hit])
 
 
-def covered(echoes: Echoes, shape: Shape) -> np.ndarray:
-    """Which of the same beams (columns, rings) would meet the shape if nothing else were there."""
-    size = echoes.depth.shape
-    solids, _ = _near(shape.solids, echoes.place, np.inf)
-    hit, spare = np.full(size, -1, np.int32), np.zeros(size, np.int32)
-    depth, window = np.full(size, np.inf), np.full(size, np.inf)
-    rays, cosine = (echoes.rays, echoes.origins, echoes.azimuths), np.empty(size)
-    cast(*rays, solids, shape.faces, 0, depth, hit, spare, cosine, window)
-    return (hit >= 0) | np.isfinite(window)
+def covered(echoes: Echoes, scene: Scene, own: np.ndarray) -> np.ndarray:
+    """Which of the same beams (columns, rings) would meet the solids `own` (numbers) if nothing else were there."""
+    shape = echoes.depth.shape
+    hit, depth, window = np.full(shape, -1, np.int32), np.full(shape, np.inf), np.full(shape, np.inf)
+    alone = echoes._replace(
+        hit=hit, depth=depth, window=window, material=np.zeros(shape, np.int32), cosine=depth.copy()
+    )
+    _meet(alone, scene, own, np.inf, 0)
+    return np.asarray((hit >= 0) | np.isfinite(window))
+
+
+def _meet(echoes: Echoes, scene: Scene, own: np.ndarray, farthest_m: float, seed: int) -> np.ndarray:
+    """Casts the beams at the solids `own` (numbers) within a distance, into the arrays of `echoes`; those solids."""
+    turn, longest = echoes.turn, float(np.abs(echoes.turn.times).max())
+    solids, near = _near(scene.shape.solids[own], turn.global_from_lidar[:3, 3], farthest_m)
+    near = own[near]
+    motion = np.empty((len(near), 4))
+    motion[:, :3] = scene.velocity[scene.owner[near]]
+    motion[:, 3] = longest * np.linalg.norm(motion[:, :3] - turn.velocity, axis=1)
+    cast(
+        echoes.rays, echoes.origins, _azimuths(turn, longest), solids, scene.shape.faces, motion, turn.times, seed,
+        echoes.depth, echoes.hit, echoes.material, echoes.cosine, echoes.window,
+    )  # fmt: skip
+    return near
+
+
+def _azimuths(turn: Turn, longest: float) -> tuple[float, float, float]:
+    """In the world: of the first column, from one to the next, and by how much they may be wrong, radians."""
+    first = turn.global_from_lidar[:3, :3] @ [np.cos(turn.azimuths[0]), np.sin(turn.azimuths[0]), 0.0]
+    step = float(turn.azimuths[1] - turn.azimuths[0])
+    return float(np.arctan2(first[1], first[0])), step, _LEAN + longest * float(np.linalg.norm(turn.spin))
 
 
 def _near(solids: np.ndarray, place: np.ndarray, farthest_m: float) -> tuple[np.ndarray, np.ndarray]:
@@ -155,7 +185,7 @@ def _near(solids: np.ndarray, place: np.ndarray, farthest_m: float) -> tuple[np.
 def returns(scanner: Scanner, scene: Scene, echoes: Echoes, rng: np.random.Generator) -> np.ndarray:
     """Points (N, 5) float32 of the beams that come back, the farther and the darker the fewer.
 
-    Columns: x y z in metres in the scanner's frame, intensity 0 to 1, ring.
+    Columns: x y z in metres in the frame that the turn says, intensity 0 to 1, ring.
     """
     seen = (echoes.depth < scanner.farthest_m) & (echoes.depth > scanner.nearest_m) & (echoes.material != NONE)
     depth, hit, material = echoes.depth[seen], echoes.hit[seen], echoes.material[seen]
@@ -167,9 +197,14 @@ def returns(scanner: Scanner, scene: Scene, echoes: Echoes, rng: np.random.Gener
     distance = depth[kept] + rng.normal(0, scanner.noise_m, kept.sum())
     ring = np.broadcast_to(np.arange(len(scanner.elevations)), seen.shape)[seen][kept]
     points = np.empty((len(distance), 5), np.float32)
-    points[:, :3] = echoes.beams[seen][kept] * distance[:, None]
-    points[:, 2] += scanner.heights_m[ring]
-    glow = scanner.gain * light[kept] - scanner.falls * np.clip(distance - 0.5 * scanner.fades_m, 0, None)
+    if echoes.turn.compensated:
+        met = echoes.origins[seen][kept] + echoes.rays[seen][kept] * distance[:, None]
+        points[:, :3] = met @ echoes.turn.global_from_lidar[:3, :3]
+    else:
+        points[:, :3] = echoes.beams[seen][kept] * distance[:, None]
+        points[:, 2] += scanner.heights_m[ring]
+    speckle = np.exp(scanner.speckle * rng.standard_normal(len(distance))) if scanner.speckle else 1.0
+    glow = speckle * scanner.gain * light[kept] - scanner.falls * np.clip(distance - 0.5 * scanner.fades_m, 0, None)
     points[:, 3] = np.where(glow < scanner.darkest, 0, np.clip(glow, 0, 1))
     points[:, 4] = ring
     return points

@@ -47,7 +47,7 @@ def compare(found: KittiObjects, truth: KittiObjects) -> Frame:
     """Overlaps of the detections with the objects of one image; boxes in space stand upright in the camera's frame."""
     common = _common_area(found.bbox, truth.bbox)
     area, other = _area(found.bbox)[:, None], _area(truth.bbox)[None]
-    regions = _lower(truth.types) == "dontcare"
+    regions = lower(truth.types) == "dontcare"
     shares = _ratio(common, np.broadcast_to(area, common.shape))[:, regions]
     overlaps = np.zeros((len(METRICS), len(found), len(truth)))
     overlaps[0] = _ratio(common, area + other - common)
@@ -66,8 +66,8 @@ def upright_boxes(objects: KittiObjects) -> np.ndarray:
 
 
 def state_of_truth(truth: KittiObjects, name: str, difficulty: int) -> np.ndarray:
-    """(G,) `COUNTED`, `IGNORED` or `OTHER` for one class and difficulty (0, 1, 2)."""
-    types, heights = _lower(truth.types), truth.bbox[:, 3] - truth.bbox[:, 1]
+    """(G,) `COUNTED`, `IGNORED` or `OTHER` for one class and difficulty (0, 1, 2); types are in lower case."""
+    types, heights = truth.types, truth.bbox[:, 3] - truth.bbox[:, 1]
     hard = (truth.occlusion > _MAX_OCCLUSION[difficulty]) | (truth.truncation > _MAX_TRUNCATION[difficulty])
     hard |= heights <= _MIN_HEIGHT_PX[difficulty]
     own = types == name.lower()
@@ -78,7 +78,7 @@ def state_of_truth(truth: KittiObjects, name: str, difficulty: int) -> np.ndarra
 def state_of_found(found: KittiObjects, name: str, difficulty: int) -> np.ndarray:
     """(D,) likewise; what is too small is ignored whatever its class, as the original has it."""
     small = np.abs(found.bbox[:, 3] - found.bbox[:, 1]) < _MIN_HEIGHT_PX[difficulty]
-    return np.where(small, IGNORED, np.where(_lower(found.types) == name.lower(), COUNTED, OTHER))
+    return np.where(small, IGNORED, np.where(found.types == name.lower(), COUNTED, OTHER))
 
 
 def distances(objects: KittiObjects) -> np.ndarray:
@@ -86,7 +86,8 @@ def distances(objects: KittiObjects) -> np.ndarray:
     return np.hypot(objects.location[:, 0], objects.location[:, 2])
 
 
-def _lower(types: Sequence[str] | np.ndarray) -> np.ndarray:
+def lower(types: Sequence[str] | np.ndarray) -> np.ndarray:
+    """Names of types as the kit compares them: it knows no capitals."""
     return np.char.lower(np.asarray(types, np.str_))
 
 

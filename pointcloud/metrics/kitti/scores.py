@@ -9,7 +9,7 @@ precision times the similarity of the headings in the image.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,21 +20,16 @@ from pointcloud.metrics.kitti.rules import (
     CLASSES,
     COUNTED,
     DIFFICULTIES,
-    IGNORED,
     LOOSE_OVERLAP,
     METRICS,
-    MIN_OVERLAP,
     Frame,
     compare,
-    distances,
-    state_of_found,
-    state_of_truth,
 )
+from pointcloud.metrics.kitti.split import Ring, Split
 from vol3d.errors import DataError
 
 RECALLS = np.linspace(0, 1, 41)
 """Where the curves of `KittiScores` are given."""
-Ring = tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,95 +91,45 @@ def compare_checked(name: str, found: KittiObjects, truth: KittiObjects) -> Fram
     return compare(found, truth)
 
 
-def kitti_scores(frames: Sequence[Frame]) -> KittiScores:
+def kitti_scores(frames: Sequence[Frame] | Split) -> KittiScores:
     """Scores of the frames of a split, as `compare` made them.
 
     Raises:
         DataError: there is no frame.
     """
+    split = Split.of(frames)
     shape = (len(METRICS), len(CLASSES), len(DIFFICULTIES))
     precision, orientation = np.zeros((*shape, len(RECALLS))), np.zeros((*shape[1:], len(RECALLS)))
     loose = np.full_like(precision, math.nan)
     objects = np.zeros(shape[1:], np.int64)
-    for metric, label, difficulty in np.ndindex(*shape):
-        table = pairs(frames, metric, CLASSES[label], difficulty)
-        objects[label, difficulty] = (table.truth_states == COUNTED).sum()
-        precision[metric, label, difficulty], similar = _curves(table)
-        if metric == 0:
-            orientation[label, difficulty] = similar
-        else:
-            looser = table._replace(min_overlap=LOOSE_OVERLAP[CLASSES[label]])
-            loose[metric, label, difficulty], _ = _curves(looser)
+    for label, difficulty in np.ndindex(*shape[1:]):
+        name = CLASSES[label]
+        states = split.states(name, difficulty)
+        objects[label, difficulty] = (states[0] == COUNTED).sum()
+        for metric in range(len(METRICS)):
+            precision[metric, label, difficulty], similar = _curves(split.pairs(metric, name, states))
+            if metric == 0:
+                orientation[label, difficulty] = similar
+            else:
+                looser = split.pairs(metric, name, states, min_overlap=LOOSE_OVERLAP[name])
+                loose[metric, label, difficulty], _ = _curves(looser)
     return KittiScores(precision, loose, orientation, objects)
 
 
-def ring_scores(frames: Sequence[Frame], ring: Ring, metric: int = 2, difficulty: int = 1) -> list[tuple[float, int]]:
+def ring_scores(
+    frames: Sequence[Frame] | Split, ring: Ring, metric: int = 2, difficulty: int = 1
+) -> list[tuple[float, int]]:
     """AP (R40) and number of objects of each class, of objects between two distances (m) from the camera.
 
     Objects elsewhere are ignored, and so are detections elsewhere that find nothing.
     """
-    found = []
+    split, found = Split.of(frames), []
     for name in CLASSES:
-        table = pairs(frames, metric, name, difficulty, ring)
-        objects = int((table.truth_states == COUNTED).sum())
+        states = split.states(name, difficulty, ring)
+        objects = int((states[0] == COUNTED).sum())
+        table = split.pairs(metric, name, states, ring)
         found.append((float(_curves(table)[0][1:].mean()) if objects else math.nan, objects))
     return found
-
-
-def pairs(frames: Sequence[Frame], metric: int, name: str, difficulty: int, ring: Ring | None = None) -> Pairs:
-    """The frames laid out for one metric, class and difficulty.
-
-    Raises:
-        DataError: there is no frame.
-    """
-    if not frames:
-        raise DataError("there is no frame to evaluate", do="Check that the split has labelled frames.")
-    truths, founds = [frame.truth for frame in frames], [frame.found for frame in frames]
-    overlaps = [frame.overlaps[metric].ravel() for frame in frames]
-
-    truth_states = np.concatenate([state_of_truth(truth, name, difficulty) for truth in truths])
-    found_states = np.concatenate([state_of_found(found, name, difficulty) for found in founds])
-    excused = _unlabelled(frames, metric, name)
-    if ring is not None:
-        excused |= _outside(founds, ring)
-        truth_states = np.where(_outside(truths, ring) & (truth_states == COUNTED), IGNORED, truth_states)
-
-    return Pairs(
-        truth_states=truth_states,
-        found_states=found_states,
-        truth_starts=_starts(truths),
-        found_starts=_starts(founds),
-        scores=np.concatenate([found.scores for found in founds]),
-        overlaps=np.concatenate(overlaps),
-        starts=_starts(overlaps),
-        excused=excused,
-        similarity=_similarity(frames),
-        min_overlap=MIN_OVERLAP[name],
-    )
-
-
-def _unlabelled(frames: Sequence[Frame], metric: int, name: str) -> np.ndarray:
-    """Which detections lie in regions that were not labelled."""
-    shares = np.concatenate([frame.dont_care for frame in frames])
-    # The regions are drawn in the image only; the original has no place for them in space.
-    return shares > (MIN_OVERLAP[name] if metric == 0 else math.inf)
-
-
-def _outside(frames: Sequence[KittiObjects], ring: Ring) -> np.ndarray:
-    """Which objects of all frames are nearer to or farther from the camera than the ring."""
-    away = np.concatenate([distances(objects) for objects in frames])
-    return (away < ring[0]) | (away >= ring[1])
-
-
-def _similarity(frames: Sequence[Frame]) -> np.ndarray:
-    """How alike the headings of each detection and each object of its frame are in the image, 0 to 1."""
-    turns = [frame.found.alpha[:, None] - frame.truth.alpha[None] for frame in frames]
-    return np.concatenate([(1 + np.cos(turn).ravel()) / 2 for turn in turns])
-
-
-def _starts(frames: Sequence[Sized]) -> np.ndarray:
-    """Where the entries of each frame begin in those of all frames, and where the last ones end."""
-    return np.concatenate(([0], np.cumsum([len(entries) for entries in frames])))
 
 
 def _curves(table: Pairs) -> tuple[np.ndarray, np.ndarray]:

@@ -6,21 +6,22 @@ package's convention; released weights in another one are converted when they ar
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pointcloud.models.center_point.targets import CenterTargets, Drawing, center_targets
+from pointcloud.models.center_point.decode import CenterDecodeSettings, CenterOutputs, candidates, suppressed
+from pointcloud.models.center_point.targets import CenterTargets, Drawing, task_targets
 from pointcloud.models.layers.bev_backbones import convolution
-from pointcloud.structures.detections import to_detections
+from pointcloud.structures.detections import chosen_detections
 from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.targets import BoxTargets, check_targets
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError
-from vol3d.geometry import nms_circle, nms_rotated
+from vol3d.host import constant
 from vol3d.scans.results.detections import Detections
 
 NUSCENES_TASKS = (
@@ -31,10 +32,6 @@ NUSCENES_TASKS = (
     ("motorcycle", "bicycle"),
     ("pedestrian", "traffic_cone"),
 )
-NUSCENES_CIRCLES = (4.0, 12.0, 10.0, 1.0, 0.85, 0.175)
-"""Published with CenterPoint for these tasks as radii; its code compares them with squared distances."""
-
-LARGEST_LOG_SIZE = 10.0  # exp of it is 22 km: sizes of an untrained network stay numbers
 
 
 class CenterLossSettings(Settings):
@@ -54,22 +51,6 @@ class CenterLossSettings(Settings):
     least_radius: int = Field(2, ge=0, description="of a Gaussian, cells")
     most_objects: int = Field(500, ge=1, description="of a task in a sample; further ones are ignored")
     outside: Literal["drop", "clamp"] = Field("drop", description="centres outside: left out, or moved in (OpenPCDet)")
-
-
-class CenterDecodeSettings(Settings):
-    """From heat maps to boxes."""
-
-    score: float = Field(0.1, ge=0, le=1, description="boxes of a lower score are left out")
-    candidates: int = Field(500, ge=1, description="best cells of a task that become boxes")
-    per_cell: Literal["all", "best"] = Field("all", description="classes of a cell that may become boxes")
-    nms: Literal["rotated", "circle", "none"] = Field("rotated", description="among the boxes of a task")
-    nms_iou: float = Field(0.2, ge=0, le=1, description="rotated: boxes that overlap more with a better one go")
-    nms_before: int = Field(1000, ge=1, description="rotated: best boxes that enter")
-    nms_after: int = Field(83, ge=1, description="boxes of a task that leave")
-    circles_m2: tuple[float, ...] = Field(NUSCENES_CIRCLES, description="circle: squared distance, for each task")
-    center_range_m: tuple[float, float, float, float, float, float] | None = Field(
-        (-61.2, -61.2, -10.0, 61.2, 61.2, 10.0), description="centres outside are dropped; null: none"
-    )
 
 
 class CenterHeadSettings(Settings):
@@ -94,22 +75,6 @@ class CenterHeadSettings(Settings):
         loss = self.loss
         clamp = loss.outside == "clamp"
         return Drawing(loss.gaussian_overlap, loss.least_radius, loss.most_objects, clamp, self.velocity)
-
-
-class CenterOutputs(NamedTuple):
-    """Maps of one task (B, channels, Y, X), float32."""
-
-    heatmap: Tensor  # logits, one of each class
-    offset: Tensor  # x y from the cell's lower corner, cells
-    height: Tensor  # z of the centre, metres
-    size: Tensor  # log of l w h, metres
-    rotation: Tensor  # sine and cosine of yaw
-    velocity: Tensor | None  # x y, metres a second
-
-    def code(self) -> Float[Tensor, "b _ y x"]:
-        """What `CenterTargets.code` is compared with."""
-        parts = [self.offset, self.height, self.size, self.rotation]
-        return torch.cat(parts if self.velocity is None else [*parts, self.velocity], dim=1)
 
 
 class CenterHead(nn.Module):
@@ -141,8 +106,7 @@ class CenterHead(nn.Module):
 
     def targets(self, targets: list[BoxTargets], grid: MapGrid) -> list[CenterTargets]:
         """What each task's maps should be."""
-        drawing = self.settings.drawing()
-        return [center_targets(targets, torch.tensor(task), grid, drawing) for task in self.classes]
+        return task_targets(targets, self.classes, grid, self.settings.drawing(), next(self.parameters()).device)
 
     def loss(self, outputs: tuple[CenterOutputs, ...], targets: list[BoxTargets], grid: MapGrid) -> dict[str, Tensor]:
         """Weighted terms `heatmap/0`, `box/0` and so on, one pair for each task.
@@ -162,27 +126,11 @@ class CenterHead(nn.Module):
 
     @torch.no_grad()
     def decode(self, outputs: tuple[CenterOutputs, ...], grid: MapGrid) -> list[Detections]:
-        """Boxes of each sample, task after task, best first within a task."""
-        found = []
-        for sample in range(len(outputs[0].heatmap)):
-            parts = []
-            for number, (output, classes) in enumerate(zip(outputs, self.classes, strict=True)):
-                boxes, scores, labels = candidates(output, sample, grid, self.settings.decode)
-                keep = self._suppress(boxes, scores, number)
-                parts.append((boxes[keep], scores[keep], labels.new_tensor(classes)[labels[keep]]))
-            boxes, scores, labels = (torch.cat(column) for column in zip(*parts, strict=True))
-            found.append(to_detections(boxes, scores, labels, self.class_names))
-        return found
-
-    def _suppress(self, boxes: Tensor, scores: Tensor, task: int) -> Tensor:
-        how = self.settings.decode
-        if how.nms == "none":
-            return torch.arange(len(boxes), device=boxes.device)
-        if how.nms == "circle":
-            kept = nms_circle(boxes, scores, how.circles_m2[task], compare="squared_distance")
-        else:
-            kept = nms_rotated(boxes[:, :7], scores, how.nms_iou, max_candidates=how.nms_before)
-        return kept[: how.nms_after]
+        """Boxes of each sample, task after task, best first within a task. A GPU is waited for once."""
+        found = candidates(outputs, self.classes, grid, self.settings.decode)
+        kept = suppressed(found, self.settings.decode)
+        boxes, scores, labels, chosen = (part.flatten(1, 2) for part in (*found[:3], kept))
+        return chosen_detections(boxes, scores, labels, chosen, self.class_names)
 
 
 class TaskHead(nn.Module):
@@ -209,9 +157,8 @@ def heatmap_loss(logits: Tensor, targets: CenterTargets, positives: Literal["cel
     """Focal loss with alpha 2 and beta 4 (CornerNet, equation 1), by the number of positives."""
     p = logits.sigmoid().clamp(1e-4, 1 - 1e-4)
     wrong = -((1 - p).log() * p**2 * (1 - targets.heatmap) ** 4).sum()
-    at = p.flatten(2)[targets.sample, targets.label, targets.cell]  # (K,)
-    if positives == "cells":
-        at = p[targets.heatmap == 1]
+    places = targets.ones.unbind() if positives == "cells" else (targets.sample, targets.label, targets.cell)
+    at = p.flatten(2)[tuple(places)]  # (K,)
     return (wrong - (at.log() * (1 - at) ** 2).sum()) / max(len(at), 1)
 
 
@@ -226,28 +173,4 @@ def box_loss(
     known = ~targets.code.isnan()
     away = (said - targets.code.nan_to_num()).abs() * known
     divisor = max(len(said), 1) if count == "at_least_one" else len(said) + 1e-4
-    return (away * away.new_tensor(weights[: away.shape[1]])).sum() / divisor
-
-
-def candidates(
-    output: CenterOutputs, sample: int, grid: MapGrid, how: CenterDecodeSettings
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Boxes (K, 7 or 9), scores and labels within the task of the best cells of a sample, best first."""
-    probability = output.heatmap[sample].sigmoid().flatten(1)  # (classes, cells)
-    if how.per_cell == "best":
-        best, owner = probability.max(dim=0)
-        scores, cell = best.topk(min(how.candidates, len(best)))
-        label = owner[cell]
-    else:
-        scores, index = probability.flatten().topk(min(how.candidates, probability.numel()))
-        label, cell = index // probability.shape[1], index % probability.shape[1]
-    code = output.code()[sample].flatten(1)[:, cell].T  # (K, 8 or 10)
-    place = torch.stack([cell % grid.shape[1], cell // grid.shape[1]], dim=1) + code[:, :2]
-    size = code[:, 3:6].clamp(max=LARGEST_LOG_SIZE).exp()
-    yaw = torch.atan2(code[:, 6:7], code[:, 7:8])
-    boxes = torch.cat([grid.to_metres(place), code[:, 2:3], size, yaw, code[:, 8:]], dim=1)
-    keep = scores > how.score
-    if how.center_range_m is not None:
-        limits = boxes.new_tensor(how.center_range_m)
-        keep &= ((boxes[:, :3] >= limits[:3]) & (boxes[:, :3] <= limits[3:])).all(dim=1)
-    return boxes[keep], scores[keep], label[keep]
+    return (away * constant(tuple(weights[: away.shape[1]]), away)).sum() / divisor

@@ -6,7 +6,8 @@ which is right for the first only. `test_center_targets` has the radii.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.targets import BoxTargets
 from vol3d.geometry.boxes import VELOCITY, YAW
+from vol3d.host import send
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +27,7 @@ class CenterTargets:
     heatmap: (B, classes, Y, X), 1 at the cells of the objects' centres.
     sample, cell, label: (K,) of each object: its sample, y * X + x, its class within the task.
     code: (K, 8 or 10) offset x y from the cell's corner in cells, z, log l w h, sin and cos of yaw, velocity or NaN.
+    ones: (3, P) sample, label and cell of each place where the heat map is 1: objects that share one count once.
     """
 
     heatmap: Float[Tensor, "b c y x"]
@@ -32,6 +35,7 @@ class CenterTargets:
     cell: Int64[Tensor, " k"]
     label: Int64[Tensor, " k"]
     code: Float[Tensor, "k _"]
+    ones: Int64[Tensor, "3 p"]
 
 
 class Drawing(NamedTuple):
@@ -42,6 +46,17 @@ class Drawing(NamedTuple):
     max_objects: int = 500
     clamp: bool = False
     velocity: bool = True
+
+
+def task_targets(
+    targets: list[BoxTargets], tasks: Sequence[Sequence[int]], grid: MapGrid, drawing: Drawing, device: torch.device
+) -> list[CenterTargets]:
+    """`center_targets` of every task, on `device`: drawn on the host, where the boxes are, and sent together."""
+    known = [target.on_host for target in targets]
+    drawn = [center_targets(known, torch.tensor(task), grid, drawing) for task in tasks]
+    names = [field.name for field in fields(CenterTargets)]
+    sent = iter(send([getattr(one, name) for one in drawn for name in names], device))
+    return [CenterTargets(**{name: next(sent) for name in names}) for _ in drawn]
 
 
 def center_targets(targets: list[BoxTargets], classes: Tensor, grid: MapGrid, drawing: Drawing) -> CenterTargets:
@@ -74,7 +89,8 @@ def center_targets(targets: list[BoxTargets], classes: Tensor, grid: MapGrid, dr
     parts = [place - cell, boxes[:, 2:3], boxes[:, 3:6].log(), yaw.sin(), yaw.cos()]
     if drawing.velocity:
         parts.append(boxes[:, VELOCITY])
-    return CenterTargets(heatmap, sample, row * nx + column, label, torch.cat(parts, dim=1))
+    ones = (heatmap.flatten(2) == 1).nonzero().T
+    return CenterTargets(heatmap, sample, row * nx + column, label, torch.cat(parts, dim=1), ones)
 
 
 def gaussian_radius(length: Tensor, width: Tensor, overlap: float | Tensor) -> Tensor:

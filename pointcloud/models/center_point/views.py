@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pointcloud.models.center_point.head import LARGEST_LOG_SIZE, CenterOutputs
+from pointcloud.models.center_point.decode import LARGEST_LOG_SIZE, CenterOutputs
 from pointcloud.structures.similarity import Similarity
 
 

@@ -96,15 +96,19 @@ class SparseEncoder(nn.Module):
             before, settings.out_width, (3, 1, 1), stride=(2, 1, 1), padding=(settings.out_padding, 0, 0), bias=False
         )
         self.output = _layer(last, settings.out_width)
+        self.windows = [layer.window for layer in self.modules() if isinstance(layer, SparseConv3d)]
 
     def forward(self, voxels: Voxels, grid: VoxelGrid) -> Float[Tensor, "b c y x"]:
         """The map: channel c of layer z is c * layers + z."""
         nz, ny, nx = grid.shape
         x = SparseTensor(voxels.coordinates, voxels.features, (nz + 1, ny, nx), voxels.samples, check=False)
+        levels = x.sites.coarser_levels(self.windows)  # all at once: a GPU is waited for once; the layers find them
         x = self.input(x)
         for stage in self.stages:
             x = stage(x)
-        return self.output(x).to_dense().flatten(1, 2)
+        x = self.output(x)
+        del levels
+        return x.to_dense().flatten(1, 2)
 
 
 class ResidualBlock(nn.Module):

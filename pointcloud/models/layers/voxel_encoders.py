@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int32
@@ -24,10 +25,12 @@ from pointcloud.structures.features import Feature, width
 from pointcloud.structures.voxels import VoxelSettings
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
-from vol3d.ops import VoxelBlocks, VoxelGrid, VoxelPoints, assign_voxels, voxel_coordinates, voxelize
+from vol3d.ops import VoxelBlocks, VoxelGrid, VoxelPoints, assign_voxels, voxelize
 from vol3d.sparse import SparseBatchNorm
+from vol3d.threads import parallel_for
 
 NORM_EPS, NORM_MOMENTUM = 1e-3, 0.01  # of SECOND's batch norms, and of all that followed it
+_GRAIN = 256  # voxels that are worth a call to another thread
 
 
 class PointStackSettings(Settings):
@@ -148,7 +151,7 @@ class PointStack(nn.Module):
     def _dynamic(self, voxels: VoxelPoints, grid: VoxelGrid) -> Tensor:
         inside = voxels.voxels >= 0
         points, owner = voxels.points[inside], voxels.voxels[inside]
-        kept = VoxelPoints(points, owner, voxels.coordinates, voxels.counts)
+        kept = replace(voxels, points=points, voxels=owner)
         means = kept.mean()[:, :3][owner] if self.settings.cluster_offset else None
         x = self._inputs(points, means, grid.centers(voxels.coordinates)[owner])  # (N, inputs)
         pooled = x
@@ -158,6 +161,48 @@ class PointStack(nn.Module):
             if index < len(self.linears) - 1:
                 x = torch.cat([x, pooled[owner]], dim=1)
         return pooled if len(points) else pooled + x.sum()  # nothing, but gradients exist
+
+    def compiled(self, points: Tensor) -> bool:
+        """Whether `encode` may stand for `forward`: nothing is learned from the result, and numba knows the device."""
+        learning = torch.is_grad_enabled() or any(norm.training for norm in self.norms)
+        return not learning and self.settings.pool == "max" and points.device.type == "cpu"
+
+    def encode(self, voxels: VoxelPoints, grid: VoxelGrid, max_points: int | None) -> Float[Tensor, "v c"]:
+        """`forward` in one compiled loop, straight from the points, in float32 and without a gradient.
+
+        Args:
+            max_points: kept of each voxel, as in hard voxels; None: all, as in dynamic ones.
+        """
+        from pointcloud.models.layers.point_stack_cpu import encode_range
+        from vol3d.ops.rows_cpu import group
+
+        settings, count = self.settings, len(voxels.counts)
+        order, starts = group(voxels.voxels.numpy(), count)
+        axes, zeroed = CENTRE_AXES[settings.centre_offset], settings.padding == "each"
+        choice = (settings.cluster_offset, axes, settings.replace_xyz, settings.distance, zeroed)
+        centres, out = grid.centers(voxels.coordinates), torch.empty(count, self.width)
+        arrays = (voxels.points.contiguous().numpy(), order, starts, centres.numpy(), max_points or 0, choice)
+        parallel_for(encode_range, count, *arrays, *self._folded(), out.numpy(), grain=_GRAIN)
+        return out
+
+    def _folded(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weights, biases and sizes as `encode_range` takes them, with the norms in them."""
+        from pointcloud.models.layers.point_stack_cpu import padded, panels
+
+        layers = cast("list[tuple[nn.Linear, SparseBatchNorm]]", [*zip(self.linears, self.norms, strict=True)])
+        sizes = np.array([(linear.in_features, padded(linear.out_features)) for linear, _ in layers])
+        sizes[1:, 0] //= 2  # the rows' own; the other half is their maximum
+        weights = np.zeros((len(sizes), 2, sizes.prod(axis=1).max()), np.float32)
+        biases = np.zeros((len(sizes), sizes[:, 1].max()), np.float32)
+        for index, (linear, norm) in enumerate(layers):
+            mean, variance = norm.get_buffer("running_mean").double(), norm.get_buffer("running_var").double()
+            scale = norm.weight / (variance + norm.eps).sqrt()
+            matrix = (linear.weight * scale[:, None]).T.float().numpy()
+            for half, part in enumerate(np.split(matrix, [sizes[index, 0]])[: 1 + (index > 0)]):
+                flat = panels(part)
+                weights[index, half, : len(flat)] = flat
+            biases[index, : linear.out_features] = (norm.bias - mean * scale).numpy()
+        return weights, biases, sizes
 
     def _layer(self, index: int, x: Float[Tensor, "n i"]) -> Float[Tensor, "n w"]:
         return F.relu(self.norms[index](self.linears[index](x)))
@@ -191,29 +236,20 @@ def encode_voxels(
     grid, limit = settings.grid, settings.max_voxels
     clouds = [cloud.float() for cloud in clouds]
     voxels: VoxelBlocks | VoxelPoints
-    if settings.max_points is None:
+    if isinstance(encoder, PointStack) and encoder.compiled(clouds[0]):
         voxels = assign_voxels(clouds, grid, max_voxels=limit)
+        encoded = encoder.encode(voxels, grid, settings.max_points)
+    elif settings.max_points is None:
+        voxels = assign_voxels(clouds, grid, max_voxels=limit)
+        encoded = encoder(voxels, grid)
     else:
         voxels = voxelize(clouds, grid, max_points=settings.max_points, max_voxels=limit)
-    left_out = count_left_out(clouds, grid, voxels.coordinates, limit)
-    return Voxels(encoder(voxels, grid), voxels.coordinates, len(clouds), left_out)
-
-
-def count_left_out(
-    clouds: Sequence[Tensor], grid: VoxelGrid, coordinates: Tensor, limit: int | None
-) -> tuple[int, ...]:
-    """Voxels of each cloud beyond the limit, with a warning if there are any; 0 where the limit was not reached."""
-    kept = torch.bincount(coordinates[:, 0].long(), minlength=len(clouds)).tolist()
-    left_out = [0] * len(clouds)
-    for index, cloud in enumerate(clouds):
-        if limit is not None and kept[index] >= limit:
-            z, y, x = voxel_coordinates(cloud, grid).long().unbind(1)
-            cells = (z * grid.shape[1] + y) * grid.shape[2] + x
-            left_out[index] = len(cells[z >= 0].unique()) - kept[index]
+        encoded = encoder(voxels, grid)
+    left_out = tuple(voxels.left_out.tolist())
     if any(left_out):
         what = f"a cloud has voxels beyond max_voxels {limit}: those of its first points are kept"
-        warnings.warn(what, stacklevel=3)
-    return tuple(left_out)
+        warnings.warn(what, stacklevel=2)
+    return Voxels(encoded, voxels.coordinates, len(clouds), left_out)
 
 
 def check_clouds(clouds: Sequence[Tensor], features: Sequence[Feature]) -> None:
@@ -230,8 +266,10 @@ def check_clouds(clouds: Sequence[Tensor], features: Sequence[Feature]) -> None:
             got = tuple(cloud.shape) if isinstance(cloud, Tensor) else type(cloud).__name__
             wanted = f"(N, {columns}): " + ", ".join(("x y z", *features))
             raise DataError("wrong columns", where=f"clouds[{index}]", got=got, wanted=wanted, index=index)
+        if bool(cloud.sum().isfinite()):  # one number that is not finite shows in the sum
+            continue
         finite = cloud.isfinite().all(dim=1)
-        if not bool(finite.all()):
+        if not bool(finite.all()):  # else the sum overflowed
             row = int((~finite).nonzero()[0, 0])
             what = f"values that are not finite in {int((~finite).sum())} of {len(cloud)} points"
             where, do = f"clouds[{index}][{row}]", "Take them out."

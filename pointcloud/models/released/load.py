@@ -19,12 +19,8 @@ from torch import Tensor, nn
 
 from pointcloud.models.anchors.point_pillars import PointPillarsSettings
 from pointcloud.models.anchors.second import SecondDetectorSettings
-from pointcloud.models.center_point.head import (
-    NUSCENES_CIRCLES,
-    NUSCENES_TASKS,
-    CenterDecodeSettings,
-    CenterHeadSettings,
-)
+from pointcloud.models.center_point.decode import NUSCENES_CIRCLES, CenterDecodeSettings
+from pointcloud.models.center_point.head import NUSCENES_TASKS, CenterHeadSettings
 from pointcloud.models.center_point.model import CenterPointSettings
 from pointcloud.models.layers.bev_backbones import VOXEL_BACKBONE, VOXEL_NECK, SecondFpn
 from pointcloud.models.layers.sparse_encoder import SparseEncoder

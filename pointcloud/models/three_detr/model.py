@@ -48,6 +48,13 @@ class ThreeDetrSizes(RoomDetectorSettings):
         "zeros", description="zeros: as in the paper; tokens: the query's token, which helps short trainings"
     )
     position: Literal["fourier", "sine"] = "fourier"
+    bounds_percent: float = Field(
+        0,
+        ge=0,
+        lt=50,
+        description="sizes and places are shares of the scan, which begins and ends where so many per cent of its "
+        "points are beyond; 0: at the outermost points, as in the paper, so that one stray point changes every box",
+    )
     decoder_layers: int = Field(8, ge=1)
     decoder_ffn: int = Field(256, ge=1)
     decoder_dropout: float = Field(0.1, ge=0, lt=1)
@@ -256,6 +263,8 @@ class ThreeDetr(RoomDetector[ThreeDetrPrediction], SetDetector[ThreeDetrPredicti
             DataError: a cloud is empty, has other columns than the features, or values that are not finite.
         """
         xyz, features, counts, bounds = batch_clouds(clouds, self.settings.features)  # (B, N, 3), (B, N, C)
+        if self.settings.bounds_percent:
+            bounds = Bounds.without_strays(clouds, self.settings.bounds_percent)
         tokens = self.aggregate(xyz, features, counts=counts)  # set aggregation: (B, 2048, 3), (B, 2048, W)
         tokens = self.encoder(tokens)  # (B, T, 3), (B, T, W): T is 2048, in 3DETR-m 1024
         memory = self.project(tokens.features)  # (B, T, W)

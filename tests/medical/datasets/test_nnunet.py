@@ -1,4 +1,4 @@
-"""nnU-Net's raw folder, with its JSON in all its forms, read as `msd` and as `folder`."""
+"""nnU-Net's raw folder, with its JSON in all its forms, read as `nnunet`, `msd` and `folder`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from medical.datasets.folder import FolderSettings
-from medical.datasets.msd import MsdSettings
+from medical.datasets.msd import MsdSettings, NnunetSettings
 from tests.medical.synthetic import write_json
 from vol3d.errors import DataError
 
-SETTINGS = pytest.mark.parametrize("settings", [MsdSettings, FolderSettings])
+SETTINGS = pytest.mark.parametrize("settings", [NnunetSettings, MsdSettings, FolderSettings])
 
 
 def touch(root: Path, *names: str) -> None:

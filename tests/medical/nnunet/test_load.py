@@ -42,7 +42,7 @@ def test_predict_and_card_by_the_command_line(tmp_path, capsys):
         record is not None and record.settings["folds"] == [1] and len(record.model_sha256) == 3
     )  # the fold, plans.json, dataset.json
     assert main(["models", str(folder), "--json"]) == 0
-    card = json.loads(capsys.readouterr().out)
+    (card,) = json.loads(capsys.readouterr().out)["models"]
     assert card["dataset"] == "Dataset901_Made" and card["folds"] == [0, 1] and card["classes"] == list(LABELS)
     assert (card["patch"], card["configuration"], card["network"]) == ([8, 8, 6], "3d_fullres", "plain U-Net")
 

@@ -3,16 +3,18 @@
 import numpy as np
 import pytest
 
-from pointcloud.generate.rooms import clutter, on_walls, seats, storage, tables, wet_rooms
+from pointcloud.generate.rooms import beds, chairs, clutter, on_walls, seats, storage, tables, wet_rooms
 from pointcloud.generate.rooms.quads import box, cylinder, join, loft, outline, turned_body
 from pointcloud.generate.rooms.surface import normals_of, tessellate
 
 GREY = (128.0, 128.0, 128.0)
 BUILDERS = [
     seats.wooden_chair, seats.office_chair, seats.shell_chair, seats.armchair, seats.sofa,
-    tables.dining_table, tables.coffee_table, tables.end_table, tables.desk, tables.bed,
+    tables.dining_table, tables.coffee_table, tables.end_table, tables.desk, beds.bed,
     storage.cabinet, storage.bookshelf, storage.refrigerator, storage.bin_for_garbage, storage.dresser,
-    wet_rooms.toilet, wet_rooms.bathtub, wet_rooms.bar_counter, clutter.plant, clutter.floor_lamp,
+    storage.nightstand, chairs.dining_chair, chairs.upholstered_chair, chairs.folding_chair, chairs.tub_chair,
+    chairs.lounge_chair, chairs.stool, chairs.bench, wet_rooms.toilet, wet_rooms.bathtub, wet_rooms.bar_counter,
+    clutter.plant, clutter.floor_lamp, clutter.basket,
 ]  # fmt: skip
 
 
@@ -60,7 +62,9 @@ def test_things_stand_on_the_floor_amid_their_frame(build):
         assert (piece.quads.rgb >= 0).all() and (piece.quads.rgb <= 255).all()
 
 
-@pytest.mark.parametrize("build", [on_walls.door, on_walls.window, on_walls.picture, on_walls.board, on_walls.mirror])
+@pytest.mark.parametrize(
+    "build", [on_walls.door, on_walls.window, on_walls.picture, on_walls.board, on_walls.mirror, on_walls.wall_thing]
+)
 def test_things_on_walls_are_slightly_in_them(build):
     for seed in range(8):
         low, high = build(np.random.default_rng(seed)).quads.bounds()

@@ -63,7 +63,7 @@ def test_alignments_are_rigid_and_turn_walls_along_the_axes(rooms):
         assert np.linalg.det(alignment) == pytest.approx(1, abs=1e-5)
         assert np.allclose(alignment[2, :3], [0, 0, 1]) and np.allclose(alignment[3], [0, 0, 0, 1])
         walls = [high - low for label, low, high in read_boxes(folder) if label == "wall"]
-        assert sum(min(size[:2]) < 0.15 for size in walls) >= 3
+        assert sum(min(size[:2]) < 0.3 for size in walls) >= 3  # noise at 5 m, both ways
     assert read_alignment(rooms / "scans_test" / "scene9000_00" / "scene9000_00.txt") is None
 
 

@@ -17,16 +17,18 @@ from pointcloud.generate.streets.plan import plan_street
 from pointcloud.generate.streets.plot import STYLES
 from pointcloud.generate.streets.populations import KITTI, NUSCENES, Population
 from pointcloud.generate.streets.road import CELL, REACH, Profile, lay_ground, lay_road
-from pointcloud.generate.streets.scanners import SCANNERS, Scanner, hdl_32e, hdl_64e, two_vlp_32c
+from pointcloud.generate.streets.scanners import SCANNERS, directions, hdl_32e, hdl_64e, two_vlp_32c
 from pointcloud.generate.streets.shapes import KIND, Shape, ball, box, cone, convex, join, placed, prism
 from pointcloud.generate.streets.sweep import covered, moved, returns, set_up, shoot, stand
+from pointcloud.generate.streets.turn import standing
 from tests.reference.beams import first_inside, inside
 
 FLAT = Profile((4.0, 4.0), 0.0, (2.0, 2.0), (0.0, 0.0), True, (0.0, 0.0))
 
 
 def beams(columns: int = 90, low: float = -30, high: float = 30, rings: int = 31) -> np.ndarray:
-    return Scanner(np.deg2rad(np.linspace(low, high, rings)), np.zeros(rings), columns, 0, 100, 0, 50).beams(0.01)
+    azimuths = 0.01 + np.arange(columns) * 2 * np.pi / columns
+    return directions(azimuths, np.deg2rad(np.linspace(low, high, rings)))
 
 
 def meet(shape: Shape, rays: np.ndarray, seed: int = 0) -> tuple[np.ndarray, ...]:
@@ -34,8 +36,11 @@ def meet(shape: Shape, rays: np.ndarray, seed: int = 0) -> tuple[np.ndarray, ...
     size = rays.shape[:2]
     depth, window, cosine = np.full(size, np.inf), np.full(size, np.inf), np.zeros(size)
     hit, material = np.full(size, -1, np.int32), np.zeros(size, np.int32)
-    azimuths = (0.01, 2 * np.pi / len(rays))
-    cast(rays, np.zeros((size[1], 3)), azimuths, shape.solids, shape.faces, seed, depth, hit, material, cosine, window)
+    azimuths, still = (0.01, 2 * np.pi / len(rays), 0.06), np.zeros((len(shape.solids), 4))
+    cast(
+        rays, np.zeros_like(rays), azimuths, shape.solids, shape.faces, still, np.zeros(len(rays)), seed,
+        depth, hit, material, cosine, window,
+    )  # fmt: skip
     return depth, hit, material, cosine, window
 
 
@@ -152,8 +157,7 @@ def test_beams_meet_the_ground_where_its_raster_is() -> None:
         np.array([0, 0, float(ground.height(np.zeros(2))) + 1.7]),
     )
     depth, cosine = np.empty(rays.shape[:2]), np.empty(rays.shape[:2])
-    origins = np.zeros((30, 3))
-    cast_ground(rays, origins, ground.heights - eye[2], ground.corner - eye[:2], CELL, 80.0, depth, cosine)
+    cast_ground(rays, np.zeros_like(rays), ground.heights - eye[2], ground.corner - eye[:2], CELL, 80.0, depth, cosine)
     found = np.isfinite(depth)
     at = eye + depth[found][:, None] * rays[found]
     assert found.mean() > 0.6 and np.abs(at[:, 2] - ground.height(at[:, :2])).max() < 0.01
@@ -201,12 +205,12 @@ def test_a_dark_or_far_surface_gives_less() -> None:
     street, scanner = plan_street(np.random.default_rng(1), KITTI), hdl_64e()
     pose, scene = stand(street, 0.0), set_up(street)
     pose[:3, 3] += 1.73 * pose[:3, 2]
-    echoes = shoot(scanner, scene, pose, 0.0, 0)
+    echoes = shoot(scanner, scene, standing(pose, np.arange(scanner.turn_steps) * scanner.step), 0)
     points = returns(scanner, scene, echoes, rng)
     assert 80_000 < len(points) <= echoes.depth.size and points[:, 3].min() >= 0 and points[:, 3].max() <= 1
     far = np.linalg.norm(points[:, :3], axis=1) > 45
     assert points[far, 3].mean() < 0.5 * points[~far, 3].mean()
-    assert not covered(echoes, join([])).any()
+    assert not covered(echoes, scene, np.zeros(0, np.int64)).any()
 
 
 def test_the_table_of_the_hdl_64e_is_that_of_real_sweeps(data_root: Path) -> None:
@@ -240,7 +244,8 @@ def test_every_scanner_sees_a_street() -> None:
     pose[:3, 3] += 1.73 * pose[:3, 2]
     for name, make in SCANNERS.items():
         scanner = make()
-        points = returns(scanner, scene, shoot(scanner, scene, pose, 0.0, 0), rng)
+        turn = standing(pose, scanner.sense * np.arange(scanner.turn_steps) * scanner.step)
+        points = returns(scanner, scene, shoot(scanner, scene, turn, 0), rng)
         rings = len(scanner.elevations)
         assert 0.3 * rings * scanner.turn_steps < len(points) <= rings * scanner.turn_steps, name
         assert set(points[:, 4]) <= set(range(rings)) and 0 < points[:, 3].mean() < 0.5, name

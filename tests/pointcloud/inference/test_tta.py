@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pointcloud.inference.tta import VIEWS, Flips, detect_flipped, merge_views, mirrored
-from pointcloud.models.center_point.head import CenterDecodeSettings, CenterOutputs, candidates
+from pointcloud.models.center_point.decode import CenterDecodeSettings, CenterOutputs, candidates
 from pointcloud.models.center_point.views import map_back
 from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.similarity import Similarity
@@ -152,8 +152,11 @@ def head(seed, velocity=True):
 def test_maps_turned_back_have_the_boxes_turned_back(seed, how, velocity):
     said = head(seed, velocity)
     settings = CenterDecodeSettings(score=0.0, candidates=40, center_range_m=None)
-    boxes, scores, labels = candidates(said, 1, GRID, settings)
-    back, same_scores, same_labels = candidates(map_back(said, how), 1, GRID, settings)
+    tasks = [range(said.heatmap.shape[1])]
+    boxes, scores, labels = (part[1, 0] for part in candidates([said], tasks, GRID, settings)[:3])
+    back, same_scores, same_labels = (
+        part[1, 0] for part in candidates([map_back(said, how)], tasks, GRID, settings)[:3]
+    )
     assert torch.equal(scores, same_scores) and torch.equal(labels, same_labels)
     expected = how.boxes(boxes.numpy())
     difference = back.numpy() - expected

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from shapely import Polygon, affinity, box
 
 from pointcloud.conventions.kitti_objects import KittiObjects, read_kitti_objects
-from pointcloud.metrics.kitti.rules import CLASSES, MIN_OVERLAP, compare
+from pointcloud.metrics.kitti.rules import CLASSES, MIN_OVERLAP, Frame, compare
 from pointcloud.metrics.kitti.scores import RECALLS, KittiScores, compare_checked, kitti_scores, ring_scores, thresholds
+from pointcloud.metrics.kitti.split import Split
 from tests.reference.kitti_metrics import Row, iou_2d, slow_kitti
 from vol3d.errors import DataError
 
@@ -252,6 +253,22 @@ def test_rings_share_out_the_objects_and_false_alarms_by_distance():
     assert [near[1], far[1], beyond[1]] == [1, 2, 0] and math.isnan(beyond[0])
     assert far[0] == pytest.approx(2 / 3 / 40)  # a false alarm beside two hits; the second of two steps of recall
     assert ring_scores([compare(objects(truth), objects(truth))], (20, 32))[CAR][0] == pytest.approx(1 / 40)
+
+
+def test_frames_are_joined_once_for_all_scores():
+    frames = [compare(objects(found), objects(truth)) for truth, found in random_images(5)]
+    split = Split.of(frames)
+    assert Split.of(split) is split and len(split.pair_truth) == sum(len(f.truth) * len(f.found) for f in frames)
+    one, other = kitti_scores(frames), kitti_scores(split)
+    assert np.array_equal(one.precision, other.precision) and np.array_equal(one.orientation, other.orientation)
+    for frame, first, start in zip(frames, _starts(frames, "truth"), _starts(frames, "found"), strict=True):
+        for g, d in np.ndindex(len(frame.truth), len(frame.found)):
+            pair = np.flatnonzero((split.pair_truth == first + g) & (split.pair_found == start + d))
+            assert np.array_equal(split.overlaps[:, pair], frame.overlaps[:, d, [g]])
+
+
+def _starts(frames: Sequence[Frame], side: str) -> np.ndarray:
+    return np.cumsum([0, *(len(getattr(frame, side)) for frame in frames)])[:-1]
 
 
 def test_nothing_annotated_nothing_found():

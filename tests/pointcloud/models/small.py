@@ -38,6 +38,7 @@ POINTNET = ThreeDetrSettings(
     **SIZES, encoder="pointnet2", pointnet2=PointNet2Settings(levels=LEVELS, up_widths=(32,)), position="sine"
 )
 COLOURED = ThreeDetrSettings(**SIZES, features=("rgb", "height"))
+INNER = ThreeDetrSettings(**SIZES, angle_bins=12, bounds_percent=1)
 STARTED = ThreeDetrSettings(**SIZES, query_start="tokens")
 THREE_DETR = {
     "plain": PLAIN,
@@ -46,6 +47,7 @@ THREE_DETR = {
     "pointnet": POINTNET,
     "coloured": COLOURED,
     "started": STARTED,
+    "inner": INNER,
 }
 
 VOTE_SIZES: dict[str, Any] = {

@@ -14,15 +14,17 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from pointcloud.conventions import boxes_from_mmdet3d_before_1_0
-from pointcloud.models.center_point.head import (
+from pointcloud.models.center_point.decode import (
     NUSCENES_CIRCLES,
-    NUSCENES_TASKS,
     CenterDecodeSettings,
+    CenterOutputs,
+    candidates,
+)
+from pointcloud.models.center_point.head import (
+    NUSCENES_TASKS,
     CenterHead,
     CenterHeadSettings,
-    CenterOutputs,
     box_loss,
-    candidates,
     heatmap_loss,
 )
 from pointcloud.models.center_point.targets import (
@@ -42,6 +44,7 @@ from vol3d.geometry import nms_circle
 
 CLASSES = tuple(name for task in NUSCENES_TASKS for name in task)
 GRID = MapGrid((-25.6, -19.2), (0.2, 0.2), 4, (48, 64))
+NONE = torch.zeros(3, 0, dtype=torch.int64)
 THEIRS = {"offset": "reg", "height": "height", "size": "dim", "rotation": "rot", "velocity": "vel"}
 
 
@@ -114,14 +117,15 @@ def test_losses_and_gradients_of_mmdet3d(fixture: Fixture, head: CenterHead) -> 
 
 @pytest.mark.parametrize("task", [0, 4])
 def test_boxes_before_suppression(fixture: Fixture, head: CenterHead, task: int) -> None:
-    outputs = head(fixture["feat"])
+    found = candidates(head(fixture["feat"]), head.classes, GRID, head.settings.decode)
     for sample in range(2):
-        boxes, scores, labels = candidates(outputs[task], sample, GRID, head.settings.decode)
+        there = found.there[sample, task]
+        boxes, scores, labels = (part[sample, task][there] for part in found[:3])
         wanted = fixture[f"decode.{task}.{sample}.boxes"].clone()
         wanted[:, 2] -= wanted[:, 5] / 2  # centre to bottom, as the converter wants it
         same_boxes(boxes, boxes_from_mmdet3d_before_1_0(wanted))
         close(scores, fixture[f"decode.{task}.{sample}.scores"], 1e-4)
-        assert torch.equal(labels, fixture[f"decode.{task}.{sample}.labels"].long())
+        assert torch.equal(labels, torch.tensor(head.classes[task])[fixture[f"decode.{task}.{sample}.labels"].long()])
 
 
 @pytest.mark.parametrize("nms", ["rotate", "circle"])
@@ -166,7 +170,7 @@ def test_focal_loss_of_center_point(oracle_root: Path) -> None:
     there = fixture["focal.mask"].bool()
     sample = torch.arange(2)[:, None].expand(there.shape)[there]
     cell, label = fixture["focal.ind"][there].long(), fixture["focal.cat"][there].long()
-    targets = CenterTargets(fixture["focal.target"], sample, cell, label, torch.zeros(len(cell), 10))
+    targets = CenterTargets(fixture["focal.target"], sample, cell, label, torch.zeros(len(cell), 10), NONE)
     probability = fixture["focal.pred"].double().requires_grad_()
     loss = heatmap_loss(probability.logit(), targets, "objects")
     close(loss, fixture["focal.loss"][0], 1e-5, 1e-5)
@@ -178,10 +182,8 @@ def test_focal_loss_of_center_point(oracle_root: Path) -> None:
 def test_regression_loss_of_center_point(oracle_root: Path) -> None:
     fixture = Fixture(oracle_root, "centerpoint_orig_parts")
     there = fixture["focal.mask"].bool()
-    sample = torch.arange(2)[:, None].expand(there.shape)[there]
-    targets = CenterTargets(
-        torch.zeros(2, 1, 40, 56), sample, fixture["focal.ind"][there].long(), sample, fixture["reg.target"][there]
-    )
+    sample, cell = torch.arange(2)[:, None].expand(there.shape)[there], fixture["focal.ind"][there].long()
+    targets = CenterTargets(torch.zeros(2, 1, 40, 56), sample, cell, sample, fixture["reg.target"][there], NONE)
     found = [box_loss(fixture["reg.pred"], targets, np.eye(10)[n].tolist()) for n in range(10)]
     close(torch.stack(found), fixture["reg.loss"], 1e-5, 1e-5)
 
@@ -303,9 +305,10 @@ def test_the_best_class_of_a_cell_alone() -> None:
     )
     outputs.heatmap[:, 1] = 1.0
     for per_cell, count in (("all", 160), ("best", 80)):
-        found = candidates(outputs, 0, SMALL, CenterDecodeSettings(per_cell=per_cell))
-        assert len(found[0]) == count
-        assert found[2][:80].tolist() == [1] * 80
+        found = candidates([outputs], [(4, 7)], SMALL, CenterDecodeSettings(per_cell=per_cell))
+        assert found.boxes.shape == (1, 1, count, 9)
+        assert found.there.all()
+        assert found.labels[0, 0, :80].tolist() == [7] * 80
 
 
 def test_boxes_of_exploding_maps_are_numbers() -> None:

@@ -18,6 +18,7 @@ from pointcloud.models.anchors.anchors import AnchorSettings, decode_offsets
 from pointcloud.models.anchors.head import AnchorHeadSettings, facing
 from pointcloud.models.layers.bev_backbones import SecondFpnSettings, SecondSettings
 from pointcloud.models.layers.sparse_encoder import SparseEncoderSettings
+from pointcloud.models.layers.voxel_encoders import encode_voxels
 from pointcloud.models.released.load import RELEASED, load
 from pointcloud.models.released.weights import anchor_head_weights, turned_yaws
 from tests.pointcloud.models.official_lidar import export, randomise
@@ -209,7 +210,13 @@ def test_pillars_of_openpcdets_centerpoint_see_all_points_at_any_height(tmp_path
     assert voxels.max_points is None and voxels.max_voxels is None and voxels.grid.shape == (1, 512, 512)
     assert voxels.grid.centers(torch.zeros(1, 4))[0, 2] == -1  # as of the range from -5 to 3 m
     low, high = torch.zeros(1, 5), torch.tensor([[0.0, 0, 20, 0, 0]])
-    assert not torch.equal(loaded([low]).bev, loaded([torch.cat([low, high])]).bev)
+    for gradient in (True, False):  # the map of such a network, which follows from its pillars, takes seconds
+        with torch.set_grad_enabled(gradient):
+            one, both = (
+                encode_voxels([cloud], voxels, loaded.settings.features, loaded.encoder.points).features
+                for cloud in (low, torch.cat([low, high]))
+            )
+        assert one.shape == both.shape == (1, 64) and not torch.equal(one, both)
 
 
 def test_published_names_build_published_networks() -> None:

@@ -16,9 +16,10 @@ from pointcloud.models.three_detr.model import (
     ThreeDetrSettings,
     within,
 )
+from pointcloud.structures.bounds import Bounds
 from pointcloud.structures.features import width
 from pointcloud.structures.targets import BoxTargets
-from tests.pointcloud.models.small import MASKED, PLAIN, STARTED, THREE_DETR, TURNING, build, scene, scenes
+from tests.pointcloud.models.small import INNER, MASKED, PLAIN, STARTED, THREE_DETR, TURNING, build, scene, scenes
 from vol3d.errors import DataError
 from vol3d.ops import farthest_point_sample
 
@@ -92,6 +93,25 @@ def test_kilometres_away(settings: Any) -> None:
     prediction = model([far])
     assert bool(prediction.boxes.isfinite().all())
     assert bool(((prediction.boxes[..., :3] - prediction.query_xyz).abs() <= 0.501).all())
+
+
+def test_a_stray_point_changes_every_size_unless_bounds_leave_it_out() -> None:
+    clouds, _ = scenes(TURNING, (3000, 2))
+    stray = torch.cat([clouds[0], clouds[0].new_tensor([[0.0, 40.0, 0.0]])])
+    changed = []
+    for settings in (TURNING, INNER):
+        before, after = (build(settings).eval()([cloud]).bounds.extent[0] for cloud in (clouds[0], stray))
+        changed.append((after / before).max().item())
+    assert changed[0] > 5 and changed[1] < 1.01
+
+
+@pytest.mark.parametrize("points", [1, 2, 99, 1000])
+def test_inner_bounds_are_percentiles(points: int) -> None:
+    cloud = torch.rand(points, 4)
+    bounds = Bounds.without_strays([cloud], 1)
+    assert bounds.low.shape == (1, 3) and bool((bounds.low <= bounds.high).all())
+    inside = ((cloud[:, :3] >= bounds.low) & (cloud[:, :3] <= bounds.high)).sum(dim=0)
+    assert inside.tolist() == [points - 2 * (points // 100)] * 3
 
 
 # --- bad input ------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from pointcloud.models.layers.voxel_encoders import (
     PointStack,
     PointStackSettings,
     VoxelSettings,
+    check_clouds,
     encode_voxels,
 )
 from tests.pointcloud.models.lidar_oracle import Fixture, close, load
@@ -149,6 +150,50 @@ def randomised(model: PointStack) -> PointStack:
     return model.eval()
 
 
+VARIANTS = [
+    {"widths": (5,)},
+    {"widths": (3, 70), "centre_offset": "xyz", "distance": True},
+    {"widths": (3, 4, 5), "replace_xyz": True, "distance": True},
+    {"widths": (16, 32), "centre_offset": "none", "cluster_offset": False},
+]
+
+
+@pytest.mark.parametrize("max_points", [4, None])
+@pytest.mark.parametrize("padding", ["first", "each"])
+@pytest.mark.parametrize("options", VARIANTS)
+def test_compiled_voxels_are_those_of_training(options: dict[str, Any], padding: Any, max_points: int | None) -> None:
+    torch.manual_seed(0)
+    model = randomised(PointStack(4, PointStackSettings(padding=padding, **options)))
+    settings = SMALL.model_copy(update={"max_points": max_points, "max_voxels": 60})
+    scale, low = torch.tensor([9, 9, 2, 1]), torch.tensor([4.5, 4.5, 1, 0])  # some lie outside
+    clouds = [torch.rand(n, 4) * scale - low for n in (0, 1, 150, 700)]
+    plain = encode_voxels(clouds, settings, ("intensity",), model)
+    with torch.no_grad():
+        assert model.compiled(clouds[0])
+        fast = encode_voxels(clouds, settings, ("intensity",), model)
+    assert torch.equal(fast.coordinates, plain.coordinates) and fast.left_out == plain.left_out == (0, 0, 0, 4)
+    close(fast.features, plain.features.detach(), 1e-5)
+
+
+def test_compiled_voxels_do_not_depend_on_threads_or_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = randomised(PointStack(4, PointStackSettings(widths=(4, 8))))
+    points = torch.rand(3000, 4) * torch.tensor([8, 8, 2, 1]) - torch.tensor([4, 4, 1, 0])
+    fine = SMALL.model_copy(update={"voxel_size_m": (0.25, 0.25, 2.0), "max_voxels": None})
+    found = []
+    for threads in ("1", "3"):
+        monkeypatch.setenv("VOL3D_NUM_THREADS", threads)
+        with torch.no_grad():
+            found.append(encode_voxels([points], fine, ("intensity",), model).features)
+    assert torch.equal(*found) and len(found[0]) > 600
+
+
+def test_a_network_that_is_not_a_number_shows() -> None:
+    model = randomised(PointStack(4, PointStackSettings(widths=(4, 8))))
+    model.linears[0].weight.data[1, 2] = torch.nan
+    with torch.no_grad():
+        assert bool(encode_voxels([torch.rand(9, 4)], SMALL, ("intensity",), model).features.isnan().any())
+
+
 def test_padding_decides_whether_empty_places_count() -> None:
     torch.manual_seed(0)
     cloud = torch.tensor([[0.5, 0.5, 0.0, 1.0]])
@@ -186,6 +231,10 @@ def test_inputs_of_the_published_variants(columns: int, settings: dict[str, Any]
 
 
 # --- clouds of all kinds --------------------------------------------------------------------------------------------
+
+
+def test_numbers_whose_sum_overflows_are_finite() -> None:
+    check_clouds([torch.full((9, 4), 3e38)], ("intensity",))
 
 
 @pytest.mark.parametrize("max_points", [4, None])
@@ -234,6 +283,7 @@ def test_bfloat16_autocast(recwarn: Any) -> None:
         ([torch.rand(9, 3)], r"clouds\[0\]: wrong columns; got \(9, 3\), wanted \(N, 4\): x y z, intensity"),
         ([torch.rand(9, 4), torch.full((3, 4), torch.nan)], r"clouds\[1\]\[0\]: .* 3 of 3 points"),
         ([torch.tensor([[0.0, 0, 0, 1], [0, 0, 0, torch.inf]])], r"clouds\[0\]\[1\]: .* 1 of 2 points"),
+        ([torch.tensor([[0, 0, 0, -torch.inf], [0, 0, 0, torch.inf]])], r"clouds\[0\]\[0\]: .* 2 of 2 points"),
     ],
 )
 @pytest.mark.bad_input

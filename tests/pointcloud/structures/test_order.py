@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pointcloud.structures.order import canonical_faces, canonical_order
+from vol3d.scans.points.sample import value_keys
 
 RNG = np.random.default_rng(0)
 
@@ -19,6 +20,18 @@ def test_permuted_rows_end_in_one_order(count: int, duplicates: bool) -> None:
     again = RNG.permutation(rows)
     assert again[canonical_order(again)].tobytes() == once.tobytes()
     assert sorted(map(bytes, once)) == sorted(map(bytes, rows))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3000])
+@pytest.mark.parametrize("step_m", [0.0, 0.0001, 0.01, 0.3])
+def test_the_order_is_that_of_both_keys(count: int, step_m: float) -> None:
+    rng = np.random.default_rng(count)
+    rows = np.concatenate([rng.uniform(-1, 1, (count, 3)), rng.integers(0, 3, (count, 1))], axis=1).astype(np.float32)
+    if step_m:
+        rows[:, :3] = np.round(rows[:, :3] / np.float32(step_m)) * np.float32(step_m)
+    rows = np.concatenate([rows, rows[::2], rng.permutation(rows)[:5]])
+    places = value_keys(np.round(rows[:, :3] * np.float32(1024)))
+    np.testing.assert_array_equal(canonical_order(rows), np.lexsort((value_keys(rows), places)))
 
 
 def test_the_order_does_not_follow_the_coordinates() -> None:

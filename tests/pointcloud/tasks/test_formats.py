@@ -39,7 +39,9 @@ def test_another_calibration_at_the_same_path_is_noticed(
     before = (tmp_path / "out/000000.txt").read_text()
 
     given.write_text(CALIBRATION.replace("-0.27", "-0.77"))
-    assert "a result of another calibration (000000.txt)" in status([*words, "--calib", str(given)], capsys)
+    assert "a result of another calibration or other settings (000000.txt)" in status(
+        [*words, "--calib", str(given)], capsys
+    )
     assert status(words, capsys) == "skipped"
     beside.write_text(given.read_text())
     assert "another calibration" in status(words, capsys)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import vol3d
 from pointcloud.datasets.scenes import Scene
+from pointcloud.inference import ground as grounds
 from pointcloud.inference.ground import find_ground
 from pointcloud.tasks.grounded import GroundedScene, GroundRule, lifted
 from pointcloud.tasks.lidar import LidarTask
@@ -117,6 +118,16 @@ def test_training_and_scores_do_not_depend_on_the_scanners_height(run: Path, rec
 def test_a_checkpoint_knows_the_ground_as_its_network_saw_it(run: Path) -> None:
     seen = checkpoint.load(run).task.settings.seen
     assert seen is not None and seen.ranges["ground"].low == pytest.approx(-1.73, abs=1e-3)
+
+
+@pytest.mark.parametrize(("ground", "searches"), [(None, 1), (-1.6, 1)])
+def test_the_ground_of_a_file_is_looked_for_once(
+    run: Path, monkeypatch: pytest.MonkeyPatch, ground: float | None, searches: int
+) -> None:
+    calls = []
+    monkeypatch.setattr(grounds, "find_ground", lambda xyz: calls.append(len(xyz)) or find_ground(xyz))
+    vol3d.load(run, "cpu").predict(PointCloud(with_cars(7)[0]), ground=ground)
+    assert len(calls) == searches
 
 
 def test_a_stated_height_takes_the_place_of_the_found_one(run: Path) -> None:

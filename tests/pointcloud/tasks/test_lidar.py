@@ -131,6 +131,41 @@ def test_mirror_images_and_several_models_are_looked_at_together(run):
     assert both.scores.max() == pytest.approx(one.scores.max(), abs=1e-6)
 
 
+def test_prediction_in_bfloat16_where_trained_so_and_the_device_has_it(run, monkeypatch):
+    loaded = checkpoint.load(run, CPU, ["predict.score=0"])
+    cloud, settings = loaded.task.split.validation[0].read().cloud, loaded.task.settings
+    trained = settings.model_copy(update={"train": settings.train.model_copy(update={"amp": "bf16"})})
+    for has in (True, False):
+        monkeypatch.setattr("pointcloud.tasks.lidar.has_bfloat16", lambda device, has=has: has)
+        assert loaded.task.with_settings(trained).in_bfloat16(CPU) is has
+        assert not loaded.task.in_bfloat16(CPU)
+
+    found = []
+    for amp in ("off", "bf16"):
+        task = checkpoint.load(run, CPU, [f"predict.amp={amp}", "predict.score=0"]).task
+        prediction = task.predict(loaded.models, task.scan_of(cloud, None), CPU)
+        assert [note.value for note in prediction.notes if note.code == "precision"] == ["bf16"] * (amp == "bf16")
+        found.append(prediction.detections)
+    plain, low = found
+    assert low.boxes.dtype == plain.boxes.dtype == np.float32 and not np.array_equal(plain.scores, low.scores)
+    assert low.scores.max() == pytest.approx(plain.scores.max(), abs=0.02)
+
+
+def test_weights_are_loaded_in_the_memory_format_of_the_training(run):
+    from vol3d.engine.memory_format import to_channels_last
+
+    loaded = checkpoint.load(run, CPU)
+    other = checkpoint.load(run, CPU, ["train.channels_last=true"]).models[0]
+    weights = [layer.weight for layer in other.modules() if isinstance(layer, torch.nn.Conv2d)]
+    assert weights and all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
+    volume = torch.nn.Conv3d(2, 2, 3)
+    to_channels_last(volume, {2})
+    assert volume.weight.is_contiguous()
+    cloud = loaded.task.split.validation[0].read().cloud
+    plain, found = (loaded.task.detect([model], cloud, CPU) for model in (loaded.models[0], other))
+    assert found.scores.max() == pytest.approx(plain.scores.max(), abs=1e-5)
+
+
 def test_rooms_are_not_turned_by_a_lidar_detector(run):
     with pytest.raises(UsageError, match="--align"):
         checkpoint.load(run, CPU).task.with_options({"align": False})

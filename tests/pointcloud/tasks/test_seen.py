@@ -122,10 +122,11 @@ def test_a_generator_is_known_by_its_record(content: object, tmp_path: Path) -> 
 
 def test_the_generators_records_are_all_known() -> None:
     from pointcloud.generate.drives import write as drives
+    from pointcloud.generate.frames import write as frames
     from pointcloud.generate.kitti import write as kitti
     from pointcloud.generate.rooms import write as rooms
 
-    assert {drives.INDEX, kitti.INDEX, rooms.INDEX} == set(INDEXES)
+    assert {drives.INDEX, frames.INDEX, kitti.INDEX, rooms.INDEX} == set(INDEXES)
 
 
 @pytest.mark.parametrize("name", ["3detr-rooms", "centerpoint-drives", "object-dgcnn-drives"])

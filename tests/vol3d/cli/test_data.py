@@ -57,10 +57,11 @@ def test_faults(tmp_path: Path, capsys):
 def test_volumes_need_a_recipe_and_scenes_take_none(msd: Path, tmp_path: Path, capsys):
     assert main(["data", "prepare", "msd", str(msd), "-o", str(tmp_path / "ready")]) == 2
     assert "volumes are prepared for a recipe" in capsys.readouterr().err
+    assert not (tmp_path / "ready").exists()
     rooms = write_scannet(tmp_path / "rooms", 1, 1, 0)
     words = ["data", "prepare", "scannet", str(rooms), "--recipe", "unetr_hippocampus_small"]
     assert main([*words, "-o", str(tmp_path / "ready")]) == 2
-    assert capsys.readouterr().err
+    assert capsys.readouterr().err and not (tmp_path / "ready").exists()
     assert main(["data", "prepare", "scannet", str(rooms), "-o", str(rooms)]) == 2
     assert "this is the data set itself" in capsys.readouterr().err
 
@@ -125,5 +126,30 @@ def test_every_data_set_has_its_tools():
 
 def test_what_nothing_generates_is_refused(tmp_path: Path, capsys):
     assert main(["data", "generate", "castles", str(tmp_path / "out")]) == 2
-    assert "got castles, wanted rooms, drives, kitti" in capsys.readouterr().err
+    assert "got castles, wanted rooms, frames, drives, kitti" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["drives", "--streets", "nice"], "no such streets"),
+        (["drives", "--streets", "realistic", "--scanner", "hdl"], "no such scanner"),
+        (["drives", "--scanner", "vlp-16"], "simple streets have a scanner of their own"),
+        (["drives", "--seconds", "0"], "not a length of a drive"),
+        (["kitti", "--scanner", "hdl"], "no such scanner"),
+        (["kitti", "--seconds", "3"], "kitti have no such option"),
+        (["rooms", "--scenes", "1"], "not a number of rooms"),
+    ],
+)
+def test_a_refused_option_leaves_no_folder(tmp_path: Path, capsys, words: list[str], message: str):
+    kind, *rest = words
+    assert main(["data", "generate", kind, str(tmp_path / "out"), *rest]) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_drives_last_as_long_as_asked(tmp_path: Path, capsys):
+    out = tmp_path / "drives"
+    words = ["--scenes", "2", "--seconds", "1", "--workers", "0"]
+    assert main(["data", "generate", "drives", str(out), *words]) == 0
+    assert len(list((out / "samples/LIDAR_TOP").iterdir())) == 2 * 3

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -165,6 +166,77 @@ def test_a_unetr_segments_with_the_names_of_its_classes(channels: int, classes: 
     network, image = vol3d.load_released("unetr", tmp_path / "a.pth"), torch.randn(1, 1, 32, 32, 32)
     (segmenter,) = checkpoint.load(tmp_path / "run", CPU).models
     torch.testing.assert_close(segmenter(image), network.eval()(image), rtol=0, atol=0)
+
+
+@pytest.fixture
+def own_unetr(tmp_path: Path) -> Path:
+    """Weights of somebody's UNETR: windows that are no cube, heads of 32, three classes, two channels."""
+    torch.manual_seed(0)
+    theirs = UNETR(2, 3, (32, 48, 32), feature_size=4, hidden_size=64, mlp_dim=96, num_heads=2)
+    torch.save(theirs.state_dict(), tmp_path / "own.pt")
+    return tmp_path / "own.pt"
+
+
+STATED = [
+    "--set",
+    "class_names=[background,liver,spleen]",
+    "--set",
+    "channel_names=[pre,post]",
+    "--set",
+    "window.size=[32,48,32]",
+]
+PREPARED = ["--set", "preprocess.spacing_mm=[2,2,2]", "--set", "preprocess.intensity.low=-50"]
+
+
+def test_ones_own_unetr_predicts_as_what_is_stated_about_it(own_unetr: Path, tmp_path: Path, capsys) -> None:
+    words = ["import", "unetr", str(own_unetr), "-o", str(tmp_path / "run"), *STATED, "--set", "model.heads=2"]
+    assert main(words) == 2  # the publisher's preprocessing is not that of other classes
+    assert "other classes, and nothing about preprocess" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "run").exists()
+    assert main([*words, *PREPARED]) == 0
+    model = vol3d.load(tmp_path / "run", "cpu")
+    assert model.class_names == ("background", "liver", "spleen")
+    settings: Any = model.task.settings
+    assert settings.window.size == (32, 48, 32) and settings.preprocess.spacing_mm == (2, 2, 2)
+    assert (settings.preprocess.intensity.low, settings.preprocess.intensity.high) == (-50, 250)
+    theirs = UNETR(2, 3, (32, 48, 32), feature_size=4, hidden_size=64, mlp_dim=96, num_heads=2).eval()
+    theirs.load_state_dict(torch.load(own_unetr, weights_only=True))
+    image = torch.randn(1, 2, 32, 48, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.models[0](image), theirs(image), rtol=0, atol=1e-4)
+    scan = np.random.default_rng(0).normal(0, 100, (2, 40, 50, 30)).astype(np.float32)
+    assert model.predict(scan, affine=np.diag([1.5, 1.5, 2, 1])).mask.shape == (40, 50, 30)  # type: ignore[union-attr]
+
+
+def test_ones_own_unetr_by_its_recipe(own_unetr: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "own.yaml"
+    recipe.write_text(
+        "model: {name: unetr, heads: 2, width: 64}\ndata: {name: folder, root: DATA}\nwindow: {size: [32, 48, 32]}\n"
+        "class_names: [background, liver, spleen]\nchannel_names: [pre, post]\npreprocess: {spacing_mm: [2, 2, 2]}\n"
+    )
+    assert main(["import", "unetr", str(own_unetr), "-o", str(tmp_path / "run"), "--recipe", str(recipe)]) == 0
+    settings: Any = vol3d.load(tmp_path / "run", "cpu").task.settings
+    assert settings.preprocess.intensity.name == "zscore" and settings.channel_names == ("pre", "post")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "12 tokens are no cube"),
+        (["--set", "window.size=[32,32,32]"], "window does not fit the position embedding"),
+        (["--set", "window.size=[32,48,32]"], "got (3, 2), wanted (14, 1)"),
+        (["--set", "no.such=1"], "unknown setting"),
+        ([*STATED, *PREPARED, "--set", "model.mlp=100"], "the file itself determines this setting"),
+        (["--recipe", "nothing.yaml"], "nothing.yaml"),
+    ],
+)
+def test_what_is_missing_about_ones_own_unetr_is_asked_for(
+    words: list[str], message: str, own_unetr: Path, tmp_path: Path, capsys
+) -> None:
+    assert main(["import", "unetr", str(own_unetr), "-o", str(tmp_path / "run"), *words]) in (1, 2)
+    told = " ".join(capsys.readouterr().err.split())
+    assert message in told and "load_released" not in told
+    assert not (tmp_path / "run").exists()
 
 
 def test_classes_in_another_order_are_evaluated_in_theirs() -> None:

@@ -29,6 +29,20 @@ def test_models_json(capsys):
     assert all(recipe["summary"] for recipe in said["recipes"])
 
 
+def test_models_describes_one(tmp_path: Path, capsys):
+    assert main(["models", "kitti-cars", "--json"]) == 0
+    (said,) = json.loads(capsys.readouterr().out)["models"]
+    assert said["architecture"] == "second" and "Car" in said["classes"] and "NC" in said["licence"]
+    assert said["started from"] == "street-cars" and len(said["SHA-256"]) == 64
+    assert main(["models", "kitti-cars"]) == 0
+    assert "street-cars" in capsys.readouterr().out
+    assert main(["models", "kitti-car"]) == 2
+    assert "no such checkpoint" in capsys.readouterr().err
+    (tmp_path / "bare.safetensors").write_bytes(b"0" * 40)
+    assert main(["models", str(tmp_path / "bare.safetensors")]) == 1
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_first_comment(tmp_path: Path):
     path = tmp_path / "a.yaml"
     path.write_text("\n# UNETR on data.\nmodel: x\n")

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from tests.vol3d.engine.toy import toy
 from vol3d.engine.loop import train
 from vol3d.engine.order import Loader, Plan
+from vol3d.engine.task import Batch
 from vol3d.errors import DataError, UsageError, Vol3dError
 
 small = st.integers(1, 5)
@@ -120,3 +123,18 @@ def test_a_worker_killed_in_the_middle_of_a_batch_is_told(tmp_path: Path, fault:
     loader.batches = broken()
     with pytest.raises(Vol3dError, match="a data-loader worker died"):
         list(loader.step(0))
+
+
+def test_a_pinned_batch_has_its_tensors_pinned_wherever_they_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned: list[Tensor] = []
+    monkeypatch.setattr(Tensor, "pin_memory", lambda tensor: pinned.append(tensor) or tensor + 10)
+
+    class Held:
+        def pin_memory(self) -> str:
+            return "held"
+
+    inputs, targets = [torch.ones(1), {"a": (torch.ones(2), "name")}], (Held(), None)
+    found = Batch(inputs, targets, ("x",)).pin_memory()
+    assert [tensor.tolist() for tensor in (found.inputs[0], found.inputs[1]["a"][0])] == [[11], [11, 11]]
+    assert (found.inputs[1]["a"][1], found.targets, found.ids) == ("name", ("held", None), ("x",))
+    assert len(pinned) == 2

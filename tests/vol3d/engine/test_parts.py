@@ -14,7 +14,7 @@ from torch import nn
 
 from tests.vol3d.engine.toy import ToyModel, ToyModelSettings, toy
 from vol3d.engine.distributed import processes
-from vol3d.engine.learner import Learner
+from vol3d.engine.learner import Learner, _placed
 from vol3d.engine.log import Metrics, Screen
 from vol3d.engine.optim import Ema, full_state, learning_rate, make_optimizer
 from vol3d.engine.settings import OptimSettings
@@ -142,3 +142,23 @@ def test_a_pipe_gets_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().err.splitlines()
     assert [line.split("  ")[0] for line in lines] == ["step 1/100", "step 100/100"]
     assert "\x1b" not in "".join(lines) and "loss 0.25  lr 0.0001" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("setting", "device", "dimensions"),
+    [("auto", "cpu", {2}), ("auto", "meta", set()), (True, "cpu", {2, 3}), (False, "cpu", set())],
+)
+def test_convolutions_of_volumes_are_channels_last_only_where_that_is_asked_for(
+    tmp_path: Path, setting: bool | str, device: str, dimensions: set[int]
+) -> None:
+    task = toy(tmp_path, f"train.channels_last={str(setting).lower()}")
+    model = nn.Sequential(
+        nn.Conv2d(3, 5, 3),
+        nn.ConvTranspose2d(5, 3, 3),
+        nn.Conv3d(3, 5, 3),
+        nn.ConvTranspose3d(5, 3, 3),
+        nn.Linear(3, 2),
+    )
+    for layer in _placed(model, task, torch.device(device))[:4]:
+        last = torch.channels_last if layer.weight.ndim == 4 else torch.channels_last_3d
+        assert layer.weight.is_contiguous(memory_format=last) == (layer.weight.ndim - 2 in dimensions)

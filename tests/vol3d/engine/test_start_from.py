@@ -12,6 +12,7 @@ from torch import nn
 from tests.vol3d.engine.test_resume import SAVE_ALWAYS, assert_equal, assert_same, at_step
 from tests.vol3d.engine.toy import toy
 from vol3d import checkpoint, terminal
+from vol3d.config import load_task
 from vol3d.engine import resume
 from vol3d.engine.loop import train
 from vol3d.engine.settings import RunSettings, StartSettings
@@ -73,6 +74,40 @@ def test_what_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(kind, match=message):
         initial_model(toy(tmp_path, f"start_from={{checkpoint: {source}}}", *words))
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_what_does_not_fit_is_refused_before_samples_are_prepared(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dry_run: bool
+) -> None:
+    task = toy(tmp_path, f"start_from={source}", "model.width=16")
+    monkeypatch.setattr(type(task), "samples", lambda *_: pytest.fail("the samples were prepared first"))
+    with pytest.raises(CheckpointError, match="has other sizes"):
+        train(task, tmp_path / "run", device="cpu", dry_run=dry_run)
+    assert not (tmp_path / "run").exists(), "a refused run leaves nothing"
+
+
+def test_a_run_records_what_it_started_from(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, wanted = shutil.copytree(source, tmp_path / "begun"), checkpoint.read_info(source / "best.safetensors")
+    record = {"checkpoint": str(begun), "sha256": wanted["sha256"]}
+
+    def stop() -> None:
+        raise Stopped("now", exit_code=1)
+
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        at_step(patch, 9, stop)
+        train(toy(tmp_path, f"start_from={begun}", SAVE_ALWAYS), tmp_path / "run", device="cpu")
+    # Another model in its place meanwhile: the record stays that of the weights that the run began with.
+    train(toy(tmp_path, "train.seed=5"), tmp_path / "other", device="cpu")
+    shutil.copytree(tmp_path / "other", begun, dirs_exist_ok=True)
+    train(toy(tmp_path, f"start_from={begun}", SAVE_ALWAYS), tmp_path / "run", device="cpu")
+    assert checkpoint.read_info(tmp_path / "run/best.safetensors")["started_from"] == record
+    assert f"sha256: {wanted['sha256']}" in (tmp_path / "run/config.yaml").read_text()
+    assert "started_from" not in checkpoint.read_info(source / "best.safetensors")
+
+    with pytest.raises(CheckpointError, match=r"not the weights that start_from\.sha256 names") as error:
+        initial_model(load_task(tmp_path / "run/config.yaml", []))
+    assert wanted["sha256"] in str(error.value)
 
 
 def test_an_ensemble_is_refused(source: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from vol3d.geometry import (
     overlap_bev,
     transform_boxes,
 )
-from vol3d.geometry.overlap import overlap_torch
+from vol3d.geometry.overlap import overlap_bev_paired, overlap_torch
 
 BOTH_PATHS = pytest.mark.parametrize("gradient", [False, True], ids=["compiled", "torch"])
 PAIRED = [iou_bev_paired, iou_3d_paired]
@@ -124,6 +124,17 @@ def test_degenerate_boxes_are_finite_with_finite_gradients(pair, dtype):
         gradients = torch.autograd.grad(value.sum(), (first, second))
         assert value.isfinite().all()
         assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_tables_equal_pairs_and_boxes_out_of_reach_share_nothing():
+    first, second = random_boxes(40, 1).double(), random_boxes(37, 2).double()
+    second[::3, :2] += 500
+    table = overlap_bev(first, second)
+    one, other = (boxes.flatten(0, 1) for boxes in torch.broadcast_tensors(first[:, None], second[None]))
+    torch.testing.assert_close(overlap_bev_paired(one, other).view(40, 37), table, rtol=1e-13, atol=1e-13)
+    assert (table[:, ::3] == 0).all() and (table > 0).any()
+    same = overlap_bev(first, first).diagonal()
+    torch.testing.assert_close(same, first[:, 3] * first[:, 4], rtol=1e-13, atol=0)
 
 
 def test_two_boxes_without_extent_have_no_overlap():

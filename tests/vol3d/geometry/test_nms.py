@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from tests.reference import geometry as reference
@@ -66,6 +68,23 @@ def test_equals_the_greedy_loop_and_the_device_path(space, by_label):
         order = scores.argsort(descending=True, stable=True)
         ranked = labels[order] if by_label else torch.zeros_like(order)
         assert order[greedy(iou[order][:, order] > 0.2, ranked)].tolist() == expected
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    count=st.integers(0, 80), spread=st.sampled_from([0.0, 3.0, 60.0, 1e6]), seed=st.integers(0, 99),
+    huge=st.booleans(), line=st.booleans(), space=st.sampled_from(["bev", "3d"]),
+)  # fmt: skip
+def test_cells_leave_no_pair_out(count: int, spread: float, seed: int, huge: bool, line: bool, space: str) -> None:
+    boxes, scores, labels = scored_boxes(count, seed)
+    generator = torch.Generator().manual_seed(seed)
+    boxes[:, :2] = spread * torch.rand(count, 2, generator=generator) - 7
+    boxes[:, 0] *= 0 if line else 1
+    boxes[:1, 3:5] *= 1000 if huge else 0  # all in one cell; a box without extent
+    iou = (iou_3d if space == "3d" else iou_bev)(boxes.double(), boxes.double())
+    order = scores.argsort(descending=True, stable=True)
+    wanted = order[greedy(iou[order][:, order] > 0.1, labels[order])]
+    assert torch.equal(nms_rotated(boxes.double(), scores, 0.1, space=space, labels=labels), wanted)
 
 
 def test_equal_scores_go_by_index():

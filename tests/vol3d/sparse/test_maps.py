@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.reference.sparse import slow_coarser, slow_finer, slow_neighbours
 from tests.vol3d.sparse.scenes import random_tensor, triples, windows
-from vol3d.errors import UsageError
+from vol3d.errors import DataError, UsageError
 from vol3d.sparse import Geometry, SparseTensor
 from vol3d.sparse.backends.numba_backend import TILE_ROWS, list_pairs
 
@@ -103,6 +103,32 @@ def test_large_grid_uses_no_memory_of_its_size(backend: str) -> None:
     assert made.coordinates.tolist() == inside(slow_coarser(x.coordinates, Geometry.of(3, 2, 1)), made.spatial_shape)
     wanted = slow_neighbours(made.coordinates, x.coordinates, Geometry.of(3, 2, 1))
     assert made.origin is not None and torch.equal(made.origin.map.neighbours, wanted)
+
+
+@relaxed
+@given(chain=st.lists(windows(), min_size=1, max_size=3), n=st.integers(0, 60), seed=st.integers(0, 99))
+def test_levels_at_once_are_those_one_after_the_other(backend: str, chain: list[Geometry], n: int, seed: int) -> None:
+    x = random_tensor(n, 1, (9, 12, 11), 2, seed)
+    try:
+        levels = x.sites.coarser_levels(chain)
+    except UsageError:  # a window is larger than the grid that is left
+        return
+    coordinates = x.coordinates
+    for window, level in zip(chain, levels, strict=True):
+        coordinates = torch.tensor(inside(slow_coarser(coordinates, window), level.spatial_shape)).reshape(-1, 4)
+        assert level.coordinates.dtype == torch.int32
+        assert level.coordinates.tolist() == coordinates.tolist()
+    found = x.sites
+    for window, level in zip(chain, levels, strict=True):
+        found = found.coarser(window)
+        assert found is level
+
+
+def test_levels_with_too_many_positions_together() -> None:
+    side = 2**19 + 2**18  # a grid that may be, and two more that may not
+    x = SparseTensor(torch.zeros(1, 4, dtype=torch.int32), torch.ones(1, 1), (side,) * 3, 1)
+    with pytest.raises(DataError, match=r"spatial_shape: the grids have too many positions; .*wanted < 2\*\*60"):
+        x.sites.coarser_levels([Geometry.of(1)] * 3)
 
 
 def test_maps_are_built_once_and_shared() -> None:

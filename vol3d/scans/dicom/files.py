@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import io
+import os
+import time
 import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePath
 from typing import BinaryIO, NoReturn
 
 from vol3d.errors import DataError
 from vol3d.scans.dicom.header import Header
 from vol3d.scans.dicom.parse import LARGEST_RATIO, parse, too_large
+from vol3d.scans.dicom.recent import Recent
 from vol3d.scans.paths import DICOM, is_dicom, walk
 
+Version = tuple[int, ...]
 LARGEST = 4 << 30  # bytes of one file in an archive
+SETTLED_S = 2.0  # seconds since the last change, after which times tell one content from another
+_headers: Recent[Header | None] = Recent(16 << 20)
+"""So many bytes of files, a few thousand slices: finding, hashing and reading a scan all ask for its headers."""
 _COPY = "Copy it again."
 
 
@@ -29,16 +37,27 @@ class Entry:
         name: its path as a message should show it.
         size: bytes, unpacked.
         open: gives its bytes, from the start, each time.
+        version: what changes when the file does; None if that cannot be told.
     """
 
     name: str
     size: int
     open: Callable[[], BinaryIO]
+    version: Version | None = None
 
     def header(self, pixels: bool = False) -> Header | None:
-        """Its attributes, with the pixels if asked for; None if it is not DICOM. Raises DataError if it is damaged."""
+        """Its attributes, with the pixels if asked for; None if it is not DICOM. Raises DataError if it is damaged.
+
+        Those without pixels are shared by all who ask for them, and must not be changed.
+        """
+        if pixels or self.version is None:
+            return self._parsed(pixels)[0]
+        return _headers.get((self.name, *self.version), partial(self._parsed, pixels=False))
+
+    def _parsed(self, pixels: bool) -> tuple[Header | None, int]:
+        """The header, and about how many bytes of the file it took."""
         with self._opened() as file:
-            return parse(file, self.name, pixels)
+            return parse(file, self.name, pixels), file.tell()
 
     def content(self) -> bytes:
         """All its bytes. Raises DataError if they cannot be read."""
@@ -108,11 +127,19 @@ def _unlisted(fault: OSError) -> NoReturn:
 
 
 def _entry(path: Path) -> Entry:
-    return Entry(str(path), path.stat().st_size if path.exists() else 0, lambda: path.open("rb"))
+    status = path.stat() if path.exists() else None
+    return Entry(str(path), status.st_size if status else 0, lambda: path.open("rb"), _version(status))
+
+
+def _version(status: os.stat_result | None) -> Version | None:
+    """None for a file that was changed just now: one that is changed again at once may have the same times."""
+    if status is None or time.time() - max(status.st_mtime, status.st_ctime) < SETTLED_S:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _members(path: Path, archive: zipfile.ZipFile) -> list[Entry]:
-    result, unpacked, packed = [], 0, 0
+    result, unpacked, packed, version = [], 0, 0, _version(path.stat())
     for info in archive.infolist():
         parts = info.filename.split("/")
         if info.is_dir() or any(part.startswith(".") for part in parts if part not in (".", "..")):
@@ -129,7 +156,7 @@ def _members(path: Path, archive: zipfile.ZipFile) -> list[Entry]:
                 wanted=f"at most {LARGEST} bytes in a file and {LARGEST_RATIO} for each packed one",
                 do="Unpack it and give the folder.",
             )  # fmt: skip
-        result.append(Entry(f"{path}: {info.filename}", info.file_size, _member(archive, info)))
+        result.append(Entry(f"{path}: {info.filename}", info.file_size, _member(archive, info), version))
     return result
 
 

@@ -13,22 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from vol3d.errors import DataError, UsageError, Vol3dError
+from vol3d.errors import DataError, Vol3dError
 from vol3d.files import atomic
-from vol3d.scans.dicom.files import entries
-from vol3d.scans.dicom.frames import Frame
-from vol3d.scans.dicom.header import Header
+from vol3d.scans.dicom.codes import concept_of
+from vol3d.scans.dicom.referenced import LONGEST_NAME, TO_NIFTI, check_names, referenced_frames, referenced_headers
 from vol3d.scans.dicom.seg import read_dicom_seg
-from vol3d.scans.dicom.series import find_series
-from vol3d.scans.dicom.stack import ordered_frames
-from vol3d.scans.volumes.volume import Grid, Segmentation
-
-PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PositionReferenceIndicator")
-STUDY = ("StudyID", "StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName")
-LINKS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
-PLACE_MM = 0.01  # how exactly a mask must stand on the slices it was made for
-LONGEST_NAME = 64  # characters of SegmentLabel
-_TO_NIFTI = "Write .nii.gz instead."
+from vol3d.scans.results.palette import class_colours
+from vol3d.scans.volumes.volume import Segmentation
 
 
 def write_dicom_seg(path: str | Path, segmentation: Segmentation, series: str | None = None) -> None:
@@ -45,9 +36,9 @@ def write_dicom_seg(path: str | Path, segmentation: Segmentation, series: str | 
         Vol3dError: highdicom is not installed; the file cannot be written.
     """
     hd, path = _highdicom(), Path(path)
-    _check_names(segmentation, path)
-    source, frames = _source(segmentation, series)
-    slices = _slices(frames, segmentation.grid, source)
+    check_names(segmentation, path)
+    source, frames = referenced_frames(segmentation, series)
+    slices = referenced_headers(frames, segmentation.grid, source)
     with atomic(path) as temporary:
         try:
             with warnings.catch_warnings():
@@ -57,108 +48,25 @@ def write_dicom_seg(path: str | Path, segmentation: Segmentation, series: str | 
             back = read_dicom_seg(temporary, segmentation.grid)
         except Exception as fault:  # highdicom raises ValueError, TypeError, AttributeError ... for one cause
             raise DataError(
-                "no DICOM segmentation can be made for this series", where=source, do=_TO_NIFTI,
+                "no DICOM segmentation can be made for this series", where=source, do=TO_NIFTI,
                 got=fault.got if isinstance(fault, Vol3dError) else " ".join(str(fault).split())[:200],
             ) from fault  # fmt: skip
-        if not np.array_equal(back.array[0], segmentation.labels):
-            raise DataError("the DICOM segmentation does not read back as it was written", where=source, do=_TO_NIFTI)
-
-
-def _check_names(segmentation: Segmentation, path: Path) -> None:
-    names = segmentation.class_names
-    highest = int(segmentation.labels.max(initial=0))
-    if len(names) < 2 or highest >= len(names):
-        raise DataError(
-            "a DICOM segmentation needs named classes", where=path, got=f"label {highest}",
-            wanted=f"0 to {len(names) - 1}",
-        )  # fmt: skip
-    for name in names[1:]:
-        if not name.strip() or len(name) > LONGEST_NAME or "\\" in name or not name.isprintable():
-            wanted = f"1 to {LONGEST_NAME} printable characters without a backslash"
-            raise DataError("a class name that DICOM cannot hold", where=path, got=repr(name), wanted=wanted)
-
-
-def _source(segmentation: Segmentation, uid: str | None) -> tuple[Path, list[Frame]]:
-    """The source and the slices of the series in it that stands on the grid, first slice first."""
-    source = segmentation.source
-    if source is None or not source.exists():
-        raise UsageError("a DICOM segmentation needs the DICOM series it was made for", where=source, wanted="a folder")
-    try:
-        with entries(source) as files:
-            found = find_series(files, source)
-    except DataError as fault:
-        raise UsageError(
-            "a DICOM segmentation needs a DICOM series as its source", where=source, got=fault, do=_TO_NIFTI
-        ) from fault
-    matches = []
-    for series in found:
-        try:
-            ordered, grid = ordered_frames(series, source)
-        except DataError:  # a localiser or another volume beside it
-            continue
-        if uid in (None, series.uid) and grid.same_place(segmentation.grid, PLACE_MM):
-            matches.append(ordered)
-    if len(matches) != 1:
-        what = "fits several series of its source" if matches else "does not stand on its source's slices"
-        raise UsageError(f"the segmentation {what}", where=source, got=uid, wanted="one series")
-    return source, matches[0]
-
-
-def _slices(frames: list[Frame], grid: Grid, source: Path) -> list[Any]:
-    """The headers, completed so that an object can refer to them. Raises DataError for what cannot be made up."""
-    from pydicom.uid import generate_uid
-
-    headers = list(dict.fromkeys(frame.header for frame in frames))
-    if frames[0].number is not None and (
-        len(headers) > 1 or [frame.number for frame in frames] != list(range(len(frames)))
-    ):
-        raise DataError("frames that are not in order are not supported for DICOM-SEG", where=source, do=_TO_NIFTI)
-    instances: dict[str, str] = {}
-    frame_of_reference = generate_uid()
-    for header in headers:
-        for name in LINKS:
-            if not header.text(name):
-                raise header.wrong(name, "the UID that a segmentation refers to")
-        instance = header.text("SOPInstanceUID")
-        if (other := instances.setdefault(instance, header.name)) != header.name:
-            raise DataError("two slices have one SOPInstanceUID", where=header.name, got=f"{instance}, as {other}")
-        _complete(header, grid, frame_of_reference)
-    return [header.dataset for header in headers]
-
-
-def _complete(header: Header, grid: Grid, frame_of_reference: str) -> None:
-    """UTF-8, and values for what may be missing: empty ones where the standard has them (type 2), slice thickness."""
-    try:
-        header.dataset.decode()
-    except Exception as fault:
-        raise header.wrong("SpecificCharacterSet", "the character set of the texts") from fault
-    header.dataset.SpecificCharacterSet = "ISO_IR 192"  # also for the names of the classes
-    for name in (*PATIENT, *STUDY):
-        if not header.has(name):
-            setattr(header.dataset, name, "")
-    if not header.text("FrameOfReferenceUID"):
-        header.dataset.FrameOfReferenceUID = frame_of_reference
-    groups = [*header.items("SharedFunctionalGroupsSequence"), *header.items("PerFrameFunctionalGroupsSequence")]
-    measures = [part for group in groups for part in group.items("PixelMeasuresSequence")]
-    for part in measures if groups else [header]:
-        try:
-            thickness = part.real("SliceThickness", 0.0)
-        except DataError:
-            thickness = 0.0
-        if thickness <= 0:
-            part.dataset.SliceThickness = f"{grid.spacing_mm[2]:.10g}"
+        if not np.array_equal(back.array[0], _numbered(segmentation)):
+            raise DataError("the DICOM segmentation does not read back as it was written", where=source, do=TO_NIFTI)
 
 
 def _object(hd: Any, slices: list[Any], segmentation: Segmentation) -> Any:
     from pydicom.uid import generate_uid
 
-    labels = segmentation.labels.astype(np.uint8 if len(segmentation.class_names) <= 256 else np.uint16, copy=False)
+    colours = class_colours(("mask",), len(segmentation.class_names) - 1)
+    labels = _numbered(segmentation)
     return hd.seg.Segmentation(
         source_images=slices,
         pixel_array=np.ascontiguousarray(labels.transpose(2, 1, 0)),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[
-            _segment(hd, number, name) for number, name in enumerate(segmentation.class_names) if number
+            _segment(hd, number, name, colours["mask", label])
+            for number, (label, name) in enumerate(segmentation.asked(), 1)
         ],
         series_instance_uid=generate_uid(),
         series_number=1000,
@@ -166,30 +74,52 @@ def _object(hd: Any, slices: list[Any], segmentation: Segmentation) -> Any:
         instance_number=1,
         manufacturer="vol3d",
         manufacturer_model_name="vol3d",
-        software_versions=_version(),
+        software_versions=vol3d_version(),
         device_serial_number="0",
         content_label="SEGMENTATION",
-        series_description="vol3d segmentation",
+        series_description=_description(segmentation),
         omit_empty_frames=bool(labels.any()),
     )
 
 
-def _segment(hd: Any, number: int, name: str) -> Any:
+def _numbered(segmentation: Segmentation) -> np.ndarray:
+    """Numbers of segments: those of the classes that were asked for, from 1 on without a gap."""
+    table = np.zeros(len(segmentation.class_names), np.uint8 if len(segmentation.class_names) <= 256 else np.uint16)
+    for number, (label, _) in enumerate(segmentation.asked(), 1):
+        table[label] = number
+    return table[segmentation.labels]
+
+
+def _description(segmentation: Segmentation) -> str:
+    """`vol3d: spleen, liver`, cut to what DICOM holds."""
+    names = [name for _, name in segmentation.asked()]
+    text = f"vol3d: {', '.join(names)}"
+    return text if len(text) <= LONGEST_NAME else f"vol3d: {len(names)} classes"
+
+
+def _segment(hd: Any, number: int, name: str, colour: str) -> Any:
     from pydicom.sr.codedict import codes
 
-    return hd.seg.SegmentDescription(
+    concept = concept_of(name)
+    segment = hd.seg.SegmentDescription(
         segment_number=number,
         segment_label=name,
-        segmented_property_category=codes.SCT.AnatomicalStructure,
-        segmented_property_type=codes.SCT.Tissue,
+        segmented_property_category=concept.category,
+        segmented_property_type=concept.type,
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=hd.AlgorithmIdentificationSequence(
-            "vol3d", codes.DCM.ArtificialIntelligence, _version()
+            "vol3d", codes.DCM.ArtificialIntelligence, vol3d_version()
         ),
+        display_color=hd.color.CIELabColor.from_rgb(*bytes.fromhex(colour.removeprefix("#"))),
     )
+    if concept.side is not None:
+        side = [hd.sr.CodedConcept.from_code(concept.side)]
+        segment.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = side
+    return segment
 
 
-def _version() -> str:
+def vol3d_version() -> str:
+    """Of this package."""
     try:
         return metadata.version("vol3d")
     except metadata.PackageNotFoundError:

@@ -75,7 +75,7 @@ class Record:
             return f"another model ({self.model or 'without a name'}, other weights)"
         shared = sorted(self.made_with.keys() & wanted.made_with.keys())
         if other := [name for name in shared if self.made_with[name] != wanted.made_with[name]]:
-            return f"another calibration ({other[0]})"
+            return f"another calibration or other settings ({other[0]})"
         mine, theirs = plain(dict(self.settings)), plain(dict(wanted.settings))
         keys = [key for key in sorted({*mine, *theirs}) if mine.get(key) != theirs.get(key)]
         if not keys:
@@ -94,8 +94,13 @@ def record_path(result: Path) -> Path:
     """The JSON that has the record of a result: itself, or `scan.vol3d.json` of `scan.nii.gz`."""
     if result.suffix == ".json":
         return result
+    return result.parent / f"{stem_of(result)}{RECORD_SUFFIX}"
+
+
+def stem_of(result: Path) -> str:
+    """The name without its suffix: `scan` of `scan.nii.gz`, `room` of `room.json`."""
     stem = without_suffix(result.name, NIFTI)
-    return result.parent / f"{stem if stem != result.name else result.stem}{RECORD_SUFFIX}"
+    return stem if stem != result.name else result.stem
 
 
 def read_record(result: Path) -> tuple[Record | None, Mapping[str, Any]]:

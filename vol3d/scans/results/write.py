@@ -64,11 +64,10 @@ def describe_objects(detections: Detections, origin: np.ndarray | None = None) -
     """The list under `objects`, in the order of the boxes; a velocity that is not known is left out."""
     boxes = detections.boxes.astype(np.float64)
     centers = boxes[:, :3] if origin is None else boxes[:, :3] + origin
+    moving = np.isfinite(boxes[:, 7:]).all(axis=1) & (boxes.shape[1] == 9)
+    rows = (detections.names(), detections.scores.astype(np.float64).tolist(), centers.tolist(), boxes.tolist(), moving)
     objects = []
-    for name, score, center, box in zip(detections.names(), detections.scores, centers, boxes, strict=True):
-        described: dict[str, Any] = {"class": name, "score": float(score), "center": center.tolist()}
-        described |= {"size": box[3:6].tolist(), "yaw": float(box[6])}
-        if len(box) == 9 and np.isfinite(box[7:]).all():
-            described["velocity"] = box[7:].tolist()
-        objects.append(described)
+    for name, score, center, box, moves in zip(*rows, strict=True):
+        described = {"class": name, "score": score, "center": center, "size": box[3:6], "yaw": box[6]}
+        objects.append({**described, "velocity": box[7:]} if moves else described)
     return objects

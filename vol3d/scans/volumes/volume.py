@@ -100,6 +100,7 @@ class Segmentation:
         class_names: `class_names[label]`, background first.
         source: the image that was segmented.
         notes: what was unusual in making it, for the user to see.
+        roi: the classes that were asked for, others are background; empty: all.
     """
 
     labels: np.ndarray
@@ -107,12 +108,14 @@ class Segmentation:
     class_names: tuple[str, ...]
     source: Path | None = None
     notes: tuple[Note, ...] = ()
+    roi: tuple[str, ...] = ()
+
+    def asked(self) -> list[tuple[int, str]]:
+        """Label and name of each class that was asked for, without the background."""
+        named = list(enumerate(self.class_names))[1:]
+        return [(label, name) for label, name in named if not self.roi or name in self.roi]
 
     def volumes_ml(self) -> dict[str, float]:
-        """Millilitres of each class but the background."""
+        """Millilitres of each class that was asked for."""
         counts = np.bincount(self.labels.ravel(), minlength=len(self.class_names))
-        return {
-            name: float(counts[index]) * self.grid.voxel_volume_ml
-            for index, name in enumerate(self.class_names)
-            if index > 0
-        }
+        return {name: float(counts[label]) * self.grid.voxel_volume_ml for label, name in self.asked()}

@@ -5,6 +5,7 @@ fp16 and bf16 features are computed in fp32. Results are repeatable to the bit a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -195,16 +196,23 @@ def reversed_neighbours(neighbours: Tensor, inputs: int) -> Tensor:
     return table
 
 
-def coarser(fine: Tensor, window: Geometry, shape: Triple) -> Tensor:
+def coarser(
+    fine: Tensor, shape: Triple, windows: Sequence[Geometry], shapes: Sequence[Triple], batch_size: int
+) -> list[Tensor]:
     """See `torch_backend.coarser`."""
-    marked = _reached(fine, window, shape, True)
-    return torch_backend.coarser(fine, window, shape) if marked is None else marked
+    levels = []
+    for window, size in zip(windows, shapes, strict=True):
+        marked = _reached(fine, window, size, True)
+        fine = torch_backend.coarser(fine, shape, [window], [size], batch_size)[0] if marked is None else marked
+        levels.append(fine)
+        shape = size
+    return levels
 
 
-def finer(coarse: Tensor, window: Geometry, shape: Triple) -> Tensor:
+def finer(coarse: Tensor, coarse_shape: Triple, window: Geometry, shape: Triple, batch_size: int) -> Tensor:
     """See `torch_backend.finer`."""
     marked = _reached(coarse, window, shape, False)
-    return torch_backend.finer(coarse, window, shape) if marked is None else marked
+    return torch_backend.finer(coarse, coarse_shape, window, shape, batch_size) if marked is None else marked
 
 
 def _reached(coordinates: Tensor, window: Geometry, shape: Triple, down: bool) -> Tensor | None:

@@ -81,6 +81,19 @@ def _multiply_4(n, a, numbers, a_bytes, w, w_bytes, out, to, out_bytes, depth): 
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
+def multiply_block(width, n, a, numbers, a_bytes, w, out, to, out_bytes, depth):  # type: ignore[no-untyped-def]
+    """Adds to `width` columns of n rows of out: one, two, three or four vectors. See `simd.gather_multiply`."""
+    if width == 4 * LANES:
+        _multiply_4(n, a, numbers, a_bytes, w, 4 * width, out, to, out_bytes, depth)
+    elif width == 3 * LANES:
+        _multiply_3(n, a, numbers, a_bytes, w, 4 * width, out, to, out_bytes, depth)
+    elif width == 2 * LANES:
+        _multiply_2(n, a, numbers, a_bytes, w, 4 * width, out, to, out_bytes, depth)
+    else:
+        _multiply_1(n, a, numbers, a_bytes, w, 4 * width, out, to, out_bytes, depth)
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
 def convolve_tiles(start, stop, features, weight, inputs, outputs, begins, ends, out, tile_rows):  # type: ignore[no-untyped-def]
     """Fills the rows of tiles start..stop of `out`.
 
@@ -109,14 +122,7 @@ def convolve_tiles(start, stop, features, weight, inputs, outputs, begins, ends,
                     width = min(COLUMNS, c_out - column)
                     panel = w + 4 * (tap * c_in * c_out + column * c_in + deep * width)
                     sums = o + 4 * column
-                    if width == 4 * LANES:
-                        _multiply_4(n, rows, come, 4 * c_in, panel, 4 * width, sums, go, 4 * c_out, depth)
-                    elif width == 3 * LANES:
-                        _multiply_3(n, rows, come, 4 * c_in, panel, 4 * width, sums, go, 4 * c_out, depth)
-                    elif width == 2 * LANES:
-                        _multiply_2(n, rows, come, 4 * c_in, panel, 4 * width, sums, go, 4 * c_out, depth)
-                    else:
-                        _multiply_1(n, rows, come, 4 * c_in, panel, 4 * width, sums, go, 4 * c_out, depth)
+                    multiply_block(width, n, rows, come, 4 * c_in, panel, sums, go, 4 * c_out, depth)
 
 
 @njit(nogil=True, cache=True, boundscheck=False)

@@ -5,9 +5,12 @@ Gather, multiply, add, one tap after another. On the CPU every sum runs in a fix
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from vol3d.sparse.backends.torch_reach import reach
 from vol3d.sparse.geometry import Geometry, MapSpec, Packing, SortedPositions, Triple
 from vol3d.sparse.kernel_map import KernelMap
 
@@ -115,36 +118,23 @@ def reversed_neighbours(neighbours: Tensor, inputs: int) -> Tensor:
     return table[:, :inputs].contiguous()
 
 
-def coarser(fine: Tensor, window: Geometry, shape: Triple) -> Tensor:
-    """int32 [n, 4] sorted, unique: the coarse positions, in a grid of this shape, whose window reads a given one."""
-    return _reached(fine, window, shape, down=True)
+def coarser(
+    fine: Tensor, shape: Triple, windows: Sequence[Geometry], shapes: Sequence[Triple], batch_size: int
+) -> list[Tensor]:
+    """For each of several windows in turn int32 [n, 4] sorted, unique: the positions whose window reads one before.
+
+    Waits for the device once, however many windows there are.
+
+    Args:
+        fine: int32 [m, 4], batch z y x.
+        shape: of their grid.
+        windows: the first is applied to the given positions, each further one to what the one before reached.
+        shapes: of the grid behind each window.
+        batch_size: number of samples.
+    """
+    return reach(fine, shape, windows, shapes, batch_size, down=True)
 
 
-def finer(coarse: Tensor, window: Geometry, shape: Triple) -> Tensor:
+def finer(coarse: Tensor, coarse_shape: Triple, window: Geometry, shape: Triple, batch_size: int) -> Tensor:
     """int32 [n, 4] sorted, unique: the fine positions, in a grid of this shape, that windows at int32 [m, 4] read."""
-    return _reached(coarse, window, shape, down=False)
-
-
-def _reached(coordinates: Tensor, window: Geometry, shape: Triple, down: bool) -> Tensor:
-    nowhere = torch.iinfo(torch.int64).max
-    batch, *axes = coordinates.to(torch.int64).unbind(1)
-    grid = torch.cartesian_prod(*(torch.arange(k) for k in window.kernel)).reshape(-1, 3).tolist()
-    found = []
-    for taps in grid:
-        key, inside = batch, torch.ones_like(batch, dtype=torch.bool)
-        for i, axis in enumerate(axes):
-            offset = taps[i] * window.dilation[i] - window.padding[i]
-            if down:
-                at = axis - offset
-                inside &= (at >= 0) & (at % window.stride[i] == 0)
-                at = torch.div(at, window.stride[i], rounding_mode="floor")
-            else:
-                at = axis * window.stride[i] + offset
-                inside &= at >= 0
-            inside &= at < shape[i]
-            key = key * shape[i] + at
-        found.append(torch.where(inside, key, nowhere))
-    keys = torch.unique(torch.cat(found))
-    if len(keys) and bool(keys[-1] == nowhere):
-        keys = keys[:-1]
-    return Packing(shape).positions(keys)
+    return reach(coarse, coarse_shape, [window], [shape], batch_size, down=False)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,23 @@ def test_private_elements_are_no_hindrance(tmp_path: Path) -> None:
         dataset.private_block(0x0029, "SOMEONE ELSE", create=True).add_new(1, "LO", "private")
         dataset.save_as(path)
     assert written(tmp_path / "s", segmented(tmp_path / "s")).Modality == "SEG"
+
+
+def test_codes_colours_and_who_made_it(tmp_path: Path) -> None:
+    write_series(tmp_path / "s")
+    names = ("background", "left kidney", "spleen")
+    dataset = written(tmp_path / "s", segmented(tmp_path / "s", names=names))
+    kidney, spleen = dataset.SegmentSequence
+    code = kidney.SegmentedPropertyTypeCodeSequence[0]
+    assert code.CodeMeaning == "Kidney" and code.SegmentedPropertyTypeModifierCodeSequence[0].CodeMeaning == "Left"
+    assert kidney.RecommendedDisplayCIELabValue != spleen.RecommendedDisplayCIELabValue
+    assert spleen.SegmentationAlgorithmIdentificationSequence[0].AlgorithmName == "vol3d"
+    assert dataset.SeriesDescription == "vol3d: left kidney, spleen"
+
+
+def test_only_the_segments_that_were_asked_for(tmp_path: Path) -> None:
+    write_series(tmp_path / "s")
+    made = replace(segmented(tmp_path / "s"), roi=("spleen",))
+    write_segmentation(tmp_path / "seg.dcm", made)
+    back = read_labels(tmp_path / "seg.dcm", made.grid)
+    assert back.label_names == {1: "spleen"} and np.array_equal(back.array[0] == 1, made.labels == 2)

@@ -1,0 +1,136 @@
+"""Kernels and host waits of the CUDA path, without a GPU: `python -m benchmarks.kernel_counts [--json OUT] [--waits]`.
+
+What `benchmarks.counted_device` counts for one frame, and for a training step of batch 4, of CenterPoint with the six
+tasks of nuScenes on small maps: counts depend on layers and tasks, not on sizes. Everything runs once before it is
+counted, as what is sent once is sent then. Triton's kernels do not run here: suppression is counted in plain torch,
+and sparse convolution is left out but for the positions of its strided maps.
+
+`--waits` prints the line of every wait. In `results/kernel_counts.json` "before" is commit 56da4eb.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch
+
+from benchmarks.common import one_thread, print_table, save
+from benchmarks.counted_device import COUNTED, Counts
+from pointcloud.models.center_point.head import NUSCENES_TASKS, CenterHeadSettings
+from pointcloud.models.center_point.model import CenterPointSettings
+from pointcloud.structures.targets import BoxTargets
+from pointcloud.structures.voxels import VoxelSettings
+from vol3d.engine.optim import Ema
+from vol3d.files import write_json
+from vol3d.sparse import Geometry, SparseTensor
+
+CLASSES = tuple(name for task in NUSCENES_TASKS for name in task)
+RANGE = (-3.2, -3.2, -5.0, 3.2, 3.2, 3.0)
+Row = dict[str, object]
+
+
+def counted(work: str, run: Callable[[], object], rows: list[Row], show: bool) -> None:
+    """Adds the counts of the second run."""
+    for _ in range(2):
+        with Counts() as counts:
+            run()
+    rows.append({"work": work, "kernels": counts.kernels.total(), "waits": counts.waits.total()})
+    for place, times in counts.waits.most_common() if show else ():
+        print(f"  {work}: {times} x {place}")
+
+
+def there(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor on the counted device."""
+    with Counts():
+        return tensor.to(COUNTED)
+
+
+def count_maps(rows: list[Row], show: bool) -> None:
+    """The positions that strided windows reach: one level, and the four of CenterPoint's encoder."""
+    torch.manual_seed(0)
+    places = torch.unique(torch.randint(0, 40, (3000, 3)), dim=0)
+    coordinates = there(torch.nn.functional.pad(places, (1, 0)).int())
+    strided = [Geometry.of(3, 2, 1), Geometry.of(3, 2, 1), Geometry.of(3, 2, (0, 1, 1))]
+    chain = [*strided, Geometry.of((3, 1, 1), (2, 1, 1))]
+    with Counts():
+        sites = SparseTensor(coordinates, there(torch.ones(len(places), 1)), (41, 40, 40), 1, check=False).sites
+    counted("strided sparse map 3^3", lambda: sites.coarser(strided[0]), rows, show)
+
+    def levels() -> None:
+        at = sites
+        made = []  # the positions are kept as the network keeps them
+        for window in chain:
+            at = at.coarser(window)
+            made.append(at)
+
+    if hasattr(sites, "coarser_levels"):
+        counted("four levels of CenterPoint's encoder", lambda: sites.coarser_levels(chain), rows, show)
+    else:
+        counted("four levels of CenterPoint's encoder", levels, rows, show)
+
+
+def count_pillars(rows: list[Row], show: bool) -> None:
+    """A frame, and the forward pass, loss and backward pass of a batch of four."""
+    torch.manual_seed(0)
+    voxels = VoxelSettings(point_range_m=RANGE, voxel_size_m=(0.2, 0.2, 8.0), max_points=20, max_voxels=30000)
+    head = CenterHeadSettings(tasks=NUSCENES_TASKS)
+    model = CenterPointSettings(voxels=voxels, head=head).build(CLASSES).eval()
+    for task in model.head.tasks:
+        torch.nn.init.constant_(task.outputs["heatmap"][1].bias, 0.0)  # as many candidates as there ever are
+    cloud = there(torch.rand(500, 5) * torch.tensor([6.4, 6.4, 4.0, 1, 0.5]) - torch.tensor([3.2, 3.2, 3.0, 0, 0]))
+    boxes = torch.cat([torch.rand(20, 3) * 6 - 3, torch.rand(20, 3) * 3 + 0.5, torch.rand(20, 3)], dim=1)
+    truth = BoxTargets(boxes, torch.arange(20) % len(CLASSES))
+    with Counts():
+        model.to(COUNTED)
+        targets = [truth.to(COUNTED) for _ in range(4)]
+    with torch.no_grad():
+        with Counts():
+            prediction = model([cloud])
+        counted("CenterPoint pillars, a frame: network", lambda: model([cloud]), rows, show)
+        counted("CenterPoint pillars, a frame: boxes", lambda: model.decode(prediction), rows, show)
+    model.train()
+    with Counts():
+        batch = model([cloud] * 4)
+    counted("CenterPoint pillars, batch 4: network", lambda: model([cloud] * 4), rows, show)
+    counted("CenterPoint pillars, batch 4: loss", lambda: model.loss(batch, targets), rows, show)
+
+
+def count_averages(rows: list[Row], show: bool) -> None:
+    """Moving averages of 100 parameters."""
+    network = torch.nn.Sequential(*(torch.nn.Linear(4, 4) for _ in range(50)))
+    with Counts():
+        network.to(COUNTED)
+        ema = Ema(network, 0.99)
+    counted("moving averages of 100 parameters", lambda: ema.update(network, 100), rows, show)
+
+
+def main() -> None:
+    """Counts, prints and writes."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--json", type=Path, help="write the rows there instead of into results")
+    parser.add_argument("--before", type=Path, help="rows of an earlier state of the code, which stand beside these")
+    parser.add_argument("--waits", action="store_true", help="print where the host waits")
+    options = parser.parse_args()
+    one_thread()
+    rows: list[Row] = []
+    for part in (count_maps, count_pillars, count_averages):
+        part(rows, options.waits)
+    if options.before:
+        earlier = {row["work"]: row for row in json.loads(options.before.read_text())["rows"]}
+        for row in rows:
+            row |= {f"{name} before": earlier[str(row["work"])][name] for name in ("kernels", "waits")}
+    print_table(rows)
+    if options.json:
+        write_json(options.json, {"rows": rows})
+    else:
+        save("kernel_counts", rows)
+
+
+if __name__ == "__main__":
+    main()

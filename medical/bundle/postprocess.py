@@ -1,0 +1,282 @@
+"""A bundle's postprocessing: from the network's output to labels on the scan's grid.
+
+What is done voxel by voxel - activations, decisions, lambdas - runs plane by plane, before and after the way back to
+the scan; what looks at whole objects runs on finished labels. `Invertd` stands where the bundle has it: on
+probabilities, or on labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from medical.bundle import objects
+from medical.bundle.preprocess import part_function
+from medical.bundle.transforms import MONAI, array_name, call, check_dtype, flattened, keys_of, one_of, plain_words
+from medical.bundle.values import Arguments, Component
+from vol3d.errors import CheckpointError
+from vol3d.notes import Note
+
+Planes = Callable[[Tensor], Tensor]
+"""(channels, a, b) -> (channels, a, b), each voxel for itself."""
+Whole = Callable[[Tensor], Tensor]
+"""Labels (channels, i, j, k) -> labels."""
+Kind = Literal["values", "classes", "bits", "numbers"]
+
+_SOFTENED = Note("bundle-nearest", "the bundle interpolates finished labels; the nearest label was taken instead")
+_DECIDED = "the bundle writes the network's output without a decision; {value} was taken"
+
+
+@dataclass
+class Postprocessing:
+    """All of it, in the order of the fields.
+
+    Args:
+        before: voxel by voxel, on the network's grid.
+        inverted: where the way back to the scan is: on values, on labels, or nowhere.
+        nearest: whether values go back to the nearest voxel rather than by interpolation.
+        after: voxel by voxel, after the way back of values.
+        whole: on finished labels; None stands for the way back of labels.
+        kind: what the labels are: numbers of the outputs, one bit for each output, or other numbers.
+        numbers: of kind "numbers", those that may occur.
+        notes: what was decided beside the bundle.
+    """
+
+    before: list[Planes] = field(default_factory=list)
+    inverted: Literal["values", "labels", "nowhere"] = "nowhere"
+    nearest: bool = False
+    after: list[Planes] = field(default_factory=list)
+    whole: list[Whole | None] = field(default_factory=list)
+    kind: Kind = "values"
+    numbers: tuple[int, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+    def add(self, change: Planes) -> None:
+        """The next step that goes voxel by voxel."""
+        if self.whole:
+            self.whole.append(partial(_by_planes, change))
+        else:
+            (self.after if self.inverted == "values" else self.before).append(change)
+
+    def add_whole(self, part: Component, change: Whole) -> None:
+        """The next step that looks at objects. Raises CheckpointError before there are labels."""
+        if self.kind == "values":
+            raise part.refused("works on objects, and the network's output is not decided yet")
+        self.whole.append(change)
+
+
+def read_postprocessing(component: Any, preprocessing: Any, outputs: int) -> Postprocessing:
+    """The transforms that a configuration describes.
+
+    Args:
+        preprocessing: the component that `Invertd` must undo.
+        outputs: channels of the network's output.
+
+    Raises:
+        CheckpointError: one that is not known, or in an order that has no meaning here.
+    """
+    post = Postprocessing()
+    for part in flattened(component):
+        reader = _READERS.get(array_name(part, MONAI))
+        if reader is None:
+            raise part.refused("a transform that is not known", got=part.target, do=f"Known: {', '.join(_READERS)}.")
+        arguments = Arguments(part)
+        if keys_of(arguments) != ("pred",) and part.name not in ("DeleteItemsd", "SelectItemsd"):
+            raise part.refused("a transform of other results than 'pred' is not supported", got=part.resolve("keys"))
+        arguments.drop("allow_missing_keys", "meta_keys", "meta_key_postfix")
+        if reader is _invert:
+            arguments.take("transform")
+            if part.resolve("transform") is not preprocessing:
+                raise part.refused("undoes something else than the preprocessing", got=part.words.get("transform"))
+        reader(post, arguments)
+        arguments.done()
+    _decide(post, outputs)
+    return post
+
+
+def _decide(post: Postprocessing, outputs: int) -> None:
+    """Labels, where the bundle leaves the network's output as it is."""
+    if post.kind != "values":
+        return
+    if outputs > 1:
+        post.add(_argmax)
+        post.kind, taken = "classes", "the largest of the outputs"
+    else:
+        post.add(partial(_threshold, threshold=0.5))
+        post.kind, taken = "bits", "0.5 as the threshold"
+    post.notes += (Note("bundle-decision", _DECIDED, value=taken, assumed=True),)
+
+
+def _activate(post: Postprocessing, arguments: Arguments) -> None:
+    part = arguments.component
+    softmax, sigmoid = (one_of(arguments.take(name, False), 1)[0] for name in ("softmax", "sigmoid"))
+    arguments.only("other", None)
+    arguments.only("dim", 0)
+    if post.kind != "values" or (softmax and sigmoid) or not (softmax or sigmoid):
+        raise part.refused("wants either softmax or sigmoid, before the decision")
+    post.add(partial(torch.softmax, dim=0) if softmax else torch.sigmoid)
+
+
+def _discretise(post: Postprocessing, arguments: Arguments) -> None:
+    part = arguments.component
+    argmax, onehot, threshold, rounding = (
+        one_of(arguments.take(name), 1)[0] for name in ("argmax", "to_onehot", "threshold", "rounding")
+    )
+    arguments.only("dim", 0)
+    arguments.only("keepdim", True)
+    arguments.drop("dtype")
+    if argmax:
+        if post.kind not in ("values", "bits"):
+            raise part.refused("argmax of labels")
+        post.add(_argmax)
+        post.kind = "classes"
+    if onehot is not None and post.kind != "classes":
+        raise part.refused("to_onehot is supported after argmax only", got=onehot)
+    # One-hot labels are the same labels in another form; results are written in the plain one.
+    if threshold is not None:
+        if not isinstance(threshold, int | float) or isinstance(threshold, bool):
+            raise part.refused("a threshold that is no number", got=threshold)
+        if onehot is None:
+            post.add(partial(_threshold, threshold=float(threshold)))
+            post.kind, post.numbers = ("numbers", (1,)) if post.kind in ("classes", "numbers") else ("bits", ())
+    if rounding is not None:
+        post.add(torch.round)
+
+
+def _invert(post: Postprocessing, arguments: Arguments) -> None:
+    nearest = one_of(arguments.take("nearest_interp", True), 1)[0]
+    arguments.drop("orig_keys", "orig_meta_keys", "to_tensor", "device")
+    arguments.only("post_func", None)
+    if post.inverted != "nowhere":
+        raise arguments.component.refused("the way back a second time")
+    if post.kind == "values":
+        post.inverted, post.nearest = "values", bool(nearest)
+        return
+    post.inverted = "labels"
+    post.whole.append(None)
+    post.notes += () if nearest else (_SOFTENED,)
+
+
+def _mapped(post: Postprocessing, arguments: Arguments) -> None:
+    part = arguments.component
+    function = arguments.require("func")
+    call_ = part_function(part, function)
+    arguments.only("track_meta", True, False)
+    arguments.drop("inv_func", "overwrite")
+    numbers = tuple(sorted({int(one) for one in function.numbers if one == int(one) and one > 0}))
+
+    def change(values: Tensor) -> Tensor:
+        found = call(call_, values.float())
+        if not isinstance(found, Tensor) or found.ndim != values.ndim or found.shape[1:] != values.shape[1:]:
+            raise part.refused("the lambda gives no result of the same size")
+        return found
+
+    post.add(change)
+    if post.kind != "values":
+        post.kind, post.numbers = "numbers", numbers
+
+
+def _largest(post: Postprocessing, arguments: Arguments) -> None:
+    labels, onehot = arguments.take("applied_labels"), one_of(arguments.take("is_onehot"), 1)[0]
+    independent, connectivity = arguments.take("independent", True), arguments.take("connectivity")
+    count = arguments.take("num_components", 1)
+    if onehot and post.kind == "classes":
+        onehot = False
+    chosen = None if labels is None else tuple(labels) if isinstance(labels, list | tuple) else (labels,)
+    change = partial(
+        objects.keep_largest, labels=chosen, onehot=onehot, each=independent, connectivity=connectivity, count=count
+    )
+    post.add_whole(arguments.component, change)
+
+
+def _small(post: Postprocessing, arguments: Arguments) -> None:
+    arguments.only("by_measure", False)
+    arguments.drop("pixdim")
+    words = plain_words(arguments, "min_size connectivity independent_channels")
+    post.add_whole(arguments.component, partial(objects.remove_small, **words))
+
+
+def _holes(post: Postprocessing, arguments: Arguments) -> None:
+    words = plain_words(arguments, "applied_labels connectivity")
+    post.add_whole(arguments.component, partial(objects.fill_holes, **words))
+
+
+def _filter(post: Postprocessing, arguments: Arguments) -> None:
+    labels = arguments.require("applied_labels")
+    kept = torch.tensor(labels if isinstance(labels, list | tuple) else [labels])
+    if post.kind == "values":
+        raise arguments.component.refused("chooses among labels, and the network's output is not decided yet")
+    post.add(lambda values: torch.where(torch.isin(values.long(), kept.to(values.device)), values, 0))
+
+
+def _types(post: Postprocessing, arguments: Arguments) -> None:
+    """Types, devices and items that are not written: nothing to do."""
+    if post.kind == "values":
+        check_dtype(arguments)
+    arguments.drop("dtype", "data_type", "device", "wrap_sequence", "track_meta", "sep", "use_re", "output_type")
+
+
+def _save(post: Postprocessing, arguments: Arguments) -> None:
+    """vol3d writes the mask itself, on the scan's grid."""
+    arguments.only("scale", None)
+    arguments.drop("output_dir", "output_postfix", "output_ext", "output_dtype", "resample", "mode", "padding_mode")
+    arguments.drop("dtype", "squeeze_end_dims", "data_root_dir", "separate_folder", "print_log", "output_format")
+    arguments.drop("writer", "output_name_formatter", "folder_layout", "savepath_in_metadict")
+
+
+_NOTHING = ("EnsureType", "ToTensor", "CastToType", "ToDevice", "ToNumpy", "Identity", "DeleteItems", "SelectItems")
+_READERS: Mapping[str, Callable[[Postprocessing, Arguments], None]] = {
+    "Activations": _activate,
+    "AsDiscrete": _discretise,
+    "Invert": _invert,
+    "Lambda": _mapped,
+    "KeepLargestConnectedComponent": _largest,
+    "RemoveSmallObjects": _small,
+    "FillHoles": _holes,
+    "LabelFilter": _filter,
+    "SaveImage": _save,
+    **dict.fromkeys(
+        ["EnsureType", "ToTensor", "CastToType", "ToDevice", "ToNumpy", "Identity", "DeleteItems", "SelectItems"],
+        _types,
+    ),
+}
+
+
+def _argmax(values: Tensor) -> Tensor:
+    return values.argmax(dim=0, keepdim=True)
+
+
+def _threshold(values: Tensor, threshold: float) -> Tensor:
+    return values >= threshold
+
+
+def _by_planes(change: Planes, labels: Tensor) -> Tensor:
+    """A change of every voxel for itself, plane by plane: whole volumes of wider numbers are never held."""
+    planes = [as_labels(change(labels[:, index])) for index in range(labels.shape[1])]
+    return torch.stack(planes, dim=1) if planes else labels
+
+
+def as_labels(plane: Tensor) -> Tensor:
+    """Decided values as small whole numbers, (channels, a, b) uint8 or int16.
+
+    Raises:
+        CheckpointError: they are no labels.
+    """
+    if plane.is_floating_point():
+        plane = plane.round()
+    if plane.numel() and plane.dtype != torch.bool and not 0 <= float(plane.min()) <= float(plane.max()) <= 32767:
+        raise CheckpointError("the bundle's result is no labels", got=f"{float(plane.min())} to {float(plane.max())}")
+    wide = plane.dtype != torch.bool and plane.numel() and float(plane.max()) > 255
+    return plane.to(torch.int16 if wide else torch.uint8)
+
+
+def all_of(changes: Sequence[Planes], values: Tensor) -> Tensor:
+    """The changes, one after the other."""
+    for change in changes:
+        values = change(values)
+    return values

@@ -1,0 +1,57 @@
+"""What a person wants of a mask besides the mask."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from pydantic import Field
+
+from vol3d.engine.settings import PredictionSettings, Settings
+from vol3d.errors import UsageError
+
+MaskFormat = Literal["stl", "ply", "obj", "rtstruct", "csv", "png", "html"]
+FORMATS: tuple[str, ...] = get_args(MaskFormat)
+
+
+class MaskSettings(Settings):
+    """Which results are written, and of which classes."""
+
+    roi: tuple[str, ...] = Field((), description="classes that stay in the mask; empty: all")
+    formats: tuple[MaskFormat, ...] = Field((), description="what else is written beside the mask")
+    smooth: int = Field(0, ge=0, le=200, description="rounds of Taubin's smoothing of surfaces")
+
+
+class VolumeSettings(PredictionSettings):
+    """Base of what every model of volumes needs to predict."""
+
+    predict: MaskSettings = MaskSettings()
+
+
+def chosen_formats(words: str) -> tuple[MaskFormat, ...]:
+    """`stl,html` as formats.
+
+    Raises:
+        UsageError: none of them.
+    """
+    names = tuple(dict.fromkeys(word.strip().lower() for word in words.split(",") if word.strip()))
+    for name in names:
+        if name not in FORMATS:
+            raise UsageError("no format of masks", where="--format", got=name, wanted=", ".join(FORMATS))
+    return names  # type: ignore[return-value]
+
+
+def chosen_classes(words: str, class_names: tuple[str, ...]) -> tuple[str, ...]:
+    """`spleen,liver` as classes, in the order of their labels.
+
+    Raises:
+        UsageError: none of them, or no class.
+    """
+    names = [word.strip() for word in words.split(",") if word.strip()]
+    known = {name.casefold(): name for name in class_names[1:]}
+    for name in names:
+        if name.casefold() not in known:
+            raise UsageError("no class of the model", where="--roi", got=name, wanted=", ".join(class_names[1:]))
+    if not names:
+        raise UsageError("no class is left", where="--roi", wanted=", ".join(class_names[1:]))
+    wanted = {known[name.casefold()] for name in names}
+    return tuple(name for name in class_names[1:] if name in wanted)

@@ -1,0 +1,80 @@
+"""How two evaluations differ: one row for each metric and class, ready to be printed or written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from vol3d.statistics import holm
+
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One metric of one class.
+
+    Args:
+        metric, title: its key, and what a reader sees.
+        name: of the class, or of what the number stands for.
+        pairs: how many pairs (cases, or seeds) have both numbers.
+        a, b: means over these pairs.
+        difference: mean of B - A, with its 95 % `interval`.
+        p: of the paired test; `p_holm` corrected for the number of tests in the table.
+        better: which values are the better ones.
+        needed: pairs that would be needed to tell, where that was computed.
+    """
+
+    metric: str
+    title: str
+    name: str
+    pairs: int
+    a: float
+    b: float
+    difference: float
+    interval: tuple[float, float]
+    p: float
+    better: Literal["higher", "lower"]
+    p_holm: float = float("nan")
+    needed: int | None = None
+
+    @property
+    def winner(self) -> Literal["A", "B"] | None:
+        """The better one, where the corrected test says that they differ."""
+        if not self.p_holm < SIGNIFICANT or self.difference == 0:
+            return None
+        return "B" if (self.difference > 0) == (self.better == "higher") else "A"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two evaluations of the same cases.
+
+    Args:
+        kind: what was paired: the cases of two evaluations, or the seeds of two trainings.
+        a, b: where they are from.
+        pairs: how many were paired.
+        differences: one for each metric and class.
+        notes: what else is to be known, a sentence each.
+    """
+
+    kind: Literal["cases", "seeds"]
+    a: str
+    b: str
+    pairs: int
+    differences: tuple[Difference, ...]
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        rows = [asdict(one) | {"winner": one.winner, "interval": list(one.interval)} for one in self.differences]
+        return asdict(self) | {"differences": rows, "notes": list(self.notes)}
+
+
+def corrected(differences: Sequence[Difference]) -> tuple[Difference, ...]:
+    """With `p_holm`."""
+    values = holm(np.array([one.p for one in differences]))
+    return tuple(replace(one, p_holm=float(p)) for one, p in zip(differences, values, strict=True))

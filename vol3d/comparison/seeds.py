@@ -1,0 +1,162 @@
+"""Two trainings with several seeds each: do they differ by more than seeds do?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vol3d.comparison.cases import ALL, refuse_others
+from vol3d.comparison.result import SIGNIFICANT, Comparison, Difference, corrected
+from vol3d.comparison.scores import Better, Scores, scores_of
+from vol3d.dataset_tools.fault import listed
+from vol3d.engine import results
+from vol3d.engine.task import Evaluation
+from vol3d.errors import DataError, UsageError
+from vol3d.statistics import paired_t, pairs_needed
+
+Key = tuple[str, str]
+"""Metric, and the class or `all classes`."""
+Runs = Mapping[str, Evaluation]
+"""Name of each seed that has ended -> its evaluation."""
+
+
+def seed_folders(path: Path) -> list[Path]:
+    """The runs in a folder of `vol3d train --seeds`, by number; [] if it is none."""
+    if not path.is_dir() or (path / results.EVALUATION).is_file():
+        return []
+    found = [one for one in path.glob("seed*") if one.is_dir() and one.name[4:].isdecimal()]
+    return sorted(found, key=lambda one: int(one.name[4:]))
+
+
+def compare_seeds(a: Path, b: Path) -> Comparison:
+    """Per number of the evaluations: mean difference B - A over the seeds that both have, t interval, paired t-test.
+
+    The score that ranks checkpoints stands first. Each difference also has the number of seeds from which on the test
+    would find one of its size with a probability of 80 %.
+
+    Raises:
+        UsageError: fewer than two seeds that both have, another score, or runs that were scored on other cases.
+        DataError: a damaged evaluation.
+    """
+    runs = _finished(a), _finished(b)
+    seeds = [name for name in runs[0] if name in runs[1]]
+    _refuse_few(a, b, runs, seeds)
+    _refuse_other_cases([(path / seed, one[seed]) for path, one in zip((a, b), runs, strict=True) for seed in seeds])
+    rows = _differences([runs[0][seed] for seed in seeds], [runs[1][seed] for seed in seeds])
+    score = runs[0][seeds[0]].score_name
+    if not rows or rows[0].metric != score:
+        raise UsageError(f"not every run has the score {score}", where=f"{a} and {b}", do="Look at the single runs.")
+    notes = [f"{len(seeds)} seeds were paired: {listed(seeds, 10)}", *_left_out((a, b), runs), _answer(rows[0])]
+    return Comparison("seeds", str(a), str(b), len(seeds), corrected(rows), tuple(notes))
+
+
+def _refuse_few(a: Path, b: Path, runs: tuple[Runs, Runs], seeds: list[str]) -> None:
+    if len(seeds) < 2:
+        got = " and ".join(listed(one) or "none" for one in runs)
+        do = "Train both with the same seeds: `vol3d train ... --seeds N`."
+        raise UsageError("fewer than two finished seeds can be paired", where=f"{a} and {b}", got=got, do=do)
+    names = [one[seeds[0]].score_name for one in runs]
+    if names[0] != names[1]:
+        raise UsageError("the runs have other scores", where=f"{a} and {b}", got=" and ".join(names))
+
+
+def _differences(ours: list[Evaluation], theirs: list[Evaluation]) -> list[Difference]:
+    """Of every number that all runs have; the two lists are paired."""
+    before, after = ([_numbers(one) for one in side] for side in (ours, theirs))
+    return [
+        _difference(key, described, *(np.array([table[key] for table in side]) for side in (before, after)))
+        for key, described in _described(ours[0]).items()
+        if all(key in table for table in (*before, *after))
+    ]
+
+
+def _finished(path: Path) -> Runs:
+    found = {one.name: results.read(one) for one in seed_folders(path)}
+    return {name: evaluation for name, evaluation in found.items() if evaluation is not None}
+
+
+def _left_out(paths: tuple[Path, Path], runs: tuple[Runs, Runs]) -> list[str]:
+    notes = []
+    for path, mine, other in zip(paths, runs, runs[::-1], strict=True):
+        open_runs = [one.name for one in seed_folders(path) if one.name not in mine]
+        alone = [name for name in mine if name not in other]
+        notes += [f"seeds of {path} without an end, left out: {listed(open_runs)}"] if open_runs else []
+        notes += [f"seeds that only {path} has, left out: {listed(alone)}"] if alone else []
+    return notes
+
+
+def _refuse_other_cases(runs: list[tuple[Path, Evaluation]]) -> None:
+    """Raises UsageError unless all runs have rows of the same cases, where they have rows of cases."""
+    tables: list[Scores] = []
+    for path, evaluation in runs:
+        with suppress(DataError):  # rows of classes only, or none
+            tables.append(scores_of(evaluation, path))
+    for other in tables[1:]:
+        refuse_others(tables[0], other)
+
+
+def _described(evaluation: Evaluation) -> dict[Key, tuple[str, Better]]:
+    """What can be compared, the score first: what a reader sees, and which values are better."""
+    known: dict[str, tuple[str, Better]] = {
+        metric.key: (metric.label, metric.better) for metric in evaluation.metrics if metric.better is not None
+    }
+    known.setdefault(evaluation.score_name, (evaluation.score_name.replace("_", " "), "higher"))
+    first = (evaluation.score_name, ALL)
+    return {key: known[key[0]] for key in (first, *_numbers(evaluation)) if key[0] in known}
+
+
+def _numbers(evaluation: Evaluation) -> dict[Key, float]:
+    """All numbers of the summary and of its tables of classes."""
+    tables: list[Mapping[str, Any]] = [{ALL: {**evaluation.summary, evaluation.score_name: evaluation.score}}]
+    tables += [value for value in evaluation.summary.values() if _is_table(value)]
+    return {
+        (key, name): float(value)
+        for table in tables
+        for name, row in table.items()
+        for key, value in row.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    }
+
+
+def _difference(key: Key, described: tuple[str, Better], before: np.ndarray, after: np.ndarray) -> Difference:
+    """Of the numbers (seeds,) of A and of B."""
+    differences = after - before
+    mean = float(differences.mean())
+    interval, p = paired_t(differences)
+    return Difference(
+        metric=key[0],
+        title=described[0],
+        name=key[1],
+        pairs=len(differences),
+        a=float(before.mean()),
+        b=float(after.mean()),
+        difference=mean,
+        interval=interval,
+        p=p,
+        better=described[1],
+        needed=pairs_needed(mean, float(differences.std(ddof=1))),
+    )
+
+
+def _answer(score: Difference) -> str:
+    """Whether the score differs by more than seeds do, in a sentence."""
+    low, high = score.interval
+    measured = (
+        f"{score.title}: B - A = {score.difference:+.4f} (95 % interval {low:+.4f} to {high:+.4f},"
+        f" {score.pairs} seeds, p = {score.p:.3g})"
+    )
+    if score.p < SIGNIFICANT:
+        return f"{measured}: they differ by more than seeds do"
+    if score.needed is None:
+        return f"{measured}: no difference beyond that of seeds is shown, and no number of seeds could"
+    needed = f"about {score.needed} seeds could tell one of this size"
+    return f"{measured}: no difference beyond that of seeds is shown; {needed}"
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and all(isinstance(row, dict) for row in value.values())
