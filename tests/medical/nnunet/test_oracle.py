@@ -80,7 +80,9 @@ def test_logits_before_they_are_resampled(root):
         ("3d_fullres_fold0_nomirror_border", HIPPOCAMPUS, "hippocampus_border/hippocampus_090border", {"folds": [0]}),
         ("3d_fullres_folds01_nomirror", HIPPOCAMPUS, "hippocampus/hippocampus_017", {}),
         ("2d_fold0_nomirror", SLICES, "hippocampus/hippocampus_205oblique", {}),
-        ("ct_3d_fullres_foldall_mirror", SPLEEN, "spleen/spleen", {"folds": ["all"]}),
+        pytest.param(
+            "ct_3d_fullres_foldall_mirror", SPLEEN, "spleen/spleen", {"folds": ["all"]}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_probabilities_and_masks(root, name, folder, scan, settings):
