@@ -21,6 +21,8 @@ HARMLESS = {
     *("distill.teacher", "distill.cache"),  # the teacher's fingerprint shows whether it is the same
     "start_from.sha256",  # the resume point has the weights
 }
+PREDICTION = "predict."
+"""Settings that begin so say how files are predicted, and nothing about what a run learns."""
 UNKNOWN = ("distill.sha256", None)  # a teacher that is gone: a run that still needs it fails
 _MARK = b"\nvol3d-sha256:"
 _TRAILER = len(_MARK) + 64
@@ -104,11 +106,15 @@ def check_same_run(stored: dict[str, Any], now: dict[str, Any], folder: Path) ->
     differing = [
         f"{key}: {before.get(key, 'not set')} -> {after.get(key, 'not set')}"
         for key in dict.fromkeys([*before, *after])
-        if not _alike(before, after, key) and key not in HARMLESS and (key, after.get(key)) != UNKNOWN
+        if not (_alike(before, after, key) or _is_harmless(key)) and (key, after.get(key)) != UNKNOWN
     ]
     if differing:
         do = "Give the old settings to go on, or another folder for a new run."
         raise UsageError(f"the run in it has other settings ({'; '.join(differing)})", where=folder, do=do)
+
+
+def _is_harmless(key: str) -> bool:
+    return key in HARMLESS or key.startswith(PREDICTION)
 
 
 def _alike(before: dict[str, Any], after: dict[str, Any], key: str) -> bool:

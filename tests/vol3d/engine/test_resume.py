@@ -284,3 +284,10 @@ def test_killed_again_and_again_while_saving(tmp_path: Path) -> None:
         os.waitpid(pid, 0)
         point = resume.read(tmp_path)
         assert point is not None and torch.equal(point.state["model"]["w"], state["model"]["w"])
+
+
+def test_settings_of_predictions_are_no_other_run(tmp_path: Path) -> None:
+    now = {"train": {"seed": 0}, "predict": {"smooth": 0, "amp": "auto"}}
+    resume.check_same_run({"train": {"seed": 0}}, now, tmp_path)
+    with pytest.raises(UsageError, match="seed"):
+        resume.check_same_run({"train": {"seed": 0}}, {"train": {"seed": 1}}, tmp_path)
