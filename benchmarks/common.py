@@ -7,17 +7,20 @@ the least of the repetitions counts.
 
 from __future__ import annotations
 
+import argparse
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 
 from vol3d.files import write_json
 from vol3d.report.environment import installed, versions
+
+T = TypeVar("T")
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -58,6 +61,16 @@ def _on_cuda(work: Callable[[], object]) -> float:
     end.record()
     end.synchronize()
     return begin.elapsed_time(end)
+
+
+def real_and_generated(look: Callable[[Path, int], T], description: str | None) -> dict[str, T]:
+    """What `look(folder, limit)` gives for the folders of real and of generated frames on the command line."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("real", type=Path)
+    parser.add_argument("generated", type=Path)
+    parser.add_argument("--limit", type=int, default=400, help="frames of each folder at most")
+    words = parser.parse_args()
+    return {name: look(getattr(words, name), words.limit) for name in ("real", "generated")}
 
 
 def print_table(rows: Sequence[Mapping[str, object]]) -> None:

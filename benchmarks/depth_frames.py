@@ -7,14 +7,13 @@ points are, found as models find it. The figure is `docs/pictures/depth_frames.p
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from benchmarks.common import print_table, save
+from benchmarks.common import print_table, real_and_generated, save
 from pointcloud.datasets.scenes import Scene
 from pointcloud.datasets.sun_rgbd.dataset import SunRgbdSettings
 from pointcloud.structures.class_names import SUN_RGBD_CLASSES
@@ -105,12 +104,7 @@ def _histogram(axis: Any, values: np.ndarray, span: tuple[float, float], title: 
 
 def main() -> None:
     """Reads both folders, prints and saves."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("real", type=Path)
-    parser.add_argument("generated", type=Path)
-    parser.add_argument("--limit", type=int, default=400, help="frames of each folder at most")
-    words = parser.parse_args()
-    both = {"real": look(words.real, words.limit), "generated": look(words.generated, words.limit)}
+    both = real_and_generated(look, __doc__)
     tables = {name: rows_of(seen) for name, seen in both.items()}
     names = list(dict.fromkeys(name for table in tables.values() for name in table))
     rows: list[dict[str, object]] = [

@@ -7,7 +7,6 @@ the numbers are `benchmarks/results/generated_frames.json`.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.common import print_table, save
+from benchmarks.common import print_table, real_and_generated, save
 from pointcloud.datasets.kitti.dataset import KittiFrame
 from vol3d.geometry import points_in_boxes
 
@@ -139,12 +138,7 @@ def _histogram(axis: Any, values: np.ndarray, colour: str, title: str, label: st
 
 def main() -> None:
     """Reads both folders, prints and saves."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("real", type=Path)
-    parser.add_argument("generated", type=Path)
-    parser.add_argument("--limit", type=int, default=400, help="frames of each folder at most")
-    words = parser.parse_args()
-    both = {"real": look(words.real, words.limit), "generated": look(words.generated, words.limit)}
+    both = real_and_generated(look, __doc__)
     rows = [rows_of(name, seen) for name, seen in both.items()]
     names = list(dict.fromkeys(name for row in rows for name in row))
     print_table([{"": name, **{str(row["data"]): row.get(name, "") for row in rows}} for name in names[1:]])

@@ -22,7 +22,7 @@ from medical.align import AxisMap, axis_maps
 from medical.classes import Classes
 from medical.inference import computing, low_precision
 from medical.preprocess import PreprocessSettings, prepare, prepared_shape
-from medical.window import Predict, Slab, WindowSettings, stream, streaming_axis
+from medical.window import Predict, Slab, WindowSettings, slab_numbers, stream
 from vol3d.errors import Vol3dError
 from vol3d.memory import require_memory
 from vol3d.notes import Note
@@ -96,10 +96,16 @@ def _check_memory(volume: Volume, preprocess: PreprocessSettings, window: Window
     """Raises DataError if what will be held beside the scan is more than the memory that is free."""
     shape = prepared_shape(volume.grid, preprocess)
     prepared = 4 * len(volume.array) * math.prod(shape)
-    padded = tuple(max(pair) for pair in zip(shape, window.size, strict=True))
-    axis = streaming_axis(padded, window.size)
-    slab = 4 * (outputs + 1) * math.prod(padded) // padded[axis] * window.size[axis]
-    need = 2 * prepared + slab + math.prod(volume.grid.shape)
+    slab = 4 * slab_numbers(shape, window.size, outputs)
+    require_scan_memory(2 * prepared + slab + math.prod(volume.grid.shape), volume, shape)
+
+
+def require_scan_memory(need: int, volume: Volume, shape: tuple[int, ...]) -> None:
+    """Raises DataError if the bytes that a prediction needs are more than the memory that is free.
+
+    Args:
+        shape: voxels of the scan as the network sees it.
+    """
     got = f"{volume.grid.shape} voxels, {shape} for the network: "
     do = "Crop the scan, or predict it on a machine with more memory."
     require_memory(need, "the scan does not fit into memory", volume.source, got, do)

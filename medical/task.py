@@ -240,7 +240,7 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         window = self.settings.window.model_copy(update={"mirror_axes": tuple(map("ijk".index, axes))})
         return SegmentationTask(self.settings.model_copy(update={"window": window}))
 
-    def predict(
+    def segmented(
         self, models: Sequence[nn.Module], scan: Volume, device: torch.device, progress: Windows | None = None
     ) -> MaskPrediction:
         """A mask on the scan's own grid; what the training scans were not like, before and after, is noted."""
@@ -253,7 +253,7 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         found = self.segment(models, scan, device, progress)
         scored = self.classes.scored
         notes += unlike(seen, found_numbers(found, scored), volume_traits(tuple(scored)))
-        return self.chosen(MaskPrediction(found, replace(scan, notes=(*scan.notes, *notes))))
+        return MaskPrediction(found, replace(scan, notes=(*scan.notes, *notes)))
 
     def notes(self) -> tuple[Note, ...]:
         """What a person should know before the training starts."""

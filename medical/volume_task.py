@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
+from torch import nn
 
 from medical.datasets.pairs import channel_complaint
 from medical.inputs import join_channels, read_scan
 from medical.results.formats import writers
 from medical.results.options import VolumeSettings, chosen_classes, chosen_formats
-from vol3d.engine.task import PredictionTask
+from vol3d.engine.task import PredictionTask, Windows
 from vol3d.errors import DataError, UsageError
 from vol3d.notes import Note
 from vol3d.prediction import Beside, MaskPrediction
@@ -26,7 +28,7 @@ from vol3d.scans.volumes.volume import Volume
 
 
 class VolumeTask(PredictionTask[Volume]):
-    """Segmentation of volumes: finds and reads them; a task adds `predict` and `mirrored`."""
+    """Segmentation of volumes: finds and reads them; a task adds `segmented` and `mirrored`."""
 
     settings: VolumeSettings
     result_suffix: ClassVar[str] = ".nii.gz"
@@ -91,11 +93,20 @@ class VolumeTask(PredictionTask[Volume]):
         """Suffix -> what writes each of `settings.predict.formats`."""
         return writers(self.settings.predict, self.class_names, source)
 
-    def chosen(self, prediction: MaskPrediction) -> MaskPrediction:
-        """With the classes of `settings.predict.roi` only; the others are background, and keep their numbers."""
-        found, roi = prediction.segmentation, self.settings.predict.roi
+    @abstractmethod
+    def segmented(
+        self, models: Sequence[nn.Module], scan: Volume, device: torch.device, progress: Windows | None = None
+    ) -> MaskPrediction:
+        """A mask of all classes on the scan's own grid; see `predict`."""
+
+    def predict(
+        self, models: Sequence[nn.Module], scan: Volume, device: torch.device, progress: Windows | None = None
+    ) -> MaskPrediction:
+        """A mask of the classes in `settings.predict.roi`; the others are background, and the labels stay theirs."""
+        prediction, roi = self.segmented(models, scan, device, progress), self.settings.predict.roi
         if not roi:
             return prediction
+        found = prediction.segmentation
         table = np.array([number if name in roi else 0 for number, name in enumerate(found.class_names)])
         labels = table.astype(found.labels.dtype)[found.labels]
         template, classes = "of {classes} classes only {value}", {"classes": len(table) - 1}

@@ -122,6 +122,17 @@ def streaming_axis(shape: tuple[int, ...], size: tuple[int, ...]) -> int:
     return min(range(3), key=lambda axis: size[axis] * math.prod(shape) // shape[axis])
 
 
+def slab_numbers(shape: tuple[int, ...], size: tuple[int, ...], outputs: int, axis: int | None = None) -> int:
+    """Numbers of the scores and the weights of a slab one window deep along `axis`, or `streaming_axis`.
+
+    Args:
+        shape, size: voxels of the volume and of a window.
+    """
+    padded = tuple(max(pair) for pair in zip(shape, size, strict=True))
+    axis = streaming_axis(padded, size) if axis is None else axis
+    return (outputs + 1) * math.prod(padded) // padded[axis] * size[axis]
+
+
 def stream(
     predict: Predict,
     image: Tensor,

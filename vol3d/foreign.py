@@ -1,7 +1,7 @@
 """Model folders that other toolboxes wrote: `predict` takes them as they are.
 
-`catalog.FOREIGN` lists the kinds. Each is told by the names of its files and opened by a function of its own; from then
-on it is a `Model` like any other, with the same files, notes and records of its results.
+`catalog.FOREIGN` lists the kinds of folders. The files in a folder show which kind it is, and a function for that kind
+loads it as a `Model` like any other, with the same files, notes and records of its results.
 """
 
 from __future__ import annotations

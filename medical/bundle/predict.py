@@ -20,10 +20,9 @@ from medical.bundle.postprocess import Postprocessing, all_of, as_labels
 from medical.bundle.preprocess import Image
 from medical.bundle.spatial import Moved, Place, Step, between, way_back
 from medical.bundle.workflow import Workflow
-from medical.segment import average, inference
-from medical.window import Predict, Slab, WindowSettings, stream, streaming_axis
+from medical.segment import average, inference, require_scan_memory
+from medical.window import Predict, Slab, WindowSettings, slab_numbers, stream
 from vol3d.errors import DataError, Vol3dError
-from vol3d.memory import require_memory
 from vol3d.notes import Note
 from vol3d.scans.volumes.volume import Volume
 
@@ -154,13 +153,9 @@ def _finished(labels: Tensor, post: Postprocessing, ready: Ready, volume: Volume
 def _check_memory(volume: Volume, ready: Ready, window: WindowSettings, workflow: Workflow) -> None:
     """Raises DataError if what will be held beside the prepared scan is more than the memory that is free."""
     shape = tuple(ready.image.shape[1:])
-    padded = tuple(max(pair) for pair in zip(shape, window.size, strict=True))
-    axis = streaming_axis(padded, window.size)
-    slab = 4 * (workflow.outputs + 1) * math.prod(padded) // padded[axis] * window.size[axis]
-    need = slab + math.prod(volume.grid.shape) + 4 * window.batch * math.prod(window.size) * (workflow.outputs + 1)
-    got = f"{volume.grid.shape} voxels, {shape} for the network: "
-    do = "Crop the scan, or predict it on a machine with more memory."
-    require_memory(need, "the scan does not fit into memory", volume.source, got, do)
+    slab = 4 * slab_numbers(shape, window.size, workflow.outputs)
+    windows = 4 * window.batch * math.prod(window.size) * (workflow.outputs + 1)
+    require_scan_memory(slab + math.prod(volume.grid.shape) + windows, volume, shape)
 
 
 def _walk(slabs: Iterator[Slab], way: Way, post: Postprocessing, outputs: int) -> Tensor:

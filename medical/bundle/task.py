@@ -88,7 +88,7 @@ class BundleTask(VolumeTask):
         chosen = {"mirror_axes": tuple(map("ijk".index, axes))}
         return BundleTask(self.settings.model_copy(update=chosen), self.bundle)
 
-    def predict(
+    def segmented(
         self, models: Sequence[nn.Module], scan: Volume, device: torch.device, progress: Windows | None = None
     ) -> MaskPrediction:
         """A mask on the scan's own grid."""
@@ -109,7 +109,7 @@ class BundleTask(VolumeTask):
         labels, found, short = with_less_memory(attempt, device, window, scan)
         mask = self._mask(labels, scan)
         segmentation = Segmentation(mask, scan.grid, self.class_names, scan.source, short)
-        return self.chosen(MaskPrediction(segmentation, replace(scan, notes=(*scan.notes, *notes, *found))))
+        return MaskPrediction(segmentation, replace(scan, notes=(*scan.notes, *notes, *found)))
 
     def _mask(self, labels: Tensor, scan: Volume) -> np.ndarray:
         """Labels (channels, i, j, k) as one number a voxel."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from medical.datasets.cases import may_be_scan
 from vol3d.dataset_tools.fault import Fault, listed
 from vol3d.errors import DataError
-from vol3d.scans.paths import walk
+from vol3d.scans.paths import walk_all
 
 CASE, CHANNEL = "{case}", "{channel}"
 _PARTS = re.compile(r"(\{case\}|\{channel\}|\*\*/|\*)")
@@ -81,11 +81,7 @@ def compiled(pattern: str, channels: Sequence[str]) -> re.Pattern[str]:
 
 def _entries(root: Path) -> list[Path]:
     """All files and folders below, hidden ones left out."""
-    unlisted: list[OSError] = []
-    found = [path for folder, files in walk(root, unlisted.append) for path in (folder, *files) if path != root]
-    if unlisted:
-        raise DataError("a folder cannot be listed", where=unlisted[0].filename, got=unlisted[0].strerror)
-    return found
+    return [path for folder, files in walk_all(root) for path in (folder, *files) if path != root]
 
 
 def _twice(case: str, kind: str, paths: Sequence[Path], root: Path) -> Fault:

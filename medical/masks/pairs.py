@@ -9,7 +9,7 @@ from pathlib import Path
 from medical.datasets.cases import may_be_scan, stem
 from vol3d.dataset_tools.fault import listed
 from vol3d.errors import DataError, UsageError
-from vol3d.scans.paths import matching, walk
+from vol3d.scans.paths import matching, walk_all
 
 _FORMATS = "NIfTI, NRRD, MetaImage or DICOM-SEG"
 
@@ -66,11 +66,7 @@ def _named(paths: Sequence[Path]) -> dict[str, list[Path]]:
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    unlisted: list[OSError] = []
-    files = [file for _, names in walk(folder, unlisted.append) for file in names if may_be_scan(file)]
-    if unlisted:
-        raise DataError("a folder cannot be listed", where=unlisted[0].filename, got=unlisted[0].strerror)
-    return files
+    return [file for _, names in walk_all(folder) for file in names if may_be_scan(file)]
 
 
 def _paired(ours: dict[str, list[Path]], theirs: dict[str, list[Path]]) -> tuple[list[MaskPair], dict[str, str]]:

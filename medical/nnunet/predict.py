@@ -22,10 +22,9 @@ from medical.nnunet.labels import Labels
 from medical.nnunet.plans import Plans
 from medical.nnunet.preprocess import Prepared, prepare, prepared_shape, turned
 from medical.nnunet.resample import lines
-from medical.segment import average, inference
-from medical.window import Slab, Stitching, WindowSettings, stream
+from medical.segment import average, inference, require_scan_memory, with_less_memory
+from medical.window import Slab, Stitching, WindowSettings, slab_numbers, stream
 from vol3d.errors import Vol3dError
-from vol3d.memory import require_memory
 from vol3d.notes import Note
 from vol3d.output import require_room
 from vol3d.scans.volumes.volume import Volume
@@ -83,13 +82,9 @@ def segment(
     """
     _check_memory(stage, volume)
     ready = prepare(volume, stage.plans, previous, stage.labels.foreground)
-    try:
-        return _segmented(stage, volume, ready, device, progress), ()
-    except torch.cuda.OutOfMemoryError:
-        pass
-    torch.cuda.empty_cache()  # outside the handler: the exception kept the tensors of its frames alive
-    note = Note("memory", "{value} had too little memory; the CPU was used", value=str(device))
-    return _segmented(stage, volume, ready, torch.device("cpu"), progress), (note,)
+    return with_less_memory(
+        lambda where, _, notes: (_segmented(stage, volume, ready, where, progress), notes), device, stage.window, volume
+    )
 
 
 def _segmented(
@@ -197,12 +192,6 @@ def gaussian(size: tuple[int, int, int]) -> Tensor:
     return halves
 
 
-def _slab_bytes(stage: Stage, shape: tuple[int, ...]) -> int:
-    patch = stage.plans.patch
-    across = (max(n, p) for n, p in zip(shape[1:], patch[1:], strict=True))
-    return 2 * (stage.labels.outputs + 1) * patch[0] * math.prod(across)
-
-
 def _check_memory(stage: Stage, volume: Volume) -> None:
     """Raises DataError if what will be held beside the scan is more than the memory that is free."""
     plans = stage.plans
@@ -210,8 +199,5 @@ def _check_memory(stage: Stage, volume: Volume) -> None:
     prepared = 4 * (len(volume.array) + len(stage.labels.foreground) * (plans.previous is not None)) * math.prod(shape)
     spline = 8 * math.prod(own) * (math.prod(shape) != math.prod(own))
     total = min(2 * stage.labels.outputs * math.prod(shape), IN_MEMORY_BYTES) * (len(stage.networks) > 1)
-    slab = _slab_bytes(stage, shape) + total
-    need = 4 * volume.array.size + prepared + max(spline, slab) + math.prod(own)
-    got = f"{volume.grid.shape} voxels, {shape} for the network: "
-    do = "Crop the scan, or predict it on a machine with more memory."
-    require_memory(need, "the scan does not fit into memory", volume.source, got, do)
+    slab = 2 * slab_numbers(shape, plans.patch, stage.labels.outputs, axis=0) + total
+    require_scan_memory(4 * volume.array.size + prepared + max(spline, slab) + math.prod(own), volume, shape)

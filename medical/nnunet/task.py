@@ -93,7 +93,7 @@ class NnunetTask(VolumeTask):
         stages = tuple(replace(stage, mirror=_network_axes(axes, stage)) for stage in self.cascade.stages)
         return NnunetTask(self.settings.model_copy(update={"mirror": axes}), replace(self.cascade, stages=stages))
 
-    def predict(
+    def segmented(
         self, models: Sequence[nn.Module], scan: Volume, device: torch.device, progress: Windows | None = None
     ) -> MaskPrediction:
         """A mask on the scan's own grid. `models` are the networks of the last stage."""
@@ -111,7 +111,7 @@ class NnunetTask(VolumeTask):
             found = reorient_to(found, scan.grid)
         notes = (*scan.notes, *cascade.notes, *self._notes(scan, orientation(image.affine)))
         mask = Segmentation(found.array[0], scan.grid, self.class_names, scan.source, unusual)
-        return self.chosen(MaskPrediction(mask, replace(scan, notes=notes)))
+        return MaskPrediction(mask, replace(scan, notes=notes))
 
     def _notes(self, scan: Volume, code: str) -> tuple[Note, ...]:
         """How the network saw the axes of this scan."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from vol3d.notes import Note
 from vol3d.prediction import MaskPrediction
 from vol3d.report.document import document
 from vol3d.report.escape import escape
-from vol3d.report.html import fact_list, section, table
+from vol3d.report.html import fact_list, image, section, table
 from vol3d.scans.volumes.grid import orientation
 
 WARNING = "Research software, not a medical device: no finding of it replaces that of a physician."
@@ -44,10 +43,7 @@ def write_page(prediction: MaskPrediction, path: Path) -> tuple[Note, ...]:
     source = prediction.volume.source
     name = source.name if source else "scan"
     written = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    image = base64.b64encode(picture(prediction)).decode()
-    shown = (
-        f'<div class="pictures"><figure><img alt="{escape(name)}" src="data:image/png;base64,{image}"/></figure></div>'
-    )
+    shown = f'<div class="pictures"><figure>{image(picture(prediction), name)}</figure></div>'
     parts = [
         f'<aside class="faults"><b>{escape(WARNING)}</b></aside>',
         section("Volumes and intensities", _numbers(prediction)),

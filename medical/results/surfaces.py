@@ -34,11 +34,19 @@ def surface(segmentation: Segmentation, label: int, smooth: int = 0) -> tuple[np
     Raises:
         Vol3dError: scikit-image or trimesh is not installed.
     """
+    mesh = _mesh(segmentation, label, smooth)
+    if mesh is None:
+        return np.zeros((0, 3)), np.zeros((0, 3), np.int64)
+    return np.asarray(mesh.vertices, dtype=np.float64), np.asarray(mesh.faces, dtype=np.int64)
+
+
+def _mesh(segmentation: Segmentation, label: int, smooth: int) -> Any:
+    """Trimesh's; None of a class without a voxel."""
     trimesh, marching_cubes = _packages()
     inside = segmentation.labels == label
     spans = [np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
     if not len(spans[0]):
-        return np.zeros((0, 3)), np.zeros((0, 3), np.int64)
+        return None
     low = np.array([span[0] for span in spans])
     part = inside[tuple(slice(span[0], span[-1] + 1) for span in spans)]
     vertices, faces, _, _ = marching_cubes(np.pad(part, 1).astype(np.float32), 0.5, allow_degenerate=False)
@@ -50,19 +58,18 @@ def surface(segmentation: Segmentation, label: int, smooth: int = 0) -> tuple[np
         mesh.invert()
     if smooth:
         trimesh.smoothing.filter_taubin(mesh, iterations=smooth)
-    return np.asarray(mesh.vertices, dtype=np.float64), np.asarray(mesh.faces, dtype=np.int64)
+    return mesh
 
 
 def write_surface(
     prediction: MaskPrediction, path: Path, label: int, form: MeshFormat, smooth: int
 ) -> tuple[Note, ...]:
     """Writes a class; one that was not found has no file."""
-    vertices, faces = surface(prediction.segmentation, label, smooth)
-    if not len(faces):
+    mesh = _mesh(prediction.segmentation, label, smooth)
+    if mesh is None:
         path.unlink(missing_ok=True)
         name = prediction.class_names[label]
         return (Note("no-surface", "{value} was not found: no surface", value=name),)
-    mesh = _packages()[0].Trimesh(vertices, faces, process=False)
     with atomic(path) as temporary:
         temporary.write_bytes(_exported(mesh, form))
     return ()
@@ -71,17 +78,13 @@ def write_surface(
 def _exported(mesh: Any, form: MeshFormat) -> bytes:
     from trimesh.exchange import obj, ply, stl
 
+    mark = f"vol3d surface; {SPACE}; mm"
     if form == "stl":
-        data = stl.export_stl(mesh)
-        return f"vol3d surface; {SPACE}; mm".encode().ljust(80, b"\0") + data[80:]
+        return mark.encode().ljust(80, b"\0") + stl.export_stl(mesh)[80:]
     if form == "ply":
-        data = ply.export_ply(mesh, vertex_normal=False)
-        return data.replace(
-            b"format binary_little_endian 1.0\n",
-            f"format binary_little_endian 1.0\ncomment vol3d surface; {SPACE}; mm\n".encode(),
-            1,
-        )
-    return obj.export_obj(mesh, include_normals=False, header=f"vol3d surface; {SPACE}; mm").encode()
+        version = b"format binary_little_endian 1.0\n"
+        return ply.export_ply(mesh, vertex_normal=False).replace(version, version + f"comment {mark}\n".encode(), 1)
+    return obj.export_obj(mesh, include_normals=False, header=mark).encode()
 
 
 def _packages() -> tuple[Any, Any]:

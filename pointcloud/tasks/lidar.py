@@ -211,8 +211,8 @@ class LidarTask(CloudTask):
         """With ages and intensities on the network's scale; what it will not see, or has never seen, is noted."""
         model, known = self.settings.model, self.known
         cloud = for_network(surface_of(cloud, points=200_000), model.features, known.ranges.get(BRIGHTEST))
-        shift, notes = self._on_the_ground(cloud)
-        notes += unseen(raised(cloud, shift), model.voxels)
+        shift, shown, notes = self._on_the_ground(cloud)
+        notes += unseen(shown, model.voxels)
         notes += unlike_a_street(cloud) or unlike(known, counted(cloud, model.voxels.point_range_m), COUNTED)
         parts = {part.name: getattr(cloud, part.name) for part in fields(PointCloud)}
         return PreparedSweep(**{**parts, "notes": (*cloud.notes, *notes)}, shift_m=shift)
@@ -239,14 +239,15 @@ class LidarTask(CloudTask):
             return choice, self.known.ranges.get(GROUND)
         return "auto" if choice is None else choice, SeenRange(low=aim, high=aim, unit="m")
 
-    def _on_the_ground(self, cloud: PointCloud) -> tuple[float, tuple[Note, ...]]:
-        """By how many metres the network sees the points higher, and what is to be noted of their ground."""
+    def _on_the_ground(self, cloud: PointCloud) -> tuple[float, PointCloud, tuple[Note, ...]]:
+        """By how many metres the network sees the points higher, the points there, and the notes on their ground."""
         choice, trained = self._ground
         shift = ground_shift(cloud, choice, trained)
+        shown = raised(cloud, shift)
         if trained is None:
-            return shift, ()
+            return shift, shown, ()
         notes = () if choice is None else (shift_note(shift, trained, choice),)
-        return shift, (*notes, *(() if choice == "auto" else ground_notes(raised(cloud, shift).xyz, trained)))
+        return shift, shown, (*notes, *(() if choice == "auto" else ground_notes(shown.xyz, trained)))
 
     def find(
         self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device

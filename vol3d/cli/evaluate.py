@@ -86,13 +86,13 @@ def evaluate(
             submission=submission,
             progress=report,
         )
+    show(evaluation, as_json, out)
+
+
+def show(evaluation: Evaluation, as_json: bool, out: Path | None = None) -> None:
+    """Prints an evaluation, and where in `out` its report is: one JSON object, or the score and a table of classes."""
     if out is not None:
         say(f"report: {out / 'report.html'}")
-    show(evaluation, as_json)
-
-
-def show(evaluation: Evaluation, as_json: bool) -> None:
-    """Prints an evaluation: one JSON object, or the score and a table of the classes."""
     if as_json:
         print_json(evaluation.summary)
         return

@@ -122,10 +122,9 @@ def predict(
     from vol3d.engine.device import pick_device
 
     require_output(out)  # before minutes of work
-    options: dict[str, Any] = {"mirror": mirror, "columns": columns, "up": up, "units": units, "ground": ground}
-    options |= {"align": align, "score": score, "formats": formats, "calib": calib}
-    options |= {"roi": roi, "smooth": smooth}
-    options |= {"dicom_seg": dicom_seg or None, "series": series}
+    options: dict[str, Any] = {"mirror": mirror, "roi": roi, "smooth": smooth, "series": series, "formats": formats}
+    options |= {"columns": columns, "up": up, "units": units, "ground": ground, "align": align, "score": score}
+    options |= {"calib": calib, "dicom_seg": dicom_seg or None}
     model = vol3d.load(checkpoint, str(pick_device(device, "--device")), changes or ()).with_options(options)
     count, classes = len(model.models), ", ".join(model.class_names)
     say(f"{checkpoint}: {count} model(s) on {model.device}, classes {classes}")

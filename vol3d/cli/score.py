@@ -59,9 +59,7 @@ def score(
             out=out,
             progress=report,
         )
-    if out is not None:
-        say(f"report: {out / 'report.html'}")
-    show(evaluation, as_json)
+    show(evaluation, as_json, out)
     if left_out := evaluation.summary.get("not_scored"):
         say(f"{len(left_out)} of {len(left_out) + evaluation.summary['cases']} cases were not scored")
         raise typer.Exit(SOME_FAILED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,6 +21,12 @@ def section(title: str, body: str) -> str:
 def figure(chart: str, caption: str) -> str:
     """A chart under its caption; both are HTML already."""
     return f"<figure><figcaption>{caption}</figcaption>{chart}</figure>"
+
+
+def image(png: bytes, name: str) -> str:
+    """A picture that is part of the page."""
+    data = base64.b64encode(png).decode()
+    return f'<img alt="{escape(name, quote=True)}" loading="lazy" src="data:image/png;base64,{data}"/>'
 
 
 def fact_list(facts: Mapping[str, Any]) -> str:

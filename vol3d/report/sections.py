@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-
 from vol3d.report.environment import versions
 from vol3d.report.escape import escape
 from vol3d.report.folder import RunFolder
-from vol3d.report.html import fact_list, section, table
+from vol3d.report.html import fact_list, image, section, table
 
 
 def pictures(run: RunFolder) -> str:
     """The pictures with their captions."""
-    figures = []
-    for name, png in run.pictures.items():
-        caption = escape(name, quote=True)
-        data = base64.b64encode(png).decode()
-        figures.append(
-            f'<figure><img alt="{caption}" loading="lazy" src="data:image/png;base64,{data}"/>'
-            f"<figcaption>{caption}</figcaption></figure>"
-        )
+    figures = [
+        f"<figure>{image(png, name)}<figcaption>{escape(name, quote=True)}</figcaption></figure>"
+        for name, png in run.pictures.items()
+    ]
     return section("Pictures", f'<div class="pictures">{"".join(figures)}</div>') if figures else ""
 
 

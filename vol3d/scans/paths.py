@@ -102,6 +102,19 @@ def walk(folder: Path, failed: Callable[[OSError], None]) -> Iterator[tuple[Path
         yield Path(here), [Path(here, name) for name in sorted(names) if not name.startswith(".")]
 
 
+def walk_all(folder: Path) -> list[tuple[Path, list[Path]]]:
+    """`walk`, of folders that can all be listed.
+
+    Raises:
+        DataError: one cannot.
+    """
+    failed: list[OSError] = []
+    found = list(walk(folder, failed.append))
+    if failed:
+        raise DataError("a folder cannot be listed", where=failed[0].filename, got=failed[0].strerror)
+    return found
+
+
 def is_dicom(path: Path) -> bool:
     """True for a regular file that begins as DICOM does."""
     try:

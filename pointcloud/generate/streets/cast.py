@@ -49,19 +49,11 @@ def cast(rays, origins, azimuths, solids, faces, motion, times, seed, depth, hit
         window: (columns, rings) metres to the first window that the ray passes, infinite so far.
     """
     columns, rings = depth.shape
-    first_azimuth, step_azimuth, margin = azimuths
-    around = int(np.round(2 * np.pi / abs(step_azimuth)))
-    sense = 1 if step_azimuth > 0 else -1
+    around = _around(azimuths[1])
     for number in range(len(solids)):
         solid = solids[number]
-        reach, away = solid[REACH], np.sqrt(solid[X] ** 2 + solid[Y] ** 2)
-        wide = reach + motion[number, 3]
-        if away > wide + 0.01:
-            half = np.arcsin(wide / away) + margin
-            first = int(np.floor((np.arctan2(solid[Y], solid[X]) - sense * half - first_azimuth) / step_azimuth))
-            count = min(int(2 * half / abs(step_azimuth)) + 2, around)
-        else:
-            first, count = 0, around
+        reach = solid[REACH]
+        first, count = _columns(solid[X], solid[Y], reach + motion[number, 3], azimuths)
         cos, sin = np.cos(solid[YAW]), np.sin(solid[YAW])
         for step in range(count):
             column = (first + step) % around
@@ -83,23 +75,50 @@ def cast(rays, origins, azimuths, solids, faces, motion, times, seed, depth, hit
                 # In the solid's own axes.
                 ux, uy = cos * dx + sin * dy, -sin * dx + cos * dy
                 px, py = cos * x + sin * y, -sin * x + cos * y
-                near, far, slant, slant_far, what, what_far = _meet(solid, faces, px, py, z, ux, uy, dz)
+                met = _meet(solid, faces, px, py, z, ux, uy, dz)
+                near, far = met[0], met[1]
                 if far <= 0 or near > far or near >= depth[column, ring] or (near <= 0 and solid[DENSITY] == 0):
                     continue
                 chance = _chance(seed, column * rings + ring, number)
-                if solid[DENSITY] > 0:
-                    near = max(near, 0.0) - np.log(1 - chance) / solid[DENSITY]
-                    slant = 0.3 + 0.7 * chance
-                    if near >= far:
-                        continue
-                elif what == GLASS and chance < THROUGH_GLASS * min(1.0, 2 * slant):
-                    window[column, ring] = min(window[column, ring], near)
-                    if what_far == GLASS:
-                        continue
-                    near, slant, what = far, slant_far, what_far
+                near, slant, what, pane = _echo(met, solid[DENSITY], chance)
+                window[column, ring] = min(window[column, ring], pane)
                 if near < depth[column, ring]:
                     depth[column, ring], hit[column, ring] = near, number
                     face[column, ring], cosine[column, ring] = what, slant
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _around(step_azimuth):  # type: ignore[no-untyped-def]
+    """Columns of a whole turn."""
+    return int(np.round(2 * np.pi / abs(step_azimuth)))
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _columns(x, y, wide, azimuths):  # type: ignore[no-untyped-def]
+    """The first column that may see a solid within `wide` of (x, y), and how many from there on; may be below 0."""
+    first_azimuth, step_azimuth, margin = azimuths
+    away = np.sqrt(x**2 + y**2)
+    if away <= wide + 0.01:
+        return 0, _around(step_azimuth)
+    half = np.arcsin(wide / away) + margin
+    sense = 1 if step_azimuth > 0 else -1
+    first = int(np.floor((np.arctan2(y, x) - sense * half - first_azimuth) / step_azimuth))
+    return first, min(int(2 * half / abs(step_azimuth)) + 2, _around(step_azimuth))
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _echo(met, density, chance):  # type: ignore[no-untyped-def]
+    """What answers where a ray met a solid: distance, cosine and material, and the distance of the window it passed.
+
+    Distances are infinite where nothing answers and where there is no window.
+    """
+    near, far, slant, slant_far, what, what_far = met
+    if density > 0:
+        near = max(near, 0.0) - np.log(1 - chance) / density
+        return near if near < far else np.inf, 0.3 + 0.7 * chance, what, np.inf
+    if what == GLASS and chance < THROUGH_GLASS * min(1.0, 2 * slant):
+        return far if what_far != GLASS else np.inf, slant_far, what_far, near
+    return near, slant, what, np.inf
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
