@@ -15,6 +15,7 @@ import torch
 
 from pointcloud.distill.task import DistillTask, DistillWrapper
 from pointcloud.generate.drives.write import write_drives
+from pointcloud.structures.box_code import decode_boxes, encode_boxes
 from tests.pointcloud.synthetic import write_rooms
 from tests.pointcloud.tasks.test_rooms import RECIPE as ROOMS
 from tests.vol3d.engine.test_distributed import codes, launch
@@ -207,8 +208,7 @@ def test_a_teacher_sees_more_sweeps_and_beams(recipe: Path, teacher: str) -> Non
     words = ["data.sweeps=1", "data.every_beam=4", "distill.teacher_sees={sweeps: 2, every_beam: 2}", SHAKE]
     task = taught(recipe, teacher, *words)
     samples = task.samples()
-    sample = [samples.sample(0, draws())]
-    inputs = samples.collate(sample).inputs
+    inputs = samples.collate([samples.sample(0, draws())]).inputs
     student, seen = inputs["student"][0], inputs["teacher"][0]
     assert student.shape[1] == seen.shape[1] == 5  # the ring is shown to nobody
     assert (student[:, 4] == 0).all() and seen[:, 4].unique().numel() == 2
@@ -234,9 +234,16 @@ def sorted_rows(cloud: torch.Tensor) -> torch.Tensor:
     [
         (["distill.teacher_sees.sweeps=1"], "see less than the student"),
         (["data.every_beam=2", "distill.teacher_sees.every_beam=3"], "see less than the student"),
-        ([SHAKE, "distill.cache=answers"], r"Give augment=\{\}"),
+        ([SHAKE, "distill.cache=answers", "distill.method=features"], r"cannot follow.*Give augment=\{\}"),
+        (
+            [SHAKE, "distill.cache=answers", "paste={counts: {car: 5}}"],
+            r"cannot follow.*Give paste=null, or",
+        ),
         (["data.sweeps=1", "distill.teacher_sees.sweeps=2", "paste={counts: {car: 5}}"], "sweeps of pasted objects"),
         (["distill.method=features", "model.neck.levels=3"], "feature pyramids"),
+        (["model.head.velocity=false"], r"other things of a box.*cos vx vy.*Give distill\.velocity=0"),
+        (["distill.class_term=divergence", "distill.object_score=0.5"], "object_score means nothing"),
+        (["distill.method=features", "distill.background=left_out"], "background means nothing to the method features"),
         (["distill.alpha=0", "distill.beta=0"], "would learn nothing"),
         (["distill.method=features", "distill.taught=all"], "taught means nothing to the method features"),
         (["distill.pseudo_labels.most=9"], "pseudo_labels means nothing to the method set"),
@@ -295,13 +302,39 @@ def test_answers_about_other_scenes_or_another_range_are_not_taken(recipe: Path,
     assert len(folders) == 3
 
 
-def test_the_first_answer_about_a_scene_counts(recipe: Path, teacher: str, tmp_path: Path) -> None:
-    task = taught(recipe, teacher, f"distill.cache={tmp_path}")
+@pytest.mark.parametrize("method", ["set", "pseudo_labels"])
+def test_cached_boxes_follow_the_scene(recipe: Path, teacher: str, tmp_path: Path, method: str) -> None:
+    words = [f"distill.method={method}", "augment={flip_x: 1, rotate_deg: 20, scale: [0.9, 0.9], shift_m: 0.5}"]
+    words += ["distill.pseudo_labels={least_score: 0, most: 9}"] if method == "pseudo_labels" else []
+    task = taught(recipe, teacher, f"distill.cache={tmp_path}", *words)
     trainee, samples = task.training_module(task.model()), task.samples()
-    batch = [samples.sample(i, draws()) for i in range(2)]
-    first = trainee(samples.collate(batch[:1]).inputs)[1][0]
-    other_points = [samples.sample(0, np.random.default_rng(6)), batch[1]]
-    assert_same(trainee(samples.collate(other_points).inputs)[1][0], first)
+    sample = samples.sample(0, draws())
+    motion = sample[0].motion
+    (found,) = trainee(samples.collate([sample]).inputs)[1]
+    (kept,) = trainee.kept.read([samples.name(0)])
+    code = kept["box"] if method == "set" else encode_boxes(kept["boxes"])
+    wanted = torch.from_numpy(motion.boxes(decode_boxes(code[:, :8]).numpy()))
+    if method == "set":
+        moved = encode_boxes(decode_boxes(found["box"]))  # with a direction of length 1
+        torch.testing.assert_close(moved, encode_boxes(wanted), atol=1e-4, rtol=1e-4)
+        speed = kept["velocity"] @ torch.from_numpy(motion.matrix[:2, :2]).float().T
+        torch.testing.assert_close(found["velocity"], speed)
+        assert torch.equal(found["log_odds"], kept["log_odds"])
+    else:
+        stays = (wanted[:, :2].abs() <= 16).all(dim=1)
+        torch.testing.assert_close(found["boxes"][:, :7], wanted[stays], atol=1e-4, rtol=1e-4)
+        assert torch.equal(found["labels"], kept["labels"][stays])
+
+
+def test_a_cached_output_is_of_the_scene_as_it_lies(recipe: Path, teacher: str, tmp_path: Path) -> None:
+    kept = []
+    for number, shake in enumerate(([], [SHAKE])):
+        task = taught(recipe, teacher, f"distill.cache={tmp_path / str(number)}", *shake)
+        trainee, samples = task.training_module(task.model()), task.samples()
+        trainee(samples.collate([samples.sample(0, np.random.default_rng(number))]).inputs)
+        kept += trainee.kept.read([samples.name(0)])
+        assert samples.sample(0, draws())[1] is None  # it is known: the teacher is shown nothing
+    assert_same(*kept)
 
 
 def test_a_damaged_answer_can_be_deleted(recipe: Path, teacher: str, tmp_path: Path) -> None:
