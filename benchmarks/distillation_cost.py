@@ -28,7 +28,7 @@ import torch
 
 from benchmarks.common import least_ms, one_thread, print_table, save
 from benchmarks.distillation_rows import FULL, NMS_QUERIES, NONE_CENTER, SMALL, Size
-from pointcloud.distill.set_loss import match_sets, surest
+from pointcloud.distill.set_loss import match_sets, top_queries
 from pointcloud.models.object_dgcnn.loss import encode_targets, matcher
 from pointcloud.structures.box_code import BOX
 from vol3d.checkpoint import save_best
@@ -79,13 +79,14 @@ def shares(size: Size, root: str, device: str, repeats: int) -> list[Row]:
     outputs, fields = own.outputs, encode_targets(targets)
     named = {"class_logits": outputs.class_logits.detach(), "box": outputs.code[..., :BOX].detach()}
     student = trainee.student.as_set(own).layers(-1).detach()
+    taught_by = top_queries(said, student.log_odds.shape[-2])
     annotated = matcher(trainee.student.settings.head.loss)
     parts: dict[str, Callable[[], object]] = {
         "step": lambda: _backward(trainee, trainee(clouds), targets),
         "step without a teacher": lambda: _backward(trainee.student, trainee.student(clouds["student"]), targets),
         "teacher": lambda: trainee.teacher(clouds["teacher"]),
         "matching with annotations": lambda: annotated(named, fields),
-        "matching with the teacher": lambda: match_sets(student, surest(said, student.log_odds.shape[-2]), settings),
+        "matching with the teacher": lambda: match_sets(student, taught_by, settings),
     }
     ms = least_ms(parts, repeats, device)
     return [{"part": name, "ms": spent, "share": spent / ms["step"]} for name, spent in ms.items()]
