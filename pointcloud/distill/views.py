@@ -142,8 +142,8 @@ def _columns(of: Sequence[Feature], wanted: Sequence[Feature]) -> tuple[int, ...
     return (*range(XYZ), *(column for name in wanted for column in spans[name]))
 
 
-class SceneSamples(Protocol):
-    """What is asked of the samples of a task."""
+class PlainSamples(Protocol):
+    """What is asked of the samples of a task; `plain` is the cloud of a sample's scene as it lies."""
 
     def __len__(self) -> int: ...
     def name(self, index: int) -> str: ...
@@ -182,7 +182,7 @@ class TwoViews(Samples):
         kept: the teacher's cached outputs, of scenes as they lie; None: it sees every sample as the student does.
     """
 
-    def __init__(self, samples: SceneSamples, views: Views, kept: Known | None = None) -> None:
+    def __init__(self, samples: PlainSamples, views: Views, kept: Known | None = None) -> None:
         self.samples, self.views, self.kept = samples, views, kept
 
     def __len__(self) -> int:

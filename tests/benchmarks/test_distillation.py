@@ -13,7 +13,7 @@ from benchmarks import distillation
 from benchmarks.distillation import task_of, with_needs, work
 from benchmarks.distillation_rows import COMPARED, FULL, ROWS, SMALL, TABLES, Size
 from pointcloud.generate.drives.write import write_drives
-from tests.pointcloud.distill.test_task import CENTER, RECIPE
+from tests.pointcloud.distill.small import CENTER, RECIPE
 from vol3d.errors import UsageError
 from vol3d.lock import lock
 
