@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pointcloud.distill.baselines import feature_loss, pseudo_labels
+from pointcloud.distill.methods import SetMethod
 from pointcloud.distill.set_loss import (
     DistillSettings,
     combine,
@@ -27,7 +28,8 @@ from pointcloud.structures.box_code import encode_boxes
 from pointcloud.structures.detector import SetDetector
 from pointcloud.structures.predicted_set import PredictedSet, softmax_log_odds
 from pointcloud.structures.targets import BoxTargets
-from tests.pointcloud.models.small import CLASSES, TURNING, scene
+from tests.pointcloud.models.small import CLASSES, PLAIN, TURNING, scene
+from tests.pointcloud.models.small_lidar import MODELS as LIDAR
 from tests.reference import distill as twin
 from vol3d.errors import DataError, UsageError
 from vol3d.scans.results.detections import Detections
@@ -312,3 +314,15 @@ def test_a_teacher_of_other_classes_is_refused() -> None:
         Teacher.of(torch.nn.Linear(1, 1))
     with pytest.raises(UsageError, match=r"these classes in another order than the student"):
         Teacher(object_dgcnn(0)).check_classes(CLASSES[::-1])
+
+
+@pytest.mark.bad_input
+def test_a_teacher_whose_boxes_do_not_turn_cannot_teach_one_whose_boxes_do() -> None:
+    turning, still = TURNING.build(CLASSES), PLAIN.build(CLASSES)
+    with pytest.raises(UsageError, match=r"states other things of a box.*got x y z l w h, wanted .*sin"):
+        SetMethod(PRINTED, turning, still)
+    assert SetMethod(PRINTED, still, still).turns is False
+    outdoor = LIDAR["object dgcnn pillars"].build(CLASSES)
+    with pytest.raises(UsageError, match=r"Give distill\.velocity=0"):
+        SetMethod(PRINTED, turning, outdoor)
+    assert SetMethod(DistillSettings(velocity=0), turning, outdoor).ground is None
