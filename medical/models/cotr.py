@@ -168,8 +168,9 @@ class DeTransLayer(nn.Module):
             nn.Dropout(dropout),
         )
         self.norm2 = nn.LayerNorm(width)
-        for linear in (self.mlp[0], self.mlp[3]):
-            nn.init.xavier_uniform_(linear.weight)
+        for part in self.mlp:
+            if isinstance(part, nn.Linear):
+                nn.init.xavier_uniform_(part.weight)
 
     def forward(self, x: Tensor, positions: Tensor, reference: Tensor, sizes: list[tuple[int, ...]]) -> Tensor:
         """Tokens (B, N, width) after the layer."""

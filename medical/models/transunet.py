@@ -134,9 +134,10 @@ def transformer_block(settings: TransUnetSettings) -> TransformerBlock:
     """Equations 2 and 3, started as ViT's code starts them."""
     attention = SelfAttention(settings.width, settings.heads, 0.0, bias=True)
     block = TransformerBlock(attention, settings.mlp, settings.dropout, eps=1e-6)
-    for linear in (block.mlp[0], block.mlp[3]):
-        nn.init.xavier_uniform_(linear.weight)
-        nn.init.normal_(linear.bias, std=1e-6)
+    for part in block.mlp:
+        if isinstance(part, nn.Linear):
+            nn.init.xavier_uniform_(part.weight)
+            nn.init.normal_(part.bias, std=1e-6)
     return block
 
 
