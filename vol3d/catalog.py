@@ -102,6 +102,14 @@ MODELS = {
     "unetr": Entry("medical.models.unetr:UnetrSettings", "segmentation", "UNETR (WACV 2022), any patch and width"),
     "unet": Entry("medical.models.baselines:UnetSettings", "segmentation", "3D U-Net (MONAI)"),
     "attention_unet": Entry("medical.models.baselines:AttentionUnetSettings", "segmentation", "Attention U-Net"),
+    "residual_unet": Entry(
+        "medical.models.residual_unet:ResidualUnetSettings",
+        "segmentation",
+        "residual-encoder U-Net of nnU-Net (MICCAI 2024)",
+    ),
+    "plain_unet": Entry(
+        "medical.models.residual_unet:PlainUnetSettings", "segmentation", "U-Net of nnU-Net (2021), deep supervision"
+    ),
     "dynunet": Entry("medical.models.baselines:DynUnetSettings", "segmentation", "nnU-Net's network (MONAI DynUNet)"),
     "swin_unetr": Entry("medical.models.baselines:SwinUnetrSettings", "segmentation", "Swin UNETR (MONAI)"),
     "segresnet": Entry("medical.models.baselines:SegResNetSettings", "segmentation", "SegResNet (MONAI)"),
