@@ -7,7 +7,7 @@ of 1; the truth is taken at the nearest voxel.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -35,7 +35,7 @@ class DeepSupervision(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Logits of each stage, the finest first."""
-        return self.segmenter.network.logits(image)
+        return cast(Staged, self.segmenter.network).logits(image)
 
     def loss(self, prediction: list[Tensor], target: Tensor) -> dict[str, Tensor]:
         """The named terms of the segmenter's loss, summed over stages with their weights."""

@@ -223,6 +223,9 @@ EXPORTS = {
 SCORE_MASKS = "medical.masks.score:score_masks"
 """What `vol3d.score` calls."""
 
+PLANNERS = {"segmentation": "medical.planning.plan:plan"}
+"""What `vol3d plan` calls for the data sets of a task."""
+
 DATA_TOOLS = {
     "segmentation": "medical.datasets.tools",
     "detection": "pointcloud.datasets.tools",

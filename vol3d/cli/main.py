@@ -27,6 +27,7 @@ from vol3d.cli import (
     evaluate,
     import_weights,
     models,
+    plan,
     predict,
     score,
     train,
@@ -52,6 +53,7 @@ app = typer.Typer(
 )
 for verb in (
     demo.demo,
+    plan.plan,
     train.train,
     distill.distill,
     evaluate.evaluate,
