@@ -220,6 +220,9 @@ EXPORTS = {
 }
 """What `vol3d data export` can write: `target(split, out, workers, progress)`, for the data sets of a task."""
 
+CHOOSE_POSTPROCESS = "medical.choose_postprocess:choose_postprocess"
+"""What `vol3d postprocess` calls."""
+
 SCORE_MASKS = "medical.masks.score:score_masks"
 """What `vol3d.score` calls."""
 
