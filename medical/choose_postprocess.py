@@ -81,9 +81,11 @@ def choose_postprocess(
         write: False only decides.
 
     Raises:
-        UsageError: no model of volumes, or a fold that validates no case.
+        UsageError: no folder, no model of volumes, or a fold that validates no case.
         DataError: a case cannot be read.
     """
+    if not runs.is_dir():  # a shipped model has a name, and stays as it is
+        raise UsageError("no such run", where=runs, do="Give the folder of `vol3d train --folds`, or of a run.")
     paths = checkpoint.resolve(runs)
     changes = [] if root is None else [f"data.root={json.dumps(str(root))}"]
     counts: list[Counts] = []

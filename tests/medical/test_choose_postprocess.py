@@ -17,7 +17,7 @@ from tests.medical.synthetic import write_msd
 from vol3d import checkpoint
 from vol3d.cli.main import main
 from vol3d.config import load_task
-from vol3d.engine.loop import train
+from vol3d.engine.task import Evaluation
 from vol3d.errors import UsageError
 from vol3d.scans.volumes.volume import Grid, Segmentation
 
@@ -100,11 +100,19 @@ train: {epochs: 1, batch: 2}
 """
 
 
+def save_fold(root: Path, fold: int | str, folder: Path) -> None:
+    """A checkpoint that was not trained: its noise is in many pieces."""
+    folder.mkdir(parents=True)
+    (folder / "recipe.yaml").write_text(RECIPE.replace("ROOT", str(root)))
+    task = load_task(folder / "recipe.yaml", [f"data.fold={fold}"])
+    torch.manual_seed(0)
+    checkpoint.save_best(folder, task.model(), task, Evaluation(0.0, "", {}), 1)
+
+
 def test_the_decision_is_in_every_fold(tmp_path: Path, capsys):
-    root, recipe = write_msd(tmp_path / "data", cases=4), tmp_path / "recipe.yaml"
-    recipe.write_text(RECIPE.replace("ROOT", str(root)))
+    root = write_msd(tmp_path / "data", cases=4)
     for fold in (0, 1):
-        train(load_task(recipe, [f"data.fold={fold}"]), tmp_path / "cv" / f"fold{fold}")
+        save_fold(root, fold, tmp_path / "cv" / f"fold{fold}")
     before = [checkpoint.read_info(path)["sha256"] for path in checkpoint.resolve(tmp_path / "cv")]
     words = ["postprocess", str(tmp_path / "cv"), "--device", "cpu"]
     assert main([*words, "--dry-run"]) == 0
@@ -121,11 +129,8 @@ def test_the_decision_is_in_every_fold(tmp_path: Path, capsys):
 
 
 def test_what_validates_nothing_decides_nothing(tmp_path: Path):
-    root, recipe = write_msd(tmp_path / "data", cases=4), tmp_path / "recipe.yaml"
-    recipe.write_text(RECIPE.replace("ROOT", str(root)))
-    task = load_task(recipe, ["data.fold=all"])
-    from vol3d.engine.task import Evaluation
-
-    checkpoint.save_best(tmp_path, task.model(), task, Evaluation(0.0, "", {}), 1)
+    save_fold(write_msd(tmp_path / "data", cases=4), "all", tmp_path / "run")
     with pytest.raises(UsageError, match="no case validated this model"):
-        choose_postprocess(tmp_path, None, torch.device("cpu"), lambda *_: None)
+        choose_postprocess(tmp_path / "run", None, torch.device("cpu"), lambda *_: None)
+    with pytest.raises(UsageError, match="no such run"):
+        choose_postprocess(Path("unetr-hippocampus"), None, torch.device("cpu"), lambda *_: None)

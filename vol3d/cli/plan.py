@@ -24,7 +24,7 @@ def plan(
     memory: Annotated[
         str | None,
         typer.Option(
-            metavar="SIZE", help="For a training step, 8GB.  Default: of a GPU what is free, else half of it."
+            metavar="SIZE", help="For a training step, 8GB.  Default: half of the free main memory, 90 % of a GPU's."
         ),
     ] = None,
     hours: Annotated[

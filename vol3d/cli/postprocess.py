@@ -10,12 +10,14 @@ import typer
 
 from vol3d import catalog
 from vol3d.cli.console import print_json, print_table
-from vol3d.cli.options import Checkpoint, Device, Json
+from vol3d.cli.options import Device, Json
 from vol3d.terminal import progress, say
 
 
 def postprocess(
-    checkpoint: Checkpoint,
+    runs: Annotated[
+        Path, typer.Argument(metavar="RUNS", help="A folder of folds, of `vol3d train --folds`, or a run.")
+    ],
     data: Annotated[
         Path | None,
         typer.Option("--data", metavar="ROOT", help="The data set's folder.  Default: where it was trained."),
@@ -38,7 +40,7 @@ def postprocess(
 
     chosen = pick_device(device, "--device")
     with progress("predicting") as report:
-        choice = catalog.load(catalog.CHOOSE_POSTPROCESS)(checkpoint, data, chosen, report, not dry_run)
+        choice = catalog.load(catalog.CHOOSE_POSTPROCESS)(runs, data, chosen, report, not dry_run)
     if as_json:
         print_json(asdict(choice))
     else:
@@ -48,4 +50,4 @@ def postprocess(
         print_table(columns, [*rows, ["as decided", *choice.after]])
     kept = ", ".join(choice.classes) or "no class"
     say(f"{choice.cases} cases of {choice.folds} models: the largest piece alone is kept of {kept}")
-    say("nothing was written" if dry_run else f"postprocess.largest_component is set in {checkpoint}")
+    say("nothing was written" if dry_run else f"postprocess.largest_component is set in {runs}")
