@@ -12,7 +12,7 @@ from torch import Tensor
 from medical.models.common import Size
 
 FLOAT = 4  # bytes
-MARGIN = 1.25  # gradients on their way and the convolutions' workspace; measured 1.17 for a residual U-Net on a CPU
+MARGIN = 1.25  # for gradients on their way and the convolutions' workspace, which are not counted
 STATE = 5  # weight, gradient, two moments, average
 LOSS = 8  # copies of the logits that softmax, one-hot targets and products of the loss hold
 
