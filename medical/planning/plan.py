@@ -119,7 +119,7 @@ def _facts(data: DatasetSettings, workers: int | None, progress: Progress | None
         raise DataError("no labelled case can be read", where=data.root, do="`vol3d data check` lists every fault.")
     spacing = fingerprint["suggestion"]["preprocess"]["spacing_mm"]
     lengths = [np.multiply(case["shape"], case["spacing_mm"]) / spacing for case in fingerprint["cases"]]
-    classes = Classes(split.class_names, split.regions or _tumour(split.class_names))
+    classes = Classes(split.class_names, split.regions) if split.regions else _tumour(split.class_names)
     shape = tuple(float(edge) for edge in np.median(lengths, axis=0))
     scans = Scans(tuple(spacing), shape, len(split.train), len(split.channel_names), classes.outputs)
     return Facts(data, split, fingerprint, classes, scans, published)
@@ -135,12 +135,12 @@ def _folded(data: DatasetSettings, split: DataSplit, labelled: int) -> tuple[Dat
     return (data, True) if other and split.train and split.validation else (first, False)
 
 
-def _tumour(names: tuple[str, ...]) -> dict[str, tuple[str, ...]] | None:
-    """The regions of brain tumours where the classes are theirs."""
+def _tumour(names: tuple[str, ...]) -> Classes:
+    """With the regions of brain tumours where the classes are theirs, each region with one class more than the next."""
     try:
-        return tumour_regions(names)
+        return Classes(names, tumour_regions(names))
     except UsageError:
-        return None
+        return Classes(names)
 
 
 def _free(device: torch.device) -> int:

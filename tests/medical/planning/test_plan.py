@@ -82,6 +82,13 @@ def test_tumours_have_regions(tmp_path: Path):
     assert list(task.classes.regions) == ["WT", "TC", "ET"] and task.classes.outputs == 3
 
 
+def test_tumours_whose_core_is_two_classes_have_none(tmp_path: Path):
+    names = ("background", "necrosis", "edema", "non-enhancing", "enhancing")
+    root = write_msd(tmp_path / "data", cases=3, class_names=names)
+    assert plan(root, tmp_path / "r.yaml") == 0
+    assert load_task(tmp_path / "r.yaml").classes.regions is None
+
+
 def test_less_memory_and_less_time_make_smaller_windows(tmp_path: Path, capsys):
     root = write_msd(tmp_path / "data", cases=3, shape=(40, 48, 32))
     sizes = {}
