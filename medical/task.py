@@ -19,6 +19,7 @@ from medical.datasets.folds import DatasetSettings
 from medical.datasets.pairs import read_pair
 from medical.datasets.prepared import load_prepared
 from medical.datasets.regions import tumour_regions
+from medical.deep_supervision import DeepSupervision
 from medical.losses import LossSettings
 from medical.postprocess import PostprocessSettings, postprocess
 from medical.preprocess import PreprocessSettings
@@ -120,6 +121,12 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
     def trunk(self, model: nn.Module) -> nn.Module:
         """The network without its loss."""
         return Segmenter.network_of(model)
+
+    def training_module(self, model: nn.Module) -> nn.Module:
+        """With coarser outputs that are trained, too, where the network has such."""
+        if getattr(self.settings.model, "deep_supervision", None):
+            return DeepSupervision(cast("Segmenter", model))
+        return model
 
     def other_outputs(self, model: nn.Module, other: SegmentationTask) -> tuple[str, ...]:
         """The layers that depend on the number of classes or regions, if these are others."""
