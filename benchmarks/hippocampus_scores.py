@@ -39,7 +39,8 @@ class Variant:
     Args:
         words: settings that replace the recipe's.
         share: of the training cases whose labels are used.
-        unlabelled: the method that takes the other training cases without their labels, if any.
+        unlabelled: the method that takes the other training cases without their labels, if any. The cases and the
+            steps are those of the variant without it; a step has as many unlabelled windows as labelled ones.
     """
 
     recipe: str
@@ -60,8 +61,14 @@ VARIANTS = {
     "half": Variant(DEEP, ("train.epochs=32",)),
     "double": Variant(DEEP, ("train.epochs=128",)),
     "residual": Variant(DEEP, (RESIDUAL,)),
+    "tenth": Variant(DEEP, share=0.1),
+    "tenth_mean_teacher": Variant(DEEP, share=0.1, unlabelled="mean_teacher"),
+    "tenth_pseudo_labels": Variant(DEEP, share=0.1, unlabelled="pseudo_labels"),  # of the run of `tenth`
     "atrium": Variant(ATRIUM),
     "atrium_residual": Variant(ATRIUM, (RESIDUAL,)),
+    "atrium_tenth": Variant(ATRIUM, share=0.1),
+    "atrium_tenth_mean_teacher": Variant(ATRIUM, share=0.1, unlabelled="mean_teacher"),
+    "atrium_tenth_pseudo_labels": Variant(ATRIUM, share=0.1, unlabelled="pseudo_labels"),  # of `atrium_tenth`
 }
 
 
@@ -90,8 +97,16 @@ def _with_few_labels(task: Any, variant: Variant, data: Path, fold: int, seed: i
     write_json(folds, [{"train": chosen, "val": [case.name for case in split.validation]}])
     words = [f"data.folds={folds.resolve()}", "data.fold=0", f"crop.per_volume={round(len(names) / count)}"]
     if variant.unlabelled is not None:
-        words.append(f"unlabelled={{root: {data}, method: {variant.unlabelled}}}")
+        words.append(f"unlabelled={{root: {data}, method: {variant.unlabelled}{_teacher(variant, folder)}}}")
     return words
+
+
+def _teacher(variant: Variant, folder: Path) -> str:
+    """The run of the same fold and seed that only had the labels: the teacher of pseudo labels."""
+    if variant.unlabelled != "pseudo_labels":
+        return ""
+    supervised = folder.parent.with_name(folder.parent.name.removesuffix("_pseudo_labels"))
+    return f", teacher: {(supervised / folder.name).resolve()}"
 
 
 def trained(task: TrainingTask, folder: Path) -> tuple[Evaluation, float | None]:

@@ -165,7 +165,7 @@ ROOMS = {
     "vol3d.view": {"scene": set(), "load": {"scene"}, "draw": {"scene"}}
     | {"window": {"draw", "scene"}, "page": {"draw", "scene"}},
     "medical": {"datasets": set(), "models": set(), "results": set(), "masks": {"datasets"}}
-    | {"nnunet": {"results"}, "bundle": {"results"}},
+    | {"nnunet": {"results"}, "bundle": {"results"}, "unlabelled": {"datasets"}},
     "pointcloud": {"structures": set(), "conventions": set(), "datasets": set(), "metrics": set(), "models": set()}
     | {"training": {"datasets"}, "inference": {"models"}, "evaluation": {"metrics", "datasets"}}
     | {"tasks": {"inference", "evaluation", "training", "models", "datasets"}, "distill": {"tasks", "models"}}
