@@ -68,6 +68,8 @@ class SelfAttention(nn.Module):
         """Tokens (B, N, width) -> mixed tokens."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, heads, N, w/heads)
         dropout = self.dropout if self.training else 0.0
+        if q.device.type == "cpu" and q.dtype == torch.bfloat16 and q.requires_grad:  # its gradient is slow in it
+            q, k, v = q.float(), k.float(), v.float()
         mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
         return F.dropout(self.out(mixed.transpose(1, 2).flatten(2)), self.out_dropout, self.training)
 
