@@ -183,9 +183,9 @@ def decide(slabs: Iterator[Slab], ready: Grid, grid: Grid, classes: Classes) -> 
     for slab in slabs:
         way = _WayBack(slab.axis, maps, ready.shape, grid.shape)
         for index in range(slab.start, slab.stop):
-            plane = way.turn(_probabilities(slab.scores.select(slab.axis + 1, index - slab.start), classes))
+            plane = way.turn(probabilities_of(slab.scores.select(slab.axis + 1, index - slab.start), classes))
             for target in way.targets(index):
-                labels[way.place(target)] = _label(way.resample(before, plane, target), classes).cpu().numpy()
+                labels[way.place(target)] = label_of(way.resample(before, plane, target), classes).cpu().numpy()
             before = plane
     return labels
 
@@ -218,16 +218,20 @@ class _WayBack:
         return tuple(target if a == self.along else line.span for a, line in enumerate(self.lines))
 
 
-def _probabilities(logits: Tensor, classes: Classes) -> Tensor:
-    """(outputs, a, b) -> (a, b, outputs), contiguous, so that interpolation moves whole voxels."""
+def probabilities_of(logits: Tensor, classes: Classes) -> Tensor:
+    """Logits (outputs, a, b) -> probabilities (a, b, outputs), contiguous: interpolation moves whole voxels.
+
+    Raises:
+        Vol3dError: they are not finite.
+    """
     if not torch.isfinite(logits).all():
         raise Vol3dError("the network's output is not finite", do="Predict with window.amp=off, or train again.")
     logits = logits.permute(1, 2, 0).contiguous()
     return logits.softmax(dim=-1) if classes.regions is None else logits.sigmoid()
 
 
-def _label(probabilities: Tensor, classes: Classes) -> Tensor:
-    """(a, b, outputs) -> (a, b) uint8."""
+def label_of(probabilities: Tensor, classes: Classes) -> Tensor:
+    """The decision: probabilities (a, b, outputs) -> labels (a, b) uint8."""
     if classes.regions is None:
         return probabilities.argmax(dim=-1).to(torch.uint8)
     labels = torch.zeros(probabilities.shape[:2], dtype=torch.uint8, device=probabilities.device)
