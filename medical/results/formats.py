@@ -51,8 +51,7 @@ def _surfaces(form: MeshFormat, settings: MaskSettings, class_names: tuple[str, 
 def _write_rtstruct(prediction: MaskPrediction, path: Path) -> tuple[Note, ...]:
     from vol3d.scans.dicom.rtstruct_write import write_rtstruct
 
-    write_rtstruct(path, prediction.segmentation, prediction.volume.series)
-    return ()
+    return write_rtstruct(path, prediction.segmentation, prediction.volume.series)
 
 
 def _no_series(prediction: MaskPrediction, path: Path) -> tuple[Note, ...]:

@@ -213,8 +213,7 @@ def _predicted(
     prediction = replace(prediction, record=replace(record, seconds=round(time.perf_counter() - begin, 3)))
 
     make_folder(result.parent)
-    prediction.write(result)
-    notes = prediction.notes
+    notes = prediction.notes + prediction.write(result)
     for path, one in beside.items():
         notes += one.write(prediction, path)
         add_file(result, path)
@@ -222,8 +221,7 @@ def _predicted(
 
 
 def _write_seg(prediction: Prediction, path: Path) -> tuple[Note, ...]:
-    prediction.write(path)
-    return ()
+    return prediction.write(path)
 
 
 def _windows(progress: Progress, number: int, scans: int, name: str, done: int, total: int) -> None:
