@@ -24,6 +24,7 @@ from vol3d.prediction import Beside, MaskPrediction
 from vol3d.scans import find_scans
 from vol3d.scans.source import ScanSource
 from vol3d.scans.volumes.from_array import volume_of
+from vol3d.scans.volumes.probabilities import Probabilities, on_disk
 from vol3d.scans.volumes.volume import Volume
 
 
@@ -93,6 +94,10 @@ class VolumeTask(PredictionTask[Volume]):
         """Suffix -> what writes each of `settings.predict.formats`."""
         return writers(self.settings.predict, self.class_names, source)
 
+    def room_for(self, scan: Volume, names: tuple[str, ...], exclusive: bool) -> Probabilities | None:
+        """Where the probabilities of a scan's voxels go; None where no format asks for them."""
+        return on_disk(scan.grid.shape, names, exclusive) if self.settings.predict.wants_probabilities else None
+
     @abstractmethod
     def segmented(
         self, models: Sequence[nn.Module], scan: Volume, device: torch.device, progress: Windows | None = None
@@ -102,7 +107,10 @@ class VolumeTask(PredictionTask[Volume]):
     def predict(
         self, models: Sequence[nn.Module], scan: Volume, device: torch.device, progress: Windows | None = None
     ) -> MaskPrediction:
-        """A mask of the classes in `settings.predict.roi`; the others are background, and the labels stay theirs."""
+        """A mask of the classes in `settings.predict.roi`; the others are background, and the labels stay theirs.
+
+        Probabilities are those of all classes.
+        """
         prediction, roi = self.segmented(models, scan, device, progress), self.settings.predict.roi
         if not roi:
             return prediction

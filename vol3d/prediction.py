@@ -23,6 +23,7 @@ from vol3d.scans.results.own import refuse_foreign
 from vol3d.scans.results.read import FORMAT
 from vol3d.scans.results.record import Record, way_to, write_record
 from vol3d.scans.results.write import describe_objects, write_detections
+from vol3d.scans.volumes.probabilities import Probabilities
 from vol3d.scans.volumes.volume import Segmentation, Volume
 from vol3d.terminal import say
 
@@ -57,7 +58,7 @@ class Prediction(ABC):
 
     @abstractmethod
     def write(self, path: Path) -> tuple[Note, ...]:
-        """Writes the main file to `path` with the record, and what belongs beside it; returns what was made up for that.
+        """Writes the main file to `path` with the record, and what belongs beside it; returns what was made up.
 
         Raises:
             UsageError: `path` is the scan itself.
@@ -122,10 +123,12 @@ class MaskPrediction(Prediction):
     Args:
         segmentation: the labels.
         volume: the scan.
+        probabilities: what the labels were decided from, where they were asked for.
     """
 
     segmentation: Segmentation
     volume: Volume
+    probabilities: Probabilities | None = None
 
     @property
     def mask(self) -> np.ndarray:
@@ -168,10 +171,12 @@ class MaskPrediction(Prediction):
 
     def _described(self, folder: Path) -> dict[str, Any]:
         source, notes = self.volume.source, (*self.notes, *self.segmentation.notes)
+        maps = self.probabilities
         return {
             "source": None if source is None else source.name,
             "source_path": None if source is None else way_to(source, folder),
             "class_names": list(self.class_names),
+            **({} if maps is None else {"probabilities_of": list(maps.names), "exclusive": maps.exclusive}),
             "volumes_ml": self.volumes_ml,
             "notes": [str(note) for note in notes],
             "assumptions": [note.to_dict() for note in notes],

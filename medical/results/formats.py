@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
+from medical.results.maps import MAPS, write_entropy, write_probabilities
 from medical.results.options import MaskSettings
 from medical.results.surfaces import MeshFormat, write_surface
 from vol3d.notes import Note
@@ -25,6 +26,8 @@ def writers(settings: MaskSettings, class_names: tuple[str, ...], source: ScanSo
             found |= _surfaces(cast(MeshFormat, form), settings, class_names)
         elif form == "rtstruct":
             found[".rtstruct.dcm"] = Beside(_write_rtstruct if is_dicom_source(source.path) else _no_series)
+        elif form in MAPS:
+            found[f".{form}.nii.gz"] = Beside({"probabilities": write_probabilities, "entropy": write_entropy}[form])
         else:
             found[f".{form}"] = _page(form)
     return found

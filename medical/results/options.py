@@ -9,7 +9,7 @@ from pydantic import Field
 from vol3d.engine.settings import PredictionSettings, Settings
 from vol3d.errors import UsageError
 
-MaskFormat = Literal["stl", "ply", "obj", "rtstruct", "csv", "png", "html"]
+MaskFormat = Literal["stl", "ply", "obj", "rtstruct", "csv", "png", "html", "probabilities", "entropy"]
 FORMATS: tuple[str, ...] = get_args(MaskFormat)
 
 
@@ -19,6 +19,11 @@ class MaskSettings(Settings):
     roi: tuple[str, ...] = Field((), description="classes that stay in the mask; empty: all")
     formats: tuple[MaskFormat, ...] = Field((), description="what else is written beside the mask")
     smooth: int = Field(0, ge=0, le=200, description="rounds of Taubin's smoothing of surfaces")
+
+    @property
+    def wants_probabilities(self) -> bool:
+        """Whether a format needs what the labels are decided from."""
+        return "probabilities" in self.formats or "entropy" in self.formats
 
 
 class VolumeSettings(PredictionSettings):

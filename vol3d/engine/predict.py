@@ -217,7 +217,7 @@ def _predicted(
     for path, one in beside.items():
         notes += one.write(prediction, path)
         add_file(result, path)
-    return PredictionRow(source, "written", result, None, prediction.facts(), notes)
+    return PredictionRow(source, "written", result, None, prediction.facts(), tuple(dict.fromkeys(notes)))
 
 
 def _write_seg(prediction: Prediction, path: Path) -> tuple[Note, ...]:

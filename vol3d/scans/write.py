@@ -54,9 +54,7 @@ def write_nifti(path: str | Path, volume: Volume, descrip: str = "") -> None:
             _write_body(plain, header, array)
 
 
-def write_segmentation(
-    path: str | Path, segmentation: Segmentation, series: str | None = None
-) -> tuple[Note, ...]:
+def write_segmentation(path: str | Path, segmentation: Segmentation, series: str | None = None) -> tuple[Note, ...]:
     """Write a mask: NIfTI (uint8 or uint16), or DICOM-SEG for a name in `.dcm` where the source is a DICOM series.
 
     Returns what was made up so that the file could be written: UIDs that the series lacks.

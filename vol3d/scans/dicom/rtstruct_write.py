@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 _STUDY_COMPONENT = "1.2.840.10008.3.1.2.3.1"
 
 
-def write_rtstruct(
-    path: str | Path, segmentation: Segmentation, series: str | None = None
-) -> tuple[Note, ...]:
+def write_rtstruct(path: str | Path, segmentation: Segmentation, series: str | None = None) -> tuple[Note, ...]:
     """Write one `.dcm` whose outlines refer to the slices of the series which `segmentation.source` holds.
 
     A class that was not found is a region without outlines. Returns what was made up for the series.

@@ -11,7 +11,7 @@ from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.files import read_json
 from vol3d.scans.paths import is_dicom, scan_stem
 from vol3d.scans.read import is_dicom_source, read_labels, read_volume
-from vol3d.scans.results.own import is_own
+from vol3d.scans.results.own import is_own, is_own_map
 from vol3d.scans.results.palette import class_colours
 from vol3d.scans.results.record import read_record
 from vol3d.scans.volumes.orientation import reorient
@@ -52,7 +52,8 @@ def _told_apart(paths: Sequence[Path], scan: Path | None, series: str | None) ->
     images = {} if scan is None else {scan: _read_image(scan, series)}
     masks: list[Path] = []
     for path in paths:
-        volume = None if _is_dicom_seg(path) or is_own(path) else _read_image(path, series)
+        is_mask = _is_dicom_seg(path) or (is_own(path) and not is_own_map(path))
+        volume = None if is_mask else _read_image(path, series)
         if volume is None or looks_like_labels(volume.array[0]):
             masks.append(path)
         else:
