@@ -9,6 +9,7 @@ from typing import cast
 
 from medical.results.maps import MAPS, write_entropy, write_probabilities
 from medical.results.options import MaskSettings
+from medical.results.radiomics import write_radiomics
 from medical.results.surfaces import MeshFormat, write_surface
 from vol3d.notes import Note
 from vol3d.prediction import Beside, MaskPrediction
@@ -28,6 +29,8 @@ def writers(settings: MaskSettings, class_names: tuple[str, ...], source: ScanSo
             found[".rtstruct.dcm"] = Beside(_write_rtstruct if is_dicom_source(source.path) else _no_series)
         elif form in MAPS:
             found[f".{form}.nii.gz"] = Beside({"probabilities": write_probabilities, "entropy": write_entropy}[form])
+        elif form == "radiomics":
+            found[".radiomics.csv"] = Beside(write_radiomics)
         else:
             found[f".{form}"] = _page(form)
     return found

@@ -69,7 +69,8 @@ Formats = Annotated[
         "--format",
         metavar="NAMES",
         help="Also write these beside the result.  Volumes: stl, ply, obj (surfaces), rtstruct, csv (volumes and "
-        "intensities), png (a picture), html (a page for a person), probabilities, entropy.  Points: csv, kitti.",
+        "intensities), png (a picture), html (a page for a person), probabilities, entropy, "
+        "radiomics.  Points: csv, kitti.",
     ),
 ]
 Probabilities = Annotated[
