@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from medical.models.released import RELEASED_SKIPS, UNUSED_0_7, load_unetr
-from medical.models.unetr import SelfAttention, UnetrSettings, instance_norm
+from medical.models.unetr import UnetrSettings, instance_norm
+from medical.models.vit import SelfAttention
 from vol3d.errors import CheckpointError, UsageError
 
 SMALL = UnetrSettings(patch=8, width=24, depth=4, heads=3, mlp=32, features=4, skips=(1, 3))
