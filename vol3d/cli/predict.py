@@ -139,8 +139,7 @@ def predict(
     from vol3d.engine.device import pick_device
 
     require_output(out)  # before minutes of work
-    maps = [name for name, wanted in (("probabilities", probabilities), ("entropy", entropy)) if wanted]
-    formats = ",".join([*([formats] if formats is not None else []), *maps]) if maps else formats
+    formats = _all_formats(formats, probabilities=probabilities, entropy=entropy)
     options: dict[str, Any] = {"mirror": mirror, "roi": roi, "smooth": smooth, "series": series, "formats": formats}
     options |= {"columns": columns, "up": up, "units": units, "ground": ground, "align": align, "score": score}
     options |= {"calib": calib, "dicom_seg": dicom_seg or None}
@@ -165,6 +164,12 @@ def predict(
     failed = sum(row.status == "failed" for row in rows)
     if failed:
         raise typer.Exit(ALL_FAILED if failed == len(rows) else SOME_FAILED)
+
+
+def _all_formats(formats: str | None, **maps: bool) -> str | None:
+    """`--format`, with the names of the flags that stand for one."""
+    names = [name for name, wanted in maps.items() if wanted]
+    return ",".join([formats, *names] if formats is not None else names) if names else formats
 
 
 def say_failure(row: PredictionRow) -> None:
