@@ -171,7 +171,7 @@ ROOMS = {
         "masks": {"datasets"},
         "planning": {"datasets", "models"},
     }
-    | {"nnunet": {"models", "results"}, "bundle": {"results"}},
+    | {"nnunet": {"models", "results"}, "bundle": {"results"}, "unlabelled": {"datasets"}},
     "pointcloud": {"structures": set(), "conventions": set(), "datasets": set(), "metrics": set(), "models": set()}
     | {"training": {"datasets"}, "inference": {"models"}, "evaluation": {"metrics", "datasets"}}
     | {"tasks": {"inference", "evaluation", "training", "models", "datasets"}, "distill": {"tasks", "models"}}

@@ -100,6 +100,10 @@ DISTILLED = {
 
 MODELS = {
     "unetr": Entry("medical.models.unetr:UnetrSettings", "segmentation", "UNETR (WACV 2022), any patch and width"),
+    "transbts": Entry("medical.models.transbts:TransBtsSettings", "segmentation", "TransBTS (MICCAI 2021)"),
+    "cotr": Entry("medical.models.cotr:CotrSettings", "segmentation", "CoTr (MICCAI 2021), with or without its CNN"),
+    "aspp": Entry("medical.models.aspp:AsppSettings", "segmentation", "ASPP: DeepLabv3+ (ECCV 2018) in 3D"),
+    "transunet": Entry("medical.models.transunet:TransUnetSettings", "segmentation", "TransUNet (2021), on slices"),
     "unet": Entry("medical.models.baselines:UnetSettings", "segmentation", "3D U-Net (MONAI)"),
     "attention_unet": Entry("medical.models.baselines:AttentionUnetSettings", "segmentation", "Attention U-Net"),
     "residual_unet": Entry(

@@ -12,11 +12,16 @@ from medical.models.baselines import (
 )
 from medical.models.residual_unet import PlainUnetSettings, ResidualUnetSettings
 from medical.models.unetr import UnetrSettings
+from tests.medical.models import test_aspp, test_cotr, test_transbts, test_transunet
 from vol3d.catalog import MODELS, load
 from vol3d.errors import UsageError
 
 SMALL = {
     "unetr": UnetrSettings(patch=8, width=16, depth=2, heads=2, mlp=16, features=2, skips=(1, 2)),
+    "transbts": test_transbts.SMALL,
+    "cotr": test_cotr.SMALL,
+    "aspp": test_aspp.SMALL,
+    "transunet": test_transunet.SMALL,
     "unet": UnetSettings(channels=(4, 8, 16), strides=(2, 2)),
     "attention_unet": AttentionUnetSettings(channels=(4, 8, 16), strides=(2, 2)),
     "residual_unet": ResidualUnetSettings(
