@@ -87,6 +87,50 @@ def box_file() -> Work:
     return work
 
 
+def room_step() -> Work:
+    """A training step of the shipped 3DETR-m in bfloat16, but for data and optimiser: loss and gradients."""
+    import torch
+
+    from pointcloud.structures.targets import BoxTargets
+    from vol3d import checkpoint
+
+    model = checkpoint.load("3detr-rooms", "cpu").models[0].train()
+    rng = np.random.default_rng(0)
+    clouds, targets = [], []
+    for _ in range(8):
+        xyz = rng.choice(scanned_room(), 12288, replace=False)
+        clouds.append(torch.from_numpy(np.column_stack([xyz, xyz[:, 2] - xyz[:, 2].min()])))
+        turned = np.zeros((12, 1), np.float32)
+        table = np.concatenate([rng.choice(xyz, 12), rng.uniform(0.3, 1.5, (12, 3)), turned], axis=1)
+        labels = torch.from_numpy(rng.integers(0, len(model.class_names), 12))
+        targets.append(BoxTargets(torch.from_numpy(table.astype(np.float32)), labels))
+
+    def work() -> Any:
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = sum(model.loss(model(clouds), targets).values())
+        loss.backward()
+        return [loss.item(), *(one.grad.norm().item() for one in model.parameters() if one.grad is not None)]
+
+    return work
+
+
+def box_text() -> Work:
+    """The same 500 boxes written and not read."""
+    from vol3d.scans.results.detections import Detections
+    from vol3d.scans.results.write import write_detections
+
+    boxes = np.random.default_rng(0).random((500, 9)).astype(np.float32)
+    found = Detections(boxes, boxes[:, 0], np.zeros(500, np.int64), ("car",))
+    path = Path(tempfile.mkdtemp()) / "boxes.json"
+
+    def work() -> Any:
+        write_detections(path, found)
+        return [path.stat().st_size]
+
+    return work
+
+
 def kitti_ap() -> Work:
     """KITTI's AP of 3,769 frames with 20 detections each, from overlaps on."""
     from pointcloud.metrics.kitti.rules import compare
@@ -168,14 +212,18 @@ def walls() -> Work:
     """The angle of the walls of a scanned room."""
     from pointcloud.inference.align import wall_angle
 
+    xyz = scanned_room()
+    return lambda: [wall_angle(xyz)]
+
+
+def scanned_room() -> np.ndarray:
+    """Points (N, 3) of a room of ScanNet, or as many of a box with walls."""
     path = DATA / "scannet" / "scene0000_00.bin"
     if path.is_file():
-        xyz = np.fromfile(path, np.float32).reshape(-1, 6)[:, :3].copy()
-    else:
-        rng = np.random.default_rng(0)
-        xyz = np.where(rng.random((40_000, 3)) < 0.2, 0, rng.random((40_000, 3))).astype(np.float32) * [4, 5, 2.5]
-        xyz = xyz.astype(np.float32)
-    return lambda: [wall_angle(xyz)]
+        return np.fromfile(path, np.float32).reshape(-1, 6)[:, :3].copy()
+    rng = np.random.default_rng(0)
+    xyz = np.where(rng.random((40_000, 3)) < 0.2, 0, rng.random((40_000, 3))).astype(np.float32) * [4, 5, 2.5]
+    return xyz.astype(np.float32)
 
 
 WORKS: dict[str, Callable[[], Work]] = {
@@ -185,7 +233,9 @@ WORKS: dict[str, Callable[[], Work]] = {
     "predict centerpoint-drives": lambda: prediction("centerpoint-drives", "x,y,z,intensity,time"),
     "predict object-dgcnn-drives": lambda: prediction("object-dgcnn-drives", "x,y,z,intensity,time"),
     "predict kitti-cars": lambda: prediction("kitti-cars", "x,y,z,intensity"),
+    "training step of 3detr_rooms_small": room_step,
     "JSON of 500 boxes": box_file,
+    "JSON of 500 boxes, written": box_text,
     "KITTI AP, 3,769 frames": kitti_ap,
     "rotated IoU 500 x 100": overlap,
     "NMS of 1,000 boxes": lambda: suppression(1000),
