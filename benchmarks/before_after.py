@@ -115,6 +115,30 @@ def room_step() -> Work:
     return work
 
 
+def weight_gradient() -> Work:
+    """The gradient of a sparse convolution's weights, 64 channels, by two threads: the CPU time of both."""
+    import torch
+
+    from vol3d.ops import VoxelGrid, assign_voxels
+    from vol3d.sparse import SparseTensor, SubMConv3d
+
+    grid = VoxelGrid((0.2, 0.2, 0.2), (-51.2, -51.2, -5, 51.2, 51.2, 3))
+    cells = assign_voxels([torch.from_numpy(sweeps()[:, :3].copy())], grid, max_voxels=20_000).coordinates
+    torch.manual_seed(0)
+    layer = SubMConv3d(64, 64)
+    x = SparseTensor(cells, torch.randn(len(cells), 64), grid.shape, 1)
+    out = layer(x).features
+    weights = torch.randn_like(out)
+
+    def work() -> Any:
+        os.environ["VOL3D_NUM_THREADS"] = "2"
+        found = torch.autograd.grad(out, layer.weight, weights, retain_graph=True)[0]
+        os.environ["VOL3D_NUM_THREADS"] = "1"
+        return found
+
+    return work
+
+
 def box_text() -> Work:
     """The same 500 boxes written and not read."""
     from vol3d.scans.results.detections import Detections
@@ -234,6 +258,7 @@ WORKS: dict[str, Callable[[], Work]] = {
     "predict object-dgcnn-drives": lambda: prediction("object-dgcnn-drives", "x,y,z,intensity,time"),
     "predict kitti-cars": lambda: prediction("kitti-cars", "x,y,z,intensity"),
     "training step of 3detr_rooms_small": room_step,
+    "weight gradient, 2 threads": weight_gradient,
     "JSON of 500 boxes": box_file,
     "JSON of 500 boxes, written": box_text,
     "KITTI AP, 3,769 frames": kitti_ap,
