@@ -306,13 +306,16 @@ def asked(process: subprocess.Popen[str], name: str) -> tuple[float, np.ndarray]
     return 1e3 * answer["seconds"], np.array(answer["values"])
 
 
-def compared(name: str, before: subprocess.Popen[str], after: subprocess.Popen[str], rounds: int) -> dict[str, object]:
+def compared(
+    name: str, before: subprocess.Popen[str], after: subprocess.Popen[str], rounds: int, commit: str | None
+) -> dict[str, object]:
     """Both sides in turns."""
     old, new = asked(before, name)[1], asked(after, name)[1]
     pairs = [(asked(before, name)[0], asked(after, name)[0]) for _ in range(rounds)]
     ratios = [one / other for one, other in pairs]
     return {
         "work": name,
+        "before": commit,
         "before ms": median(one for one, _ in pairs),
         "after ms": median(other for _, other in pairs),
         "x": median(ratios),
@@ -332,6 +335,7 @@ def main() -> int:
     parser.add_argument(
         "--only", nargs="+", choices=WORKS, metavar="NAME", help="these rows; the others stay as they are"
     )
+    parser.add_argument("--commit", help="of the earlier sources, which the rows then name")
     parser.add_argument("--rounds", type=int, default=7, help="pairs of runs")
     choice = parser.parse_args()
     path, rows = RESULTS / "before_after.json", {}
@@ -339,7 +343,7 @@ def main() -> int:
         rows = {row["work"]: row for row in read_json(path)["rows"]}
     before, after = started(choice.before.resolve()), started(HERE.parents[1])
     for name in choice.only or WORKS:
-        rows[name] = compared(name, before, after, choice.rounds)
+        rows[name] = compared(name, before, after, choice.rounds, choice.commit)
         print_table([rows[name]])
         save("before_after", [rows[name] for name in WORKS if name in rows])
     for process in (before, after):
