@@ -40,7 +40,7 @@ def _report(document: Document, kind: type[BaseModel], error: ValidationError) -
     for detail in error.errors(include_url=False):
         path = _document_path(detail["loc"], document.values, detail["type"] == "missing")
         if detail["type"].startswith("union_tag"):
-            path = (*path, "name")
+            path = (*path, _tag(detail))
         what, sentence = _sentence(detail, path, schema, document.values)
         faults.setdefault((document.place(path), what), []).append(sentence)
     (place, what), sentences = next(iter(faults.items()))
@@ -73,12 +73,17 @@ def _sentence(detail: Any, path: Key, schema: dict[str, Any], values: Any) -> tu
             near = difflib.get_close_matches(str(path[-1]), _names(schema, schema, path[:-1], values), n=1)
             return f"unknown setting '{name}'", f"; did you mean '{near[0]}'?" if near else ""
         case "union_tag_invalid":
-            return _not_allowed(name, detail["input"].get("name"), detail["ctx"]["expected_tags"])
+            return _not_allowed(name, detail["input"].get(_tag(detail)), detail["ctx"]["expected_tags"])
         case "literal_error":
             return _not_allowed(name, detail["input"], detail["ctx"]["expected"])
         case "value_error":
             return f"'{name}': " if name else "", detail["msg"].removeprefix("Value error, ")
     return f"'{name}' ", f"{detail['msg'].replace('Input should', 'should')}, got {detail['input']!r}"
+
+
+def _tag(detail: Any) -> str:
+    """The setting that decides between the members of a union, or the function of its name that finds it."""
+    return str(detail["ctx"]["discriminator"]).strip("'()")
 
 
 def _not_allowed(name: str, got: Any, allowed: str) -> tuple[str, str]:
@@ -88,7 +93,7 @@ def _not_allowed(name: str, got: Any, allowed: str) -> tuple[str, str]:
 
 
 def _names(root: dict[str, Any], schema: dict[str, Any], path: Key, values: Any) -> list[str]:
-    """Settings that the JSON schema knows at `path`; of a union only the member whose `name` is the document's."""
+    """Settings that the JSON schema knows at `path`; of a union only the member that the document names."""
     while "$ref" in schema:
         schema = root["$defs"][schema["$ref"].rsplit("/", 1)[-1]]
     if MARK in schema:
@@ -98,9 +103,10 @@ def _names(root: dict[str, Any], schema: dict[str, Any], path: Key, values: Any)
     if members:
         return [name for member in members for name in _names(root, member, path, values)]
     properties = schema.get("properties", {})
-    name = properties.get("name", {}).get("const")
-    if name is not None and values.get("name", name) != name:
-        return []
+    for tag in ("name", "kind"):
+        const = properties.get(tag, {}).get("const")
+        if const is not None and values.get(tag, properties[tag].get("default", const)) != const:
+            return []
     if not path:
         return list(properties)
     below = schema.get("items", {}) if isinstance(path[0], int) else properties.get(path[0], {})
