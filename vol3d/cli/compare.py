@@ -20,6 +20,9 @@ _SCORES = "A run, a folder of scores or of folds, evaluation.json or cases.csv; 
 def compare(
     a: Annotated[Path, typer.Argument(help=_SCORES, metavar="A")],
     b: Annotated[Path, typer.Argument(help="The same, scored on the same cases.", metavar="B")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for a report of two trainings with several seeds.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare two runs: paired test and interval of the difference B - A, by case or by seed.
@@ -28,11 +31,13 @@ def compare(
 
       vol3d compare scores/unetr scores/nnunet
       vol3d compare runs/a/cases.csv runs/b/cases.csv --json
-      vol3d compare runs/adam_seeds runs/sgd_seeds
+      vol3d compare runs/scratch_seeds runs/pretrained_seeds -o compared
     """
     import vol3d
 
-    comparison = vol3d.compare(a, b)
+    comparison = vol3d.compare(a, b, out=out)
+    if out is not None:
+        say(f"report: {out / 'report.html'}")
     if as_json:
         print_json(comparison.to_dict())
         return
