@@ -78,7 +78,8 @@ def extremes(study: SeedStudy) -> Extremes | None:
     )
     with suppress(DataError):  # rows of classes only, or none
         tables = [scores_of(one, study.folder / name) for one, name in zip((least, most), names, strict=True)]
-        return Extremes(*names, classes, *_by_case(*tables))
+        gaps, better, worse = _by_case(*tables)
+        return Extremes(*names, classes, gaps, better, worse)
     return Extremes(*names, classes)
 
 

@@ -134,9 +134,9 @@ def _outliers(study: SeedStudy, title: str = "Outliers") -> str:
 
 def _seeds(study: SeedStudy) -> str:
     """All seeds, those without a score too."""
-    scored = [[name, f"{score:.4f}", "ended"] for name, score in study.scores.items()]
-    failed = [[name, None, why] for name, why in study.failed.items()]
-    return section("Seeds", table(["seed", study.title, "run"], scored + failed))
+    rows: list[list[str | None]] = [[name, f"{score:.4f}", "ended"] for name, score in study.scores.items()]
+    rows += [[name, None, why] for name, why in study.failed.items()]
+    return section("Seeds", table(["seed", study.title, "run"], rows))
 
 
 def _pair(pair: Extremes | None) -> str:

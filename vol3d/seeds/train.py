@@ -60,10 +60,7 @@ def train_seeds(
             _check_jobs(jobs, group.count)
             failed = side_by_side(work, seeds, jobs, _Told(work, n))
         else:
-            trainer = SeedTrainer(work)
-            # Processes that train together must stay together: they all leave at the first error.
-            attempts = {seed: trainer.attempt(seed) if group.count == 1 else trainer.train(seed) for seed in seeds}
-            failed = {seed: error for seed, error in attempts.items() if error is not None}
+            failed = SeedTrainer(work).attempt_all(seeds, together=group.count > 1)
         reasons = {work.name(seed): error for seed, error in failed.items()}
         if len(failed) == n:
             raise Vol3dError(f"all {n} seeds failed, the first one: {failed[first]}", where=out)

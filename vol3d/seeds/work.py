@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +70,20 @@ class SeedTrainer:
         except OF_THE_SEED as error:
             return str(error) or type(error).__name__
         return None
+
+    def attempt_all(self, seeds: Iterable[int], together: bool) -> dict[int, str]:
+        """Trains one seed after the other; why those failed that did.
+
+        Args:
+            together: this process is one of several that train together; they all leave at the first error.
+        """
+        failed: dict[int, str] = {}
+        for seed in seeds:
+            if together:
+                self.train(seed)
+            elif (error := self.attempt(seed)) is not None:
+                failed[seed] = error
+        return failed
 
     def _open(self, task: TrainingTask, show: bool) -> Samples:
         if self._samples is None:
