@@ -26,9 +26,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PAPERS, PAGE = ROOT / "benchmarks" / "papers.yaml", ROOT / "docs" / "reproduction.md"
 NOT_MEASURED = "not measured"
 _INTRODUCTION = (
-    "A command lacks only the place of the data, `data.root=DATA`, which [the page on data](data.md) describes. A teacher"
-    " is trained first, with its own recipe, into the folder that the command names. The full trainings need GPUs and data"
-    " sets that are not part of this package."
+    "A command lacks only the place of the data, `data.root=DATA`, which [the page on data](data.md) describes."
+    " A teacher is trained first, with its own recipe, into the folder that the command names."
+    " The full trainings need GPUs and data sets that are not part of this package."
 )
 _TABLE, _ROW = {"paper", "table", "conditions", "here", "columns", "small", "rows"}, {"row", "published", "recipe"}
 _ROW |= {"settings", "teacher", "small", "note"}
@@ -127,13 +127,12 @@ def page(tables: Sequence[Table]) -> str:
     """The page."""
     rows = [row for table in tables for row in table.rows]
     without = sum(not row.has_recipe for row in rows)
+    counts = f"{len(rows)} published rows: {len(rows) - without} have a recipe, {without} have none."
     parts = [
         "# Reproduction: the papers' tables, row by row",
         "<!-- Written by `python -m benchmarks.reproduction` from benchmarks/papers.yaml, the headers of configs/ and"
         "\nbenchmarks/results/. Change those. -->",
-        textwrap.fill(
-            f"{len(rows)} published rows: {len(rows) - without} have a recipe, {without} have none. {_INTRODUCTION}", 118
-        ),
+        textwrap.fill(f"{counts} {_INTRODUCTION}", 118),
         *map(_section, tables),
         _others({row.recipe for row in rows}),
     ]
