@@ -227,7 +227,7 @@ def score(
     return evaluation
 
 
-def compare(a: str | Path, b: str | Path, *, out: str | Path | None = None) -> Comparison:
+def compare(a: str | Path, b: str | Path) -> Comparison:
     """Whether two evaluations of the same cases differ, or two trainings by more than their seeds do.
 
     Two folders of seeds (`vol3d train --seeds N`) are paired seed by seed: paired t-test and interval, and the number
@@ -237,7 +237,6 @@ def compare(a: str | Path, b: str | Path, *, out: str | Path | None = None) -> C
     Args:
         a, b: a run's folder, what `evaluate`, `score` or `train` with folds wrote, an `evaluation.json` or a
             `cases.csv`; or two folders of seeds.
-        out: of two folders of seeds, also write a report (page and JSON) into this folder.
 
     Raises:
         UsageError: no scores there, or scored on other cases or another truth.
@@ -246,13 +245,7 @@ def compare(a: str | Path, b: str | Path, *, out: str | Path | None = None) -> C
     from vol3d.comparison.compare import compare as compare_scores
     from vol3d.paths import user_path
 
-    places = user_path(a), user_path(b)
-    if out is None:
-        return compare_scores(*places)
-    from vol3d.output import require_output
-    from vol3d.seeds.compare import compare_studies
-
-    return compare_studies(*places, require_output(out))
+    return compare_scores(user_path(a), user_path(b))
 
 
 def read(

@@ -10,19 +10,18 @@ from typing import Any
 
 from vol3d.comparison.result import Comparison
 from vol3d.engine.results import REPORT
-from vol3d.files import make_folder, write_json, write_text
-from vol3d.files import plain as jsonable
+from vol3d.files import write_text
+from vol3d.report.comparison import comparison_parts
 from vol3d.report.document import document
 from vol3d.report.environment import versions
 from vol3d.report.escape import escape
 from vol3d.report.html import fact_list, figure, section, table
 from vol3d.report.spread import Band, band_chart, histogram
 from vol3d.seeds.extremes import Extremes, Gap, extremes
-from vol3d.seeds.study import SeedStudy
+from vol3d.seeds.study import SeedStudy, read_study
 from vol3d.statistics import deviation_interval, mean_interval
 
 CASES_SHOWN = 12
-COMPARISON = "comparison.json"
 _SELECTED = (
     "Both seeds were selected for their scores, so two others differ by less. This shows where luck acts, and tests"
     " nothing."
@@ -38,21 +37,23 @@ def write_study_report(study: SeedStudy) -> Path:
     return path
 
 
-def write_comparison(folder: Path, studies: Sequence[SeedStudy], comparison: Comparison) -> Path:
-    """Writes `report.html` and `comparison.json` of two studies that were compared, and returns the page's path."""
-    make_folder(folder)
+def write_seed_comparison(path: Path, comparison: Comparison) -> None:
+    """Writes the page of two studies that were compared seed by seed.
+
+    Raises:
+        UsageError: the seeds of a side differ in more than their numbers.
+        Vol3dError: it cannot be written.
+    """
+    studies = [read_study(Path(folder)) for folder in (comparison.a, comparison.b)]
     parts = [
         _answer(comparison, studies),
         _failed(studies),
         _courses(studies),
-        _differences(comparison),
+        *comparison_parts(comparison),
         *(_outliers(study, f"Outliers of {word}") for word, study in zip("AB", studies, strict=True)),
         _environment(),
     ]
-    write_json(folder / COMPARISON, jsonable(comparison.to_dict()))
-    path = folder / REPORT
     write_text(path, _page("Two trainings, seed by seed", f"{comparison.pairs} pairs of seeds", parts))
-    return path
 
 
 def _page(title: str, what: str, parts: Sequence[str]) -> str:
@@ -175,17 +176,6 @@ def _answer(comparison: Comparison, studies: Sequence[SeedStudy]) -> str:
     columns = ["", "runs", "started from", "seeds", "failed", "mean", "deviation", "min", "max"]
     said = "".join(f"<p>{escape(note)}</p>" for note in comparison.notes)
     return section(f"Do they differ by more than seeds do? {studies[0].title}", table(columns, rows) + said)
-
-
-def _differences(comparison: Comparison) -> str:
-    columns = ["metric", "of", "A", "B", "B - A", "95 % interval", "p", "p Holm", "better", "seeds needed"]
-    rows: list[list[Any]] = []
-    for one in comparison.differences:
-        difference = f"{one.difference:+.4f}", " to ".join(_places(*one.interval))
-        test = f"{one.p:.3g}", f"{one.p_holm:.3g}", one.winner, one.needed
-        rows.append([one.title, one.name, *_places(one.a, one.b), *difference, *test])
-    note = "Paired t-test over the seeds; seeds needed: for a power of 80 % at 5 %."
-    return section("All numbers, paired by seed", f'{table(columns, rows)}<p class="note">{note}</p>')
 
 
 def _environment() -> str:
