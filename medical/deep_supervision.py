@@ -1,45 +1,64 @@
-"""Deep supervision: coarser outputs of a decoder are trained with the finest (Lee et al., AISTATS 2015).
+"""Deep supervision: the loss counts the logits of coarser stages of the decoder, too.
 
-The weights are nnU-Net's: each coarser output counts half of the one before, and all of them together 1.
+Isensee et al., "nnU-Net", Nature Methods 2021: weights 1, 1/2, 1/4 ... from the finest stage on, normalised to a sum
+of 1; the truth is taken at the nearest voxel.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from typing import Protocol, cast, runtime_checkable
+
 import torch.nn.functional as F
-from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from medical.segmenter import Segmenter
 
 
+@runtime_checkable
+class Staged(Protocol):
+    """A network with logits at several resolutions."""
+
+    def logits(self, image: Tensor) -> list[Tensor]:
+        """(B, channels, i, j, k) -> logits (B, outputs, *grid) of each stage, the finest first."""
+        ...
+
+
 class DeepSupervision(nn.Module):
-    """A segmenter whose network has `outputs`, as it is trained; it adds no weights of its own.
+    """What is trained in place of a segmenter whose network has logits at several stages; it adds no weights."""
 
-    Args:
-        model: with a network that gives logits at 1, 1/2, 1/4 ... of the resolution.
-    """
-
-    def __init__(self, model: Segmenter) -> None:
+    def __init__(self, segmenter: Segmenter) -> None:
         super().__init__()
-        self.model = model
+        if not isinstance(segmenter.network, Staged):
+            raise TypeError(f"{type(segmenter.network).__name__} has logits of one stage only")
+        self.segmenter = segmenter
 
-    def forward(self, image: Float[Tensor, "b c i j k"]) -> list[Tensor]:
-        """Logits (B, outputs, ...) of the network's levels, finest first."""
-        return self.model.network.outputs(image)  # type: ignore[operator]
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Logits of each stage, the finest first."""
+        return cast(Staged, self.segmenter.network).logits(image)
 
-    def loss(self, prediction: list[Tensor], target: Integer[Tensor, "b t i j k"]) -> dict[str, Tensor]:
-        """The weighted mean of the levels' terms; a coarser target is every second, fourth ... voxel."""
-        shares = [0.5**level for level in range(len(prediction))]
-        terms: dict[str, Tensor] = {}
-        for logits, share in zip(prediction, shares, strict=True):
-            for name, term in self.model.loss(logits, coarser(target, logits)).items():
-                terms[name] = terms.get(name, 0) + term * (share / sum(shares))
-        return terms
+    def loss(self, prediction: list[Tensor], target: Tensor) -> dict[str, Tensor]:
+        """The named terms of the segmenter's loss, summed over stages with their weights."""
+        summed = defaultdict[str, Tensor | float](float)
+        for logits, weight in zip(prediction, stage_weights(len(prediction)), strict=True):
+            terms = self.segmenter.loss(logits, nearest(target, tuple(logits.shape[2:])))
+            for name, term in terms.items():
+                summed[name] = summed[name] + weight * term
+        return dict(summed)  # type: ignore[arg-type]  # each is a tensor by now
 
 
-def coarser(target: Integer[Tensor, "b t i j k"], like: Tensor) -> Integer[Tensor, "b t x y z"]:
-    """The target on the grid of `like` (..., x, y, z), nearest voxels; labels are never mixed."""
-    size = like.shape[2:]
-    if target.shape[2:] == size:
+def stage_weights(count: int) -> list[float]:
+    """1, 1/2, 1/4 ..., divided by their sum.
+
+    >>> stage_weights(2)
+    [0.6666666666666666, 0.3333333333333333]
+    """
+    weights = [0.5**stage for stage in range(count)]
+    return [weight / sum(weights) for weight in weights]
+
+
+def nearest(target: Tensor, size: tuple[int, ...]) -> Tensor:
+    """(B, t, i, j, k) integers at the nearest voxels of a coarser grid of the same extent."""
+    if tuple(target.shape[2:]) == size:
         return target
     return F.interpolate(target.float(), size, mode="nearest-exact").to(target.dtype)

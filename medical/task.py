@@ -19,7 +19,7 @@ from medical.datasets.folds import DatasetSettings
 from medical.datasets.pairs import read_pair
 from medical.datasets.prepared import load_prepared
 from medical.datasets.regions import tumour_regions
-from medical.deep_supervision import DeepSupervision
+from medical.deep_supervision import DeepSupervision, Staged
 from medical.losses import LossSettings
 from medical.postprocess import PostprocessSettings, postprocess
 from medical.preprocess import PreprocessSettings
@@ -40,6 +40,7 @@ from vol3d.engine.task import CompleteTask, Evaluation, Part, Samples, Windows
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.notes import Note
 from vol3d.prediction import MaskPrediction
+from vol3d.scans.volumes.probabilities import Probabilities
 from vol3d.scans.volumes.volume import Segmentation, Volume
 from vol3d.terminal import Progress, say
 
@@ -138,9 +139,10 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         return Segmenter.network_of(model)
 
     def training_module(self, model: nn.Module) -> nn.Module:
-        """With coarser outputs and scans without labels, where the settings have them trained, too."""
-        settings, segmenter = self.settings, cast("Segmenter", model)
-        trained = DeepSupervision(segmenter) if getattr(settings.model, "deep_supervision", None) else segmenter
+        """With the loss of every stage and with scans without labels, where the settings have them trained, too."""
+        settings, segmenter, network = self.settings, cast("Segmenter", model), self.trunk(model)
+        deep = isinstance(network, Staged) and settings.model.deep_supervision
+        trained = DeepSupervision(segmenter) if deep else segmenter
         if settings.unlabelled is None:
             return trained
         from medical.unlabelled.build import module_with_unlabelled
@@ -204,11 +206,18 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         return conditions
 
     def segment(
-        self, models: Sequence[nn.Module], image: Volume, device: torch.device, progress: Windows | None = None
+        self,
+        models: Sequence[nn.Module],
+        image: Volume,
+        device: torch.device,
+        progress: Windows | None = None,
+        probabilities: Probabilities | None = None,
     ) -> Segmentation:
-        """Labels of one scan on its own grid."""
+        """Labels of one scan on its own grid; `probabilities` are filled."""
         settings = self.settings
-        found = segment(models, image, settings.preprocess, settings.window, self.classes, device, progress)
+        found = segment(
+            models, image, settings.preprocess, settings.window, self.classes, device, progress, probabilities
+        )
         return postprocess(found, settings.postprocess)
 
     def overfit(self, n: int) -> SegmentationTask:
@@ -281,10 +290,11 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
             say(f"warning: {scan.source or 'array'}: {note}")
         notes += mirror_notes(self._named, settings.preprocess.orientation, settings.window.mirror_axes)
 
-        found = self.segment(models, scan, device, progress)
+        probabilities = self.room_for(scan, self.classes.output_names, self.classes.regions is None)
+        found = self.segment(models, scan, device, progress, probabilities)
         scored = self.classes.scored
         notes += unlike(seen, found_numbers(found, scored), volume_traits(tuple(scored)))
-        return MaskPrediction(found, replace(scan, notes=(*scan.notes, *notes)))
+        return MaskPrediction(found, replace(scan, notes=(*scan.notes, *notes)), probabilities)
 
     def notes(self) -> tuple[Note, ...]:
         """What a person should know before the training starts."""

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from medical.models.common import Size, check_window
 from medical.models.setr_decoders import SETR_DECODERS
+from medical.models.vit import LearnedPositions, SelfAttention, TransformerBlock
 from vol3d.engine.settings import Settings
 
 
@@ -96,7 +97,12 @@ class Unetr(nn.Module):
         self.in_channels, self.out_channels = in_channels, out_channels
         self.stem = ConvolutionalStem(settings, in_channels) if settings.stem else None
         self.embed = PatchEmbedding(settings, in_channels, window)
-        self.blocks = nn.ModuleList(TransformerBlock(settings) for _ in range(settings.depth))
+        self.blocks = nn.ModuleList(
+            TransformerBlock(
+                SelfAttention(settings.width, settings.heads, settings.dropout), settings.mlp, settings.dropout
+            )
+            for _ in range(settings.depth)
+        )
         self.norm = nn.LayerNorm(settings.width)
         if settings.decoder == "unetr":
             self.decoder: nn.Module = UnetrDecoder(settings, in_channels, out_channels)
@@ -110,10 +116,10 @@ class Unetr(nn.Module):
         early, maps = self._encoded(image)
         return self.decoder(image, maps, *early)
 
-    def outputs(self, image: Float[Tensor, "b c i j k"]) -> list[Tensor]:
+    def logits(self, image: Float[Tensor, "b c i j k"]) -> list[Tensor]:
         """Logits at 1, 1/2, 1/4 ... of the resolution, as many as `deep_supervision` trains and the first."""
         early, maps = self._encoded(image)
-        return self.decoder.outputs(image, maps, *early)  # type: ignore[operator]
+        return self.decoder.logits(image, maps, *early)  # type: ignore[operator]
 
     def _encoded(self, image: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Maps of the stem, finest first (none of a linear one), and the chosen tokens, each (B, width, *grid)."""
@@ -131,19 +137,17 @@ class Unetr(nn.Module):
         return early, [state.transpose(1, 2).unflatten(2, grid) for state in chosen]
 
 
-class PatchEmbedding(nn.Module):
+class PatchEmbedding(LearnedPositions):
     """Equation 1: non-overlapping patches, one linear map each, plus a learned position embedding.
 
     Behind a convolutional stem a patch has two voxels of the stem's last map along each axis.
     """
 
     def __init__(self, settings: UnetrSettings, in_channels: int, window: Size) -> None:
-        super().__init__()
-        self.grid = tuple(size // settings.patch for size in window)
+        super().__init__(settings.width, window, (settings.patch,) * 3)
         # A linear map of disjoint patches is a convolution whose stride is its kernel.
         channels, patch = (settings.channels[-1], 2) if settings.stem else (in_channels, settings.patch)
         self.projection = nn.Conv3d(channels, settings.width, patch, patch)
-        self.position = nn.Parameter(torch.empty(1, settings.width, *self.grid))
         self.dropout = nn.Dropout(settings.dropout)
         nn.init.trunc_normal_(self.position, std=0.02, a=-2.0, b=2.0)
         nn.init.trunc_normal_(self.projection.weight, std=0.02, a=-2.0, b=2.0)
@@ -152,17 +156,7 @@ class PatchEmbedding(nn.Module):
         """An image, or the last map of a stem -> tokens (B, N, width) and the grid they came from."""
         tokens = self.projection(image)  # (B, width, i/p, j/p, k/p)
         grid = tuple(tokens.shape[2:])
-        return self.dropout((tokens + self._positions(grid)).flatten(2).transpose(1, 2)), grid
-
-    def resize(self, grid: tuple[int, ...]) -> None:
-        """Learns from now on the positions of this many patches along i, j, k, beginning with the resampled ones."""
-        self.position = nn.Parameter(self._positions(grid).detach().clone())
-        self.grid = grid
-
-    def _positions(self, grid: tuple[int, ...]) -> Tensor:
-        if grid == self.grid:
-            return self.position
-        return F.interpolate(self.position, grid, mode="trilinear", align_corners=False)
+        return self.dropout((tokens + self.at(grid)).flatten(2).transpose(1, 2)), grid
 
 
 class ConvolutionalStem(nn.Module):
@@ -182,47 +176,6 @@ class ConvolutionalStem(nn.Module):
         for step in self.steps:
             maps.append(step(maps[-1]))
         return maps[1:]
-
-
-class TransformerBlock(nn.Module):
-    """Equations 2 and 3: x + MSA(LN(x)), then x + MLP(LN(x))."""
-
-    def __init__(self, settings: UnetrSettings) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(settings.width)
-        self.attention = SelfAttention(settings.width, settings.heads, settings.dropout)
-        self.norm2 = nn.LayerNorm(settings.width)
-        self.mlp = nn.Sequential(
-            nn.Linear(settings.width, settings.mlp),
-            nn.GELU(),
-            nn.Dropout(settings.dropout),
-            nn.Linear(settings.mlp, settings.width),
-            nn.Dropout(settings.dropout),
-        )
-
-    def forward(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b n w"]:
-        """Tokens (B, N, width) after the block."""
-        x = x + self.attention(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
-
-
-class SelfAttention(nn.Module):
-    """Multi-head self-attention; the rows of `qkv` are q, k, v, each heads x head width."""
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads, self.dropout = heads, dropout
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.out = nn.Linear(width, width)
-
-    def forward(self, x: Float[Tensor, "b n w"]) -> Float[Tensor, "b n w"]:
-        """Tokens (B, N, width) -> mixed tokens."""
-        q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, heads, N, w/heads)
-        dropout = self.dropout if self.training else 0.0
-        if q.device.type == "cpu" and q.dtype == torch.bfloat16 and q.requires_grad:  # its gradient is slow in it
-            q, k, v = q.float(), k.float(), v.float()
-        mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
-        return F.dropout(self.out(mixed.transpose(1, 2).flatten(2)), self.dropout, self.training)
 
 
 class UnetrDecoder(nn.Module):
@@ -248,7 +201,7 @@ class UnetrDecoder(nn.Module):
         """
         return self.head(self._decoded(image, maps, early)[0])
 
-    def outputs(self, image: Tensor, maps: list[Tensor], *early: Tensor) -> list[Tensor]:
+    def logits(self, image: Tensor, maps: list[Tensor], *early: Tensor) -> list[Tensor]:
         """The same, and logits at 1/2, 1/4 ... of the resolution: one for each deep head."""
         heads = (self.head, *self.deep_heads)
         return [head(x) for head, x in zip(heads, self._decoded(image, maps, early), strict=False)]

@@ -68,6 +68,30 @@ class Comparison:
     differences: tuple[Difference, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def test(self) -> str:
+        """What the p values and the intervals are of."""
+        if self.kind == "seeds":
+            return "paired t-test and its interval"
+        return "Wilcoxon's signed-rank test, intervals by bootstrap over cases"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Titles of `rows`."""
+        columns = ("metric", "class", self.kind, "A", "B", "B - A", "95 % interval", "p", "p Holm", "better")
+        return (*columns, "seeds needed") if self.kind == "seeds" else columns
+
+    def rows(self) -> list[list[Any]]:
+        """A row of values for each difference, the interval as (low, high)."""
+        return [
+            [
+                *(one.title, one.name, one.pairs, one.a, one.b, one.difference, one.interval),
+                *(one.p, one.p_holm, one.winner),
+                *([one.needed] if self.kind == "seeds" else []),
+            ]
+            for one in self.differences
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         rows = [asdict(one) | {"winner": one.winner, "interval": list(one.interval)} for one in self.differences]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,21 +97,54 @@ def box_plot(groups: Mapping[str, Mapping[str, float]], label: str) -> str:
     if not values:
         return ""
     low, high = _with_margin(min(values), max(values), 0.04)
-    left = min(170, 24 + 7 * max(len(name) for name in finite))
-    axis = _Axis(low, high, left, _BOX_WIDTH - _RIGHT)
-    height = _TOP + _ROW * len(finite) + _BOTTOM
+
+    def draw(name: str, middle: float, axis: _Axis) -> str:
+        cases = finite[name]
+        return _box(list(cases.values()), middle, axis) + _dots(cases, middle, axis) if cases else ""
+
+    return _rows(list(finite), (low, high), label, draw)
+
+
+def interval_chart(rows: Mapping[str, tuple[float, float, float]], label: str) -> str:
+    """Estimates with their intervals, one row each, and a line at 0; empty text if there is none.
+
+    Args:
+        rows: name -> lower end, estimate, upper end; rows with a number that is not finite are left out.
+        label: the axis, with its unit.
+    """
+    finite = {name: ends for name, ends in rows.items() if all(map(math.isfinite, ends))}
+    if not finite:
+        return ""
+    ends = [0.0, *(value for row in finite.values() for value in row)]
+    margin = 0.04 * (max(ends) - min(ends)) or 1.0
+
+    def draw(name: str, middle: float, axis: _Axis) -> str:
+        low, estimate, high = map(axis.place, finite[name])
+        zero = f'<path class="grid" d="M{axis.place(0):.1f} {middle - _ROW / 2}v{_ROW}" stroke-width="2"/>'
+        title = escape("{1:.4g} ({0:.4g} to {2:.4g})".format(*finite[name]))
+        path = f"M{low:.1f} {middle}H{high:.1f}M{low:.1f} {middle - 6}v12M{high:.1f} {middle - 6}v12"
+        dot = f'<circle cx="{estimate:.1f}" cy="{middle}" r="4"><title>{title}</title></circle>'
+        return f'{zero}<path class="whisker" d="{path}"/>{dot}'
+
+    return _rows(list(finite), (min(ends) - margin, max(ends) + margin), label, draw)
+
+
+def _rows(names: Sequence[str], span: tuple[float, float], label: str, draw: Callable[[str, float, _Axis], str]) -> str:
+    """A row for each name along a common axis; `draw(name, middle of the row, axis)` gives what stands in it."""
+    left = min(170, 24 + 7 * max(len(name) for name in names))
+    axis = _Axis(*span, left, _BOX_WIDTH - _RIGHT)
+    height = _TOP + _ROW * len(names) + _BOTTOM
     bottom = height - _BOTTOM
 
     parts = []
-    for value in ticks(low, high, 6):
+    for value in ticks(*span, 6):
         parts.append(f'<path class="grid" d="M{axis.place(value):.1f} {_TOP}V{bottom}"/>')
         parts.append(_text(axis.place(value), bottom + 18, value, "middle"))
 
-    for index, (name, cases) in enumerate(finite.items()):
+    for index, name in enumerate(names):
         middle = _TOP + _ROW * (index + 0.5)
         parts.append(_text(left - 10, middle + 4, name if len(name) < 22 else f"{name[:20]}…", "end"))
-        if cases:
-            drawn = _box(list(cases.values()), middle, axis) + _dots(cases, middle, axis)
+        if drawn := draw(name, middle, axis):
             parts.append(f'<g class="s{index % SERIES}">{drawn}</g>')
     parts.append(_text((left + _BOX_WIDTH - _RIGHT) / 2, height - 4, label, "middle"))
     return _frame(parts, _BOX_WIDTH, height, label)

@@ -45,7 +45,7 @@ class PointStackSettings(Settings):
     replace_xyz: bool = Field(
         False, description="as mmdetection3d's pillars: the offset from the centre instead of xyz"
     )
-    pool: Literal["max", "mean"] = Field("max", description="of a voxel's points; mean: dynamic voxels only")
+    pool: Literal["max", "mean"] = Field("max", description="of a voxel's points")
     padding: Literal["first", "each"] = Field(
         "first",
         description="empty places are zeroed before the first linear map only, or after each (SECOND's VoxelNet)",
@@ -119,8 +119,11 @@ class PointStack(nn.Module):
         for index, out in enumerate(self.settings.widths):
             x = self._layer(index, x.flatten(0, 1)).view(count, places, out)
             last = index == len(self.linears) - 1
-            seen = x * there[..., None] if last and self.settings.padding == "each" else x
-            pooled = seen.amax(dim=1, keepdim=True)  # (V, 1, W)
+            seen = x * there[..., None] if self._unseen_padding(last) else x
+            if self.settings.pool == "max":
+                pooled = seen.amax(dim=1, keepdim=True)  # (V, 1, W)
+            else:
+                pooled = seen.sum(dim=1, keepdim=True) / voxels.counts[:, None, None]
             if last:
                 break
             x = torch.cat([x, pooled.expand_as(x)], dim=2)
@@ -139,14 +142,22 @@ class PointStack(nn.Module):
         for index in range(len(self.linears)):
             x = self._layer(index, x)
             last = index == len(self.linears) - 1
-            seen = x * there if last and self.settings.padding == "each" else x
-            pooled = torch.segment_reduce(seen, "max", lengths=rows.sum(dim=1), unsafe=True)  # (V, W)
+            seen = x * there if self._unseen_padding(last) else x
+            lengths = rows.sum(dim=1)
+            if self.settings.pool == "max":
+                pooled = torch.segment_reduce(seen, "max", lengths=lengths, unsafe=True)  # (V, W)
+            else:
+                pooled = torch.segment_reduce(seen, "sum", lengths=lengths, unsafe=True) / counts
             if last:
                 break
             x = torch.cat([x, pooled[owner]], dim=1)
             if self.settings.padding == "each":
                 x = x * there
         return pooled
+
+    def _unseen_padding(self, last: bool) -> bool:
+        """Whether the empty places of a voxel are zeros where its points are pooled; a mean is of the points alone."""
+        return self.settings.pool == "mean" or (last and self.settings.padding == "each")
 
     def _dynamic(self, voxels: VoxelPoints, grid: VoxelGrid) -> Tensor:
         inside = voxels.voxels >= 0

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from medical.models.released import RELEASED_SKIPS, UNUSED_0_7, load_unetr
-from medical.models.unetr import SelfAttention, UnetrSettings, instance_norm
+from medical.models.unetr import UnetrSettings, instance_norm
+from medical.models.vit import SelfAttention
 from vol3d.errors import CheckpointError, UsageError
 
 SMALL = UnetrSettings(patch=8, width=24, depth=4, heads=3, mlp=32, features=4, skips=(1, 3))
@@ -185,7 +186,7 @@ def test_a_convolutional_stem_and_deep_supervision():
     torch.manual_seed(0)
     network = HYBRID.build(2, 3, (16, 24, 16))
     image = torch.randn(2, 2, 16, 24, 16)
-    outputs = network.outputs(image)
+    outputs = network.logits(image)
     assert [tuple(logits.shape[1:]) for logits in outputs] == [(3, 16, 24, 16), (3, 8, 12, 8), (3, 4, 6, 4)]
     assert torch.equal(outputs[0], network(image)) and torch.equal(outputs[0], network.eval()(image))
     sum(logits.square().mean() for logits in outputs).backward()

@@ -39,6 +39,24 @@ def test_attention_is_torchs() -> None:
     torch.testing.assert_close(ours(query, key, value, allowed), theirs(query, key, value, attn_mask=blocked)[0])
 
 
+def test_attention_weights_are_torchs_and_sum_to_one() -> None:
+    ours, theirs = pair()
+    x, allowed = torch.randn(2, 7, 12), torch.rand(2, 7, 7) > 0.4
+    allowed |= torch.eye(7, dtype=torch.bool)
+    blocked = (~allowed).repeat_interleave(3, dim=0)
+    wanted = theirs(x, x, x, attn_mask=blocked, average_attn_weights=False)[1]
+    found = ours.weights(x, x, allowed)
+    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(found.sum(dim=-1), torch.ones(2, 3, 7))
+    assert bool((found[~allowed[:, None].expand_as(found)] == 0).all())
+
+
+def test_a_layer_looks_with_the_mean_of_its_heads() -> None:
+    layer, x = EncoderLayer(12, 3, 8, 0.0), torch.randn(2, 5, 12)
+    y = layer.norm1(x)
+    torch.testing.assert_close(layer.looks(x, 3), layer.attention.weights(y, y).mean(dim=1)[:, 3])
+
+
 def test_attention_without_queries_gives_none() -> None:
     ours, _ = pair()
     assert ours(torch.randn(2, 0, 12), torch.randn(2, 7, 12), torch.randn(2, 7, 12)).shape == (2, 0, 12)

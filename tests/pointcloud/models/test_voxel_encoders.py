@@ -142,6 +142,22 @@ def test_one_empty_place_stands_for_all_of_a_voxel(widths: tuple[int, ...], padd
         close(one, other, 1e-5)
 
 
+@pytest.mark.parametrize("padding", ["first", "each"])
+@pytest.mark.parametrize("training", [True, False])
+def test_means_of_hard_voxels_with_room_for_all_points_are_those_of_dynamic_ones(padding: Any, training: bool) -> None:
+    torch.manual_seed(0)
+    model = randomised(PointStack(4, PointStackSettings(widths=(3, 4, 5), pool="mean", padding=padding)))
+    model.train(training)
+    model.norms.eval()  # statistics stay
+    cloud = torch.rand(90, 4) * torch.tensor([8, 8, 2, 1]) - torch.tensor([4, 4, 1, 0])
+    hard, dynamic = (
+        encode_voxels([cloud], SMALL.model_copy(update={"max_points": room, "max_voxels": None}), ("intensity",), model)
+        for room in (90, None)
+    )
+    assert torch.equal(hard.coordinates, dynamic.coordinates)
+    close(hard.features, dynamic.features.detach(), 1e-5)
+
+
 def randomised(model: PointStack) -> PointStack:
     for norm in model.norms:
         norm.running_mean.normal_()
