@@ -97,11 +97,8 @@ def histogram(groups: Mapping[str, Mapping[str, float]], x_label: str) -> str:
     x_axis, y_axis = curve_axes((float(edges[0]), float(edges[-1])), (0.0, 1.08 * highest))
     parts = grid(x_axis, y_axis, x_label)
     for index, (name, runs) in enumerate(drawn.items()):
-        bars = _bars(counts[name], edges, x_axis, y_axis)
-        curve = [y_axis.place(value) for value in densities[name]]
-        line = _points([x_axis.place(x) for x in xs], curve) if curve else ""
-        density = f'<polyline class="line" points="{line}"/>' if line else ""
-        parts.append(f'<g class="s{index % SERIES}">{bars}{density}{_marks(runs, x_axis, y_axis)}</g>')
+        bars, marks = _bars(counts[name], edges, x_axis, y_axis), _marks(runs, x_axis, y_axis)
+        parts.append(f'<g class="s{index % SERIES}">{bars}{_curve(xs, densities[name], x_axis, y_axis)}{marks}</g>')
     return svg_frame(parts, CURVE_WIDTH, CURVE_HEIGHT, x_label) + legend(list(drawn))
 
 
@@ -124,6 +121,13 @@ def _density(values: np.ndarray, xs: np.ndarray, width: float) -> np.ndarray:
     if len(values) < 3 or np.ptp(values) <= 1e-9 * np.abs(values).max():
         return np.array([])
     return gaussian_kde(values)(xs) * len(values) * width
+
+
+def _curve(xs: np.ndarray, density: np.ndarray, x_axis: Axis, y_axis: Axis) -> str:
+    if not len(density):
+        return ""
+    line = _points([x_axis.place(x) for x in xs], [y_axis.place(value) for value in density])
+    return f'<polyline class="line" points="{line}"/>'
 
 
 def _bars(counts: np.ndarray, edges: np.ndarray, x_axis: Axis, y_axis: Axis) -> str:

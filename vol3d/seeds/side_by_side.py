@@ -46,41 +46,56 @@ def side_by_side(work: SeedWork, seeds: Sequence[int], jobs: int, tell: Tell) ->
         Stopped: the study was asked to stop; all have saved.
         Vol3dError: what is not a seed's fault: wrong settings, a folder in use; the others have saved.
     """
-    waiting, failed = deque(seeds), dict[int, str]()
-    refused: Vol3dError | None = None
-    workers: list[_Worker] = []
+    team = _Team(work, seeds, jobs, tell)
     with StopRequest() as stop:
         try:
-            workers = [_Worker(work, jobs) for _ in range(min(jobs, len(seeds)))]
-            told_to_stop = False
-            while True:
-                halted = refused is not None or stop.asked is not None
-                workers = [one for one in workers if one.goes_on(waiting, halted)]
-                busy = {one.pipe: one for one in workers if one.seed is not None}
-                if not busy:
-                    break
-                if halted and not told_to_stop:
-                    told_to_stop = True
-                    for one in busy.values():
-                        one.process.terminate()  # SIGTERM: it saves
-                for pipe in wait(list(busy), POLL_S):
-                    worker = busy[pipe]  # type: ignore[index]
-                    seed, outcome = worker.receive()
-                    if outcome.kind == "refused":
-                        refused = refused or outcome.raised
-                    elif outcome.kind != "ended" and not (halted and outcome.kind == "stopped"):
-                        failed[seed] = outcome.error
-                    tell(seed, outcome)
-                    if not worker.lives and not halted:
-                        workers.append(_Worker(work, jobs))
+            while team.works(stop.asked is not None):
+                team.listen()
         finally:
-            for one in workers:
-                one.close()
-    if refused is not None:
-        raise refused
+            team.close()
+    if team.refused is not None:
+        raise team.refused
     if stop.asked is not None:
         raise Stopped("stopped, all seeds saved", exit_code=stop.exit_code, do="The same command goes on from there.")
-    return failed
+    return team.failed
+
+
+class _Team:
+    """The processes, the seeds that wait for one, and why those failed that did."""
+
+    def __init__(self, work: SeedWork, seeds: Sequence[int], jobs: int, tell: Tell) -> None:
+        self.work, self.jobs, self.tell = work, jobs, tell
+        self.waiting, self.failed = deque(seeds), dict[int, str]()
+        self.refused: Vol3dError | None = None
+        self.halted = False
+        self.workers = list[_Worker]()
+
+    def works(self, asked_to_stop: bool) -> bool:
+        """Hands out seeds, or has every process save and end; whether any is still at work."""
+        if not self.halted and (asked_to_stop or self.refused is not None):
+            self.halted = True
+            for one in self.workers:
+                one.stop()
+        wanted = 0 if self.halted else min(self.jobs, len(self.waiting) + len(self.workers))
+        self.workers += [_Worker(self.work, self.jobs) for _ in range(wanted - len(self.workers))]
+        self.workers = [one for one in self.workers if one.goes_on(self.waiting, self.halted)]
+        return bool(self.workers)
+
+    def listen(self) -> None:
+        """Waits a moment for seeds that end."""
+        at_work = {one.pipe: one for one in self.workers}
+        for pipe in wait(list(at_work), POLL_S):
+            seed, outcome = at_work[pipe].receive()  # type: ignore[index]
+            if outcome.kind == "refused":
+                self.refused = self.refused or outcome.raised
+            elif outcome.kind == "failed" or (outcome.kind == "stopped" and not self.halted):
+                self.failed[seed] = outcome.error
+            self.tell(seed, outcome)
+
+    def close(self) -> None:
+        """Ends every process."""
+        for one in self.workers:
+            one.close()
 
 
 class _Worker:
@@ -108,6 +123,11 @@ class _Worker:
         if self.seed is None:
             self.close()
         return self.seed is not None
+
+    def stop(self) -> None:
+        """Has it save and end what it trains."""
+        if self.seed is not None:
+            self.process.terminate()
 
     def receive(self) -> tuple[int, Outcome]:
         """Its seed, and how that ended."""

@@ -155,15 +155,22 @@ def read_study(folder: Path, failed: Mapping[str, str] | None = None) -> SeedStu
     found = {one.name: results.read(one) for one in seed_folders(folder)}
     _refuse_other_recipes(folder, [name for name, one in found.items() if one is not None])
     scored = {name: one for name, one in found.items() if one is not None and math.isfinite(one.score)}
-    unscored = {name: "nothing is annotated, no score" for name, one in found.items() if one and name not in scored}
-    open_seeds = unfinished(folder) | dict(failed or {})
-    without = {name: reason for name, reason in open_seeds.items() if name not in scored} | unscored
+    without = _without_score(folder, found, scored, failed or {})
     if not scored:
         got = "; ".join(f"{name}: {reason}" for name, reason in without.items()) or "no folder of a seed"
         raise UsageError("no seed has ended with a score", where=folder, got=got)
     refuse_other_cases([(folder / name, one) for name, one in scored.items()])
     curves = {name: _curve(folder / name, one.score_name) for name, one in scored.items()}
-    return SeedStudy(folder, scored, dict(sorted(without.items(), key=_by_number)), curves, _origin(folder, scored))
+    return SeedStudy(folder, scored, without, curves, _origin(folder, scored))
+
+
+def _without_score(
+    folder: Path, found: Mapping[str, Evaluation | None], scored: Mapping[str, Evaluation], failed: Mapping[str, str]
+) -> dict[str, str]:
+    """The seeds without a score, in order, and why."""
+    unscored = {name: "nothing is annotated, no score" for name, one in found.items() if one and name not in scored}
+    still_open = {name: reason for name, reason in (unfinished(folder) | {**failed}).items() if name not in scored}
+    return dict(sorted((still_open | unscored).items(), key=_by_number))
 
 
 def summary_path(folder: Path) -> Path:
