@@ -76,8 +76,10 @@ class _Team:
             self.halted = True
             for one in self.workers:
                 one.stop()
-        wanted = 0 if self.halted else min(self.jobs, len(self.waiting) + len(self.workers))
-        self.workers += [_Worker(self.work, self.jobs) for _ in range(wanted - len(self.workers))]
+        alive = [one for one in self.workers if one.lives]
+        wanted = min(self.jobs, len(self.waiting) + sum(one.seed is not None for one in alive))
+        hired = 0 if self.halted else wanted - len(alive)
+        self.workers = [*alive, *(_Worker(self.work, self.jobs) for _ in range(hired))]
         self.workers = [one for one in self.workers if one.goes_on(self.waiting, self.halted)]
         return bool(self.workers)
 

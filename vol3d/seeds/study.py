@@ -153,9 +153,10 @@ def read_study(folder: Path, failed: Mapping[str, str] | None = None) -> SeedStu
         DataError: a damaged evaluation.
     """
     found = {one.name: results.read(one) for one in seed_folders(folder)}
-    _refuse_other_recipes(folder, [name for name, one in found.items() if one is not None])
-    scored = {name: one for name, one in found.items() if one is not None and math.isfinite(one.score)}
-    without = _without_score(folder, found, scored, failed or {})
+    ended = {name: one for name, one in found.items() if one is not None}
+    _refuse_other_recipes(folder, [*ended])
+    scored = {name: one for name, one in ended.items() if math.isfinite(one.score)}
+    without = _without_score(folder, ended, scored, failed or {})
     if not scored:
         got = "; ".join(f"{name}: {reason}" for name, reason in without.items()) or "no folder of a seed"
         raise UsageError("no seed has ended with a score", where=folder, got=got)
@@ -165,10 +166,10 @@ def read_study(folder: Path, failed: Mapping[str, str] | None = None) -> SeedStu
 
 
 def _without_score(
-    folder: Path, found: Mapping[str, Evaluation | None], scored: Mapping[str, Evaluation], failed: Mapping[str, str]
+    folder: Path, ended: Mapping[str, Evaluation], scored: Mapping[str, Evaluation], failed: Mapping[str, str]
 ) -> dict[str, str]:
     """The seeds without a score, in order, and why."""
-    unscored = {name: "nothing is annotated, no score" for name, one in found.items() if one and name not in scored}
+    unscored = {name: "nothing is annotated, no score" for name in ended if name not in scored}
     still_open = {name: reason for name, reason in (unfinished(folder) | {**failed}).items() if name not in scored}
     return dict(sorted((still_open | unscored).items(), key=_by_number))
 
