@@ -14,8 +14,8 @@ from pointcloud.generate.kitti.write import write_kitti
 from pointcloud.inference.ground import TOLERANCE_M
 from pointcloud.inference.intensity import rescaling
 from pointcloud.models.anchors.anchors import AnchorSettings
-from pointcloud.models.pillar_od.head import PriorSettings
 from pointcloud.models.anchors.point_pillars import PointPillars
+from pointcloud.models.pillar_od.head import PriorSettings
 from pointcloud.structures.detector import Detector
 from pointcloud.tasks.start_from import other_ground, rescale_input
 from tests.pointcloud.models import small, small_lidar
