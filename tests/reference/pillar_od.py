@@ -18,7 +18,7 @@ def statistics(points: Tensor, cell_of: list[int], centres: dict[int, Tensor]) -
             rows.append(torch.cat([point, point, torch.zeros(1), point, torch.zeros(9), torch.zeros(3)]))
             continue
         mean = own.sum(dim=0) / len(own)
-        spread = sum(torch.outer(p - mean, p - mean) for p in own) / len(own)
+        spread = torch.stack([torch.outer(p - mean, p - mean) for p in own]).mean(dim=0)
         parts = [point, point - centres[cell], torch.tensor([float(len(own))]), point - mean, spread.flatten(), mean]
         rows.append(torch.cat(parts))
     return torch.stack(rows)

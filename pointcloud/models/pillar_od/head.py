@@ -154,7 +154,8 @@ class PillarHead(nn.Module):
         flat = boxes[..., :7].flatten(0, 1), scores.flatten(0, 1)
         kept = keep_rotated(*flat, flat[1] > settings.score, settings.nms_iou, max_kept=settings.nms_after)
         kept = kept.view_as(scores)
-        return chosen_detections(*(t.flatten(1, 2) for t in (boxes, scores, label, kept)), self.class_names)
+        boxes, scores, label, kept = (part.flatten(1, 2) for part in (boxes, scores, label, kept))
+        return chosen_detections(boxes, scores, label, kept, self.class_names)
 
     def _priors(self, label: Int64[Tensor, "*n"]) -> Float[Tensor, "*n 4"]:
         """l w h and z of the label's prior, metres."""

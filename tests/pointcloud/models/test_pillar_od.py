@@ -175,6 +175,13 @@ def test_an_object_too_small_to_hold_a_pillar_has_the_one_it_stands_on() -> None
     assert bool((pillar_owners(small[:0], centres, MAP) == -1).all())
 
 
+@pytest.mark.parametrize("strides", [(2, 1, 2), (1, 2, 2)])
+def test_the_authors_networks_have_as_many_parameters(strides: tuple[int, ...]) -> None:
+    """Counted in their code for vehicles and for pedestrians, whose points have two features."""
+    settings = PillarOdSettings(features=("intensity", "time"), backbone=PillarBackboneSettings(strides=strides))
+    assert sum(p.numel() for p in settings.build(("vehicle",)).parameters()) == 16_120_576
+
+
 def test_bad_settings_have_one_clear_error() -> None:
     small: PillarOdSettings = MODELS["pillar od"]
     voxels = small.voxels
