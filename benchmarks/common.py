@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
@@ -28,6 +29,17 @@ RESULTS = Path(__file__).resolve().parent / "results"
 def one_thread() -> None:
     """Let torch and the package's own pool use one thread."""
     torch.set_num_threads(1)
+
+
+def spread(values: Sequence[float]) -> dict[str, float | None]:
+    """Mean and standard deviation over seeds; of one seed there is no deviation."""
+    return {"mean": statistics.fmean(values), "deviation": statistics.stdev(values) if len(values) > 1 else None}
+
+
+def spread_text(found: Mapping[str, float | None], sign: str = "") -> str:
+    """`0.1730 ± 0.0080`; with `sign` "+" for differences."""
+    deviation = "" if found["deviation"] is None else f" ± {found['deviation']:.4f}"
+    return f"{found['mean']:{sign}.4f}{deviation}"
 
 
 def cpu_ms(works: Mapping[str, Callable[[], object]], repeats: int = 25) -> dict[str, float]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-import statistics
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -24,6 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch starts its threads
 
 import torch
 
+from benchmarks.common import spread, spread_text
 from benchmarks.distillation_rows import COMPARED, FULL, ROWS, SMALL, TABLES, Size, run_folder, words_of
 from vol3d import files
 from vol3d.checkpoint import load
@@ -162,11 +162,7 @@ def _scores(out: Path, name: str, seeds: int) -> dict[int, dict[str, float]]:
 
 
 def _spread(of_seeds: dict[int, dict[str, float]]) -> dict[str, Any]:
-    return {"seeds": [*of_seeds], **{key: _mean([one[key] for one in of_seeds.values()]) for key in NUMBERS}}
-
-
-def _mean(values: Sequence[float]) -> dict[str, float | None]:
-    return {"mean": statistics.fmean(values), "deviation": statistics.stdev(values) if len(values) > 1 else None}
+    return {"seeds": [*of_seeds], **{key: spread([one[key] for one in of_seeds.values()]) for key in NUMBERS}}
 
 
 def _difference(scores: dict[str, dict[int, dict[str, float]]], one: str, other: str) -> dict[str, Any]:
@@ -174,7 +170,7 @@ def _difference(scores: dict[str, dict[int, dict[str, float]]], one: str, other:
     both = [seed for seed in scores[one] if seed in scores[other]]
     told: dict[str, Any] = {"row": one, "less": other, "seeds": both}
     for key in ("map", "nds") if both else ():
-        told[key] = _mean([scores[one][seed][key] - scores[other][seed][key] for seed in both])
+        told[key] = spread([scores[one][seed][key] - scores[other][seed][key] for seed in both])
     return told
 
 
@@ -188,22 +184,17 @@ def _markdown(rows: dict[str, dict[str, Any]], differences: list[dict[str, Any]]
     lines += ["## Differences", "", "| row | less | mAP | NDS | seeds |", "| --- | --- | --- | --- | --- |"]
     for one in differences:
         if one["seeds"]:
-            told = " | ".join(_short(one[key], sign="+") for key in ("map", "nds"))
+            told = " | ".join(spread_text(one[key], sign="+") for key in ("map", "nds"))
             lines.append(f"| {one['row']} | {one['less']} | {told} | {len(one['seeds'])} |")
-    lines += ["", "Published: the README of Object DGCNN's code, and CenterPoint's model zoo; percent, on nuScenes."]
+    lines += ["", "Published: the tables of the paper with these numbers; percent, validation set of nuScenes."]
     return "\n".join([*lines, ""])
 
 
 def _line(name: str, row: dict[str, Any] | None) -> str:
     published = ROWS[name].paper
-    known = f"{published[0]} / {published[1]}" if published else "not verified"
-    numbers = [_short(row[key]) if row else "" for key in NUMBERS]
+    known = f"{published[0]} / {published[1]}" if published else "not in the paper"
+    numbers = [spread_text(row[key]) if row else "" for key in NUMBERS]
     return f"| {ROWS[name].title} | {' | '.join(numbers)} | {len(row['seeds']) if row else 0} | {known} |"
-
-
-def _short(spread: dict[str, float | None], sign: str = "") -> str:
-    deviation = "" if spread["deviation"] is None else f" ± {spread['deviation']:.4f}"
-    return f"{spread['mean']:{sign}.4f}{deviation}"
 
 
 def main() -> None:

@@ -3,8 +3,8 @@
 1. A frame at a time: Object DGCNN and CenterPoint on the same pillars with the same backbone, each with and without
    suppression; milliseconds of the network and of decoding. Weights are random, so that decoding has as many candidates
    as it ever takes.
-2. A training step of that Object DGCNN which a voxel network teaches, and the share of it that the teacher and each of
-   the two matchings take.
+2. A training step of that Object DGCNN which a voxel network teaches, with the teacher's outputs computed and cached,
+   and the share of it that the teacher and each of the two matchings take.
 
 `--full` takes the published sizes, `--device cuda` a GPU. Least CPU time of one thread; on CUDA the time between two
 events, in single precision.
@@ -18,7 +18,7 @@ import tempfile
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch starts its threads
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ import torch
 
 from benchmarks.common import least_ms, one_thread, print_table, save
 from benchmarks.distillation_rows import FULL, NMS_QUERIES, NONE_CENTER, SMALL, Size
-from pointcloud.distill.set_loss import match_sets, surest
+from pointcloud.distill.set_loss import match_sets, top_queries
 from pointcloud.models.object_dgcnn.loss import encode_targets, matcher
 from pointcloud.structures.box_code import BOX
 from vol3d.checkpoint import save_best
@@ -64,14 +64,14 @@ def latency(size: Size, root: str, device: str, repeats: int) -> list[Row]:
     return rows
 
 
-def shares(size: Size, root: str, device: str, repeats: int) -> list[Row]:
-    """Milliseconds of a training step and of its parts."""
+def shares(size: Size, root: str, device: str, repeats: int, folder: Path) -> list[Row]:
+    """Milliseconds of a training step and of its parts; the teacher and its outputs lie in `folder` meanwhile."""
     words = [f"data.root={root}", "train.amp=off"]
-    with tempfile.TemporaryDirectory() as folder:
-        other = load_task(size.recipes["voxels"], words)
-        save_best(folder, other.model(), other, Evaluation(0.0, "nds", {}), 0)
-        task: Any = load_distillation(size.recipes["pillars"], [*words, f"distill.teacher={folder}"])
-        trainee: Any = task.training_module(task.model()).to(device).train()
+    other = load_task(size.recipes["voxels"], words)
+    save_best(folder, other.model(), other, Evaluation(0.0, "nds", {}), 0)
+    words = [*words, f"distill.teacher={folder}"]
+    task: Any = load_distillation(size.recipes["pillars"], words)
+    trainee: Any = task.training_module(task.model()).to(device).train()
     batch = _samples(task, BATCH).to(torch.device(device))
     clouds, targets, settings = batch.inputs, batch.targets, task.settings.distill
     own, teacher = trainee.student(clouds["student"]), trainee.teacher
@@ -79,16 +79,31 @@ def shares(size: Size, root: str, device: str, repeats: int) -> list[Row]:
     outputs, fields = own.outputs, encode_targets(targets)
     named = {"class_logits": outputs.class_logits.detach(), "box": outputs.code[..., :BOX].detach()}
     student = trainee.student.as_set(own).layers(-1).detach()
+    taught_by = top_queries(said, student.log_odds.shape[-2])
     annotated = matcher(trainee.student.settings.head.loss)
     parts: dict[str, Callable[[], object]] = {
         "step": lambda: _backward(trainee, trainee(clouds), targets),
         "step without a teacher": lambda: _backward(trainee.student, trainee.student(clouds["student"]), targets),
+        **(
+            _cached(size.recipes["pillars"], [*words, f"distill.cache={folder / 'cache'}"], device)
+            if size.cached
+            else {}
+        ),
         "teacher": lambda: trainee.teacher(clouds["teacher"]),
         "matching with annotations": lambda: annotated(named, fields),
-        "matching with the teacher": lambda: match_sets(student, surest(said, student.log_odds.shape[-2]), settings),
+        "matching with the teacher": lambda: match_sets(student, taught_by, settings),
     }
     ms = least_ms(parts, repeats, device)
     return [{"part": name, "ms": spent, "share": spent / ms["step"]} for name, spent in ms.items()]
+
+
+def _cached(recipe: str, words: Sequence[str], device: str) -> dict[str, Callable[[], object]]:
+    """A step whose teacher has seen the scenes."""
+    task: Any = load_distillation(recipe, words)
+    trainee: Any = task.training_module(task.model()).to(device).train()
+    trainee(_samples(task, BATCH).to(torch.device(device)).inputs)
+    batch = _samples(task, BATCH).to(torch.device(device))
+    return {"step, outputs cached": lambda: _backward(trainee, trainee(batch.inputs), batch.targets)}
 
 
 def _backward(model: Any, prediction: Any, targets: Any) -> None:
@@ -112,7 +127,8 @@ def main() -> None:
     size, root = FULL if chosen.full else SMALL, str(Path(chosen.data).resolve())
     frames = latency(size, root, chosen.device, chosen.repeats)
     print_table(frames)
-    parts = shares(size, root, chosen.device, chosen.repeats)
+    with tempfile.TemporaryDirectory() as folder:
+        parts = shares(size, root, chosen.device, chosen.repeats, Path(folder))
     print_table(parts)
     name = f"distillation_cost{'_full' if chosen.full else ''}{'_cuda' if chosen.device == 'cuda' else ''}"
     print(save(name, [*frames, *parts], device=chosen.device))

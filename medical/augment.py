@@ -68,12 +68,15 @@ class Augment:
 
     def __call__(self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """(c, i, j, k) floats and (1, i, j, k) labels of any size -> the same of the window's size (label int64)."""
+        moved, moved_label = self.moved(image, label, rng)
+        return shade(moved, self.settings, rng).contiguous(), moved_label.contiguous()
+
+    def moved(self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """The window before its intensities are distorted: float32 and int64."""
         centre = self._centre(label[0], rng)
         move = Move.draw(self.settings, rng)
         near, near_label = (torch.from_numpy(cut(array, centre, move.reach(self.window))) for array in (image, label))
-        moved, moved_label = move(near, self.window, "bilinear"), move(near_label, self.window, "nearest")
-        shaded = shade(moved.float(), self.settings, rng)
-        return shaded.contiguous(), moved_label.long().contiguous()
+        return move(near, self.window, "bilinear").float(), move(near_label, self.window, "nearest").long()
 
     def _centre(self, label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Centre voxel of the window, such that the window leaves the volume only where the volume is smaller."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,10 @@ from vol3d.dataset_tools.fault import listed
 from vol3d.errors import DataError
 from vol3d.scans.read import read_volume
 from vol3d.scans.source import ScanSource
+from vol3d.scans.volumes.appearance import looks_like_labels
 from vol3d.scans.volumes.volume import Volume
+
+_MASK_NAME = re.compile(r"(.+)[-_.](?:seg|segmentation|mask|label|labels|gt)", re.IGNORECASE)
 
 
 def join_channels(sources: Sequence[ScanSource], channels: Sequence[str]) -> list[ScanSource]:
@@ -37,6 +41,27 @@ def join_channels(sources: Sequence[ScanSource], channels: Sequence[str]) -> lis
             joined.append(key)
         groups.setdefault(key, {})[index] = source
     return [entry if isinstance(entry, ScanSource) else _scan(entry[1], groups[entry]) for entry in joined]
+
+
+def without_masks(sources: Sequence[ScanSource], chosen: Sequence[Path]) -> list[ScanSource]:
+    """Without masks beside their scans in a folder: `a_seg.nii.gz` beside `a.nii.gz`, if its voxels are labels.
+
+    Args:
+        chosen: the paths that a person gave; a file among them is a scan whatever its name.
+    """
+    names = {(source.path.parent, source.name) for source in sources}
+    files = set(chosen)
+    return [source for source in sources if source.path in files or not _is_mask_beside(source, names)]
+
+
+def _is_mask_beside(source: ScanSource, names: set[tuple[Path, str]]) -> bool:
+    found = _MASK_NAME.fullmatch(source.name)
+    if found is None or source.channels or source.series or (source.path.parent, found[1]) not in names:
+        return False
+    try:
+        return looks_like_labels(read_volume(source.path).array[0])
+    except DataError:  # predicting it says why
+        return False
 
 
 def _without_number(source: ScanSource, names: set[tuple[Path, str]]) -> ScanSource:

@@ -42,10 +42,29 @@ class Window(Settings):
         return self
 
 
+class ClippedZScore(Settings):
+    """Clipped to `low` and `high`, then (value - `mean`) / `std`: one scale for all scans, nnU-Net's for CT."""
+
+    name: Literal["clipped_zscore"] = "clipped_zscore"
+    low: float
+    high: float
+    mean: float
+    std: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ClippedZScore:
+        if self.low >= self.high:
+            raise ValueError(f"low must be below high, got {self.low} and {self.high}")
+        return self
+
+
 class Unscaled(Settings):
     """Intensities as they are in the file."""
 
     name: Literal["none"] = "none"
+
+
+Intensity = ZScore | Window | ClippedZScore | Unscaled
 
 
 class PreprocessSettings(Settings):
@@ -53,8 +72,10 @@ class PreprocessSettings(Settings):
 
     orientation: str = Field("RAS", description="where the axes i, j, k point to")
     spacing_mm: tuple[float, float, float] | None = Field(None, description="along i, j, k; null keeps the scan's own")
-    intensity: Annotated[ZScore | Window | Unscaled, Field(discriminator="name")] = ZScore()
-    crop_foreground: bool = Field(False, description="keep the box of voxels above `low` (window) or not 0 (others)")
+    intensity: Annotated[Intensity, Field(discriminator="name")] = ZScore()
+    crop_foreground: bool = Field(
+        False, description="keep the box of voxels above `low`, or not 0 where the scale has none"
+    )
 
     @field_validator("orientation")
     @classmethod
@@ -149,16 +170,20 @@ def _own_order(spacing_mm: Spacing, code: str, affine: np.ndarray) -> Spacing:
     return lengths[own[0]], lengths[own[1]], lengths[own[2]]
 
 
-def _threshold(intensity: ZScore | Window | Unscaled) -> float | None:
-    return intensity.low if isinstance(intensity, Window) else None
+def _threshold(intensity: Intensity) -> float | None:
+    return intensity.low if isinstance(intensity, (Window, ClippedZScore)) else None
 
 
-def _scale(array: np.ndarray, intensity: ZScore | Window | Unscaled) -> None:
+def _scale(array: np.ndarray, intensity: Intensity) -> None:
     """Scales (channels, i, j, k) in place."""
     if isinstance(intensity, Window):
         array -= intensity.low
         array /= intensity.high - intensity.low
         np.clip(array, 0.0, 1.0, out=array)
+    if isinstance(intensity, ClippedZScore):
+        np.clip(array, intensity.low, intensity.high, out=array)
+        array -= intensity.mean
+        array /= intensity.std
     if isinstance(intensity, ZScore):
         for channel in array:
             _zscore(channel, intensity.nonzero)

@@ -26,6 +26,7 @@ from medical.window import Predict, Slab, WindowSettings, slab_numbers, stream
 from vol3d.errors import Vol3dError
 from vol3d.memory import require_memory
 from vol3d.notes import Note
+from vol3d.scans.volumes.probabilities import Probabilities
 from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
 
 _log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ def segment(
     classes: Classes,
     device: torch.device,
     progress: Callable[[int, int], None] | None = None,
+    probabilities: Probabilities | None = None,
 ) -> Segmentation:
     """Labels of `volume` on its own grid.
 
@@ -50,6 +52,7 @@ def segment(
         models: networks `(batch, channels, *window.size) -> logits (batch, classes.outputs, *window.size)`; several are
             an ensemble, averaged before the decision. They come back on their device and in their mode.
         progress: called as `progress(done, total)` in windows.
+        probabilities: of `classes`, on the grid of `volume`, to be filled.
 
     Raises:
         DataError: voxels that are not finite; a scan that needs more memory than is free.
@@ -61,7 +64,7 @@ def segment(
     _check_memory(volume, preprocess, window, classes.outputs)
     ready = prepare(volume, preprocess)
     return with_less_memory(
-        lambda where, how, notes: _segment(models, volume, ready, how, classes, where, progress, notes),
+        lambda where, how, notes: _segment(models, volume, ready, how, classes, where, progress, notes, probabilities),
         device,
         window,
         volume,
@@ -120,11 +123,12 @@ def _segment(
     device: torch.device,
     progress: Callable[[int, int], None] | None,
     notes: tuple[Note, ...],
+    probabilities: Probabilities | None,
 ) -> Segmentation:
     with inference(models, device), torch.inference_mode():
         predict = average(models, window, classes.outputs)
         slabs = stream(predict, torch.from_numpy(ready.array), window, device, progress)
-        labels = decide(slabs, ready.grid, volume.grid, classes)
+        labels = decide(slabs, ready.grid, volume.grid, classes, probabilities)
     return Segmentation(labels, volume.grid, classes.names, volume.source, (*notes, *_chosen(window, device)))
 
 
@@ -171,11 +175,14 @@ def inference(models: Sequence[nn.Module], device: torch.device) -> Iterator[Non
             model.train(training).to(home)
 
 
-def decide(slabs: Iterator[Slab], ready: Grid, grid: Grid, classes: Classes) -> np.ndarray:
+def decide(
+    slabs: Iterator[Slab], ready: Grid, grid: Grid, classes: Classes, probabilities: Probabilities | None = None
+) -> np.ndarray:
     """Logits of the prepared grid, slab by slab -> uint8 labels (i, j, k) of the scan's grid.
 
     Probabilities are interpolated linearly; up to one prepared voxel beyond its outermost centres the outermost is
-    taken (where rounding to another spacing ends), background beyond (what was cropped).
+    taken (where rounding to another spacing ends), background beyond (what was cropped). `probabilities`, those of
+    background everywhere, are filled with what the labels are decided from.
     """
     labels = np.zeros(grid.shape, dtype=np.uint8)
     maps = axis_maps(ready, grid)
@@ -183,9 +190,12 @@ def decide(slabs: Iterator[Slab], ready: Grid, grid: Grid, classes: Classes) -> 
     for slab in slabs:
         way = _WayBack(slab.axis, maps, ready.shape, grid.shape)
         for index in range(slab.start, slab.stop):
-            plane = way.turn(_probabilities(slab.scores.select(slab.axis + 1, index - slab.start), classes))
+            plane = way.turn(probabilities_of(slab.scores.select(slab.axis + 1, index - slab.start), classes))
             for target in way.targets(index):
-                labels[way.place(target)] = _label(way.resample(before, plane, target), classes).cpu().numpy()
+                values, place = way.resample(before, plane, target), way.place(target)
+                labels[place] = label_of(values, classes).cpu().numpy()
+                if probabilities is not None:
+                    probabilities.array[(slice(None), *place)] = values.permute(2, 0, 1).cpu().numpy()
             before = plane
     return labels
 
@@ -218,16 +228,20 @@ class _WayBack:
         return tuple(target if a == self.along else line.span for a, line in enumerate(self.lines))
 
 
-def _probabilities(logits: Tensor, classes: Classes) -> Tensor:
-    """(outputs, a, b) -> (a, b, outputs), contiguous, so that interpolation moves whole voxels."""
+def probabilities_of(logits: Tensor, classes: Classes) -> Tensor:
+    """Logits (outputs, a, b) -> probabilities (a, b, outputs), contiguous: interpolation moves whole voxels.
+
+    Raises:
+        Vol3dError: they are not finite.
+    """
     if not torch.isfinite(logits).all():
         raise Vol3dError("the network's output is not finite", do="Predict with window.amp=off, or train again.")
     logits = logits.permute(1, 2, 0).contiguous()
     return logits.softmax(dim=-1) if classes.regions is None else logits.sigmoid()
 
 
-def _label(probabilities: Tensor, classes: Classes) -> Tensor:
-    """(a, b, outputs) -> (a, b) uint8."""
+def label_of(probabilities: Tensor, classes: Classes) -> Tensor:
+    """The decision: probabilities (a, b, outputs) -> labels (a, b) uint8."""
     if classes.regions is None:
         return probabilities.argmax(dim=-1).to(torch.uint8)
     labels = torch.zeros(probabilities.shape[:2], dtype=torch.uint8, device=probabilities.device)

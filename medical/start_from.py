@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from medical.models.common import Size
-from medical.models.unetr import Unetr
+from medical.models.vit import LearnedPositions
 from medical.preprocess import Unscaled
 from medical.seen import scan_traits
 from medical.segmenter import Segmenter
@@ -85,12 +85,13 @@ def _unlike_its_training(task: SegmentationTask, other: SegmentationTask) -> tup
 
 
 def _resized(network: nn.Module, window: Size) -> tuple[Note, ...]:
-    """A UNETR's position embedding resampled to the patches of another window."""
-    if not isinstance(network, Unetr):
+    """Learned positions resampled to the cells of another window."""
+    positions = next((part for part in network.modules() if isinstance(part, LearnedPositions)), None)
+    if positions is None:
         return ()
-    before, after = network.embed.grid, tuple(edge // network.settings.patch for edge in window)
+    before, after = positions.grid, positions.grid_of(window)
     if before == after:
         return ()
-    network.embed.resize(after)
+    positions.resize(after)
     text = f"the position embedding was resampled from {before} to {after} patches, for windows of {{value}} voxels"
     return (Note("position-resampled", text, "window.size", str(tuple(window))),)

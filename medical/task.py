@@ -19,6 +19,7 @@ from medical.datasets.folds import DatasetSettings
 from medical.datasets.pairs import read_pair
 from medical.datasets.prepared import load_prepared
 from medical.datasets.regions import tumour_regions
+from medical.deep_supervision import DeepSupervision, Staged
 from medical.losses import LossSettings
 from medical.postprocess import PostprocessSettings, postprocess
 from medical.preprocess import PreprocessSettings
@@ -29,6 +30,7 @@ from medical.segmenter import Segmenter
 from medical.sides import flip_notes, mirror_notes
 from medical.start_from import adapt, output_layers
 from medical.training_set import WindowSamples, map_prepared, prepare_in_memory
+from medical.unlabelled.settings import UnlabelledSettings
 from medical.volume_task import VolumeTask
 from medical.window import WindowSettings
 from vol3d.config.chosen import FromCatalogue
@@ -38,6 +40,7 @@ from vol3d.engine.task import CompleteTask, Evaluation, Part, Samples, Windows
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.notes import Note
 from vol3d.prediction import MaskPrediction
+from vol3d.scans.volumes.probabilities import Probabilities
 from vol3d.scans.volumes.volume import Segmentation, Volume
 from vol3d.terminal import Progress, say
 
@@ -59,6 +62,7 @@ class SegmentationSettings(VolumeSettings, RunSettings):
     augment: AugmentSettings = AugmentSettings()
     loss: LossSettings = LossSettings()
     postprocess: PostprocessSettings = PostprocessSettings()
+    unlabelled: UnlabelledSettings | None = Field(None, description="scans without labels that are learned from, too")
     regions: Literal["brain_tumour"] | dict[str, tuple[str, ...]] | None = Field(
         None, description="overlapping regions to predict instead of classes; brain_tumour: WT, TC, ET by label name"
     )
@@ -69,6 +73,8 @@ class SegmentationSettings(VolumeSettings, RunSettings):
     def _something_to_learn(self) -> SegmentationSettings:
         if self.loss.dice == self.loss.cross_entropy == 0:
             raise ValueError("loss.dice and loss.cross_entropy are both 0: nothing would be learned")
+        if self.unlabelled is not None and self.unlabelled.teacher is None and self.train.shard:
+            raise ValueError("train.shard does not work with a mean teacher: its weights are not sharded")
         return self
 
 
@@ -107,6 +113,17 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         }
         return self.settings.model_copy(update=known)
 
+    def recipe(self) -> SegmentationSettings:
+        """With the fingerprint of the weights that label scans, where some do."""
+        settings = self.resolved()
+        unlabelled = settings.unlabelled
+        if unlabelled is None or unlabelled.teacher is None:
+            return settings
+        from medical.unlabelled.pseudo_labels import fingerprint  # which needs this module
+
+        known = unlabelled.model_copy(update={"sha256": unlabelled.sha256 or fingerprint(unlabelled.teacher)})
+        return settings.model_copy(update={"unlabelled": known})
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """Background first; the number of a class is its label."""
@@ -120,6 +137,17 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
     def trunk(self, model: nn.Module) -> nn.Module:
         """The network without its loss."""
         return Segmenter.network_of(model)
+
+    def training_module(self, model: nn.Module) -> nn.Module:
+        """With the loss of every stage and with scans without labels, where the settings have them trained, too."""
+        settings, segmenter, network = self.settings, cast("Segmenter", model), self.trunk(model)
+        deep = isinstance(network, Staged) and settings.model.deep_supervision
+        trained = DeepSupervision(segmenter) if deep else segmenter
+        if settings.unlabelled is None:
+            return trained
+        from medical.unlabelled.build import module_with_unlabelled
+
+        return module_with_unlabelled(trained, segmenter, settings.unlabelled)
 
     def other_outputs(self, model: nn.Module, other: SegmentationTask) -> tuple[str, ...]:
         """The layers that depend on the number of classes or regions, if these are others."""
@@ -141,7 +169,12 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         else:
             read = map_prepared(load_prepared(settings.prepared, settings.preprocess, self.split))
         augment = Augment(settings.augment, settings.crop, settings.window.size)
-        return WindowSamples([case.name for case in cases], read, augment, self.classes)
+        labelled = WindowSamples([case.name for case in cases], read, augment, self.classes)
+        if settings.unlabelled is None:
+            return labelled
+        from medical.unlabelled.build import with_unlabelled
+
+        return with_unlabelled(self, labelled, settings.unlabelled, progress)
 
     def evaluate(
         self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
@@ -173,16 +206,23 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         return conditions
 
     def segment(
-        self, models: Sequence[nn.Module], image: Volume, device: torch.device, progress: Windows | None = None
+        self,
+        models: Sequence[nn.Module],
+        image: Volume,
+        device: torch.device,
+        progress: Windows | None = None,
+        probabilities: Probabilities | None = None,
     ) -> Segmentation:
-        """Labels of one scan on its own grid."""
+        """Labels of one scan on its own grid; `probabilities` are filled."""
         settings = self.settings
-        found = segment(models, image, settings.preprocess, settings.window, self.classes, device, progress)
+        found = segment(
+            models, image, settings.preprocess, settings.window, self.classes, device, progress, probabilities
+        )
         return postprocess(found, settings.postprocess)
 
     def overfit(self, n: int) -> SegmentationTask:
-        """The first `n` training cases, without distortions, to train and to validate on."""
-        task = SegmentationTask(self.settings.model_copy(update={"augment": AugmentSettings()}))
+        """The first `n` training cases, without distortions and unlabelled scans, to train and to validate on."""
+        task = SegmentationTask(self.settings.model_copy(update={"augment": AugmentSettings(), "unlabelled": None}))
         split = self.split.require()
         task.split = replace(split, train=split.train[:n], validation=split.train[:n])
         return task
@@ -250,10 +290,11 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
             say(f"warning: {scan.source or 'array'}: {note}")
         notes += mirror_notes(self._named, settings.preprocess.orientation, settings.window.mirror_axes)
 
-        found = self.segment(models, scan, device, progress)
+        probabilities = self.room_for(scan, self.classes.output_names, self.classes.regions is None)
+        found = self.segment(models, scan, device, progress, probabilities)
         scored = self.classes.scored
         notes += unlike(seen, found_numbers(found, scored), volume_traits(tuple(scored)))
-        return MaskPrediction(found, replace(scan, notes=(*scan.notes, *notes)))
+        return MaskPrediction(found, replace(scan, notes=(*scan.notes, *notes)), probabilities)
 
     def notes(self) -> tuple[Note, ...]:
         """What a person should know before the training starts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,15 +46,25 @@ def prepare_in_memory(
     Raises:
         DataError: a case cannot be read, or all of them need more than half of the memory that is free.
     """
+    prepared = (prepare_case(case, class_names, channel_names, preprocess) for case in cases)
+    return held_in_memory(prepared, len(cases))
+
+
+def held_in_memory(cases: Iterable[PreparedCase], count: int) -> Callable[[str], PreparedCase]:
+    """Takes `count` prepared cases as they come, and returns what looks them up by name.
+
+    Raises:
+        DataError: all of them need more than half of the memory that is free.
+    """
     ready: dict[str, PreparedCase] = {}
     room, used = free_memory() // 2, 0
     for case in cases:
-        ready[case.name] = prepared = prepare_case(case, class_names, channel_names, preprocess)
-        used += prepared.image.nbytes + prepared.label.nbytes
+        ready[case.name] = case
+        used += case.image.nbytes + case.label.nbytes
         if used > room:
             raise DataError(
                 "the prepared volumes do not fit into memory",
-                got=f"{used >> 20} MiB after {len(ready)} of {len(cases)} cases",
+                got=f"{used >> 20} MiB after {len(ready)} of {count} cases",
                 wanted=f"at most {room >> 20} MiB, half of what is free",
                 do="Run `vol3d data prepare` once and set `prepared` to the folder that it wrote.",
             )
@@ -99,7 +109,10 @@ class WindowSamples(Samples):
 
     def sample(self, index: int, rng: np.random.Generator) -> Window:
         """A window of case `index` (modulo the number of cases), drawn with `rng`."""
-        case = self.read(self.name(index))
+        return self.window(self.read(self.name(index)), rng)
+
+    def window(self, case: PreparedCase, rng: np.random.Generator) -> Window:
+        """A window of any case, cut and distorted as the samples are."""
         image, label = self.augment(case.image, case.label, rng)
         if self.classes.regions is not None:
             label = torch.from_numpy(self.classes.one_hot(label[0].numpy()))

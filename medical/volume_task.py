@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from medical.datasets.pairs import channel_complaint
-from medical.inputs import join_channels, read_scan
+from medical.inputs import join_channels, read_scan, without_masks
 from medical.results.formats import writers
 from medical.results.options import VolumeSettings, chosen_classes, chosen_formats
 from vol3d.engine.task import PredictionTask, Windows
@@ -24,7 +24,9 @@ from vol3d.prediction import Beside, MaskPrediction
 from vol3d.scans import find_scans
 from vol3d.scans.source import ScanSource
 from vol3d.scans.volumes.from_array import volume_of
+from vol3d.scans.volumes.probabilities import Probabilities, on_disk
 from vol3d.scans.volumes.volume import Volume
+from vol3d.terminal import say
 
 
 class VolumeTask(PredictionTask[Volume]):
@@ -74,8 +76,16 @@ class VolumeTask(PredictionTask[Volume]):
         return self.mirrored("" if axes == "none" else "".join(sorted(set(axes))))
 
     def find_inputs(self, paths: Sequence[Path]) -> list[ScanSource]:
-        """Files, DICOM folders and archives, one entry a scan; files of one channel each are joined."""
-        return join_channels(find_scans(paths), self.channel_names)
+        """Files, DICOM folders and archives, one entry a scan; files of one channel each are joined.
+
+        Masks beside their scans in a folder are left out, and printed.
+        """
+        found = join_channels(find_scans(paths), self.channel_names)
+        scans = without_masks(found, paths)
+        for source in found:
+            if source not in scans:
+                say(f"{source.path}: left out, a mask by its name and its voxels; name the file to predict it")
+        return scans
 
     def read(self, source: ScanSource) -> Volume:
         """A scan with as many channels as the model takes."""
@@ -93,6 +103,10 @@ class VolumeTask(PredictionTask[Volume]):
         """Suffix -> what writes each of `settings.predict.formats`."""
         return writers(self.settings.predict, self.class_names, source)
 
+    def room_for(self, scan: Volume, names: tuple[str, ...], exclusive: bool) -> Probabilities | None:
+        """Where the probabilities of a scan's voxels go; None where no format asks for them."""
+        return on_disk(scan.grid.shape, names, exclusive) if self.settings.predict.wants_probabilities else None
+
     @abstractmethod
     def segmented(
         self, models: Sequence[nn.Module], scan: Volume, device: torch.device, progress: Windows | None = None
@@ -102,7 +116,10 @@ class VolumeTask(PredictionTask[Volume]):
     def predict(
         self, models: Sequence[nn.Module], scan: Volume, device: torch.device, progress: Windows | None = None
     ) -> MaskPrediction:
-        """A mask of the classes in `settings.predict.roi`; the others are background, and the labels stay theirs."""
+        """A mask of the classes in `settings.predict.roi`; the others are background, and the labels stay theirs.
+
+        Probabilities are those of all classes.
+        """
         prediction, roi = self.segmented(models, scan, device, progress), self.settings.predict.roi
         if not roi:
             return prediction

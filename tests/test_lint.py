@@ -164,8 +164,14 @@ ROOMS = {
     | {"digest": {"dicom", "read", "results", "source", "volumes"}, "read": {"dicom", "paths", "volumes"}},
     "vol3d.view": {"scene": set(), "load": {"scene"}, "draw": {"scene"}}
     | {"window": {"draw", "scene"}, "page": {"draw", "scene"}},
-    "medical": {"datasets": set(), "models": set(), "results": set(), "masks": {"datasets"}}
-    | {"nnunet": {"results"}, "bundle": {"results"}},
+    "medical": {
+        "datasets": set(),
+        "models": set(),
+        "results": set(),
+        "masks": {"datasets"},
+        "planning": {"datasets", "models"},
+    }
+    | {"nnunet": {"models", "results"}, "bundle": {"results"}, "unlabelled": {"datasets"}},
     "pointcloud": {"structures": set(), "conventions": set(), "datasets": set(), "metrics": set(), "models": set()}
     | {"training": {"datasets"}, "inference": {"models"}, "evaluation": {"metrics", "datasets"}}
     | {"tasks": {"inference", "evaluation", "training", "models", "datasets"}, "distill": {"tasks", "models"}}

@@ -100,8 +100,20 @@ DISTILLED = {
 
 MODELS = {
     "unetr": Entry("medical.models.unetr:UnetrSettings", "segmentation", "UNETR (WACV 2022), any patch and width"),
+    "transbts": Entry("medical.models.transbts:TransBtsSettings", "segmentation", "TransBTS (MICCAI 2021)"),
+    "cotr": Entry("medical.models.cotr:CotrSettings", "segmentation", "CoTr (MICCAI 2021), with or without its CNN"),
+    "aspp": Entry("medical.models.aspp:AsppSettings", "segmentation", "ASPP: DeepLabv3+ (ECCV 2018) in 3D"),
+    "transunet": Entry("medical.models.transunet:TransUnetSettings", "segmentation", "TransUNet (2021), on slices"),
     "unet": Entry("medical.models.baselines:UnetSettings", "segmentation", "3D U-Net (MONAI)"),
     "attention_unet": Entry("medical.models.baselines:AttentionUnetSettings", "segmentation", "Attention U-Net"),
+    "residual_unet": Entry(
+        "medical.models.residual_unet:ResidualUnetSettings",
+        "segmentation",
+        "residual-encoder U-Net of nnU-Net (MICCAI 2024)",
+    ),
+    "plain_unet": Entry(
+        "medical.models.residual_unet:PlainUnetSettings", "segmentation", "U-Net of nnU-Net (2021), deep supervision"
+    ),
     "dynunet": Entry("medical.models.baselines:DynUnetSettings", "segmentation", "nnU-Net's network (MONAI DynUNet)"),
     "swin_unetr": Entry("medical.models.baselines:SwinUnetrSettings", "segmentation", "Swin UNETR (MONAI)"),
     "segresnet": Entry("medical.models.baselines:SegResNetSettings", "segmentation", "SegResNet (MONAI)"),
@@ -218,8 +230,14 @@ EXPORTS = {
 }
 """What `vol3d data export` can write: `target(split, out, workers, progress)`, for the data sets of a task."""
 
+CHOOSE_POSTPROCESS = "medical.choose_postprocess:choose_postprocess"
+"""What `vol3d postprocess` calls."""
+
 SCORE_MASKS = "medical.masks.score:score_masks"
 """What `vol3d.score` calls."""
+
+PLANNERS = {"segmentation": "medical.planning.plan:plan"}
+"""What `vol3d plan` calls for the data sets of a task."""
 
 DATA_TOOLS = {
     "segmentation": "medical.datasets.tools",

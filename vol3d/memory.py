@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from vol3d.errors import DataError
+from vol3d.errors import DataError, UsageError
 
 _UNKNOWN = 8 << 30  # bytes, where the operating system does not say
+_UNITS = {"": 1} | {
+    f"{letter}{i}": base**power for power, letter in enumerate("kmgt", 1) for i, base in (("", 1000), ("i", 1024))
+}
 _PROC = Path("/proc")
 _CGROUPS = Path("/sys/fs/cgroup")
 
@@ -19,6 +23,25 @@ def free_memory() -> int:
     if sys.platform != "linux":
         return _UNKNOWN
     return max(0, min(_of_the_machine(), *_of_the_cgroups(), _of_the_process()))
+
+
+def size_of(text: str, where: str) -> int:
+    """Bytes that a person writes as `8GB`, `500 MB` or `8GiB`.
+
+    Args:
+        where: what to call the argument in a message.
+
+    Raises:
+        UsageError: something else, or nothing.
+
+    >>> size_of("1.5 GB", "--memory"), size_of("2GiB", "--memory")
+    (1500000000, 2147483648)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?\s*", text, re.IGNORECASE)
+    size = round(float(found[1]) * _UNITS[(found[2] or "").casefold()]) if found else 0
+    if size < 1:
+        raise UsageError("no size of memory", where=where, got=text, wanted="8GB, for example")
+    return size
 
 
 def require_memory(

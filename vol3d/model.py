@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vol3d.notes import Note
     from vol3d.prediction import BoxPrediction, MaskPrediction
     from vol3d.scans.points.cloud import PointCloud
+    from vol3d.scans.results.attention import AttentionMap
     from vol3d.scans.results.record import Record
     from vol3d.scans.volumes.volume import Volume
     from vol3d.terminal import Progress
@@ -114,6 +115,40 @@ class Model:
         else:
             read = task.scan_of(scan, affine)
         return replace(task.predict(self.models, read, self.device), record=record)  # type: ignore[return-value]
+
+    def attention(
+        self,
+        scan: Scan,
+        place: Sequence[float],
+        *,
+        columns: Sequence[str] | None = None,
+        up: str | None = None,
+        units: str | None = None,
+    ) -> AttentionMap:
+        """Where the encoder looks from one place of a point cloud: the last layer, the mean over its heads.
+
+        Args:
+            scan, columns, up, units: as of `predict`.
+            place: x y z in metres with z up, in the coordinates of the scan's boxes; the nearest encoded point looks.
+
+        Raises:
+            UsageError: a model without such an encoder, an ensemble; no three finite numbers.
+            DataError: as `predict`.
+        """
+        import numpy as np
+
+        from vol3d.engine.inputs import find_source
+
+        there = np.asarray(place, np.float64)
+        if there.shape != (3,) or not np.isfinite(there).all():
+            raise UsageError("not a place", where="place", got=place, wanted="x, y and z in metres")
+        options = {"columns": None if columns is None else ",".join(columns), "up": up, "units": units}
+        task = self.with_options(options).task
+        if isinstance(scan, str | Path):
+            read = task.read(find_source(self.task, scan, None))
+        else:
+            read = task.scan_of(scan, None)
+        return task.attention(self.models, read, self.device, there)
 
     def predict_files(
         self,

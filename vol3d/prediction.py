@@ -23,7 +23,9 @@ from vol3d.scans.results.own import refuse_foreign
 from vol3d.scans.results.read import FORMAT
 from vol3d.scans.results.record import Record, way_to, write_record
 from vol3d.scans.results.write import describe_objects, write_detections
+from vol3d.scans.volumes.probabilities import Probabilities
 from vol3d.scans.volumes.volume import Segmentation, Volume
+from vol3d.terminal import say
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ class Prediction(ABC):
         """What was assumed or changed so that the scan could be predicted."""
 
     @abstractmethod
-    def write(self, path: Path) -> None:
-        """Writes the main file to `path` with the record, and what belongs beside it.
+    def write(self, path: Path) -> tuple[Note, ...]:
+        """Writes the main file to `path` with the record, and what belongs beside it; returns what was made up.
 
         Raises:
             UsageError: `path` is the scan itself.
@@ -91,7 +93,8 @@ class Prediction(ABC):
         """
         path = make_folder(user_path(out)) / (name or self.default_name())
         refuse_foreign([path])
-        self.write(path)
+        for note in self.write(path):
+            say(f"{path.name}: {note}")
         return path
 
     def show(self, png: str | Path | None = None, scan: str | Path | None = None) -> None:
@@ -120,10 +123,12 @@ class MaskPrediction(Prediction):
     Args:
         segmentation: the labels.
         volume: the scan.
+        probabilities: what the labels were decided from, where they were asked for.
     """
 
     segmentation: Segmentation
     volume: Volume
+    probabilities: Probabilities | None = None
 
     @property
     def mask(self) -> np.ndarray:
@@ -150,26 +155,28 @@ class MaskPrediction(Prediction):
         """What was assumed while the scan was read."""
         return self.volume.notes
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path) -> tuple[Note, ...]:
         """A mask as NIfTI with its record beside it, or as DICOM-SEG for a name in `.dcm`, for a DICOM series."""
         from vol3d.scans.write import write_segmentation
 
         if path.suffix.lower() == ".dcm":
-            write_segmentation(path, self.segmentation, self.volume.series)
-            return
+            return write_segmentation(path, self.segmentation, self.volume.series)
         refuse_overwrite(path, self.volume.source)
         about = {"format": FORMAT, "result": path.name, **self._described(path.parent)}
         write_record(path, about, self.record)  # without the mask: a killed process leaves no mask that seems done
         write_segmentation(path, self.segmentation, self.volume.series)
         files = {**self.record.files, path.name: sha256(path)}
         write_record(path, about, replace(self.record, files=files))
+        return ()
 
     def _described(self, folder: Path) -> dict[str, Any]:
         source, notes = self.volume.source, (*self.notes, *self.segmentation.notes)
+        maps = self.probabilities
         return {
             "source": None if source is None else source.name,
             "source_path": None if source is None else way_to(source, folder),
             "class_names": list(self.class_names),
+            **({} if maps is None else {"probabilities_of": list(maps.names), "exclusive": maps.exclusive}),
             "volumes_ml": self.volumes_ml,
             "notes": [str(note) for note in notes],
             "assumptions": [note.to_dict() for note in notes],
@@ -243,12 +250,13 @@ class BoxPrediction(Prediction):
         """What was assumed, found or changed while the points were read."""
         return self.cloud.notes
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path) -> tuple[Note, ...]:
         """The boxes as `room.json`, and as lines to lay over the scan `room.boxes.ply`."""
         lines = path.with_suffix(BOX_LINES_SUFFIX)  # never the name of a scan
         write_box_lines(lines, self.detections, self.cloud)
         files = {**self.record.files, lines.name: sha256(lines)}
         write_detections(path, self.detections, self.cloud, replace(self.record, files=files))
+        return ()
 
     def facts(self) -> dict[str, Any]:
         """How many boxes, and of which classes."""

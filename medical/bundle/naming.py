@@ -40,15 +40,20 @@ def class_names(metadata: Mapping[str, Any], post: Postprocessing, outputs: int)
     if post.kind == "numbers":
         most = max(post.numbers, default=1)
         return (BACKGROUND, *(f"label {number}" for number in range(1, most + 1))), []
+    names, notes = output_names(metadata, post, outputs)
+    if post.kind == "classes":
+        return (names if outputs > 1 else (names[0],)), notes
+    return _combinations(names, notes)
+
+
+def output_names(metadata: Mapping[str, Any], post: Postprocessing, outputs: int) -> tuple[tuple[str, ...], list[Note]]:
+    """Names of the network's outputs, no two alike, and what was assumed."""
     names, notes = defined(metadata, "outputs", "pred"), []
     if len(names) != outputs:
         notes.append(_numbered("bundle-classes", "classes", len(names), outputs))
         first = BACKGROUND if post.kind == "classes" and outputs > 1 else "class 0"
         names = (first, *(f"class {number}" for number in range(1, outputs)))
-    names = tuple(name if names.index(name) == n else f"{name} ({n})" for n, name in enumerate(names))
-    if post.kind == "classes":
-        return (names if outputs > 1 else (names[0],)), notes
-    return _combinations(names, notes)
+    return tuple(name if names.index(name) == n else f"{name} ({n})" for n, name in enumerate(names)), notes
 
 
 def foreground_bits(metadata: Mapping[str, Any], outputs: int) -> tuple[int, ...]:

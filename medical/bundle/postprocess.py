@@ -45,6 +45,8 @@ class Postprocessing:
         kind: what the labels are: numbers of the outputs, one bit for each output, or other numbers.
         numbers: of kind "numbers", those that may occur.
         notes: what was decided beside the bundle.
+        activation: what makes probabilities of the output, before the decision; "other" where they are changed again.
+        decision: how many steps of `after` come before the decision; None where it falls on the network's grid.
     """
 
     before: list[Planes] = field(default_factory=list)
@@ -55,6 +57,39 @@ class Postprocessing:
     kind: Kind = "values"
     numbers: tuple[int, ...] = ()
     notes: tuple[Note, ...] = ()
+    activation: Literal["softmax", "sigmoid", "other"] | None = None
+    decision: int | None = None
+
+    def decided(self) -> None:
+        """The next step takes a decision."""
+        if self.kind == "values" and self.inverted == "values":
+            self.decision = len(self.after)
+
+    def changed(self) -> None:
+        """The next step changes values in another way than an activation does."""
+        if self.kind == "values":
+            self.activation = "other"
+
+    def probabilities(self, values: Tensor) -> Tensor:
+        """Undecided values on the scan's grid, `decision` steps after the way back -> probabilities.
+
+        Logits, which some bundles leave until the decision, become those whose largest is the label. Where the way
+        back takes a part from outside of the network's grid, which counts as 0, classes are made to add to 1 again.
+        """
+        if self.kind == "bits":
+            return values
+        shares = values.softmax(dim=0) if self.activation is None else values
+        total = shares.sum(dim=0, keepdim=True)
+        background = torch.zeros_like(shares)
+        background[0] = 1
+        return torch.where(total > 0, shares / total, background)
+
+    def no_probabilities(self) -> str | None:
+        """Why there are none on the scan's grid; None where there are."""
+        if self.decision is None:
+            return "decides on the network's grid, not on the scan's"
+        fitting = {"classes": (None, "softmax"), "bits": ("sigmoid",)}.get(self.kind, ())
+        return None if self.activation in fitting else "has no softmax or sigmoid right before its decision"
 
     def add(self, change: Planes) -> None:
         """The next step that goes voxel by voxel."""
@@ -103,6 +138,7 @@ def _decide(post: Postprocessing, outputs: int) -> None:
     """Labels, where the bundle leaves the network's output as it is."""
     if post.kind != "values":
         return
+    post.decided()
     if outputs > 1:
         post.add(_argmax)
         post.kind, taken = "classes", "the largest of the outputs"
@@ -119,6 +155,7 @@ def _activate(post: Postprocessing, arguments: Arguments) -> None:
     arguments.only("dim", 0)
     if post.kind != "values" or (softmax and sigmoid) or not (softmax or sigmoid):
         raise part.refused("wants either softmax or sigmoid, before the decision")
+    post.activation = "other" if post.activation else "softmax" if softmax else "sigmoid"
     post.add(partial(torch.softmax, dim=0) if softmax else torch.sigmoid)
 
 
@@ -133,6 +170,7 @@ def _discretise(post: Postprocessing, arguments: Arguments) -> None:
     if argmax:
         if post.kind not in ("values", "bits"):
             raise part.refused("argmax of labels")
+        post.decided()
         post.add(_argmax)
         post.kind = "classes"
     if onehot is not None and post.kind != "classes":
@@ -142,9 +180,11 @@ def _discretise(post: Postprocessing, arguments: Arguments) -> None:
         if not isinstance(threshold, int | float) or isinstance(threshold, bool):
             raise part.refused("a threshold that is no number", got=threshold)
         if onehot is None:
+            post.decided()
             post.add(partial(_threshold, threshold=float(threshold)))
             post.kind, post.numbers = ("numbers", (1,)) if post.kind in ("classes", "numbers") else ("bits", ())
     if rounding is not None:
+        post.changed()
         post.add(torch.round)
 
 
@@ -177,6 +217,7 @@ def _mapped(post: Postprocessing, arguments: Arguments) -> None:
         return found
 
     post.add(change)
+    post.changed()
     if post.kind != "values":
         post.kind, post.numbers = "numbers", numbers
 

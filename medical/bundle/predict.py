@@ -104,8 +104,12 @@ def predict(
     window: WindowSettings,
     device: torch.device,
     progress: Callable[[int, int], None] | None = None,
+    shares: np.ndarray | None = None,
 ) -> tuple[Tensor, tuple[Note, ...]]:
     """Labels (channels, i, j, k) of a scan on its own grid, uint8 or int16, and what was assumed.
+
+    Args:
+        shares: (outputs, i, j, k) float32, those of background everywhere, to be filled with the probabilities.
 
     Raises:
         DataError: more memory is needed than is free; grids that are turned against each other.
@@ -117,7 +121,7 @@ def predict(
     with inference(models, device), torch.inference_mode():
         network = _named(average(models, window, workflow.outputs), workflow)
         slabs = stream(network, ready.image, window, device, progress)
-        labels = _walk(slabs, way or Way.same(ready.image.shape[1:]), post, workflow.outputs)
+        labels = _walk(slabs, way or Way.same(ready.image.shape[1:]), post, workflow.outputs, shares)
     return _finished(labels, post, ready, volume)
 
 
@@ -158,7 +162,9 @@ def _check_memory(volume: Volume, ready: Ready, window: WindowSettings, workflow
     require_scan_memory(slab + math.prod(volume.grid.shape) + windows, volume, shape)
 
 
-def _walk(slabs: Iterator[Slab], way: Way, post: Postprocessing, outputs: int) -> Tensor:
+def _walk(
+    slabs: Iterator[Slab], way: Way, post: Postprocessing, outputs: int, shares: np.ndarray | None = None
+) -> Tensor:
     """Logits slab by slab -> labels (channels, target); where the way leads outside, values are 0 before `after`."""
     empty = as_labels(all_of(post.after, torch.zeros(len(all_of(post.before, torch.zeros(outputs, 1, 1))), 1, 1)))
     labels = empty[..., None].expand(-1, *way.shape).contiguous()
@@ -170,9 +176,12 @@ def _walk(slabs: Iterator[Slab], way: Way, post: Postprocessing, outputs: int) -
             if not bool(torch.isfinite(plane).all()):
                 raise Vol3dError("the network's output is not finite", do="Predict it on the CPU, or ask its authors.")
             for target, values in planes.ready(index, plane):
-                found = as_labels(all_of(post.after, values)).cpu()
+                place, undecided = planes.place(target), all_of(post.after[: post.decision or 0], values)
+                found = as_labels(all_of(post.after[post.decision or 0 :], undecided)).cpu()
                 labels = labels if found.dtype == labels.dtype else labels.to(torch.int16)
-                labels[planes.place(target)] = found
+                labels[place] = found
+                if shares is not None:
+                    shares[place] = post.probabilities(undecided).cpu().numpy()
     return labels
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from medical.bundle import predict as inference
 from medical.bundle.document import Document, read_bundle
-from medical.bundle.naming import channel_names, class_names, foreground_bits
+from medical.bundle.naming import channel_names, class_names, foreground_bits, output_names
 from medical.bundle.network import Planewise, build_network, load_weights
 from medical.bundle.workflow import Workflow, read_workflow
 from medical.results.options import VolumeSettings
@@ -26,12 +26,13 @@ from medical.window import WindowSettings
 from vol3d.config import changed
 from vol3d.engine.settings import PredictionSettings
 from vol3d.engine.task import Windows
-from vol3d.errors import CheckpointError, DataError
+from vol3d.errors import CheckpointError, DataError, UsageError
 from vol3d.files import sha256
 from vol3d.model import Model
 from vol3d.notes import Note
 from vol3d.prediction import MaskPrediction
 from vol3d.scans.volumes.grid import orientation
+from vol3d.scans.volumes.probabilities import Probabilities
 from vol3d.scans.volumes.volume import Segmentation, Volume
 from vol3d.terminal import say
 
@@ -51,6 +52,7 @@ class Bundle:
     Args:
         channels: names of the scan's channels.
         classes: names of the labels, background first.
+        outputs: names of the network's outputs.
         bits: of outputs that may overlap, those that are no background; each is a bit of the label.
         notes: what was assumed, whatever the scan.
     """
@@ -58,6 +60,7 @@ class Bundle:
     workflow: Workflow
     channels: tuple[str, ...]
     classes: tuple[str, ...]
+    outputs: tuple[str, ...]
     bits: tuple[int, ...]
     notes: tuple[Note, ...]
 
@@ -93,6 +96,8 @@ class BundleTask(VolumeTask):
     ) -> MaskPrediction:
         """A mask on the scan's own grid."""
         workflow = self.bundle.workflow
+        probabilities = self._probabilities(scan)
+        shares = None if probabilities is None else probabilities.array
         ready = inference.prepare(workflow, scan)
         window = inference.window_settings(workflow, ready.image.shape[1:], device)
         window = window.model_copy(update={"mirror_axes": self.settings.mirror_axes})
@@ -104,12 +109,23 @@ class BundleTask(VolumeTask):
         def attempt(
             where: torch.device, how: WindowSettings, short: tuple[Note, ...]
         ) -> tuple[Tensor, tuple[Note, ...], tuple[Note, ...]]:
-            return *inference.predict(workflow, models, scan, ready, how, where, progress), short
+            return *inference.predict(workflow, models, scan, ready, how, where, progress, shares), short
 
         labels, found, short = with_less_memory(attempt, device, window, scan)
         mask = self._mask(labels, scan)
         segmentation = Segmentation(mask, scan.grid, self.class_names, scan.source, short)
-        return MaskPrediction(segmentation, replace(scan, notes=(*scan.notes, *notes, *found)))
+        return MaskPrediction(segmentation, replace(scan, notes=(*scan.notes, *notes, *found)), probabilities)
+
+    def _probabilities(self, scan: Volume) -> Probabilities | None:
+        """Room for them, where they are asked for. Raises UsageError where the bundle gives none on the scan's grid."""
+        if not self.settings.predict.wants_probabilities:
+            return None
+        post = self.bundle.workflow.postprocessing
+        if reason := post.no_probabilities():
+            do = "Leave out --probabilities and --entropy."
+            raise UsageError(f"no probabilities: the bundle {reason}", where="--format", do=do)
+        names = self.class_names if post.kind == "classes" else self.bundle.outputs
+        return self.room_for(scan, names, post.kind == "classes")
 
     def _mask(self, labels: Tensor, scan: Volume) -> np.ndarray:
         """Labels (channels, i, j, k) as one number a voxel."""
@@ -153,7 +169,8 @@ def _described(document: Document, workflow: Workflow, notes: tuple[Note, ...]) 
     channels, assumed = channel_names(said, workflow.preprocessing.loaded, workflow.inputs)
     classes, numbered = class_names(said, workflow.postprocessing, outputs)
     bits = foreground_bits(said, outputs) if workflow.postprocessing.kind == "bits" else ()
-    return Bundle(workflow, channels, classes, bits, (*workflow.notes, *notes, *assumed, *numbered))
+    named, _ = output_names(said, workflow.postprocessing, outputs)
+    return Bundle(workflow, channels, classes, named, bits, (*workflow.notes, *notes, *assumed, *numbered))
 
 
 def _digest(document: Document, workflow: Workflow) -> str:

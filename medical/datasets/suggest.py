@@ -13,26 +13,35 @@ AIR_HU = -500.0  # only CT reaches so far below 0
 
 
 def suggest(facts: list[dict[str, Any]], summary: dict[str, Any], channel_names: Sequence[str]) -> dict[str, Any]:
-    """`preprocess`: what `PreprocessSettings` takes; `reasons`: one sentence for each choice."""
+    """`preprocess`: what `PreprocessSettings` takes; `reasons`: a sentence for each of its settings that was chosen."""
     spacing = target_spacing_mm([one["spacing_mm"] for one in facts], [one["shape"] for one in facts])
     median = summary["spacing_mm"]["median"]
     uneven = not np.allclose(spacing, median, atol=1e-3)
-    reasons = ["The spacing is the median" + (", finer along the thick slices." if uneven else " of all cases.")]
+    reasons = {"spacing_mm": "The median" + (", finer along the thick slices." if uneven else " of all cases.")}
     sparse = summary["nonzero_box"] < CROPPED
     intensity: dict[str, Any]
     if is_ct(facts, channel_names) and summary["intensity"]:
-        ranges = summary["intensity"].values()
-        low = round(min(one["percentile_00_5"] for one in ranges), 2)
-        high = round(max(one["percentile_99_5"] for one in ranges), 2)
-        intensity = {"name": "window", "low": low, "high": high}
-        reasons.append("CT is measured in Hounsfield units: a fixed window, 0.5 to 99.5 % of the foreground.")
+        intensity = _of_ct([*summary["intensity"].values()])
+        reasons["intensity"] = (
+            "CT is measured in Hounsfield units: one scale for all, from 0.5 to 99.5 % of the foreground."
+        )
     else:
         intensity = {"name": "zscore", "nonzero": sparse}
-        reasons.append("Intensities have no fixed unit: each scan is scaled to mean 0 and deviation 1.")
-    if sparse:
-        reasons.append(f"The object fills {summary['nonzero_box']:.0%} of the volume: the zeros around it are cut off.")
+        reasons["intensity"] = "Intensities have no fixed unit: each scan is scaled to mean 0 and deviation 1."
+    filled = f"The box of voxels that are not 0 fills {summary['nonzero_box']:.0%} of the volume"
+    reasons["crop_foreground"] = f"{filled}: what lies around it is {'cut off' if sparse else 'kept'}."
     preprocess = {"orientation": "RAS", "spacing_mm": spacing, "intensity": intensity, "crop_foreground": sparse}
     return {"preprocess": preprocess, "reasons": reasons}
+
+
+def _of_ct(channels: list[dict[str, float]]) -> dict[str, Any]:
+    """nnU-Net's scale; of several channels, which share one, the widest range alone."""
+    low = round(min(one["percentile_00_5"] for one in channels), 2)
+    high = round(max(one["percentile_99_5"] for one in channels), 2)
+    if len(channels) > 1 or not channels[0]["std"] or low >= high:
+        return {"name": "window", "low": low, "high": max(high, low + 1)}
+    mean, std = (round(channels[0][name], 2) for name in ("mean", "std"))
+    return {"name": "clipped_zscore", "low": low, "high": high, "mean": mean, "std": max(std, 0.01)}
 
 
 def target_spacing_mm(spacings_mm: Sequence[Sequence[float]], shapes: Sequence[Sequence[float]]) -> list[float]:

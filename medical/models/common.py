@@ -8,8 +8,8 @@ Size = tuple[int, int, int]
 """Voxels along i, j, k."""
 
 
-def check_window(window: Size, multiple_of: Size) -> None:
-    """Refuses a training window that the network's halvings do not divide.
+def check_window(window: tuple[int, ...], multiple_of: Size) -> None:
+    """Refuses a window that the network's halvings do not divide.
 
     Raises:
         UsageError: an edge is not a positive multiple.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from medical.models.unet_blocks import Architecture, Layer
 from vol3d.errors import CheckpointError
 
 NETWORKS: dict[str, Literal["plain", "residual"]] = {"PlainConvUNet": "plain", "ResidualEncoderUNet": "residual"}
@@ -26,47 +26,6 @@ _OWN_KEYS = {
     "plain": {"n_conv_per_stage", "nonlin_first"},
     "residual": {"n_blocks_per_stage", "block", "bottleneck_channels", "stem_channels"},
 }
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A class of torch by its name, and its arguments."""
-
-    name: str
-    arguments: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """A U-Net of nnU-Net.
-
-    Args:
-        kind: the encoder, plain convolutions or residual blocks.
-        dimension: 2 or 3.
-        features: channels of each stage.
-        kernels, strides: of each stage, `dimension` numbers each.
-        encoder: convolutions or blocks of each stage.
-        decoder: convolutions of each stage of the decoder, the coarsest first.
-        bias: of convolutions.
-        norm, activation: layers, None where there is none; `norm` is a name of `NORMS` without its dimension.
-        norm_last: the activation comes before the norm.
-        bottleneck: channels within the blocks of each stage; None for basic blocks.
-        stem: channels of the first convolution of a residual encoder.
-    """
-
-    kind: Literal["plain", "residual"]
-    dimension: int
-    features: tuple[int, ...]
-    kernels: tuple[tuple[int, ...], ...]
-    strides: tuple[tuple[int, ...], ...]
-    encoder: tuple[int, ...]
-    decoder: tuple[int, ...]
-    bias: bool
-    norm: Layer | None
-    activation: Layer | None
-    norm_last: bool = False
-    bottleneck: tuple[int, ...] | None = None
-    stem: int = 0
 
 
 def read_architecture(values: Mapping[str, Any], where: str, dimension: int) -> Architecture:

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from medical.nnunet.architecture import Architecture, read_architecture
+from medical.models.unet_blocks import Architecture
+from medical.nnunet.architecture import read_architecture
 from medical.nnunet.methods import Resampling, read_resampling
 from vol3d.errors import CheckpointError
 

@@ -8,11 +8,8 @@ network's first axis, so that no more than a slab of logits is held.
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,7 +23,7 @@ from medical.segment import average, inference, require_scan_memory, with_less_m
 from medical.window import Slab, Stitching, WindowSettings, slab_numbers, stream
 from vol3d.errors import Vol3dError
 from vol3d.notes import Note
-from vol3d.output import require_room
+from vol3d.scans.volumes.probabilities import temporary
 from vol3d.scans.volumes.volume import Volume
 
 Progress = Callable[[int, int], None]
@@ -68,6 +65,7 @@ def segment(
     device: torch.device,
     previous: np.ndarray | None = None,
     progress: Progress | None = None,
+    shares: np.ndarray | None = None,
 ) -> tuple[np.ndarray, tuple[Note, ...]]:
     """Labels (i, j, k) of a scan, and what was unusual.
 
@@ -75,6 +73,7 @@ def segment(
         volume: (channels, i, j, k), with its axes as the plan's reader gives them.
         previous: labels (i, j, k) of the cascade's previous stage.
         progress: called as `progress(done, total)` in windows.
+        shares: (outputs, i, j, k) float32, those of background everywhere, to be filled with the probabilities.
 
     Raises:
         DataError: a scan that needs more memory than is free, or that does not fit the plan's normalisation.
@@ -83,12 +82,20 @@ def segment(
     _check_memory(stage, volume)
     ready = prepare(volume, stage.plans, previous, stage.labels.foreground)
     return with_less_memory(
-        lambda where, _, notes: (_segmented(stage, volume, ready, where, progress), notes), device, stage.window, volume
+        lambda where, _, notes: (_segmented(stage, volume, ready, where, progress, shares), notes),
+        device,
+        stage.window,
+        volume,
     )
 
 
 def _segmented(
-    stage: Stage, volume: Volume, ready: Prepared, device: torch.device, progress: Progress | None
+    stage: Stage,
+    volume: Volume,
+    ready: Prepared,
+    device: torch.device,
+    progress: Progress | None,
+    shares: np.ndarray | None,
 ) -> np.ndarray:
     labels = np.zeros(volume.grid.shape, np.uint8 if len(stage.labels.names) <= 1 << 8 else np.uint16)
     inside = tuple(slice(start, start + n) for start, n in zip(ready.start, ready.cropped, strict=True))
@@ -96,6 +103,9 @@ def _segmented(
     with inference(stage.networks, device), torch.inference_mode():
         for index, logits in planes(stage, ready, device, progress):
             crop[index] = decide(logits, stage.labels).cpu().numpy()
+            if shares is not None:
+                part = turned(shares, stage.plans)[(slice(None), *inside)]
+                part[:, index] = probabilities(logits, stage.labels).cpu().numpy()
     return labels
 
 
@@ -154,28 +164,23 @@ def averaged(stage: Stage, ready: Prepared, device: torch.device, progress: Prog
     if len(networks) == 1:
         yield from next(streams)
         return
-    with _zeros((outputs, *ready.image.shape[1:])) as total:
-        for slabs in streams:
-            for slab in slabs:
-                total[:, slab.start : slab.stop].add_(slab.scores.to(total.device))
-        for index in range(total.shape[1]):
-            yield Slab(0, index, index + 1, total[:, index : index + 1] / len(networks))
+    total = _zeros((outputs, *ready.image.shape[1:]))
+    for slabs in streams:
+        for slab in slabs:
+            total[:, slab.start : slab.stop].add_(slab.scores.to(total.device))
+    for index in range(total.shape[1]):
+        yield Slab(0, index, index + 1, total[:, index : index + 1] / len(networks))
 
 
-@contextmanager
-def _zeros(shape: tuple[int, ...]) -> Iterator[Tensor]:
+def _zeros(shape: tuple[int, ...]) -> Tensor:
     """Room for the sum over folds, float16: in memory, or where it is large in a temporary file.
 
     Weights fall to the smallest number of float16 at the edge of a window, where sums are so coarse that networks
     cannot be averaged before their windows are added.
     """
-    need = 2 * math.prod(shape)
-    if need <= IN_MEMORY_BYTES:
-        yield torch.zeros(shape, dtype=torch.half)
-        return
-    with tempfile.TemporaryDirectory(prefix="vol3d-logits-") as folder:
-        require_room(Path(folder), need, "Set TMPDIR to a folder on another disk.")
-        yield torch.from_numpy(np.memmap(Path(folder) / "sum", np.float16, "w+", shape=shape))
+    if 2 * math.prod(shape) <= IN_MEMORY_BYTES:
+        return torch.zeros(shape, dtype=torch.half)
+    return torch.from_numpy(temporary(shape, np.dtype(np.float16)))
 
 
 def gaussian(size: tuple[int, int, int]) -> Tensor:

@@ -23,6 +23,7 @@ from vol3d.errors import UsageError
 from vol3d.notes import Note
 from vol3d.prediction import MaskPrediction
 from vol3d.scans.volumes.grid import orientation, reorient, reorient_to
+from vol3d.scans.volumes.orientation import turned_view
 from vol3d.scans.volumes.volume import Segmentation, Volume
 
 AS_STORED = "file"
@@ -101,8 +102,13 @@ class NnunetTask(VolumeTask):
         image = scan if cascade.turn is None else reorient(scan, cascade.turn)
         labels: np.ndarray | None = None
         unusual: tuple[Note, ...] = ()
+        last = cascade.stages[-1]
+        probabilities = self.room_for(scan, last.labels.regions or last.labels.names, last.labels.regions is None)
         for stage in cascade.stages:
-            labels, more = segment(stage, image, device, labels, progress)
+            shares = None
+            if probabilities is not None and stage is last:
+                shares = turned_view(probabilities.array, orientation(scan.affine), orientation(image.affine))
+            labels, more = segment(stage, image, device, labels, progress, shares)
             unusual += more
         assert labels is not None
 
@@ -111,7 +117,7 @@ class NnunetTask(VolumeTask):
             found = reorient_to(found, scan.grid)
         notes = (*scan.notes, *cascade.notes, *self._notes(scan, orientation(image.affine)))
         mask = Segmentation(found.array[0], scan.grid, self.class_names, scan.source, unusual)
-        return MaskPrediction(mask, replace(scan, notes=notes))
+        return MaskPrediction(mask, replace(scan, notes=notes), probabilities)
 
     def _notes(self, scan: Volume, code: str) -> tuple[Note, ...]:
         """How the network saw the axes of this scan."""

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from medical.nnunet.architecture import Architecture, Layer
-from medical.nnunet.network import UNet
+from medical.models.residual_unet import UNet
+from medical.models.unet_blocks import Architecture, Layer
 from vol3d.checkpoint import load_strictly, read_weights
 from vol3d.errors import CheckpointError
 

@@ -7,7 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
+from medical.results.maps import MAPS, write_entropy, write_probabilities
 from medical.results.options import MaskSettings
+from medical.results.radiomics import write_radiomics
 from medical.results.surfaces import MeshFormat, write_surface
 from vol3d.notes import Note
 from vol3d.prediction import Beside, MaskPrediction
@@ -25,6 +27,10 @@ def writers(settings: MaskSettings, class_names: tuple[str, ...], source: ScanSo
             found |= _surfaces(cast(MeshFormat, form), settings, class_names)
         elif form == "rtstruct":
             found[".rtstruct.dcm"] = Beside(_write_rtstruct if is_dicom_source(source.path) else _no_series)
+        elif form in MAPS:
+            found[f".{form}.nii.gz"] = Beside({"probabilities": write_probabilities, "entropy": write_entropy}[form])
+        elif form == "radiomics":
+            found[".radiomics.csv"] = Beside(write_radiomics)
         else:
             found[f".{form}"] = _page(form)
     return found
@@ -51,8 +57,7 @@ def _surfaces(form: MeshFormat, settings: MaskSettings, class_names: tuple[str, 
 def _write_rtstruct(prediction: MaskPrediction, path: Path) -> tuple[Note, ...]:
     from vol3d.scans.dicom.rtstruct_write import write_rtstruct
 
-    write_rtstruct(path, prediction.segmentation, prediction.volume.series)
-    return ()
+    return write_rtstruct(path, prediction.segmentation, prediction.volume.series)
 
 
 def _no_series(prediction: MaskPrediction, path: Path) -> tuple[Note, ...]:

@@ -6,10 +6,11 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
+from medical.results.radiomics import require_pyradiomics
 from vol3d.engine.settings import PredictionSettings, Settings
 from vol3d.errors import UsageError
 
-MaskFormat = Literal["stl", "ply", "obj", "rtstruct", "csv", "png", "html"]
+MaskFormat = Literal["stl", "ply", "obj", "rtstruct", "csv", "png", "html", "probabilities", "entropy", "radiomics"]
 FORMATS: tuple[str, ...] = get_args(MaskFormat)
 
 
@@ -19,6 +20,11 @@ class MaskSettings(Settings):
     roi: tuple[str, ...] = Field((), description="classes that stay in the mask; empty: all")
     formats: tuple[MaskFormat, ...] = Field((), description="what else is written beside the mask")
     smooth: int = Field(0, ge=0, le=200, description="rounds of Taubin's smoothing of surfaces")
+
+    @property
+    def wants_probabilities(self) -> bool:
+        """Whether a format needs what the labels are decided from."""
+        return "probabilities" in self.formats or "entropy" in self.formats
 
 
 class VolumeSettings(PredictionSettings):
@@ -32,11 +38,14 @@ def chosen_formats(words: str) -> tuple[MaskFormat, ...]:
 
     Raises:
         UsageError: none of them.
+        Vol3dError: radiomics, and pyradiomics is not installed.
     """
     names = tuple(dict.fromkeys(word.strip().lower() for word in words.split(",") if word.strip()))
     for name in names:
         if name not in FORMATS:
             raise UsageError("no format of masks", where="--format", got=name, wanted=", ".join(FORMATS))
+    if "radiomics" in names:
+        require_pyradiomics()  # before minutes of work
     return names  # type: ignore[return-value]
 
 

@@ -1,4 +1,4 @@
-"""A teacher's outputs on disk, one file for each sample, for training sets that never change."""
+"""A teacher's outputs on disk, one file for each scene: what it predicts of the scene as it lies, undistorted."""
 
 from __future__ import annotations
 
@@ -28,21 +28,23 @@ class KeptOutputs:
         self.folder = folder / hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
         files.make_folder(self.folder)
 
-    def knows(self, names: Sequence[str]) -> bool:
-        """Whether the outputs for all these samples are there."""
-        return all(self._path(name).is_file() for name in names)
+    def knows(self, name: str) -> bool:
+        """Whether the output for this scene is there."""
+        return self._path(name).is_file()
 
     def read(self, names: Sequence[str]) -> list[TeacherOutput]:
-        """The outputs for these samples, on the CPU.
+        """The outputs for these scenes, on the CPU.
 
         Raises:
-            CheckpointError: a file is damaged.
+            CheckpointError: a file is damaged, or has been removed since the batch was made.
         """
         try:
             return [read_weights(self._path(name)) for name in names]
         except CheckpointError as error:
-            do = "Delete it: the teacher computes it again."
-            raise CheckpointError("a damaged file of distill.cache", where=error.where, do=do) from error
+            what, do = "a damaged file of distill.cache", "Delete it: the teacher computes it again."
+            if error.where is not None and not Path(str(error.where)).exists():
+                what, do = "a file of distill.cache is gone", "Start again: the teacher computes it again."
+            raise CheckpointError(what, where=error.where, do=do) from error
 
     def write(self, names: Sequence[str], outputs: Sequence[TeacherOutput]) -> None:
         """Stores the outputs; a file that exists stays, so that a resumed run sees the same."""

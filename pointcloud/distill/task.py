@@ -6,10 +6,9 @@ run's `config.yaml` names the teacher and the method.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, TypedDict, cast
+from typing import Any, ClassVar, Generic, Literal, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -25,9 +24,11 @@ from pointcloud.distill.methods import (
     TeacherOutput,
     ground_of,
 )
-from pointcloud.distill.set_loss import DistillSettings, Teacher, combine
-from pointcloud.distill.views import SeenSettings, TwoViews, Views, plan_views
+from pointcloud.distill.set_loss import DistillSettings, combine
+from pointcloud.distill.teacher import Teacher
+from pointcloud.distill.views import SeenSettings, TwoClouds, TwoViews, Views, plan_views
 from pointcloud.structures.detector import Detector, P
+from pointcloud.structures.similarity import UNMOVED
 from pointcloud.structures.targets import BoxTargets
 from pointcloud.tasks.base import CloudTask
 from pointcloud.tasks.lidar import LidarSettings, LidarTask
@@ -39,10 +40,13 @@ from vol3d.engine.task import Evaluation, Samples, TrainingTask
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.terminal import Progress, say
 
-METHOD_OF = dict.fromkeys(("classes", "box", "velocity", "taught", "sure_boxes"), "set") | {
+METHOD_OF = dict.fromkeys(set(DistillSettings.model_fields) - {"alpha", "beta"}, "set") | {
     "pseudo_labels": "pseudo_labels"
 }
 """Settings that only one method uses."""
+
+_AS_IT_LIES = "of the scene as it lies"
+"""What cached outputs are of; those of 0.1.0 were of the first draw of a scene's points."""
 
 
 class TeacherSettings(DistillSettings):
@@ -53,7 +57,10 @@ class TeacherSettings(DistillSettings):
     method: Literal["set", "features", "pseudo_labels"] = Field("set", description="the paper's, or a baseline")
     pseudo_labels: PseudoLabelSettings = Field(PseudoLabelSettings(), description="if they are the method")
     teacher_sees: SeenSettings = SeenSettings()
-    cache: Path | None = Field(None, description="folder that caches the teacher's outputs; only without augmentation")
+    cache: Path | None = Field(
+        None,
+        description="folder that caches the teacher's outputs, once for each scene; boxes follow its motions",
+    )
 
     @model_validator(mode="after")
     def _matters(self) -> TeacherSettings:
@@ -158,12 +165,12 @@ class DistillTask(TrainingTask):
         student: Detector[Any] = Detector.of(model)
         method: DistillMethod
         if settings.method == "set":
-            method = SetMethod(settings)
+            method = SetMethod(settings, student, teacher.model)
         elif settings.method == "features":
             method = FeatureMethod(student, teacher.model)
         else:
-            method = PseudoLabelMethod(settings.pseudo_labels)
-        return DistillWrapper(student, teacher, method, settings, self._kept_answers())
+            method = PseudoLabelMethod(settings.pseudo_labels, student)
+        return DistillWrapper(student, teacher, method, settings, self.kept)
 
     @cached_property
     def views(self) -> Views:
@@ -190,7 +197,7 @@ class DistillTask(TrainingTask):
 
     def samples(self, progress: Progress | None = None) -> Samples:
         """The student's training scenes, in both views."""
-        return TwoViews(self.dense.samples(progress), self.views)
+        return TwoViews(self.dense.samples(progress), self.views, self.kept)
 
     def evaluate(
         self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
@@ -208,34 +215,39 @@ class DistillTask(TrainingTask):
         """As the student's data set."""
         return self.student.folds()
 
-    def _kept_answers(self) -> KeptOutputs | None:
+    @cached_property
+    def kept(self) -> KeptOutputs | None:
+        """The teacher's cached outputs, for scenes as they lie; None: it sees every sample anew.
+
+        Raises:
+            UsageError: training distorts the scenes in ways that the outputs cannot follow.
+        """
         settings = self.settings.distill
         if settings.cache is None:
             return None
-        own, plain = self.student.settings, self.student.undistorted()
-        names = [name for name in type(own).model_fields if name != "balance"]  # shows scenes oftener, and as they are
-        distorted = [name for name in names if getattr(own, name) != getattr(plain, name)]
-        if distorted:
-            words = " ".join(f"{name}={'null' if getattr(plain, name) is None else '{}'}" for name in distorted)
-            do = f"Give {words}, or leave distill.cache out."
-            raise UsageError("outputs for augmented scenes cannot be cached", where="distill.cache", do=do)
+        self._check_distortions()
         dense = self.dense
         scenes = [scene.fingerprint(quick=True) for scene in dense.split.require().train]
         seen = dense.settings.model_dump(mode="json", include={"points", "data"})
         del seen["data"]["root"]  # the scenes' fingerprints identify the data, wherever they lie
         model = dense.settings.model
-        asked = [seen, self.views.features, ground_of(model)]
+        asked = [seen, self.views.features, getattr(model, "floor_percent", None), ground_of(model)]
         asked += [] if (shifted := getattr(model, "ground", None)) is None else [shifted]
         how = settings.model_dump(mode="json", include={"method", "pseudo_labels"})
-        return KeptOutputs(settings.cache, [self.taught_by.info[0]["sha256"], scenes, asked, how])
+        return KeptOutputs(settings.cache, [_AS_IT_LIES, self.taught_by.info[0]["sha256"], scenes, asked, how])
 
-
-class TwoClouds(TypedDict):
-    """A batch as `TwoViews` gives it."""
-
-    student: list[Tensor]
-    teacher: list[Tensor]
-    names: Sequence[str]
+    def _check_distortions(self) -> None:
+        """Boxes follow a motion of the whole scene, maps do not; none follows a cut or knows a pasted object."""
+        own, maps = self.student.settings, self.settings.distill.method == "features"
+        plain = self.student.undistorted() if maps else self.student.only_moved()
+        names = [name for name in type(own).model_fields if name != "balance"]  # shows scenes oftener, and as they are
+        distorted = [name for name in names if getattr(own, name) != getattr(plain, name)]
+        if distorted:
+            off = {"augment": "augment={}" if maps else "augment.cuboid.when=off"}
+            words = " ".join(off.get(name, f"{name}=null") for name in distorted)
+            do = f"Give {words}, or leave distill.cache out: the teacher then sees every sample."
+            what = "the teacher's outputs cannot follow what happens to the scenes"
+            raise UsageError(what, where="distill.cache", got=", ".join(distorted), do=do)
 
 
 class DistillWrapper(nn.Module, Generic[P]):
@@ -264,22 +276,35 @@ class DistillWrapper(nn.Module, Generic[P]):
 
     def forward(self, inputs: TwoClouds) -> tuple[P, list[TeacherOutput]]:
         """The student's prediction, and its teacher's output for each sample; see `TwoViews`."""
-        return self.student(inputs["student"]), self._ask(inputs["teacher"], inputs["names"])
+        return self.student(inputs["student"]), self._outputs(inputs)
 
     def loss(self, prediction: tuple[P, list[TeacherOutput]], targets: list[BoxTargets]) -> dict[str, Tensor]:
         """alpha x the student's own terms, beta x those against the teacher, called `teacher_...`."""
         own, outputs = prediction
         supervised = self.student.loss(own, targets)
-        return combine(supervised, self.method.terms(self.student, own, outputs), self.settings)
+        return combine(supervised, self.method.terms(self.student, own, outputs, targets), self.settings)
 
     @torch.no_grad()
-    def _ask(self, clouds: list[Tensor], names: Sequence[str]) -> list[TeacherOutput]:
+    def _outputs(self, inputs: TwoClouds) -> list[TeacherOutput]:
         if self.kept is None:
-            return self.method.outputs(self.teacher.model, self.teacher(clouds))
-        if not self.kept.knows(names):
-            self.kept.write(names, self.method.outputs(self.teacher.model, self.teacher(clouds)))
-        kept = self.kept.read(names)  # the first output for a sample counts
-        return [{key: value.to(clouds[0].device) for key, value in output.items()} for output in kept]
+            return self._ask([cloud for cloud in inputs["teacher"] if cloud is not None])
+
+        self._keep_new(self.kept, inputs)
+        kept = self.kept.read(inputs["names"])  # also what was just computed: a resumed run sees the same
+        pairs = zip(kept, inputs["motions"], strict=True)
+        moved = [output if how == UNMOVED else self.method.moved(output, how) for output, how in pairs]
+        device = inputs["student"][0].device
+        return [{key: value.to(device) for key, value in output.items()} for output in moved]
+
+    def _keep_new(self, kept: KeptOutputs, inputs: TwoClouds) -> None:
+        """Asks the teacher about the scenes that it has not seen, each once even if a batch has it twice."""
+        shown = zip(inputs["names"], inputs["teacher"], strict=True)
+        new = {name: cloud for name, cloud in shown if cloud is not None and not kept.knows(name)}
+        if new:
+            kept.write(list(new), self._ask(list(new.values())))
+
+    def _ask(self, clouds: list[Tensor]) -> list[TeacherOutput]:
+        return self.method.outputs(self.teacher.model, self.teacher(clouds))
 
 
 class DistillLidarTask(DistillTask):

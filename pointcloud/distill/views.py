@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 from pydantic import Field
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pointcloud.structures.features import WIDTH, Feature
 from pointcloud.structures.sensor import Density
+from pointcloud.structures.similarity import Similarity
 from vol3d.engine.settings import Settings
 from vol3d.engine.task import Batch, Samples
 from vol3d.errors import UsageError
@@ -141,16 +142,48 @@ def _columns(of: Sequence[Feature], wanted: Sequence[Feature]) -> tuple[int, ...
     return (*range(XYZ), *(column for name in wanted for column in spans[name]))
 
 
+class PlainSamples(Protocol):
+    """What is asked of the samples of a task; `plain` is the cloud of a sample's scene as it lies."""
+
+    def __len__(self) -> int: ...
+    def name(self, index: int) -> str: ...
+    def sample(self, index: int, rng: np.random.Generator) -> Any: ...
+    def plain(self, index: int) -> Tensor: ...
+    def collate(self, samples: Sequence[Any]) -> Batch: ...
+
+
+class Known(Protocol):
+    """What is asked of a cache."""
+
+    def knows(self, name: str) -> bool: ...
+
+
+class TwoClouds(TypedDict):
+    """The inputs of a batch.
+
+    student: clouds that the student sees.
+    teacher: clouds that the teacher sees; with a cache those of scenes that are not in it, undistorted, else None.
+    names: of the scenes.
+    motions: what has moved the student's clouds and the boxes since they were read.
+    """
+
+    student: list[Tensor]
+    teacher: Sequence[Tensor | None]
+    names: Sequence[str]
+    motions: Sequence[Similarity]
+
+
 class TwoViews(Samples):
-    """Samples of which each batch has the clouds twice: `student`, `teacher`, and the `names`.
+    """Samples of which each batch has the clouds twice, see `TwoClouds`.
 
     Args:
         samples: with all columns, read as densely as the teacher needs it.
         views: what becomes of them.
+        kept: the teacher's cached outputs, of scenes as they lie; None: it sees every sample as the student does.
     """
 
-    def __init__(self, samples: Samples, views: Views) -> None:
-        self.samples, self.views = samples, views
+    def __init__(self, samples: PlainSamples, views: Views, kept: Known | None = None) -> None:
+        self.samples, self.views, self.kept = samples, views, kept
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -159,15 +192,22 @@ class TwoViews(Samples):
         """The scene of sample `index`."""
         return self.samples.name(index)
 
-    def sample(self, index: int, rng: np.random.Generator) -> Any:
-        """Sample `index` with all columns, distorted with draws of `rng`."""
-        return self.samples.sample(index, rng)
+    def sample(self, index: int, rng: np.random.Generator) -> tuple[Any, Tensor | None]:
+        """Sample `index` with all columns, distorted with draws of `rng`; and as it lies, if the cache needs it."""
+        ask = self.kept is not None and not self.kept.knows(self.name(index))
+        return self.samples.sample(index, rng), self.samples.plain(index) if ask else None
 
-    def collate(self, samples: Sequence[Any]) -> Batch:
+    def collate(self, samples: Sequence[tuple[Any, Tensor | None]]) -> Batch:
         """Samples -> batch."""
-        batch = self.samples.collate(samples)
+        batch = self.samples.collate([sample for sample, _ in samples])
         clouds: list[Tensor] = batch.inputs
-        student = [self.views.student(cloud) for cloud in clouds]
-        same = self.views.student == self.views.teacher
-        teacher = student if same else [self.views.teacher(cloud) for cloud in clouds]
-        return replace(batch, inputs={"student": student, "teacher": teacher, "names": batch.ids})
+        inputs: TwoClouds = {
+            "student": [self.views.student(cloud) for cloud in clouds],
+            "teacher": [None if plain is None else self.views.teacher(plain) for _, plain in samples],
+            "names": batch.ids,
+            "motions": [sample.motion for sample, _ in samples],
+        }
+        if self.kept is None:
+            same = self.views.student == self.views.teacher
+            inputs["teacher"] = inputs["student"] if same else [self.views.teacher(cloud) for cloud in clouds]
+        return replace(batch, inputs=inputs)

@@ -20,6 +20,11 @@ BOX = 8
 _SMALLEST_M, _LARGEST_M = 1e-3, 1e3
 
 
+def box_columns(turns: bool, velocity: bool) -> tuple[str, ...]:
+    """What a detector states of a box; one whose boxes do not turn states no direction."""
+    return (*"xyzlwh", *(("sin", "cos") if turns else ()), *(("vx", "vy") if velocity else ()))
+
+
 def encode_boxes(boxes: Float[Tensor, "*n c"]) -> Float[Tensor, "*n d"]:
     """Codes (..., 8 or 10) of boxes (..., 7 or 9); sizes count as 1 mm at least.
 

@@ -4,6 +4,7 @@
     RoomDetector    proposals, from which post-processing chooses
     LidarDetector   a range of voxels around the scanner
     SetDetector     one box of each query, for distillation
+    AttendingDetector  where its encoder looks
 
 A model derives from the kinds that it is, so that a type checker sees what tasks may call. What a call returns never
 depends on whether the model is in training mode.
@@ -26,6 +27,7 @@ from pointcloud.structures.targets import BoxTargets
 from pointcloud.structures.voxels import VoxelSettings
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError
+from vol3d.scans.results.attention import AttentionMap
 from vol3d.scans.results.detections import Detections
 
 P = TypeVar("P")
@@ -159,8 +161,30 @@ class LidarDetector(Detector[P]):
         return None
 
 
+class AttendingDetector(Detector[P]):
+    """A detector whose encoder is a transformer, so that one can see where it looks."""
+
+    @abstractmethod
+    def attention(self, cloud: Tensor, place: Tensor) -> AttentionMap:
+        """Where the encoder's last layer looks from the encoded point nearest to a place (3DETR, figure 1).
+
+        Args:
+            cloud: (N, 3 + C) as for `forward`.
+            place: (3,) metres, in the frame of the cloud.
+
+        Raises:
+            UsageError: its settings chose another encoder.
+            DataError: as `forward`.
+        """
+
+
 class SetDetector(Detector[P]):
     """A detector whose queries predict one box each, and that can teach others and learn from them."""
+
+    @property
+    @abstractmethod
+    def box_code(self) -> tuple[str, ...]:
+        """What it states of a box, see `box_columns`: detectors that state other things cannot teach each other."""
 
     @abstractmethod
     def as_set(self, prediction: P) -> PredictedSet:

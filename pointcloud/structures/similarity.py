@@ -55,6 +55,10 @@ class Similarity:
         return moved
 
 
+UNMOVED = Similarity()
+"""Everything stays where it is."""
+
+
 def wrapped(yaw: np.ndarray) -> np.ndarray:
     """Angles (K,) as float32 in [-pi, pi), also after rounding."""
     inside = (yaw - 2 * math.pi * np.floor(yaw / (2 * math.pi) + 0.5)).astype(np.float32)

@@ -20,6 +20,7 @@ from pointcloud.structures.detector import Detector, DetectorSettings
 from pointcloud.structures.features import Feature, did_you_mean, point_features
 from pointcloud.structures.order import canonical_faces, canonical_order
 from pointcloud.tasks.start_from import require_features, takes_input
+from pointcloud.training.samples import CloudSamples
 from vol3d.engine.seen import Seen, Trait, ranges_of, some_of, synthetic_note
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import CompleteTask, Part, Windows
@@ -36,7 +37,7 @@ from vol3d.scans.points.options import Axis, LengthUnit
 from vol3d.scans.points.read import points_of, read_points
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.source import ScanSource
-from vol3d.terminal import say
+from vol3d.terminal import Progress, say
 
 D = TypeVar("D", bound=nn.Module)
 
@@ -169,6 +170,14 @@ class CloudTask(CompleteTask[PointCloud]):
         data = self.data.model_copy(update=classes if "class_names" in self.data.taken_over else {})
         known = {"model": detector.settings, "data": data, **classes}
         return self.with_settings(self.settings.model_copy(update=known))
+
+    @abstractmethod
+    def samples(self, progress: Progress | None = None) -> CloudSamples:
+        """The training scenes."""
+
+    @abstractmethod
+    def only_moved(self) -> CloudSettings:
+        """The settings whose only distortion is a motion of the whole scene, which boxes can follow."""
 
     @abstractmethod
     def undistorted(self) -> CloudSettings:

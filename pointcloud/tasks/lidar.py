@@ -41,7 +41,7 @@ from vol3d.config.chosen import FromCatalogue
 from vol3d.engine.device import has_bfloat16
 from vol3d.engine.seen import Seen, SeenRange, Trait, some_of, unlike
 from vol3d.engine.settings import RunSettings
-from vol3d.engine.task import Evaluation, Samples
+from vol3d.engine.task import Evaluation
 from vol3d.errors import CheckpointError
 from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
@@ -120,7 +120,7 @@ class LidarTask(CloudTask):
         rule = self.ground_rule
         return scenes if rule is None else tuple(GroundedScene(reader, rule) for reader in scenes)
 
-    def samples(self, progress: Progress | None = None) -> Samples:
+    def samples(self, progress: Progress | None = None) -> LidarSamples:
         """The training scenes."""
         settings, model = self.settings, self.settings.model
         scenes, bank = self.shown(self.training_split().train), None
@@ -201,6 +201,10 @@ class LidarTask(CloudTask):
         """As of all clouds, and where the `ground` lies."""
         ground = options.get("ground")
         return super().with_options(options if ground is None else {**options, "ground": choice_of(ground)})
+
+    def only_moved(self) -> LidarSettings:
+        """Without pasted objects and without objects moved one by one."""
+        return self.settings.model_copy(update={"paste": None, "noise": None})
 
     def undistorted(self) -> LidarSettings:
         """Without distortions, every scene as often as any other."""

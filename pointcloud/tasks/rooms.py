@@ -7,26 +7,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import nn
 
 from pointcloud.datasets.settings import SceneSettings
-from pointcloud.inference.align import turned, turned_cloud, wall_angle
+from pointcloud.inference.align import turn_about_z, turned, turned_cloud, wall_angle
 from pointcloud.inference.extent import unlike_a_room
 from pointcloud.inference.postprocess import FOR_PEOPLE, DetectionPostprocessSettings, postprocess
 from pointcloud.inference.traits import OF_ROOMS, of_room
-from pointcloud.structures.detector import RoomDetector, RoomDetectorSettings
+from pointcloud.structures.detector import AttendingDetector, RoomDetector, RoomDetectorSettings
 from pointcloud.structures.proposals import join_proposals
 from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings, in_evaluation, ordered, surface_of
-from pointcloud.training.augment import SceneAugmentSettings
+from pointcloud.training.augment import CuboidSettings, SceneAugmentSettings
 from pointcloud.training.samples import SceneSamples, to_network
 from vol3d.config.chosen import FromCatalogue
 from vol3d.engine.seen import Trait, unlike
 from vol3d.engine.settings import RunSettings
-from vol3d.engine.task import Evaluation, Samples
+from vol3d.engine.task import Evaluation
+from vol3d.errors import UsageError
 from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.results.attention import AttentionMap
 from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
 
@@ -57,7 +60,7 @@ class DetectionTask(CloudTask):
     settings: DetectionSettings
     traits: ClassVar[tuple[Trait, ...]] = OF_ROOMS
 
-    def samples(self, progress: Progress | None = None) -> Samples:
+    def samples(self, progress: Progress | None = None) -> SceneSamples:
         """The training scenes."""
         settings, model = self.settings, self.settings.model
         scenes = self.training_split().train
@@ -124,6 +127,34 @@ class DetectionTask(CloudTask):
         text = "turned by {degrees:.1f} degrees to lay walls along the axes (--no-align does not)"
         note = Note("room-turned", text, "align", numbers={"degrees": math.degrees(angle)})
         return turned(found, -angle), note
+
+    def only_moved(self) -> DetectionSettings:
+        """Without cuts, whose boxes depend on what was cut away."""
+        augment = self.settings.augment.model_copy(update={"cuboid": CuboidSettings()})
+        return self.settings.model_copy(update={"augment": augment})
+
+    @torch.no_grad()
+    def attention(
+        self, models: Sequence[nn.Module], scan: PointCloud, device: torch.device, place: np.ndarray
+    ) -> AttentionMap:
+        """As the network is shown a person's scan, turned for it where that helps."""
+        settings, columns = self.settings, self.settings.model
+        if len(models) != 1:
+            raise UsageError("attention is shown of one model", where="--model", got=f"an ensemble of {len(models)}")
+        detector = in_evaluation(models[0])
+        if not isinstance(detector, AttendingDetector):
+            return super().attention(models, scan, device, place)
+
+        shown = ordered(scan, columns.features, settings.points)
+        aligned = settings.predict.align and columns.angle_bins == 1
+        turn = turn_about_z((wall_angle(shown.xyz) if aligned else None) or 0.0)
+        shown = replace(shown, xyz=(shown.xyz @ turn[:3, :3].T).astype(np.float32))
+
+        points = to_network(shown, settings.points, columns.features, 0, columns.floor_percent).to(device)
+        there = torch.from_numpy(turn[:3, :3] @ (place - scan.origin)).float().to(device)
+        back = turn.T.copy()
+        back[:3, 3] = scan.origin
+        return detector.attention(points, there).moved(back)
 
     def undistorted(self) -> DetectionSettings:
         """Without distortions."""

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from pointcloud.structures.similarity import Similarity
+from pointcloud.structures.similarity import UNMOVED, Similarity
 from vol3d.engine.settings import Settings
 from vol3d.geometry import enclosing_axis_aligned
 
@@ -49,6 +49,7 @@ class TrainingScene:
         features: (N, C) float32, moved with their points; `heights` names the column that is a length.
         boxes: (K, 7 or 9) float32.
         labels: (K,) int64.
+        motion: what has moved all of it since it was read.
     """
 
     xyz: np.ndarray
@@ -56,6 +57,7 @@ class TrainingScene:
     boxes: np.ndarray
     labels: np.ndarray
     heights: int | None = None
+    motion: Similarity = UNMOVED
 
     def at(self, points: np.ndarray) -> TrainingScene:
         """The points at these indices, or under this mask, with all boxes."""
@@ -119,9 +121,11 @@ def _squarish(edges: np.ndarray, aspect: float) -> bool:
 
 
 def moved(scene: TrainingScene, how: Similarity) -> TrainingScene:
-    """The scene mirrored, turned, magnified and shifted; a feature that is a length grows with it."""
+    """The scene mirrored, turned, magnified and shifted, once; a feature that is a length grows with it."""
+    if how == UNMOVED:
+        return scene
     features = scene.features
     if scene.heights is not None and how.scale != 1:
         features = features.copy()
         features[:, scene.heights] *= how.scale
-    return replace(scene, xyz=how.points(scene.xyz), features=features, boxes=how.boxes(scene.boxes))
+    return replace(scene, xyz=how.points(scene.xyz), features=features, boxes=how.boxes(scene.boxes), motion=how)

@@ -42,8 +42,7 @@ class LidarAugmentSettings(Settings):
 
 def augment_drive(scene: TrainingScene, settings: LidarAugmentSettings, rng: np.random.Generator) -> TrainingScene:
     """Mirrors, turns, magnifies and shifts, in this order; the scene itself if no setting is on."""
-    how = draw_motion(settings, rng)
-    return scene if how == Similarity() else moved(scene, how)
+    return moved(scene, draw_motion(settings, rng))
 
 
 def draw_motion(settings: LidarAugmentSettings, rng: np.random.Generator) -> Similarity:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
+from torch import Tensor
 
 from pointcloud.datasets.scenes import SceneReader
 from pointcloud.structures.features import Feature
@@ -15,7 +15,7 @@ from pointcloud.training.lidar_augment import LidarAugmentSettings, augment_driv
 from pointcloud.training.object_file import ObjectBank
 from pointcloud.training.object_noise import ObjectNoiseSettings, move_objects
 from pointcloud.training.paste import paste
-from pointcloud.training.samples import CloudSamples, Sample, box_targets
+from pointcloud.training.samples import CloudSamples, Sample, box_targets, cloud_of
 
 
 class LidarSamples(CloudSamples):
@@ -55,6 +55,10 @@ class LidarSamples(CloudSamples):
         if self.noise is not None:
             scene = move_objects(scene, self.noise, rng)
         scene = in_range(augment_drive(scene, self.augment, rng), self.point_range_m)
-        cloud = np.concatenate([scene.xyz, scene.features], axis=1)
-        cloud = cloud.take(rng.permutation(len(cloud)), axis=0)
-        return Sample(torch.from_numpy(cloud), box_targets(scene), self.name(index))
+        cloud = cloud_of(scene.at(rng.permutation(len(scene.xyz))))
+        return Sample(cloud, box_targets(scene), self.name(index), scene.motion)
+
+    def plain(self, index: int) -> Tensor:
+        """The points in the range."""
+        scene = in_range(self.scene(index), self.point_range_m)
+        return cloud_of(scene.at(np.random.default_rng(0).permutation(len(scene.xyz))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,7 @@ from torch.utils.data import get_worker_info
 
 from pointcloud.datasets.scenes import Scene, SceneReader
 from pointcloud.structures.features import FLOOR_PERCENT, Feature, height_column, point_features
+from pointcloud.structures.similarity import UNMOVED, Similarity
 from pointcloud.structures.targets import BoxTargets
 from pointcloud.training.augment import SceneAugmentSettings, TrainingScene, augment_room, choose
 from vol3d.engine.task import Batch, Samples
@@ -22,11 +24,12 @@ from vol3d.scans.points.cloud import PointCloud
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One training sample: cloud (N, 3 + C) and its boxes."""
+    """One training sample: cloud (N, 3 + C) and its boxes, and what has moved both since the scene was read."""
 
     cloud: Tensor
     targets: BoxTargets
     name: str
+    motion: Similarity = UNMOVED
 
 
 class CloudSamples(Samples):
@@ -65,6 +68,10 @@ class CloudSamples(Samples):
             [sample.targets for sample in samples],
             tuple(sample.name for sample in samples),
         )
+
+    @abstractmethod
+    def plain(self, index: int) -> Tensor:
+        """The cloud (N, 3 + C) of the scene of sample `index` as it lies, undistorted and the same each time."""
 
     def scene(self, index: int) -> TrainingScene:
         """The scene of sample `index` as it is; not to be written to."""
@@ -107,14 +114,23 @@ class SceneSamples(CloudSamples):
     def sample(self, index: int, rng: np.random.Generator) -> Sample:
         """Sample `index`, distorted with draws of `rng`."""
         scene = augment_room(self.scene(index), self.points, self.settings, rng)
-        cloud = torch.from_numpy(np.concatenate([scene.xyz, scene.features], axis=1))
-        return Sample(cloud, box_targets(scene), self.name(index))
+        return Sample(cloud_of(scene), box_targets(scene), self.name(index), scene.motion)
+
+    def plain(self, index: int) -> Tensor:
+        """As many points as of a sample."""
+        scene = self.scene(index)
+        return cloud_of(scene.at(choose(len(scene.xyz), self.points, np.random.default_rng(0))))
 
 
 def _sharing() -> int:
     """Processes on this machine, each keeping its own scenes: data-loader workers times the run's local processes."""
     worker = get_worker_info()
     return (worker.num_workers if worker else 1) * int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+
+
+def cloud_of(scene: TrainingScene) -> Tensor:
+    """The points of a scene as a network takes them, (N, 3 + C)."""
+    return torch.from_numpy(np.concatenate([scene.xyz, scene.features], axis=1))
 
 
 def box_targets(scene: TrainingScene) -> BoxTargets:

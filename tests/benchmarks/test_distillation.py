@@ -13,7 +13,7 @@ from benchmarks import distillation
 from benchmarks.distillation import task_of, with_needs, work
 from benchmarks.distillation_rows import COMPARED, FULL, ROWS, SMALL, TABLES, Size
 from pointcloud.generate.drives.write import write_drives
-from tests.pointcloud.distill.test_task import CENTER, RECIPE
+from tests.pointcloud.distill.small import CENTER, RECIPE
 from vol3d.errors import UsageError
 from vol3d.lock import lock
 
@@ -31,7 +31,10 @@ def test_a_row_is_a_task(name: str, size: Size, tmp_path: Path) -> None:
         assert task.settings.distill.method == row.method
         teacher = task_of(row.teacher, 1, size, tmp_path).settings.data
         seen = task.settings.distill.teacher_sees
-        assert (seen.sweeps or task.settings.data.sweeps, seen.every_beam or 1) == (teacher.sweeps, teacher.every_beam)
+        own = task.settings.data
+        looks = (seen.sweeps or own.sweeps, seen.every_beam or own.every_beam)
+        assert (task.settings.distill.cache is not None) == (size.cached and row.method != "features")
+        assert looks == (teacher.sweeps, teacher.every_beam)
     assert (task.settings.data.sweeps == 1) == row.sparse
 
 

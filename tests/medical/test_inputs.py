@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medical.inputs import join_channels, read_scan
+from medical.inputs import join_channels, read_scan, without_masks
 from tests.medical.synthetic import ras_affine, write_nifti
 from vol3d.errors import DataError
 from vol3d.scans import find_scans
@@ -84,3 +84,26 @@ def test_nnunets_names_for_one_channel(tmp_path: Path) -> None:
     assert sorted(found(tmp_path, ("MRI",))) == ["a", "b", "b_0000", "c_0001", "d_MRI"]
     series = ScanSource(Path("a_0000"), "a_0000", series="1.2")
     assert join_channels([series], ("MRI",)) == [series]
+
+
+def test_masks_beside_their_scans(tmp_path: Path) -> None:
+    write(tmp_path, "a", "b_seg", "c")  # b_seg has no scan, and c_mask is no mask by its voxels
+    noise = np.random.default_rng(0).normal(size=(8, 8, 8)).astype(np.float32)
+    write_nifti(tmp_path / "c_mask.nii.gz", noise, ras_affine())
+    labels = np.zeros((8, 8, 8), np.uint8)
+    labels[2:7, 2:7, 2:7] = 2
+    write_nifti(tmp_path / "a_seg.nii.gz", labels, ras_affine())
+    sources = join_channels(find_scans([tmp_path]), ("CT",))
+    kept = {source.name for source in without_masks(sources, [tmp_path])}
+    assert kept == {"a", "b_seg", "c", "c_mask"} and len(sources) == 5
+    named = [tmp_path / "a.nii.gz", tmp_path / "a_seg.nii.gz"]
+    assert len(without_masks(join_channels(find_scans(named), ("CT",)), named)) == 2
+
+
+def test_masks_beside_channels(tmp_path: Path) -> None:
+    write(tmp_path, "a_T1", "a_T2")
+    labels = np.zeros((8, 8, 8), np.uint8)
+    labels[2:7, 2:7, 2:7] = 1
+    write_nifti(tmp_path / "a_seg.nii.gz", labels, ras_affine())
+    sources = without_masks(join_channels(find_scans([tmp_path]), CHANNELS), [tmp_path])
+    assert [source.name for source in sources] == ["a"]

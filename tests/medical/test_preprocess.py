@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from medical.preprocess import PreprocessSettings, Unscaled, Window, ZScore, foreground_box, prepare, prepare_labels
+from medical.preprocess import (
+    ClippedZScore,
+    PreprocessSettings,
+    Unscaled,
+    Window,
+    ZScore,
+    foreground_box,
+    prepare,
+    prepare_labels,
+)
 from tests.medical.synthetic import blobs, ras_affine
 from vol3d.errors import DataError
 from vol3d.scans.volumes.grid import reorient
@@ -44,6 +53,15 @@ def test_intensities() -> None:
     assert abs(scaled.mean()) < 1e-5 and scaled.std() == pytest.approx(1, abs=1e-5)
     window = prepare(image, PreprocessSettings(intensity=Window(low=90, high=140))).array
     np.testing.assert_allclose(window, np.clip((before - 90) / 50, 0, 1), atol=1e-6)
+    scale = ClippedZScore(low=90, high=140, mean=110, std=8)
+    clipped = prepare(image, PreprocessSettings(intensity=scale)).array
+    np.testing.assert_allclose(clipped, (np.clip(before, 90, 140) - 110) / 8, atol=1e-5)
+    cut, whole = (PreprocessSettings(intensity=scale, crop_foreground=crop) for crop in (True, False))
+    assert (
+        prepare(image, cut).grid.shape
+        == prepare(image, PreprocessSettings(intensity=Window(low=90, high=140), crop_foreground=True)).grid.shape
+    )
+    assert prepare(image, whole).grid.shape == image.grid.shape
     np.testing.assert_array_equal(prepare(image, PreprocessSettings(intensity=Unscaled())).array, before)
     np.testing.assert_array_equal(image.array, before)
 
@@ -101,6 +119,8 @@ def test_bad_input_is_named() -> None:
         {"orientation": "RAR"},
         {"spacing_mm": (1, 0, 1)},
         {"intensity": {"name": "window", "low": 2, "high": 1}},
+        {"intensity": {"name": "clipped_zscore", "low": 2, "high": 1, "mean": 0, "std": 1}},
+        {"intensity": {"name": "clipped_zscore", "low": 1, "high": 2, "mean": 0, "std": 0}},
     ):
         with pytest.raises(ValidationError, match=next(iter(bad))):
             PreprocessSettings(**bad)

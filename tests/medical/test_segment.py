@@ -128,11 +128,11 @@ def test_too_little_memory_is_tried_with_less_and_said_once(
     tried: list[tuple[str, int]] = []
     whole = segment_module._segment
 
-    def scarce(models, volume, ready, window, classes, device, progress, notes):  # type: ignore[no-untyped-def]
+    def scarce(models, volume, ready, window, classes, device, progress, *rest):  # type: ignore[no-untyped-def]
         tried.append((device.type, window.batch))
         if device.type == "cuda":
             raise torch.cuda.OutOfMemoryError("out of memory")
-        return whole(models, volume, ready, window, classes, device, progress, notes)
+        return whole(models, volume, ready, window, classes, device, progress, *rest)
 
     monkeypatch.setattr(segment_module, "_segment", scarce)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)

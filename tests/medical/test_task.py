@@ -124,7 +124,14 @@ def test_channels_must_fit(tmp_path, recipe):
     assert list(tmp_path.glob("two*")) == [scan]
 
 
-def test_ignored_voxels_and_regions_through_the_whole_run(tmp_path, root):
+RESIDUAL = (
+    "model={name: residual_unet, features: [4, 8, 8], kernels: [[3, 3, 3], [3, 3, 3], [3, 3, 3]],"
+    " strides: [[1, 1, 1], [2, 2, 2], [2, 2, 2]], blocks: [1, 1, 1]}"
+)
+
+
+@pytest.mark.parametrize("words", [[], [RESIDUAL]])
+def test_ignored_voxels_and_regions_through_the_whole_run(tmp_path, root, words):
     document = json.loads((root / "dataset.json").read_text())
     document["labels"] = {"background": 0, "whole": [1, 2], "posterior": 2, "ignore": 3}
     write_json(root / "dataset.json", document)
@@ -135,7 +142,7 @@ def test_ignored_voxels_and_regions_through_the_whole_run(tmp_path, root):
         nib.save(nib.Nifti1Image(values, image.affine), path)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(RECIPE.replace("ROOT", str(root)))
-    task = load_task(recipe, ["train.epochs=1"])
+    task = load_task(recipe, ["train.epochs=1", *words])
     assert task.classes.output_names == ("whole", "posterior") and task.class_names[1] == "rest of whole"
     window = task.samples().sample(0, np.random.default_rng(0))
     assert window.target.shape[0] == 2 and set(window.target.unique().tolist()) == {0, 1, IGNORED}

@@ -1,4 +1,4 @@
-"""The shipped kitti-cars and street-cars on real frames that their training left out."""
+"""The shipped kitti-cars and street-cars on real frames."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import pytest
 import vol3d
 from vol3d.prediction import BoxPrediction
 
-FOLD = 1  # of `unpack.py`; kitti-cars was trained on the others, street-cars on no real frame
+FOLD = 1  # of `unpack.py`
 COLUMNS = ("x", "y", "z", "intensity")
 
 
 @pytest.fixture(scope="module")
 def frames(data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """KITTI's layout; validation are the seven frames of four drives that were left out."""
+    """KITTI's layout; validation are the seven frames of four drives."""
     unpack = data_root / "kitti_real" / "unpack.py"
     if not unpack.is_file():
         pytest.skip(f"needs {unpack}")
@@ -36,7 +36,8 @@ def sweep(frames: Path) -> Path:
 
 
 @pytest.mark.parametrize(("name", "area"), [("kitti-cars", 0.6), ("street-cars", 0.4)])
-def test_they_find_the_cars_of_drives_that_they_have_not_seen(frames: Path, name: str, area: float) -> None:
+def test_they_find_the_cars(frames: Path, name: str, area: float) -> None:
+    """kitti-cars was trained on these frames, street-cars on no real one."""
     evaluation = vol3d.evaluate(name, frames, device="cpu")
     cars = evaluation.summary["classes"]["Car"]
     assert evaluation.summary["frames"] == 7 and cars["ground_truths"] == 16

@@ -1,4 +1,4 @@
-"""Slow twin of set-to-set distillation: one sample, pair by pair."""
+"""Slow twin of set-to-set distillation: one sample, pair by pair, as the equations are printed."""
 
 from __future__ import annotations
 
@@ -6,28 +6,45 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-
-def divergence(student: Tensor, teacher: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of yes-or-no answers, summed over classes (C,) of log-odds."""
-    s, t = student.sigmoid(), teacher.sigmoid()
-    return (t * (t / s).log() + (1 - t) * ((1 - t) / (1 - s)).log()).sum()
+Prediction = tuple[Tensor, Tensor]
+"""A query's probabilities of the classes (C,), independent of each other, and its box code (8,)."""
 
 
-def match(student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor], classes: float, box: float) -> list[int]:
-    """The student's query of each of the teacher's (equation 11); sets are (log_odds, box)."""
-    cost = torch.zeros(len(teacher[0]), len(student[0]), dtype=torch.float64)
-    for i in range(len(cost)):
-        for j in range(cost.shape[1]):
-            away = (student[1][j] - teacher[1][i]).abs().sum()
-            cost[i, j] = classes * divergence(student[0][j], teacher[0][i]) + box * away
-    rows, columns = linear_sum_assignment(cost.detach().numpy())
-    return [int(columns[list(rows).index(i)]) for i in range(len(cost))]
+def pair(student: Prediction, teacher: Prediction, settings: dict[str, float | str]) -> Tensor:
+    """-log p(c^T) + L_box of one pair, with what the paper leaves open."""
+    (p, box), (teacher_p, teacher_box) = student, teacher
+    score, label = float(teacher_p.max()), int(teacher_p.argmax())
+    is_object = score >= float(settings["object_score"])
+    if settings["class_term"] == "likelihood":
+        nothing = torch.ones(())
+        for each in p:
+            nothing = nothing * (1 - each)
+        by_class = -(p[label] if is_object else nothing).log()
+    else:
+        by_class = torch.zeros(())
+        for s, t in zip(p, teacher_p, strict=True):
+            by_class = by_class + t * (t / s).log() + (1 - t) * ((1 - t) / (1 - s)).log()
+    away = (box - teacher_box).abs().sum()
+    if not is_object and settings["background"] == "left_out":
+        by_class = by_class * 0
+    if not is_object and settings["background"] != "no_object":
+        away = away * 0
+    return float(settings["classes"]) * by_class + float(settings["box"]) * away
 
 
-def loss(student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor], classes: float, box: float) -> Tensor:
-    """What is left of the cost, over the number of pairs (equation 12)."""
+def match(student: list[Prediction], teacher: list[Prediction], settings: dict[str, float | str]) -> list[int]:
+    """The student's query of each of the teacher's (equation 11)."""
+    cost = torch.zeros(len(teacher), len(student), dtype=torch.float64)
+    for i in range(len(teacher)):
+        for j in range(len(student)):
+            cost[i, j] = pair(student[j], teacher[i], settings).detach()
+    rows, columns = linear_sum_assignment(cost.numpy())
+    return [int(columns[list(rows).index(i)]) for i in range(len(teacher))]
+
+
+def loss(student: list[Prediction], teacher: list[Prediction], settings: dict[str, float | str]) -> Tensor:
+    """The sum over the pairs of the matching (equation 12)."""
     total = torch.zeros(())
-    for i, j in enumerate(match(student, teacher, classes, box)):
-        total = total + classes * divergence(student[0][j], teacher[0][i])
-        total = total + box * (student[1][j] - teacher[1][i]).abs().sum()
-    return total / max(len(teacher[0]), 1)
+    for i, j in enumerate(match(student, teacher, settings)):
+        total = total + pair(student[j], teacher[i], settings)
+    return total

@@ -9,10 +9,12 @@ import typer
 
 from vol3d.cli.console import cell, print_first_columns, print_json
 from vol3d.cli.options import Json
+from vol3d.errors import UsageError
+from vol3d.output import require_output
 from vol3d.terminal import say
 
 if TYPE_CHECKING:
-    from vol3d.comparison.result import Comparison, Difference
+    from vol3d.comparison.result import Comparison
 
 _SCORES = "A run, a folder of scores or of folds, evaluation.json or cases.csv; or a folder of seeds."
 
@@ -20,6 +22,9 @@ _SCORES = "A run, a folder of scores or of folds, evaluation.json or cases.csv; 
 def compare(
     a: Annotated[Path, typer.Argument(help=_SCORES, metavar="A")],
     b: Annotated[Path, typer.Argument(help="The same, scored on the same cases.", metavar="B")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Also write a report, as in comparison.html.", metavar="HTML")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare two runs: paired test and interval of the difference B - A, by case or by seed.
@@ -27,33 +32,52 @@ def compare(
     [bold]Examples[/bold]
 
       vol3d compare scores/unetr scores/nnunet
-      vol3d compare runs/a/cases.csv runs/b/cases.csv --json
-      vol3d compare runs/adam_seeds runs/sgd_seeds
+      vol3d compare runs/a/cases.csv runs/b/cases.csv -o comparison.html
+      vol3d compare runs/scratch_seeds runs/pretrained_seeds -o seeds.html
     """
     import vol3d
 
+    if out is not None:
+        require_output(_page(out), folder=False)
     comparison = vol3d.compare(a, b)
+    if out is not None:
+        _write(out, comparison)
     if as_json:
         print_json(comparison.to_dict())
         return
     show(comparison)
+    if out is not None:
+        say(f"report written to {out}")
+
+
+def _write(out: Path, comparison: Comparison) -> None:
+    """The page; of seeds with how they spread."""
+    if comparison.kind == "seeds":
+        from vol3d.seeds.report import write_seed_comparison
+
+        write_seed_comparison(out, comparison)
+    else:
+        from vol3d.report.comparison import write_comparison
+
+        write_comparison(out, comparison)
+
+
+def _page(out: Path) -> Path:
+    if out.suffix.lower() != ".html":
+        raise UsageError("not the name of a page", where="--out", got=out, wanted="a name that ends in .html")
+    return out
 
 
 def show(comparison: Comparison) -> None:
     """A row for each metric and class, and what is to be known of them."""
-    seeds = comparison.kind == "seeds"
-    columns = ["metric", "class", comparison.kind, "A", "B", "B - A", "95 % interval", "p", "p Holm", "better"]
-    columns += ["seeds needed"] if seeds else []
-    rows = [[*_row(one), *([one.needed] if seeds else [])] for one in comparison.differences]
-    if more := print_first_columns(columns, rows):
+    rows = [[_cell(value) for value in row] for row in comparison.rows()]
+    if more := print_first_columns(list(comparison.columns), rows):
         say(f"{more} more columns: --json prints them")
     for note in comparison.notes:
         print(note)
-    test = "paired t-test" if seeds else "Wilcoxon's signed-rank test, intervals by bootstrap over cases"
-    say(f"A {comparison.a}; B {comparison.b}; {test}; 'better' where p corrected by Holm's rule is below 0.05")
+    corrected = "'better' where p corrected by Holm's rule is below 0.05"
+    say(f"A {comparison.a}; B {comparison.b}; {comparison.test}; {corrected}")
 
 
-def _row(one: Difference) -> list[Any]:
-    low, high = one.interval
-    interval = f"{cell(low)} to {cell(high)}"
-    return [one.title, one.name, one.pairs, one.a, one.b, one.difference, interval, one.p, one.p_holm, one.winner]
+def _cell(value: Any) -> Any:
+    return " to ".join(map(cell, value)) if isinstance(value, tuple) else value

@@ -27,6 +27,8 @@ from vol3d.cli import (
     evaluate,
     import_weights,
     models,
+    plan,
+    postprocess,
     predict,
     score,
     train,
@@ -52,11 +54,13 @@ app = typer.Typer(
 )
 for verb in (
     demo.demo,
+    plan.plan,
     train.train,
     distill.distill,
     evaluate.evaluate,
     score.score,
     compare.compare,
+    postprocess.postprocess,
     predict.predict,
     view.view,
     models.models,

@@ -69,7 +69,22 @@ Formats = Annotated[
         "--format",
         metavar="NAMES",
         help="Also write these beside the result.  Volumes: stl, ply, obj (surfaces), rtstruct, csv (volumes and "
-        "intensities), png (a picture), html (a page for a person).  Points: csv, kitti.",
+        "intensities), png (a picture), html (a page for a person), probabilities, entropy, "
+        "radiomics.  Points: csv, kitti.",
+    ),
+]
+Probabilities = Annotated[
+    bool,
+    typer.Option(
+        "--probabilities",
+        help="Volumes: also write the probability of each class in each voxel, as --format probabilities.",
+    ),
+]
+Entropy = Annotated[
+    bool,
+    typer.Option(
+        "--entropy",
+        help="Volumes: also write how unsure the model was (predictive entropy), as --format entropy.",
     ),
 ]
 Roi = Annotated[
@@ -103,6 +118,8 @@ def predict(
     align: Align = None,
     score: Score = None,
     formats: Formats = None,
+    probabilities: Probabilities = False,
+    entropy: Entropy = False,
     roi: Roi = None,
     smooth: Smooth = None,
     calib: Calib = None,
@@ -122,6 +139,7 @@ def predict(
     from vol3d.engine.device import pick_device
 
     require_output(out)  # before minutes of work
+    formats = _all_formats(formats, probabilities=probabilities, entropy=entropy)
     options: dict[str, Any] = {"mirror": mirror, "roi": roi, "smooth": smooth, "series": series, "formats": formats}
     options |= {"columns": columns, "up": up, "units": units, "ground": ground, "align": align, "score": score}
     options |= {"calib": calib, "dicom_seg": dicom_seg or None}
@@ -146,6 +164,12 @@ def predict(
     failed = sum(row.status == "failed" for row in rows)
     if failed:
         raise typer.Exit(ALL_FAILED if failed == len(rows) else SOME_FAILED)
+
+
+def _all_formats(formats: str | None, **maps: bool) -> str | None:
+    """`--format`, with the names of the flags that stand for one."""
+    names = [name for name, wanted in maps.items() if wanted]
+    return ",".join([formats, *names] if formats is not None else names) if names else formats
 
 
 def say_failure(row: PredictionRow) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,8 @@ from vol3d.errors import UsageError
 from vol3d.terminal import say, tell
 
 if TYPE_CHECKING:
-    from vol3d.view.scene import Camera, Opening
+    from vol3d.scans.points.options import ReadOptions
+    from vol3d.view.scene import Camera, Opening, ViewScene
 
 Files = Annotated[
     list[str],
@@ -28,6 +30,11 @@ Page = Annotated[bool, typer.Option("--page", help="Serve a browser page on 127.
 Color = Annotated[str | None, typer.Option(metavar="BY", help="Colour by rgb, class, height, intensity or flat.")]
 Classes = Annotated[
     str | None, typer.Option(metavar="NAMES", help="Show only these classes or organs, as in chair,table.")
+]
+Network = Annotated[str | None, typer.Option(metavar="NAME", help="The model whose attention is shown.")]
+Place = Annotated[
+    str | None,
+    typer.Option(metavar="X,Y,Z", help="Colour by the attention of --model from this place, in metres as of boxes."),
 ]
 Eye = Annotated[
     str | None,
@@ -48,6 +55,8 @@ def view(
     score: Annotated[float, typer.Option(min=0, max=1, metavar="S", help="Show boxes with at least this score.")] = 0.3,
     classes: Classes = None,
     camera: Eye = None,
+    model: Network = None,
+    attention: Place = None,
     size: Annotated[str, typer.Option(metavar="WxH", help="Size of the picture or window in pixels.")] = "1280x800",
     port: Annotated[int | None, typer.Option(metavar="N", help="Port of the page.  Default: a free one.")] = None,
     columns: Annotated[
@@ -61,11 +70,12 @@ def view(
 
     [bold]Examples[/bold]
 
-      vol3d view room.ply out/room.json
-      vol3d view out/room.json --scan moved/room.ply --png room.png --score 0.5
+      vol3d view room.ply out/room.json --png room.png --score 0.5
       vol3d view scan.nii.gz out/scan.nii.gz --page
+      vol3d view room.ply --model 3detr-rooms --attention 1.2,0.5,0.6 --png attention.png
     """
     _check_way(png, window, page, port)
+    asked = _asked_attention(model, attention, color)
     pixels = parse_size(size)
     opening = _opening(color, score, classes, camera)
     from vol3d.scans.points.options import ReadOptions
@@ -73,7 +83,10 @@ def view(
     from vol3d.view.show import shown_in_window, write_picture
 
     named = tuple(name.strip() for name in columns.split(",")) if columns else None
-    scene = load_view(files, opening, ReadOptions(named, up, units), series, scan)
+    options = ReadOptions(named, up, units)
+    scene = load_view(files, opening, options, series, scan)
+    if asked is not None:
+        scene = _attention(scene, *asked, options)
     for note in scene.notes:
         say(f"note: {note}")
     if png is not None:
@@ -99,6 +112,21 @@ def _check_way(png: Path | None, window: bool, page: bool, port: int | None) -> 
         from vol3d.view.show import check_picture
 
         check_picture(png)
+
+
+def parse_place(text: str) -> tuple[float, float, float]:
+    """`X,Y,Z` as three numbers.
+
+    Raises:
+        UsageError: anything else.
+    """
+    try:
+        x, y, z = (float(word) for word in text.split(","))
+    except ValueError:
+        x = y = z = math.nan
+    if not all(math.isfinite(value) for value in (x, y, z)):
+        raise UsageError("not a place", where="--attention", got=text, wanted="X,Y,Z in metres, as in 1.2,0.5,0.6")
+    return x, y, z
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -136,11 +164,40 @@ def parse_camera(text: str) -> Camera:
     return Camera(azimuth, elevation, zoom)
 
 
+def _asked_attention(
+    model: str | None, attention: str | None, color: str | None
+) -> tuple[str, tuple[float, float, float]] | None:
+    """The model and the place, before anything is read."""
+    if attention is None and model is not None:
+        do = "Add --attention X,Y,Z."
+        raise UsageError("of a model only the attention is shown", where="--model", got=model, do=do)
+    if attention is None:
+        return None
+    if model is None:
+        raise UsageError("attention is a model's", where="--attention", got=attention, do="Add --model NAME.")
+    if color is not None:
+        raise UsageError("attention colours the points", where="--color", got=color, do="Leave --color out.")
+    return model, parse_place(attention)
+
+
+def _attention(scene: ViewScene, model: str, place: tuple[float, float, float], options: ReadOptions) -> ViewScene:
+    """The scene coloured by it."""
+    import numpy as np
+
+    from vol3d.api import load
+    from vol3d.view.load.attention import require_scan, with_attention
+
+    require_scan(scene, np.array(place))
+    up, units = (None if word.lower() == "auto" else word for word in (options.up, options.units))
+    found = load(model).attention(scene.sources[0], place, columns=options.columns, up=up, units=units)
+    return with_attention(scene, found, np.array(place), model)
+
+
 def _opening(color: str | None, score: float, classes: str | None, camera: str | None) -> Opening:
     from vol3d.view.scene import SOURCES, Camera, Opening
 
-    source = next((known for known in SOURCES if known == color), None)
+    source = next((known for known in SOURCES[1:] if known == color), None)  # attention has an option of its own
     if color is not None and source is None:
-        raise UsageError("unknown way to colour points", where="--color", got=color, wanted=" or ".join(SOURCES))
+        raise UsageError("unknown way to colour points", where="--color", got=color, wanted=" or ".join(SOURCES[1:]))
     named = None if classes is None else tuple(name.strip() for name in classes.split(",") if name.strip())
     return Opening(source, score, named, Camera() if camera is None else parse_camera(camera))

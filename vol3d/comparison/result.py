@@ -50,6 +50,22 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class SpreadChange:
+    """How the scores of two trainings spread over the seeds.
+
+    Args:
+        a, b: standard deviations (n - 1) of all seeds with a score, those that have no partner too.
+        seeds: how many these are.
+        p: of Brown and Forsythe's test that they spread alike, NaN with fewer than three seeds on a side.
+    """
+
+    a: float
+    b: float
+    seeds: tuple[int, int]
+    p: float
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Two evaluations of the same cases.
 
@@ -59,6 +75,7 @@ class Comparison:
         pairs: how many were paired.
         differences: one for each metric and class.
         notes: what else is to be known, a sentence each.
+        spread: of the score over the seeds, of two trainings.
     """
 
     kind: Literal["cases", "seeds"]
@@ -67,6 +84,31 @@ class Comparison:
     pairs: int
     differences: tuple[Difference, ...]
     notes: tuple[str, ...] = ()
+    spread: SpreadChange | None = None
+
+    @property
+    def test(self) -> str:
+        """What the p values and the intervals are of."""
+        if self.kind == "seeds":
+            return "paired t-test and its interval"
+        return "Wilcoxon's signed-rank test, intervals by bootstrap over cases"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Titles of `rows`."""
+        columns = ("metric", "class", self.kind, "A", "B", "B - A", "95 % interval", "p", "p Holm", "better")
+        return (*columns, "seeds needed") if self.kind == "seeds" else columns
+
+    def rows(self) -> list[list[Any]]:
+        """A row of values for each difference, the interval as (low, high)."""
+        return [
+            [
+                *(one.title, one.name, one.pairs, one.a, one.b, one.difference, one.interval),
+                *(one.p, one.p_holm, one.winner),
+                *([one.needed] if self.kind == "seeds" else []),
+            ]
+            for one in self.differences
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -127,6 +127,16 @@ def written(values: Any) -> str:
     return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
+def in_a_row(value: Any) -> str:
+    """One value as it stands behind its key, lists and mappings in brackets; a long one goes on in indented lines.
+
+    >>> in_a_row({"low": -57.0, "names": ["on", "liver"]})
+    "{low: -57.0, names: ['on', liver]}"
+    """
+    text = yaml.dump([value], Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100, default_flow_style=True)
+    return text.strip()[1:-1]
+
+
 def _parse(text: str, source: str, places: dict[Key, str], path: Key, line: bool = True) -> Any:
     """The value of a YAML text; fills `places` with `source:line` of each setting (`source` alone without `line`)."""
 

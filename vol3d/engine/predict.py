@@ -213,17 +213,15 @@ def _predicted(
     prediction = replace(prediction, record=replace(record, seconds=round(time.perf_counter() - begin, 3)))
 
     make_folder(result.parent)
-    prediction.write(result)
-    notes = prediction.notes
+    notes = prediction.notes + prediction.write(result)
     for path, one in beside.items():
         notes += one.write(prediction, path)
         add_file(result, path)
-    return PredictionRow(source, "written", result, None, prediction.facts(), notes)
+    return PredictionRow(source, "written", result, None, prediction.facts(), tuple(dict.fromkeys(notes)))
 
 
 def _write_seg(prediction: Prediction, path: Path) -> tuple[Note, ...]:
-    prediction.write(path)
-    return ()
+    return prediction.write(path)
 
 
 def _windows(progress: Progress, number: int, scans: int, name: str, done: int, total: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ FORMAT = 1
 # What may change between a stop and its resume: it decides where and how fast the run works, not what it learns.
 HARMLESS = {
     *("train.workers", "train.save_every_s", "train.evaluate_every", "train.channels_last", "data.root"),
-    *("distill.teacher", "distill.cache"),  # the teacher's fingerprint shows whether it is the same
+    # A teacher's fingerprint shows whether it is the same.
+    *("unlabelled.root", "unlabelled.teacher", "distill.teacher", "distill.cache"),
     "start_from.sha256",  # the resume point has the weights
 }
 PREDICTION = "predict."
@@ -102,15 +104,19 @@ def check_same_run(stored: dict[str, Any], now: dict[str, Any], folder: Path) ->
     Raises:
         UsageError: names every key that differs, with both values.
     """
+    if found := differing(stored, now):
+        do = "Give the old settings to go on, or another folder for a new run."
+        raise UsageError(f"the run in it has other settings ({'; '.join(found)})", where=folder, do=do)
+
+
+def differing(stored: dict[str, Any], now: dict[str, Any], but: Collection[str] = ()) -> list[str]:
+    """Settings that differ and decide what a run learns, `key: one -> other`; those in `but` may differ."""
     before, after = _flat(stored), _flat(now)
-    differing = [
+    return [
         f"{key}: {before.get(key, 'not set')} -> {after.get(key, 'not set')}"
         for key in dict.fromkeys([*before, *after])
-        if not (_alike(before, after, key) or _is_harmless(key)) and (key, after.get(key)) != UNKNOWN
+        if not (_alike(before, after, key) or _is_harmless(key) or key in but) and (key, after.get(key)) != UNKNOWN
     ]
-    if differing:
-        do = "Give the old settings to go on, or another folder for a new run."
-        raise UsageError(f"the run in it has other settings ({'; '.join(differing)})", where=folder, do=do)
 
 
 def _is_harmless(key: str) -> bool:

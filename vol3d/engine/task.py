@@ -24,6 +24,7 @@ from vol3d.engine.settings import PredictionSettings, RunSettings, Settings
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.notes import Note
 from vol3d.prediction import Beside, Prediction
+from vol3d.scans.results.attention import AttentionMap
 from vol3d.scans.source import ScanSource
 from vol3d.terminal import Progress
 
@@ -345,6 +346,17 @@ class PredictionTask(Task, Generic[Scan]):
         Raises:
             DataError: it cannot be read, or lacks what the model needs.
         """
+
+    def attention(
+        self, models: Sequence[nn.Module], scan: Scan, device: torch.device, place: np.ndarray
+    ) -> AttentionMap:
+        """Where the encoder looks from the encoded point nearest to a place (3,) in metres, as boxes have them.
+
+        Raises:
+            UsageError: the model has no attention among points.
+        """
+        do = "Take a 3DETR, or a VoteNet with encoder=transformer."
+        raise UsageError("the model has no attention among points", where="--model", got=self.name, do=do)
 
     def writers(self, source: ScanSource) -> dict[str, Beside]:
         """What is to be written beside the main file, by the suffix of its name.

@@ -74,7 +74,7 @@ class SetLoss:
             predictions: name -> (batch, queries, ...), or (layers, batch, queries, ...).
             targets: what the queries were matched with.
             matches: of all layers.
-            num_boxes: what the terms are divided by, `average_count(targets)` by default.
+            num_boxes: what the terms are divided by, `average_count` of the targets by default.
 
         Returns:
             `name` for the last (or only) layer, `name/layer0` and so on for those before it.
@@ -87,7 +87,7 @@ class SetLoss:
             wanted = f"(..., {len(targets.counts)}, {targets.most})"
             raise DataError("matches of other targets", where="matches", got=tuple(matches.query.shape), wanted=wanted)
         if num_boxes is None:
-            num_boxes = average_count(targets, matches.query.device)
+            num_boxes = average_count(targets.counts, matches.query.device)
         terms: dict[str, Tensor] = {}
         for name, term in self.terms.items():
             if term.weight != 0:
@@ -101,9 +101,14 @@ class SetLoss:
         return terms
 
 
-def average_count(targets: SetTargets, device: torch.device | str = "cpu") -> Tensor:
-    """Number of targets per process, at least 1: the mean over all processes where there are several."""
-    count = targets.counts.sum().to(device=device, dtype=torch.float32)
+def average_count(counts: Tensor, device: torch.device | str = "cpu") -> Tensor:
+    """Number of targets per process, at least 1: the mean over all processes where there are several.
+
+    Args:
+        counts: (batch,) of each sample.
+        device: of the result.
+    """
+    count = counts.sum().to(device=device, dtype=torch.float32)
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.all_reduce(count)
         count = count / torch.distributed.get_world_size()

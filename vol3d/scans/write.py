@@ -10,6 +10,7 @@ import numpy as np
 
 from vol3d.errors import DataError, UsageError
 from vol3d.files import atomic, refuse_overwrite
+from vol3d.notes import Note
 from vol3d.paths import user_path
 from vol3d.scans.results.own import MASK_MARK
 from vol3d.scans.volumes.nifti_qform import read_qform, set_fields
@@ -53,8 +54,10 @@ def write_nifti(path: str | Path, volume: Volume, descrip: str = "") -> None:
             _write_body(plain, header, array)
 
 
-def write_segmentation(path: str | Path, segmentation: Segmentation, series: str | None = None) -> None:
+def write_segmentation(path: str | Path, segmentation: Segmentation, series: str | None = None) -> tuple[Note, ...]:
     """Write a mask: NIfTI (uint8 or uint16), or DICOM-SEG for a name in `.dcm` where the source is a DICOM series.
+
+    Returns what was made up so that the file could be written: UIDs that the series lacks.
 
     Args:
         series: the UID of the series where the source holds several, for DICOM-SEG.
@@ -67,8 +70,7 @@ def write_segmentation(path: str | Path, segmentation: Segmentation, series: str
     if path.suffix.lower() == ".dcm":
         from vol3d.scans.dicom.seg_write import write_dicom_seg
 
-        write_dicom_seg(path, segmentation, series)
-        return
+        return write_dicom_seg(path, segmentation, series)
     highest = int(segmentation.labels.max()) if segmentation.labels.size else 0
     if highest > np.iinfo(np.uint16).max or segmentation.labels.dtype.kind not in "iub":
         raise DataError(
@@ -77,6 +79,7 @@ def write_segmentation(path: str | Path, segmentation: Segmentation, series: str
         )  # fmt: skip
     labels = segmentation.labels.astype(np.uint8 if highest <= 255 else np.uint16, copy=False)
     write_nifti(path, Volume(labels[None], segmentation.grid, segmentation.source), MASK_MARK)
+    return ()
 
 
 def _header(array: np.ndarray, grid: Grid, path: Path) -> Any:

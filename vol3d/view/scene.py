@@ -15,7 +15,7 @@ import numpy as np
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.volumes.volume import Segmentation, Volume
 
-Source = Literal["rgb", "class", "height", "intensity", "flat"]
+Source = Literal["attention", "rgb", "class", "height", "intensity", "flat"]
 SOURCES: tuple[Source, ...] = get_args(Source)
 TRUTH, FOUND = "ground truth", "found"
 
@@ -31,6 +31,7 @@ class PointLayer:
         intensity: (N,) float32.
         classes: (N,) int64, 0 or more.
         flat: `#rrggbb`, the colour of all points where clouds are distinguished by colour.
+        attention: (N,) float32 per cent, see `vol3d.view.load.attention`.
     """
 
     name: str
@@ -39,10 +40,11 @@ class PointLayer:
     intensity: np.ndarray | None = None
     classes: np.ndarray | None = None
     flat: str = "#a9b2bb"
+    attention: np.ndarray | None = None
 
     def sources(self) -> tuple[Source, ...]:
         """What the points can be coloured by (`vol3d.view.draw.colours.point_colours`), the default first."""
-        known = {"rgb": self.rgb, "class": self.classes, "intensity": self.intensity}
+        known = {"attention": self.attention, "rgb": self.rgb, "class": self.classes, "intensity": self.intensity}
         return tuple(source for source in SOURCES if source not in known or known[source] is not None)
 
 

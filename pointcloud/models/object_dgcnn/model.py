@@ -17,6 +17,7 @@ from torch import Tensor
 from pointcloud.models.layers.bev_backbones import VOXEL_BACKBONE, Fpn, FpnSettings
 from pointcloud.models.layers.bev_encoder import BevEncoder, BevSettings, build_backbone
 from pointcloud.models.object_dgcnn.head import ObjectDgcnnHead, ObjectDgcnnHeadSettings, QueryOutputs
+from pointcloud.structures.box_code import box_columns
 from pointcloud.structures.detector import LidarDetector, SetDetector
 from pointcloud.structures.predicted_set import PredictedSet
 from pointcloud.structures.targets import BoxTargets
@@ -102,6 +103,11 @@ class ObjectDgcnn(LidarDetector[ObjectDgcnnPrediction], SetDetector[ObjectDgcnnP
     def decode(self, prediction: ObjectDgcnnPrediction) -> list[Detections]:
         """Objects of each cloud, best first."""
         return self.head.decode(prediction.outputs)
+
+    @property
+    def box_code(self) -> tuple[str, ...]:
+        """With velocities where the head has them."""
+        return box_columns(turns=True, velocity=self.settings.head.velocity)
 
     def as_set(self, prediction: ObjectDgcnnPrediction) -> PredictedSet:
         """Of all layers."""

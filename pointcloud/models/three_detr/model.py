@@ -18,18 +18,20 @@ from torch import Tensor, nn
 
 from pointcloud.models.layers.attention import Decoder, EncoderLayer
 from pointcloud.models.layers.clouds import batch_clouds
+from pointcloud.models.layers.looks import LastLayer, attention_from, no_attention
 from pointcloud.models.layers.pointnet2 import PointNet2, PointNet2Settings
 from pointcloud.models.layers.position import FourierEmbedding, SineEmbedding
 from pointcloud.models.layers.set_abstraction import SetAbstraction, SetAbstractionSettings, SharedLayer, TokenSet
 from pointcloud.models.three_detr.heads import BoxHeads, HeadOutputs, decode_queries, expected_direction
 from pointcloud.models.three_detr.loss import SetLossSettings, set_loss
 from pointcloud.structures.bounds import Bounds
-from pointcloud.structures.box_code import encode_boxes
-from pointcloud.structures.detector import RoomDetector, RoomDetectorSettings, SetDetector
+from pointcloud.structures.box_code import box_columns, encode_boxes
+from pointcloud.structures.detector import AttendingDetector, RoomDetector, RoomDetectorSettings, SetDetector
 from pointcloud.structures.features import width
 from pointcloud.structures.predicted_set import PredictedSet, softmax_log_odds
 from pointcloud.structures.proposals import Proposals, of_each_scan
 from pointcloud.structures.targets import BoxTargets
+from vol3d.scans.results.attention import AttentionMap
 
 RELEASED_RADII_M = (0.16, 0.64, 1.44)
 """What 3DETR-m's released weights were trained with: the squares of the radii, compared with distances as they are."""
@@ -79,7 +81,7 @@ class ThreeDetrSizes(RoomDetectorSettings):
 
 
 class ThreeDetrSettings(ThreeDetrSizes):
-    """3DETR. `encoder: pointnet2` is the fourth row of table 2: VoteNet's backbone for aggregation and encoder."""
+    """3DETR. `encoder: pointnet2` is the other row of table 2: VoteNet's backbone for aggregation and encoder."""
 
     name: Literal["3detr"] = "3detr"
     encoder: Literal["transformer", "pointnet2"] = "transformer"
@@ -143,8 +145,16 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(*sizes) for _ in range(settings.encoder_layers))
 
     def forward(self, tokens: TokenSet) -> TokenSet:
+        return self._through(tokens, len(self.layers))
+
+    def last(self, tokens: TokenSet) -> LastLayer | None:
+        """The last layer and its input; None of an encoder without layers."""
+        *_, layer = (None, *self.layers)
+        return LastLayer(self._through(tokens, len(self.layers) - 1), layer) if layer is not None else None
+
+    def _through(self, tokens: TokenSet, layers: int) -> TokenSet:
         features = tokens.features
-        for layer in self.layers:
+        for layer in self.layers[:layers]:
             features = layer(features)
         return tokens._replace(features=features)
 
@@ -160,15 +170,17 @@ class MaskedEncoder(nn.Module):
         self.interim = SetAbstraction(settings.width, settings.interim)
 
     def forward(self, tokens: TokenSet) -> TokenSet:
-        first, *others = zip(self.layers, self.radii_m, strict=True)
-        tokens = self._attend(tokens, *first)  # (B, 2048, W)
-        tokens = self._downsample(tokens)  # (B, 1024, W)
-        for layer, radius in others:
-            tokens = self._attend(tokens, layer, radius)
-        return tokens
+        tokens, layer, allowed = self.last(tokens)
+        tokens = tokens._replace(features=layer(tokens.features, allowed))  # (B, 1024, W)
+        return tokens if len(self.layers) > 1 else self._downsample(tokens)
 
-    def _attend(self, tokens: TokenSet, layer: nn.Module, radius_m: float) -> TokenSet:
-        return tokens._replace(features=layer(tokens.features, within(tokens.xyz, radius_m)))
+    def last(self, tokens: TokenSet) -> LastLayer:
+        """The last layer and its input."""
+        *before, (last, radius_m) = zip(self.layers, self.radii_m, strict=True)
+        for number, (layer, radius) in enumerate(before):
+            tokens = tokens._replace(features=layer(tokens.features, within(tokens.xyz, radius)))  # (B, 2048, W)
+            tokens = self._downsample(tokens) if number == 0 else tokens  # (B, 1024, W)
+        return LastLayer(tokens, last, within(tokens.xyz, radius_m))
 
     def _downsample(self, tokens: TokenSet) -> TokenSet:
         # Tokens are in the order of farthest-point sampling: its first picks among them are the first ones.
@@ -223,7 +235,9 @@ class ThreeDetrPrediction:
         }
 
 
-class ThreeDetr(RoomDetector[ThreeDetrPrediction], SetDetector[ThreeDetrPrediction]):
+class ThreeDetr(
+    RoomDetector[ThreeDetrPrediction], SetDetector[ThreeDetrPrediction], AttendingDetector[ThreeDetrPrediction]
+):
     """The network of figure 2.
 
     Args:
@@ -288,9 +302,25 @@ class ThreeDetr(RoomDetector[ThreeDetrPrediction], SetDetector[ThreeDetrPredicti
         found = (prediction.boxes, prediction.class_probability, prediction.objectness)
         return of_each_scan(*found, prediction.points)
 
+    def attention(self, cloud: Tensor, place: Tensor) -> AttentionMap:
+        """Of the encoder, masked or not."""
+        if not isinstance(self.encoder, (Encoder, MaskedEncoder)):
+            raise no_attention(self, "its encoder is PointNet++")
+        xyz, features, counts, _ = batch_clouds([cloud], self.settings.features)
+        last = self.encoder.last(self.aggregate(xyz, features, counts=counts))
+        if last is None:
+            raise no_attention(self, "its encoder has no layers")
+        return attention_from(last, place)
+
+    @property
+    def box_code(self) -> tuple[str, ...]:
+        """Without a direction where boxes do not turn."""
+        return box_columns(turns=self.settings.angle_bins > 1, velocity=False)
+
     def as_set(self, prediction: ThreeDetrPrediction) -> PredictedSet:
         """Of all layers; instead of the likeliest bin's angle the direction that all bins expect."""
         outputs = prediction.outputs
         direction = expected_direction(outputs.angle_logits, outputs.angle_residual)
         code = torch.cat([encode_boxes(prediction.boxes)[..., :-2], direction], dim=-1)
-        return PredictedSet(softmax_log_odds(outputs.class_logits), code)
+        nothing = outputs.class_logits.log_softmax(-1)[..., -1]
+        return PredictedSet(softmax_log_odds(outputs.class_logits), code, log_no_object=nothing)

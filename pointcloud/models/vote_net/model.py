@@ -1,17 +1,19 @@
 """VoteNet, and BoxNet, which is VoteNet without votes: proposals where votes, or seeds, gather.
 
 Qi et al., "Deep Hough Voting for 3D Object Detection in Point Clouds", ICCV 2019; names follow its figure 2. They are
-the baselines of 3DETR (Misra et al., ICCV 2021, tables 1 and 2), and its encoder and decoder fit in:
+the baselines of 3DETR (Misra et al., ICCV 2021), and its encoder and decoder fit in:
 
-    encoder      decoder      loss    model
-    transformer  transformer  set     3detr
-    pointnet2    transformer  set     3detr    encoder=pointnet2
-    pointnet2    aggregation  box     boxnet
-    pointnet2    aggregation  vote    votenet
-    transformer  aggregation  box     boxnet   encoder=transformer
-    transformer  aggregation  vote    votenet  encoder=transformer
-    transformer  transformer  box     boxnet   encoder=transformer decoder=transformer
-    transformer  transformer  vote    votenet  encoder=transformer decoder=transformer
+    table  row  encoder      decoder      loss    model    settings
+    1           pointnet2    aggregation  box     boxnet
+    1           pointnet2    aggregation  vote    votenet
+    2           pointnet2    transformer  set     3detr    encoder=pointnet2
+    3      1    transformer  transformer  set     3detr
+    3      2    transformer  aggregation  box     boxnet   encoder=transformer
+    3      3    transformer  aggregation  vote    votenet  encoder=transformer
+    3      4    transformer  transformer  box     boxnet   encoder=transformer decoder=transformer
+    3      5    transformer  transformer  vote    votenet  encoder=transformer decoder=transformer
+
+3DETR sees no heights (`features=[]`). Recipes: `configs/3detr_*_scannet.yaml`.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pointcloud.models.layers.clouds import batch_clouds
+from pointcloud.models.layers.looks import attention_from, no_attention
 from pointcloud.models.layers.pointnet2 import PointNet2, PointNet2Settings
 from pointcloud.models.layers.set_abstraction import (
     SetAbstraction,
@@ -48,10 +51,11 @@ from pointcloud.models.vote_net.transformer_parts import (
 )
 from pointcloud.structures.bounds import Bounds
 from pointcloud.structures.class_sizes import Size
-from pointcloud.structures.detector import RoomDetector, RoomDetectorSettings
+from pointcloud.structures.detector import AttendingDetector, RoomDetector, RoomDetectorSettings
 from pointcloud.structures.features import Feature, width
 from pointcloud.structures.proposals import Proposals, of_each_scan
 from pointcloud.structures.targets import BoxTargets, check_targets
+from vol3d.scans.results.attention import AttentionMap
 
 
 class SeedDetectorSettings(RoomDetectorSettings):
@@ -174,7 +178,7 @@ class VoteNetPrediction:
         return self.outputs.objectness.softmax(dim=-1)[..., 1]
 
 
-class VoteNet(RoomDetector[VoteNetPrediction]):
+class VoteNet(RoomDetector[VoteNetPrediction], AttendingDetector[VoteNetPrediction]):
     """The network of figure 2; without `voting` it is BoxNet.
 
     Args:
@@ -246,6 +250,16 @@ class VoteNet(RoomDetector[VoteNetPrediction]):
                 found = proposal_losses(outputs, boxes[..., :3], assignment, targets, sizes, settings)
                 terms |= {name if layer == last else f"{name}/layer{layer}": term for name, term in found.items()}
         return terms
+
+    def attention(self, cloud: Tensor, place: Tensor) -> AttentionMap:
+        """Of the encoder, if it is a transformer."""
+        if not isinstance(self.encoder, TransformerEncoder):
+            raise no_attention(self, "its encoder is PointNet++")
+        xyz, features, counts, _ = batch_clouds([cloud], self.settings.features)
+        last = self.encoder.last(xyz, features, counts)
+        if last is None:
+            raise no_attention(self, "its encoder has no layers")
+        return attention_from(last, place)
 
     def proposals(self, prediction: VoteNetPrediction) -> list[Proposals]:
         """What is proposed for each scan by the last layer; `pointcloud.inference.postprocess` decides."""

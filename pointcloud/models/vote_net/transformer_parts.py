@@ -1,4 +1,4 @@
-"""3DETR's encoder and decoder as parts for detectors that vote: what table 2 of its paper exchanges.
+"""3DETR's encoder and decoder as parts for detectors that vote: what table 3 of its paper exchanges.
 
 Misra et al., "An End-to-End Transformer Model for 3D Object Detection", ICCV 2021, section 5.
 """
@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pointcloud.models.layers.attention import Decoder, EncoderLayer
+from pointcloud.models.layers.looks import LastLayer
 from pointcloud.models.layers.position import FourierEmbedding
 from pointcloud.models.layers.set_abstraction import (
     SetAbstraction,
@@ -60,9 +61,19 @@ class TransformerEncoder(nn.Module):
         counts: Sequence[int] | None = None,
     ) -> TokenSet:
         """As `PointNet2`: fewer points that have seen far."""
-        tokens: TokenSet = self.aggregate(xyz, features, counts=counts)
+        return self._through(self.aggregate(xyz, features, counts=counts), len(self.layers))
+
+    def last(
+        self, xyz: Float[Tensor, "b n 3"], features: Float[Tensor, "b n c"] | None, counts: Sequence[int] | None
+    ) -> LastLayer | None:
+        """The last layer and its input; None of an encoder without layers."""
+        tokens = self.aggregate(xyz, features, counts=counts)
+        *_, layer = (None, *self.layers)
+        return LastLayer(self._through(tokens, len(self.layers) - 1), layer) if layer is not None else None
+
+    def _through(self, tokens: TokenSet, layers: int) -> TokenSet:
         state = tokens.features
-        for layer in self.layers:
+        for layer in self.layers[:layers]:
             state = layer(state)
         return tokens._replace(features=state)
 

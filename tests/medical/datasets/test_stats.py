@@ -53,11 +53,12 @@ def test_axes_order_changes_nothing_but_the_code(tmp_path: Path) -> None:
 
 
 def test_the_suggestion_is_a_preprocess_section(tmp_path: Path) -> None:
-    for channel, kind in (("MRI", "zscore"), ("CT", "window")):
+    for channel, kind in (("MRI", "zscore"), ("CT", "clipped_zscore")):
         task = write_msd(tmp_path / channel, cases=2, channel_names=(channel,), spacing_mm=(0.78125, 1, 1))
         suggestion = stats(MsdSettings(root=task, fold="all").split(), workers=0)["suggestion"]
         assert PreprocessSettings.model_validate(suggestion["preprocess"]).intensity.name == kind
-        assert suggestion["reasons"][0] == "The spacing is the median of all cases."
+        assert suggestion["reasons"]["spacing_mm"] == "The median of all cases."
+        assert set(suggestion["reasons"]) == {"spacing_mm", "intensity", "crop_foreground"}
 
 
 def test_bad_cases_are_left_out_by_name(tmp_path: Path) -> None:

@@ -10,14 +10,29 @@ from medical.models.baselines import (
     SwinUnetrSettings,
     UnetSettings,
 )
+from medical.models.residual_unet import PlainUnetSettings, ResidualUnetSettings
 from medical.models.unetr import UnetrSettings
+from tests.medical.models import test_aspp, test_cotr, test_transbts, test_transunet
 from vol3d.catalog import MODELS, load
 from vol3d.errors import UsageError
 
 SMALL = {
     "unetr": UnetrSettings(patch=8, width=16, depth=2, heads=2, mlp=16, features=2, skips=(1, 2)),
+    "transbts": test_transbts.SMALL,
+    "cotr": test_cotr.SMALL,
+    "aspp": test_aspp.SMALL,
+    "transunet": test_transunet.SMALL,
     "unet": UnetSettings(channels=(4, 8, 16), strides=(2, 2)),
     "attention_unet": AttentionUnetSettings(channels=(4, 8, 16), strides=(2, 2)),
+    "residual_unet": ResidualUnetSettings(
+        features=(4, 6, 8),
+        kernels=((3, 3, 1), (3, 3, 3), (3, 3, 3)),
+        strides=((1, 1, 1), (2, 2, 1), (2, 2, 2)),
+        blocks=(1, 2, 1),
+    ),
+    "plain_unet": PlainUnetSettings(
+        features=(4, 8), kernels=((3, 3, 3), (3, 3, 3)), strides=((1, 1, 1), (2, 2, 2)), convolutions=(1, 2)
+    ),
     "dynunet": DynUnetSettings(
         kernels=((3, 3, 1), (3, 3, 3), (3, 3, 3)), strides=((1, 1, 1), (2, 2, 1), (2, 2, 1)), filters=(4, 8, 8)
     ),
@@ -66,6 +81,10 @@ def test_dynunet_halves_each_axis_on_its_own():
         (UnetSettings, {"strides": (2,)}, "5 channels need 4 strides"),
         (AttentionUnetSettings, {"channels": (4, 8)}, "2 channels need 1 strides"),
         (DynUnetSettings, {"filters": (8,)}, "one entry a level"),
+        (ResidualUnetSettings, {"blocks": (1, 2)}, "6 stages need as many blocks, got 2"),
+        (PlainUnetSettings, {"features": (8, 16)}, "2 stages need as many kernels, got 6"),
+        (ResidualUnetSettings, {"kernels": ((3, 3, 2),) * 6}, r"kernels must be odd, got \(3, 3, 2\)"),
+        (ResidualUnetSettings, {"blocks": (0,) * 6}, "must be at least 1, got 0"),
     ],
 )
 def test_settings_refuse(settings, change, message):

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from medical.models.released import RELEASED_SKIPS, UNUSED_0_7, load_unetr
-from medical.models.unetr import SelfAttention, UnetrSettings, instance_norm
+from medical.models.unetr import UnetrSettings, instance_norm
+from medical.models.vit import SelfAttention
 from vol3d.errors import CheckpointError, UsageError
 
 SMALL = UnetrSettings(patch=8, width=24, depth=4, heads=3, mlp=32, features=4, skips=(1, 3))
@@ -176,3 +177,41 @@ def test_what_the_file_does_not_tell(tmp_path, monai_unetr):
         load_unetr(path, {"window": (16, 16, 16)})
     with pytest.raises(CheckpointError, match="the file itself determines"):
         load_unetr(path, {"features": 16})
+
+
+HYBRID = SMALL.model_copy(update={"stem": "convolution", "deep_supervision": 2})
+
+
+def test_a_convolutional_stem_and_deep_supervision():
+    torch.manual_seed(0)
+    network = HYBRID.build(2, 3, (16, 24, 16))
+    image = torch.randn(2, 2, 16, 24, 16)
+    outputs = network.logits(image)
+    assert [tuple(logits.shape[1:]) for logits in outputs] == [(3, 16, 24, 16), (3, 8, 12, 8), (3, 4, 6, 4)]
+    assert torch.equal(outputs[0], network(image)) and torch.equal(outputs[0], network.eval()(image))
+    sum(logits.square().mean() for logits in outputs).backward()
+    assert [name for name, p in network.named_parameters() if p.grad is None] == []
+    assert network(torch.randn(1, 2, 32, 8, 24)).shape == (1, 3, 32, 8, 24)  # other windows resample the positions
+    with pytest.raises(ValueError, match="multiples of patch 8, got"):
+        network(torch.randn(1, 2, 12, 16, 16))
+
+
+def test_without_them_there_are_no_further_weights():
+    names = set(SMALL.build(1, 2, (16, 16, 16)).state_dict())
+    assert not [name for name in names if "stem" in name or "deep" in name]
+    deep = set(SMALL.model_copy(update={"deep_supervision": 1}).build(1, 2, (16, 16, 16)).state_dict())
+    assert deep - names == {"decoder.deep_heads.0.weight", "decoder.deep_heads.0.bias"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"deep_supervision": 3}, "must be below 3 for patch 8"),
+        ({"deep_supervision": 0}, "greater than or equal to 1"),
+        ({"decoder": "pup", "deep_supervision": 1}, "need the decoder unetr"),
+        ({"decoder": "mla", "stem": "convolution"}, "need the decoder unetr"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(change, message):
+    with pytest.raises(ValidationError, match=message):
+        UnetrSettings(**(SMALL.model_dump() | change))

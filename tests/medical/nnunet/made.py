@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from medical.models.residual_unet import UNet
 from medical.nnunet.labels import read_labels
-from medical.nnunet.network import UNet
 from medical.nnunet.plans import read_plans
 
 LABELS: dict[str, Any] = {"background": 0, "front": 1, "back": 2}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from itertools import product
 
 import numpy as np
@@ -54,7 +55,7 @@ def test_a_large_sum_over_folds_lies_in_a_file(tmp_path, monkeypatch):
     ready = prepare(scan(noise(11, 13, 17)), stage.plans)
     wanted = logits_of(stage, ready)
     monkeypatch.setattr(predict, "IN_MEMORY_BYTES", 0)
-    monkeypatch.setattr(predict.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert torch.equal(logits_of(stage, ready), wanted)
     assert not list(tmp_path.glob("vol3d-*"))
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from medical.models.residual_unet import UNet
 from medical.nnunet.architecture import read_architecture
-from medical.nnunet.network import UNet
 from medical.nnunet.weights import distinct, network, read_checkpoint
 from tests.medical.nnunet.made import PLAIN, RESIDUAL, network_of, repeated, write_model
 from vol3d.errors import CheckpointError

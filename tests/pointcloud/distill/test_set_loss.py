@@ -10,30 +10,33 @@ import pytest
 import torch
 from torch import Tensor
 
+from pointcloud.distill.baselines import feature_loss, pseudo_labels
+from pointcloud.distill.methods import SetMethod
 from pointcloud.distill.set_loss import (
     DistillSettings,
-    Teacher,
     combine,
-    feature_loss,
+    divergence_cost,
+    divergence_loss,
     match_sets,
-    pseudo_labels,
     set_to_set_loss,
-    soft_class_cost,
-    soft_class_loss,
     top_queries,
 )
+from pointcloud.distill.teacher import Teacher
 from pointcloud.models.layers.bev_backbones import FpnSettings
 from pointcloud.models.object_dgcnn.head import ObjectDgcnnHead, ObjectDgcnnHeadSettings
 from pointcloud.structures.box_code import encode_boxes
 from pointcloud.structures.detector import SetDetector
-from pointcloud.structures.predicted_set import PredictedSet
+from pointcloud.structures.predicted_set import PredictedSet, softmax_log_odds
 from pointcloud.structures.targets import BoxTargets
-from tests.pointcloud.models.small import CLASSES, TURNING, scene
+from tests.pointcloud.models.small import CLASSES, PLAIN, TURNING, scene
+from tests.pointcloud.models.small_lidar import MODELS as LIDAR
 from tests.reference import distill as twin
 from vol3d.errors import DataError, UsageError
 from vol3d.scans.results.detections import Detections
 
-PLAIN = DistillSettings()
+PRINTED = DistillSettings()
+SOFT = DistillSettings(class_term="divergence", divide_by="pairs")
+OPEN = ("class_term", "object_score", "background", "classes", "box")
 
 
 def a_set(*shape: int, seed: int = 0, velocity: bool = False) -> PredictedSet:
@@ -43,39 +46,92 @@ def a_set(*shape: int, seed: int = 0, velocity: bool = False) -> PredictedSet:
     return PredictedSet(log_odds, box, speed if velocity else None)
 
 
-def total(student: PredictedSet, teacher: PredictedSet, settings: DistillSettings = PLAIN) -> Tensor:
-    return torch.stack(list(set_to_set_loss(student, teacher, settings).values())).sum()
+def total(student: PredictedSet, teacher: PredictedSet, settings: DistillSettings = PRINTED) -> Tensor:
+    """Of samples with one annotated box each."""
+    annotated = torch.ones(len(teacher.box), dtype=torch.int64)
+    return torch.stack(list(set_to_set_loss(student, teacher, settings, annotated).values())).sum()
 
 
+def by_query(found: PredictedSet, sample: int) -> list[twin.Prediction]:
+    return list(zip(found.probability[sample], found.box[sample], strict=True))
+
+
+VARIANTS = [
+    PRINTED,
+    DistillSettings(background="class_only", object_score=0.9),
+    DistillSettings(background="left_out", object_score=0.9),
+    DistillSettings(object_score=0, divide_by="pairs", classes=1, box=1),
+    SOFT,
+    DistillSettings(class_term="divergence", background="left_out", object_score=0.9),
+]
+
+
+@pytest.mark.parametrize("settings", VARIANTS, ids=lambda one: f"{one.class_term}-{one.background}-{one.object_score}")
 @pytest.mark.parametrize(("students", "teachers"), [(6, 6), (9, 4), (1, 1), (5, 0)])
-def test_matching_value_and_gradient_are_those_of_loops(students: int, teachers: int) -> None:
+def test_value_and_gradient_are_those_of_loops(students: int, teachers: int, settings: DistillSettings) -> None:
     student, teacher = a_set(2, students), a_set(2, teachers, seed=1)
     student.log_odds.requires_grad_()
     student.box.requires_grad_()
-    found = match_sets(student, teacher, PLAIN).query
-    pairs = [((student.log_odds[i], student.box[i]), (teacher.log_odds[i], teacher.box[i])) for i in range(2)]
-    assert found.tolist() == [twin.match(*pair, 2.0, 0.25) for pair in pairs]
-    wanted = torch.stack([twin.loss(*pair, 2.0, 0.25) for pair in pairs]).mean()
-    got = total(student, teacher)
-    torch.testing.assert_close(got, wanted)
+    leaves, open_ = (student.log_odds, student.box), {name: getattr(settings, name) for name in OPEN}
+    pairs = [(by_query(student, i), by_query(teacher, i)) for i in range(2)]
+    if settings.background != "left_out":  # pairs that cost nothing may be matched in any way
+        found = match_sets(student, teacher, settings).query
+        assert found.tolist() == [twin.match(*pair, open_) for pair in pairs]
+
+    wanted = torch.stack([twin.loss(*pair, open_) for pair in pairs]).sum()
+    wanted = wanted / (2 if settings.divide_by == "annotated" else max(2 * teachers, 1))
+    got = total(student, teacher, settings)
+    torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
     if teachers:
-        leaves = (student.log_odds, student.box)
         for own, other in zip(torch.autograd.grad(got, leaves), torch.autograd.grad(wanted, leaves), strict=True):
-            torch.testing.assert_close(own, other, atol=1e-6, rtol=1e-4)
+            torch.testing.assert_close(own, other, atol=1e-5, rtol=1e-4)
 
 
-def test_the_cost_of_a_pair_is_its_loss() -> None:
+def test_the_paper_counts_every_pair_in_both_terms() -> None:
+    teacher = a_set(1, 3)
+    teacher.log_odds[0] = torch.tensor([[6.0, -6, -6], [-6, -6, -6], [-6, -6, 6]])  # the second is background
+    student = PredictedSet(torch.zeros(1, 3, 3), teacher.box + 1)
+    terms = set_to_set_loss(student, teacher, PRINTED, torch.tensor([2]))
+    ln2 = float(np.log(2))
+    assert terms["class"].item() == pytest.approx(2.0 * (ln2 + 3 * ln2 + ln2) / 2)  # no object: no to all of 3 classes
+    assert terms["box"].item() == pytest.approx(0.25 * 3 * 8 / 2)
+
+
+def test_no_object_of_a_softmax_is_its_own_probability() -> None:
+    logits = torch.randn(1, 4, 5, generator=torch.Generator().manual_seed(0))
+    model = PredictedSet(softmax_log_odds(logits), torch.zeros(1, 4, 8), None, logits.log_softmax(-1)[..., -1])
+    torch.testing.assert_close(model.log_likelihood(), logits.log_softmax(-1))
+    assert model.queries(torch.tensor([[2, 0]])).log_likelihood().shape == (1, 2, 5)
+
+
+def test_without_annotated_boxes_the_sum_is_divided_by_one() -> None:
+    student, teacher = a_set(1, 4), a_set(1, 4, seed=1)
+    none, one = (set_to_set_loss(student, teacher, PRINTED, torch.tensor([count]))["box"] for count in (0, 1))
+    assert none.item() == one.item() > 0
+
+
+def test_predictions_beyond_the_ground_of_the_student_cost_nothing() -> None:
+    student, teacher = a_set(1, 4), a_set(1, 4, seed=1)
+    teacher.box[0, :, :2] = torch.tensor([[0.0, 0], [9, 0], [0, -9], [1, 1]])
+    ground = (-8.0, -8.0, -5.0, 8.0, 8.0, 3.0)
+    near = PredictedSet(teacher.log_odds[:, [0, 3]], teacher.box[:, [0, 3]])
+    cut = set_to_set_loss(student, teacher, PRINTED, torch.tensor([1]), ground)
+    for name, value in set_to_set_loss(student, near, PRINTED, torch.tensor([1])).items():
+        torch.testing.assert_close(cut[name], value)
+
+
+def test_the_divergence_of_all_pairs_is_that_of_each() -> None:
     student, teacher = a_set(2, 4), a_set(2, 3, seed=1)
-    cost = soft_class_cost(student.log_odds, teacher.log_odds)
+    cost = divergence_cost(student.log_odds, teacher.log_odds)
     for i in range(3):
         for j in range(4):
-            wanted = soft_class_loss(student.log_odds[:, j], teacher.log_odds[:, i])
+            wanted = divergence_loss(student.log_odds[:, j], teacher.log_odds[:, i])
             torch.testing.assert_close(cost[:, i, j], wanted, atol=1e-5, rtol=1e-4)
 
 
 def test_a_teacher_that_equals_the_student_has_nothing_to_teach() -> None:
     student = a_set(2, 2, 7, velocity=True)
-    terms = set_to_set_loss(student, student, PLAIN)
+    terms = set_to_set_loss(student, student, SOFT, torch.ones(2, dtype=torch.int64))
     assert set(terms) == {"class", "box", "velocity"}
     assert [term.item() for term in terms.values()] == pytest.approx([0, 0, 0], abs=1e-6)
 
@@ -92,8 +148,8 @@ def test_the_order_of_the_teachers_queries_changes_nothing(students: int, sure: 
 def test_a_student_with_the_teachers_queries_in_another_order_has_learnt_all() -> None:
     teacher, order = a_set(1, 7), torch.tensor([3, 0, 6, 2, 5, 1, 4])
     student = PredictedSet(teacher.log_odds[:, order], teacher.box[:, order])
-    assert match_sets(student, teacher, PLAIN).query[0].tolist() == order.argsort().tolist()
-    assert total(student, teacher).item() == pytest.approx(0, abs=1e-6)
+    assert match_sets(student, teacher, SOFT).query[0].tolist() == order.argsort().tolist()
+    assert total(student, teacher, SOFT).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_the_surest_queries_of_a_larger_teacher_teach() -> None:
@@ -102,18 +158,19 @@ def test_the_surest_queries_of_a_larger_teacher_teach() -> None:
     few = top_queries(teacher, 2)
     assert few.log_odds[0].amax(-1).tolist() == [4, 3]
     assert torch.equal(few.box[0], teacher.box[0, [1, 3]])
-    assert total(few, teacher).item() == pytest.approx(0, abs=1e-6)
+    assert total(few, teacher, SOFT).item() == pytest.approx(0, abs=1e-6)
     assert top_queries(teacher, 5) is teacher
 
 
 def test_the_last_layer_is_taught_or_all_of_them() -> None:
     student, teacher = a_set(3, 2, 6), a_set(2, 2, 6, seed=1)
-    last = set_to_set_loss(student, teacher, PLAIN)
+    ones = torch.ones(2, dtype=torch.int64)
+    last = set_to_set_loss(student, teacher, PRINTED, ones)
     assert set(last) == {"class", "box"}
-    every = set_to_set_loss(student, teacher, DistillSettings(taught="all"))
+    every = set_to_set_loss(student, teacher, DistillSettings(taught="all"), ones)
     assert set(every) == {f"{name}{layer}" for name in ("class", "box") for layer in ("", "/layer0", "/layer1")}
     torch.testing.assert_close(every["class"], last["class"])
-    first = set_to_set_loss(student.layers(0), teacher.layers(-1), PLAIN)
+    first = set_to_set_loss(student.layers(0), teacher.layers(-1), PRINTED, ones)
     torch.testing.assert_close(every["box/layer0"], first["box"])
 
 
@@ -122,17 +179,22 @@ def test_sure_boxes_weigh_more_if_asked() -> None:
     teacher.log_odds[0] = torch.tensor([[20.0, -20, -20], [-20, -20, -20]])
     student = PredictedSet(teacher.log_odds, teacher.box + torch.tensor([1.0, 0])[:, None])
     plain, sure = (
-        set_to_set_loss(student, teacher, DistillSettings(sure_boxes=flag))["box"].item() for flag in (False, True)
+        set_to_set_loss(student, teacher, SOFT.model_copy(update={"sure_boxes": flag}), torch.tensor([1]))["box"].item()
+        for flag in (False, True)
     )
     assert plain == pytest.approx(0.25 * 8 / 2)
     assert sure == pytest.approx(2 * plain)
 
 
-def test_velocities_are_compared_if_both_tell_them() -> None:
-    with_velocity, without = a_set(1, 4, velocity=True), a_set(1, 4, seed=1)
-    assert "velocity" in set_to_set_loss(with_velocity, a_set(1, 4, seed=1, velocity=True), PLAIN)
-    assert "velocity" not in set_to_set_loss(with_velocity, without, PLAIN)
-    assert "velocity" not in set_to_set_loss(without, with_velocity, PLAIN)
+def test_velocities_are_compared_if_both_predict_them() -> None:
+    one, student, teacher = torch.tensor([1]), a_set(1, 4, velocity=True), a_set(1, 4, seed=1, velocity=True)
+    still = PredictedSet(teacher.log_odds, teacher.box)
+    found = set_to_set_loss(student, teacher, PRINTED, one)
+    matched = student.queries(match_sets(student, teacher, PRINTED).query)
+    assert matched.velocity is not None and teacher.velocity is not None
+    torch.testing.assert_close(found["velocity"], 0.05 * (matched.velocity - teacher.velocity).abs().sum())
+    for pair in ((student, still), (still, student)):
+        assert "velocity" not in set_to_set_loss(*pair, PRINTED, one)
 
 
 def test_no_gradient_goes_to_the_teacher() -> None:
@@ -151,7 +213,7 @@ def test_the_total_is_alpha_times_supervised_and_beta_times_distilled() -> None:
 @pytest.mark.parametrize(("student", "teacher"), [((2, 4), (3, 4)), ((2, 3), (2, 4)), ((1, 2, 4), (1, 2, 4))], ids=str)
 def test_sets_that_cannot_be_compared_are_refused(student: tuple[int, ...], teacher: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match="sets that cannot be compared"):
-        match_sets(a_set(*student), a_set(*teacher), PLAIN)
+        match_sets(a_set(*student), a_set(*teacher), PRINTED)
 
 
 def test_feature_maps_are_compared_at_the_teachers_size() -> None:
@@ -201,8 +263,8 @@ def test_a_student_comes_nearer_to_a_frozen_teacher() -> None:
     losses = []
     for _ in range(15):
         prediction = student(maps)
-        distilled = set_to_set_loss(prediction.as_set(), teacher(maps).as_set(), PLAIN)
-        terms = combine(student.loss(prediction, targets), distilled, PLAIN)
+        distilled = set_to_set_loss(prediction.as_set(), teacher(maps).as_set(), PRINTED, torch.tensor([2, 2]))
+        terms = combine(student.loss(prediction, targets), distilled, PRINTED)
         losses.append(sum(term.item() for name, term in terms.items() if name.startswith("teacher_")))
         optimizer.zero_grad()
         torch.stack(list(terms.values())).sum().backward()
@@ -247,6 +309,20 @@ def test_3detr_says_its_own_probabilities_and_boxes() -> None:
 @pytest.mark.bad_input  # a head stands for a whole detector here
 def test_a_teacher_of_other_classes_is_refused() -> None:
     with pytest.raises(UsageError, match=r"distill\.teacher: the teacher was trained for other classes"):
-        Teacher(object_dgcnn(0)).check_classes(CLASSES[::-1])
+        Teacher(object_dgcnn(0)).check_classes(("a", "b", "c"))
     with pytest.raises(UsageError, match=r"distill\.teacher: a teacher that finds no objects; got Linear"):
         Teacher.of(torch.nn.Linear(1, 1))
+    with pytest.raises(UsageError, match=r"these classes in another order than the student"):
+        Teacher(object_dgcnn(0)).check_classes(CLASSES[::-1])
+
+
+@pytest.mark.bad_input
+def test_a_teacher_whose_boxes_do_not_turn_cannot_teach_one_whose_boxes_do() -> None:
+    turning, still = TURNING.build(CLASSES), PLAIN.build(CLASSES)
+    with pytest.raises(UsageError, match=r"states other things of a box.*got x y z l w h, wanted .*sin"):
+        SetMethod(PRINTED, turning, still)
+    assert SetMethod(PRINTED, still, still).turns is False
+    outdoor = LIDAR["object dgcnn pillars"].build(CLASSES)
+    with pytest.raises(UsageError, match=r"Give distill\.velocity=0"):
+        SetMethod(PRINTED, turning, outdoor)
+    assert SetMethod(DistillSettings(velocity=0), turning, outdoor).ground is None

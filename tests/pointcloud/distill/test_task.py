@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from pointcloud.distill.task import DistillTask, DistillWrapper
-from pointcloud.generate.drives.write import write_drives
+from pointcloud.distill.task import DistillTask
+from tests.pointcloud.distill.small import CPU, SHAKE, columns, draws, taught
 from tests.pointcloud.synthetic import write_rooms
 from tests.pointcloud.tasks.test_rooms import RECIPE as ROOMS
 from tests.vol3d.engine.test_distributed import codes, launch
@@ -29,60 +27,6 @@ from vol3d.engine.order import Loader, Plan
 from vol3d.engine.stop import Stopped, StopRequest
 from vol3d.errors import CheckpointError, UsageError
 
-RECIPE = """
-model:
-  name: object_dgcnn
-  features: [intensity, time]
-  voxels: {point_range_m: [-16, -16, -5, 16, 16, 3], voxel_size_m: [1, 1, 8]}
-  pillars: {widths: [16]}
-  backbone: {widths: [16, 16], layers: [1, 1], strides: [1, 2]}
-  neck: {width: 16, levels: 2}
-  head: {heads: 2, points: 2, encoder_layers: 0, decoder_layers: 2, ffn: 16, queries: 40, max_detections: 30}
-data: {name: nuscenes, root: ROOT, sweeps: 2}
-optim: {lr: 2e-3}
-train: {epochs: 3, batch: 2, ema: 0.9}
-"""
-CENTER = """model={
-  name: centerpoint,
-  features: [intensity, time],
-  voxels: {point_range_m: [-16, -16, -5, 16, 16, 3], voxel_size_m: [1, 1, 8]},
-  pillars: {widths: [16]},
-  backbone: {widths: [16, 16], layers: [1, 1], strides: [1, 2]},
-  neck: {widths: [16, 16], upsample: [1, 2]},
-  head: {shared_width: 16, width: 16},
-}"""
-CPU = torch.device("cpu")
-SHAKE = "augment={flip_x: 0.5, rotate_deg: 20}"
-
-
-@pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.set_num_threads(1)
-    root = tmp_path_factory.mktemp("distill")
-    write_drives(root / "drives", 2, seed=3, workers=0, seconds=1)
-    path = root / "recipe.yaml"
-    path.write_text(RECIPE.replace("ROOT", str(root / "drives")))
-    return path
-
-
-@pytest.fixture(scope="module")
-def teacher(recipe: Path) -> str:
-    folder = recipe.parent / "teacher"
-    train(load_task(recipe, ["train.seed=7", "model.head.queries=36"]), folder, device=CPU)
-    return str(folder)
-
-
-@pytest.fixture(scope="module")
-def detector(recipe: Path) -> str:
-    """A CenterPoint: it predicts no set."""
-    folder = recipe.parent / "center"
-    train(load_task(recipe, [CENTER, "train.epochs=1"]), folder, device=CPU)
-    return str(folder)
-
-
-def taught(recipe: Path, teacher: str, *words: str) -> Any:
-    return load_distillation(recipe, [f"distill.teacher={teacher}", *words])
-
 
 def losses(task: Any, steps: int) -> list[dict[str, float]]:
     """Terms of some steps."""
@@ -94,11 +38,6 @@ def losses(task: Any, steps: int) -> list[dict[str, float]]:
         terms.append(learner.step(loader.step(step), step, steps).terms)
         learner.apply(step)
     return terms
-
-
-def columns(run: Path) -> list[str]:
-    with (run / "metrics.csv").open() as file:
-        return next(csv.reader(file))
 
 
 @pytest.mark.parametrize("method", ["set", "features", "pseudo_labels"])
@@ -207,8 +146,7 @@ def test_a_teacher_sees_more_sweeps_and_beams(recipe: Path, teacher: str) -> Non
     words = ["data.sweeps=1", "data.every_beam=4", "distill.teacher_sees={sweeps: 2, every_beam: 2}", SHAKE]
     task = taught(recipe, teacher, *words)
     samples = task.samples()
-    sample = [samples.sample(0, draws())]
-    inputs = samples.collate(sample).inputs
+    inputs = samples.collate([samples.sample(0, draws())]).inputs
     student, seen = inputs["student"][0], inputs["teacher"][0]
     assert student.shape[1] == seen.shape[1] == 5  # the ring is shown to nobody
     assert (student[:, 4] == 0).all() and seen[:, 4].unique().numel() == 2
@@ -221,10 +159,6 @@ def test_a_teacher_sees_more_sweeps_and_beams(recipe: Path, teacher: str) -> Non
     assert all(value == value for value in losses(task, 1)[0].values())
 
 
-def draws() -> np.random.Generator:
-    return np.random.default_rng(5)
-
-
 def sorted_rows(cloud: torch.Tensor) -> torch.Tensor:
     return torch.tensor(sorted(cloud.tolist()))
 
@@ -234,9 +168,16 @@ def sorted_rows(cloud: torch.Tensor) -> torch.Tensor:
     [
         (["distill.teacher_sees.sweeps=1"], "see less than the student"),
         (["data.every_beam=2", "distill.teacher_sees.every_beam=3"], "see less than the student"),
-        ([SHAKE, "distill.cache=answers"], r"Give augment=\{\}"),
+        ([SHAKE, "distill.cache=answers", "distill.method=features"], r"cannot follow.*Give augment=\{\}"),
+        (
+            [SHAKE, "distill.cache=answers", "paste={counts: {car: 5}}"],
+            r"cannot follow.*Give paste=null, or",
+        ),
         (["data.sweeps=1", "distill.teacher_sees.sweeps=2", "paste={counts: {car: 5}}"], "sweeps of pasted objects"),
         (["distill.method=features", "model.neck.levels=3"], "feature pyramids"),
+        (["model.head.velocity=false"], r"other things of a box.*cos vx vy.*Give distill\.velocity=0"),
+        (["distill.class_term=divergence", "distill.object_score=0.5"], "object_score means nothing"),
+        (["distill.method=features", "distill.background=left_out"], "background means nothing to the method features"),
         (["distill.alpha=0", "distill.beta=0"], "would learn nothing"),
         (["distill.method=features", "distill.taught=all"], "taught means nothing to the method features"),
         (["distill.pseudo_labels.most=9"], "pseudo_labels means nothing to the method set"),
@@ -272,51 +213,6 @@ def test_a_detector_without_a_set_can_only_teach_boxes(recipe: Path, detector: s
     assert losses(taught(recipe, detector, *words), 1)[0]["teacher_class"] > 0
 
 
-def test_answers_are_kept_once(recipe: Path, teacher: str, tmp_path: Path) -> None:
-    task = taught(recipe, teacher, f"distill.cache={tmp_path}", "distill.taught=all")
-    trainee = task.training_module(task.model())
-    assert isinstance(trainee, DistillWrapper)
-    samples = task.samples()
-    inputs = samples.collate([samples.sample(i, draws()) for i in range(2)]).inputs
-    first = trainee(inputs)[1]
-    files = sorted(tmp_path.rglob("*.safetensors"))
-    assert len(files) == 2
-    trainee.teacher.model.to("meta")  # it could not answer again
-    assert_same(trainee(inputs)[1], first)
-    assert sorted(tmp_path.rglob("*.safetensors")) == files
-
-
-def test_answers_about_other_scenes_or_another_range_are_not_taken(recipe: Path, teacher: str, tmp_path: Path) -> None:
-    write_drives(tmp_path / "other", 2, seed=4, workers=0, seconds=1)
-    folders = set()
-    for words in ([], [f"data.root={tmp_path / 'other'}"], ["model.voxels.point_range_m=[-8, -8, -5, 8, 8, 3]"]):
-        task = taught(recipe, teacher, f"distill.cache={tmp_path / 'answers'}", *words)
-        folders.add(task.training_module(task.model()).kept.folder)
-    assert len(folders) == 3
-
-
-def test_the_first_answer_about_a_scene_counts(recipe: Path, teacher: str, tmp_path: Path) -> None:
-    task = taught(recipe, teacher, f"distill.cache={tmp_path}")
-    trainee, samples = task.training_module(task.model()), task.samples()
-    batch = [samples.sample(i, draws()) for i in range(2)]
-    first = trainee(samples.collate(batch[:1]).inputs)[1][0]
-    other_points = [samples.sample(0, np.random.default_rng(6)), batch[1]]
-    assert_same(trainee(samples.collate(other_points).inputs)[1][0], first)
-
-
-def test_a_damaged_answer_can_be_deleted(recipe: Path, teacher: str, tmp_path: Path) -> None:
-    task = taught(recipe, teacher, f"distill.cache={tmp_path}")
-    trainee, samples = task.training_module(task.model()), task.samples()
-    inputs = samples.collate([samples.sample(0, draws())]).inputs
-    trainee(inputs)
-    (file,) = tmp_path.rglob("*.safetensors")
-    file.write_bytes(file.read_bytes()[:-10])
-    with pytest.raises(CheckpointError, match=rf"{file.name}: a damaged file of distill\.cache.*Delete it"):
-        trainee(inputs)
-    file.unlink()
-    assert trainee(inputs)[1]
-
-
 def test_more_pseudo_labels_than_queries_are_left_out(recipe: Path, teacher: str) -> None:
     words = ["distill.method=pseudo_labels", "distill.pseudo_labels={least_score: 0, most: 30}"]
     assert losses(taught(recipe, teacher, *words, "model.head.queries=24"), 1)[0]["teacher_class"] > 0
@@ -325,18 +221,6 @@ def test_more_pseudo_labels_than_queries_are_left_out(recipe: Path, teacher: str
 def test_features_of_another_width_are_compared_in_mixed_precision(recipe: Path, teacher: str) -> None:
     words = ["distill.method=features", "model.neck.width=12", "model.head.heads=2", "train.amp=bf16"]
     assert losses(taught(recipe, teacher, *words), 1)[0]["teacher_features"] > 0
-
-
-def test_one_3detr_teaches_another(tmp_path: Path) -> None:
-    root = write_rooms(tmp_path / "data")
-    path = tmp_path / "rooms.yaml"
-    path.write_text(ROOMS.replace("ROOT", str(root)))
-    train(load_task(path, ["train.epochs=1"]), tmp_path / "teacher", device=CPU)
-    task = taught(path, str(tmp_path / "teacher"), "train.epochs=1", "model.queries=20")
-    evaluation = train(task, tmp_path / "run", device=CPU)
-    assert evaluation.score_name == "ap25"
-    assert {"teacher_class", "teacher_box"} <= set(columns(tmp_path / "run"))
-    assert checkpoint.load(tmp_path / "run").task.name == "detection"
 
 
 def test_other_classes_are_refused(recipe: Path, tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pointcloud.distill.set_loss import DistillSettings, Teacher, feature_loss, set_to_set_loss
+from pointcloud.distill.baselines import feature_loss
+from pointcloud.distill.set_loss import DistillSettings, set_to_set_loss
+from pointcloud.distill.teacher import Teacher
 from pointcloud.models.layers.bev_backbones import Fpn, FpnSettings
 from pointcloud.models.layers.bev_encoder import BevEncoder
 from pointcloud.models.object_dgcnn.model import ObjectDgcnnSettings
@@ -90,7 +92,8 @@ def test_networks_of_pillars_and_of_voxels_teach_each_other(student: Any, teache
     clouds = [drive(3)[0], torch.zeros(0, 4)]
     learner, taught_by = build(student), Teacher(build(teacher, seed=1))
     prediction, lesson = learner(clouds), taught_by(clouds)
-    terms = set_to_set_loss(learner.as_set(prediction), taught_by.model.as_set(lesson), DistillSettings())
+    sets = learner.as_set(prediction), taught_by.model.as_set(lesson)
+    terms = set_to_set_loss(*sets, DistillSettings(), torch.tensor([3, 0]))
     terms["features"] = feature_loss(prediction.maps, lesson.maps)
     torch.stack(list(terms.values())).sum().backward()
     for parameter in (*learner.encoder.parameters(), *learner.neck.parameters(), learner.head.queries):

@@ -39,6 +39,24 @@ def test_attention_is_torchs() -> None:
     torch.testing.assert_close(ours(query, key, value, allowed), theirs(query, key, value, attn_mask=blocked)[0])
 
 
+def test_attention_weights_are_torchs_and_sum_to_one() -> None:
+    ours, theirs = pair()
+    x, allowed = torch.randn(2, 7, 12), torch.rand(2, 7, 7) > 0.4
+    allowed |= torch.eye(7, dtype=torch.bool)
+    blocked = (~allowed).repeat_interleave(3, dim=0)
+    wanted = theirs(x, x, x, attn_mask=blocked, average_attn_weights=False)[1]
+    found = ours.weights(x, x, allowed)
+    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(found.sum(dim=-1), torch.ones(2, 3, 7))
+    assert bool((found[~allowed[:, None].expand_as(found)] == 0).all())
+
+
+def test_a_layer_looks_with_the_mean_of_its_heads() -> None:
+    layer, x = EncoderLayer(12, 3, 8, 0.0), torch.randn(2, 5, 12)
+    y = layer.norm1(x)
+    torch.testing.assert_close(layer.looks(x, 3), layer.attention.weights(y, y).mean(dim=1)[:, 3])
+
+
 def test_attention_without_queries_gives_none() -> None:
     ours, _ = pair()
     assert ours(torch.randn(2, 0, 12), torch.randn(2, 7, 12), torch.randn(2, 7, 12)).shape == (2, 0, 12)
@@ -137,3 +155,21 @@ def test_boxes_from_raw_outputs() -> None:
 def test_bounds_of_a_flat_scan_keep_places_finite() -> None:
     bounds = Bounds(torch.zeros(1, 3), torch.tensor([[2.0, 1.0, 0.0]]))
     torch.testing.assert_close(bounds.normalize(torch.tensor([[[1.0, 1.0, 0.0]]])), torch.tensor([[[0.5, 1.0, 0.0]]]))
+
+
+@pytest.mark.parametrize("tokens", [7, 600])
+def test_attention_in_bfloat16_is_that_of_float32_but_for_rounding(tokens: int) -> None:
+    ours, _ = pair()
+    x, allowed = torch.randn(2, tokens, 12), torch.rand(2, tokens, tokens) > 0.4
+    allowed[..., 0] = True
+    wanted = ours(x, x, x, allowed)
+    exact = torch.autograd.grad(wanted.square().sum(), [*ours.parameters()])
+    with torch.autocast("cpu", torch.bfloat16):
+        found = ours(x, x, x, allowed)
+        with torch.no_grad():
+            alone = ours(x, x, x, allowed)
+    assert found.dtype == alone.dtype == torch.bfloat16
+    for one in (found, alone):
+        torch.testing.assert_close(one.float(), wanted, rtol=0.03, atol=0.03)
+    for own, other in zip(torch.autograd.grad(found.float().square().sum(), [*ours.parameters()]), exact, strict=True):
+        assert (own - other).norm() < 0.03 * other.norm()

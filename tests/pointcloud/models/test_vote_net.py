@@ -20,7 +20,7 @@ from pointcloud.models.vote_net.proposal_head import (
     mean_sizes,
 )
 from pointcloud.structures.class_sizes import SCANNET, SUN_RGBD
-from tests.pointcloud.models.small import VOTE_NET, build, scene, scenes
+from tests.pointcloud.models.small import TABLE_3, VOTE_NET, build, scene, scenes
 from tests.reference.points import farthest_points
 
 
@@ -102,7 +102,7 @@ def test_a_vote_starts_at_its_seed_and_has_features_of_length_one() -> None:
 
 
 @pytest.mark.parametrize("at", ["votes", "seeds"])
-@pytest.mark.parametrize("kind", ["votenet", "transformer encoder"])
+@pytest.mark.parametrize("kind", ["votenet", "row 3"])
 def test_proposals_gather_at_the_farthest_votes_or_at_votes_of_the_farthest_seeds(kind: str, at: str) -> None:
     settings = VOTE_NET[kind].model_copy(update={"proposals_at": at})
     clouds, _ = scenes(settings, (200, 3), (90, 2))
@@ -143,6 +143,21 @@ def test_mean_sizes_are_given_or_published_or_none() -> None:
     sizes = mean_sizes(names, {"crate": (1.0, 2.0, 3.0)}, turned=False)
     torch.testing.assert_close(sizes, torch.tensor([SCANNET["chair"], SCANNET["bathtub"], (1, 1, 1), (1, 2, 3)]))
     assert mean_sizes(names, {}, turned=True)[1].tolist() == pytest.approx(SUN_RGBD["bathtub"])
+
+
+@pytest.mark.parametrize("row", sorted(TABLE_3))
+def test_a_row_of_table_3_learns_one_room(row: str) -> None:
+    model = build(TABLE_3[row])
+    cloud, targets = scene(300, 3, seed=4)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    losses = []
+    for _ in range(60):
+        loss = sum(model.loss(model([cloud]), [targets]).values())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert sum(losses[-10:]) < 0.7 * sum(losses[:10]), losses
 
 
 @pytest.mark.parametrize(("kind", "turn", "steps"), [(VoteNetSettings, True, 120), (BoxNetSettings, False, 60)])

@@ -194,3 +194,21 @@ def test_seeds_that_cannot_be_compared(tmp_path: Path) -> None:
     (tmp_path / "b/seed1/evaluation.json").unlink()
     with pytest.raises(UsageError, match="fewer than two finished seeds"):
         vol3d.compare(tmp_path / "a", tmp_path / "b")
+
+
+def test_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = write(tmp_path / "a", rows()), write(tmp_path / "b", rows(0.03))
+    page = tmp_path / "page.html"
+    assert main(["compare", str(a), str(b), "-o", str(page), "--json"]) == 0
+    text = page.read_text("utf-8")
+    found = json.loads(capsys.readouterr().out)
+    better = [one["winner"] for one in found["differences"]]
+    assert f"B better in {better.count('B')}" in text and text.count("<svg") == 2  # Dice and HD95
+    assert text.count("<tr>") == 1 + len(better) and "Wilcoxon" in text and "http" not in text.split("<main>")[1]
+
+
+@pytest.mark.bad_input
+def test_a_page_of_another_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = write(tmp_path / "a", rows()), write(tmp_path / "b", rows(0.03))
+    assert main(["compare", str(a), str(b), "-o", str(tmp_path / "page.pdf")]) == 2
+    assert "ends in .html" in capsys.readouterr().err and not (tmp_path / "page.pdf").exists()

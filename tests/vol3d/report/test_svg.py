@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vol3d.report.svg import box_plot, line_chart, ticks
+from vol3d.report.svg import box_plot, interval_chart, line_chart, ticks
 
 finite = st.floats(-1e6, 1e6)
 
@@ -63,3 +63,11 @@ def test_box_plot_marks_quartiles_and_names_cases():
     assert float(box.group(1)) == pytest.approx(centres[2], abs=0.2)
     assert float(box.group(1)) + float(box.group(2)) == pytest.approx(centres[6], abs=0.2)
     assert "<title>case_9: 9</title>" in chart
+
+
+def test_intervals_stand_on_one_axis_with_zero():
+    chart = interval_chart({"a": (0.1, 0.2, 0.3), "b": (-0.5, -0.4, -0.3), "gone": (float("nan"), 0, 1)}, "Dice")
+    centres = [float(found) for found in re.findall(r'<circle cx="([\d.]+)"', chart)]
+    zeros = {float(found) for found in re.findall(r'd="M([\d.]+) [\d.]+v46"', chart)}
+    assert len(centres) == 2 and len(zeros) == 1 and centres[1] < zeros.pop() < centres[0]
+    assert "gone" not in chart and interval_chart({}, "Dice") == ""

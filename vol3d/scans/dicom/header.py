@@ -15,6 +15,8 @@ import numpy as np
 from vol3d.errors import DataError
 
 LONGEST = 60  # characters of a value that a message shows
+_IN_FILE_META = {"SOPClassUID": "MediaStorageSOPClassUID", "SOPInstanceUID": "MediaStorageSOPInstanceUID"}
+"""What the file meta information says once more (PS3.10, 7.1): the only place that some exports leave it in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +36,17 @@ class Header:
         return name in self.dataset
 
     def text(self, name: str) -> str:
-        """The value on one line without control characters, empty if there is none."""
+        """The value on one line without control characters, empty if there is none.
+
+        Kind and UID of the object are also looked for in the file meta information.
+        """
+        found = self._line(name)
+        if found or name not in _IN_FILE_META:
+            return found
+        meta = Header(self.name, getattr(self.dataset, "file_meta", None) or {})
+        return meta._line(_IN_FILE_META[name])
+
+    def _line(self, name: str) -> str:
         value = self._value(name)
         try:
             joined = "\\".join(map(str, value)) if _is_several(value) else str("" if value is None else value)

@@ -12,8 +12,7 @@ _CAPTURES = f"{_STORAGE}7"  # Secondary Capture, and its multi-frame kinds below
 
 def sop_class(header: Header) -> str:
     """The UID of its kind, empty if it states none."""
-    meta = Header(header.name, getattr(header.dataset, "file_meta", None) or {})
-    return header.text("SOPClassUID") or meta.text("MediaStorageSOPClassUID")
+    return header.text("SOPClassUID")
 
 
 def kind_name(header: Header) -> str:

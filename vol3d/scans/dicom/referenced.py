@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from vol3d.errors import DataError, UsageError
+from vol3d.notes import Note
 from vol3d.scans.dicom.files import entries
 from vol3d.scans.dicom.frames import Frame
 from vol3d.scans.dicom.header import Header
@@ -17,7 +19,8 @@ from vol3d.scans.volumes.volume import Grid, Segmentation
 
 PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PositionReferenceIndicator")
 STUDY = ("StudyID", "StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName")
-LINKS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+OF_EACH = ("SOPClassUID", "SOPInstanceUID")
+OF_ALL = ("SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID")
 PLACE_MM = 0.01  # how exactly a mask must stand on the slices it was made for
 LONGEST_NAME = 64  # characters of a segment's label and of an ROI's name
 TO_NIFTI = "Write .nii.gz instead."
@@ -66,28 +69,52 @@ def referenced_frames(segmentation: Segmentation, uid: str | None) -> tuple[Path
     return source, matches[0]
 
 
-def referenced_headers(frames: list[Frame], grid: Grid, source: Path) -> list[Any]:
-    """The headers, completed so that an object can refer to them. Raises DataError for what cannot be made up."""
-    from pydicom.uid import generate_uid
+def referenced_headers(frames: list[Frame], grid: Grid, source: Path) -> tuple[list[Any], tuple[Note, ...]]:
+    """The headers, completed so that an object can refer to them, and which UIDs were made up for that.
 
+    Raises:
+        DataError: what cannot be made up is missing.
+    """
     headers = list(dict.fromkeys(frame.header for frame in frames))
     if frames[0].number is not None and (
         len(headers) > 1 or [frame.number for frame in frames] != list(range(len(frames)))
     ):
         raise DataError("frames that are not in order cannot be referred to", where=source, do=TO_NIFTI)
     instances: dict[str, str] = {}
-    frame_of_reference = generate_uid()
     for header in headers:
-        for name in LINKS:
+        for name in OF_EACH:
             if not header.text(name):
-                raise header.wrong(name, "the UID that a segmentation refers to")
+                raise header.wrong(name, "the UID that a derived object refers to")
         instance = header.text("SOPInstanceUID")
         if (other := instances.setdefault(instance, header.name)) != header.name:
             raise DataError("two slices have one SOPInstanceUID", where=header.name, got=f"{instance}, as {other}")
-    return [_completed(header, grid, frame_of_reference) for header in headers]
+    made_up = _made_up(headers, sorted(instances))
+    notes: tuple[Note, ...] = ()
+    if made_up:
+        text = "none of the {files} files has a {value}: made up from their SOPInstanceUIDs"
+        notes = (Note("uid-made-up", text, value=", ".join(made_up), assumed=True, numbers={"files": len(headers)}),)
+    return [_completed(header, grid, made_up) for header in headers], notes
 
 
-def _completed(header: Header, grid: Grid, frame_of_reference: str) -> Any:
+def _made_up(headers: list[Header], instances: list[str]) -> dict[str, str]:
+    """UIDs of series, study and frame of reference that no file has: for one scan always the same.
+
+    Raises:
+        DataError: some files have one and others not.
+    """
+    from pydicom.uid import generate_uid
+
+    found: dict[str, str] = {}
+    for name in OF_ALL:
+        without = [header for header in headers if not header.text(name)]
+        if without and len(without) < len(headers):
+            raise without[0].wrong(name, "the UID that the other files have")
+        if without:
+            found[name] = generate_uid(entropy_srcs=[name, *instances])
+    return found
+
+
+def _completed(header: Header, grid: Grid, made_up: Mapping[str, str]) -> Any:
     """A copy in UTF-8 with values for what may be missing: empty ones where the standard has them (type 2), thickness.
 
     The header itself is shared with whoever reads the file again.
@@ -101,8 +128,8 @@ def _completed(header: Header, grid: Grid, frame_of_reference: str) -> Any:
     for name in (*PATIENT, *STUDY):
         if not header.has(name):
             setattr(header.dataset, name, "")
-    if not header.text("FrameOfReferenceUID"):
-        header.dataset.FrameOfReferenceUID = frame_of_reference
+    for name, uid in ({name: header.text(name) for name in OF_EACH} | made_up).items():
+        setattr(header.dataset, name, uid)
     groups = [*header.items("SharedFunctionalGroupsSequence"), *header.items("PerFrameFunctionalGroupsSequence")]
     measures = [part for group in groups for part in group.items("PixelMeasuresSequence")]
     for part in measures if groups else [header]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from vol3d.errors import DataError
 from vol3d.files import atomic
+from vol3d.notes import Note
 from vol3d.scans.dicom.codes import concept_of
 from vol3d.scans.dicom.contours import inside, outlines
 from vol3d.scans.dicom.referenced import PATIENT, STUDY, check_names, referenced_frames, referenced_headers
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
 _STUDY_COMPONENT = "1.2.840.10008.3.1.2.3.1"
 
 
-def write_rtstruct(path: str | Path, segmentation: Segmentation, series: str | None = None) -> None:
+def write_rtstruct(path: str | Path, segmentation: Segmentation, series: str | None = None) -> tuple[Note, ...]:
     """Write one `.dcm` whose outlines refer to the slices of the series which `segmentation.source` holds.
 
-    A class that was not found is a region without outlines.
+    A class that was not found is a region without outlines. Returns what was made up for the series.
 
     Args:
         series: the UID of the series, needed where several of the source stand on the segmentation's grid.
@@ -45,11 +46,12 @@ def write_rtstruct(path: str | Path, segmentation: Segmentation, series: str | N
     path = Path(path)
     check_names(segmentation, path)
     source, frames = referenced_frames(segmentation, series)
-    headers = referenced_headers(frames, segmentation.grid, source)
+    headers, notes = referenced_headers(frames, segmentation.grid, source)
     images = [_image(headers, index) for index in range(segmentation.grid.shape[2])]
     structures = _structure_set(headers, segmentation, images)
     with atomic(path) as temporary:
         structures.save_as(temporary, enforce_file_format=True)
+    return notes
 
 
 def _structure_set(headers: Sequence[Any], segmentation: Segmentation, images: Sequence[Dataset]) -> Dataset:

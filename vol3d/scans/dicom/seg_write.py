@@ -15,6 +15,7 @@ import numpy as np
 
 from vol3d.errors import DataError, Vol3dError
 from vol3d.files import atomic
+from vol3d.notes import Note
 from vol3d.scans.dicom.codes import concept_of
 from vol3d.scans.dicom.referenced import LONGEST_NAME, TO_NIFTI, check_names, referenced_frames, referenced_headers
 from vol3d.scans.dicom.seg import read_dicom_seg
@@ -22,10 +23,10 @@ from vol3d.scans.results.palette import class_colours
 from vol3d.scans.volumes.volume import Segmentation
 
 
-def write_dicom_seg(path: str | Path, segmentation: Segmentation, series: str | None = None) -> None:
+def write_dicom_seg(path: str | Path, segmentation: Segmentation, series: str | None = None) -> tuple[Note, ...]:
     """Write one `.dcm` that refers to every slice of the series which `segmentation.source` holds.
 
-    Where nothing was found, the object says so: its segments are empty.
+    Where nothing was found, the object says so: its segments are empty. Returns what was made up for the series.
 
     Args:
         series: the UID of the series, needed where several of the source stand on the segmentation's grid.
@@ -38,7 +39,7 @@ def write_dicom_seg(path: str | Path, segmentation: Segmentation, series: str | 
     hd, path = _highdicom(), Path(path)
     check_names(segmentation, path)
     source, frames = referenced_frames(segmentation, series)
-    slices = referenced_headers(frames, segmentation.grid, source)
+    slices, notes = referenced_headers(frames, segmentation.grid, source)
     with atomic(path) as temporary:
         try:
             with warnings.catch_warnings():
@@ -53,6 +54,7 @@ def write_dicom_seg(path: str | Path, segmentation: Segmentation, series: str | 
             ) from fault  # fmt: skip
         if not np.array_equal(back.array[0], _numbered(segmentation)):
             raise DataError("the DICOM segmentation does not read back as it was written", where=source, do=TO_NIFTI)
+    return notes
 
 
 def _object(hd: Any, slices: list[Any], segmentation: Segmentation) -> Any:

@@ -14,6 +14,8 @@ from vol3d.scans.results.record import KEY, read_record, record_path
 
 MASK_MARK = "vol3d segmentation"
 """`descrip` of the header of a mask."""
+MAP_MARK = "vol3d map"
+"""`descrip` of what lies beside a mask with numbers for its voxels: probabilities, entropy."""
 MANUFACTURER = "vol3d"
 """Of a DICOM segmentation."""
 _JSON_STARTS = (b'{\n  "format": 1,\n  "frame": ', b'{\n  "format": 1,\n  "result": ')
@@ -30,7 +32,7 @@ def is_own(path: Path) -> bool:
         if name.endswith(".json"):
             return _is_own_json(path)
         if name.endswith(NIFTI):
-            return is_own_mask(path)
+            return is_own_mask(path) or is_own_map(path)
         if name.endswith(".ply"):
             return BOX_LINES_MARK in _head(path)
         return name.endswith(".dcm") and _manufacturer(path) == MANUFACTURER
@@ -56,14 +58,23 @@ def _is_empty(path: Path) -> bool:
 
 
 def is_own_mask(path: Path) -> bool:
-    """Whether the header of a NIfTI file says that vol3d wrote it; reads the first kilobyte."""
+    """Whether the header of a NIfTI file says that vol3d wrote it as a mask; reads the first kilobyte."""
+    return MASK_MARK in _nifti_head(path)
+
+
+def is_own_map(path: Path) -> bool:
+    """Whether it says that vol3d wrote it beside a mask, as numbers rather than labels."""
+    return MAP_MARK in _nifti_head(path)
+
+
+def _nifti_head(path: Path) -> str:
     head = _head(path)
     if head.startswith(b"\x1f\x8b"):
         try:
             head = zlib.decompressobj(31).decompress(head, _HEAD)
         except zlib.error:
-            return False
-    return MASK_MARK.encode() in head
+            return ""
+    return head.decode("latin-1")
 
 
 def _is_own_json(path: Path) -> bool:

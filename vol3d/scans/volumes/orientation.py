@@ -42,9 +42,18 @@ def reorient(volume: Volume, code: str) -> Volume:
     now = orientation(volume.affine)
     if now == code:
         return volume
+    return _turn(volume, *_way(now, code))
+
+
+def turned_view(array: np.ndarray, now: str, code: str) -> np.ndarray:
+    """(..., i, j, k) with its axes as `now` says -> the same memory with its axes as `code` says."""
+    return _turned(array, *_way(now, code))
+
+
+def _way(now: str, code: str) -> tuple[list[int], list[bool]]:
+    """New axis a is the old axis `axes[a]`, run backwards where `flips[a]`."""
     axes = [next(axis for axis in range(3) if now[axis] in (letter, OPPOSITE[letter])) for letter in code]
-    flips = [now[axis] != letter for axis, letter in zip(axes, code, strict=True)]
-    return _turn(volume, axes, flips)
+    return axes, [now[axis] != letter for axis, letter in zip(axes, code, strict=True)]
 
 
 def reorient_to(volume: Volume, grid: Grid) -> Volume:
@@ -72,10 +81,14 @@ def _turn(volume: Volume, axes: list[int], flips: list[bool]) -> Volume:
         affine[:3, new] = -step if flip else step
         if flip:
             affine[:3, 3] += step * (volume.grid.shape[old] - 1)
-    array = volume.array.transpose(0, *(axis + 1 for axis in axes))
-    backwards = [axis + 1 for axis in range(3) if flips[axis]]
-    array = np.ascontiguousarray(np.flip(array, tuple(backwards)))
+    array = np.ascontiguousarray(_turned(volume.array, axes, flips))
     return replace(volume, array=array, grid=derived(volume.grid, array.shape[1:], affine))
+
+
+def _turned(array: np.ndarray, axes: list[int], flips: list[bool]) -> np.ndarray:
+    first = array.ndim - 3
+    turned = array.transpose(*range(first), *(axis + first for axis in axes))
+    return np.flip(turned, tuple(axis + first for axis in range(3) if flips[axis]))
 
 
 def derived(grid: Grid, shape: tuple[int, ...], affine: np.ndarray) -> Grid:

@@ -1,4 +1,4 @@
-"""Colours of points by their own colour, class, intensity or height, alike in the picture, the window and the page."""
+"""Colours of points by attention, own colour, class, intensity or height, alike in picture, window and page."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ def point_colours(layer: PointLayer, source: Source | None = None) -> np.ndarray
     """
     if source is None or source not in layer.sources():
         source = layer.sources()[0]
+    if source == "attention" and layer.attention is not None:
+        return ramp(layer.attention, INTENSITIES)
     if source == "rgb" and layer.rgb is not None:
         return layer.rgb
     if source == "class" and layer.classes is not None:

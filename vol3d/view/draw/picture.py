@@ -183,23 +183,29 @@ def _colour_bar(figure: Figure, scene: ViewScene, start: float) -> None:
     ax = figure.add_axes(((width - 16 - 210) / width, 32 / height, 120 / width, 8 / height))
     ax.imshow(np.linspace(0, 1, 120)[None], cmap=ramp, aspect="auto")
     ax.set_axis_off()
-    unit = " m" if source == "height" else ""
+    unit, short = {"height": (" m", _short), "attention": (" %", _digits)}.get(source, ("", _short))
     page = figure.axes[0]
-    page.text(width - 232, 36, f"{source} {_short(low)}{unit}", color=MUTED, fontsize=8, va="center", ha="right")
-    page.text(width - 100, 36, f"{_short(high)}{unit}", color=MUTED, fontsize=8, va="center", ha="left")
+    page.text(width - 232, 36, f"{source} {short(low)}{unit}", color=MUTED, fontsize=8, va="center", ha="right")
+    page.text(width - 100, 36, f"{short(high)}{unit}", color=MUTED, fontsize=8, va="center", ha="left")
 
 
 def _short(value: float) -> str:
     return f"{round(value, 1) + 0.0:.1f}" if abs(value) < 100 else f"{value:.0f}"
 
 
+def _digits(value: float) -> str:
+    return f"{value:.2g}"
+
+
 def _shown_values(scene: ViewScene) -> tuple[Source | None, np.ndarray]:
-    """Height or intensity of the first cloud that is coloured by it."""
+    """Height, intensity or attention of the first cloud that is coloured by it."""
     for layer in scene.points:
         wanted = scene.opening.source
         source = wanted if wanted in layer.sources() else layer.sources()[0]
         if source == "height" and len(layer.xyz):
             return source, layer.xyz[:, 2]
+        if source == "attention" and layer.attention is not None:
+            return source, layer.attention
         if source == "intensity" and layer.intensity is not None:
             return source, layer.intensity
     return None, np.zeros(0)

@@ -11,16 +11,15 @@ from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.files import read_json
 from vol3d.scans.paths import is_dicom, scan_stem
 from vol3d.scans.read import is_dicom_source, read_labels, read_volume
-from vol3d.scans.results.own import is_own
+from vol3d.scans.results.own import is_own, is_own_map
 from vol3d.scans.results.palette import class_colours
 from vol3d.scans.results.record import read_record
+from vol3d.scans.volumes.appearance import looks_like_labels
 from vol3d.scans.volumes.orientation import reorient
 from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
 from vol3d.view.load.belongs import Origin, check_scan, find_scan, note_of_other
 from vol3d.view.scene import MaskLayer, ViewScene, VolumeLayer
 
-_LOOKED_AT = 24  # slices that distinguish labels from an image
-_ALIKE = 0.5  # share of voxels that equal their neighbour: labels have 0.7 and more, noise 0.1 and less
 _CT_AIR_HU, _SOFT_TISSUE_HU = -500.0, (-160.0, 240.0)
 _PERCENTILES = (1.0, 98.5)
 
@@ -52,7 +51,8 @@ def _told_apart(paths: Sequence[Path], scan: Path | None, series: str | None) ->
     images = {} if scan is None else {scan: _read_image(scan, series)}
     masks: list[Path] = []
     for path in paths:
-        volume = None if _is_dicom_seg(path) or is_own(path) else _read_image(path, series)
+        is_mask = _is_dicom_seg(path) or (is_own(path) and not is_own_map(path))
+        volume = None if is_mask else _read_image(path, series)
         if volume is None or looks_like_labels(volume.array[0]):
             masks.append(path)
         else:
@@ -93,16 +93,6 @@ def _origin(mask: Path) -> Origin | None:
         return None
     name, way = (value if isinstance(value, str) else None for value in (about.get("source"), about.get("source_path")))
     return Origin(name, way, record)
-
-
-def looks_like_labels(array: np.ndarray) -> bool:
-    """True for whole numbers from 0 of which neighbours (i, j, k) mostly agree; zeros do not count."""
-    slices = array[:, :, :: max(1, array.shape[2] // _LOOKED_AT)]
-    if not np.isfinite(slices).all() or (slices < 0).any() or (slices != np.floor(slices)).any():
-        return False
-    here, there = slices[:-1], slices[1:]
-    either = (here > 0) | (there > 0)
-    return bool(either.any()) and float((here == there)[either].mean()) > _ALIKE
 
 
 def grey_window(array: np.ndarray) -> tuple[float, float]:

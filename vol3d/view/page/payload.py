@@ -19,6 +19,7 @@ from vol3d.view.page.voxels import describe_volume
 from vol3d.view.scene import BoxLayer, PointLayer, ViewScene
 
 MOST_POINTS = 2_000_000
+_RAMPS = {"height": HEIGHTS, "intensity": INTENSITIES, "attention": INTENSITIES}
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def describe(scene: ViewScene, most_points: int = MOST_POINTS) -> Payload:
         origin=[float(value) for value in scene.origin],
         opening=asdict(scene.opening) | {"camera": _camera(scene)},
         sources=list(scene.colour_sources()),
-        ramps={"height": list(HEIGHTS), "intensity": list(INTENSITIES), "class": [UNLABELLED, *classes]},
+        ramps={name: list(colours) for name, colours in _RAMPS.items()} | {"class": [UNLABELLED, *classes]},
         class_colours=scene.class_colours,
         clouds=[_describe_points(layer, share, f"cloud{i}", payload) for i, layer in enumerate(scene.points)],
         boxes=[_describe_boxes(scene, layer, f"boxes{i}", payload) for i, layer in enumerate(scene.boxes)],
@@ -91,6 +92,8 @@ def _describe_points(layer: PointLayer, share: float, name: str, payload: Payloa
         columns["rgb"] = layer.rgb[kept]
     if layer.intensity is not None:
         columns["intensity"] = _to_bytes(layer.intensity, kept)
+    if layer.attention is not None:
+        columns["attention"] = _to_bytes(layer.attention, kept)
     if layer.classes is not None:
         # The colours of the 14 classes repeat, as in the picture.
         columns["class"] = np.where(layer.classes > 0, (layer.classes - 1) % 14 + 1, 0).astype(np.uint8)[kept]
@@ -103,6 +106,7 @@ def _describe_points(layer: PointLayer, share: float, name: str, payload: Payloa
         "flat": layer.flat,
         "sources": list(layer.sources()),
         "height_range": value_range(layer.xyz[:, 2]),
+        "attention_range": None if layer.attention is None else value_range(layer.attention),
         "buffers": {column: f"{name}-{column}" for column in columns},
     }
 

@@ -72,14 +72,57 @@ def test_character_sets(tmp_path: Path, charset: str | list[str], patient: str) 
     assert str(written(tmp_path / "s", segmented(tmp_path / "s")).PatientName) == patient
 
 
-@pytest.mark.parametrize("name", ["SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
-@pytest.mark.parametrize("value", [None, ""])
-def test_links_that_cannot_be_made_up(tmp_path: Path, name: str, value: str | None) -> None:
+def without(folder: Path, *names: str, of_file: bool = False, files: int | None = None) -> None:
+    """Empties UIDs of the first `files` slices, in the file meta information too if asked for."""
+    for path in sorted(folder.iterdir())[:files]:
+        dataset = pydicom.dcmread(path)
+        for name in names:
+            setattr(dataset, name, "")
+            if of_file:
+                delattr(dataset.file_meta, f"MediaStorage{name}")
+        dataset.save_as(path)
+
+
+def test_uids_that_only_the_file_meta_information_has(tmp_path: Path) -> None:
     write_series(tmp_path / "s")
-    edit(tmp_path / "s", **{name: value})
+    uids = {pydicom.dcmread(path).SOPInstanceUID for path in (tmp_path / "s").iterdir()}
+    without(tmp_path / "s", "SOPClassUID", "SOPInstanceUID")
+    made = segmented(tmp_path / "s")
+    assert write_segmentation(tmp_path / "seg.dcm", made) == ()
+    series = pydicom.dcmread(tmp_path / "seg.dcm").ReferencedSeriesSequence[0].ReferencedInstanceSequence
+    assert {item.ReferencedSOPInstanceUID for item in series} == uids
+    assert {item.ReferencedSOPClassUID for item in series} == {pydicom.uid.CTImageStorage}
+
+
+@pytest.mark.parametrize("name", ["SOPInstanceUID", "SOPClassUID"])
+def test_a_slice_without_a_uid_of_its_own(tmp_path: Path, name: str) -> None:
+    write_series(tmp_path / "s")
+    without(tmp_path / "s", name, of_file=True)
     with pytest.raises(DataError, match=f"{name} is missing or damaged"):
         written(tmp_path / "s", segmented(tmp_path / "s"))
     assert not (tmp_path / "seg.dcm").exists()
+
+
+def test_uids_of_all_slices_are_made_up_and_noted(tmp_path: Path) -> None:
+    write_series(tmp_path / "s")
+    without(tmp_path / "s", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
+    made = segmented(tmp_path / "s")
+    (note,) = write_segmentation(tmp_path / "seg.dcm", made)
+    assert note.code == "uid-made-up" and note.numbers == {"files": 6} and note.assumed
+    first, again = pydicom.dcmread(tmp_path / "seg.dcm"), written(tmp_path / "s", made)
+    assert len({first.StudyInstanceUID, first.FrameOfReferenceUID, first.SeriesInstanceUID}) == 3
+    for name in ("StudyInstanceUID", "FrameOfReferenceUID"):
+        assert pydicom.uid.UID(first[name].value).is_valid and first[name].value == again[name].value
+    series = [found.ReferencedSeriesSequence[0].SeriesInstanceUID for found in (first, again)]
+    assert series[0] == series[1] != first.SeriesInstanceUID
+
+
+@pytest.mark.parametrize("name", ["StudyInstanceUID", "FrameOfReferenceUID"])
+def test_a_uid_that_some_slices_lack(tmp_path: Path, name: str) -> None:
+    write_series(tmp_path / "s")
+    without(tmp_path / "s", name, files=2)
+    with pytest.raises(DataError, match=f"{name} is missing or damaged"):
+        written(tmp_path / "s", segmented(tmp_path / "s"))
 
 
 def test_other_refusals(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from matplotlib.image import imread
 
 from tests.vol3d.view.page.browser import Browser
 from tests.vol3d.view.page.scenes import organ, room
+from vol3d.view.draw.colours import INTENSITIES, hex_table
 from vol3d.view.page.payload import describe
 from vol3d.view.page.server import PageServer
 from vol3d.view.scene import PointLayer, ViewScene
@@ -121,6 +123,18 @@ def test_keys_walk_through_the_boxes(browser: Browser):
         for key, chosen in (("n", "table"), ("n", "chair"), ("p", "table"), ("p", "chair 0.20"), ("Escape", None)):
             browser.run("document.querySelector('.pane')." + press % key)
             assert state(browser)["selected"] == chosen
+
+
+def test_attention_colours_the_points_and_its_legend_is_in_per_cent(browser: Browser):
+    scene = room()
+    weights = np.where(scene.points[0].xyz[:, 0] > 0, 2.0, 0.5).astype(np.float32)
+    with opened(browser, replace(scene, points=(replace(scene.points[0], attention=weights),), boxes=())):
+        assert browser.run("return document.querySelector('select').value") == "attention"
+        assert browser.run("return document.querySelector('.legend').textContent") == "0.50 %2.0 %"
+        slide(browser, "#size", 8)
+        seen = picture(browser)
+        for colour in hex_table(INTENSITIES)[[0, -1]].astype(int):
+            assert (np.abs(seen * 255 - colour).max(axis=-1) < 4).sum() > 100
 
 
 def test_colour_size_and_height_change_the_picture(browser: Browser):

@@ -10,7 +10,7 @@ import { Selection } from "./selection.js";
 import { Shading } from "./shading.js";
 import { Stage } from "./stage.js";
 
-const SOURCES = { rgb: "own colours", class: "class", intensity: "intensity", height: "height", flat: "one colour" };
+const SOURCES = { attention: "attention", rgb: "own colours", class: "class", intensity: "intensity", height: "height", flat: "one colour" };
 const number = new Intl.NumberFormat("en");
 
 export class CloudView {
@@ -177,6 +177,10 @@ export class CloudView {
 
 // From which value to which the colours of a source go.
 function rampLegend(source, ramps, clouds) {
+  if (source === "attention") {
+    const [low, high] = clouds.find(({ attention_range: range }) => range).attention_range;
+    return [el("span", {}, `${low.toPrecision(2)} %`), gradient(ramps[source]), el("span", {}, `${high.toPrecision(2)} %`)];
+  }
   if (source !== "height" && source !== "intensity") return [];
   const low = Math.min(...clouds.map(({ height_range: [value] }) => value)), high = Math.max(...clouds.map(({ height_range: [, value] }) => value));
   const ends = source === "height" ? [low, high].map(lengthNameSigned) : ["weak", "strong"];

@@ -2,11 +2,11 @@
 import * as THREE from "three";
 import { colourTable, rgb } from "./colours.js";
 
-const MODES = { rgb: 0, class: 1, intensity: 2, height: 3, flat: 4 };
+const MODES = { rgb: 0, class: 1, intensity: 2, height: 3, flat: 4, attention: 5 };
 
 const VERTEX = `
   attribute vec3 rgb;
-  attribute float intensity, kind;
+  attribute float intensity, attention, kind;
   uniform int mode;
   uniform float size, reference, low, high, ceiling, kinds;
   uniform vec3 flatColour;
@@ -27,6 +27,7 @@ const VERTEX = `
     else if (mode == 1) vColour = texture2D(classes, vec2((kind + 0.5) / kinds, 0.5)).rgb;
     else if (mode == 2) vColour = ramp(intensities, intensity);
     else if (mode == 3) vColour = ramp(heights, (position.z - low) / max(high - low, 1e-6));
+    else if (mode == 5) vColour = ramp(intensities, attention);
     else vColour = flatColour;
   }`;
 
@@ -60,6 +61,7 @@ export class Points {
     geometry.setAttribute("position", new THREE.BufferAttribute(xyz, 3));
     if (cloud.buffers.rgb) geometry.setAttribute("rgb", new THREE.BufferAttribute(array("rgb", Uint8Array), 3, true));
     if (cloud.buffers.intensity) geometry.setAttribute("intensity", new THREE.BufferAttribute(array("intensity", Uint8Array), 1, true));
+    if (cloud.buffers.attention) geometry.setAttribute("attention", new THREE.BufferAttribute(array("attention", Uint8Array), 1, true));
     if (cloud.buffers.class) geometry.setAttribute("kind", new THREE.BufferAttribute(array("class", Uint8Array), 1));
     const material = new THREE.ShaderMaterial({
       vertexShader: VERTEX,
