@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vol3d.cli import names
-from vol3d.cli.console import cell, print_table
-from vol3d.cli.options import Device
+from vol3d.cli.console import print_json, print_table
+from vol3d.cli.options import Device, Json
+from vol3d.cli.verdict import rows, verdict
 from vol3d.errors import UsageError
 from vol3d.output import require_output
 from vol3d.terminal import aside, say, tell
@@ -45,13 +47,14 @@ def train(
     dry_run: DryRun = False,
     overfit: Overfit = None,
     device: Device = None,
+    as_json: Json = False,
 ) -> None:
     """Train a recipe, evaluate it and write the report. The same command again resumes.
 
     [bold]Examples[/bold]
 
-      vol3d train unetr_hippocampus_small data.root=DATA/Task04_Hippocampus
-      vol3d train my.yaml optim.lr=1e-3 -o runs/a --dry-run
+      vol3d train unetr_hippocampus_small data=DATA/Task04_Hippocampus time=6min
+      vol3d train my.yaml lr=1e-3 model.depth=6 -o runs/a --dry-run
       vol3d train my.yaml --folds -o runs/cv
     """
     if sum([bool(seeds), folds, dry_run, overfit is not None]) > 1:
@@ -64,9 +67,9 @@ def train(
     if folds:
         from vol3d.engine.repeat import train_folds
 
-        _tell_spread(train_folds(config, words, folder, device))
+        _print_spread(train_folds(config, words, folder, device), folder, as_json)
     else:
-        run(load_task, config, words, folder, seeds, dry_run, overfit, device)
+        run(load_task, config, words, folder, seeds, dry_run, overfit, device, as_json)
 
 
 def default_folder(config: str) -> Path:
@@ -83,6 +86,7 @@ def run(
     dry_run: bool,
     overfit: int | None,
     device: str | None,
+    as_json: bool,
 ) -> None:
     """Trains the task that `load` makes of the configuration, once or with several seeds, and prints the score."""
     from vol3d.engine.distributed import is_main
@@ -90,29 +94,37 @@ def run(
     from vol3d.engine.repeat import train_seeds
 
     if seeds:
-        _tell_spread(train_seeds(config, words, out, seeds, device, load))
+        _print_spread(train_seeds(config, words, out, seeds, device, load), out, as_json)
         return
     evaluation = fit(load(config, words), out, device=device, dry_run=dry_run, overfit=overfit)
     if not is_main():
         return
     if dry_run:
-        rows = [row for key, value in evaluation.summary.items() for row in _rows(key, value)]
-        print_table(["dry run", "value"], rows)
-    else:
-        say(f"{evaluation.score_name} {evaluation.score:.4f}; report: {out / 'report.html'}")
+        _print_dry_run(evaluation.summary, out, as_json)
+        return
+    if as_json:
+        score = {"score_name": evaluation.score_name, "score": evaluation.score}
+        print_json({"run": str(out), **score, "summary": evaluation.summary, "report": str(out / "report.html")})
+    say(f"{evaluation.score_name} {evaluation.score:.4f}; report: {out / 'report.html'}")
 
 
-def _tell_spread(spread: Spread) -> None:
+def _print_dry_run(summary: dict[str, Any], out: Path, as_json: bool) -> None:
+    if as_json:
+        print_json({"run": str(out), **summary, "verdict": verdict(summary, out)})
+        return
+    print_table(["dry run", "value"], rows(summary))
+    for sentence in verdict(summary, out):
+        tell(sentence)
+
+
+def _print_spread(spread: Spread, out: Path, as_json: bool) -> None:
     from vol3d.engine.distributed import is_main
 
-    if is_main():
-        with aside():
-            print_table(["run", spread.score_name], [[name, score] for name, score in spread.scores.items()])
-        tell(str(spread))
-
-
-def _rows(name: str, value: Any) -> list[list[str]]:
-    """One line of a table, or one for each entry of a dict."""
-    if isinstance(value, dict):
-        return [row for key, item in value.items() for row in _rows(f"{name}: {key}", item)]
-    return [[name.replace("_", " "), f"{value:,}" if isinstance(value, int) else cell(value)]]
+    if not is_main():
+        return
+    if as_json:
+        print_json({"run": str(out), **asdict(spread)})
+        return
+    with aside():
+        print_table(["run", spread.score_name], [[name, score] for name, score in spread.scores.items()])
+    tell(str(spread))
