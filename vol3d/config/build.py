@@ -41,7 +41,7 @@ def _report(document: Document, kind: type[BaseModel], error: ValidationError) -
     for detail in error.errors(include_url=False):
         path = _document_path(detail["loc"], document.values, detail["type"] == "missing")
         if detail["type"].startswith("union_tag"):
-            path = (*path, "name")
+            path = (*path, _tag(detail))
         what, sentence = _sentence(detail, path, schema, document.values)
         faults.setdefault((document.place(path), what), []).append(sentence)
     (place, what), sentences = next(iter(faults.items()))
@@ -74,7 +74,7 @@ def _sentence(detail: Any, path: Key, schema: dict[str, Any], values: Any) -> tu
             near = _nearest(schema, path, values)
             return f"unknown setting '{name}'", f"; did you mean '{near}'?" if near else ""
         case "union_tag_invalid":
-            return _not_allowed(name, detail["input"].get("name"), detail["ctx"]["expected_tags"])
+            return _not_allowed(name, detail["input"].get(_tag(detail)), detail["ctx"]["expected_tags"])
         case "literal_error":
             return _not_allowed(name, detail["input"], detail["ctx"]["expected"])
         case "value_error":
@@ -97,6 +97,11 @@ def _nearest(schema: dict[str, Any], path: Key, values: Any) -> str | None:
     return next(there, None)
 
 
+def _tag(detail: Any) -> str:
+    """The setting that decides between the members of a union, or the function of its name that finds it."""
+    return str(detail["ctx"]["discriminator"]).strip("'()")
+
+
 def _not_allowed(name: str, got: Any, allowed: str) -> tuple[str, str]:
     near = difflib.get_close_matches(str(got), re.findall(r"'([^']*)'", allowed), n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"choose from {allowed}"
@@ -104,7 +109,7 @@ def _not_allowed(name: str, got: Any, allowed: str) -> tuple[str, str]:
 
 
 def _names(root: dict[str, Any], schema: dict[str, Any], path: Key, values: Any) -> list[str]:
-    """Settings that the JSON schema knows at `path`; of a union only the member whose `name` is the document's."""
+    """Settings that the JSON schema knows at `path`; of a union only the member that the document names."""
     while "$ref" in schema:
         schema = root["$defs"][schema["$ref"].rsplit("/", 1)[-1]]
     if MARK in schema:
@@ -116,15 +121,21 @@ def _names(root: dict[str, Any], schema: dict[str, Any], path: Key, values: Any)
     if members:
         return [name for member in members for name in _names(root, member, path, values)]
     properties = schema.get("properties", {})
-    name = properties.get("name", {}).get("const")
     inside = values if isinstance(values, (dict, list)) else {}
-    if name is not None and isinstance(inside, dict) and inside.get("name", name) != name:
+    given = inside if isinstance(inside, dict) else {}
+    if any(_is_another(properties.get(tag, {}), given.get(tag)) for tag in ("name", "kind")):
         return []
     if not path:
         return list(properties)
     below = schema.get("items", {}) if isinstance(path[0], int) else properties.get(path[0], {})
     known = path[0] in inside if isinstance(inside, dict) else True
     return _names(root, below, path[1:], inside[path[0]] if known else {})
+
+
+def _is_another(tag: dict[str, Any], given: Any) -> bool:
+    """Whether a document names another member of a union than the one whose constant tag has this schema."""
+    const = tag.get("const")
+    return const is not None and (tag.get("default", const) if given is None else given) != const
 
 
 def changed(settings: SettingsType, words: Sequence[str], source: str) -> SettingsType:
