@@ -125,13 +125,25 @@ def show(evaluation: Evaluation, as_json: bool, out: Path | None = None) -> None
 
 
 def _show_classes(classes: Mapping[str, Mapping[str, Any]]) -> None:
-    """A row for each class; columns that do not fit are left out and counted."""
+    """A row for each class; columns that do not fit are left out and counted, counts of all classes said once."""
     columns = dict.fromkeys(
         key for row in classes.values() for key, value in row.items() if not isinstance(value, (list, dict))
     )
+    shared = {key: value for key in columns if (value := _shared_count(key, classes)) is not None}
+    columns = {key: None for key in columns if key not in shared}
     rows = [[name, *(row.get(column) for column in columns)] for name, row in classes.items()]
     if more := print_first_columns(["class", *columns], rows):
         say(f"{more} more columns: --json prints them, -o writes them")
+    if shared:
+        say("in each class: " + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shared.items()))
+
+
+def _shared_count(key: str, classes: Mapping[str, Mapping[str, Any]]) -> int | None:
+    """The count that several classes all have, which tells none from another; None for any other column."""
+    values = [row.get(key) for row in classes.values()]
+    first = values[0]
+    alike = len(values) > 2 and isinstance(first, int) and all(value == first for value in values)
+    return first if alike else None
 
 
 def _show_facts(summary: Mapping[str, Any]) -> None:

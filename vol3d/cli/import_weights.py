@@ -35,7 +35,7 @@ def import_weights(
         typer.Argument(
             help="File of the released weights; without it, the published file is fetched.  Words KEY=VALUE are "
             "settings of the recipe.",
-            metavar="[FILE] [KEY=VALUE]...",
+            metavar="FILE|KEY=VALUE",
         ),
     ] = None,
     mirror: Annotated[

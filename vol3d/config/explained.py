@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 
 from vol3d import catalog
 from vol3d.config.commented import Line
+from vol3d.config.yaml import in_a_row
 
 _MODEL = re.compile(r"^model:\s*(?:\{\s*|(?:#.*)?\n\s+)name:\s*['\"]?([\w-]+)", re.MULTILINE)
 
@@ -34,16 +36,15 @@ def _lines(settings: BaseModel, values: dict[str, Any], prefix: str) -> list[Lin
 
 
 def _why(field: FieldInfo, value: Any) -> str:
-    """What a setting means, and its default where another value is set."""
+    """What a setting means, its choices, and its default where another value is set."""
     words = [field.description or ""]
+    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    if len(choices) > 1:
+        words.append(f"one of {', '.join(map(str, choices))}")
     default = field.get_default()
-    if (
-        not field.is_required()
-        and default != value
-        and not isinstance(default, BaseModel)
-        and field.default_factory is None
-    ):
-        words.append(f"default {'null' if default is None else default}")
+    states_one = not field.is_required() and field.default_factory is None and not isinstance(default, BaseModel)
+    if states_one and default != value:
+        words.append(f"default {in_a_row(to_jsonable_python(default))}")
     return "; ".join(filter(None, words))
 
 
