@@ -41,11 +41,20 @@ def verdict(summary: Mapping[str, Any], out: Path) -> list[str]:
     fits = f"{size(free_mb)} are free" if written_mb < free_mb else f"NOT ENOUGH ROOM: {size(free_mb)} are free"
     peak = f"memory: {size(summary['mb_peak'])} at the peak" if summary["mb_peak"] else "memory: not measured here"
     return [
-        f"time: about {duration(summary['hours_estimated'] * 3600)} for {steps:,} steps "
-        f"({steps / epoch:.3g} epochs of {epoch:,}) and the evaluations",
+        f"time: about {duration(summary['hours_estimated'] * 3600)} for {steps:,} step{'s' if steps > 1 else ''} "
+        f"({steps / epoch:.3g} epochs of {epoch:,}) and the evaluations{_over_time(summary)}",
         f"{peak}; loader processes (train.workers) come on top",
         f"writes: about {size(written_mb)} into {out}: {files}; {fits}",
     ]
+
+
+def _over_time(summary: Mapping[str, Any]) -> str:
+    """That `train.hours` is too short, where an evaluation and a step take longer."""
+    asked, needed = summary["hours_asked"], summary["hours_estimated"]
+    if asked is None or needed <= 1.1 * asked:
+        return ""
+    evaluation = duration(summary["seconds_per_evaluated_case"] * summary["evaluated_cases"])
+    return f"; LONGER than the {duration(asked * 3600)} asked for: an evaluation alone takes {evaluation}"
 
 
 def duration(seconds: float) -> str:

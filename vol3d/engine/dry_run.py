@@ -67,7 +67,8 @@ def dry_run_task(task: TrainingTask, group: Processes) -> Evaluation:
     learner = Learner(task, group)
     pace = _measure(task, group, learner)
     steps = settings.epochs * pace.plan.steps if settings.hours is None else _steps_within(settings, pace)
-    evaluations = -(-steps // (pace.plan.steps * settings.evaluate_every)) + 1
+    evaluations = -(-steps // (pace.plan.steps * settings.evaluate_every))
+    evaluations += evaluations > 1  # the best weights once more, unless they are the last
     seconds = steps * pace.seconds_of_step(settings.workers) + evaluations * pace.evaluation_s
     summary = {
         "training_samples": pace.plan.samples,
@@ -80,6 +81,7 @@ def dry_run_task(task: TrainingTask, group: Processes) -> Evaluation:
         "seconds_per_evaluated_case": pace.case_s,
         "evaluated_cases": pace.cases,
         "hours_estimated": seconds / 3600,
+        "hours_asked": settings.hours,
         "mb_weights_gradients_optimiser": _state_bytes(learner) / 1e6,
         "mb_peak": _peak_bytes(group.device) / 1e6,
         "mb_checkpoint": pace.saved_mb,

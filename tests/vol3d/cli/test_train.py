@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.vol3d.cli.toy import toy  # noqa: F401 (a fixture)
 from vol3d.cli.main import main
-from vol3d.cli.verdict import rows
+from vol3d.cli.verdict import rows, verdict
 
 WORDS = ["toy.yaml", "train.epochs=1", "--device", "cpu"]
 
@@ -80,3 +80,11 @@ def test_a_loss_of_many_terms_is_one_row():
     shown = [[row for row in rows({**summary, "loss": terms}) if row[0].startswith("loss")] for terms in (few, many)]
     assert shown[0] == [["loss: layer0", "0.5000"], ["loss: layer1", "0.5000"]]
     assert shown[1] == [["loss", "3.5000, the sum of 7 terms (--json lists them)"]]
+
+
+def test_a_time_that_is_too_short_is_said(tmp_path: Path):
+    sizes = dict.fromkeys(("mb_checkpoint", "mb_resume_point", "mb_peak"), 1.0)
+    steps = {"steps": 1, "steps_per_epoch": 83, "seconds_per_evaluated_case": 8.6, "evaluated_cases": 42}
+    for asked, said in ((0.1, "LONGER than the 6 min 0 s asked for: an evaluation alone takes 6 min 1 s"), (0.2, "")):
+        time = verdict({**sizes, **steps, "hours_estimated": 0.12, "hours_asked": asked}, tmp_path)[0]
+        assert time.startswith("time: about 7 min 12 s for 1 step (0.012 epochs of 83)") and time.endswith(said)
