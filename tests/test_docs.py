@@ -22,7 +22,9 @@ from vol3d.config import recipes
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
 MADE = re.compile(r"(^|/)(reference/(recipes_\w+|messages)|licences)\.md$")  # by docs/site, when the site is built
-FETCHED = re.compile(r"<(?:script|img|iframe)[^>]+src=\"https?://[^\"]+|<link[^>]+(?:stylesheet|preload)[^>]+https?://[^>]+")
+FETCHED = re.compile(
+    r"<(?:script|img|iframe)[^>]+src=\"https?://[^\"]+|<link[^>]+(?:stylesheet|preload)[^>]+https?://[^>]+"
+)
 PACKAGES = "vol3d|pointcloud|medical"
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = re.compile(rf"`((?:{PACKAGES}|tests|configs|benchmarks|docs)/[\w./-]*)`")
@@ -93,7 +95,9 @@ def test_the_drawings_are_those_of_the_script() -> None:
 
 
 def test_every_fault_and_error_class_is_on_the_page_of_messages() -> None:
-    found = {message.kind for path in messages.sources() for message in messages.collect(parse(path.read_text("utf-8")))}
+    found = {
+        message.kind for path in messages.sources() for message in messages.collect(parse(path.read_text("utf-8")))
+    }
     assert found == {*messages.ERRORS, "Fault", "Note"}
     text = messages.page()
     for words in ("`no-validation-scene`", "no such configuration file or recipe", "Create it first."):

@@ -29,7 +29,7 @@ def box() -> str:
         _line(centre, (centre[0] + 110, centre[1]), MUTED, dash=True),
         _arrow(centre, front, BOX),
         _text((front[0] + 6, front[1]), "heading", BOX),
-        f'<path d="M{centre[0] + 52:.1f} {centre[1]:.1f} A52 52 0 0 0 {arc[0]:.1f} {arc[1]:.1f}" fill="none" stroke="{INK}"/>',
+        _arc((centre[0] + 52, centre[1]), arc, 52),
         _text((centre[0] + 58, centre[1] - 10), "yaw", INK),
         _text(_turned(centre, yaw, -30, -width / 2 - 16), "l", INK, 15, weight="bold"),
         _text(_turned(centre, yaw, -length / 2 - 14, 0), "w", INK, 15, weight="bold"),
@@ -81,22 +81,34 @@ def grid() -> str:
             x, y = left + offset + column * step, top + row * step
             parts.append(f'<rect x="{x}" y="{y}" width="{step}" height="{height}" fill="{BOX}" fill-opacity="0.3"/>')
         rows = (0, 4) if tall else range(5)
-        parts += [_line((left + offset, top + r * step), (left + offset + 5 * step, top + r * step), MUTED) for r in rows]
-        parts += [_line((left + offset + c * step, top), (left + offset + c * step, top + 4 * step), MUTED) for c in range(6)]
+        parts += [
+            _line((left + offset, top + r * step), (left + offset + 5 * step, top + r * step), MUTED) for r in rows
+        ]
+        parts += [
+            _line((left + offset + c * step, top), (left + offset + c * step, top + 4 * step), MUTED) for c in range(6)
+        ]
         parts += [_dot((x + offset, y)) for x, y in points]
         parts.append(_text((left + offset, 232), "x_min", X))
         parts.append(_text((left + offset + 200, 232), "x_max", X, anchor="middle"))
         parts.append(_text((left + offset + 208, 214), "z_min", Z))
         parts.append(_text((left + offset + 208, 56), "z_max", Z))
-    parts.append(_text((left, 262), "Only occupied cells are stored. A point at x_min is inside, a point at x_max is outside.", INK))
+    parts.append(
+        _text(
+            (left, 262), "Only occupied cells are stored. A point at x_min is inside, a point at x_max is outside.", INK
+        )
+    )
     return _svg(740, 280, parts, "Points on a grid of voxels and of pillars, seen from the side")
 
 
 def affine() -> str:
     """A slice in voxel indices, and where the affine puts it in the patient."""
     step, start = 22.0, (50.0, 60.0)
-    cells = [_line((start[0] + n * step, start[1]), (start[0] + n * step, start[1] + 6 * step), MUTED) for n in range(9)]
-    cells += [_line((start[0], start[1] + n * step), (start[0] + 8 * step, start[1] + n * step), MUTED) for n in range(7)]
+    cells = [
+        _line((start[0] + n * step, start[1]), (start[0] + n * step, start[1] + 6 * step), MUTED) for n in range(9)
+    ]
+    cells += [
+        _line((start[0], start[1] + n * step), (start[0] + 8 * step, start[1] + n * step), MUTED) for n in range(7)
+    ]
     turn, origin = math.radians(14), (510.0, 215.0)
 
     def placed(i: float, j: float) -> Point:
@@ -152,6 +164,11 @@ def _arrow(start: Point, end: Point, colour: str) -> str:
     return f'{_line(start, end, colour, width=2)}<polygon points="{head}" fill="{colour}"/>'
 
 
+def _arc(start: Point, end: Point, radius: int) -> str:
+    way = f"M{start[0]:.1f} {start[1]:.1f} A{radius} {radius} 0 0 0 {end[0]:.1f} {end[1]:.1f}"
+    return f'<path d="{way}" fill="none" stroke="{INK}"/>'
+
+
 def _line(start: Point, end: Point, colour: str, dash: bool = False, width: float = 1) -> str:
     dashes = ' stroke-dasharray="4 3"' if dash else ""
     ends = f'x1="{start[0]:.1f}" y1="{start[1]:.1f}" x2="{end[0]:.1f}" y2="{end[1]:.1f}"'
@@ -173,7 +190,9 @@ def _text(place: Point, text: str, colour: str, size: int = 13, weight: str = "n
 
 
 def _svg(width: int, height: int, parts: Iterable[str], title: str) -> str:
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" role="img">'
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" role="img">'
+    )
     ground = f'<rect width="{width}" height="{height}" rx="6" fill="#ffffff"/>'
     return "\n".join([head, f"<title>{title}</title>", ground, *parts, "</svg>", ""])
 

@@ -18,21 +18,23 @@ ERRORS = {
 _INTRO = """\
 # Messages
 
-An error is one line: where, what, what was got and what was wanted, and what to do. `…` stands for names and numbers of your own
-case. Search this page for a few words of what you saw. With `--debug` behind `vol3d` a traceback is printed as well.
+An error is one line: where, what, what was got and what was wanted, and what to do. `…` stands for names and numbers of your
+own case. Search this page for a few words of what you saw. With `--debug` behind `vol3d` a traceback is printed as well.
 
 Exit status: 0 success, 1 failure, 2 wrong command line or settings, 3 some inputs failed and the others were written.
 """
 _FAULTS = """\
 ## Faults of a data set
 
-`vol3d data check` lists these. An *error* makes a training or an evaluation wrong or impossible; a *warning* should be looked into.
+`vol3d data check` lists these. An *error* makes a training or an evaluation wrong or impossible; a *warning* should be looked
+into.
 Codes do not change between releases.
 """
 _NOTES = """\
 ## Notes
 
-What was assumed, found or changed while a scan was read; it is printed and kept with the result. The setting overrides it.
+What was assumed, found or changed while a scan was read; it is printed and kept with the result. The
+setting overrides it.
 """
 
 
@@ -137,4 +139,11 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 def _cell(text: str) -> str:
     if text.startswith("`"):
         return text
-    return text.replace("\n", " ").replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*").replace("[", "\\[").replace("_", "\\_")
+    return (
+        text.replace("\n", " ")
+        .replace("|", "\\|")
+        .replace("<", "&lt;")
+        .replace("*", "\\*")
+        .replace("[", "\\[")
+        .replace("_", "\\_")
+    )

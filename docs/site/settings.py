@@ -18,8 +18,9 @@ TITLES = {
     "lidar": "Recipes: LiDAR",
 }
 _INTRO = """\
-All settings of each recipe, as the package reads them. Behind each stands what it means, its unit, and the default where the
-recipe differs from it. Change any of them in a copy of the file or on the command line: `vol3d train RECIPE optim.lr=3e-4`.
+All settings of each recipe, as the package reads them. Behind each stands what it means, its unit, and the default where
+the recipe differs from it. Change any of them in a copy of the file or on the command line:
+`vol3d train RECIPE optim.lr=3e-4`.
 """
 _LONGEST = 60  # characters of a default that is printed
 
@@ -41,7 +42,7 @@ def recipe(name: str) -> tuple[str, str]:
     settings: Any = load_task(name).settings
     header = _header(name)
     body = commented(lines(settings), "")
-    text = f"## {name}\n\n{header}\n\n??? note \"All settings\"\n\n    ```yaml\n{_indented(body)}\n    ```\n"
+    text = f'## {name}\n\n{header}\n\n??? note "All settings"\n\n    ```yaml\n{_indented(body)}\n    ```\n'
     return catalog.MODELS[settings.model.name].task, text
 
 
