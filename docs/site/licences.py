@@ -9,10 +9,9 @@ from vol3d.shipped import about
 _INTRO = """\
 # Licences of models
 
-vol3d itself is Apache-2.0. Weights have licences of their own, and so have the data that they were trained on: check both
-before commercial use. `vol3d models NAME` prints the licence, and `vol3d predict` notes weights that are for non-commercial use
-only. vol3d is for research; it is not a medical device, and its output is
-not for diagnosis.
+vol3d itself is Apache-2.0. Weights have licences of their own, and so have the data that they were trained on: check
+both before commercial use. `vol3d models NAME` prints the licence, and `vol3d predict` notes weights that are for
+non-commercial use only. vol3d is for research; it is not a medical device, and its output is not for diagnosis.
 
 ## Shipped with the package
 

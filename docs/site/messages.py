@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +19,16 @@ ERRORS = {
 _INTRO = """\
 # Messages
 
-An error is one line: where, what, what was got and what was wanted, and what to do. `…` stands for names and numbers of your
-own case. Search this page for a few words of what you saw. With `--debug` behind `vol3d` a traceback is printed as well.
+An error is one line: where, what, what was got and what was wanted, and what to do. `…` stands for names and numbers of
+your own case. Search this page for a few words of what you saw. `vol3d --debug` prints a traceback as well.
 
 Exit status: 0 success, 1 failure, 2 wrong command line or settings, 3 some inputs failed and the others were written.
 """
 _FAULTS = """\
 ## Faults of a data set
 
-`vol3d data check` lists these. An *error* makes a training or an evaluation wrong or impossible; a *warning* should be looked
-into.
-Codes do not change between releases.
+`vol3d data check` lists these. An *error* makes a training or an evaluation wrong or impossible; a *warning* should be
+looked into. Codes do not change between releases.
 """
 _NOTES = """\
 ## Notes
@@ -139,11 +139,5 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 def _cell(text: str) -> str:
     if text.startswith("`"):
         return text
-    return (
-        text.replace("\n", " ")
-        .replace("|", "\\|")
-        .replace("<", "&lt;")
-        .replace("*", "\\*")
-        .replace("[", "\\[")
-        .replace("_", "\\_")
-    )
+    text = text.replace("\n", " ").replace("<", "&lt;")
+    return re.sub(r"([|*_\[])", r"\\\1", text)

@@ -18,8 +18,8 @@ TITLES = {
     "lidar": "Recipes: LiDAR",
 }
 _INTRO = """\
-All settings of each recipe, as the package reads them. Behind each stands what it means, its unit, and the default where
-the recipe differs from it. Change any of them in a copy of the file or on the command line:
+All settings of each recipe, as the package reads them. Behind each stands what it means, its unit, and the default
+where the recipe differs from it. Change any of them in a copy of the file or on the command line:
 `vol3d train RECIPE optim.lr=3e-4`.
 """
 _LONGEST = 60  # characters of a default that is printed
