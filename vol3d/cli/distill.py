@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vol3d.cli.options import Device
-from vol3d.cli.train import Config, DryRun, Out, Overfit, Overrides, Seeds, default_folder, run
+from vol3d.cli.train import Config, DryRun, Jobs, Out, Overfit, Overrides, Seeds, default_folder, require_seeds, run
 from vol3d.errors import UsageError
 from vol3d.output import require_output
 
@@ -13,6 +13,7 @@ def distill(
     overrides: Overrides = None,
     out: Out = None,
     seeds: Seeds = None,
+    jobs: Jobs = 1,
     dry_run: DryRun = False,
     overfit: Overfit = None,
     device: Device = None,
@@ -30,9 +31,10 @@ def distill(
     """
     if sum([bool(seeds), dry_run, overfit is not None]) > 1:
         raise UsageError("choose one of --seeds, --dry-run and --overfit")
+    require_seeds(seeds, jobs)
     from vol3d.config import load_distillation
 
     folder = out or default_folder(config)
     if not dry_run:
         require_output(folder)
-    run(load_distillation, config, overrides or [], folder, seeds, dry_run, overfit, device)
+    run(load_distillation, config, overrides or [], folder, seeds, jobs, dry_run, overfit, device)

@@ -103,14 +103,18 @@ def _names(root: dict[str, Any], schema: dict[str, Any], path: Key, values: Any)
     if members:
         return [name for member in members for name in _names(root, member, path, values)]
     properties = schema.get("properties", {})
-    for tag in ("name", "kind"):
-        const = properties.get(tag, {}).get("const")
-        if const is not None and values.get(tag, properties[tag].get("default", const)) != const:
-            return []
+    if any(_is_another(properties.get(tag, {}), values.get(tag)) for tag in ("name", "kind")):
+        return []
     if not path:
         return list(properties)
     below = schema.get("items", {}) if isinstance(path[0], int) else properties.get(path[0], {})
     return _names(root, below, path[1:], values[path[0]])
+
+
+def _is_another(tag: dict[str, Any], given: Any) -> bool:
+    """Whether a document names another member of a union than the one whose constant tag has this schema."""
+    const = tag.get("const")
+    return const is not None and (tag.get("default", const) if given is None else given) != const
 
 
 def changed(settings: SettingsType, words: Sequence[str], source: str) -> SettingsType:

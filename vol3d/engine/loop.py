@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from vol3d.engine.order import Loader, Plan, open_samples
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.start_from import origin
 from vol3d.engine.stop import Stopped, StopRequest
-from vol3d.engine.task import Evaluation, TrainingTask
+from vol3d.engine.task import Evaluation, Samples, TrainingTask
 from vol3d.errors import CheckpointError, DataError, UsageError, Vol3dError
 from vol3d.lock import LOCK, lock
 from vol3d.terminal import say
@@ -40,6 +41,7 @@ def train(
     device: str | torch.device | None = None,
     dry_run: bool = False,
     overfit: int | None = None,
+    open_data: Callable[[TrainingTask, bool], Samples] = open_samples,
 ) -> Evaluation:
     """Trains `task` in the folder `out`, or goes on with the run that stopped there, and evaluates its best weights.
 
@@ -49,6 +51,7 @@ def train(
         device: None takes CUDA where there is some.
         dry_run: only send one batch through every stage, see `dry_run_task`; `out` is not touched.
         overfit: train and evaluate on this many training cases, to see that the model can learn at all.
+        open_data: opens the training split; several runs of the same data may share what it returns.
 
     Raises:
         Stopped: SIGTERM, SIGUSR1 or Ctrl-C; the state is saved.
@@ -72,7 +75,7 @@ def train(
         # Asked before the data are opened, which may take minutes.
         evaluation = _ended(folder) if point.step == point.about.get("steps") else None
         if evaluation is None:
-            return _Run(task, folder, group, point, about).work(stack)
+            return _Run(task, folder, group, point, about, open_data).work(stack)
         if group.is_main:
             results.complete(folder)
             say(f"{folder}: this run has ended, {evaluation.score_name} {evaluation.score:.4f}; nothing to do")
@@ -128,14 +131,20 @@ class _Run:
     """A run in its folder, from a resume point to the end."""
 
     def __init__(
-        self, task: TrainingTask, folder: Path, group: Processes, point: resume.ResumePoint, about: dict[str, Any]
+        self,
+        task: TrainingTask,
+        folder: Path,
+        group: Processes,
+        point: resume.ResumePoint,
+        about: dict[str, Any],
+        open_data: Callable[[TrainingTask, bool], Samples],
     ) -> None:
         self.task, self.folder, self.group, self.point = task, folder, group, point
         self.settings = task.settings.train
         # Before the samples are prepared, which may take hours: weights that do not fit are refused at once.
         self.learner = Learner(task, group, point.state.get("model"))
         self.origin = point.about.get(checkpoint.STARTED_FROM) if point.state else origin(task)
-        self.samples = open_samples(task, show=group.is_main)
+        self.samples = open_data(task, group.is_main)
         s = self.settings
         self.plan = Plan(len(self.samples), s.batch, s.accumulate, group.count, s.seed)
         self.total = s.epochs * self.plan.steps

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -123,6 +123,11 @@ def read_metrics(listed: Any) -> tuple[Metric, ...]:
 
 def _without_defaults(metric: Metric) -> dict[str, Any]:
     return {name: value for name, value in asdict(metric).items() if value}
+
+
+def rows_of_runs(evaluations: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
+    """The rows of several runs, each with its run's name."""
+    return [{"run": name, **row} for name, evaluation in evaluations.items() for row in files.plain(evaluation.rows)]
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -63,11 +63,10 @@ class RunFolder:
 def read_folder(folder: Path) -> RunFolder:
     """Reads whatever of a finished or running run is there."""
     faults: list[str] = []
-    rows: list[dict[str, str]] = _try(_rows, folder / "metrics.csv", [], faults)
     scored: dict[str, Any] = _try(_mapping, folder / "evaluation.json", {}, faults)
     return RunFolder(
         name=folder.resolve().name,
-        metrics={name: [number(row.get(name)) for row in rows] for name in (rows[0] if rows else ())},
+        metrics=_try(read_columns, folder / "metrics.csv", {}, faults),
         evaluation=_evaluation(scored),
         measured=_measured(scored.get("metrics", []), faults),
         cases=_try(_rows, folder / "cases.csv", [], faults),
@@ -76,6 +75,12 @@ def read_folder(folder: Path) -> RunFolder:
         checkpoint=_try(_mapping, folder / "config.json", {}, faults),
         faults=faults,
     )
+
+
+def read_columns(path: Path) -> dict[str, list[float]]:
+    """Column of a table such as `metrics.csv` -> its values, NaN where there is none; {} without a file."""
+    rows = _rows(path) if path.is_file() else []
+    return {name: [number(row.get(name)) for row in rows] for name in (rows[0] if rows else ())}
 
 
 def number(value: Any) -> float:

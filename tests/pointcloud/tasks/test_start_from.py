@@ -42,7 +42,11 @@ def for_classes(settings: Any, names: tuple[str, ...]) -> Any:
         return settings.model_copy(update={"anchors": anchors})
     head = getattr(settings, "head", None)
     if head is not None and "anchors" in type(head).model_fields:
-        return settings.model_copy(update={"head": head.model_copy(update={"anchors": anchors})})
+        changes: dict[str, Any] = {"anchors": anchors}
+        if "groups" in type(head).model_fields:
+            parts = zip(head.groups, (names[:2], names[2:]), strict=True)
+            changes["groups"] = tuple(group.model_copy(update={"classes": part}) for group, part in parts)
+        return settings.model_copy(update={"head": head.model_copy(update=changes)})
     if head is not None and getattr(head, "tasks", None):
         return settings.model_copy(update={"head": head.model_copy(update={"tasks": (names[:2], names[2:])})})
     return settings
