@@ -33,7 +33,7 @@ class RunFolder:
         evaluation: the summary in `evaluation.json`, with `score` and `score_name`.
         measured: how the evaluation describes its numbers.
         cases: rows of `cases.csv` as text.
-        pictures: caption -> PNG, the best, median and worst first.
+        pictures: caption -> PNG, the worst, median and best first.
         config: `config.yaml` as text.
         checkpoint: `config.json`, the description of the weights.
         faults: what could not be read, one sentence each.
@@ -149,4 +149,4 @@ def _pictures(folder: Path, captions: Any, faults: list[str]) -> dict[str, bytes
 
 
 def _rank(stem: str) -> int:
-    return next((rank for rank, word in enumerate(EXAMPLES) if word in stem.lower()), len(EXAMPLES))
+    return next((rank for rank, word in enumerate(reversed(EXAMPLES)) if word in stem.lower()), len(EXAMPLES))

@@ -59,7 +59,7 @@ def test_a_table_and_the_files(data: str, capsys):
     assert "hd95_mm" in said.out
     names = {path.name for path in Path("scores").iterdir()}
     assert {"evaluation.json", "cases.csv", "report.html", "config.yaml"} <= names
-    assert "0.7000" in Path("scores/report.html").read_text()
+    assert "0.700" in Path("scores/report.html").read_text()
 
 
 @pytest.mark.parametrize(("kinds", "left_out"), [(7, 0), (15, 8)])
