@@ -126,9 +126,7 @@ def show(evaluation: Evaluation, as_json: bool, out: Path | None = None) -> None
 
 def _show_classes(classes: Mapping[str, Mapping[str, Any]]) -> None:
     """A row for each class; columns that do not fit are left out and counted, counts of all classes said once."""
-    columns = dict.fromkeys(
-        key for row in classes.values() for key, value in row.items() if not isinstance(value, (list, dict))
-    )
+    columns = _columns(classes)
     shared = {key: value for key in columns if (value := _shared_count(key, classes)) is not None}
     columns = {key: None for key in columns if key not in shared}
     rows = [[name, *(row.get(column) for column in columns)] for name, row in classes.items()]
@@ -136,6 +134,12 @@ def _show_classes(classes: Mapping[str, Mapping[str, Any]]) -> None:
         say(f"{more} more columns: --json prints them, -o writes them")
     if shared:
         say("in each class: " + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shared.items()))
+
+
+def _columns(classes: Mapping[str, Mapping[str, Any]]) -> dict[str, None]:
+    """Keys whose values fit into a cell, in their order."""
+    cells = (item for row in classes.values() for item in row.items())
+    return dict.fromkeys(key for key, value in cells if not isinstance(value, (list, dict)))
 
 
 def _shared_count(key: str, classes: Mapping[str, Mapping[str, Any]]) -> int | None:

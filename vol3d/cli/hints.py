@@ -55,8 +55,15 @@ def for_verb(word: str) -> str | None:
 def for_option(option: str, verb: str) -> str | None:
     """The sentence for an option of another program that was given to `verb`; None where there is none."""
     name = option.lstrip("-").replace("-", "_")
-    if verb in ("train", "distill") and (name in SHORT or name in ELSEWHERE):
-        word = next((short for short, full in SHORT.items() if full == ELSEWHERE.get(name)), None)
-        return f"Settings are words without dashes: {word or ELSEWHERE.get(name) or name}=VALUE"
+    if verb in ("train", "distill") and (word := _short_word(name)):
+        return f"Settings are words without dashes: {word}=VALUE"
     rows = (row for row in _OPTIONS if option in row[0].split() and (verb in row[1] or row[1] == _ANY))
     return next((sentence for _, _, sentence in rows), None)
+
+
+def _short_word(name: str) -> str | None:
+    """What a setting of any toolbox is called in short here; its full name where there is no short word."""
+    if name in SHORT:
+        return name
+    full = ELSEWHERE.get(name)
+    return next((short for short, setting in SHORT.items() if setting == full), full)

@@ -66,6 +66,11 @@ def _list_all(as_json: bool) -> None:
     if as_json:
         print_json({key.replace(" ", "_"): rows for key, rows in entries.items()})
         return
+    _show_all(entries)
+
+
+def _show_all(entries: Mapping[str, list[dict[str, Any]]]) -> None:
+    """The tables of each task."""
     for task, title in TITLES.items():
         for kind, rows in entries.items():
             _show(f"{title}: {kind}", [row for row in rows if task in (row["task"], *row.get("also", ()))])

@@ -18,6 +18,7 @@ from vol3d.terminal import aside, progress, say
 
 if TYPE_CHECKING:
     from vol3d.engine.predict import PredictionRow
+    from vol3d.model import Model
     from vol3d.notes import Note
     from vol3d.scans.source import ScanSource
 
@@ -152,13 +153,7 @@ def predict(
         raise UsageError("no scan among the arguments", where="INPUT", got=" ".join(words), do="Name a file or folder.")
     settings = [*words, *(changes or [])]
     model = vol3d.load(checkpoint, str(pick_device(device, "--device")), settings).with_options(options)
-    count, classes = len(model.models), ", ".join(model.class_names)
-    say(f"{checkpoint}: {count} model(s) on {model.device}, classes {classes}")
-    if (folder := shipped().get(checkpoint)) is not None:
-        shown = about(folder)
-        say(f"{checkpoint}: licence {shown.licence}, trained on {shown.trained_on}")
-    for note in model.notes:
-        say(f"{checkpoint}: {note}")
+    _introduce(checkpoint, model)
     with progress("predicting") as report:
         rows = model.predict_files(
             scans, out, overwrite=overwrite, dicom_seg=dicom_seg, series=series, progress=report, each=say_failure
@@ -172,6 +167,17 @@ def predict(
     failed = sum(row.status == "failed" for row in rows)
     if failed:
         raise typer.Exit(ALL_FAILED if failed == len(rows) else SOME_FAILED)
+
+
+def _introduce(checkpoint: str, model: Model) -> None:
+    """What is known of a model before it predicts."""
+    count, classes = len(model.models), ", ".join(model.class_names)
+    say(f"{checkpoint}: {count} model(s) on {model.device}, classes {classes}")
+    if (folder := shipped().get(checkpoint)) is not None:
+        shown = about(folder)
+        say(f"{checkpoint}: licence {shown.licence}, trained on {shown.trained_on}")
+    for note in model.notes:
+        say(f"{checkpoint}: {note}")
 
 
 def _all_formats(formats: str | None, **maps: bool) -> str | None:

@@ -88,9 +88,7 @@ def view(
       vol3d view scan.nii.gz out/scan.nii.gz --page
       vol3d view room.ply --model 3detr-rooms --attention 1.2,0.5,0.6 --png attention.png
     """
-    _check_way(png, window, page, port)
-    if as_json and png is None:
-        raise UsageError("a window or a page has no result to print", where="--json", do="Add --png OUT.png.")
+    _check_way(png, window, page, port, as_json)
     asked = _asked_attention(model, attention, color)
     pixels = parse_size(size)
     grey = None if window_level is None else parse_window(window_level)
@@ -108,10 +106,7 @@ def view(
         say(f"note: {note}")
     if png is not None:
         write_picture(scene, png, pixels)
-        if as_json:
-            print_json({"picture": str(png), "notes": [str(note) for note in scene.notes]})
-        else:
-            tell(str(png))
+        _print_picture(png, scene, as_json)
     elif window:
         from vol3d.view.window.window import show_window
 
@@ -122,8 +117,17 @@ def view(
         serve(scene, port, True)
 
 
-def _check_way(png: Path | None, window: bool, page: bool, port: int | None) -> None:
+def _print_picture(png: Path, scene: ViewScene, as_json: bool) -> None:
+    if as_json:
+        print_json({"picture": str(png), "notes": [str(note) for note in scene.notes]})
+    else:
+        tell(str(png))
+
+
+def _check_way(png: Path | None, window: bool, page: bool, port: int | None, as_json: bool) -> None:
     """Refuses what cannot be shown or written, before anything is read."""
+    if as_json and png is None:
+        raise UsageError("a window or a page has no result to print", where="--json", do="Add --png OUT.png.")
     if sum((png is not None, window, page)) > 1:
         raise UsageError("only one of --png, --window and --page can be shown")
     if port is not None and (png is not None or window):

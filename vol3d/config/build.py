@@ -110,26 +110,30 @@ def _not_allowed(name: str, got: Any, allowed: str) -> tuple[str, str]:
 
 def _names(root: dict[str, Any], schema: dict[str, Any], path: Key, values: Any) -> list[str]:
     """Settings that the JSON schema knows at `path`; of a union only the member that the document names."""
-    while "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[-1]]
+    schema = _followed(root, schema)
+    given = values if isinstance(values, dict) else {}
     if MARK in schema:
-        if not isinstance(values, dict) or "name" not in values:
+        if "name" not in given:
             return []
-        kind = settings_type(schema[MARK][0], values["name"])
+        kind = settings_type(schema[MARK][0], given["name"])
         root = schema = kind.model_json_schema()
-    members = schema.get("oneOf") or schema.get("anyOf") or schema.get("allOf")
-    if members:
+    if members := schema.get("oneOf", schema.get("anyOf", schema.get("allOf"))):
         return [name for member in members for name in _names(root, member, path, values)]
     properties = schema.get("properties", {})
-    inside = values if isinstance(values, (dict, list)) else {}
-    given = inside if isinstance(inside, dict) else {}
     if any(_is_another(properties.get(tag, {}), given.get(tag)) for tag in ("name", "kind")):
         return []
     if not path:
         return list(properties)
-    below = schema.get("items", {}) if isinstance(path[0], int) else properties.get(path[0], {})
-    known = path[0] in inside if isinstance(inside, dict) else True
-    return _names(root, below, path[1:], inside[path[0]] if known else {})
+    if isinstance(path[0], int):
+        return _names(root, schema.get("items", {}), path[1:], values[path[0]])
+    return _names(root, properties.get(path[0], {}), path[1:], given.get(path[0]))
+
+
+def _followed(root: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema that a reference leads to."""
+    while "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[-1]]
+    return schema
 
 
 def _is_another(tag: dict[str, Any], given: Any) -> bool:
