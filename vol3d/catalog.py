@@ -132,6 +132,9 @@ MODELS = {
     "ssn": Entry(
         "pointcloud.models.anchors.ssn:SsnSettings", "lidar", "PointPillars, grouping heads of SSN (ECCV 2020)"
     ),
+    "pillar_od": Entry(
+        "pointcloud.models.pillar_od.model:PillarOdSettings", "lidar", "Pillar-OD (ECCV 2020): pillars and cylinder"
+    ),
     "second": Entry("pointcloud.models.anchors.second:SecondDetectorSettings", "lidar", "SECOND (Sensors 2018)"),
     "voxelnet": Entry("pointcloud.models.anchors.voxel_net:VoxelNetSettings", "lidar", "VoxelNet (CVPR 2018)"),
     "centerpoint": Entry(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vol3d.cli.options import Series
+from vol3d.cli.console import print_json
+from vol3d.cli.options import Json, Series
 from vol3d.errors import UsageError
 from vol3d.terminal import say, tell
 
@@ -77,6 +78,7 @@ def view(
     up: Annotated[str, typer.Option(metavar="AXIS", help="Axis of the points that points up, as in y or -z.")] = "auto",
     units: Annotated[str, typer.Option(metavar="UNIT", help="Unit of the points: m, cm, mm, ft or in.")] = "auto",
     series: Series = None,
+    as_json: Json = False,
 ) -> None:
     """View point clouds with boxes and volumes with masks: in a window, on a page over SSH, or as a PNG.
 
@@ -87,6 +89,8 @@ def view(
       vol3d view room.ply --model 3detr-rooms --attention 1.2,0.5,0.6 --png attention.png
     """
     _check_way(png, window, page, port)
+    if as_json and png is None:
+        raise UsageError("a window or a page has no result to print", where="--json", do="Add --png OUT.png.")
     asked = _asked_attention(model, attention, color)
     pixels = parse_size(size)
     grey = None if window_level is None else parse_window(window_level)
@@ -104,7 +108,10 @@ def view(
         say(f"note: {note}")
     if png is not None:
         write_picture(scene, png, pixels)
-        tell(str(png))
+        if as_json:
+            print_json({"picture": str(png), "notes": [str(note) for note in scene.notes]})
+        else:
+            tell(str(png))
     elif window:
         from vol3d.view.window.window import show_window
 

@@ -18,7 +18,7 @@ from vol3d import checkpoint, files
 from vol3d.config import dump
 from vol3d.engine import results, resume
 from vol3d.engine.distributed import Processes, processes
-from vol3d.engine.dry_run import dry_run_task
+from vol3d.engine.dry_run import dry_run_task, steps_in_time
 from vol3d.engine.learner import Learner, StepResult, fresh_model
 from vol3d.engine.log import Log
 from vol3d.engine.order import Loader, Plan, open_samples
@@ -147,7 +147,7 @@ class _Run:
         self.samples = open_data(task, group.is_main)
         s = self.settings
         self.plan = Plan(len(self.samples), s.batch, s.accumulate, group.count, s.seed)
-        self.total = s.epochs * self.plan.steps
+        self.total = self._steps()
         known = point.about.get("samples", len(self.samples))
         if known != len(self.samples):
             what = "the data set is not the one that this run began with"
@@ -155,6 +155,18 @@ class _Run:
         point.about = about | {"samples": len(self.samples), "steps": self.total, checkpoint.STARTED_FROM: self.origin}
         self.row_every = max(1, self.total // ROWS)
         self.saved_at = time.monotonic()
+
+    def _steps(self) -> int:
+        """Of the whole run; those that `train.hours` leaves time for are counted once, when it begins."""
+        if self.settings.hours is None:
+            return self.settings.epochs * self.plan.steps
+        if "steps" in self.point.about:
+            return self.point.about["steps"]
+        steps = steps_in_time(self.task, self.group)
+        if self.group.is_main:
+            epochs = steps / self.plan.steps
+            say(f"{self.settings.hours:.3g} h on this machine are {steps} steps ({epochs:.3g} epochs) and evaluations")
+        return steps
 
     def work(self, stack: ExitStack) -> Evaluation:
         """Trains to the end and evaluates the best weights."""
@@ -229,10 +241,10 @@ class _Run:
             self.log.numbers(step, -(-step // self.plan.steps), numbers)
 
     def _evaluation_is_due(self) -> bool:
-        epoch, rest = divmod(self.point.step, self.plan.steps)
-        if rest or not epoch or self.point.evaluated == self.point.step:
+        if self.point.evaluated == self.point.step or not self.point.step:
             return False
-        return epoch % self.settings.evaluate_every == 0 or self.point.step == self.total
+        epoch, rest = divmod(self.point.step, self.plan.steps)
+        return (not rest and epoch % self.settings.evaluate_every == 0) or self.point.step == self.total
 
     def _evaluate(self) -> None:
         """Scores the present weights and keeps them if they are the best; a stop meanwhile saves and leaves."""

@@ -70,7 +70,7 @@ def read_folder(folder: Path) -> RunFolder:
         evaluation=_evaluation(scored),
         measured=_measured(scored.get("metrics", []), faults),
         cases=_try(_rows, folder / "cases.csv", [], faults),
-        pictures=_pictures(folder / "pictures", faults),
+        pictures=_pictures(folder / "pictures", scored.get("captions"), faults),
         config=_try(lambda path: path.read_text("utf-8"), folder / "config.yaml", "", faults),
         checkpoint=_try(_mapping, folder / "config.json", {}, faults),
         faults=faults,
@@ -132,13 +132,15 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return [{key: value for key, value in row.items() if key and isinstance(value, str)} for row in reader]
 
 
-def _pictures(folder: Path, faults: list[str]) -> dict[str, bytes]:
+def _pictures(folder: Path, captions: Any, faults: list[str]) -> dict[str, bytes]:
+    """Caption -> PNG; a picture that the evaluation does not caption goes by its name."""
+    titles = captions if isinstance(captions, dict) else {}
     files = sorted(folder.glob("*.png"), key=lambda path: (_rank(path.stem), path.name))
     pictures = {}
     for path in files[:MAX_PICTURES]:
         content = _try(lambda path: path.read_bytes()[: MAX_PICTURE_BYTES + 1], path, b"", faults)
         if content.startswith(_PNG) and len(content) <= MAX_PICTURE_BYTES:
-            pictures[path.stem] = content
+            pictures[str(titles.get(path.name, path.stem))] = content
         elif content:
             faults.append(f"{path.name} is not a PNG of at most {MAX_PICTURE_BYTES >> 20} MB")
     if len(files) > MAX_PICTURES:

@@ -36,6 +36,7 @@ VERBS = [
     "import",
     "view",
     "models",
+    "config",
     "doctor",
 ]
 ACCEPT = "VOL3D_ACCEPT_HELP"

@@ -36,7 +36,7 @@ def test_a_finished_run_has_its_files(tmp_path: Path) -> None:
     }
     assert json.loads((run / "evaluation.json").read_text())["score"] == evaluation.score
     assert len((run / "cases.csv").read_text().splitlines()) == 21
-    assert (run / "pictures" / "Worst case_100.png").read_bytes() == evaluation.pictures["Worst case_100"]
+    assert (run / "pictures" / "worst_case_100.png").read_bytes() == evaluation.pictures["Worst case_100"]
     assert list((run / "events").iterdir())
     rows = list(csv.DictReader((run / "metrics.csv").open()))
     assert [row["step"] for row in rows if row["loss"]] == [str(step) for step in range(1, 21)]
