@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 SOME_FAILED, ALL_FAILED = 3, 1
 Inputs = Annotated[
     list[str],
-    typer.Argument(help="Volumes, DICOM series or point clouds; files, folders or globs.", metavar="INPUT..."),
+    typer.Argument(
+        help="Volumes, DICOM series, point clouds or recordings; files, folders or globs.", metavar="INPUT..."
+    ),
 ]
 Mirror = Annotated[
     str | None,
@@ -95,6 +97,12 @@ Smooth = Annotated[
     int | None,
     typer.Option(min=0, max=200, metavar="N", help="Volumes: rounds of smoothing of the surfaces.  Default: 0."),
 ]
+Topic = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Recordings: the topic of the clouds.  Default: the only one.")
+]
+Every = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Recordings: predict one of N clouds.  Default: each.")
+]
 Calib = Annotated[
     Path | None,
     typer.Option(metavar="PATH", help="Points: KITTI's calibration, a file or a folder.  Default: beside the sweep."),
@@ -123,6 +131,8 @@ def predict(
     roi: Roi = None,
     smooth: Smooth = None,
     calib: Calib = None,
+    topic: Topic = None,
+    every: Every = None,
     changes: Changes = None,
     device: Device = None,
     as_json: Json = False,
@@ -134,6 +144,7 @@ def predict(
       vol3d predict unetr-hippocampus scan.nii.gz -o out
       vol3d predict unetr-hippocampus DICOM_FOLDER 'more/*.nii.gz' -o out
       vol3d predict runs/cv scans/ -o out --overwrite --json
+      vol3d predict street-cars bag/ -o out --topic /points --every 5
     """
     import vol3d
     from vol3d.engine.device import pick_device
@@ -142,7 +153,7 @@ def predict(
     formats = _all_formats(formats, probabilities=probabilities, entropy=entropy)
     options: dict[str, Any] = {"mirror": mirror, "roi": roi, "smooth": smooth, "series": series, "formats": formats}
     options |= {"columns": columns, "up": up, "units": units, "ground": ground, "align": align, "score": score}
-    options |= {"calib": calib, "dicom_seg": dicom_seg or None}
+    options |= {"topic": topic, "every": every, "calib": calib, "dicom_seg": dicom_seg or None}
     model = vol3d.load(checkpoint, str(pick_device(device, "--device")), changes or ()).with_options(options)
     count, classes = len(model.models), ", ".join(model.class_names)
     say(f"{checkpoint}: {count} model(s) on {model.device}, classes {classes}")
@@ -162,8 +173,10 @@ def predict(
         with aside():
             show(rows, out)
     failed = sum(row.status == "failed" for row in rows)
-    if failed:
-        raise typer.Exit(ALL_FAILED if failed == len(rows) else SOME_FAILED)
+    if failed == len(rows):
+        raise typer.Exit(ALL_FAILED)
+    if failed or any(row.facts.get("failed_frames") for row in rows):
+        raise typer.Exit(SOME_FAILED)
 
 
 def _all_formats(formats: str | None, **maps: bool) -> str | None:
