@@ -120,3 +120,19 @@ def test_walls_of_many_points_go_through_unchanged(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / "b", [("/p", CLOUD, 1.0, cloud_message(table_of(wall()), 1.0))])
     (frame,) = predict_frames(open_recording(bag), 1, one_box).frames
     assert frame.points == 500 and frame.found is not None and len(frame.found.cloud) == 0
+
+
+def test_a_frame_is_viewed_with_its_boxes(tmp_path: Path) -> None:
+    from vol3d.scans.points.options import ReadOptions
+    from vol3d.view.load.read import load_view
+
+    bag = drive(tmp_path / "drive")
+    found = predict_frames(open_recording(bag, every=2), 1, one_box)
+    found.write(tmp_path / "drive.json")
+    scene = load_view([bag, tmp_path / "drive.json"], points=ReadOptions(frame=2))
+    np.testing.assert_allclose(scene.boxes[0].detections.boxes[0, :3], [18, 5, 0])
+    assert len(scene.points[0].xyz) == 3 and any("frame 2 of 4" in note for note in scene.notes)
+    with pytest.raises(DataError, match="frame 1 is not among the predicted"):
+        load_view([bag, tmp_path / "drive.json"], points=ReadOptions(frame=1))
+    with pytest.raises(UsageError, match="no such frame"):
+        load_view([bag], points=ReadOptions(frame=4))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -159,6 +159,29 @@ def open_recording(
     if not clouds[topic]:
         raise DataError("the topic has no message", where=f"{path}: {topic}")
     return Recording(path, topic, clouds[topic], notes, options, every)
+
+
+def read_frame(path: Path, options: ReadOptions) -> PointCloud:
+    """One cloud of a recording: that of `options.frame` and `options.topic`; its notes say which.
+
+    Raises:
+        DataError: it cannot be read.
+        UsageError: the recording has no such frame; and as `open_recording`.
+    """
+    recording, number = open_recording(path, options.topic, options=options), options.frame or 0
+    if number >= recording.count:
+        wanted = f"0 to {recording.count - 1}"
+        raise UsageError(
+            "the recording has no such frame", where=f"{path}: {recording.topic}", got=number, wanted=wanted
+        )
+    for frame in recording.frames(frozenset([number])):
+        if frame.cloud is None:
+            raise DataError(f"frame {number} cannot be shown: {frame.error}", where=path)
+        text = "frame {frame} of {frames} of the topic {value}, measured at {seconds:.6f} s"
+        numbers = {"frame": number, "frames": recording.count, "seconds": frame.seconds}
+        said = (*recording.notes, Note("frame-shown", text, "frame", recording.topic, numbers=numbers))
+        return replace(frame.cloud, source=path, notes=(*said, *frame.cloud.notes))
+    raise DataError("the recording ends before this frame", where=path, got=number)
 
 
 @dataclass(frozen=True)
