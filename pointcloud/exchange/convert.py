@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -49,20 +50,21 @@ def convert_labels(source: Path, source_format: str, target_format: str, out: Pa
         UsageError: no such format, or `out` holds files.
         DataError: labels that cannot be read, or two scans of one name.
     """
-    for where, name in (("--from", source_format), ("--to", target_format)):
-        if name not in FORMATS:
-            raise UsageError("no such format of labels", where=where, got=name, wanted=", ".join(FORMATS))
+    reader, writer = _format(source_format, "--from"), _format(target_format, "--to")
     if not source.exists():
         raise UsageError("no such file or folder", where=source)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError("the output folder is not empty", where=out, do="Choose another one.")
-    scenes = FORMATS[source_format].read(source)
+    scenes = reader.read(source)
     stems = [scene.stem for scene in scenes]
     if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
         raise DataError("two scans have one name", where=source, got=twice[0], do="Convert their folders one by one.")
 
-    FORMATS[target_format].write(scenes, make_folder(out))
-    counts = {"": len(scenes)}
-    for box in (box for scene in scenes for box in scene.boxes):
-        counts[box.name] = counts.get(box.name, 0) + 1
-    return counts
+    writer.write(scenes, make_folder(out))
+    return {"": len(scenes), **Counter(box.name for scene in scenes for box in scene.boxes)}
+
+
+def _format(name: str, where: str) -> LabelFormat:
+    if name not in FORMATS:
+        raise UsageError("no such format of labels", where=where, got=name, wanted=", ".join(FORMATS))
+    return FORMATS[name]

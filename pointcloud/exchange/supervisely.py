@@ -1,8 +1,8 @@
 """Supervisely point clouds: `ann/CLOUD.pcd.json` with objects (classes) and figures of the type `cuboid_3d`.
 
-`position` is the middle, `rotation` is about x, y and z in radians. In the SDK's documentation a car has dimensions x 1.8
-(width), y 3.9 (length), z 1.6, and Supervisely's import of KITTI writes the angle `-rotation_y` with them: the heading
-is along -y of the box, and `yaw = rotation - pi/2`.
+`position` is the middle, `rotation` is about x, y and z in radians. In the documentation of the SDK a car has the
+dimensions x 1.8 (width), y 3.9 (length), z 1.6, and Supervisely's import of KITTI writes the angle `-rotation_y` with
+them: the heading is along -y of the box, and `yaw = rotation - pi/2`.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,13 +34,12 @@ def predict_frames(
         progress: called after each cloud with how many are done and how many there are.
     """
     tree, said = _poses(recording) if sweeps > 1 else (None, ())
-    wanted = frozenset(recording.wanted)
-    lent = range(sweeps if tree is not None else 1)
-    needed = frozenset(number - back for number in wanted for back in lent if number >= back)
+    wanted, lent = frozenset(recording.wanted), (sweeps if tree is not None else 1) - 1
+    needed = frozenset(number - back for number in wanted for back in range(lent + 1))
 
-    earlier: deque[Frame] = deque(maxlen=len(lent) - 1)
+    earlier: deque[Frame] = deque(maxlen=lent)
     results: list[FrameResult] = []
-    for frame in recording.frames(None if recording.every == 1 else needed):
+    for frame in recording.frames(needed):
         if frame.number in wanted or (frame.cloud is None and frame.number not in needed):
             results.append(_predicted(frame, earlier, tree, predict))
             if progress is not None:
@@ -101,27 +101,37 @@ def join_sweeps(newest: Frame, earlier: Sequence[Frame], tree: FrameTree) -> tup
     """
     cloud = newest.cloud
     assert cloud is not None
-    parts = [(cloud.xyz.astype(np.float64), cloud, 0.0)]
+    parts = [_Part(cloud.xyz.astype(np.float64), cloud.columns, 0.0)]
     here = tree.pose(newest.frame_id.lstrip("/"), newest.seconds)
-    for frame in earlier if here is not None else ():
-        there = tree.pose(frame.frame_id.lstrip("/"), frame.seconds)
-        if there is None or here is None or there[0] != here[0] or frame.cloud is None:
-            continue
-        moved = _moved(frame.cloud, cloud, np.linalg.inv(here[1]) @ there[1])
-        parts.append((moved, frame.cloud, newest.seconds - frame.seconds))
-    shared = set(cloud.columns).intersection(*(one.columns for _, one, _ in parts)) - {"time"}
-    kept = [
-        np.ones(len(cloud), np.bool_),
-        *((np.abs(one.xyz[:, :2]) >= CLOSE_M).any(axis=1) for _, one, _ in parts[1:]),
-    ]
-    columns = {
-        name: np.concatenate([one.columns[name][keep] for (_, one, _), keep in zip(parts, kept, strict=True)])
-        for name in sorted(shared)
-    }
-    ages = [np.full(int(keep.sum()), age, np.float32) for (_, _, age), keep in zip(parts, kept, strict=True)]
-    xyz = np.concatenate([points[keep] for (points, _, _), keep in zip(parts, kept, strict=True)])
-    columns["time"] = np.concatenate(ages)
-    return replace(cloud, xyz=xyz.astype(np.float32), columns=columns, faces=None), len(parts)
+    if here is not None:
+        lent = (_lent(frame, newest, here, tree) for frame in earlier)
+        parts += [part for part in lent if part is not None]
+
+    shared = set(cloud.columns).intersection(*(part.columns for part in parts)) - {"time"}
+    columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in sorted(shared)}
+    columns["time"] = np.concatenate([np.full(len(part.xyz), part.age, np.float32) for part in parts])
+    xyz = np.concatenate([part.xyz for part in parts]).astype(np.float32)
+    return replace(cloud, xyz=xyz, columns=columns, faces=None), len(parts)
+
+
+class _Part(NamedTuple):
+    """Points (N, 3) of one sweep in the axes of the newest cloud, their columns and their age in seconds."""
+
+    xyz: np.ndarray
+    columns: dict[str, np.ndarray]
+    age: float
+
+
+def _lent(frame: Frame, newest: Frame, here: tuple[str, np.ndarray], tree: FrameTree) -> _Part | None:
+    """What an earlier sweep lends to the newest; None where no pose joins them."""
+    there = tree.pose(frame.frame_id.lstrip("/"), frame.seconds)
+    if there is None or there[0] != here[0] or frame.cloud is None or newest.cloud is None:
+        return None
+    cloud = frame.cloud
+    far = (np.abs(cloud.xyz[:, :2]) >= CLOSE_M).any(axis=1)
+    moved = _moved(cloud, newest.cloud, np.linalg.inv(here[1]) @ there[1])
+    columns = {name: values[far] for name, values in cloud.columns.items()}
+    return _Part(moved[far], columns, newest.seconds - frame.seconds)
 
 
 def _moved(cloud: PointCloud, to: PointCloud, to_from_cloud: np.ndarray) -> np.ndarray:

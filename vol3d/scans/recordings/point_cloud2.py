@@ -52,26 +52,34 @@ def _row_type(message: Any, where: Path) -> np.dtype:
     """The structured type of one point."""
     order, step = ">" if message.is_bigendian else "<", int(message.point_step)
     names: list[str] = []
-    formats: list[Any] = []
+    kinds: list[Any] = []
     offsets: list[int] = []
     for field in message.fields:
-        name, count = str(field.name).lower(), max(1, int(field.count))
+        name = str(field.name).lower()
         if not name or name == "_" or name.startswith("padding"):
             continue
-        if field.datatype not in _TYPES:
-            raise DataError(f"the field {name!r} has no known type", where=where, got=field.datatype, wanted="1 to 8")
+        kind = _field_type(field, order, step, where)
         if name in names:
             raise DataError(f"two fields are named {name!r}", where=where)
-        kind = np.dtype(order + _TYPES[field.datatype])
-        if field.offset + kind.itemsize * count > step:
-            got = f"bytes {field.offset} to {field.offset + kind.itemsize * count}"
-            raise DataError(f"the field {name!r} leaves its point", where=where, got=got, wanted=f"at most {step}")
         names.append(name)
-        formats.append(kind if count == 1 else (kind, (count,)))
+        kinds.append(kind)
         offsets.append(int(field.offset))
     if missing := [axis for axis in "xyz" if axis not in names]:
         raise DataError(f"the cloud has no field {missing[0]}", where=where, got=", ".join(names) or "no fields")
-    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": step})
+    return np.dtype({"names": names, "formats": kinds, "offsets": offsets, "itemsize": step})
+
+
+def _field_type(field: Any, order: str, step: int, where: Path) -> np.dtype:
+    """The type of one field, of several numbers where its count says so."""
+    name, count = str(field.name), max(1, int(field.count))
+    if field.datatype not in _TYPES:
+        raise DataError(f"the field {name!r} has no known type", where=where, got=field.datatype, wanted="1 to 8")
+    kind = np.dtype(order + _TYPES[field.datatype])
+    end = field.offset + kind.itemsize * count
+    if end > step:
+        got = f"bytes {field.offset} to {end}"
+        raise DataError(f"the field {name!r} leaves its point", where=where, got=got, wanted=f"at most {step}")
+    return kind if count == 1 else np.dtype((kind, (count,)))
 
 
 def _table(message: Any, dtype: np.dtype, where: Path) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -138,27 +138,35 @@ def open_recording(
     """
     topics = _topics(path)
     clouds = {one.topic: one.count for one in topics if one.msgtype == MESSAGE}
-    listed = ", ".join(sorted(f"{one.topic} ({one.msgtype}, {one.count})" for one in topics)) or "no topics"
-    if topic is not None and topic not in clouds:
-        other = next((one.msgtype for one in topics if one.topic == topic), None)
-        what = "the recording has no such topic" if other is None else f"the topic has messages of type {other}"
-        raise UsageError(what, where=f"{path}: {topic}", got=listed, wanted=f"a topic of {MESSAGE}")
-    if not clouds:
-        packed = any("compressed" in one.msgtype.lower() and "point" in one.msgtype.lower() for one in topics)
-        do = "Its clouds are compressed: republish them as PointCloud2 with point_cloud_transport." if packed else None
-        raise DataError("the recording has no clouds", where=path, got=listed, wanted=f"a topic of {MESSAGE}", do=do)
-    if topic is None and len(clouds) > 1:
-        got = ", ".join(f"{name} ({count})" for name, count in sorted(clouds.items()))
-        raise UsageError("the recording has several topics of clouds", where=path, got=got, do="Name one with --topic.")
-
     notes: tuple[Note, ...] = ()
     if topic is None:
-        topic = next(iter(clouds))
+        topic = _only_topic(path, topics, clouds)
         text = "the clouds of the topic {value} were taken, the only one of its type, {clouds} messages"
         notes = (Note("topic-taken", text, "topic", topic, numbers={"clouds": clouds[topic]}),)
+    elif topic not in clouds:
+        other = next((one.msgtype for one in topics if one.topic == topic), None)
+        what = "the recording has no such topic" if other is None else f"the topic has messages of type {other}"
+        raise UsageError(what, where=f"{path}: {topic}", got=_listed(topics), wanted=f"a topic of {MESSAGE}")
     if not clouds[topic]:
         raise DataError("the topic has no message", where=f"{path}: {topic}")
     return Recording(path, topic, clouds[topic], notes, options, every)
+
+
+def _only_topic(path: Path, topics: Sequence[_Topic], clouds: Mapping[str, int]) -> str:
+    """The one topic of clouds. Raises DataError if there is none, UsageError if there are several."""
+    if len(clouds) > 1:
+        got = ", ".join(f"{name} ({count})" for name, count in sorted(clouds.items()))
+        raise UsageError("the recording has several topics of clouds", where=path, got=got, do="Name one with --topic.")
+    if not clouds:
+        packed = any("compressedpointcloud" in one.msgtype.lower() for one in topics)
+        do = "Its clouds are compressed: republish them as PointCloud2 with point_cloud_transport." if packed else None
+        wanted = f"a topic of {MESSAGE}"
+        raise DataError("the recording has no clouds", where=path, got=_listed(topics), wanted=wanted, do=do)
+    return next(iter(clouds))
+
+
+def _listed(topics: Sequence[_Topic]) -> str:
+    return ", ".join(sorted(f"{one.topic} ({one.msgtype}, {one.count})" for one in topics)) or "no topics"
 
 
 def read_frame(path: Path, options: ReadOptions) -> PointCloud:
