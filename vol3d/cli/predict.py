@@ -143,8 +143,7 @@ def predict(
 
       vol3d predict unetr-hippocampus scan.nii.gz -o out
       vol3d predict unetr-hippocampus DICOM_FOLDER 'more/*.nii.gz' -o out
-      vol3d predict runs/cv scans/ -o out --overwrite --json
-      vol3d predict street-cars bag/ -o out --topic /points --every 5
+      vol3d predict street-cars bag/ -o out --topic /points --every 5 --json
     """
     import vol3d
     from vol3d.engine.device import pick_device

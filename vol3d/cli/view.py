@@ -79,7 +79,6 @@ def view(
       vol3d view room.ply out/room.json --png room.png --score 0.5
       vol3d view scan.nii.gz out/scan.nii.gz --page
       vol3d view bag/ out/bag.json --frame 20 --topic /points --png frame.png
-      vol3d view room.ply --model 3detr-rooms --attention 1.2,0.5,0.6 --png attention.png
     """
     _check_way(png, window, page, port)
     asked = _asked_attention(model, attention, color)
