@@ -45,7 +45,7 @@ def test_a_name_that_disagrees_with_the_content(tmp_path: Path) -> None:
             read_points(tmp_path / name)
     (tmp_path / "scan").write_bytes((tmp_path / "a.ply").read_bytes())
     assert len(read_points(tmp_path / "scan")) == len(XYZ)
-    for name in ("a.obj", "other"):
+    for name in ("a.stl", "other"):
         (tmp_path / name).write_text("v 1 2 3\n")
         with pytest.raises(DataError, match=r"not a file of points.*\.ply \.pcd"):
             read_points(tmp_path / name)
