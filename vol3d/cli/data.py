@@ -195,7 +195,7 @@ def convert(
 
       vol3d data convert labels/ --from labelcloud -o DATA/mine
       vol3d data convert export/ --from cvat --to supervisely -o project
-      vol3d data convert DATA/mine/boxes.json --from point_folder --to sustechpoints -o scene
+      vol3d data convert DATA/mine --from point_folder --to sustechpoints -o scene
     """
     counts = catalog.load(catalog.CONVERT_LABELS)(source, source_format, target_format, out)
     scenes = counts.pop("")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +86,13 @@ class Recording:
                 last = last if frame.cloud is None else frame.seconds
                 yield frame
         except Vol3dError as fault:
-            yield Frame(number + 1, last, error=str(fault))
+            # Results hold no path of this machine.
+            yield Frame(
+                number + 1, last if isfinite(last) else 0.0, error=str(fault).replace(str(self.path), self.path.name)
+            )
 
     def _frame(self, number: int, message: _Message, recorded: float, last: float) -> Frame:
-        where, seconds, frame_id = self.path / f"{self.topic.strip('/')}[{number}]", recorded, ""
+        where, seconds, frame_id = Path(self.path.name) / f"{self.topic.strip('/')}[{number}]", recorded, ""
         try:
             decoded = message.decoded()
             seconds, frame_id = _stamp(decoded.header) or recorded, str(decoded.header.frame_id)
@@ -261,7 +265,7 @@ def _messages(path: Path, wanted: dict[str, str]) -> Iterator[tuple[_Message, fl
     with _opened(path) as reader:
         connections = [one for one in reader.connections if wanted.get(one.topic) == one.msgtype]
         for one, nanoseconds, data in reader.messages(connections):
-            yield _Message(one.topic, one.msgtype, data, path), nanoseconds * 1e-9
+            yield _Message(one.topic, one.msgtype, data, Path(path.name)), nanoseconds * 1e-9
 
 
 def _stamp(header: Any) -> float:
