@@ -132,6 +132,9 @@ MODELS = {
     "ssn": Entry(
         "pointcloud.models.anchors.ssn:SsnSettings", "lidar", "PointPillars, grouping heads of SSN (ECCV 2020)"
     ),
+    "pillar_od": Entry(
+        "pointcloud.models.pillar_od.model:PillarOdSettings", "lidar", "Pillar-OD (ECCV 2020): pillars and cylinder"
+    ),
     "second": Entry("pointcloud.models.anchors.second:SecondDetectorSettings", "lidar", "SECOND (Sensors 2018)"),
     "voxelnet": Entry("pointcloud.models.anchors.voxel_net:VoxelNetSettings", "lidar", "VoxelNet (CVPR 2018)"),
     "centerpoint": Entry(
@@ -230,9 +233,7 @@ EXPORTS = {
 }
 """What `vol3d data export` can write: `target(split, out, workers, progress)`, for the data sets of a task."""
 
-CONVERT_LABELS = "pointcloud.exchange.convert:convert_labels"
-"""What `vol3d data convert` calls."""
-
+CONVERT_LABELS = "pointcloud.exchange.convert:convert_labels"  # what `vol3d data convert` calls
 CHOOSE_POSTPROCESS = "medical.choose_postprocess:choose_postprocess"
 """What `vol3d postprocess` calls."""
 

@@ -21,8 +21,8 @@ def read_sustechpoints(path: Path) -> list[LabelledScene]:
             frame = value["objs"] if isinstance(value, dict) else value
             boxes = []
             for number, one in enumerate(frame):
-                parts = [xyz_of(one["psr"][part]) for part in ("position", "scale", "rotation")]
-                boxes.append(box_of(one["obj_type"], *parts, where=f"{file}: [{number}]"))
+                center, size, rotation = (xyz_of(one["psr"][part]) for part in ("position", "scale", "rotation"))
+                boxes.append(box_of(one["obj_type"], center, size, rotation, f"{file}: [{number}]"))
             scenes.append(LabelledScene(f"{file.stem}.pcd", tuple(boxes)))
     return scenes
 

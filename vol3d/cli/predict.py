@@ -10,7 +10,8 @@ import typer
 
 from vol3d.catalog import shipped
 from vol3d.cli.console import print_json, print_table
-from vol3d.cli.options import Changes, Checkpoint, Device, Json, Series
+from vol3d.cli.options import Changes, Checkpoint, Device, Json, Series, files_and_settings
+from vol3d.errors import UsageError
 from vol3d.output import require_output
 from vol3d.shipped import about
 from vol3d.terminal import aside, progress, say
@@ -24,7 +25,9 @@ SOME_FAILED, ALL_FAILED = 3, 1
 Inputs = Annotated[
     list[str],
     typer.Argument(
-        help="Volumes, DICOM series, point clouds or recordings; files, folders or globs.", metavar="INPUT..."
+        help="Volumes, DICOM series, point clouds or recordings; files, folders or globs.  KEY=VALUE sets a "
+        "setting of the model.",
+        metavar="INPUT...",
     ),
 ]
 Mirror = Annotated[
@@ -153,7 +156,11 @@ def predict(
     options: dict[str, Any] = {"mirror": mirror, "roi": roi, "smooth": smooth, "series": series, "formats": formats}
     options |= {"columns": columns, "up": up, "units": units, "ground": ground, "align": align, "score": score}
     options |= {"topic": topic, "every": every, "calib": calib, "dicom_seg": dicom_seg or None}
-    model = vol3d.load(checkpoint, str(pick_device(device, "--device")), changes or ()).with_options(options)
+    scans, words = files_and_settings(inputs)
+    if not scans:
+        raise UsageError("no scan among the arguments", where="INPUT", got=" ".join(words), do="Name a file or folder.")
+    settings = [*words, *(changes or [])]
+    model = vol3d.load(checkpoint, str(pick_device(device, "--device")), settings).with_options(options)
     count, classes = len(model.models), ", ".join(model.class_names)
     say(f"{checkpoint}: {count} model(s) on {model.device}, classes {classes}")
     if (folder := shipped().get(checkpoint)) is not None:
@@ -163,7 +170,7 @@ def predict(
         say(f"{checkpoint}: {note}")
     with progress("predicting") as report:
         rows = model.predict_files(
-            inputs, out, overwrite=overwrite, dicom_seg=dicom_seg, series=series, progress=report, each=say_failure
+            scans, out, overwrite=overwrite, dicom_seg=dicom_seg, series=series, progress=report, each=say_failure
         )
 
     if as_json:
@@ -171,11 +178,16 @@ def predict(
     else:
         with aside():
             show(rows, out)
+    if status := _exit_status(rows):
+        raise typer.Exit(status)
+
+
+def _exit_status(rows: Sequence[PredictionRow]) -> int:
+    """0 where all was written; a recording with clouds that failed counts as an input of which some failed."""
     failed = sum(row.status == "failed" for row in rows)
     if failed == len(rows):
-        raise typer.Exit(ALL_FAILED)
-    if failed or any(row.facts.get("failed_frames") for row in rows):
-        raise typer.Exit(SOME_FAILED)
+        return ALL_FAILED
+    return SOME_FAILED if failed or any(row.facts.get("failed_frames") for row in rows) else 0
 
 
 def _all_formats(formats: str | None, **maps: bool) -> str | None:

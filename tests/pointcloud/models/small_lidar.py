@@ -22,6 +22,9 @@ from pointcloud.models.layers.sparse_encoder import SparseEncoderSettings
 from pointcloud.models.layers.voxel_encoders import PointStackSettings, VoxelSettings
 from pointcloud.models.object_dgcnn.head import ObjectDgcnnHeadSettings
 from pointcloud.models.object_dgcnn.model import ObjectDgcnnSettings
+from pointcloud.models.pillar_od.head import PillarHeadSettings, PriorSettings
+from pointcloud.models.pillar_od.model import PillarBackboneSettings, PillarOdSettings
+from pointcloud.models.pillar_od.views import CylinderSettings
 from pointcloud.structures.targets import BoxTargets
 
 CLASSES = ("car", "pedestrian")
@@ -127,6 +130,27 @@ QUERIES: dict[str, Any] = {
 MODELS |= {
     "object dgcnn pillars": ObjectDgcnnSettings(**QUERIES, voxels=PILLARS, pillars=STACK),
     "object dgcnn voxels": ObjectDgcnnSettings(**QUERIES, encoder="voxels", voxels=VOXELS, sparse=SPARSE),
+}
+
+MODELS |= {
+    "pillar od": PillarOdSettings(
+        features=("intensity",),
+        voxels=PILLARS.model_copy(update={"max_points": None}),
+        cylinder=CylinderSettings(azimuths=64, heights=8, z_range_m=(-2.0, 2.0), radius_m=20.0),
+        width=16,
+        backbone=PillarBackboneSettings(widths=(16, 16), layers=(1, 2), strides=(1, 2), width=16),
+        head=PillarHeadSettings(
+            priors={
+                "car": PriorSettings(size_m=(3.9, 1.6, 1.56), z_m=-0.9),
+                "pedestrian": PriorSettings(size_m=(0.8, 0.6, 1.73), z_m=-0.8),
+            },
+            width=16,
+            layers=1,
+            heading="full",
+            velocity=True,
+            nms_iou=0.2,
+        ),
+    ),
 }
 
 
