@@ -159,9 +159,13 @@ def imported(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
 FAMILIES = {path.parent.name for path in (ROOT / "pointcloud" / "models").glob("*/*.py")} - {"layers", "released"}
 ROOMS = {
     "vol3d.scans": {"child": set(), "paths": set(), "points": {"child", "paths"}, "volumes": {"paths"}}
+    | {"recordings": {"paths", "points"}}
     | {"dicom": {"child", "paths", "results", "volumes"}, "results": {"paths", "points"}, "source": set()}
     | {"find": {"dicom", "paths", "results", "source"}, "write": {"dicom", "results", "volumes"}}
-    | {"digest": {"dicom", "read", "results", "source", "volumes"}, "read": {"dicom", "paths", "volumes"}},
+    | {
+        "digest": {"dicom", "read", "recordings", "results", "source", "volumes"},
+        "read": {"dicom", "paths", "volumes"},
+    },
     "vol3d.view": {"scene": set(), "load": {"scene"}, "draw": {"scene"}}
     | {"window": {"draw", "scene"}, "page": {"draw", "scene"}},
     "medical": {
@@ -175,7 +179,7 @@ ROOMS = {
     "pointcloud": {"structures": set(), "conventions": set(), "datasets": set(), "metrics": set(), "models": set()}
     | {"training": {"datasets"}, "inference": {"models"}, "evaluation": {"metrics", "datasets"}}
     | {"tasks": {"inference", "evaluation", "training", "models", "datasets"}, "distill": {"tasks", "models"}}
-    | {"generate": {"datasets", "metrics"}},
+    | {"generate": {"datasets", "metrics"}, "exchange": set()},
     "pointcloud.models": {"layers": set(), "released": {"layers", *FAMILIES}}
     | {family: {"layers"} for family in FAMILIES},
     "pointcloud.generate": {

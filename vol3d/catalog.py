@@ -233,6 +233,7 @@ EXPORTS = {
 }
 """What `vol3d data export` can write: `target(split, out, workers, progress)`, for the data sets of a task."""
 
+CONVERT_LABELS = "pointcloud.exchange.convert:convert_labels"  # what `vol3d data convert` calls
 CHOOSE_POSTPROCESS = "medical.choose_postprocess:choose_postprocess"
 """What `vol3d postprocess` calls."""
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vol3d.engine.task import PredictionTask
     from vol3d.notes import Note
     from vol3d.prediction import BoxPrediction, MaskPrediction
+    from vol3d.recording_prediction import FramesPrediction
     from vol3d.scans.points.cloud import PointCloud
     from vol3d.scans.results.attention import AttentionMap
     from vol3d.scans.results.record import Record
@@ -78,7 +79,9 @@ class Model:
         align: bool | None = None,
         mirror: str | None = None,
         series: str | None = None,
-    ) -> MaskPrediction | BoxPrediction:
+        topic: str | None = None,
+        every: int | None = None,
+    ) -> MaskPrediction | BoxPrediction | FramesPrediction:
         """What the model finds in one scan.
 
         Args:
@@ -95,6 +98,8 @@ class Model:
             align: whether a room is turned so that its walls lie along the axes.
             mirror: axes that predictions of volumes are averaged over, some of `ijk`, or `none`.
             series: UID, number or description of the DICOM series, of a folder with several.
+            topic: of the clouds of a recording, which may have several.
+            every: of a recording, one of so many clouds is predicted.
 
         Raises:
             UsageError: an option that this model does not have; a folder with several scans.
@@ -104,7 +109,12 @@ class Model:
         from vol3d.scans.digest import of_scan
 
         asked = {"up": up, "units": units, "ground": ground, "score": score, "align": align, "mirror": mirror}
-        asked |= {"series": series, "columns": None if columns is None else ",".join(columns)}
+        asked |= {
+            "topic": topic,
+            "every": every,
+            "series": series,
+            "columns": None if columns is None else ",".join(columns),
+        }
         model = self.with_options(asked)
         task, record = model.task, model.record
         if isinstance(scan, str | Path):

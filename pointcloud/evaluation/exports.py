@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from vol3d.errors import UsageError
 from vol3d.files import sha256, write_text
 from vol3d.notes import Note
 from vol3d.prediction import Beside, BoxPrediction
+from vol3d.recording_prediction import FramesPrediction
+from vol3d.scans.recordings.find import is_recording
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.source import ScanSource
 
@@ -39,17 +42,41 @@ def writer_of(name: str, source: ScanSource, calib: Path | None) -> Beside:
         UsageError: no calibration.
         DataError: it is damaged, or nothing says how large the image is.
     """
-    return Beside(write_csv) if name == "csv" else _kitti_writer(source, calib)
+    if name == "csv":
+        return Beside(write_frames_csv if is_recording(source.path) else write_csv)
+    if is_recording(source.path):
+        do = "Leave kitti out of --format: the lines of JSON and csv have each cloud."
+        raise UsageError(
+            "KITTI's text is of a single sweep with a camera, not of a recording", where=source.path, do=do
+        )
+    return _kitti_writer(source, calib)
 
 
 def write_csv(prediction: BoxPrediction, path: Path) -> tuple[Note, ...]:
     """One row a box, in the frame of the JSON: metres with z up, yaw counter-clockwise from +x."""
-    boxes = _with_origin(prediction).boxes
+    columns = (*_COLUMNS, *_VELOCITY[: prediction.boxes.shape[1] - 7])
+    return _write_table(path, columns, _rows(prediction))
+
+
+def write_frames_csv(prediction: FramesPrediction, path: Path) -> tuple[Note, ...]:
+    """One row a box of each cloud of a recording, with the number of the cloud and its time in seconds."""
+    done = [(frame, frame.found) for frame in prediction.frames if frame.found is not None]
+    width = max((found.boxes.shape[1] for _, found in done), default=7)
+    rows = [(frame.number, frame.seconds, *row) for frame, found in done for row in _rows(found)]
+    return _write_table(path, ("frame", "time_s", *_COLUMNS, *_VELOCITY[: width - 7]), rows)
+
+
+def _rows(prediction: BoxPrediction) -> list[tuple[object, ...]]:
+    boxes = _with_origin(prediction).boxes.tolist()
+    return [
+        (name, score, *("" if np.isnan(value) else value for value in box))
+        for name, score, box in zip(prediction.names, prediction.scores.tolist(), boxes, strict=True)
+    ]
+
+
+def _write_table(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> tuple[Note, ...]:
     text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow((*_COLUMNS, *_VELOCITY[: boxes.shape[1] - 7]))
-    for name, score, box in zip(prediction.names, prediction.scores.tolist(), boxes.tolist(), strict=True):
-        table.writerow((name, score, *("" if np.isnan(value) else value for value in box)))
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
     write_text(path, text.getvalue())
     return ()
 

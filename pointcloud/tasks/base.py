@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -16,6 +16,7 @@ from torch import nn
 
 from pointcloud.datasets.scenes import SceneReader, SceneSplit, counted, unusual_names
 from pointcloud.datasets.settings import SceneSettings
+from pointcloud.inference.frames import predict_frames
 from pointcloud.structures.detector import Detector, DetectorSettings
 from pointcloud.structures.features import Feature, did_you_mean, point_features
 from pointcloud.structures.order import canonical_faces, canonical_order
@@ -28,13 +29,16 @@ from vol3d.errors import UsageError
 from vol3d.files import make_folder
 from vol3d.notes import Note
 from vol3d.prediction import Beside, BoxPrediction
+from vol3d.recording_prediction import FramesPrediction
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.fields import usual_name
 from vol3d.scans.points.find import find_point_files, points_file_stem
 from vol3d.scans.points.layouts import check_names
 from vol3d.scans.points.mesh import sample_surface
-from vol3d.scans.points.options import Axis, LengthUnit
+from vol3d.scans.points.options import Axis, LengthUnit, ReadOptions
 from vol3d.scans.points.read import points_of, read_points
+from vol3d.scans.recordings.find import is_recording, recording_stem, split_recordings
+from vol3d.scans.recordings.recording import Recording, open_recording
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.source import ScanSource
 from vol3d.terminal import Progress, say
@@ -50,6 +54,8 @@ class ReadSettings(Settings):
     units: LengthUnit = "auto"
     score: float = Field(0.3, ge=0, le=1, description="boxes of a lower score are not written")
     formats: tuple[Literal["csv", "kitti"], ...] = Field((), description="what else is written beside the JSON")
+    topic: str | None = Field(None, description="recordings: the topic of the clouds; null: the only one")
+    every: int = Field(1, ge=1, description="recordings: one of so many clouds is predicted")
     calib: Path | None = Field(None, description="KITTI's calibration, a file or a folder; null: beside the sweep")
 
 
@@ -263,12 +269,18 @@ class CloudTask(CompleteTask[PointCloud]):
                 raise UsageError(what, where="--columns", got=",".join(columns), do=do)
 
     def find_inputs(self, paths: Sequence[Path]) -> list[ScanSource]:
-        """Files of points, alone or in folders."""
-        return [ScanSource(path, points_file_stem(path)) for path in find_point_files(paths)]
+        """Files of points and recordings, alone or in folders."""
+        recordings, others = split_recordings(paths)
+        found = [ScanSource(path, recording_stem(path)) for path in recordings]
+        return found + [ScanSource(path, points_file_stem(path)) for path in find_point_files(others)]
 
-    def read(self, source: ScanSource) -> PointCloud:
-        """A person's file, read by the settings of `predict`, with the columns that the network needs."""
+    def read(self, source: ScanSource) -> PointCloud | Recording:
+        """A person's file, read by the settings of `predict`, with the columns that the network needs; or a recording,
+        whose clouds are read one by one."""
         choice = self.settings.predict
+        if is_recording(source.path):
+            options = ReadOptions(up=choice.up, units=choice.units)
+            return open_recording(source.path, choice.topic, choice.every, options)
         return self.prepared(read_points(source.path, columns=choice.columns, up=choice.up, units=choice.units))
 
     def scan_of(self, value: Any, affine: np.ndarray | None) -> PointCloud:
@@ -312,6 +324,11 @@ class CloudTask(CompleteTask[PointCloud]):
 
         return {SUFFIXES[name]: writer_of(name, source, choice.calib) for name in choice.formats}
 
+    @property
+    def sweeps(self) -> int:
+        """How many sweeps of a recording make one cloud, as in training: 1, or those of the data set."""
+        return 1
+
     @abstractmethod
     def prepared(self, cloud: PointCloud) -> PointCloud:
         """The points as the network needs them, with notes of what was changed; of a mesh points of its surface."""
@@ -323,9 +340,21 @@ class CloudTask(CompleteTask[PointCloud]):
         """The objects that are sure enough to be written, and the points with what was done to them in the notes."""
 
     def predict(
-        self, models: Sequence[nn.Module], scan: PointCloud, device: torch.device, progress: Windows | None = None
-    ) -> BoxPrediction:
+        self,
+        models: Sequence[nn.Module],
+        scan: PointCloud | Recording,
+        device: torch.device,
+        progress: Windows | None = None,
+    ) -> BoxPrediction | FramesPrediction:
         """Boxes in the coordinates of the points; a model that has never seen a real scan is noted."""
+        if isinstance(scan, Recording):
+            return predict_frames(scan, self.sweeps, partial(self._predict_cloud, models, device), progress)
+        return self._boxes(models, device, scan)
+
+    def _predict_cloud(self, models: Sequence[nn.Module], device: torch.device, cloud: PointCloud) -> BoxPrediction:
+        return self._boxes(models, device, self.prepared(cloud))
+
+    def _boxes(self, models: Sequence[nn.Module], device: torch.device, scan: PointCloud) -> BoxPrediction:
         found, cloud = self.find(models, scan, device)
         return BoxPrediction(found, replace(cloud, notes=(*cloud.notes, *synthetic_note(self.known))))
 

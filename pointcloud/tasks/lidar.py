@@ -211,6 +211,12 @@ class LidarTask(CloudTask):
         plain = {"augment": LidarAugmentSettings(), "balance": False, "paste": None, "noise": None}
         return self.settings.model_copy(update=plain)
 
+    @property
+    def sweeps(self) -> int:
+        """Those of the training scenes, where the network sees the age of each point."""
+        density = self.data.density
+        return density.sweeps if density is not None and "time" in self.settings.model.features else 1
+
     def prepared(self, cloud: PointCloud) -> PreparedSweep:
         """With ages and intensities on the network's scale; what it will not see, or has never seen, is noted."""
         model, known = self.settings.model, self.known

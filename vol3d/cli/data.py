@@ -179,6 +179,36 @@ def export(
     say(f"{split.name} is in {out}; `vol3d data check {layout} {out}` reads it back")
 
 
+_FORMATS = (
+    "point_folder, labelcloud (degrees), labelcloud_rel (radians), cvat (Datumaro 3D), supervisely, sustechpoints"
+)
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="A label file, or the folder that the format has.", metavar="LABELS")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder, new or empty.")],
+    source_format: Annotated[str, typer.Option("--from", metavar="FORMAT", help=f"Of the labels: {_FORMATS}.")],
+    target_format: Annotated[
+        str, typer.Option("--to", metavar="FORMAT", help="To be written.  Default: point_folder, which training reads.")
+    ] = "point_folder",
+) -> None:
+    """Convert boxes around objects in point clouds from and to the formats of labelling tools.
+
+    Point files are not copied: the labels name them.
+
+    [bold]Examples[/bold]
+
+      vol3d data convert labels/ --from labelcloud -o DATA/mine
+      vol3d data convert export/ --from cvat --to supervisely -o project
+      vol3d data convert DATA/mine --from point_folder --to sustechpoints -o scene
+    """
+    counts = catalog.load(catalog.CONVERT_LABELS)(source, source_format, target_format, out)
+    scenes = counts.pop("")
+    found = ", ".join(f"{number} {name}" for name, number in counts.items()) or "no boxes"
+    say(f"{scenes} scans with {found} are in {out} as {target_format}")
+
+
 @app.command()
 def generate(
     kind: Annotated[

@@ -26,7 +26,8 @@ SOME_FAILED, ALL_FAILED = 3, 1
 Inputs = Annotated[
     list[str],
     typer.Argument(
-        help="Volumes, DICOM series or point clouds; files, folders or globs.  KEY=VALUE sets a setting of the model.",
+        help="Volumes, DICOM series, point clouds or recordings; files, folders or globs.  KEY=VALUE sets a "
+        "setting of the model.",
         metavar="INPUT...",
     ),
 ]
@@ -100,6 +101,12 @@ Smooth = Annotated[
     int | None,
     typer.Option(min=0, max=200, metavar="N", help="Volumes: rounds of smoothing of the surfaces.  Default: 0."),
 ]
+Topic = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Recordings: the topic of the clouds.  Default: the only one.")
+]
+Every = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Recordings: predict one of N clouds.  Default: each.")
+]
 Calib = Annotated[
     Path | None,
     typer.Option(metavar="PATH", help="Points: KITTI's calibration, a file or a folder.  Default: beside the sweep."),
@@ -128,6 +135,8 @@ def predict(
     roi: Roi = None,
     smooth: Smooth = None,
     calib: Calib = None,
+    topic: Topic = None,
+    every: Every = None,
     changes: Changes = None,
     device: Device = None,
     as_json: Json = False,
@@ -138,7 +147,7 @@ def predict(
 
       vol3d predict unetr-hippocampus scan.nii.gz -o out
       vol3d predict unetr-hippocampus DICOM_FOLDER 'more/*.nii.gz' -o out
-      vol3d predict runs/cv scans/ -o out --overwrite --json
+      vol3d predict street-cars bag/ -o out --topic /points --every 5 --json
     """
     import vol3d
     from vol3d.engine.device import pick_device
@@ -147,7 +156,7 @@ def predict(
     formats = _all_formats(formats, probabilities=probabilities, entropy=entropy)
     options: dict[str, Any] = {"mirror": mirror, "roi": roi, "smooth": smooth, "series": series, "formats": formats}
     options |= {"columns": columns, "up": up, "units": units, "ground": ground, "align": align, "score": score}
-    options |= {"calib": calib, "dicom_seg": dicom_seg or None}
+    options |= {"topic": topic, "every": every, "calib": calib, "dicom_seg": dicom_seg or None}
     scans, words = files_and_settings(inputs)
     if not scans:
         raise UsageError("no scan among the arguments", where="INPUT", got=" ".join(words), do="Name a file or folder.")
@@ -164,9 +173,16 @@ def predict(
     else:
         with aside():
             show(rows, out)
+    if status := _exit_status(rows):
+        raise typer.Exit(status)
+
+
+def _exit_status(rows: Sequence[PredictionRow]) -> int:
+    """0 where all was written; a recording with clouds that failed counts as an input of which some failed."""
     failed = sum(row.status == "failed" for row in rows)
-    if failed:
-        raise typer.Exit(ALL_FAILED if failed == len(rows) else SOME_FAILED)
+    if failed == len(rows):
+        return ALL_FAILED
+    return SOME_FAILED if failed or any(row.facts.get("failed_frames") for row in rows) else 0
 
 
 def _introduce(checkpoint: str, model: Model) -> None:

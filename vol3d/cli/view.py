@@ -77,6 +77,12 @@ def view(
     ] = None,
     up: Annotated[str, typer.Option(metavar="AXIS", help="Axis of the points that points up, as in y or -z.")] = "auto",
     units: Annotated[str, typer.Option(metavar="UNIT", help="Unit of the points: m, cm, mm, ft or in.")] = "auto",
+    topic: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Recordings: the topic of the clouds.  Default: the only one.")
+    ] = None,
+    frame: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Recordings: the number of the cloud.  Default: 0.")
+    ] = None,
     series: Series = None,
     as_json: Json = False,
 ) -> None:
@@ -86,7 +92,7 @@ def view(
 
       vol3d view room.ply out/room.json --png room.png --score 0.5
       vol3d view scan.nii.gz out/scan.nii.gz --page
-      vol3d view room.ply --model 3detr-rooms --attention 1.2,0.5,0.6 --png attention.png
+      vol3d view bag/ out/bag.json --frame 20 --topic /points --png frame.png
     """
     _check_way(png, window, page, port, as_json)
     asked = _asked_attention(model, attention, color)
@@ -98,7 +104,7 @@ def view(
     from vol3d.view.show import shown_in_window, write_picture
 
     named = tuple(name.strip() for name in columns.split(",")) if columns else None
-    options = ReadOptions(named, up, units)
+    options = ReadOptions(named, up, units, topic, frame)
     scene = load_view(files, opening, options, series, scan)
     if asked is not None:
         scene = _attention(scene, *asked, options)

@@ -9,6 +9,7 @@ from pathlib import Path
 from vol3d.errors import DataError
 from vol3d.files import sha256
 from vol3d.scans.read import is_dicom_source
+from vol3d.scans.recordings.find import is_recording, recording_files
 from vol3d.scans.results.record import Record
 from vol3d.scans.source import ScanSource
 from vol3d.scans.volumes.itk import voxel_files
@@ -18,8 +19,8 @@ def scan_sha256(source: ScanSource) -> str:
     """Hexadecimal SHA-256 of one scan.
 
     Of a file that of its content. Of several files - channels, a header with the file of its voxels, the slices of a
-    DICOM series - that of their hashes: channels in the model's order, slices sorted, so that their names, their order
-    and whether they are packed in an archive do not matter.
+    DICOM series, the files of a bag - that of their hashes: channels in the model's order, slices sorted, so that their
+    names, their order and whether they are packed in an archive do not matter.
 
     Raises:
         DataError: a file cannot be read, or the DICOM series is none that could be.
@@ -46,6 +47,8 @@ def is_scan_of(record: Record, path: Path) -> bool:
 
 
 def _sha256(path: Path, series: str | None) -> str:
+    if is_recording(path):
+        return _joined([sha256(file) for file in recording_files(path)])
     if is_dicom_source(path):
         return _joined(sorted(_slices(path, series)))
     return _joined([sha256(file) for file in (path, *voxel_files(path))])

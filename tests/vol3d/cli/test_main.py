@@ -24,6 +24,7 @@ VERBS = [
     "data check",
     "data stats",
     "data export",
+    "data convert",
     "data generate",
     "plan",
     "train",

@@ -12,6 +12,7 @@ from vol3d.scans.paths import expand, without_suffix
 POINT_SUFFIXES = (
     *(".pcd.bin", ".ply", ".pcd", ".npy", ".npz", ".bin"),
     *(".xyz", ".txt", ".csv", ".pts", ".asc", ".las", ".laz"),
+    *(".obj", ".glb", ".e57"),
 )
 # Not in folders, where they are notes, lists and tables more often than points.
 _ONLY_BY_NAME = (".txt", ".csv")

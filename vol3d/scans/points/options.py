@@ -31,6 +31,8 @@ class ReadOptions:
         columns: names of the columns in a file that has none, `_` for those to leave out; None finds them.
         up: the axis of the file that points up (`x`, `-x`, ... `-z`), or `auto`.
         units: of the file's coordinates, short or in full (`mm`, `millimetres`), or `auto`.
+        topic: of the clouds of a recording; None takes the only one.
+        frame: the number of the cloud of a recording, from 0; None: the first.
 
     Raises:
         UsageError: no such axis or unit.
@@ -46,6 +48,8 @@ class ReadOptions:
     columns: tuple[str, ...] | None = None
     up: str = "auto"
     units: str = "auto"
+    topic: str | None = None
+    frame: int | None = None
 
     def __post_init__(self) -> None:
         if self.up.lower() != "auto":

@@ -23,7 +23,10 @@ _MARKS = (
     (b"\x93NUMPY", (".npy",)),
     (b"PK\x03\x04", (".npz",)),
     (b"LASF", (".las", ".laz")),
+    (b"glTF", (".glb",)),
+    (b"ASTM-E57", (".e57",)),
 )
+_NAMED = (".ply", ".pcd", ".las", ".laz", ".obj", ".glb", ".e57")
 _TIMES = 3  # the file's size in memory while it is read
 
 
@@ -33,7 +36,7 @@ def read_points(
     """Read a point cloud or mesh.
 
     Args:
-        path: `.ply .pcd .npy .npz .bin .xyz .txt .csv .pts .asc .las .laz`.
+        path: `.ply .pcd .npy .npz .bin .xyz .txt .csv .pts .asc .las .laz .obj .glb .e57`.
         columns: names of the columns in a file that has none, `_` for those to leave out.
         up: the axis of the file that points up (`x`, `-x`, ... `-z`), or `auto`.
         units: of the file's coordinates (`m`, `cm`, `mm`, ...), or `auto`.
@@ -45,7 +48,7 @@ def read_points(
         DataError: missing, damaged, cut, of another kind than its name says, or without a finite point; columns that
             cannot be identified; larger than any scan.
         UsageError: no such axis or unit; `columns` for a file that names its own.
-        Vol3dError: the package for LAS files is not installed.
+        Vol3dError: the package for LAS, OBJ, GLB or E57 files is not installed.
 
     >>> table = np.array([[0, 0, 0, 7], [100, 0, 0, 8], [100, 200, 50, 9]], np.float32)
     >>> np.save("scan.npy", table)
@@ -89,7 +92,7 @@ def points_of(
 def _read(path: Path, columns: tuple[str, ...] | None) -> RawPoints:
     suffix = _suffix(path)
     check_memory(path, _TIMES * path.stat().st_size)
-    if columns is not None and suffix in (".ply", ".pcd", ".las", ".laz"):
+    if columns is not None and suffix in _NAMED:
         raise UsageError(f"a {suffix} file names its own columns", where=path, got=f"--columns {','.join(columns)}")
     if suffix == ".ply":
         from vol3d.scans.points.ply import read_ply
@@ -107,6 +110,14 @@ def _read(path: Path, columns: tuple[str, ...] | None) -> RawPoints:
         from vol3d.scans.points.las import read_las
 
         return read_las(path)
+    if suffix in (".obj", ".glb"):
+        from vol3d.scans.points.trimesh_files import read_trimesh
+
+        return read_trimesh(path)
+    if suffix == ".e57":
+        from vol3d.scans.points.e57 import read_e57
+
+        return read_e57(path)
     if suffix == ".bin":
         from vol3d.scans.points.bin import read_bin
 

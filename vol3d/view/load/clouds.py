@@ -8,13 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vol3d.errors import DataError
+from vol3d.errors import DataError, UsageError
 from vol3d.files import read_json
 from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.find import POINT_SUFFIXES, points_file_stem
 from vol3d.scans.points.options import ReadOptions
+from vol3d.scans.recordings.find import is_recording
+from vol3d.scans.recordings.recording import read_frame
 from vol3d.scans.results.detections import Detections
+from vol3d.scans.results.frames import is_of_frames, read_frame_boxes
 from vol3d.scans.results.palette import INK, class_colours
 from vol3d.scans.results.read import parse_objects, read_detections
 from vol3d.scans.results.record import read_record
@@ -52,7 +55,8 @@ def load_clouds(
     origin = read[0].origin if read else np.zeros(3)
     layers = [_layer(cloud, origin, number, len(read)) for number, cloud in enumerate(read)]
 
-    found = [(path, _boxes(path, one.entry, origin)) for path, one in made_for.items()]
+    number = options.frame or 0
+    found = [(path, _boxes(path, one.entry, origin, number)) for path, one in made_for.items()]
     for path, detections in found:
         _check_place(path, detections, layers)
 
@@ -85,7 +89,9 @@ def _class_colours(found: Sequence[tuple[Path, Detections]]) -> dict[str, str]:
     return dict(zip(names, class_colours(("boxes",), len(names)).values(), strict=True))
 
 
-def _boxes(path: Path, entry: ListedScene | None, origin: np.ndarray) -> Detections:
+def _boxes(path: Path, entry: ListedScene | None, origin: np.ndarray, frame: int) -> Detections:
+    if entry is None and is_of_frames(path):
+        return read_frame_boxes(path, frame, origin)
     if entry is None:
         return read_detections(path, origin)
     return parse_objects(entry.objects, entry.class_names, f"{path}: {entry.file}", origin=origin)
@@ -124,7 +130,7 @@ def _clouds_of(made_for: dict[Path, _Origin], clouds: list[Path]) -> list[Path]:
 
 
 def _is_points(path: Path) -> bool:
-    return path.name.lower().endswith(POINT_SUFFIXES)
+    return is_recording(path) or path.name.lower().endswith(POINT_SUFFIXES)
 
 
 def _read(path: Path, made_for: dict[Path, _Origin], options: ReadOptions) -> PointCloud:
@@ -132,6 +138,10 @@ def _read(path: Path, made_for: dict[Path, _Origin], options: ReadOptions) -> Po
     from vol3d.scans.points.mesh import sample_surface
     from vol3d.scans.points.read import read_points
 
+    if is_recording(path):
+        return read_frame(path, options)
+    if options.topic is not None or options.frame is not None:
+        raise UsageError("only a recording has topics and frames", where=path)
     cloud = read_points(path, columns=options.columns, up=options.up, units=options.units)
     if cloud.faces is not None:
         cloud = sample_surface(cloud, max(len(cloud), _SURFACE), np.random.default_rng(0))

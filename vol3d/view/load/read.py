@@ -12,10 +12,11 @@ from vol3d.paths import user_path
 from vol3d.scans.paths import DICOM, SUFFIXES, is_dicom
 from vol3d.scans.points.find import POINT_SUFFIXES
 from vol3d.scans.points.options import ReadOptions
+from vol3d.scans.recordings.find import is_recording
 from vol3d.scans.results.record import RECORD_SUFFIX
 from vol3d.view.scene import Opening, ViewScene
 
-_KNOWN = "a point cloud ({}), boxes (.json), a volume ({}) or a DICOM folder".format(
+_KNOWN = "a point cloud ({}), a recording (a bag, .mcap), boxes (.json), a volume ({}) or a DICOM folder".format(
     " ".join(POINT_SUFFIXES), " ".join(SUFFIXES)
 )
 
@@ -76,6 +77,8 @@ def kind_of(path: Path) -> str:
     if not path.exists():
         raise UsageError("no such file or folder", where=path)
     name = path.name.lower()
+    if is_recording(path):
+        return "points"
     if path.is_dir() or name.endswith((*SUFFIXES, *DICOM)):
         return "volume"
     if name.endswith(".json"):

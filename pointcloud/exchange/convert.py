@@ -1,0 +1,70 @@
+"""Labels of one tool to those of another, over the one record of boxes that all formats share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from pointcloud.exchange.cvat import read_cvat, write_cvat
+from pointcloud.exchange.labelcloud import read_labelcloud, write_labelcloud
+from pointcloud.exchange.own import read_own, write_own
+from pointcloud.exchange.scenes import LabelledScene
+from pointcloud.exchange.supervisely import read_supervisely, write_supervisely
+from pointcloud.exchange.sustechpoints import read_sustechpoints, write_sustechpoints
+from vol3d.errors import DataError, UsageError
+from vol3d.files import make_folder
+
+
+class LabelFormat(NamedTuple):
+    """How labels of a format are read from a path and written into a folder."""
+
+    read: Callable[[Path], list[LabelledScene]]
+    write: Callable[[Sequence[LabelledScene], Path], None]
+
+
+FORMATS = {
+    "point_folder": LabelFormat(read_own, write_own),
+    "labelcloud": LabelFormat(read_labelcloud, write_labelcloud),
+    "labelcloud_rel": LabelFormat(partial(read_labelcloud, radians=True), partial(write_labelcloud, radians=True)),
+    "cvat": LabelFormat(read_cvat, write_cvat),
+    "supervisely": LabelFormat(read_supervisely, write_supervisely),
+    "sustechpoints": LabelFormat(read_sustechpoints, write_sustechpoints),
+}
+"""Name -> reader and writer; each module states its axes and angles."""
+
+
+def convert_labels(source: Path, source_format: str, target_format: str, out: Path) -> dict[str, int]:
+    """Reads all labels, then writes them; nothing is written where one cannot be read.
+
+    Args:
+        source: a file or a folder, as the format has it.
+        out: a folder that is made, or is empty.
+
+    Returns:
+        Class -> how many boxes, and under `""` how many scenes.
+
+    Raises:
+        UsageError: no such format, or `out` holds files.
+        DataError: labels that cannot be read, or two scans of one name.
+    """
+    reader, writer = _format(source_format, "--from"), _format(target_format, "--to")
+    if not source.exists():
+        raise UsageError("no such file or folder", where=source)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError("the output folder is not empty", where=out, do="Choose another one.")
+    scenes = reader.read(source)
+    stems = [scene.stem for scene in scenes]
+    if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
+        raise DataError("two scans have one name", where=source, got=twice[0], do="Convert their folders one by one.")
+
+    writer.write(scenes, make_folder(out))
+    return {"": len(scenes), **Counter(box.name for scene in scenes for box in scene.boxes)}
+
+
+def _format(name: str, where: str) -> LabelFormat:
+    if name not in FORMATS:
+        raise UsageError("no such format of labels", where=where, got=name, wanted=", ".join(FORMATS))
+    return FORMATS[name]

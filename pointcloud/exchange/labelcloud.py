@@ -1,0 +1,43 @@
+"""labelCloud: a JSON for each cloud, `centroid_abs` (angles in degrees, 0 to 360) or `centroid_rel` (radians).
+
+`centroid` is the middle, `dimensions` are length (along x of the box), width and height, `rotations` are about x, y and
+z (labelCloud's documentation, "label formats"). Both kinds of file look alike, so that the format must be named.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from pointcloud.exchange.scenes import JsonOf, LabelledScene, as_xyz, box_of, json_files, xyz_of
+from vol3d.files import write_json
+
+_SIZE = ("length", "width", "height")
+
+
+def read_labelcloud(path: Path, radians: bool = False) -> list[LabelledScene]:
+    """The scenes of a folder of label files, or of one. Raises DataError for a file of another form."""
+    scenes = []
+    for file in json_files(path):
+        with JsonOf(file, "labelCloud") as value:
+            boxes = []
+            for number, one in enumerate(value["objects"]):
+                angles = [angle if radians else math.radians(angle) for angle in xyz_of(one["rotations"])]
+                center, size = xyz_of(one["centroid"]), xyz_of(one["dimensions"], _SIZE)
+                boxes.append(box_of(one["name"], center, size, angles, f"{file}: objects[{number}]"))
+            scenes.append(LabelledScene(value["filename"], tuple(boxes)))
+    return scenes
+
+
+def write_labelcloud(scenes: Sequence[LabelledScene], out: Path, radians: bool = False) -> None:
+    """A label file for each scene, beside which labelCloud looks for `pointclouds/FILE`."""
+    for scene in scenes:
+        objects = []
+        for box in scene.boxes:
+            turn = box.yaw if radians else math.degrees(box.yaw) % 360
+            about = {"name": box.name, "centroid": as_xyz(box.center), "dimensions": as_xyz(box.size, _SIZE)}
+            objects.append({**about, "rotations": as_xyz((0.0, 0.0, turn))})
+        path = f"pointclouds/{scene.file}"
+        head = {"folder": "pointclouds", "filename": scene.file, "path": path}
+        write_json(out / f"{scene.stem}.json", {**head, "objects": objects})

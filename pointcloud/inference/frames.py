@@ -1,0 +1,141 @@
+"""The clouds of a recording, one after the other, each joined with those before it as the network was trained."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from vol3d.errors import Vol3dError
+from vol3d.notes import Note
+from vol3d.prediction import BoxPrediction
+from vol3d.recording_prediction import FrameResult, FramesPrediction
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.recordings.motion import FrameTree
+from vol3d.scans.recordings.recording import Frame, Recording
+
+CLOSE_M = 1.0  # points of earlier sweeps with |x| and |y| below this are the vehicle itself, as in nuScenes
+Predict = Callable[[PointCloud], BoxPrediction]
+Progress = Callable[[int, int], None]
+
+
+def predict_frames(
+    recording: Recording, sweeps: int, predict: Predict, progress: Progress | None = None
+) -> FramesPrediction:
+    """Boxes in each cloud that is meant; one that cannot be read or predicted says why, and the next one follows.
+
+    Args:
+        sweeps: how many clouds are taken together, put into the frame of the newest by the recording's poses.
+        predict: the boxes in one cloud.
+        progress: called after each cloud with how many are done and how many there are.
+    """
+    tree, said = _poses(recording) if sweeps > 1 else (None, ())
+    wanted, lent = frozenset(recording.wanted), (sweeps if tree is not None else 1) - 1
+    needed = frozenset(number - back for number in wanted for back in range(lent + 1))
+
+    earlier: deque[Frame] = deque(maxlen=lent)
+    results: list[FrameResult] = []
+    for frame in recording.frames(needed):
+        if frame.number in wanted or (frame.cloud is None and frame.number not in needed):
+            results.append(_predicted(frame, earlier, tree, predict))
+            if progress is not None:
+                progress(len(results), len(wanted))
+        if frame.cloud is not None:
+            earlier.appendleft(frame)
+    return FramesPrediction(recording, tuple(results), (*said, *_joined_note(results, sweeps, tree)))
+
+
+def _poses(recording: Recording) -> tuple[FrameTree | None, tuple[Note, ...]]:
+    """How the scanner moved; None and a note where nothing says it."""
+    text = "the model was trained with several sweeps, and each cloud was taken alone: {value}"
+    try:
+        tree = recording.motion
+    except Vol3dError as fault:
+        return None, (Note("sweeps-not-joined", text, value=str(fault), assumed=True),)
+    if not tree.any_moves:
+        why = "the recording has no odometry and no moving transform"
+        return None, (Note("sweeps-not-joined", text, value=why, assumed=True),)
+    return tree, ()
+
+
+def _joined_note(results: Sequence[FrameResult], sweeps: int, tree: FrameTree | None) -> tuple[Note, ...]:
+    """How many sweeps were joined, against how many the model was trained with."""
+    done = [result.sweeps for result in results if result.found is not None]
+    if tree is None or not done:
+        return ()
+    text = "clouds were joined by the poses of the recording: {least} to {most} sweeps, {full} of {clouds} clouds have "
+    text += "the {sweeps} that the model was trained with"
+    numbers = {"least": min(done), "most": max(done), "clouds": len(done), "sweeps": sweeps}
+    return (Note("sweeps-joined", text, numbers={**numbers, "full": sum(number == sweeps for number in done)}),)
+
+
+def _predicted(frame: Frame, earlier: Sequence[Frame], tree: FrameTree | None, predict: Predict) -> FrameResult:
+    result = FrameResult(frame.number, frame.seconds, frame.frame_id, error=frame.error)
+    if frame.cloud is None:
+        return result
+    try:
+        begin = time.perf_counter()
+        cloud, sweeps = (frame.cloud, 1) if tree is None else join_sweeps(frame, earlier, tree)
+        found = predict(cloud)
+        spent = 1000 * (time.perf_counter() - begin)
+    except Vol3dError as fault:
+        return replace(result, error=str(fault))
+    # The points of hundreds of clouds would fill the memory.
+    bare = replace(found, cloud=replace(found.cloud, xyz=found.cloud.xyz[:0], columns={}, faces=None))
+    return replace(result, found=bare, sweeps=sweeps, points=len(found.cloud), milliseconds=spent)
+
+
+def join_sweeps(newest: Frame, earlier: Sequence[Frame], tree: FrameTree) -> tuple[PointCloud, int]:
+    """The newest cloud with those before it in its frame, and how many they are.
+
+    `time` is the age of each point's sweep in seconds. Clouds without a known pose are left out, and points of earlier
+    sweeps within `CLOSE_M` of the scanner.
+
+    Args:
+        newest, earlier: with their clouds.
+        tree: where the scanner was when.
+    """
+    cloud = newest.cloud
+    assert cloud is not None
+    parts = [_Part(cloud.xyz.astype(np.float64), cloud.columns, 0.0)]
+    here = tree.pose(newest.frame_id.lstrip("/"), newest.seconds)
+    if here is not None:
+        lent = (_lent(frame, newest, here, tree) for frame in earlier)
+        parts += [part for part in lent if part is not None]
+
+    shared = set(cloud.columns).intersection(*(part.columns for part in parts)) - {"time"}
+    columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in sorted(shared)}
+    columns["time"] = np.concatenate([np.full(len(part.xyz), part.age, np.float32) for part in parts])
+    xyz = np.concatenate([part.xyz for part in parts]).astype(np.float32)
+    return replace(cloud, xyz=xyz, columns=columns, faces=None), len(parts)
+
+
+class _Part(NamedTuple):
+    """Points (N, 3) of one sweep in the axes of the newest cloud, their columns and their age in seconds."""
+
+    xyz: np.ndarray
+    columns: dict[str, np.ndarray]
+    age: float
+
+
+def _lent(frame: Frame, newest: Frame, here: tuple[str, np.ndarray], tree: FrameTree) -> _Part | None:
+    """What an earlier sweep lends to the newest; None where no pose joins them."""
+    there = tree.pose(frame.frame_id.lstrip("/"), frame.seconds)
+    if there is None or there[0] != here[0] or frame.cloud is None or newest.cloud is None:
+        return None
+    cloud = frame.cloud
+    far = (np.abs(cloud.xyz[:, :2]) >= CLOSE_M).any(axis=1)
+    moved = _moved(cloud, newest.cloud, np.linalg.inv(here[1]) @ there[1])
+    columns = {name: values[far] for name, values in cloud.columns.items()}
+    return _Part(moved[far], columns, newest.seconds - frame.seconds)
+
+
+def _moved(cloud: PointCloud, to: PointCloud, to_from_cloud: np.ndarray) -> np.ndarray:
+    """Points (N, 3) float64 in another cloud's axes and origin; the motion is between the frames of the messages."""
+    points = cloud.in_file(cloud.xyz) @ to_from_cloud[:3, :3].T + to_from_cloud[:3, 3]
+    scan_from_file = np.linalg.inv(to.file_from_scan)
+    return points @ scan_from_file[:3, :3].T + scan_from_file[:3, 3] - to.origin

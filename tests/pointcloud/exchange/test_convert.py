@@ -1,0 +1,109 @@
+"""Labels of other tools: known values in each format's own convention, round trips, bad files."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pointcloud.exchange.convert import FORMATS, convert_labels
+from pointcloud.exchange.scenes import LabelledBox, LabelledScene
+from vol3d.errors import DataError, UsageError
+
+CAR = LabelledBox("car", (10.0, -2.0, 0.5), (4.0, 1.8, 1.5), 0.25)
+VAN = LabelledBox("van", (-3.0, 7.5, 0.9), (5.0, 2.0, 2.2), -3.0)
+SCENES = [LabelledScene("a.pcd", (CAR, VAN)), LabelledScene("b.pcd", ())]
+
+
+def close(one: LabelledBox, other: LabelledBox) -> bool:
+    same = [*one.center, *one.size, one.yaw] == pytest.approx([*other.center, *other.size, other.yaw])
+    return one.name == other.name and same
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_gives_back_what_it_was_given(tmp_path: Path, name: str) -> None:
+    FORMATS[name].write(SCENES, tmp_path)
+    found = FORMATS[name].read(tmp_path)
+    assert [scene.file for scene in found] == ["a.pcd", "b.pcd"] and found[1].boxes == ()
+    assert all(close(one, other) for one, other in zip(found[0].boxes, (CAR, VAN), strict=True))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_over_every_format_and_back(tmp_path: Path, name: str) -> None:
+    FORMATS["point_folder"].write(SCENES, tmp_path)
+    counts = convert_labels(tmp_path / "boxes.json", "point_folder", name, tmp_path / "other")
+    assert counts == {"": 2, "car": 1, "van": 1}
+    convert_labels(tmp_path / "other", name, "point_folder", tmp_path / "back")
+    value = json.loads((tmp_path / "back" / "boxes.json").read_text("utf-8"))
+    assert value["class_names"] == ["car", "van"] and value["scenes"]["a.pcd"][0]["yaw"] == pytest.approx(0.25)
+
+
+def written(path: Path, value: Any) -> Path:
+    path.write_text(json.dumps(value), "utf-8")
+    return path
+
+
+def test_labelcloud_turns_in_degrees(tmp_path: Path) -> None:
+    box = {"name": "cart", "centroid": {"x": 1, "y": 2, "z": 3}, "dimensions": {"length": 4, "width": 2, "height": 1}}
+    value = {
+        "folder": "pointclouds",
+        "filename": "a.ply",
+        "path": "",
+        "objects": [{**box, "rotations": {"x": 0, "y": 0, "z": 270}}],
+    }
+    (scene,) = FORMATS["labelcloud"].read(written(tmp_path / "a.json", value))
+    assert scene.file == "a.ply" and close(scene.boxes[0], LabelledBox("cart", (1, 2, 3), (4, 2, 1), -math.pi / 2))
+
+
+def test_supervisely_has_the_length_along_y(tmp_path: Path) -> None:
+    geometry = {"position": {"x": 5, "y": 0, "z": 0}, "rotation": {"x": 0, "y": 0, "z": math.pi / 2}}
+    geometry["dimensions"] = {"x": 1.8, "y": 3.9, "z": 1.6}
+    figure = {"key": "f", "objectKey": "o", "geometryType": "cuboid_3d", "geometry": geometry}
+    value = {"objects": [{"key": "o", "classTitle": "car"}], "figures": [figure]}
+    (scene,) = FORMATS["supervisely"].read(written(tmp_path / "a.pcd.json", value))
+    assert scene.file == "a.pcd" and close(scene.boxes[0], LabelledBox("car", (5, 0, 0), (3.9, 1.8, 1.6), 0.0))
+    value["figures"][0]["geometryType"] = "point_cloud"
+    with pytest.raises(DataError, match="no box"):
+        FORMATS["supervisely"].read(written(tmp_path / "a.pcd.json", value))
+
+
+def test_bad_files_are_one_clear_error_and_nothing_is_written(tmp_path: Path) -> None:
+    other = written(tmp_path / "x.json", [{"label": "car"}])
+    for name in FORMATS:
+        with pytest.raises(DataError, match=r"x\.json"):
+            convert_labels(other, name, "point_folder", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    tilted = [
+        {
+            "obj_id": "1",
+            "obj_type": "Car",
+            "psr": {part: {"x": 1, "y": 1, "z": 1} for part in ("position", "scale", "rotation")},
+        }
+    ]
+    with pytest.raises(DataError, match=r"tilted; got 57\.3 degrees"):
+        FORMATS["sustechpoints"].read(written(tmp_path / "y.json", tilted))
+    for part, value, says in (
+        ("scale", 0, "not positive"),
+        ("position", None, "no finite"),
+        ("position", True, "no finite"),
+    ):
+        tilted[0]["psr"]["rotation"] = {"x": 0, "y": 0, "z": 0}
+        changed = json.loads(json.dumps(tilted))
+        changed[0]["psr"][part]["x"] = value
+        with pytest.raises(DataError, match=says):
+            FORMATS["sustechpoints"].read(written(tmp_path / "y.json", changed))
+
+
+def test_what_cannot_be_converted(tmp_path: Path) -> None:
+    FORMATS["point_folder"].write(SCENES, tmp_path)
+    with pytest.raises(UsageError, match="no such format"):
+        convert_labels(tmp_path, "point_folder", "vott", tmp_path / "out")
+    with pytest.raises(UsageError, match="not empty"):
+        convert_labels(tmp_path, "point_folder", "cvat", tmp_path)
+    with pytest.raises(UsageError, match="no such file"):
+        convert_labels(tmp_path / "none", "cvat", "point_folder", tmp_path / "out")
+    with pytest.raises(DataError, match="no label file"):
+        convert_labels((tmp_path / "empty").mkdir() or tmp_path / "empty", "labelcloud", "cvat", tmp_path / "out")

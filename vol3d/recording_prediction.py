@@ -1,0 +1,137 @@
+"""What was found in a recording: a line of JSON for each cloud, and a summary that is bound to scan and model."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from vol3d.errors import UsageError
+from vol3d.files import plain, sha256, write_text
+from vol3d.notes import Note
+from vol3d.prediction import BoxPrediction, Prediction
+from vol3d.scans.recordings.find import recording_stem
+from vol3d.scans.recordings.recording import Recording
+from vol3d.scans.results.read import FORMAT
+from vol3d.scans.results.record import way_to, write_record
+from vol3d.scans.results.write import BOX, describe_objects
+
+LINES_SUFFIX = ".jsonl"
+
+
+@dataclass(frozen=True, eq=False)
+class FrameResult:
+    """What became of one cloud of a recording.
+
+    Args:
+        number: of the message in its topic, from 0.
+        seconds: when it was measured, on the recording's clock.
+        frame_id: the coordinates of the boxes.
+        found: the boxes, without the points; None if it failed.
+        error: why it failed.
+        sweeps: how many clouds it was joined of.
+        points: of these together.
+        milliseconds: from its points to its boxes.
+    """
+
+    number: int
+    seconds: float
+    frame_id: str = ""
+    found: BoxPrediction | None = None
+    error: str | None = None
+    sweeps: int = 1
+    points: int = 0
+    milliseconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The line of the cloud, ready for JSON."""
+        line: dict[str, Any] = {"frame": self.number, "time": round(self.seconds, 9), "frame_id": self.frame_id}
+        if self.found is None:
+            return {**line, "error": self.error}
+        notes = [note.to_dict() for note in self.found.notes]
+        objects = describe_objects(self.found.detections, self.found.cloud.origin)
+        about = {"sweeps": self.sweeps, "milliseconds": round(self.milliseconds, 3), "points": self.points}
+        return {**line, **about, "objects": objects, "assumptions": notes}
+
+
+@dataclass(frozen=True, eq=False)
+class FramesPrediction(Prediction):
+    """Objects in the clouds of a recording.
+
+    Args:
+        recording: the clouds.
+        frames: one for each cloud that was meant, in order.
+        said: what holds for the whole recording.
+    """
+
+    recording: Recording
+    frames: tuple[FrameResult, ...]
+    said: tuple[Note, ...] = field(default=())
+
+    @property
+    def done(self) -> list[FrameResult]:
+        """The clouds that were predicted."""
+        return [frame for frame in self.frames if frame.found is not None]
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What was chosen for the recording, and each kind of note on its clouds once."""
+        kinds: dict[tuple[str, str | None, str | None], list[Note]] = {}
+        for frame in self.done:
+            for note in frame.found.notes if frame.found is not None else ():
+                kinds.setdefault(note.kind, []).append(note)
+        return (*self.recording.notes, *self.said, *(_common(notes) for notes in kinds.values()))
+
+    def write(self, path: Path) -> tuple[Note, ...]:
+        """The lines as `drive.jsonl`, and what they mean, with the record, as `drive.json`."""
+        lines, source = path.with_suffix(LINES_SUFFIX), self.recording.path
+        rows = (json.dumps(plain(frame.to_dict()), ensure_ascii=False, allow_nan=False) for frame in self.frames)
+        write_text(lines, "".join(f"{row}\n" for row in rows))
+        about = {"format": FORMAT, "result": lines.name, "frame": "frame_id of each line", "units": "m", "box": BOX}
+        about |= {"source": source.name, "source_path": way_to(source, path.parent), **self._described()}
+        write_record(path, about, replace(self.record, files={**self.record.files, lines.name: sha256(lines)}))
+        return ()
+
+    def _described(self) -> dict[str, Any]:
+        names = self.done[0].found.class_names if self.done and self.done[0].found is not None else ()
+        about = {"topic": self.recording.topic, "every": self.recording.every, **self.facts()}
+        notes = self.notes
+        about |= {"class_names": list(names), "notes": [str(note) for note in notes]}
+        return about | {"assumptions": [note.to_dict() for note in notes]}
+
+    def facts(self) -> dict[str, Any]:
+        """How many clouds and boxes, how long a cloud took (the median, without reading), and the first fault."""
+        failed = [frame for frame in self.frames if frame.found is None]
+        counts: Counter[str] = Counter()
+        for frame in self.done:
+            counts.update(frame.found.names if frame.found is not None else ())
+        facts: dict[str, Any] = {"frames": len(self.done), "boxes": counts.total()}
+        facts["found"] = ", ".join(f"{number} {name}" for name, number in counts.most_common())
+        if self.done:
+            facts["ms_a_frame"] = round(median(frame.milliseconds for frame in self.done), 1)
+        return facts | ({"failed_frames": len(failed), "first_fault": failed[0].error} if failed else {})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary and all lines."""
+        return {**self._described(), "source": str(self.recording.path), "lines": [f.to_dict() for f in self.frames]}
+
+    def default_name(self) -> str:
+        """`drive.json`."""
+        return f"{recording_stem(self.recording.path)}.json"
+
+    def on_disk(self, folder: Path) -> tuple[Path, FramesPrediction]:
+        """Refused: the viewer shows one cloud of a recording at a time."""
+        do = f"Run `vol3d view {self.recording.path.name} --frame N`."
+        raise UsageError("a whole recording cannot be shown", where=self.recording.path, do=do)
+
+
+def _common(notes: Sequence[Note]) -> Note:
+    """One note for several of a kind: itself where they are equal, else with open numbers."""
+    first = notes[0]
+    if all(str(note) == str(first) for note in notes):
+        return first
+    return Note.from_dict({**first.to_dict(), "numbers": {"frames": len(notes)}, "text": first.form()})

@@ -1,0 +1,292 @@
+"""A robot's recording as a row of point clouds: ROS 2 bags (sqlite3, MCAP) and single `.mcap` or `.db3` files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from vol3d.errors import DataError, UsageError, Vol3dError
+from vol3d.notes import Note
+from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.points.options import ReadOptions
+from vol3d.scans.points.scan import scan_of
+from vol3d.scans.recordings.motion import FrameTree
+from vol3d.scans.recordings.point_cloud2 import MESSAGE, points_of_message
+
+INSTALL = "Run `pip install 'vol3d[ros]'`."
+_TF, _ODOMETRY = "tf2_msgs/msg/TFMessage", "nav_msgs/msg/Odometry"
+_RECOVER = "Repair it first, with `mcap recover` or `ros2 bag reindex`, or copy it again."
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One cloud of a recording.
+
+    Args:
+        number: of the message in its topic, from 0.
+        seconds: when it was measured, by the header's stamp; by the recorder's clock where that is 0.
+        frame_id: the coordinates that it is in.
+        cloud: its points; None where it could not be read.
+        error: why it could not.
+    """
+
+    number: int
+    seconds: float
+    frame_id: str = ""
+    cloud: PointCloud | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """The clouds of one topic of a recording; `open_recording` makes it.
+
+    Args:
+        path: the bag's folder, or the file.
+        topic: of the clouds.
+        count: how many clouds the topic has.
+        notes: what was chosen.
+        options: how the points are read.
+        every: one of so many clouds is meant; the others only lend their points to it.
+    """
+
+    path: Path
+    topic: str
+    count: int
+    notes: tuple[Note, ...]
+    options: ReadOptions = field(default_factory=ReadOptions)
+    every: int = 1
+
+    @property
+    def wanted(self) -> range:
+        """The numbers of the clouds that are meant."""
+        return range(0, self.count, self.every)
+
+    def frames(self, only: frozenset[int] | None = None) -> Iterator[Frame]:
+        """The clouds in the order of the recording; one that cannot be read says why, and the next one follows.
+
+        A cloud whose stamp is not later than that of the last good one is such a fault: the clock ran backwards. Where
+        the recording itself breaks off, the last frame has its error.
+
+        Args:
+            only: the numbers that are to be decoded; None: all.
+        """
+        last, number = float("-inf"), -1
+        try:
+            for number, (message, recorded) in enumerate(_messages(self.path, {self.topic: MESSAGE})):
+                if only is not None and number not in only:
+                    continue
+                frame = self._frame(number, message, recorded, last)
+                last = last if frame.cloud is None else frame.seconds
+                yield frame
+        except Vol3dError as fault:
+            # Results hold no path of this machine.
+            yield Frame(
+                number + 1, last if isfinite(last) else 0.0, error=str(fault).replace(str(self.path), self.path.name)
+            )
+
+    def _frame(self, number: int, message: _Message, recorded: float, last: float) -> Frame:
+        where, seconds, frame_id = Path(self.path.name) / f"{self.topic.strip('/')}[{number}]", recorded, ""
+        try:
+            decoded = message.decoded()
+            seconds, frame_id = _stamp(decoded.header) or recorded, str(decoded.header.frame_id)
+            if seconds <= last:
+                got = f"{seconds:.6f} s after {last:.6f} s"
+                raise DataError("the clock runs backwards", where=where, got=got, wanted="a later stamp")
+            return Frame(number, seconds, frame_id, scan_of(points_of_message(decoded, where), where, self.options))
+        except Vol3dError as fault:
+            return Frame(number, seconds, frame_id, error=str(fault))
+        except MemoryError:
+            return Frame(number, seconds, frame_id, error=f"{where}: the points do not fit into this machine's memory")
+
+    @cached_property
+    def motion(self) -> FrameTree:
+        """The frames of the recording and how they move, from /tf, /tf_static and every topic of odometry.
+
+        Raises:
+            DataError: the recording breaks off, or a pose has a quaternion of length 0.
+        """
+        tree = FrameTree()
+        wanted = {one.topic: one.msgtype for one in _topics(self.path) if one.msgtype in (_TF, _ODOMETRY)}
+        for message, _ in _messages(self.path, wanted):
+            decoded = message.decoded()
+            try:
+                _add_poses(tree, message, decoded)
+            except ValueError as fault:
+                raise DataError("a pose is no pose", where=f"{self.path}: {message.topic}", got=str(fault)) from fault
+        return tree
+
+
+def open_recording(
+    path: Path,
+    topic: str | None = None,
+    every: int = 1,
+    options: ReadOptions = ReadOptions(),  # noqa: B008 (frozen)
+) -> Recording:
+    """The recording at a path; its clouds are read one by one by `frames`.
+
+    Args:
+        topic: of the clouds; None takes the only one and notes it.
+        every: one of so many clouds is meant.
+
+    Raises:
+        DataError: it cannot be opened, or holds no clouds.
+        UsageError: it has several topics of clouds and none is named, or not this one.
+        Vol3dError: the package rosbags is not installed.
+    """
+    topics = _topics(path)
+    clouds = {one.topic: one.count for one in topics if one.msgtype == MESSAGE}
+    notes: tuple[Note, ...] = ()
+    if topic is None:
+        topic = _only_topic(path, topics, clouds)
+        text = "the clouds of the topic {value} were taken, the only one of its type, {clouds} messages"
+        notes = (Note("topic-taken", text, "topic", topic, numbers={"clouds": clouds[topic]}),)
+    elif topic not in clouds:
+        other = next((one.msgtype for one in topics if one.topic == topic), None)
+        what = "the recording has no such topic" if other is None else f"the topic has messages of type {other}"
+        raise UsageError(what, where=f"{path}: {topic}", got=_listed(topics), wanted=f"a topic of {MESSAGE}")
+    if not clouds[topic]:
+        raise DataError("the topic has no message", where=f"{path}: {topic}")
+    return Recording(path, topic, clouds[topic], notes, options, every)
+
+
+def _only_topic(path: Path, topics: Sequence[_Topic], clouds: Mapping[str, int]) -> str:
+    """The one topic of clouds. Raises DataError if there is none, UsageError if there are several."""
+    if len(clouds) > 1:
+        got = ", ".join(f"{name} ({count})" for name, count in sorted(clouds.items()))
+        raise UsageError("the recording has several topics of clouds", where=path, got=got, do="Name one with --topic.")
+    if not clouds:
+        packed = any("compressedpointcloud" in one.msgtype.lower() for one in topics)
+        do = "Its clouds are compressed: republish them as PointCloud2 with point_cloud_transport." if packed else None
+        wanted = f"a topic of {MESSAGE}"
+        raise DataError("the recording has no clouds", where=path, got=_listed(topics), wanted=wanted, do=do)
+    return next(iter(clouds))
+
+
+def _listed(topics: Sequence[_Topic]) -> str:
+    return ", ".join(sorted(f"{one.topic} ({one.msgtype}, {one.count})" for one in topics)) or "no topics"
+
+
+def read_frame(path: Path, options: ReadOptions) -> PointCloud:
+    """One cloud of a recording: that of `options.frame` and `options.topic`; its notes say which.
+
+    Raises:
+        DataError: it cannot be read.
+        UsageError: the recording has no such frame; and as `open_recording`.
+    """
+    recording, number = open_recording(path, options.topic, options=options), options.frame or 0
+    if number >= recording.count:
+        wanted = f"0 to {recording.count - 1}"
+        raise UsageError(
+            "the recording has no such frame", where=f"{path}: {recording.topic}", got=number, wanted=wanted
+        )
+    for frame in recording.frames(frozenset([number])):
+        if frame.cloud is None:
+            raise DataError(f"frame {number} cannot be shown: {frame.error}", where=path)
+        text = "frame {frame} of {frames} of the topic {value}, measured at {seconds:.6f} s"
+        numbers = {"frame": number, "frames": recording.count, "seconds": frame.seconds}
+        said = (*recording.notes, Note("frame-shown", text, "frame", recording.topic, numbers=numbers))
+        return replace(frame.cloud, source=path, notes=(*said, *frame.cloud.notes))
+    raise DataError("the recording ends before this frame", where=path, got=number)
+
+
+@dataclass(frozen=True)
+class _Topic:
+    """A topic with the type and the number of its messages."""
+
+    topic: str
+    msgtype: str
+    count: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Message:
+    """A message as it is stored."""
+
+    topic: str
+    msgtype: str
+    data: bytes
+    where: Path
+
+    def decoded(self) -> Any:
+        """Its fields. Raises DataError if the bytes are no such message."""
+        try:
+            return _typestore().deserialize_cdr(self.data, self.msgtype)
+        except Exception as fault:  # struct, NumPy and the decoder each raise their own
+            got = f"{len(self.data)} bytes: {str(fault)[:120]}"
+            raise DataError(
+                f"a message that is no {self.msgtype}", where=f"{self.where}: {self.topic}", got=got
+            ) from fault
+
+
+@cache
+def _typestore() -> Any:
+    from rosbags.typesys import Stores, get_typestore
+
+    return get_typestore(Stores.ROS2_HUMBLE)  # the types read here are the same in all releases of ROS 2
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """rosbags' reader of a recording; whatever it raises becomes a DataError that names the recording."""
+    try:
+        from rosbags.rosbag2 import Reader
+    except ImportError as fault:
+        raise Vol3dError("recordings need the package rosbags", where=path, do=INSTALL) from fault
+    try:
+        with Reader(path) as reader:
+            yield reader
+    except Vol3dError:
+        raise
+    except Exception as fault:  # its own errors, struct's, SQLite's, lz4's and zstd's
+        got = f"{type(fault).__name__}: {str(fault)[:200]}"
+        raise DataError("the recording cannot be read", where=path, got=got, do=_RECOVER) from fault
+
+
+def _topics(path: Path) -> list[_Topic]:
+    """What is in a recording, one entry for each topic and type."""
+    with _opened(path) as reader:
+        counts: Counter[tuple[str, str]] = Counter()
+        for one in reader.connections:
+            counts[one.topic, one.msgtype] += one.msgcount
+    return [_Topic(topic, kind, count) for (topic, kind), count in counts.items()]
+
+
+def _messages(path: Path, wanted: dict[str, str]) -> Iterator[tuple[_Message, float]]:
+    """The messages of topics (name -> type), and when each was recorded, in seconds."""
+    if not wanted:
+        return
+    with _opened(path) as reader:
+        connections = [one for one in reader.connections if wanted.get(one.topic) == one.msgtype]
+        for one, nanoseconds, data in reader.messages(connections):
+            yield _Message(one.topic, one.msgtype, data, Path(path.name)), nanoseconds * 1e-9
+
+
+def _stamp(header: Any) -> float:
+    return float(header.stamp.sec) + 1e-9 * float(header.stamp.nanosec)
+
+
+def _add_poses(tree: FrameTree, message: _Message, decoded: Any) -> None:
+    if message.msgtype == _ODOMETRY:
+        pose = decoded.pose.pose
+        stated = [(decoded.header, decoded.child_frame_id, pose.position, pose.orientation)]
+    else:
+        stated = [
+            (one.header, one.child_frame_id, one.transform.translation, one.transform.rotation)
+            for one in decoded.transforms
+        ]
+    for header, child, shift, turn in stated:
+        parent, child = header.frame_id.lstrip("/"), child.lstrip("/")
+        if not child or child == parent:
+            continue
+        metres, quaternion = (shift.x, shift.y, shift.z), (turn.x, turn.y, turn.z, turn.w)
+        if message.topic.endswith("tf_static"):
+            tree.add_static(parent, child, metres, quaternion)
+        else:
+            tree.add(parent, child, _stamp(header), metres, quaternion)
