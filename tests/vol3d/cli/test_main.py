@@ -33,6 +33,7 @@ VERBS = [
     "compare",
     "postprocess",
     "predict",
+    "export",
     "import",
     "view",
     "models",
