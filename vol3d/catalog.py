@@ -229,6 +229,8 @@ EXPORTS = {
 
 EXPORTERS = {
     "segmentation": "medical.exported",
+    "detection": "pointcloud.inference.exported",
+    "lidar": "pointcloud.inference.exported",
 }
 """Modules that `vol3d export` asks about the models of a task, see `vol3d.exported.part.Exporter`."""
 

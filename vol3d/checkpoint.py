@@ -97,6 +97,9 @@ def resolve(where: str | Path) -> list[Path]:
 
 def _refuse_foreign(path: Path) -> None:
     """Raises UsageError for a model that is no checkpoint."""
+    if path.suffix == ".pt2":
+        do = "Take the checkpoint, or export it as .onnx."
+        raise UsageError("an archive of torch.export, which other programs run", where=path, do=do)
     if (kind := foreign.kind_of(path)) is not None:
         raise UsageError(f"a {kind.title}, which predicts only", where=path, wanted="a model that vol3d trained")
 

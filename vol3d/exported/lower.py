@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vol3d.errors import UsageError
+from vol3d.exported.trace import quiet
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -38,7 +39,7 @@ def _quantised(proto: ModelProto, name: str) -> ModelProto:
     if not any(node.op_type in _QUANTISED for node in proto.graph.node):
         what = "nothing to quantise: the network has no matrix products, and convolutions stay as they are"
         raise UsageError(what, where=name, got="--int8", do="Take --half.")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, quiet():
         target = Path(folder) / "int8.onnx"
         quantize_dynamic(proto, target, op_types_to_quantize=list(_QUANTISED), weight_type=QuantType.QInt8)
         return onnx.load_model(target)

@@ -19,7 +19,7 @@ from vol3d.model import Model
 from vol3d.prediction import BoxPrediction, MaskPrediction, Prediction
 from vol3d.scans.results.detections import Detections
 
-RANDOM = "random numbers"
+RANDOM = "random input"
 SAME_BOX_IOU = 0.5
 
 
@@ -52,7 +52,7 @@ class Compared:
 
 
 def on_random(part: Part, run: Run) -> dict[str, Any]:
-    """The difference on the example of the part, normal random numbers of a fixed seed."""
+    """The difference on the example of the part: random numbers or points, of a fixed seed."""
     both = Compared(part.module, run)
     both(*part.example)
     return both.row(RANDOM)

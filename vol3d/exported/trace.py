@@ -44,7 +44,7 @@ def traced(part: Part, name: str) -> tuple[ExportedProgram, bool]:
 
 
 def _program(part: Part, example: tuple[Tensor, ...], shapes: Any) -> ExportedProgram:
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         return torch.export.export(part.module.eval(), example, dynamic_shapes=shapes)
 
 
@@ -60,7 +60,7 @@ def onnx_graph(program: ExportedProgram, part: Part, name: str) -> ModelProto:
     if size > PROTOBUF_BYTES:
         raise UsageError("too large for one ONNX file", where=name, got=f"{size} bytes", wanted=PROTOBUF_BYTES)
     try:
-        with _quiet(), torch.no_grad():
+        with quiet(), torch.no_grad():
             written = torch.onnx.export(
                 program,
                 dynamo=True,
@@ -91,14 +91,14 @@ def _without_traces(proto: ModelProto) -> None:
 def archive(program: ExportedProgram, texts: dict[str, str]) -> bytes:
     """The program as the bytes of a `.pt2` file with texts in it."""
     content = io.BytesIO()
-    with _quiet():
+    with quiet():
         torch.export.save(program, content, extra_files=texts)
     return content.getvalue()
 
 
 def reloaded(content: bytes, dynamic: bool) -> Run:
     """What a `.pt2` file that was just written computes; files of others are not read, since they may hold pickles."""
-    with _quiet():
+    with quiet():
         module = torch.export.load(io.BytesIO(content)).module()
 
     def run(*inputs: Tensor) -> tuple[Tensor, ...]:
@@ -116,8 +116,8 @@ def as_tuple(found: Any) -> tuple[Tensor, ...]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without torch's notes about itself and about packages that nobody asked for."""
+def quiet() -> Iterator[None]:
+    """Without what exporters note about themselves and about packages that nobody asked for."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

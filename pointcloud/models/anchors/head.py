@@ -7,6 +7,7 @@ front from back, and a classifier that can. PointPillars has the same head.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
@@ -24,8 +25,10 @@ from pointcloud.models.anchors.anchors import (
     match_sample,
     place_anchors,
 )
+from pointcloud.models.layers.bev_backbones import Second, SecondFpn
+from pointcloud.models.layers.bev_encoder import OneMapSettings
 from pointcloud.structures.detections import to_detections
-from pointcloud.structures.detector import LidarDetector
+from pointcloud.structures.detector import LidarDetector, SplitDetector
 from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.targets import BoxTargets, check_targets
 from vol3d.engine.settings import Settings
@@ -174,11 +177,29 @@ class AnchorHead(nn.Module):
         return found
 
 
-class AnchorDetector(LidarDetector[AnchorPrediction]):
-    """What detectors with this head have in common: loss and decoding."""
+class AnchorDetector(SplitDetector[AnchorPrediction], LidarDetector[AnchorPrediction]):
+    """What detectors with this head have in common: dense layers, loss and decoding."""
 
+    settings: OneMapSettings
+    backbone: Second
+    neck: SecondFpn
     head: AnchorHead
     class_layers: ClassVar[tuple[str, ...]] = ("head.classes", "head.offsets", "head.directions")
+
+    def dense(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """The map that the head sees, then what it says of every anchor."""
+        bev = self.neck(self.backbone(*inputs))  # (B, C, Y, X)
+        return bev, *self.head(bev)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """`map`, `classes`, `offsets`, `directions`."""
+        return "map", *AnchorOutputs._fields
+
+    def prediction(self, outputs: Sequence[Tensor], context: tuple[int, ...]) -> AnchorPrediction:
+        """What the network predicts for every anchor."""
+        bev, *rest = outputs
+        return AnchorPrediction(AnchorOutputs(*rest), bev, self.settings.voxels.map_grid(self.settings.stride), context)
 
     def loss(self, prediction: AnchorPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:
         """Weighted terms; errors as `AnchorHead.loss`."""
@@ -214,4 +235,4 @@ def facing(yaw: Tensor, side: Tensor, begin: float) -> Tensor:
 
 
 def _per_anchor(x: Float[Tensor, "b ad y x"], columns: int) -> Float[Tensor, "b n d"]:
-    return x.permute(0, 2, 3, 1).reshape(len(x), -1, columns).float()
+    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, columns).float()  # a length would be fixed in an export

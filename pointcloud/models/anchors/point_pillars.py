@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from pointcloud.models.anchors.anchors import nuscenes_anchors
-from pointcloud.models.anchors.head import AnchorDetector, AnchorHead, AnchorHeadSettings, AnchorPrediction
+from pointcloud.models.anchors.head import AnchorDetector, AnchorHead, AnchorHeadSettings
 from pointcloud.models.layers.bev_backbones import Second, SecondFpn, SecondFpnSettings
 from pointcloud.models.layers.bev_encoder import OneMapSettings
 from pointcloud.models.layers.voxel_encoders import PointStack, PointStackSettings, encode_voxels
@@ -70,15 +70,9 @@ class PointPillars(AnchorDetector):
         self.neck = SecondFpn(settings.backbone.widths, settings.neck)
         self.head = AnchorHead(self.neck.width, self.class_names, settings.head)
 
-    def forward(self, clouds: list[Tensor]) -> AnchorPrediction:
-        """What is in the clouds (N_i, 3 + C): coordinates in metres with z up, then the settings' features.
-
-        Raises:
-            DataError: other columns than the features, values that are not finite.
-        """
+    def encode(self, clouds: list[Tensor]) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        """The map (B, C, ny, nx) of pillars."""
         settings, grid = self.settings, self.settings.voxels.grid
         voxels = encode_voxels(clouds, settings.voxels, settings.features, self.points)  # (V, C)
-        bev = scatter_to_bev(voxels.features, voxels.coordinates, voxels.samples, grid.shape)  # (B, C, ny, nx)
-        bev = self.neck(self.backbone(bev))  # (B, C, Y, X)
-        cells = settings.voxels.map_grid(settings.stride)
-        return AnchorPrediction(self.head(bev), bev, cells, voxels.left_out)
+        bev = scatter_to_bev(voxels.features, voxels.coordinates, voxels.samples, grid.shape)
+        return (bev,), voxels.left_out

@@ -15,6 +15,7 @@ from vol3d.cli.main import main
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.exported.card import FORMAT, OPSET, card, read, seal
 from vol3d.exported.graph import Graph
+from vol3d.exported.lower import lowered
 
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
@@ -164,3 +165,41 @@ def test_it_is_no_checkpoint_to_train_from(file: Path) -> None:
     assert foreign.kind_of(file) is not None
     with pytest.raises(UsageError, match="which predicts only"):
         checkpoint.resolve(file)
+
+
+def test_an_archive_of_torch_export_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt2"
+    path.write_bytes(b"PK")
+    with pytest.raises(UsageError, match="which other programs run"):
+        load(path, "cpu")
+
+
+def test_half_precision_keeps_float32_at_the_ends() -> None:
+    image = torch.randn(2, 1, 8, 8, 8)
+    proto = lowered(graph(), "half", "m")
+    assert proto.graph.initializer[0].data_type == onnx.TensorProto.FLOAT16
+    (found,) = Graph(proto.SerializeToString(), CPU, True, "m")(image)
+    wanted = image * torch.from_numpy(WEIGHTS).view(1, 2, 1, 1, 1)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, wanted, rtol=2e-3, atol=2e-3)
+
+
+def test_int8_quantises_matrix_products_and_refuses_what_has_none() -> None:
+    with pytest.raises(UsageError, match="no matrix products"):
+        lowered(graph(), "int8", "m")
+    kind, helper = onnx.TensorProto.FLOAT, onnx.helper
+    matrix = np.random.default_rng(0).normal(size=(32, 8)).astype(np.float32)
+    made = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "test",
+        [helper.make_tensor_value_info("x", kind, ["batch", 32])],
+        [helper.make_tensor_value_info("y", kind, ["batch", 8])],
+        [onnx.numpy_helper.from_array(matrix, "w")],
+    )
+    proto = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
+    small = lowered(proto, "int8", "m")
+    assert any(node.op_type == "MatMulInteger" for node in small.graph.node)
+    x = torch.randn(4, 32)
+    (found,) = Graph(small.SerializeToString(), CPU, True, "m")(x)
+    difference = float((found - x @ torch.from_numpy(matrix)).abs().max())
+    assert 0 < difference < 0.3
