@@ -87,6 +87,74 @@ def box_file() -> Work:
     return work
 
 
+def room_step() -> Work:
+    """A training step of the shipped 3DETR-m in bfloat16, but for data and optimiser: loss and gradients."""
+    import torch
+
+    from pointcloud.structures.targets import BoxTargets
+    from vol3d import checkpoint
+
+    model = checkpoint.load("3detr-rooms", "cpu").models[0].train()
+    rng = np.random.default_rng(0)
+    clouds, targets = [], []
+    for _ in range(8):
+        xyz = rng.choice(scanned_room(), 12288, replace=False)
+        clouds.append(torch.from_numpy(np.column_stack([xyz, xyz[:, 2] - xyz[:, 2].min()])))
+        turned = np.zeros((12, 1), np.float32)
+        table = np.concatenate([rng.choice(xyz, 12), rng.uniform(0.3, 1.5, (12, 3)), turned], axis=1)
+        labels = torch.from_numpy(rng.integers(0, len(model.class_names), 12))
+        targets.append(BoxTargets(torch.from_numpy(table.astype(np.float32)), labels))
+
+    def work() -> Any:
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = sum(model.loss(model(clouds), targets).values())
+        loss.backward()
+        return [loss.item(), *(one.grad.norm().item() for one in model.parameters() if one.grad is not None)]
+
+    return work
+
+
+def weight_gradient() -> Work:
+    """The gradient of a sparse convolution's weights, 64 channels, by two threads: the CPU time of both."""
+    import torch
+
+    from vol3d.ops import VoxelGrid, assign_voxels
+    from vol3d.sparse import SparseTensor, SubMConv3d
+
+    grid = VoxelGrid((0.2, 0.2, 0.2), (-51.2, -51.2, -5, 51.2, 51.2, 3))
+    cells = assign_voxels([torch.from_numpy(sweeps()[:, :3].copy())], grid, max_voxels=20_000).coordinates
+    torch.manual_seed(0)
+    layer = SubMConv3d(64, 64)
+    x = SparseTensor(cells, torch.randn(len(cells), 64), grid.shape, 1)
+    out = layer(x).features
+    weights = torch.randn_like(out)
+
+    def work() -> Any:
+        os.environ["VOL3D_NUM_THREADS"] = "2"
+        found = torch.autograd.grad(out, layer.weight, weights, retain_graph=True)[0]
+        os.environ["VOL3D_NUM_THREADS"] = "1"
+        return found
+
+    return work
+
+
+def box_text() -> Work:
+    """The same 500 boxes written and not read."""
+    from vol3d.scans.results.detections import Detections
+    from vol3d.scans.results.write import write_detections
+
+    boxes = np.random.default_rng(0).random((500, 9)).astype(np.float32)
+    found = Detections(boxes, boxes[:, 0], np.zeros(500, np.int64), ("car",))
+    path = Path(tempfile.mkdtemp()) / "boxes.json"
+
+    def work() -> Any:
+        write_detections(path, found)
+        return [path.stat().st_size]
+
+    return work
+
+
 def kitti_ap() -> Work:
     """KITTI's AP of 3,769 frames with 20 detections each, from overlaps on."""
     from pointcloud.metrics.kitti.rules import compare
@@ -168,14 +236,18 @@ def walls() -> Work:
     """The angle of the walls of a scanned room."""
     from pointcloud.inference.align import wall_angle
 
+    xyz = scanned_room()
+    return lambda: [wall_angle(xyz)]
+
+
+def scanned_room() -> np.ndarray:
+    """Points (N, 3) of a room of ScanNet, or as many of a box with walls."""
     path = DATA / "scannet" / "scene0000_00.bin"
     if path.is_file():
-        xyz = np.fromfile(path, np.float32).reshape(-1, 6)[:, :3].copy()
-    else:
-        rng = np.random.default_rng(0)
-        xyz = np.where(rng.random((40_000, 3)) < 0.2, 0, rng.random((40_000, 3))).astype(np.float32) * [4, 5, 2.5]
-        xyz = xyz.astype(np.float32)
-    return lambda: [wall_angle(xyz)]
+        return np.fromfile(path, np.float32).reshape(-1, 6)[:, :3].copy()
+    rng = np.random.default_rng(0)
+    xyz = np.where(rng.random((40_000, 3)) < 0.2, 0, rng.random((40_000, 3))).astype(np.float32) * [4, 5, 2.5]
+    return xyz.astype(np.float32)
 
 
 WORKS: dict[str, Callable[[], Work]] = {
@@ -185,7 +257,10 @@ WORKS: dict[str, Callable[[], Work]] = {
     "predict centerpoint-drives": lambda: prediction("centerpoint-drives", "x,y,z,intensity,time"),
     "predict object-dgcnn-drives": lambda: prediction("object-dgcnn-drives", "x,y,z,intensity,time"),
     "predict kitti-cars": lambda: prediction("kitti-cars", "x,y,z,intensity"),
+    "training step of 3detr_rooms_small": room_step,
+    "weight gradient, 2 threads": weight_gradient,
     "JSON of 500 boxes": box_file,
+    "JSON of 500 boxes, written": box_text,
     "KITTI AP, 3,769 frames": kitti_ap,
     "rotated IoU 500 x 100": overlap,
     "NMS of 1,000 boxes": lambda: suppression(1000),
@@ -231,13 +306,16 @@ def asked(process: subprocess.Popen[str], name: str) -> tuple[float, np.ndarray]
     return 1e3 * answer["seconds"], np.array(answer["values"])
 
 
-def compared(name: str, before: subprocess.Popen[str], after: subprocess.Popen[str], rounds: int) -> dict[str, object]:
+def compared(
+    name: str, before: subprocess.Popen[str], after: subprocess.Popen[str], rounds: int, commit: str | None
+) -> dict[str, object]:
     """Both sides in turns."""
     old, new = asked(before, name)[1], asked(after, name)[1]
     pairs = [(asked(before, name)[0], asked(after, name)[0]) for _ in range(rounds)]
     ratios = [one / other for one, other in pairs]
     return {
         "work": name,
+        "before": commit,
         "before ms": median(one for one, _ in pairs),
         "after ms": median(other for _, other in pairs),
         "x": median(ratios),
@@ -257,6 +335,7 @@ def main() -> int:
     parser.add_argument(
         "--only", nargs="+", choices=WORKS, metavar="NAME", help="these rows; the others stay as they are"
     )
+    parser.add_argument("--commit", help="of the earlier sources, which the rows then name")
     parser.add_argument("--rounds", type=int, default=7, help="pairs of runs")
     choice = parser.parse_args()
     path, rows = RESULTS / "before_after.json", {}
@@ -264,7 +343,7 @@ def main() -> int:
         rows = {row["work"]: row for row in read_json(path)["rows"]}
     before, after = started(choice.before.resolve()), started(HERE.parents[1])
     for name in choice.only or WORKS:
-        rows[name] = compared(name, before, after, choice.rounds)
+        rows[name] = compared(name, before, after, choice.rounds, choice.commit)
         print_table([rows[name]])
         save("before_after", [rows[name] for name in WORKS if name in rows])
     for process in (before, after):

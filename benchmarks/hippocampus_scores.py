@@ -27,7 +27,7 @@ from vol3d.config import load_task
 from vol3d.engine import resume
 from vol3d.engine.loop import train
 from vol3d.engine.task import Evaluation, TrainingTask
-from vol3d.files import read_json, write_json
+from vol3d.files import make_folder, read_json, write_json
 
 Row = dict[str, Any]
 
@@ -94,6 +94,7 @@ def _with_few_labels(task: Any, variant: Variant, data: Path, fold: int, seed: i
     count = round(variant.share * (len(names) + len(split.validation)))
     chosen = sorted(np.random.default_rng([fold, seed]).permutation(names)[:count].tolist())
     folds = folder.with_name(f"{folder.name}_cases.json")
+    make_folder(folds.parent)
     write_json(folds, [{"train": chosen, "val": [case.name for case in split.validation]}])
     words = [f"data.folds={folds.resolve()}", "data.fold=0", f"crop.per_volume={round(len(names) / count)}"]
     if variant.unlabelled is not None:

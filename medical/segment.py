@@ -195,7 +195,8 @@ def decide(
                 values, place = way.resample(before, plane, target), way.place(target)
                 labels[place] = label_of(values, classes).cpu().numpy()
                 if probabilities is not None:
-                    probabilities.array[(slice(None), *place)] = values.permute(2, 0, 1).cpu().numpy()
+                    every_class = (slice(None), *place)
+                    probabilities.array[every_class] = values.permute(2, 0, 1).cpu().numpy()
             before = plane
     return labels
 

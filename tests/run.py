@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT))  # as a script it has its own folder there
+
+from tests import kernels  # noqa: E402
 
 
 def main(arguments: list[str]) -> int:
@@ -20,12 +23,15 @@ def main(arguments: list[str]) -> int:
         ["mypy"],
         ["pytest", "-n", str(min(8, os.cpu_count() or 1)), "--durations=15", *arguments],
     ]
+    if restored := kernels.restore(PROJECT):
+        print(f"{restored} compiled kernels of another checkout with the same sources", flush=True)
     for check in checks:
         print("+", *check, flush=True)
         code = subprocess.run([sys.executable, "-m", *check], cwd=PROJECT, env=environment).returncode
         if code:
-            return code
-    return 0
+            break
+    kernels.keep(PROJECT)
+    return code
 
 
 if __name__ == "__main__":

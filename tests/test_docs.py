@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import re
+from ast import parse
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from subprocess import run
+from sys import executable
 
 import pytest
 import typer
 
+from docs.site import messages, settings
+from docs.site.drawings import FOLDER, drawings
 from tests.test_lint import ROOMS
 from vol3d.cli.main import app
 from vol3d.config import recipes
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
+MADE = re.compile(r"(^|/)(reference/(recipes_\w+|messages)|licences)\.md$")  # by docs/site, when the site is built
+FETCHED = re.compile(
+    r"<(?:script|img|iframe)[^>]+src=\"https?://[^\"]+|<link[^>]+(?:stylesheet|preload)[^>]+https?://[^>]+"
+)
 PACKAGES = "vol3d|pointcloud|medical"
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = re.compile(rf"`((?:{PACKAGES}|tests|configs|benchmarks|docs)/[\w./-]*)`")
@@ -40,7 +49,7 @@ def code(page: Path) -> str:
 
 def broken_links(page: Path) -> Iterator[str]:
     for link in LINK.findall(page.read_text("utf-8")):
-        if "://" in link:
+        if "://" in link or MADE.search(link):
             continue
         file, _, anchor = link.partition("#")
         target = (page.parent / file).resolve() if file else page
@@ -79,3 +88,35 @@ def test_the_drawing_of_rooms_is_the_table_of_imports() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
     drawn = {room: set(below.split(", ")) for room, below in ARROW.findall(text)}
     assert drawn == {room: below for room, below in ROOMS["pointcloud"].items() if below}
+
+
+def test_the_drawings_are_those_of_the_script() -> None:
+    assert {name: (FOLDER / name).read_text("utf-8") for name in drawings()} == drawings()
+
+
+def test_every_fault_and_error_class_is_on_the_page_of_messages() -> None:
+    found = {
+        message.kind for path in messages.sources() for message in messages.collect(parse(path.read_text("utf-8")))
+    }
+    assert found == {*messages.ERRORS, "Fault", "Note"}
+    text = messages.page()
+    for words in ("`no-validation-scene`", "no such configuration file or recipe", "Create it first."):
+        assert words in text
+
+
+def test_a_recipe_is_shown_with_all_of_its_settings() -> None:
+    task, text = settings.recipe("unetr_hippocampus_small")
+    assert task == "segmentation"
+    for words in ("samples per step and process", "epochs: ", "root: "):
+        assert words in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("material") is None or find_spec("mkdocstrings") is None, reason="needs vol3d[docs]")
+def test_the_site_is_built_without_a_warning_and_fetches_nothing(tmp_path: Path) -> None:
+    command = [executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    built = run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    pages = list(tmp_path.rglob("*.html"))
+    assert len(pages) > len(PAGES)
+    assert not [match for page in pages for match in FETCHED.findall(page.read_text("utf-8"))]

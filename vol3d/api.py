@@ -24,15 +24,6 @@ if TYPE_CHECKING:
     from vol3d.scans.volumes.volume import Volume
     from vol3d.terminal import Progress
 
-SETTING_OF = {
-    "data": "data.root",
-    "epochs": "train.epochs",
-    "batch": "train.batch",
-    "seed": "train.seed",
-    "lr": "optim.lr",
-}
-"""Short words of `train`, and the settings that they stand for."""
-
 
 def load(name: str | Path, device: str = "auto", settings: Mapping[str, Any] | Sequence[str] = ()) -> Model:
     """A model by name or path.
@@ -107,6 +98,7 @@ def train(
     batch: int | None = None,
     lr: float | None = None,
     seed: int | None = None,
+    hours: float | None = None,
     settings: Mapping[str, Any] | Sequence[str] = (),
     device: str = "auto",
     overfit: int | None = None,
@@ -118,6 +110,7 @@ def train(
         recipe: a shipped recipe (`vol3d.recipes()`) or a YAML file.
         data: folder of the data set.
         epochs, batch, lr, seed: the settings used most.
+        hours: how long it may train on this machine, in place of `epochs`.
         settings: any others, `{"model.depth": 6}`.
         overfit: train and evaluate on this many cases, to see that the model can learn at all.
         verbose: print progress on stderr.
@@ -129,12 +122,13 @@ def train(
     """
     from vol3d import terminal
     from vol3d.config import load_task
+    from vol3d.config.words import SHORT
     from vol3d.engine.loop import train as fit
     from vol3d.output import require_output
 
     folder = require_output(out)
-    given = {"data": data, "epochs": epochs, "batch": batch, "lr": lr, "seed": seed}
-    short = {SETTING_OF[name]: value for name, value in given.items() if value is not None}
+    given = {"data": data, "epochs": epochs, "batch": batch, "lr": lr, "seed": seed, "time": hours}
+    short = {SHORT[name]: value for name, value in given.items() if value is not None}
     task = load_task(recipe, [*_words(settings), *_words(short)])
     with terminal.speaking(verbose):
         return Run(folder, fit(task, folder, device=None if device == "auto" else device, overfit=overfit))

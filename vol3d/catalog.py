@@ -128,6 +128,15 @@ MODELS = {
     "pointpillars": Entry(
         "pointcloud.models.anchors.point_pillars:PointPillarsSettings", "lidar", "PointPillars (CVPR 2019)"
     ),
+    "free_anchor": Entry(
+        "pointcloud.models.anchors.free_anchor:FreeAnchorSettings", "lidar", "PointPillars, FreeAnchor (NeurIPS 2019)"
+    ),
+    "ssn": Entry(
+        "pointcloud.models.anchors.ssn:SsnSettings", "lidar", "PointPillars, grouping heads of SSN (ECCV 2020)"
+    ),
+    "pillar_od": Entry(
+        "pointcloud.models.pillar_od.model:PillarOdSettings", "lidar", "Pillar-OD (ECCV 2020): pillars and cylinder"
+    ),
     "second": Entry("pointcloud.models.anchors.second:SecondDetectorSettings", "lidar", "SECOND (Sensors 2018)"),
     "voxelnet": Entry("pointcloud.models.anchors.voxel_net:VoxelNetSettings", "lidar", "VoxelNet (CVPR 2018)"),
     "centerpoint": Entry(
@@ -325,6 +334,30 @@ RELEASED = {
     ),
     "second-kitti": Entry(
         "pointcloud.models.released.load:load", "lidar", "SECOND, 3 classes of KITTI", "second_kitti"
+    ),
+    "pointpillars-fpn-nuscenes": Entry(
+        "pointcloud.models.released.load:load",
+        "lidar",
+        "PointPillars with a feature pyramid, nuScenes",
+        "pointpillars_fpn_nuscenes",
+    ),
+    "free-anchor-nuscenes": Entry(
+        "pointcloud.models.released.load:load",
+        "lidar",
+        "PointPillars with FreeAnchor's loss, nuScenes",
+        "free_anchor_nuscenes",
+    ),
+    "ssn-nuscenes": Entry(
+        "pointcloud.models.released.load:load",
+        "lidar",
+        "PointPillars with SSN's grouping heads, nuScenes",
+        "ssn_nuscenes",
+    ),
+    "regnet-secfpn-nuscenes": Entry(
+        "pointcloud.models.released.load:load",
+        "lidar",
+        "PointPillars with RegNetX-400MF, nuScenes",
+        "regnet_secfpn_nuscenes",
     ),
 }
 """Readers of released weights: `target(name, path, settings) -> model`; `vol3d.released.table` has their files."""

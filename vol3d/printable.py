@@ -33,6 +33,8 @@ def one_line(value: object) -> str:
 
 def printable_json(text: str) -> str:
     """JSON of the same value, without such characters as they are."""
+    if text.isascii() and "\x7f" not in text:  # JSON spells out the other control characters itself
+        return text
     return _SEVERAL_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -31,6 +31,7 @@ class ShippedModel:
         score, of: the number that its checkpoint was chosen by, and that number's name.
         trained_on: data set, and whether its scans were real.
         licence: of the weights.
+        task: that runs it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ShippedModel:
     of: str | None
     trained_on: str | None
     licence: str | None
+    task: str | None = None
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -56,7 +58,7 @@ def licence_notes(licence: str | None) -> tuple[Note, ...]:
 def about(folder: Path, info: Mapping[str, Any] | None = None) -> ShippedModel:
     """The model whose weights lie in a folder; `info`: what they say about themselves, where that was read already."""
     config = _object(folder / "config.json") if info is None else info
-    seen = config.get("seen") or _object(folder / "seen.json")  # older weights were measured afterwards
+    seen = seen_of(folder, config)
     kind = "generated" if seen.get("synthetic") else "real"
     licence = next((file for file in sorted(folder.glob("LICENSE*")) if file.is_file()), None)
     return ShippedModel(
@@ -66,7 +68,13 @@ def about(folder: Path, info: Mapping[str, Any] | None = None) -> ShippedModel:
         of=config.get("score_name"),
         trained_on=f"{seen['data']}, {kind}" if "data" in seen else None,
         licence=licence_name(licence) if licence else None,
+        task=config.get("task"),
     )
+
+
+def seen_of(folder: Path, info: Mapping[str, Any]) -> dict[str, Any]:
+    """The data set that a model was trained on, and ranges of its scans; older weights were measured afterwards."""
+    return info.get("seen") or _object(folder / "seen.json")
 
 
 def licence_name(path: Path) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 MOST_EXACT = 50  # pairs up to which Wilcoxon's test is exact
+_ROUNDING = 1e-12  # a deviation below this share of the values is that of their last digits
 
 
 def bootstrap_interval(values: np.ndarray, seed: int = 0, draws: int = 2000) -> tuple[float, float]:
@@ -133,3 +135,74 @@ def _power(effect: float, count: int) -> float:
         return 1.0
     opposite = float(nct.cdf(-critical, count - 1, shift)) if shift < 5 else 0.0  # beyond, too small to be computed
     return float(nct.sf(critical, count - 1, shift)) + opposite
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """One step of the outlier test.
+
+    Args:
+        index: of the value that lies farthest from the mean of those still counted.
+        statistic, critical: its distance in deviations, and from which distance on it is an outlier at 5 %.
+        is_outlier: whether it, or one that a later step removes, is beyond its critical value.
+    """
+
+    index: int
+    statistic: float
+    critical: float
+    is_outlier: bool
+
+
+def outlier_test(values: np.ndarray) -> tuple[Suspect, ...]:
+    """Generalised ESD test of (n,) values that are normal but for up to n / 10 outliers, at 5 %; two-sided.
+
+    Below 20 values it is Grubbs' test of the one that lies farthest out. Empty with fewer than three values, or without
+    any spread. Source: Rosner 1983, Technometrics 25; Grubbs 1969, Technometrics 11.
+    """
+    from scipy.stats import t
+
+    left, steps = np.arange(len(values)), []
+    for _ in range(max(1, len(values) // 10)):
+        count, kept = len(left), values[left]
+        deviation = float(kept.std(ddof=1)) if count > 2 else 0.0
+        if deviation <= _ROUNDING * float(np.abs(kept).max(initial=0.0)):
+            break
+        distances = np.abs(kept - kept.mean()) / deviation
+        far = int(distances.argmax())
+        quantile = float(t.ppf(1 - 0.05 / (2 * count), count - 2))
+        critical = (count - 1) * quantile / math.sqrt(count * (count - 2 + quantile**2))
+        steps.append((int(left[far]), float(distances[far]), critical))
+        left = np.delete(left, far)
+    last = max((step for step, (_, distance, critical) in enumerate(steps) if distance > critical), default=-1)
+    return tuple(Suspect(*found, is_outlier=step <= last) for step, found in enumerate(steps))
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float]:
+    """95 % interval of the mean of (n,) normal values, by Student's t; NaN with fewer than two."""
+    return paired_t(np.asarray(values, dtype=np.float64))[0]
+
+
+def deviation_interval(values: np.ndarray) -> tuple[float, float]:
+    """95 % interval of the standard deviation of (n,) normal values, by chi-squared; NaN with fewer than two."""
+    from scipy.stats import chi2
+
+    free = len(values) - 1
+    if free < 1:
+        return math.nan, math.nan
+    squares = float(np.square(values - np.mean(values)).sum())
+    low, high = (math.sqrt(squares / float(chi2.ppf(share, free))) for share in (0.975, 0.025))
+    return low, high
+
+
+def spread_p(a: np.ndarray, b: np.ndarray) -> float:
+    """Two-sided p that (n,) and (m,) values differ in spread: Brown and Forsythe's test, Levene's around the medians.
+
+    NaN with fewer than three values on a side, or where each lies equally far from its side's median.
+    Source: Brown and Forsythe 1974, JASA 69.
+    """
+    from scipy.stats import f_oneway
+
+    sides = [np.abs(side - np.median(side)) for side in (a, b)]
+    if min(map(len, sides)) < 3 or all(np.ptp(side) == 0 for side in sides):
+        return math.nan
+    return float(f_oneway(*sides).pvalue)

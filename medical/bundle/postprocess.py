@@ -65,6 +65,11 @@ class Postprocessing:
         if self.kind == "values" and self.inverted == "values":
             self.decision = len(self.after)
 
+    def changed(self) -> None:
+        """The next step changes values in another way than an activation does."""
+        if self.kind == "values":
+            self.activation = "other"
+
     def probabilities(self, values: Tensor) -> Tensor:
         """Undecided values on the scan's grid, `decision` steps after the way back -> probabilities.
 
@@ -179,7 +184,7 @@ def _discretise(post: Postprocessing, arguments: Arguments) -> None:
             post.add(partial(_threshold, threshold=float(threshold)))
             post.kind, post.numbers = ("numbers", (1,)) if post.kind in ("classes", "numbers") else ("bits", ())
     if rounding is not None:
-        post.activation = "other" if post.kind == "values" else post.activation
+        post.changed()
         post.add(torch.round)
 
 
@@ -212,9 +217,8 @@ def _mapped(post: Postprocessing, arguments: Arguments) -> None:
         return found
 
     post.add(change)
-    if post.kind == "values":
-        post.activation = "other"
-    else:
+    post.changed()
+    if post.kind != "values":
         post.kind, post.numbers = "numbers", numbers
 
 

@@ -104,8 +104,8 @@ def _segmented(
         for index, logits in planes(stage, ready, device, progress):
             crop[index] = decide(logits, stage.labels).cpu().numpy()
             if shares is not None:
-                part = turned(shares, stage.plans)[(slice(None), *inside)]
-                part[:, index] = probabilities(logits, stage.labels).cpu().numpy()
+                every_class = (slice(None), *inside)
+                turned(shares, stage.plans)[every_class][:, index] = probabilities(logits, stage.labels).cpu().numpy()
     return labels
 
 

@@ -82,7 +82,8 @@ class Network:
     limit: Literal["scans", "memory", "time"]
 
 
-Fit = Callable[[Size], tuple[ResidualUnetSettings | UnetrSettings, Size]]
+Planned = ResidualUnetSettings | UnetrSettings
+Fit = Callable[[Size], tuple[Planned, Size]]
 
 
 def plan_network(name: Name, scans: Scans, budget: Budget) -> Network:
@@ -99,13 +100,13 @@ def plan_network(name: Name, scans: Scans, budget: Budget) -> Network:
         limit = "memory"
 
     probe_model, probe = model, window
-    while math.prod(probe) > PROBE and (less := shrunk(probe, scans.shape, _steps(probe_model))):
-        probe_model, probe = fit(less)
+    while math.prod(probe) > PROBE and (less := _less(probe_model, probe, scans, fit)):
+        probe_model, probe = less
     timed = step_seconds(probe_model, scans.channels, scans.outputs, probe, budget.device, budget.amp)
     per_voxel = timed / math.prod(probe)
     most = budget.hours * 3600 / ENOUGH_STEPS / MIN_BATCH  # seconds of a window
-    while per_voxel * math.prod(window) > most and (less := shrunk(window, scans.shape, _steps(model))):
-        model, window = fit(less)
+    while per_voxel * math.prod(window) > most and (less := _less(model, window, scans, fit)):
+        model, window = less
         limit = "time"
     memory = step_memory(model, scans.channels, scans.outputs, window)
     batch = _batch(scans, budget, memory, window)
@@ -113,13 +114,19 @@ def plan_network(name: Name, scans: Scans, budget: Budget) -> Network:
 
 
 def _smaller(
-    model: ResidualUnetSettings | UnetrSettings, window: Size, scans: Scans, fit: Fit, memory: Memory, budget: Budget
-) -> tuple[ResidualUnetSettings | UnetrSettings, Size]:
-    less = shrunk(window, scans.shape, _steps(model))
+    model: Planned, window: Size, scans: Scans, fit: Fit, memory: Memory, budget: Budget
+) -> tuple[Planned, Size]:
+    less = _less(model, window, scans, fit)
     if less is None:
         got, wanted = f"{budget.memory / 1e9:.2g} GB", f"{memory.of(MIN_BATCH) / 1e9:.2g} GB for windows of {window}"
         raise UsageError("too little memory for the smallest window", where="--memory", got=got, wanted=wanted)
-    return fit(less)
+    return less
+
+
+def _less(model: Planned, window: Size, scans: Scans, fit: Fit) -> tuple[Planned, Size] | None:
+    """The network for a window of fewer voxels; a window that is cut along one axis may have to grow along another."""
+    fitted = (fit(less) for less in shrunk(window, scans.shape, _steps(model)))
+    return next((one for one in fitted if math.prod(one[1]) < math.prod(window)), None)
 
 
 def _batch(scans: Scans, budget: Budget, memory: Memory, window: Size) -> int:
@@ -161,6 +168,6 @@ def _unetr(window: Size, patch: int, large: bool) -> tuple[UnetrSettings, Size]:
     return small, (i, j, k)
 
 
-def _steps(model: ResidualUnetSettings | UnetrSettings) -> Size:
+def _steps(model: Planned) -> Size:
     """What the edges of a window are multiples of."""
     return (model.patch,) * 3 if isinstance(model, UnetrSettings) else model.multiple_of

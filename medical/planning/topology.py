@@ -84,21 +84,18 @@ def _widened(kernel: Sequence[int], spacing: Sequence[float]) -> list[int]:
     return [3 if was == 3 or step / finest < CLOSE else 1 for was, step in zip(kernel, spacing, strict=True)]
 
 
-def shrunk(window: Size, shape: Sequence[float], steps: Size) -> Size | None:
-    """The window with one step less along the axis where it covers most of the scans; None where that ends.
+def shrunk(window: Size, shape: Sequence[float], steps: Size) -> list[Size]:
+    """Windows with one step less along an axis, first the one where the window covers most of the scans.
 
     Args:
         shape: median voxels of the scans.
         steps: what the edges are multiples of.
     """
-    shares = [
-        edge / length if edge - step >= min(edge, 2 * MIN_EDGE) and edge > step else 0.0
-        for edge, length, step in zip(window, shape, steps, strict=True)
+    axes = [axis for axis in range(3) if window[axis] - steps[axis] >= max(1, min(window[axis], 2 * MIN_EDGE))]
+    return [
+        _size([edge - steps[axis] if n == axis else edge for n, edge in enumerate(window)])
+        for axis in sorted(axes, key=lambda axis: window[axis] / shape[axis], reverse=True)
     ]
-    if not max(shares):
-        return None
-    axis = shares.index(max(shares))
-    return _size([edge - step if n == axis else edge for n, (edge, step) in enumerate(zip(window, steps, strict=True))])
 
 
 def _size(values: Sequence[int]) -> Size:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -47,6 +47,7 @@ def teacher_of(task: SegmentationTask, where: str, sha256: str | None = None) ->
     other, name = loaded.task, "unlabelled.teacher"
     if other.name != task.name:
         raise CheckpointError("a model of another task", where=name, got=other.name, wanted=task.name)
+    other = cast("SegmentationTask", other)
     pairs = {
         "classes": (other.classes, task.classes),
         "channels": (other.channel_names, task.channel_names),
@@ -92,7 +93,7 @@ def _second_view(image: Tensor, number: int) -> Tensor:
 
 def _labels(image: Tensor, teacher: Loaded, settings: UnlabelledSettings) -> np.ndarray:
     """(c, i, j, k) -> uint8 labels (i, j, k) on the same grid."""
-    task = teacher.task
+    task = cast("SegmentationTask", teacher.task)
     classes, window, device = task.classes, task.settings.window, pick_device(None)
     labels = np.zeros(tuple(image.shape[1:]), dtype=np.uint8)
     with inference(teacher.models, device), torch.inference_mode():

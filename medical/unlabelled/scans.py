@@ -73,7 +73,9 @@ def prepared_scans(
     for source in sources:
         image = read_image(source.files)
         if wrong := channel_complaint(image, channel_names):
-            raise DataError(wrong.what, where=source, do="An unlabelled scan needs the channels of the labelled ones.")
+            raise DataError(
+                wrong.what, where=str(source), do="An unlabelled scan needs the channels of the labelled ones."
+            )
         _refuse_unlike(image, source, channel_names, preprocess, seen)
         array = prepare(image, preprocess).array
         yield PreparedCase(str(source), array, np.zeros((1, *array.shape[1:]), dtype=np.uint8))
@@ -83,9 +85,9 @@ def _refuse_unlike(
     image: Volume, source: ScanSource, channel_names: Sequence[str], preprocess: PreprocessSettings, seen: Seen
 ) -> None:
     """Raises DataError for what the preprocessing does not bring to the labelled scans' scale."""
-    compared = () if preprocess.spacing_mm is not None else ("spacing-",)
+    compared: tuple[str, ...] = () if preprocess.spacing_mm is not None else ("spacing-",)
     compared += ("low-", "high-") if isinstance(preprocess.intensity, Unscaled) else ()
     traits = [trait for trait in scan_traits(channel_names, seen) if trait.name.startswith(compared or "no trait")]
     for note in unlike(seen, scan_numbers(image), traits):
         do = "Set preprocess.spacing_mm (or preprocess.intensity), or leave the scan out."
-        raise DataError(f"an unlabelled scan is unlike the labelled ones: {note}", where=source, do=do)
+        raise DataError(f"an unlabelled scan is unlike the labelled ones: {note}", where=str(source), do=do)

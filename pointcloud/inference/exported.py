@@ -118,7 +118,7 @@ def holding(task: Any, run: Run, kept: Mapping[str, Tensor]) -> nn.Module:
 
 def _split(model: nn.Module) -> SplitDetector[Any]:
     if not isinstance(model, SplitDetector):
-        what = "no part of this detector can stand alone: it samples and groups points to its end"
+        what = "this detector has no dense half that could be exported"
         raise UsageError(what, where="model", got=type(model).__name__)
     return model
 

@@ -66,12 +66,16 @@ def _inputs_of(network: nn.Module, column: int) -> Tensor:
         UsageError: it does not begin with a layer that is linear in the points.
     """
     from pointcloud.models.layers.voxel_encoders import PointStack
+    from pointcloud.models.pillar_od.layers import PointLayer
+    from pointcloud.models.pillar_od.views import STATISTICS
     from vol3d.sparse import SubMConv3d
 
     for module in network.modules():
         if isinstance(module, PointStack):
             first: Tensor = next(module.linears.parameters())
             return first[:, column]
+        if isinstance(module, PointLayer):  # features stand behind what both views know of the place
+            return next(module.parameters())[:, 2 * STATISTICS + column - XYZ]
         if isinstance(module, SubMConv3d):  # [kz, ky, kx, c_in, c_out] over the means of voxels
             return module.weight[..., column, :]
     got, wanted = type(network).__name__, "a network that begins with pillars or voxels"

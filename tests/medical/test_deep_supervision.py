@@ -12,7 +12,10 @@ from medical.deep_supervision import DeepSupervision, nearest, stage_weights
 from medical.losses import LossSettings, segmentation_loss
 from medical.models.residual_unet import ResidualUnetSettings
 from medical.segmenter import Segmenter
+from tests.medical.synthetic import write_msd
 from vol3d.config import load_task
+from vol3d.engine.distributed import processes
+from vol3d.engine.learner import Learner
 
 SMALL = ResidualUnetSettings(
     features=(2, 3, 4, 5),
@@ -20,6 +23,8 @@ SMALL = ResidualUnetSettings(
     strides=((1, 1, 1), (2, 2, 1), (2, 2, 2), (2, 2, 1)),
     blocks=(1, 1, 1, 1),
 )
+
+SIZES = ("features", "kernels", "strides", "blocks")
 
 
 def deep(regions: bool = False) -> DeepSupervision:
@@ -71,3 +76,21 @@ def test_the_recipe_decides():
     model = task.model()
     assert task.training_module(model) is model
     assert len(model.network.decoder.seg_layers) == 1
+
+
+def test_a_stopped_training_goes_on_as_if_it_had_not_been(tmp_path):
+    words = [f"data.root={write_msd(tmp_path)}", "data.folds=2", "window.size=[16, 16, 16]", "train.amp=off"]
+    words += [f"model.{name}={value}" for name, value in SMALL.model_dump(mode="json").items() if name in SIZES]
+    task = load_task("residual_unet_hippocampus", words)
+    samples = task.samples()
+    batch = samples.collate([samples.sample(n, np.random.default_rng(n)) for n in range(2)])
+    with processes("cpu") as group:
+        whole = Learner(task, group)
+        before = whole.step([(batch, 1.0)], 0, 2)
+        whole.apply(0)
+        state = whole.state()
+        resumed = Learner(task, group, state["model"])
+        resumed.restore(state)
+        after, again = (learner.step([(batch, 1.0)], 1, 2) for learner in (whole, resumed))
+    assert after == again != before
+    assert set(whole.best_weights()) == set(task.model().state_dict())  # a checkpoint holds the network alone

@@ -29,3 +29,9 @@ def test_json_is_the_same_value() -> None:
 def test_no_part_of_an_error_forges_a_line(part: str) -> None:
     text = str(DataError("cut file", **{part: "x\nerror: \x1b[2J"}))  # type: ignore[arg-type]
     assert "\n" not in text and "\x1b" not in text and r"x\nerror: \x1b[2J" in text
+
+
+@pytest.mark.parametrize("text", ["", "scan", "\x7f", "\u2028", "\n\t"])
+def test_json_of_one_character_beyond_ascii_is_escaped(text: str) -> None:
+    stored = printable_json(json.dumps(text, ensure_ascii=False))
+    assert json.loads(stored) == text and printable(stored) == stored

@@ -33,7 +33,7 @@ def compare(
 
       vol3d compare scores/unetr scores/nnunet
       vol3d compare runs/a/cases.csv runs/b/cases.csv -o comparison.html
-      vol3d compare runs/adam_seeds runs/sgd_seeds
+      vol3d compare runs/scratch_seeds runs/pretrained_seeds -o seeds.html
     """
     import vol3d
 
@@ -41,15 +41,25 @@ def compare(
         require_output(_page(out), folder=False)
     comparison = vol3d.compare(a, b)
     if out is not None:
-        from vol3d.report.comparison import write_comparison
-
-        write_comparison(out, comparison)
+        _write(out, comparison)
     if as_json:
         print_json(comparison.to_dict())
         return
     show(comparison)
     if out is not None:
         say(f"report written to {out}")
+
+
+def _write(out: Path, comparison: Comparison) -> None:
+    """The page; of seeds with how they spread."""
+    if comparison.kind == "seeds":
+        from vol3d.seeds.report import write_seed_comparison
+
+        write_seed_comparison(out, comparison)
+    else:
+        from vol3d.report.comparison import write_comparison
+
+        write_comparison(out, comparison)
 
 
 def _page(out: Path) -> Path:

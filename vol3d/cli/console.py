@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vol3d.files import plain
@@ -16,10 +16,15 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def print_json(content: Any) -> None:
-    """Exactly one JSON document on stdout; NaN and infinity, which JSON does not have, become null."""
+FORMAT = 1
+"""Of what `--json` prints: raised when a key changes its meaning or goes; new keys do not raise it."""
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """Exactly one JSON object on stdout, `format` first; NaN and infinity, which JSON does not have, become null."""
     unicode = "utf" in (sys.stdout.encoding or "").lower()
-    print(printable_json(json.dumps(plain(content), indent=2, ensure_ascii=not unicode, allow_nan=False)))
+    versioned = {"format": FORMAT, **plain(content)}
+    print(printable_json(json.dumps(versioned, indent=2, ensure_ascii=not unicode, allow_nan=False)))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:

@@ -120,6 +120,7 @@ def prepare(
     ] = None,
     words: Words = None,
     workers: Workers = None,
+    as_json: Json = False,
 ) -> None:
     """Convert a data set to arrays once, in parallel; the same command resumes when it was stopped.
 
@@ -140,6 +141,8 @@ def prepare(
     settings: Any = load_task(recipe, overrides).settings if recipe else None
     with progress("preparing") as report:
         name = tools.prepare(data, settings, out, workers, report)
+    if as_json:
+        print_json({"data_set": name, "out": str(out)})
     say(f"{name} is ready in {out}")
 
 
@@ -151,6 +154,7 @@ def export(
     out: Annotated[Path, typer.Option("--out", "-o", help="Output folder, new or of an export that was stopped.")],
     words: Words = None,
     workers: Workers = None,
+    as_json: Json = False,
 ) -> None:
     """Write a data set of volumes in the layout of another program, with channels, regions and voxels to ignore.
 
@@ -170,6 +174,8 @@ def export(
     split = find_split(dataset, root, words)
     with progress("exporting") as report:
         catalog.load(written.target)(split, out, workers, report)
+    if as_json:
+        print_json({"data_set": split.name, "layout": layout, "out": str(out)})
     say(f"{split.name} is in {out}; `vol3d data check {layout} {out}` reads it back")
 
 
@@ -208,6 +214,7 @@ def generate(
         typer.Option(metavar="S", help="How long a drive lasts, 1 to 15 s; a keyframe each half second.  Default: 8."),
     ] = None,
     workers: Workers = None,
+    as_json: Json = False,
 ) -> None:
     """Generate a synthetic data set in the format of ScanNet, SUN RGB-D, nuScenes or KITTI.
 
@@ -229,6 +236,8 @@ def generate(
     out = require_output(out)  # the generator makes it, once it has refused what it cannot make
     with progress("generating") as report:
         write(out, count, seed, workers, report, **options)
+    if as_json:
+        print_json({"kind": kind, "count": count, "layout": generator.data_set, "out": str(out)})
     say(f"{count} {generator.unit} are in {out}; read them as `{generator.data_set}`")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -10,14 +10,18 @@ import typer
 
 from vol3d.cli import names
 from vol3d.cli.console import cell, print_first_columns, print_json
-from vol3d.cli.options import Changes, Checkpoint, Device, Json
+from vol3d.cli.options import Changes, Checkpoint, Device, Json, Words
+from vol3d.errors import UsageError
 from vol3d.output import require_output
+from vol3d.paths import user_path
 from vol3d.terminal import progress, say
 
 if TYPE_CHECKING:
     from vol3d.engine.task import Evaluation, Part
 
-Root = Annotated[Path, typer.Option("--data", help="The data set's folder.", metavar="ROOT")]
+Root = Annotated[
+    Path | None, typer.Option("--data", help="The data set's folder; the word data=ROOT is the same.", metavar="ROOT")
+]
 Layout = Annotated[
     str | None,
     typer.Option(
@@ -47,7 +51,8 @@ _LONG = 100  # what is longer gets a line of its own
 
 def evaluate(
     checkpoint: Checkpoint,
-    data: Root,
+    words: Words = None,
+    data: Root = None,
     dataset: Layout = None,
     fold: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Score the validation cases of this fold.")
@@ -63,7 +68,7 @@ def evaluate(
 
     [bold]Examples[/bold]
 
-      vol3d evaluate unetr-hippocampus --data DATA/Task04_Hippocampus --fold 0
+      vol3d evaluate unetr-hippocampus data=DATA/Task04_Hippocampus --fold 0
       vol3d evaluate runs/first --data DATA/Task04_Hippocampus -o scores
       vol3d evaluate runs/pillars --data DATA/kitti --split test --submission results
     """
@@ -73,12 +78,13 @@ def evaluate(
     for path in (out, submission):
         if path is not None:
             require_output(path, folder=path.is_dir() or path == out)  # before minutes of work
-    model = vol3d.load(checkpoint, str(pick_device(device, "--device")), changes or ())
-    say(f"{checkpoint}: {len(model.models)} model(s) on {model.device}, cases of {data}")
+    root, settings = _root(data, [*(words or []), *(changes or [])])
+    model = vol3d.load(checkpoint, str(pick_device(device, "--device")), settings)
+    say(f"{checkpoint}: {len(model.models)} model(s) on {model.device}, cases of {root}")
     with progress("evaluating") as report:
         evaluation = vol3d.evaluate(
             model,
-            data,
+            root,
             dataset=dataset,
             fold=fold,
             split=cast("Part | None", split),
@@ -87,6 +93,20 @@ def evaluate(
             progress=report,
         )
     show(evaluation, as_json, out)
+
+
+def _root(data: Path | None, words: Sequence[str]) -> tuple[Path, list[str]]:
+    """The data set's folder, and the other words.
+
+    Raises:
+        UsageError: no folder, or two.
+    """
+    roots = [word.partition("=")[2].strip() for word in words if word.partition("=")[0].strip() == "data"]
+    if len(roots) + (data is not None) != 1:
+        what = "no data set" if data is None and not roots else "more than one data set"
+        raise UsageError(what, where="data", do="Give data=ROOT once.")
+    others = [word for word in words if word.partition("=")[0].strip() != "data"]
+    return (user_path(roots[0]) if data is None else data), others
 
 
 def show(evaluation: Evaluation, as_json: bool, out: Path | None = None) -> None:
@@ -105,13 +125,25 @@ def show(evaluation: Evaluation, as_json: bool, out: Path | None = None) -> None
 
 
 def _show_classes(classes: Mapping[str, Mapping[str, Any]]) -> None:
-    """A row for each class; columns that do not fit are left out and counted."""
+    """A row for each class; columns that do not fit are left out and counted, counts of all classes said once."""
     columns = dict.fromkeys(
         key for row in classes.values() for key, value in row.items() if not isinstance(value, (list, dict))
     )
+    shared = {key: value for key in columns if (value := _shared_count(key, classes)) is not None}
+    columns = {key: None for key in columns if key not in shared}
     rows = [[name, *(row.get(column) for column in columns)] for name, row in classes.items()]
     if more := print_first_columns(["class", *columns], rows):
         say(f"{more} more columns: --json prints them, -o writes them")
+    if shared:
+        say("in each class: " + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shared.items()))
+
+
+def _shared_count(key: str, classes: Mapping[str, Mapping[str, Any]]) -> int | None:
+    """The count that several classes all have, which tells none from another; None for any other column."""
+    values = [row.get(key) for row in classes.values()]
+    first = values[0]
+    alike = len(values) > 2 and isinstance(first, int) and all(value == first for value in values)
+    return first if alike else None
 
 
 def _show_facts(summary: Mapping[str, Any]) -> None:

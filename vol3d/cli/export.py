@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from vol3d.cli.console import print_json, print_table
-from vol3d.cli.options import Changes, Checkpoint, Json
+from vol3d.cli.options import Changes, Checkpoint, Json, Words
 from vol3d.terminal import say
 
 
@@ -17,6 +17,7 @@ def export(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="File to write: .onnx, or .pt2 for torch.export.", metavar="FILE")
     ],
+    words: Words = None,
     scans: Annotated[
         list[Path] | None,
         typer.Option("--scan", metavar="FILE", help="Compare the results on this scan too.  Repeatable."),
@@ -48,7 +49,7 @@ def export(
     if half and int8:
         raise UsageError("one precision at a time", where="--half", got="--half and --int8", do="Leave one out.")
     found = vol3d.export(
-        vol3d.load(checkpoint, "cpu", changes or ()),
+        vol3d.load(checkpoint, "cpu", [*(words or []), *(changes or [])]),
         out,
         scans=scans or (),
         data=data,

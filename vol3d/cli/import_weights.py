@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from vol3d import catalog
-from vol3d.cli.options import Changes
+from vol3d.cli.console import print_json
+from vol3d.cli.options import Changes, Json, files_and_settings
 from vol3d.errors import UsageError
 from vol3d.files import make_folder, sha256, write_json
 from vol3d.output import require_output
+from vol3d.paths import user_path
 from vol3d.terminal import say
 
 if TYPE_CHECKING:
@@ -28,9 +30,13 @@ SOURCE = "released.json"
 def import_weights(
     name: Annotated[str, typer.Argument(help="Name of the released model, as in 3detr-m-scannet.", metavar="NAME")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Output folder, for evaluate and predict.")],
-    file: Annotated[
-        Path | None,
-        typer.Argument(help="File of the released weights; without it, the published file is fetched.", metavar="FILE"),
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="File of the released weights; without it, the published file is fetched.  Words KEY=VALUE are "
+            "settings of the recipe.",
+            metavar="FILE|KEY=VALUE",
+        ),
     ] = None,
     mirror: Annotated[
         str | None,
@@ -48,6 +54,7 @@ def import_weights(
         ),
     ] = None,
     changes: Changes = None,
+    as_json: Json = False,
 ) -> None:
     """Import released weights for evaluate and predict, strictly and without running code from the file.
 
@@ -60,13 +67,20 @@ def import_weights(
       vol3d predict runs/3detr-m scan.ply -o out
     """
     entry = catalog.find(name, catalog.RELEASED, "released model")
+    files, settings = files_and_settings(words)
+    if len(files) > 1:
+        raise UsageError("more than one file", where="FILE", got=" ".join(files))
+    file = user_path(files[0]) if files else None
     if file is not None and (mirror is not None or yes):
         raise UsageError("--from and --yes belong to a download, and a FILE is given", got=file, do="Leave one out.")
     if (out / "best.safetensors").exists():  # perhaps days of somebody's training
         raise UsageError("the folder already holds a model", where=out, do="Choose another folder for -o.")
     require_output(out)
-    how = How(entry, recipe, tuple(changes or ()))
-    _import(name, how, out, _published(name, mirror, yes) if file is None else file, is_published=file is None)
+    how = How(entry, recipe, (*settings, *(changes or ())))
+    used = _published(name, mirror, yes) if file is None else file
+    facts = _import(name, how, out, used, is_published=file is None)
+    if as_json:
+        print_json(facts)
 
 
 @dataclass(frozen=True)
@@ -139,7 +153,8 @@ def _ask(offer: Offer) -> bool:
     return _agree_to(offer) and typer.confirm("Download it?", err=True)
 
 
-def _import(name: str, how: How, out: Path, file: Path, is_published: bool) -> None:
+def _import(name: str, how: How, out: Path, file: Path, is_published: bool) -> dict[str, Any]:
+    """Writes the model's folder and returns what it holds."""
     import vol3d
     from vol3d.checkpoint import is_own, save_best
     from vol3d.engine.task import Evaluation
@@ -153,7 +168,10 @@ def _import(name: str, how: How, out: Path, file: Path, is_published: bool) -> N
     task = recipe.for_model(model)
     how.check(recipe, task)
     save_best(make_folder(out), task.holding(model), task, Evaluation(float("nan"), "not evaluated", {}), step=0)
-    if source := direct(name) if is_published else identify(name, file):
+    source = direct(name) if is_published else identify(name, file)
+    if source is not None:
         write_json(out / SOURCE, {**source.facts(), "sha256": sha256(file)})
         say(f"licence: {source.licence}; trained on {source.data}")
     say(f"{name} with {len(task.class_names)} classes is in {out}")
+    published = None if source is None else source.facts()
+    return {"name": name, "out": str(out), "classes": list(task.class_names), "published": published}

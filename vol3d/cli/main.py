@@ -13,19 +13,22 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from vol3d import __version__
 from vol3d.cli import (
     compare,
+    config,
     data,
     demo,
     distill,
     doctor,
     evaluate,
     export,
+    hints,
     import_weights,
     models,
     plan,
@@ -36,7 +39,7 @@ from vol3d.cli import (
     view,
 )
 from vol3d.cli.interrupt import INTERRUPTED, guard_interrupts
-from vol3d.errors import Vol3dError
+from vol3d.errors import UsageError, Vol3dError
 from vol3d.paths import user_path
 from vol3d.printable import one_line, printable
 from vol3d.terminal import open_standard_streams, silence_stdout, speaking
@@ -47,8 +50,21 @@ _OF_HOME = re.compile(r"((?:--[\w-]+=|-\w)?)(~.*)", re.DOTALL)
 # Typer carries its own copy of click in some releases; its public BadParameter leads to the base of both.
 _CommandLineError = typer.BadParameter.__mro__[2]
 
+
+class _Verbs(typer.core.TyperGroup):
+    """The verbs; one of another program is answered with ours."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """See the base class; raises UsageError for a known foreign verb."""
+        hint = hints.for_verb(args[0]) if args and args[0] not in self.commands else None
+        if hint:
+            raise UsageError(f"no such command '{args[0]}'", do=hint)
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
     name="vol3d",
+    cls=_Verbs,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -66,6 +82,7 @@ for verb in (
     export.export,
     view.view,
     models.models,
+    config.config,
     doctor.doctor,
 ):
     app.command()(verb)
@@ -93,7 +110,7 @@ def vol3d(
 
       vol3d demo
       vol3d predict unetr-hippocampus scan.nii.gz -o out
-      vol3d train unetr_hippocampus_small data.root=DATA/Task04_Hippocampus
+      vol3d train unetr_hippocampus_small data=DATA/Task04_Hippocampus
     """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
@@ -155,12 +172,19 @@ def _at_home(word: str) -> str:
     return f"{found[1]}{user_path(found[2])}" if found else word
 
 
+def _usage(error: Any) -> str:
+    """A fault of the command line, with the way out where an option is another program's."""
+    option, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
+    hint = hints.for_option(option, context.info_name) if option and context else None
+    return f"no such option {option}. {hint}" if hint else error.format_message()
+
+
 def _explain(error: Exception) -> int:
     """Says on stderr what went wrong, and returns the exit code."""
     if isinstance(error, Vol3dError):
         message, code = str(error), error.exit_code
     elif isinstance(error, _CommandLineError):
-        message, code = error.format_message(), error.exit_code  # type: ignore[attr-defined]
+        message, code = _usage(error), error.exit_code  # type: ignore[attr-defined]
     elif isinstance(error, MemoryError):
         message, code = "out of memory", FAILED
     elif isinstance(error, OSError) and error.strerror:

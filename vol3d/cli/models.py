@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,8 @@ from vol3d import catalog, foreign
 from vol3d.cli import names
 from vol3d.cli.console import print_json, print_table
 from vol3d.cli.options import Json
-from vol3d.shipped import about
+from vol3d.shipped import about, seen_of
+from vol3d.terminal import say
 
 Which = Annotated[
     str | None,
@@ -24,14 +26,22 @@ Which = Annotated[
 ]
 
 
+TITLES = {
+    "segmentation": "Volumes (segmentation)",
+    "detection": "Rooms (detection)",
+    "lidar": "LiDAR (detection)",
+}
+"""Tasks in the order of the list, as a person calls them."""
+
+
 def models(model: Which = None, as_json: Json = False) -> None:
     """List shipped models, released weights, architectures, data sets and recipes; or describe one model.
 
     [bold]Examples[/bold]
 
       vol3d models
-      vol3d models --json > models.json
-      vol3d models runs/fine_tuned
+      vol3d models kitti-cars
+      vol3d models runs/fine_tuned --json
     """
     if model is None:
         _list_all(as_json)
@@ -42,21 +52,35 @@ def models(model: Which = None, as_json: Json = False) -> None:
 def _list_all(as_json: bool) -> None:
     """Everything that has a name."""
     from vol3d.config import recipes
+    from vol3d.config.explained import task_of
 
     entries = {
         "shipped models": [asdict(about(folder)) for folder in catalog.shipped().values()],
         "released weights": [_released(name, entry) for name, entry in catalog.RELEASED.items()],
         "architectures": [_entry(name, entry) for name, entry in catalog.MODELS.items()],
         "data sets": [_entry(name, entry) for name, entry in catalog.DATASETS.items()],
-        "recipes": [{"name": name, "summary": first_comment(path)} for name, path in recipes().items()],
+        "recipes": [
+            {"name": name, "task": task_of(path), "summary": first_comment(path)} for name, path in recipes().items()
+        ],
     }
     if as_json:
         print_json({key.replace(" ", "_"): rows for key, rows in entries.items()})
         return
-    for title, rows in entries.items():
-        if rows:
-            columns = list(rows[0])
-            print_table(columns, [[_cell(row[c]) for c in columns] for row in rows], title)
+    for task, title in TITLES.items():
+        for kind, rows in entries.items():
+            _show(f"{title}: {kind}", [row for row in rows if task in (row["task"], *row.get("also", ()))])
+    _show("Recipes of models that are not known here", [row for row in entries["recipes"] if row["task"] is None])
+    say("`vol3d models NAME` shows the card of a model, `vol3d config NAME` a recipe with its comments")
+
+
+def _show(title: str, rows: list[dict[str, Any]]) -> None:
+    """A table without the columns that say the same in every row or nothing at all."""
+    shared = ("task", "also")  # the title has it
+    columns = [name for name in (rows[0] if rows else ()) if name not in shared and any(row[name] for row in rows)]
+    if columns:
+        print_table(
+            [name.replace("_", " ") for name in columns], [[_cell(row[c]) for c in columns] for row in rows], title
+        )
 
 
 def _describe(model: str, as_json: bool) -> None:
@@ -91,6 +115,8 @@ def _facts(path: Path, info: dict[str, Any]) -> dict[str, Any]:
         "task": info["task"],
         "architecture": settings["model"]["name"],
         "classes": known.classes,
+        "expected input": _expected_input(settings),
+        "seen in training": _seen(path.parent, info),
         "score": known.score,
         "of": known.of,
         "step": info.get("step"),
@@ -103,13 +129,44 @@ def _facts(path: Path, info: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _expected_input(settings: Mapping[str, Any]) -> str:
+    """What a scan must be, and what is done with it before the network sees it."""
+    if "channel_names" in settings:
+        prepared, channels = settings["preprocess"], settings["channel_names"]
+        spacing = prepared.get("spacing_mm")
+        grid = "at its own spacing" if spacing is None else f"resampled to {' x '.join(map(str, spacing))} mm"
+        listed = f"{len(channels)} channel(s): {', '.join(channels)}"
+        return f"a volume with {listed}; turned to {prepared['orientation']}, {grid}"
+    measured = [name for name in settings["model"].get("features") or () if name != "height"]  # that is computed
+    columns = ", ".join(["x", "y", "z", *measured])
+    reading = settings.get("predict") or {}
+    up, units = reading.get("up", "auto"), reading.get("units", "auto")
+    axis = "the axis that points up is detected" if up == "auto" else f"{up} points up"
+    length = "the unit is detected" if units == "auto" else f"in {units}"
+    return f"points with {columns}; {axis}, {length}; --up and --units override it"
+
+
+def _seen(folder: Path, info: Mapping[str, Any]) -> dict[str, str] | None:
+    """Ranges of the training scans; predictions note what lies outside."""
+    ranges = seen_of(folder, info).get("ranges") or {}
+    return {
+        name.replace("-", " "): f"{_number(one['low'])} to {_number(one['high'])} {one['unit']}".strip()
+        for name, one in ranges.items()
+    } or None
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def _cell(value: Any) -> Any:
     """Names as one text."""
     return ", ".join(value) if isinstance(value, tuple) else value
 
 
 def _entry(name: str, entry: catalog.Entry) -> dict[str, Any]:
-    return {"name": name, "task": entry.task, "summary": entry.summary}
+    also = {"also": entry.also} if entry.also else {}
+    return {"name": name, "task": entry.task, **also, "summary": entry.summary}
 
 
 def _released(name: str, entry: catalog.Entry) -> dict[str, Any]:

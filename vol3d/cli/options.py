@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from vol3d.cli import names
+from vol3d.config.words import is_setting
+from vol3d.paths import user_path
 
 Checkpoint = Annotated[
     str,
@@ -24,8 +27,11 @@ Device = Annotated[
 Changes = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override a setting of the model, as in model.head.nms_iou=0.2.  Repeatable."
+        "--set", metavar="KEY=VALUE", help="The same as a word KEY=VALUE, as in model.head.nms_iou=0.2.  Repeatable."
     ),
+]
+Words = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings of the model that are overridden.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 Series = Annotated[
@@ -35,3 +41,11 @@ Series = Annotated[
         help="DICOM: UID, number or description of one series.  Default: all volumes; to view, the only one.",
     ),
 ]
+
+
+def files_and_settings(words: Sequence[str] | None) -> tuple[list[str], list[str]]:
+    """Arguments that are not `KEY=VALUE`, or are files of that name, and those that are."""
+    kinds: tuple[list[str], list[str]] = [], []
+    for word in words or ():
+        kinds[is_setting(word) and not user_path(word).exists()].append(word)
+    return kinds

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from vol3d import catalog
+from vol3d.cli.console import print_json
 from vol3d.cli.data import Dataset, Root, Words, Workers, find_data
-from vol3d.cli.options import Device
+from vol3d.cli.options import Device, Json
 from vol3d.errors import UsageError
 from vol3d.output import require_output
 from vol3d.terminal import progress, say
@@ -33,6 +34,7 @@ def plan(
     overwrite: Annotated[bool, typer.Option("--overwrite", "--force", help="Replace FILE where it exists.")] = False,
     workers: Workers = None,
     device: Device = None,
+    as_json: Json = False,
 ) -> None:
     """Plan the training of a data set of volumes: its fingerprint becomes a recipe with a comment on each line.
 
@@ -64,6 +66,8 @@ def plan(
     make_task(Document(str(target), values_of(recipe.lines), {}))  # raises what a training would
     make_folder(target.parent)
     write_text(target, commented(recipe.lines, recipe.header))
+    if as_json:
+        print_json({"recipe": str(target), "settings": values_of(recipe.lines), "summary": recipe.summary})
     for sentence in recipe.summary:
         say(sentence)
     say(f"{target} is written; `vol3d train {target}` trains it")

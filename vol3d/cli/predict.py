@@ -10,7 +10,8 @@ import typer
 
 from vol3d.catalog import shipped
 from vol3d.cli.console import print_json, print_table
-from vol3d.cli.options import Changes, Checkpoint, Device, Json, Series
+from vol3d.cli.options import Changes, Checkpoint, Device, Json, Series, files_and_settings
+from vol3d.errors import UsageError
 from vol3d.output import require_output
 from vol3d.shipped import about
 from vol3d.terminal import aside, progress, say
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 SOME_FAILED, ALL_FAILED = 3, 1
 Inputs = Annotated[
     list[str],
-    typer.Argument(help="Volumes, DICOM series or point clouds; files, folders or globs.", metavar="INPUT..."),
+    typer.Argument(
+        help="Volumes, DICOM series or point clouds; files, folders or globs.  KEY=VALUE sets a setting of the model.",
+        metavar="INPUT...",
+    ),
 ]
 Mirror = Annotated[
     str | None,
@@ -139,12 +143,15 @@ def predict(
     from vol3d.engine.device import pick_device
 
     require_output(out)  # before minutes of work
-    maps = [name for name, wanted in (("probabilities", probabilities), ("entropy", entropy)) if wanted]
-    formats = ",".join([*([formats] if formats is not None else []), *maps]) if maps else formats
+    formats = _all_formats(formats, probabilities=probabilities, entropy=entropy)
     options: dict[str, Any] = {"mirror": mirror, "roi": roi, "smooth": smooth, "series": series, "formats": formats}
     options |= {"columns": columns, "up": up, "units": units, "ground": ground, "align": align, "score": score}
     options |= {"calib": calib, "dicom_seg": dicom_seg or None}
-    model = vol3d.load(checkpoint, str(pick_device(device, "--device")), changes or ()).with_options(options)
+    scans, words = files_and_settings(inputs)
+    if not scans:
+        raise UsageError("no scan among the arguments", where="INPUT", got=" ".join(words), do="Name a file or folder.")
+    settings = [*words, *(changes or [])]
+    model = vol3d.load(checkpoint, str(pick_device(device, "--device")), settings).with_options(options)
     count, classes = len(model.models), ", ".join(model.class_names)
     say(f"{checkpoint}: {count} model(s) on {model.device}, classes {classes}")
     if (folder := shipped().get(checkpoint)) is not None:
@@ -154,7 +161,7 @@ def predict(
         say(f"{checkpoint}: {note}")
     with progress("predicting") as report:
         rows = model.predict_files(
-            inputs, out, overwrite=overwrite, dicom_seg=dicom_seg, series=series, progress=report, each=say_failure
+            scans, out, overwrite=overwrite, dicom_seg=dicom_seg, series=series, progress=report, each=say_failure
         )
 
     if as_json:
@@ -165,6 +172,12 @@ def predict(
     failed = sum(row.status == "failed" for row in rows)
     if failed:
         raise typer.Exit(ALL_FAILED if failed == len(rows) else SOME_FAILED)
+
+
+def _all_formats(formats: str | None, **maps: bool) -> str | None:
+    """`--format`, with the names of the flags that stand for one."""
+    names = [name for name, wanted in maps.items() if wanted]
+    return ",".join([formats, *names] if formats is not None else names) if names else formats
 
 
 def say_failure(row: PredictionRow) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vol3d.cli.options import Series
+from vol3d.cli.console import print_json
+from vol3d.cli.options import Json, Series
 from vol3d.errors import UsageError
 from vol3d.terminal import say, tell
 
@@ -43,6 +45,13 @@ Eye = Annotated[
         help="Camera position: degrees from +x and above the horizon, as in 45,30.  Default: automatic.",
     ),
 ]
+Level = Annotated[
+    str | None,
+    typer.Option(
+        metavar="W,L",
+        help="Volumes: width and level of the grey values, as in 1500,-600 for lungs.  Default: soft tissue in CT.",
+    ),
+]
 
 
 def view(
@@ -57,6 +66,10 @@ def view(
     camera: Eye = None,
     model: Network = None,
     attention: Place = None,
+    labels: Annotated[
+        int, typer.Option(min=0, max=10_000, metavar="N", help="Write class and score at the N surest boxes.")
+    ] = 12,
+    window_level: Level = None,
     size: Annotated[str, typer.Option(metavar="WxH", help="Size of the picture or window in pixels.")] = "1280x800",
     port: Annotated[int | None, typer.Option(metavar="N", help="Port of the page.  Default: a free one.")] = None,
     columns: Annotated[
@@ -65,6 +78,7 @@ def view(
     up: Annotated[str, typer.Option(metavar="AXIS", help="Axis of the points that points up, as in y or -z.")] = "auto",
     units: Annotated[str, typer.Option(metavar="UNIT", help="Unit of the points: m, cm, mm, ft or in.")] = "auto",
     series: Series = None,
+    as_json: Json = False,
 ) -> None:
     """View point clouds with boxes and volumes with masks: in a window, on a page over SSH, or as a PNG.
 
@@ -75,9 +89,12 @@ def view(
       vol3d view room.ply --model 3detr-rooms --attention 1.2,0.5,0.6 --png attention.png
     """
     _check_way(png, window, page, port)
+    if as_json and png is None:
+        raise UsageError("a window or a page has no result to print", where="--json", do="Add --png OUT.png.")
     asked = _asked_attention(model, attention, color)
     pixels = parse_size(size)
-    opening = _opening(color, score, classes, camera)
+    grey = None if window_level is None else parse_window(window_level)
+    opening = replace(_opening(color, score, classes, camera), labels=labels, window=grey)
     from vol3d.scans.points.options import ReadOptions
     from vol3d.view.load.read import load_view
     from vol3d.view.show import shown_in_window, write_picture
@@ -91,7 +108,10 @@ def view(
         say(f"note: {note}")
     if png is not None:
         write_picture(scene, png, pixels)
-        tell(str(png))
+        if as_json:
+            print_json({"picture": str(png), "notes": [str(note) for note in scene.notes]})
+        else:
+            tell(str(png))
     elif window:
         from vol3d.view.window.window import show_window
 
@@ -143,6 +163,21 @@ def parse_size(text: str) -> tuple[int, int]:
     if not (320 <= size[0] <= 8192 and 240 <= size[1] <= 8192):
         raise UsageError("not a size that can be drawn", where="--size", got=text, wanted=wanted)
     return size
+
+
+def parse_window(text: str) -> tuple[float, float]:
+    """`WIDTH,LEVEL` as the values that are black and white.
+
+    Raises:
+        UsageError: not two numbers, or a width that is not positive.
+    """
+    try:
+        width, level = (float(word) for word in text.split(","))
+    except ValueError:
+        width = level = math.nan
+    if not (math.isfinite(level) and 0 < width < math.inf):
+        raise UsageError("not a window", where="--window-level", got=text, wanted="WIDTH,LEVEL, as in 400,40")
+    return level - width / 2, level + width / 2
 
 
 def parse_camera(text: str) -> Camera:

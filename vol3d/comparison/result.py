@@ -50,6 +50,22 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class SpreadChange:
+    """How the scores of two trainings spread over the seeds.
+
+    Args:
+        a, b: standard deviations (n - 1) of all seeds with a score, those that have no partner too.
+        seeds: how many these are.
+        p: of Brown and Forsythe's test that they spread alike, NaN with fewer than three seeds on a side.
+    """
+
+    a: float
+    b: float
+    seeds: tuple[int, int]
+    p: float
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Two evaluations of the same cases.
 
@@ -59,6 +75,7 @@ class Comparison:
         pairs: how many were paired.
         differences: one for each metric and class.
         notes: what else is to be known, a sentence each.
+        spread: of the score over the seeds, of two trainings.
     """
 
     kind: Literal["cases", "seeds"]
@@ -67,6 +84,7 @@ class Comparison:
     pairs: int
     differences: tuple[Difference, ...]
     notes: tuple[str, ...] = ()
+    spread: SpreadChange | None = None
 
     @property
     def test(self) -> str:

@@ -11,18 +11,21 @@ from typing import Any
 import numpy as np
 
 from vol3d.comparison.cases import ALL, refuse_others
-from vol3d.comparison.result import SIGNIFICANT, Comparison, Difference, corrected
+from vol3d.comparison.result import SIGNIFICANT, Comparison, Difference, SpreadChange, corrected
 from vol3d.comparison.scores import Better, Scores, scores_of
 from vol3d.dataset_tools.fault import listed
 from vol3d.engine import results
 from vol3d.engine.task import Evaluation
 from vol3d.errors import DataError, UsageError
-from vol3d.statistics import paired_t, pairs_needed
+from vol3d.files import read_json
+from vol3d.statistics import paired_t, pairs_needed, spread_p
 
 Key = tuple[str, str]
 """Metric, and the class or `all classes`."""
 Runs = Mapping[str, Evaluation]
 """Name of each seed that has ended -> its evaluation."""
+SUMMARY = "seeds.json"
+"""What `vol3d train --seeds` writes beside the runs; `failed` says why seeds have no score."""
 
 
 def seed_folders(path: Path) -> list[Path]:
@@ -33,11 +36,25 @@ def seed_folders(path: Path) -> list[Path]:
     return sorted(found, key=lambda one: int(one.name[4:]))
 
 
+def unfinished(path: Path) -> dict[str, str]:
+    """The seeds in a folder that have not ended, and those that were to be trained and failed -> why.
+
+    Raises:
+        DataError: damaged files.
+    """
+    summary = path / SUMMARY
+    content = read_json(summary) if summary.is_file() else {}
+    failed = content.get("failed", {}) if isinstance(content, dict) else {}
+    reasons = {str(name): str(reason) for name, reason in failed.items()} if isinstance(failed, dict) else {}
+    begun = {one.name: "it has not ended" for one in seed_folders(path)}
+    return {name: why for name, why in (begun | reasons).items() if not (path / name / results.EVALUATION).is_file()}
+
+
 def compare_seeds(a: Path, b: Path) -> Comparison:
     """Per number of the evaluations: mean difference B - A over the seeds that both have, t interval, paired t-test.
 
-    The score that ranks checkpoints stands first. Each difference also has the number of seeds from which on the test
-    would find one of its size with a probability of 80 %.
+    The score that ranks checkpoints stands first; its spreads over the seeds are compared too. Each difference also has
+    the number of seeds from which on the test would find one of its size with a probability of 80 %.
 
     Raises:
         UsageError: fewer than two seeds that both have, another score, or runs that were scored on other cases.
@@ -46,13 +63,16 @@ def compare_seeds(a: Path, b: Path) -> Comparison:
     runs = _finished(a), _finished(b)
     seeds = [name for name in runs[0] if name in runs[1]]
     _refuse_few(a, b, runs, seeds)
-    _refuse_other_cases([(path / seed, one[seed]) for path, one in zip((a, b), runs, strict=True) for seed in seeds])
+    refuse_other_cases([(path / seed, one[seed]) for path, one in zip((a, b), runs, strict=True) for seed in seeds])
     rows = _differences([runs[0][seed] for seed in seeds], [runs[1][seed] for seed in seeds])
     score = runs[0][seeds[0]].score_name
     if not rows or rows[0].metric != score:
         raise UsageError(f"not every run has the score {score}", where=f"{a} and {b}", do="Look at the single runs.")
-    notes = [f"{len(seeds)} seeds were paired: {listed(seeds, 10)}", *_left_out((a, b), runs), _answer(rows[0])]
-    return Comparison("seeds", str(a), str(b), len(seeds), corrected(rows), tuple(notes))
+    notes = [f"{len(seeds)} seeds were paired: {listed(seeds, 10)}", *_left_out((a, b), runs)]
+    spread = _spread(runs)
+    notes += [_spread_note(spread)] if math.isfinite(spread.p) else []
+    notes.append(_answer(rows[0]))
+    return Comparison("seeds", str(a), str(b), len(seeds), corrected(rows), tuple(notes), spread)
 
 
 def _refuse_few(a: Path, b: Path, runs: tuple[Runs, Runs], seeds: list[str]) -> None:
@@ -67,10 +87,10 @@ def _refuse_few(a: Path, b: Path, runs: tuple[Runs, Runs], seeds: list[str]) -> 
 
 def _differences(ours: list[Evaluation], theirs: list[Evaluation]) -> list[Difference]:
     """Of every number that all runs have; the two lists are paired."""
-    before, after = ([_numbers(one) for one in side] for side in (ours, theirs))
+    before, after = ([numbers(one) for one in side] for side in (ours, theirs))
     return [
         _difference(key, described, *(np.array([table[key] for table in side]) for side in (before, after)))
-        for key, described in _described(ours[0]).items()
+        for key, described in described(ours[0]).items()
         if all(key in table for table in (*before, *after))
     ]
 
@@ -83,14 +103,14 @@ def _finished(path: Path) -> Runs:
 def _left_out(paths: tuple[Path, Path], runs: tuple[Runs, Runs]) -> list[str]:
     notes = []
     for path, mine, other in zip(paths, runs, runs[::-1], strict=True):
-        open_runs = [one.name for one in seed_folders(path) if one.name not in mine]
+        open_runs = [f"{name} ({reason})" for name, reason in unfinished(path).items()]
         alone = [name for name in mine if name not in other]
         notes += [f"seeds of {path} without an end, left out: {listed(open_runs)}"] if open_runs else []
         notes += [f"seeds that only {path} has, left out: {listed(alone)}"] if alone else []
     return notes
 
 
-def _refuse_other_cases(runs: list[tuple[Path, Evaluation]]) -> None:
+def refuse_other_cases(runs: list[tuple[Path, Evaluation]]) -> None:
     """Raises UsageError unless all runs have rows of the same cases, where they have rows of cases."""
     tables: list[Scores] = []
     for path, evaluation in runs:
@@ -100,17 +120,17 @@ def _refuse_other_cases(runs: list[tuple[Path, Evaluation]]) -> None:
         refuse_others(tables[0], other)
 
 
-def _described(evaluation: Evaluation) -> dict[Key, tuple[str, Better]]:
+def described(evaluation: Evaluation) -> dict[Key, tuple[str, Better]]:
     """What can be compared, the score first: what a reader sees, and which values are better."""
     known: dict[str, tuple[str, Better]] = {
         metric.key: (metric.label, metric.better) for metric in evaluation.metrics if metric.better is not None
     }
     known.setdefault(evaluation.score_name, (evaluation.score_name.replace("_", " "), "higher"))
     first = (evaluation.score_name, ALL)
-    return {key: known[key[0]] for key in (first, *_numbers(evaluation)) if key[0] in known}
+    return {key: known[key[0]] for key in (first, *numbers(evaluation)) if key[0] in known}
 
 
-def _numbers(evaluation: Evaluation) -> dict[Key, float]:
+def numbers(evaluation: Evaluation) -> dict[Key, float]:
     """All numbers of the summary and of its tables of classes."""
     tables: list[Mapping[str, Any]] = [{ALL: {**evaluation.summary, evaluation.score_name: evaluation.score}}]
     tables += [value for value in evaluation.summary.values() if _is_table(value)]
@@ -141,6 +161,19 @@ def _difference(key: Key, described: tuple[str, Better], before: np.ndarray, aft
         better=described[1],
         needed=pairs_needed(mean, float(differences.std(ddof=1))),
     )
+
+
+def _spread(runs: tuple[Runs, Runs]) -> SpreadChange:
+    """Of the scores of all seeds, paired or not."""
+    a, b = (np.array([one.score for one in side.values() if math.isfinite(one.score)]) for side in runs)
+    return SpreadChange(float(a.std(ddof=1)), float(b.std(ddof=1)), (len(a), len(b)), spread_p(a, b))
+
+
+def _spread_note(spread: SpreadChange) -> str:
+    """Whether the seeds of one side spread more than those of the other, in a sentence."""
+    shown = "differ" if spread.p < SIGNIFICANT else "are not shown to differ"
+    measured = f"deviation over the seeds: A {spread.a:.4f}, B {spread.b:.4f}"
+    return f"{measured}; the spreads {shown} (Brown and Forsythe's test, p = {spread.p:.3g})"
 
 
 def _answer(score: Difference) -> str:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from vol3d import catalog
 from vol3d.config.chosen import MARK, settings_type
+from vol3d.config.words import ELSEWHERE, SHORT
 from vol3d.config.yaml import Document, Key, dotted, overridden, read, written
 from vol3d.errors import UsageError
 
@@ -40,7 +41,7 @@ def _report(document: Document, kind: type[BaseModel], error: ValidationError) -
     for detail in error.errors(include_url=False):
         path = _document_path(detail["loc"], document.values, detail["type"] == "missing")
         if detail["type"].startswith("union_tag"):
-            path = (*path, "name")
+            path = (*path, _tag(detail))
         what, sentence = _sentence(detail, path, schema, document.values)
         faults.setdefault((document.place(path), what), []).append(sentence)
     (place, what), sentences = next(iter(faults.items()))
@@ -70,15 +71,35 @@ def _sentence(detail: Any, path: Key, schema: dict[str, Any], values: Any) -> tu
         case "missing" | "union_tag_not_found":
             return f"missing setting '{name}'", ""
         case "extra_forbidden":
-            near = difflib.get_close_matches(str(path[-1]), _names(schema, schema, path[:-1], values), n=1)
-            return f"unknown setting '{name}'", f"; did you mean '{near[0]}'?" if near else ""
+            near = _nearest(schema, path, values)
+            return f"unknown setting '{name}'", f"; did you mean '{near}'?" if near else ""
         case "union_tag_invalid":
-            return _not_allowed(name, detail["input"].get("name"), detail["ctx"]["expected_tags"])
+            return _not_allowed(name, detail["input"].get(_tag(detail)), detail["ctx"]["expected_tags"])
         case "literal_error":
             return _not_allowed(name, detail["input"], detail["ctx"]["expected"])
         case "value_error":
             return f"'{name}': " if name else "", detail["msg"].removeprefix("Value error, ")
     return f"'{name}' ", f"{detail['msg'].replace('Input should', 'should')}, got {detail['input']!r}"
+
+
+def _nearest(schema: dict[str, Any], path: Key, values: Any) -> str | None:
+    """What the writer of an unknown setting may have meant.
+
+    A name like it beside it, what another toolbox's name is called here, or the same name in another section.
+    """
+    word = str(path[-1])
+    if near := difflib.get_close_matches(word, _names(schema, schema, path[:-1], values), n=1):
+        return near[0]
+    if word in ELSEWHERE or word in SHORT:
+        return ELSEWHERE.get(word) or SHORT[word]
+    sections = _names(schema, schema, (), values)
+    there = (f"{section}.{word}" for section in sections if word in _names(schema, schema, (section,), values))
+    return next(there, None)
+
+
+def _tag(detail: Any) -> str:
+    """The setting that decides between the members of a union, or the function of its name that finds it."""
+    return str(detail["ctx"]["discriminator"]).strip("'()")
 
 
 def _not_allowed(name: str, got: Any, allowed: str) -> tuple[str, str]:
@@ -88,23 +109,33 @@ def _not_allowed(name: str, got: Any, allowed: str) -> tuple[str, str]:
 
 
 def _names(root: dict[str, Any], schema: dict[str, Any], path: Key, values: Any) -> list[str]:
-    """Settings that the JSON schema knows at `path`; of a union only the member whose `name` is the document's."""
+    """Settings that the JSON schema knows at `path`; of a union only the member that the document names."""
     while "$ref" in schema:
         schema = root["$defs"][schema["$ref"].rsplit("/", 1)[-1]]
     if MARK in schema:
+        if not isinstance(values, dict) or "name" not in values:
+            return []
         kind = settings_type(schema[MARK][0], values["name"])
         root = schema = kind.model_json_schema()
     members = schema.get("oneOf") or schema.get("anyOf") or schema.get("allOf")
     if members:
         return [name for member in members for name in _names(root, member, path, values)]
     properties = schema.get("properties", {})
-    name = properties.get("name", {}).get("const")
-    if name is not None and values.get("name", name) != name:
+    inside = values if isinstance(values, (dict, list)) else {}
+    given = inside if isinstance(inside, dict) else {}
+    if any(_is_another(properties.get(tag, {}), given.get(tag)) for tag in ("name", "kind")):
         return []
     if not path:
         return list(properties)
     below = schema.get("items", {}) if isinstance(path[0], int) else properties.get(path[0], {})
-    return _names(root, below, path[1:], values[path[0]])
+    known = path[0] in inside if isinstance(inside, dict) else True
+    return _names(root, below, path[1:], inside[path[0]] if known else {})
+
+
+def _is_another(tag: dict[str, Any], given: Any) -> bool:
+    """Whether a document names another member of a union than the one whose constant tag has this schema."""
+    const = tag.get("const")
+    return const is not None and (tag.get("default", const) if given is None else given) != const
 
 
 def changed(settings: SettingsType, words: Sequence[str], source: str) -> SettingsType:

@@ -19,7 +19,7 @@ class Line:
     Args:
         key: its path, `data.root`; lines with the same beginning follow each other.
         value: plain numbers, text, lists and dicts.
-        why: where the value comes from.
+        why: where the value comes from, or what it means; empty for no comment.
     """
 
     key: str
@@ -63,6 +63,8 @@ def commented(lines: Sequence[Line], header: str) -> str:
 
 def _rows(indent: str, name: str, line: Line) -> list[str]:
     setting = [indent + row for row in f"{name}: {in_a_row(line.value)}".splitlines()]
+    if not line.why:
+        return setting
     if len(setting) == 1 and len(setting[0]) + len(line.why) + 4 <= WIDTH:
         return [f"{setting[0]}  # {line.why}"]
     return [*(f"{indent}# {row}" for row in textwrap.wrap(line.why, WIDTH - len(indent) - 2)), *setting]

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from vol3d.config.locate import locate
+from vol3d.config.words import spelled_out
 from vol3d.errors import UsageError
 from vol3d.paths import user_path
 
@@ -49,7 +50,7 @@ class Document:
 
 
 def read(path: str | Path, overrides: Sequence[str] = ()) -> Document:
-    """Reads a YAML file or a shipped recipe by name, and applies `key.path=value` words to it.
+    """Reads a YAML file or a shipped recipe by name, and applies `key.path=value` or short words to it.
 
     Raises:
         UsageError: no such file, not YAML, or an override that does not fit; names `file:line`.
@@ -71,7 +72,7 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Document:
         values = {}
     if not isinstance(values, dict):
         raise UsageError("a configuration is a mapping of settings", where=source, got=type(values).__name__)
-    return overridden(Document(source, values, places), overrides)
+    return overridden(Document(source, values, places), spelled_out(overrides))
 
 
 def from_words(words: Sequence[str]) -> Document:

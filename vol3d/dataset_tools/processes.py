@@ -49,7 +49,7 @@ def over_cases(
     """
     work = partial(_named, function)
     if workers is None:
-        workers = min(_cores(), len(cases)) if len(cases) > 1 else 0
+        workers = min(cores(), len(cases)) if len(cases) > 1 else 0
     if workers <= 0:
         return [_told(work(case), number, cases, progress) for number, case in enumerate(cases)]
     # A forked child inherits locks that another thread holds, and CUDA does not survive a fork.
@@ -91,7 +91,8 @@ def _named(function: Callable[[Case], Result], case: Case) -> Result:
         raise Vol3dError("the case does not fit into memory", where=case.name, do=do) from error
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

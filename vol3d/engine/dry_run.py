@@ -1,10 +1,11 @@
-"""The dry run: one batch through every stage, and what the whole run would need."""
+"""One batch through every stage: the dry run, and how many steps a run has time for."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,44 @@ import torch
 from vol3d import checkpoint
 from vol3d.engine import resume
 from vol3d.engine.distributed import Processes
-from vol3d.engine.learner import Learner, fresh_model
+from vol3d.engine.learner import Learner, StepResult, fresh_model
 from vol3d.engine.order import Loader, Plan, open_samples
+from vol3d.engine.settings import TrainSettings
 from vol3d.engine.task import Batch, Evaluation, TrainingTask
 from vol3d.errors import Vol3dError
 
 _STEPS = 2  # the first one also warms up, the second one is timed
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What two steps, the evaluation of a case, and a save took.
+
+    Args:
+        plan: how an epoch is cut into steps.
+        result: of the second step.
+        data_s, step_s: seconds to read the samples of a step, and of the step itself.
+        case_s, cases: seconds of one evaluated case, and how many an evaluation has.
+        saved_mb, last_mb: sizes of the checkpoint and of the resume point.
+    """
+
+    plan: Plan
+    result: StepResult
+    data_s: float
+    step_s: float
+    case_s: float
+    cases: int
+    saved_mb: float
+    last_mb: float
+
+    @property
+    def evaluation_s(self) -> float:
+        """Seconds of an evaluation of all cases."""
+        return self.case_s * self.cases
+
+    def seconds_of_step(self, workers: int) -> float:
+        """Of a step whose samples `workers` processes read beside it."""
+        return max(self.step_s, self.data_s / max(workers, 1)) if workers else self.step_s + self.data_s
 
 
 def dry_run_task(task: TrainingTask, group: Processes) -> Evaluation:
@@ -32,6 +65,51 @@ def dry_run_task(task: TrainingTask, group: Processes) -> Evaluation:
     """
     settings = task.settings.train
     learner = Learner(task, group)
+    pace = _measure(task, group, learner)
+    steps = settings.epochs * pace.plan.steps if settings.hours is None else _steps_within(settings, pace)
+    evaluations = -(-steps // (pace.plan.steps * settings.evaluate_every))
+    evaluations += evaluations > 1  # the best weights once more, unless they are the last
+    seconds = steps * pace.seconds_of_step(settings.workers) + evaluations * pace.evaluation_s
+    summary = {
+        "training_samples": pace.plan.samples,
+        "steps": steps,
+        "steps_per_epoch": pace.plan.steps,
+        "parameters": sum(p.numel() for p in learner.model.parameters()),
+        "loss": pace.result.terms,
+        "seconds_data_per_step": pace.data_s,
+        "seconds_per_step": pace.step_s,
+        "seconds_per_evaluated_case": pace.case_s,
+        "evaluated_cases": pace.cases,
+        "hours_estimated": seconds / 3600,
+        "hours_asked": settings.hours,
+        "mb_weights_gradients_optimiser": _state_bytes(learner) / 1e6,
+        "mb_peak": _peak_bytes(group.device) / 1e6,
+        "mb_checkpoint": pace.saved_mb,
+        "mb_resume_point": pace.last_mb,
+    }
+    return Evaluation(pace.result.loss, "loss_of_one_batch", summary)
+
+
+def steps_in_time(task: TrainingTask, group: Processes) -> int:
+    """How many steps the run has time for in `train.hours`, its evaluations included; the same in all processes.
+
+    Raises:
+        Vol3dError: whatever the run would have stopped at.
+    """
+    pace = _measure(task, group, Learner(task, group))
+    return group.share(_steps_within(task.settings.train, pace))
+
+
+def _steps_within(settings: TrainSettings, pace: Pace) -> int:
+    """At least one; an evaluation at the end, and one after every `evaluate_every` epochs."""
+    left_s = (settings.hours or 0) * 3600 - pace.evaluation_s
+    shared = pace.evaluation_s / (pace.plan.steps * settings.evaluate_every)
+    return max(1, int(left_s / (pace.seconds_of_step(settings.workers) + shared)))
+
+
+def _measure(task: TrainingTask, group: Processes, learner: Learner) -> Pace:
+    """Trains `learner` for two steps, evaluates one case and saves it; nothing is kept."""
+    settings = task.settings.train
     samples = open_samples(task, show=group.is_main)
     plan = Plan(len(samples), settings.batch, settings.accumulate, group.count, settings.seed)
     loader = Loader(samples, plan, group.rank, 0, _STEPS, workers=0)
@@ -40,26 +118,7 @@ def dry_run_task(task: TrainingTask, group: Processes) -> Evaluation:
         step_s, result = _timed(lambda step=step, batches=batches: _step(learner, batches, step))
     if not result.is_finite:
         raise Vol3dError("the loss is not finite", where=f"cases {', '.join(result.ids)}", got=result.terms)
-    case_s, cases, saved_mb, last_mb = _evaluate_and_save(task, learner, group)
-    epochs, waits = settings.epochs, max(settings.workers, 1)
-    evaluations = -(-epochs // settings.evaluate_every) + 1
-    hours = (epochs * plan.steps * max(step_s, data_s / waits) + evaluations * cases * case_s) / 3600
-    summary = {
-        "training_samples": len(samples),
-        "steps": epochs * plan.steps,
-        "parameters": sum(p.numel() for p in learner.model.parameters()),
-        "loss": result.terms,
-        "seconds_data_per_step": data_s,
-        "seconds_per_step": step_s,
-        "seconds_per_evaluated_case": case_s,
-        "evaluated_cases": cases,
-        "hours_estimated": hours,
-        "mb_weights_gradients_optimiser": _state_bytes(learner) / 1e6,
-        "mb_peak": _peak_bytes(group.device) / 1e6,
-        "mb_checkpoint": saved_mb,
-        "mb_resume_point": last_mb,
-    }
-    return Evaluation(result.loss, "loss_of_one_batch", summary)
+    return Pace(plan, result, data_s, step_s, *_evaluate_and_save(task, learner, group))
 
 
 def _timed(work: Any) -> tuple[float, Any]:

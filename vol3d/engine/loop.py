@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +18,14 @@ from vol3d import checkpoint, files
 from vol3d.config import dump
 from vol3d.engine import results, resume
 from vol3d.engine.distributed import Processes, processes
-from vol3d.engine.dry_run import dry_run_task
+from vol3d.engine.dry_run import dry_run_task, steps_in_time
 from vol3d.engine.learner import Learner, StepResult, fresh_model
 from vol3d.engine.log import Log
 from vol3d.engine.order import Loader, Plan, open_samples
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.start_from import origin
 from vol3d.engine.stop import Stopped, StopRequest
-from vol3d.engine.task import Evaluation, TrainingTask
+from vol3d.engine.task import Evaluation, Samples, TrainingTask
 from vol3d.errors import CheckpointError, DataError, UsageError, Vol3dError
 from vol3d.lock import LOCK, lock
 from vol3d.terminal import say
@@ -40,6 +41,7 @@ def train(
     device: str | torch.device | None = None,
     dry_run: bool = False,
     overfit: int | None = None,
+    open_data: Callable[[TrainingTask, bool], Samples] = open_samples,
 ) -> Evaluation:
     """Trains `task` in the folder `out`, or goes on with the run that stopped there, and evaluates its best weights.
 
@@ -49,6 +51,7 @@ def train(
         device: None takes CUDA where there is some.
         dry_run: only send one batch through every stage, see `dry_run_task`; `out` is not touched.
         overfit: train and evaluate on this many training cases, to see that the model can learn at all.
+        open_data: opens the training split; several runs of the same data may share what it returns.
 
     Raises:
         Stopped: SIGTERM, SIGUSR1 or Ctrl-C; the state is saved.
@@ -72,7 +75,7 @@ def train(
         # Asked before the data are opened, which may take minutes.
         evaluation = _ended(folder) if point.step == point.about.get("steps") else None
         if evaluation is None:
-            return _Run(task, folder, group, point, about).work(stack)
+            return _Run(task, folder, group, point, about, open_data).work(stack)
         if group.is_main:
             results.complete(folder)
             say(f"{folder}: this run has ended, {evaluation.score_name} {evaluation.score:.4f}; nothing to do")
@@ -128,17 +131,23 @@ class _Run:
     """A run in its folder, from a resume point to the end."""
 
     def __init__(
-        self, task: TrainingTask, folder: Path, group: Processes, point: resume.ResumePoint, about: dict[str, Any]
+        self,
+        task: TrainingTask,
+        folder: Path,
+        group: Processes,
+        point: resume.ResumePoint,
+        about: dict[str, Any],
+        open_data: Callable[[TrainingTask, bool], Samples],
     ) -> None:
         self.task, self.folder, self.group, self.point = task, folder, group, point
         self.settings = task.settings.train
         # Before the samples are prepared, which may take hours: weights that do not fit are refused at once.
         self.learner = Learner(task, group, point.state.get("model"))
         self.origin = point.about.get(checkpoint.STARTED_FROM) if point.state else origin(task)
-        self.samples = open_samples(task, show=group.is_main)
+        self.samples = open_data(task, group.is_main)
         s = self.settings
         self.plan = Plan(len(self.samples), s.batch, s.accumulate, group.count, s.seed)
-        self.total = s.epochs * self.plan.steps
+        self.total = self._steps()
         known = point.about.get("samples", len(self.samples))
         if known != len(self.samples):
             what = "the data set is not the one that this run began with"
@@ -146,6 +155,18 @@ class _Run:
         point.about = about | {"samples": len(self.samples), "steps": self.total, checkpoint.STARTED_FROM: self.origin}
         self.row_every = max(1, self.total // ROWS)
         self.saved_at = time.monotonic()
+
+    def _steps(self) -> int:
+        """Of the whole run; those that `train.hours` leaves time for are counted once, when it begins."""
+        if self.settings.hours is None:
+            return self.settings.epochs * self.plan.steps
+        if "steps" in self.point.about:
+            return self.point.about["steps"]
+        steps = steps_in_time(self.task, self.group)
+        if self.group.is_main:
+            epochs = steps / self.plan.steps
+            say(f"{self.settings.hours:.3g} h on this machine are {steps} steps ({epochs:.3g} epochs) and evaluations")
+        return steps
 
     def work(self, stack: ExitStack) -> Evaluation:
         """Trains to the end and evaluates the best weights."""
@@ -220,10 +241,10 @@ class _Run:
             self.log.numbers(step, -(-step // self.plan.steps), numbers)
 
     def _evaluation_is_due(self) -> bool:
-        epoch, rest = divmod(self.point.step, self.plan.steps)
-        if rest or not epoch or self.point.evaluated == self.point.step:
+        if self.point.evaluated == self.point.step or not self.point.step:
             return False
-        return epoch % self.settings.evaluate_every == 0 or self.point.step == self.total
+        epoch, rest = divmod(self.point.step, self.plan.steps)
+        return (not rest and epoch % self.settings.evaluate_every == 0) or self.point.step == self.total
 
     def _evaluate(self) -> None:
         """Scores the present weights and keeps them if they are the best; a stop meanwhile saves and leaves."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -21,6 +23,7 @@ from vol3d.errors import DataError, UsageError, Vol3dError
 
 EVALUATION, CASES, PICTURES, REPORT = "evaluation.json", "cases.csv", "pictures", "report.html"
 CONFIG = "config.yaml"
+_NONE: Mapping[str, str] = MappingProxyType({})
 _METRICS = TypeAdapter(tuple[Metric, ...])
 
 
@@ -40,7 +43,7 @@ def write(folder: Path, evaluation: Evaluation, step: int) -> None:
 
     rows = [files.plain(row) for row in evaluation.rows]
     files.write_text(folder / CASES, table(rows))
-    names = write_pictures(folder / PICTURES, evaluation.pictures, _earlier_pictures(folder / EVALUATION))
+    captions = write_pictures(folder / PICTURES, evaluation.pictures, _earlier_pictures(folder / EVALUATION))
     files.write_json(
         folder / EVALUATION,
         {
@@ -50,7 +53,8 @@ def write(folder: Path, evaluation: Evaluation, step: int) -> None:
             "summary": files.plain(evaluation.summary),
             "rows": rows,
             "metrics": [_without_defaults(metric) for metric in evaluation.metrics],
-            "pictures": names,
+            "pictures": [*captions],
+            "captions": captions,
         },
     )
     write_report(folder)
@@ -125,6 +129,11 @@ def _without_defaults(metric: Metric) -> dict[str, Any]:
     return {name: value for name, value in asdict(metric).items() if value}
 
 
+def rows_of_runs(evaluations: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
+    """The rows of several runs, each with its run's name."""
+    return [{"run": name, **row} for name, evaluation in evaluations.items() for row in files.plain(evaluation.rows)]
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """Rows as CSV; columns in the order in which they first appear."""
     text = io.StringIO()
@@ -135,22 +144,36 @@ def table(rows: list[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def write_pictures(folder: Path, pictures: dict[str, bytes], earlier: Sequence[str] = ()) -> list[str]:
-    """Writes `title.png` files and returns their names; those of an earlier evaluation go, and no others."""
+def write_pictures(folder: Path, pictures: dict[str, bytes], earlier: Mapping[str, str] = _NONE) -> dict[str, str]:
+    """Writes a file for each title; returns file -> title. Those of an earlier evaluation go, and no others.
+
+    Names are those of a shell without quotes: `Worst scene 3, F1 0.54` -> `worst_scene_3_f1_0.54.png`.
+    """
     if not pictures:
-        return list(earlier)
+        return dict(earlier)
     files.make_folder(folder)
     for name in earlier:
         (folder / name).unlink(missing_ok=True)
-    names = [re.sub(r"[^\w ,.()+-]", "_", title)[:120] + ".png" for title in pictures]
-    for name, content in zip(names, pictures.values(), strict=True):
+    captions: dict[str, str] = {}
+    for title, content in pictures.items():
+        name = _file_name(title, captions)
         files.write_bytes(folder / name, content)
-    return names
+        captions[name] = title
+    return captions
 
 
-def _earlier_pictures(path: Path) -> list[str]:
+def _file_name(title: str, taken: Collection[str]) -> str:
+    """Letters, digits, dots and dashes of the title, with underscores between them; a number where it is taken."""
+    stem = re.sub(r"[^\w.+-]+", "_", title).strip("_.-").lower()[:120] or "picture"
+    names = (f"{stem}{f'_{number}' if number else ''}.png" for number in itertools.count())
+    return next(name for name in names if name not in taken)
+
+
+def _earlier_pictures(path: Path) -> dict[str, str]:
+    """Pictures of the evaluation in a file, and their titles: earlier releases had the title as the name."""
     try:
-        listed = files.read_json(path).get("pictures", [])
-        return [name for name in listed if name == Path(name).name and name.endswith(".png")]
+        content = files.read_json(path)
+        captions = content.get("captions") or {name: name.removesuffix(".png") for name in content.get("pictures", [])}
+        return {name: str(title) for name, title in captions.items() if name == Path(name).name and name[-4:] == ".png"}
     except (DataError, AttributeError, TypeError):
-        return []
+        return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,15 +104,19 @@ def check_same_run(stored: dict[str, Any], now: dict[str, Any], folder: Path) ->
     Raises:
         UsageError: names every key that differs, with both values.
     """
+    if found := differing(stored, now):
+        do = "Give the old settings to go on, or another folder for a new run."
+        raise UsageError(f"the run in it has other settings ({'; '.join(found)})", where=folder, do=do)
+
+
+def differing(stored: dict[str, Any], now: dict[str, Any], but: Collection[str] = ()) -> list[str]:
+    """Settings that differ and decide what a run learns, `key: one -> other`; those in `but` may differ."""
     before, after = _flat(stored), _flat(now)
-    differing = [
+    return [
         f"{key}: {before.get(key, 'not set')} -> {after.get(key, 'not set')}"
         for key in dict.fromkeys([*before, *after])
-        if not (_alike(before, after, key) or _is_harmless(key)) and (key, after.get(key)) != UNKNOWN
+        if not (_alike(before, after, key) or _is_harmless(key) or key in but) and (key, after.get(key)) != UNKNOWN
     ]
-    if differing:
-        do = "Give the old settings to go on, or another folder for a new run."
-        raise UsageError(f"the run in it has other settings ({'; '.join(differing)})", where=folder, do=do)
 
 
 def _is_harmless(key: str) -> bool:

@@ -57,7 +57,10 @@ class OptimSettings(Settings):
 class TrainSettings(Settings):
     """The loop. One epoch shows every training sample once."""
 
-    epochs: int = Field(100, ge=1)
+    epochs: int = Field(100, ge=1, description="passes over the training samples")
+    hours: float | None = Field(
+        None, gt=0, description="how long the run may take, in place of `epochs`; a step is timed on this machine"
+    )
     batch: int = Field(2, ge=1, description="samples per step and process")
     accumulate: int = Field(1, ge=1, description="batches summed into one optimiser step")
     amp: Literal["off", "bf16", "fp16"] = "off"

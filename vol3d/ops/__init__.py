@@ -2,6 +2,7 @@
 
 from vol3d.ops.batching import pad_clouds, split_clouds
 from vol3d.ops.grouping import gather, group_around, interpolate_nearest
+from vol3d.ops.maximum import max_over_rows
 from vol3d.ops.neighbors import Ball, Nearest, ball_query, knn
 from vol3d.ops.sampling import farthest_point_sample, farthest_point_sample_from_distances
 from vol3d.ops.scatter import scatter_reduce, scatter_to_bev
@@ -21,6 +22,7 @@ __all__ = [
     "group_around",
     "interpolate_nearest",
     "knn",
+    "max_over_rows",
     "pad_clouds",
     "scatter_reduce",
     "scatter_to_bev",

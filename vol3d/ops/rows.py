@@ -103,13 +103,13 @@ class _PutRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, place: Tensor, size: int) -> Tensor:
         ctx.save_for_backward(place)
-        out = values.new_zeros(size, values.shape[1])
         if not _compiled(values):
-            present = place >= 0
-            out[place[present]] = values[present]
-            return out
+            out = values.new_zeros(size + 1, values.shape[1])  # the last row takes what has no place
+            out[place] = values
+            return out[:-1]
         from vol3d.ops.rows_cpu import put_range
 
+        out = values.new_zeros(size, values.shape[1])
         parallel_for(put_range, len(place), values.contiguous().numpy(), place.numpy(), out.numpy(), grain=_GRAIN)
         return out
 

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int32, Int64
 from torch import Tensor
 
 from vol3d.errors import DataError, UsageError
+from vol3d.host import constant
 from vol3d.ops.batching import require_clouds
 from vol3d.ops.checks import require_floats, require_whole
 from vol3d.ops.rows import put_rows
@@ -61,14 +62,14 @@ class VoxelGrid:
 
     def centers(self, coordinates: Tensor) -> Float[Tensor, "v 3"]:
         """Centres x y z of voxels, metres, from coordinates (V, 3 or more) that end in z, y, x."""
-        size = torch.tensor(self.voxel_size, device=coordinates.device)
-        return (coordinates[:, -3:].flip(1) + 0.5) * size + torch.tensor(self.point_range[:3], device=size.device)
+        size, low = (constant(values, coordinates, torch.float32) for values in (self.voxel_size, self.point_range[:3]))
+        return (coordinates[:, -3:].flip(1) + 0.5) * size + low
 
 
 @dataclass(frozen=True)
 class VoxelBlocks:
     """Hard voxels. points: (V, max_points, C), then zeros; coordinates: (V, 4) batch, z, y, x; counts: (V,) kept;
-    left_out: (B,) voxels of each cloud beyond the limit."""
+    left_out: (B,) voxels of each cloud beyond the limit, on the CPU."""
 
     points: Float[Tensor, "v p c"]
     coordinates: Int32[Tensor, "v 4"]
@@ -84,7 +85,7 @@ class VoxelBlocks:
 class VoxelPoints:
     """Dynamic voxels. points: (N, C) of all clouds, one after the other; voxels: (N,) row of each point's voxel, -1 for
     points outside the range or the limit; coordinates: (V, 4) batch, z, y, x; counts: (V,) points of each voxel;
-    left_out: (B,) voxels of each cloud beyond the limit."""
+    left_out: (B,) voxels of each cloud beyond the limit, on the CPU."""
 
     points: Float[Tensor, "n c"]
     voxels: Int64[Tensor, " n"]

@@ -7,10 +7,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vol3d.host import constant, send
+
+_OUTSIDE = torch.iinfo(torch.int64).max  # the key of points in no cell: behind all others
+
 
 class Assignment(NamedTuple):
     """Voxel of each point (N,) int64, coordinates (V, 4) int32 batch z y x, points of each voxel (V,) int32; and of
-    each cloud the voxels beyond the limit (B,) int64."""
+    each cloud the voxels beyond the limit (B,) int64, on the CPU."""
 
     voxels: Tensor
     coordinates: Tensor
@@ -23,8 +27,8 @@ def cell_of_points(
 ) -> tuple[Tensor, Tensor]:
     """Cell z, y, x (N, 3) int64 of each point and whether it lies inside the grid; cells outside mean nothing."""
     xyz = points[:, :3] if points.dtype == torch.float64 else points[:, :3].float()
-    cell = ((xyz - xyz.new_tensor(low)) / xyz.new_tensor(size)).floor().flip(1)
-    inside = ((cell >= 0) & (cell < cell.new_tensor(shape))).all(1)  # NaN is not inside
+    cell = ((xyz - constant(low, xyz)) / constant(size, xyz)).floor().flip(1)
+    inside = ((cell >= 0) & (cell < constant(shape, cell))).all(1)  # NaN is not inside
     return cell.masked_fill(~inside[:, None], 0).long(), inside
 
 
@@ -36,33 +40,46 @@ def assign_torch(
     shape: tuple[int, int, int],
     max_voxels: int | None,
 ) -> Assignment:
-    """Voxels of joined clouds of these lengths: see `voxels.assign_voxels`."""
-    n, device = len(points), points.device
+    """Voxels of joined clouds of these lengths: see `voxels.assign_voxels`.
+
+    All has the length of the points until the number of voxels is known: the only moment at which the host waits.
+    """
+    n, device, batch = len(points), points.device, len(lengths)
+    turn = torch.arange(n, device=device)
     cell, inside = cell_of_points(points, size, low, shape)
-    clouds = torch.arange(len(lengths), device=device)
-    cloud = clouds.repeat_interleave(torch.tensor(lengths, device=device), output_size=n)
-    coordinates = torch.cat([cloud[:, None], cell], 1)
+    (sizes,) = send([torch.tensor(lengths)], device)
+    cloud = torch.arange(batch, device=device).repeat_interleave(sizes, output_size=n)
     key = ((cloud * shape[0] + cell[:, 0]) * shape[1] + cell[:, 1]) * shape[2] + cell[:, 2]
-    rows = inside.nonzero()[:, 0]
-    ordered, order = key[rows].sort(stable=True)
-    begins = torch.ones_like(ordered, dtype=torch.bool)
-    begins[1:] = ordered[1:] != ordered[:-1]
-    first = rows[order[begins]]  # the sort is stable: the first point of a run came first
-    by_appearance = first.argsort()
-    rank = torch.empty_like(first)
-    rank[by_appearance] = torch.arange(len(first), device=device)
-    voxels = torch.full((n,), -1, dtype=torch.int64, device=device)
-    voxels[rows[order]] = rank[begins.cumsum(0) - 1]
-    coordinates, left_out = coordinates[first[by_appearance]], torch.zeros_like(clouds)
-    if max_voxels is not None:  # points of clouds never mix, so each cloud's voxels are one run
-        bounds = torch.searchsorted(coordinates[:, 0].contiguous(), torch.arange(len(lengths) + 1, device=device))
-        left_out = (bounds.diff() - max_voxels).clamp_min(0)
-        kept = torch.arange(len(first), device=device) - bounds[coordinates[:, 0]] < max_voxels
-        row = torch.where(kept, kept.cumsum(0) - 1, -1)
+    ordered, order = key.masked_fill(~inside, _OUTSIDE).sort(stable=True)
+    begins = ordered != _OUTSIDE
+    begins[1:] &= ordered[1:] != ordered[:-1]
+    run = begins.cumsum(0) - 1
+
+    first = _put(order, torch.where(begins, run, n), n)  # the sort is stable: the first point of a run came first
+    first, by_appearance = first.sort()
+    voxels = torch.empty_like(run)
+    voxels[order] = _put(turn, by_appearance, 0)[run].masked_fill(ordered == _OUTSIDE, -1)
+    owner = torch.cat([cloud, cloud.new_full((1,), batch)])[first]  # points of clouds never mix: each one's are a run
+    bounds = torch.searchsorted(owner, torch.arange(batch + 1, device=device))
+    found = bounds.diff()
+
+    kept = found if max_voxels is None else found.clamp_max(max_voxels)
+    if max_voxels is not None:
+        stays = (turn - bounds[owner] < max_voxels) & (owner < batch)
+        row = torch.where(stays, stays.cumsum(0) - 1, -1)
         voxels = torch.cat([row, row.new_full((1,), -1)])[voxels]  # -1 takes the last, which is -1
-        coordinates = coordinates[kept]
-    bounds = torch.searchsorted(voxels.sort().values, torch.arange(len(coordinates) + 1, device=device))
-    return Assignment(voxels, coordinates.int(), bounds.diff().int(), left_out)
+        first = _put(first, torch.where(stays, row, n), n)
+
+    count, *left_out = torch.cat([kept.sum()[None], found - kept]).tolist()
+    first = first[:count]
+    coordinates = torch.cat([cloud[first, None], cell[first]], 1)
+    ends = torch.searchsorted(voxels.sort().values, torch.arange(count + 1, device=device))
+    return Assignment(voxels, coordinates.int(), ends.diff().int(), torch.tensor(left_out, dtype=torch.int64))
+
+
+def _put(values: Tensor, place: Tensor, otherwise: int) -> Tensor:
+    """(N,) with `values` at their places, `otherwise` elsewhere; a place of N is none."""
+    return values.new_full((len(values) + 1,), otherwise).scatter_(0, place, values)[:-1]
 
 
 def place_torch(voxels: Tensor, max_points: int) -> Tensor:

@@ -75,17 +75,19 @@ def _three_detr(name: str, file: str, data: str, scores: str) -> ReleasedFile:
     return ReleasedFile(name, "3DETR's authors", page, _REPOSITORY, data, scores, url)
 
 
-def _mmdetection3d(name: str, folder: str, path: str, data: str, scores: str, ours: bool = True) -> ReleasedFile:
+def _mmdetection3d(
+    name: str, folder: str, path: str, data: str, scores: str, convention: str | None = "ours"
+) -> ReleasedFile:
     """Its tools end a file's name in the first eight letters of the SHA-256 (`tools/model_converters`).
 
     Args:
         folder: in `configs`, whose `metafile.yml` has address and scores.
-        ours: whether its boxes are given to the reader as those of 1.0. The folders of the addresses say so, while a
-            file that was trained on the branch of the change may still note a version before it.
+        convention: of its boxes, for the reader. The folders of the addresses say it, while a file that was trained on
+            the branch of the change may still note a version before it.
     """
     page = f"https://github.com/open-mmlab/mmdetection3d/blob/main/configs/{folder}"
     url = f"https://download.openmmlab.com/mmdetection3d/{path}.pth"
-    settings = {"convention": "ours"} if ours else {}
+    settings = {"convention": convention} if convention else {}
     return ReleasedFile(
         name, "mmdetection3d", page, _REPOSITORY, data, scores, url, path.rsplit("-", 1)[-1], settings=settings
     )
@@ -94,6 +96,13 @@ def _mmdetection3d(name: str, folder: str, path: str, data: str, scores: str, ou
 def _center_point(name: str, middle: str, end: str, scores: str) -> ReleasedFile:
     run = f"centerpoint_{middle}_second_secfpn_circlenms_4x8_cyclic_20e_nus"
     return _mmdetection3d(name, "centerpoint", f"v1.0.0_models/centerpoint/{run}/{run}_{end}", _NUSCENES, scores)
+
+
+def _on_pillars(name: str, folder: str, network: str, end: str, scores: str) -> ReleasedFile:
+    """Trained on nuScenes with version 0.1, whose boxes turn the other way."""
+    run = f"hv_{network}_sbn-all_4x8_2x_nus-3d"
+    path = f"v0.1.0_models/{folder}/{run}/{run}_20200620_{end}"
+    return _mmdetection3d(name, folder, path, _NUSCENES, scores, "clockwise")
 
 
 def _openpcdet(name: str, data: str, scores: str, size_mb: float) -> ReleasedFile:
@@ -110,6 +119,8 @@ def _object_dgcnn(name: str, scores: str) -> ReleasedFile:
 
 _PILLARS = "hv_pointpillars_secfpn_6x8_160e_kitti-3d-3class"
 _SECOND = "second_hv_secfpn_8xb6-80e_kitti-3d-3class"
+_FREE = "hv_pointpillars_fpn_sbn-all_free-anchor_4x8_2x_nus-3d"
+_SSN = "hv_ssn_secfpn_sbn-all_2x16_2x_nus-3d"
 _VOTES_SUN = "votenet_16x8_sunrgbd-3d-10class"
 _VOTES_SCANNET = "votenet_8x8_scannet-3d-18class"
 
@@ -125,7 +136,7 @@ FILES: tuple[ReleasedFile, ...] = (
             f"v1.0.0_models/votenet/{_VOTES_SUN}/{_VOTES_SUN}_20210820_162823-bf11f014",
             _SUN_RGBD,
             "AP25 59.78, AP50 35.77",
-            ours=False,
+            convention=None,
         ),
         sha256="bf11f0144c0cc1af590089aa93807bc69478175896179a554ade1f0522c15265",  # computed from the file
         size_mb=3.9,
@@ -136,7 +147,7 @@ FILES: tuple[ReleasedFile, ...] = (
         f"v1.0.0_models/votenet/{_VOTES_SCANNET}/{_VOTES_SCANNET}_20210823_234503-cf8134fa",
         _SCANNET,
         "AP25 62.34, AP50 40.82",
-        ours=False,
+        convention=None,
     ),
     _center_point("centerpoint-pillar", "02pillar", "20220811_031844-191a3822", "mAP 48.70, NDS 59.62"),
     _center_point("centerpoint-voxel", "01voxel", "20220810_030004-9061688e", "mAP 56.11, NDS 64.61"),
@@ -149,6 +160,30 @@ FILES: tuple[ReleasedFile, ...] = (
         "mAP 64.07",
     ),
     _mmdetection3d("second-kitti", "second", f"v1.1.0_models/second/{_SECOND}/{_SECOND}-b086d0a3", _KITTI, "mAP 65.3"),
+    _on_pillars(
+        "pointpillars-fpn-nuscenes", "pointpillars", "pointpillars_fpn", "230405-2fa62f3d", "mAP 40.0, NDS 53.3"
+    ),
+    _mmdetection3d(
+        "free-anchor-nuscenes",
+        "free_anchor",
+        f"v1.0.0_models/free_anchor/{_FREE}/{_FREE}_20210816_163441-ae0897e7",
+        _NUSCENES,
+        "mAP 43.82, NDS 54.86",
+    ),
+    _mmdetection3d(
+        "ssn-nuscenes",
+        "ssn",
+        f"v1.0.0_models/ssn/{_SSN}/{_SSN}_20210830_101351-51915986",
+        _NUSCENES,
+        "mAP 40.91, NDS 54.44",
+    ),
+    _on_pillars(
+        "regnet-secfpn-nuscenes",
+        "regnet",
+        "pointpillars_regnet-400mf_secfpn",
+        "230334-53044f32",
+        "mAP 41.2, NDS 55.2",
+    ),
     ReleasedFile(
         "unetr",
         "UNETR's authors (NVIDIA)",

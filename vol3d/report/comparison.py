@@ -20,11 +20,16 @@ def write_comparison(path: str | Path, comparison: Comparison) -> None:
     written = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     parts = [
         section("What is compared", fact_list(_facts(comparison)) + _notes(comparison)),
-        section("Difference B - A", _table(comparison)),
-        section("Intervals of 95 %", _charts(comparison)),
+        *comparison_parts(comparison),
         section("Environment", f"<details><summary>versions</summary>{fact_list(versions())}</details>"),
     ]
     write_text(Path(path), document("A against B", f"vol3d comparison, {written}", parts))
+
+
+def comparison_parts(comparison: Comparison) -> tuple[str, str]:
+    """The differences as a table, and their intervals as charts."""
+    table_of_all = section("Difference B - A", _table(comparison))
+    return table_of_all, section("Intervals of 95 %", _charts(comparison))
 
 
 def _facts(comparison: Comparison) -> dict[str, str | int]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from vol3d.report.escape import escape
+from vol3d.report.html import contents
 
 # The page may run its own script and show its own pictures, and may load nothing.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -21,7 +22,7 @@ def document(title: str, byline: str, parts: Sequence[str]) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY, quote=True)}"/>'
         '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
         f"<title>{name} · vol3d report</title><style>{style}</style></head>\n"
-        f"<body><header><h1>{name}</h1><p>{escape(byline)}</p></header>\n<main>\n"
+        f"<body><header><h1>{name}</h1><p>{escape(byline)}</p>{contents(parts)}</header>\n<main>\n"
         + "\n".join(part for part in parts if part)
         + f"\n</main><script>{script}</script></body></html>\n"
     )

@@ -33,7 +33,7 @@ class RunFolder:
         evaluation: the summary in `evaluation.json`, with `score` and `score_name`.
         measured: how the evaluation describes its numbers.
         cases: rows of `cases.csv` as text.
-        pictures: caption -> PNG, the best, median and worst first.
+        pictures: caption -> PNG, the worst, median and best first.
         config: `config.yaml` as text.
         checkpoint: `config.json`, the description of the weights.
         faults: what could not be read, one sentence each.
@@ -63,19 +63,24 @@ class RunFolder:
 def read_folder(folder: Path) -> RunFolder:
     """Reads whatever of a finished or running run is there."""
     faults: list[str] = []
-    rows: list[dict[str, str]] = _try(_rows, folder / "metrics.csv", [], faults)
     scored: dict[str, Any] = _try(_mapping, folder / "evaluation.json", {}, faults)
     return RunFolder(
         name=folder.resolve().name,
-        metrics={name: [number(row.get(name)) for row in rows] for name in (rows[0] if rows else ())},
+        metrics=_try(read_columns, folder / "metrics.csv", {}, faults),
         evaluation=_evaluation(scored),
         measured=_measured(scored.get("metrics", []), faults),
         cases=_try(_rows, folder / "cases.csv", [], faults),
-        pictures=_pictures(folder / "pictures", faults),
+        pictures=_pictures(folder / "pictures", scored.get("captions"), faults),
         config=_try(lambda path: path.read_text("utf-8"), folder / "config.yaml", "", faults),
         checkpoint=_try(_mapping, folder / "config.json", {}, faults),
         faults=faults,
     )
+
+
+def read_columns(path: Path) -> dict[str, list[float]]:
+    """Column of a table such as `metrics.csv` -> its values, NaN where there is none; {} without a file."""
+    rows = _rows(path) if path.is_file() else []
+    return {name: [number(row.get(name)) for row in rows] for name in (rows[0] if rows else ())}
 
 
 def number(value: Any) -> float:
@@ -127,13 +132,15 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return [{key: value for key, value in row.items() if key and isinstance(value, str)} for row in reader]
 
 
-def _pictures(folder: Path, faults: list[str]) -> dict[str, bytes]:
+def _pictures(folder: Path, captions: Any, faults: list[str]) -> dict[str, bytes]:
+    """Caption -> PNG; a picture that the evaluation does not caption goes by its name."""
+    titles = captions if isinstance(captions, dict) else {}
     files = sorted(folder.glob("*.png"), key=lambda path: (_rank(path.stem), path.name))
     pictures = {}
     for path in files[:MAX_PICTURES]:
         content = _try(lambda path: path.read_bytes()[: MAX_PICTURE_BYTES + 1], path, b"", faults)
         if content.startswith(_PNG) and len(content) <= MAX_PICTURE_BYTES:
-            pictures[path.stem] = content
+            pictures[str(titles.get(path.name, path.stem))] = content
         elif content:
             faults.append(f"{path.name} is not a PNG of at most {MAX_PICTURE_BYTES >> 20} MB")
     if len(files) > MAX_PICTURES:
@@ -142,4 +149,4 @@ def _pictures(folder: Path, faults: list[str]) -> dict[str, bytes]:
 
 
 def _rank(stem: str) -> int:
-    return next((rank for rank, word in enumerate(EXAMPLES) if word in stem.lower()), len(EXAMPLES))
+    return next((rank for rank, word in enumerate(reversed(EXAMPLES)) if word in stem.lower()), len(EXAMPLES))

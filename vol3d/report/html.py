@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,11 +12,23 @@ from vol3d.report.escape import escape
 from vol3d.report.folder import number
 
 _ABSENT = "–"
+_SECTION = re.compile(r'<section id="([^"]*)"><h2>(.*?)</h2>')
 
 
 def section(title: str, body: str) -> str:
-    """A part of the page under a heading."""
-    return f"<section><h2>{escape(title)}</h2>{body}</section>"
+    """A part of the page under a heading, which the contents lead to."""
+    return f'<section id="{_anchor(escape(title))}"><h2>{escape(title)}</h2>{body}</section>'
+
+
+def contents(parts: Sequence[str]) -> str:
+    """Links to the sections among the parts of a page; empty text for fewer than three."""
+    found = [match for part in parts for match in _SECTION.findall(part)]
+    links = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title in found)
+    return f'<nav aria-label="contents">{links}</nav>' if len(found) > 2 else ""
+
+
+def _anchor(title: str) -> str:
+    return re.sub(r"\W+", "-", title.lower()).strip("-")
 
 
 def figure(chart: str, caption: str) -> str:
@@ -66,11 +79,9 @@ def cell(value: Any) -> str:
 
 
 def format_number(value: float) -> str:
-    """Four significant places at most, a dash for what is not finite."""
+    """Three places behind the point where they say something, a dash for what is not finite."""
     if not math.isfinite(value):
         return _ABSENT
-    if value == int(value) and abs(value) < 1e9:
-        return str(int(value))
     if abs(value) < 10:
-        return f"{value:.3f}"
+        return f"{value:.3f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.2g}"
     return f"{value:.1f}" if abs(value) < 1e5 else f"{value:.4g}"

@@ -11,8 +11,8 @@ import numpy as np
 from vol3d.report.escape import escape
 
 SERIES = 8
-_CURVE_WIDTH, _BOX_WIDTH = 400, 540
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 40
+CURVE_WIDTH, CURVE_HEIGHT, _BOX_WIDTH = 400, 250, 540
+LEFT, RIGHT, TOP, BOTTOM = 58, 14, 12, 40
 _POINTS = 240
 _ROW = 46
 
@@ -40,21 +40,30 @@ def line_chart(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x_
         return ""
     every = np.concatenate([piece for pieces in lines.values() for piece in pieces])
     x_low, x_high = float(every[:, 0].min()), float(every[:, 0].max())
-    y_low, y_high = _with_margin(float(every[:, 1].min()), float(every[:, 1].max()), 0.05)
-    height, right = 250, _CURVE_WIDTH - _RIGHT
-    x_axis = _Axis(x_low, x_high if x_high > x_low else x_low + 1, _LEFT, right)
-    y_axis = _Axis(y_high, y_low, _TOP, height - _BOTTOM)
+    y_low, y_high = with_margin(float(every[:, 1].min()), float(every[:, 1].max()), 0.05)
+    x_axis, y_axis = curve_axes((x_low, x_high if x_high > x_low else x_low + 1), (y_low, y_high))
 
-    parts = []
-    for y in ticks(y_low, y_high):
-        at = y_axis.place(y)
-        parts.append(f'<path class="grid" d="M{_LEFT} {at:.1f}H{right}"/>{_text(_LEFT - 8, at + 4, y, "end")}')
-    parts += [_text(x_axis.place(x), height - _BOTTOM + 18, x, "middle") for x in ticks(x_low, x_axis.high, 4)]
-
+    parts = grid(x_axis, y_axis, x_label)
     for index, (name, pieces) in enumerate(lines.items()):
         parts += [_line(piece, x_axis, y_axis, f"line s{index % SERIES}", name) for piece in pieces]
-    parts.append(_text((_LEFT + right) / 2, height - 4, x_label, "middle"))
-    return _frame(parts, _CURVE_WIDTH, height, y_label) + legend(list(lines))
+    return svg_frame(parts, CURVE_WIDTH, CURVE_HEIGHT, y_label) + legend(list(lines))
+
+
+def curve_axes(x: tuple[float, float], y: tuple[float, float]) -> tuple[Axis, Axis]:
+    """The axes of a chart of `CURVE_WIDTH` by `CURVE_HEIGHT` for values from low to high."""
+    return Axis(*x, LEFT, CURVE_WIDTH - RIGHT), Axis(y[1], y[0], TOP, CURVE_HEIGHT - BOTTOM)
+
+
+def grid(x_axis: Axis, y_axis: Axis, x_label: str) -> list[str]:
+    """Horizontal lines at round values, and the numbers of both axes."""
+    parts = []
+    for y in ticks(y_axis.high, y_axis.low):
+        at = y_axis.place(y)
+        line = f'<path class="grid" d="M{x_axis.start:g} {at:.1f}H{x_axis.stop:g}"/>'
+        parts.append(line + svg_text(x_axis.start - 8, at + 4, y, "end"))
+    below = y_axis.stop
+    parts += [svg_text(x_axis.place(x), below + 18, x, "middle") for x in ticks(x_axis.low, x_axis.high, 4)]
+    return [*parts, svg_text((x_axis.start + x_axis.stop) / 2, below + BOTTOM - 4, x_label, "middle")]
 
 
 def unit_chart(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x_label: str, y_label: str) -> str:
@@ -71,16 +80,16 @@ def unit_chart(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x_
     for value in (0.0, 0.5, 1.0):
         x, y = left + value * side, top + (1 - value) * side
         parts.append(f'<path class="grid" d="M{left} {y:g}h{side}M{x:g} {top}v{side}"/>')
-        parts += [_text(left - 6, y + 4, value, "end"), _text(x, top + side + 15, value, "middle")]
+        parts += [svg_text(left - 6, y + 4, value, "end"), svg_text(x, top + side + 15, value, "middle")]
     for index, name, pieces in lines:
         for piece in pieces:
             inside = piece.clip(0, 1)
             points = [(left + x * side, top + (1 - y) * side) for x, y in inside]
             parts.append(_polyline(points, f"line s{index % SERIES}", name))
-    parts.append(_text(left + side / 2, top + side + 30, x_label, "middle"))
+    parts.append(svg_text(left + side / 2, top + side + 30, x_label, "middle"))
     turned = f'transform="translate(14 {top + side / 2:g}) rotate(-90)"'
     parts.append(f'<text {turned} text-anchor="middle">{escape(y_label)}</text>')
-    return _frame(parts, left + side + 12, top + side + 36, f"{y_label} by {x_label}")
+    return svg_frame(parts, left + side + 12, top + side + 36, f"{y_label} by {x_label}")
 
 
 def box_plot(groups: Mapping[str, Mapping[str, float]], label: str) -> str:
@@ -96,9 +105,9 @@ def box_plot(groups: Mapping[str, Mapping[str, float]], label: str) -> str:
     values = [value for cases in finite.values() for value in cases.values()]
     if not values:
         return ""
-    low, high = _with_margin(min(values), max(values), 0.04)
+    low, high = with_margin(min(values), max(values), 0.04)
 
-    def draw(name: str, middle: float, axis: _Axis) -> str:
+    def draw(name: str, middle: float, axis: Axis) -> str:
         cases = finite[name]
         return _box(list(cases.values()), middle, axis) + _dots(cases, middle, axis) if cases else ""
 
@@ -118,7 +127,7 @@ def interval_chart(rows: Mapping[str, tuple[float, float, float]], label: str) -
     ends = [0.0, *(value for row in finite.values() for value in row)]
     margin = 0.04 * (max(ends) - min(ends)) or 1.0
 
-    def draw(name: str, middle: float, axis: _Axis) -> str:
+    def draw(name: str, middle: float, axis: Axis) -> str:
         low, estimate, high = map(axis.place, finite[name])
         zero = f'<path class="grid" d="M{axis.place(0):.1f} {middle - _ROW / 2}v{_ROW}" stroke-width="2"/>'
         title = escape("{1:.4g} ({0:.4g} to {2:.4g})".format(*finite[name]))
@@ -129,29 +138,29 @@ def interval_chart(rows: Mapping[str, tuple[float, float, float]], label: str) -
     return _rows(list(finite), (min(ends) - margin, max(ends) + margin), label, draw)
 
 
-def _rows(names: Sequence[str], span: tuple[float, float], label: str, draw: Callable[[str, float, _Axis], str]) -> str:
+def _rows(names: Sequence[str], span: tuple[float, float], label: str, draw: Callable[[str, float, Axis], str]) -> str:
     """A row for each name along a common axis; `draw(name, middle of the row, axis)` gives what stands in it."""
     left = min(170, 24 + 7 * max(len(name) for name in names))
-    axis = _Axis(*span, left, _BOX_WIDTH - _RIGHT)
-    height = _TOP + _ROW * len(names) + _BOTTOM
-    bottom = height - _BOTTOM
+    axis = Axis(*span, left, _BOX_WIDTH - RIGHT)
+    height = TOP + _ROW * len(names) + BOTTOM
+    bottom = height - BOTTOM
 
     parts = []
     for value in ticks(*span, 6):
-        parts.append(f'<path class="grid" d="M{axis.place(value):.1f} {_TOP}V{bottom}"/>')
-        parts.append(_text(axis.place(value), bottom + 18, value, "middle"))
+        parts.append(f'<path class="grid" d="M{axis.place(value):.1f} {TOP}V{bottom}"/>')
+        parts.append(svg_text(axis.place(value), bottom + 18, value, "middle"))
 
     for index, name in enumerate(names):
-        middle = _TOP + _ROW * (index + 0.5)
-        parts.append(_text(left - 10, middle + 4, name if len(name) < 22 else f"{name[:20]}…", "end"))
+        middle = TOP + _ROW * (index + 0.5)
+        parts.append(svg_text(left - 10, middle + 4, name if len(name) < 22 else f"{name[:20]}…", "end"))
         if drawn := draw(name, middle, axis):
             parts.append(f'<g class="s{index % SERIES}">{drawn}</g>')
-    parts.append(_text((left + _BOX_WIDTH - _RIGHT) / 2, height - 4, label, "middle"))
-    return _frame(parts, _BOX_WIDTH, height, label)
+    parts.append(svg_text((left + _BOX_WIDTH - RIGHT) / 2, height - 4, label, "middle"))
+    return svg_frame(parts, _BOX_WIDTH, height, label)
 
 
 @dataclass(frozen=True)
-class _Axis:
+class Axis:
     """Values from `low` to `high` along pixels from `start` to `stop`."""
 
     low: float
@@ -164,7 +173,7 @@ class _Axis:
         return self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start)
 
 
-def _with_margin(low: float, high: float, share: float) -> tuple[float, float]:
+def with_margin(low: float, high: float, share: float) -> tuple[float, float]:
     """The range with some room at both ends; one that begins near 0 begins at 0."""
     margin = share * (high - low) or 0.5 * abs(low) or 1.0
     return low - margin if low < 0 or low > margin else 0.0, high + margin
@@ -193,7 +202,7 @@ def _five(values: list[float]) -> list[float]:
     return [min(inside), float(first), float(median), float(third), max(inside)]
 
 
-def _box(values: list[float], middle: float, axis: _Axis) -> str:
+def _box(values: list[float], middle: float, axis: Axis) -> str:
     low, first, median, third, high = map(axis.place, _five(values))
     return (
         f'<path class="whisker" d="M{low:.1f} {middle}H{first:.1f}M{third:.1f} {middle}H{high:.1f}"/>'
@@ -202,7 +211,7 @@ def _box(values: list[float], middle: float, axis: _Axis) -> str:
     )
 
 
-def _dots(cases: Mapping[str, float], middle: float, axis: _Axis) -> str:
+def _dots(cases: Mapping[str, float], middle: float, axis: Axis) -> str:
     dots = []
     for index, (case, value) in enumerate(cases.items()):
         offset = ((index * 0.6180339887) % 1.0 - 0.5) * 24  # golden ratio: spread evenly, the same every time
@@ -212,7 +221,7 @@ def _dots(cases: Mapping[str, float], middle: float, axis: _Axis) -> str:
     return "".join(dots)
 
 
-def _line(piece: np.ndarray, x_axis: _Axis, y_axis: _Axis, css: str, name: str) -> str:
+def _line(piece: np.ndarray, x_axis: Axis, y_axis: Axis, css: str, name: str) -> str:
     points = [(x_axis.place(x), y_axis.place(y)) for x, y in piece]
     return _polyline(points, css, f"{name}: last {piece[-1, 1]:.5g}")
 
@@ -225,12 +234,14 @@ def _polyline(points: Sequence[tuple[float, float]], css: str, title: str) -> st
     return f'<polyline class="{css}" points="{path}"><title>{escape(title)}</title></polyline>'
 
 
-def _text(x: float, y: float, content: float | str, anchor: str) -> str:
+def svg_text(x: float, y: float, content: float | str, anchor: str) -> str:
+    """A text or a number at a place; the anchor is `start`, `middle` or `end`."""
     text = content if isinstance(content, str) else f"{content:.6g}"
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _frame(parts: Sequence[str], width: float, height: float, label: str) -> str:
+def svg_frame(parts: Sequence[str], width: float, height: float, label: str) -> str:
+    """The chart around its parts."""
     name = escape(label, quote=True)
     return f'<svg role="img" aria-label="{name}" viewBox="0 0 {width:g} {height:g}">{"".join(parts)}</svg>'
 

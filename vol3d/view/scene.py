@@ -121,12 +121,16 @@ class Opening:
         score: boxes of a lower score are hidden, in layers that are `scored`.
         classes: names of the box classes or organs that are shown; None shows all.
         camera: see `Camera`.
+        labels: boxes of each layer whose names are written, the surest first; the legend names and counts all classes.
+        window: values of a volume that are black and white; None: chosen by its values.
     """
 
     source: Source | None = None
     score: float = 0.0
     classes: tuple[str, ...] | None = None
     camera: Camera = field(default_factory=Camera)
+    labels: int = 12
+    window: tuple[float, float] | None = None
 
     def shows(self, layer: BoxLayer) -> np.ndarray:
         """(N,) bool, which boxes of the layer are shown."""

@@ -7,6 +7,7 @@ Overlaps are those of the footprints turned to the nearest axis, as in all of th
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -21,6 +22,8 @@ from vol3d.geometry import nearest_axis_aligned
 from vol3d.geometry.boxes import YAW
 from vol3d.geometry.iou import axis_overlap, ratio
 
+GroundRange = tuple[float, float, float, float]
+"""Lowest x y, highest x y, metres."""
 LARGEST_LOG_SIZE = 5.0  # sizes are at most 148 times their anchor's: those of an untrained network stay numbers
 
 
@@ -33,6 +36,9 @@ class AnchorSettings(Settings):
     negative: float = Field(0.45, ge=0, le=1, description="IoU with every object below which it is negative")
     least: float = Field(
         0.0, ge=0, le=1, description="IoU that an object's best anchor must exceed to be positive (mmdet3d: negative)"
+    )
+    claim: bool = Field(
+        False, description="objects keep their best anchors also where those overlap another object more (mmdet3d)"
     )
     yaws: tuple[float, ...] = Field((0.0, math.pi / 2), min_length=1, description="radians")
 
@@ -83,7 +89,12 @@ class AnchorMatches(NamedTuple):
 
 
 def place_anchors(
-    grid: MapGrid, anchors: tuple[AnchorSettings, ...], placement: Literal["centres", "corners"]
+    grid: MapGrid,
+    anchors: tuple[AnchorSettings, ...],
+    placement: Literal["centres", "corners"],
+    *,
+    range_m: GroundRange | None = None,
+    scale: float = 1.0,
 ) -> Float[Tensor, "y x a 7"]:
     """Boxes of every cell, class by class and yaw by yaw.
 
@@ -92,38 +103,58 @@ def place_anchors(
         anchors: of each class.
         placement: centres of the cells; corners: spread so that the first and the last lie on the range's border, as
             OpenPCDet and mmdetection3d's SECOND have them.
+        range_m: what is covered by as many cells as the map has; None: what the map covers.
+        scale: by which anchors grow, standing where they stood.
     """
     ny, nx = grid.shape
+    if range_m is not None:
+        low_x, low_y, high_x, high_y = range_m
+        grid = MapGrid((low_x, low_y), ((high_x - low_x) / nx, (high_y - low_y) / ny), 1, grid.shape)
     step = 0.5 if placement == "centres" else 0.0
     xs, ys = (torch.arange(n, dtype=torch.float32) + step for n in (nx, ny))
     if placement == "corners":
         xs, ys = xs * nx / max(nx - 1, 1), ys * ny / max(ny - 1, 1)
     y, x = torch.meshgrid(ys, xs, indexing="ij")
     xy = grid.to_metres(torch.stack([x, y], dim=-1))  # (Y, X, 2)
-    rest = torch.tensor([[a.z_m, *a.size_m, yaw] for a in anchors for yaw in a.yaws])  # (A, 5)
+    rest = torch.tensor([[*_scaled(a, scale), yaw] for a in anchors for yaw in a.yaws])  # (A, 5)
     a = len(rest)
     return torch.cat([xy[:, :, None].expand(ny, nx, a, 2), rest.expand(ny, nx, a, 5)], dim=-1)
 
 
+def _scaled(anchor: AnchorSettings, scale: float) -> tuple[float, float, float, float]:
+    """Height of the centre, then l w h."""
+    length, width, height = (side * scale for side in anchor.size_m)
+    return anchor.z_m + (height - anchor.size_m[2]) / 2, length, width, height
+
+
 def match_anchors(
-    anchors: Float[Tensor, "y x a 7"], boxes: Float[Tensor, "k _"], rule: AnchorSettings
+    levels: Sequence[Float[Tensor, "_y _x _a 7"]], boxes: Float[Tensor, "k _"], rule: AnchorSettings
 ) -> AnchorMatches:
     """Anchors of one class with its objects: by IoU, and every object's best anchors even if their IoU is low.
 
     Args:
-        anchors: of one class, as `place_anchors` has them.
+        levels: anchors of one class on each map, as `place_anchors` has them.
         boxes: objects of that class.
         rule: thresholds.
     """
-    if not len(boxes) or not anchors.numel():
-        nothing = torch.full((anchors[..., 0].numel(),), -1, dtype=torch.int64, device=anchors.device)
+    count = sum(anchors[..., 0].numel() for anchors in levels)
+    if not len(boxes) or not count:
+        nothing = torch.full((count,), -1, dtype=torch.int64, device=boxes.device)
         return AnchorMatches(nothing, nothing < 0)
-    iou = _overlaps(anchors, boxes[:, :7]).flatten(0, 2)  # (N, K)
+    iou = anchor_overlaps(levels, boxes)  # (N, K)
     best, owner = iou.max(dim=1)
     best_of_object = iou.max(dim=0).values
-    chosen = ((iou == best_of_object) & (best_of_object > rule.least)).any(dim=1)
-    positive = chosen | (best >= rule.positive)
+    chosen = (iou == best_of_object) & (best_of_object > rule.least)
+    positive = chosen.any(dim=1) | (best >= rule.positive)
+    if rule.claim:
+        last = chosen.shape[1] - 1 - chosen.flip(1).int().argmax(dim=1)  # the last of several, as in mmdetection
+        owner = torch.where(chosen.any(dim=1), last, owner)
     return AnchorMatches(torch.where(positive, owner, -1), ~positive & (best < rule.negative))
+
+
+def anchor_overlaps(levels: Sequence[Float[Tensor, "_y _x _a 7"]], boxes: Float[Tensor, "k _"]) -> Float[Tensor, "n k"]:
+    """IoU of the anchors of all maps with boxes, both turned to the nearest axis and seen from above."""
+    return torch.cat([_overlaps(anchors, boxes[:, :7]).flatten(0, 2) for anchors in levels])
 
 
 def _overlaps(anchors: Float[Tensor, "y x a 7"], boxes: Float[Tensor, "k 7"]) -> Float[Tensor, "y x a k"]:
@@ -155,18 +186,38 @@ def decode_offsets(offsets: Float[Tensor, "*n _"], anchors: Float[Tensor, "*n 7"
 
 
 def match_sample(
-    anchors: Float[Tensor, "y x a 7"], target: BoxTargets, rules: tuple[AnchorSettings, ...]
+    levels: Sequence[Float[Tensor, "_y _x _a 7"]],
+    target: BoxTargets,
+    rules: tuple[AnchorSettings, ...],
+    *,
+    shared: bool = False,
 ) -> AnchorMatches:
-    """Matches of all anchors (Y * X * A) of one sample; class by class, objects numbered as in the target."""
-    parts, first = [], 0
-    for label, rule in enumerate(rules):
-        own = anchors[:, :, first : first + len(rule.yaws)]
-        rows = (target.labels == label).nonzero()[:, 0]
-        rows = rows[(target.boxes[rows, 3:6] > 0).all(dim=1)]
-        found = match_anchors(own, target.boxes[rows].to(own.dtype), rule)
+    """Matches of the anchors of all maps of one sample, map by map; objects numbered as in the target.
+
+    Args:
+        levels: anchors of each map.
+        target: the objects.
+        rules: of each class.
+        shared: anchors are matched with objects of every class, by the first rule.
+    """
+    real = (target.boxes[:, 3:6] > 0).all(dim=1)
+    if shared:
+        groups = [(rules[0], sum(len(rule.yaws) for rule in rules), real)]
+    else:
+        groups = [(rule, len(rule.yaws), real & (target.labels == label)) for label, rule in enumerate(rules)]
+
+    first, parts = 0, []
+    for rule, yaws, chosen in groups:
+        own, rows = [anchors[:, :, first : first + yaws] for anchors in levels], chosen.nonzero()[:, 0]
+        found = match_anchors(own, target.boxes[rows].to(levels[0].dtype), rule)
         if len(rows):
             found = found._replace(object=torch.where(found.object >= 0, rows[found.object.clamp(min=0)], -1))
-        shape = (*anchors.shape[:2], len(rule.yaws))
-        parts.append([values.view(shape) for values in found])
-        first += len(rule.yaws)
-    return AnchorMatches(*(torch.cat(column, dim=2).flatten() for column in zip(*parts, strict=True)))
+        sizes = [anchors[..., 0].numel() for anchors in own]
+        parts.append([[x.view(a.shape[:3]) for x, a in zip(v.split(sizes), own, strict=True)] for v in found])
+        first += yaws
+    return AnchorMatches(*(_in_order(column) for column in zip(*parts, strict=True)))
+
+
+def _in_order(groups: Sequence[Sequence[Tensor]]) -> Tensor:
+    """Values (Y, X, A) of each group and map, flat in the order of the head's outputs."""
+    return torch.cat([torch.cat(of_map, dim=2).flatten() for of_map in zip(*groups, strict=True)])

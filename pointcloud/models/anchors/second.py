@@ -15,12 +15,10 @@ from pointcloud.models.anchors.head import AnchorDetector, AnchorHead, AnchorHea
 from pointcloud.models.layers.bev_backbones import (
     VOXEL_BACKBONE,
     VOXEL_NECK,
-    Second,
     SecondFpn,
     SecondFpnSettings,
-    SecondSettings,
 )
-from pointcloud.models.layers.bev_encoder import OneMapSettings
+from pointcloud.models.layers.bev_encoder import Backbone, OneMapSettings, build_backbone
 from pointcloud.models.layers.sparse_encoder import SparseEncoder, SparseEncoderSettings
 from pointcloud.models.layers.voxel_encoders import MeanEncoder, encode_voxels
 from pointcloud.structures.features import width
@@ -38,7 +36,7 @@ class SecondDetectorSettings(OneMapSettings):
     name: Literal["second"] = "second"
     voxels: VoxelSettings = KITTI_VOXELS
     sparse: SparseEncoderSettings = PLAIN_ENCODER
-    backbone: SecondSettings = VOXEL_BACKBONE
+    backbone: Backbone = VOXEL_BACKBONE
     neck: SecondFpnSettings = VOXEL_NECK
     head: AnchorHeadSettings = Field(default_factory=AnchorHeadSettings)
 
@@ -71,9 +69,14 @@ class SecondDetector(AnchorDetector):
         super().__init__(settings, class_names)
         columns = 3 + width(settings.features)
         self.points, self.middle = MeanEncoder(columns), SparseEncoder(columns, settings.sparse)
-        self.backbone = Second(settings.sparse.map_width(settings.voxels.grid.shape[0]), settings.backbone)
+        self.backbone = build_backbone(settings.sparse.map_width(settings.voxels.grid.shape[0]), settings.backbone)
         self.neck = SecondFpn(settings.backbone.widths, settings.neck)
         self.head = AnchorHead(self.neck.width, self.class_names, settings.head)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """There is one map."""
+        return (self.settings.stride,)
 
     def encode(self, clouds: list[Tensor]) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
         """The map (B, C, ny / 8, nx / 8) of sparse voxels."""

@@ -25,8 +25,8 @@ from pointcloud.models.anchors.anchors import (
     place_anchors,
 )
 from pointcloud.models.anchors.head import AnchorOutputs, AnchorPrediction
-from pointcloud.models.layers.bev_backbones import Second, SecondFpn, SecondFpnSettings, SecondSettings
-from pointcloud.models.layers.bev_encoder import OneMapSettings
+from pointcloud.models.layers.bev_backbones import SecondFpn, SecondFpnSettings, SecondSettings
+from pointcloud.models.layers.bev_encoder import Backbone, OneMapSettings, build_backbone
 from pointcloud.models.layers.voxel_encoders import (
     NORM_EPS,
     NORM_MOMENTUM,
@@ -59,7 +59,7 @@ class VoxelNetSettings(OneMapSettings):
     voxels: VoxelSettings = KITTI_CAR
     vfe: PointStackSettings = VFE
     middle_width: int = Field(64, ge=1, description="channels of the dense 3D convolutions")
-    backbone: SecondSettings = SecondSettings(widths=(128, 128, 256))
+    backbone: Backbone = SecondSettings(widths=(128, 128, 256))
     neck: SecondFpnSettings = SecondFpnSettings(widths=(256, 256, 256))
     anchors: dict[str, AnchorSettings] = Field(
         default_factory=lambda: {"Car": kitti_anchors()["Car"]}, description="of every class, by its name"
@@ -125,7 +125,7 @@ class VoxelNet(SplitDetector[AnchorPrediction], LidarDetector[AnchorPrediction])
         self.rules = tuple(settings.anchors[name] for name in class_names)
         self.points = PointStack(3 + width(settings.features), settings.vfe)
         self.middle = MiddleLayers(self.points.width, settings.middle_width)
-        self.backbone = Second(settings.middle_width * settings.layers(), settings.backbone)
+        self.backbone = build_backbone(settings.middle_width * settings.layers(), settings.backbone)
         self.neck = SecondFpn(settings.backbone.widths, settings.neck)
         count = sum(len(rule.yaws) for rule in self.rules)
         self.scores = nn.Conv2d(self.neck.width, count, 1)
@@ -162,7 +162,7 @@ class VoxelNet(SplitDetector[AnchorPrediction], LidarDetector[AnchorPrediction])
         """What the network predicts for every anchor."""
         bev, scores, offsets = outputs
         found = AnchorOutputs(scores, offsets, scores.new_zeros(*scores.shape[:2], 0))
-        return AnchorPrediction(found, bev, self.settings.voxels.map_grid(self.settings.stride), context)
+        return AnchorPrediction(found, (bev,), (self.settings.voxels.map_grid(self.settings.stride),), context)
 
     def loss(self, prediction: AnchorPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:
         """The terms `positive`, `negative` and `box` of equation 2, of the whole batch.
@@ -174,7 +174,7 @@ class VoxelNet(SplitDetector[AnchorPrediction], LidarDetector[AnchorPrediction])
         check_targets(targets, len(outputs.classes), len(self.class_names))
         anchors = self._anchors(prediction.grid)
         with torch.autocast(outputs.classes.device.type, enabled=False):
-            found = [match_sample(anchors, target, self.rules) for target in targets]
+            found = [match_sample([anchors], target, self.rules) for target in targets]
             positive = torch.stack([matches.object >= 0 for matches in found])
             negative = torch.stack([matches.background for matches in found])
             scores = outputs.classes[..., 0]

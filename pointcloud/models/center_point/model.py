@@ -16,8 +16,8 @@ from torch import Tensor
 
 from pointcloud.models.center_point.head import CenterHead, CenterHeadSettings, CenterOutputs
 from pointcloud.models.center_point.views import average_outputs, map_back
-from pointcloud.models.layers.bev_backbones import Second, SecondFpn, SecondFpnSettings
-from pointcloud.models.layers.bev_encoder import BevEncoder, BevSettings, OneMapSettings
+from pointcloud.models.layers.bev_backbones import SecondFpn, SecondFpnSettings
+from pointcloud.models.layers.bev_encoder import BevEncoder, BevSettings, OneMapSettings, build_backbone
 from pointcloud.models.layers.voxel_encoders import PointStackSettings
 from pointcloud.structures.detector import LidarDetector, SplitDetector
 from pointcloud.structures.map_grid import MapGrid
@@ -72,7 +72,7 @@ class CenterPoint(SplitDetector[CenterPointPrediction], LidarDetector[CenterPoin
     def __init__(self, settings: CenterPointSettings, class_names: tuple[str, ...]) -> None:
         super().__init__(settings, class_names)
         self.encoder = BevEncoder(settings)
-        self.backbone = Second(self.encoder.width, settings.backbone)
+        self.backbone = build_backbone(self.encoder.width, settings.backbone)
         self.neck = SecondFpn(settings.backbone.widths, settings.neck)
         self.head = CenterHead(self.neck.width, self.class_names, settings.head)
 

@@ -7,7 +7,9 @@ et al., CVPR 2017, as Object DGCNN and mmdetection3d's PointPillars use it.
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import accumulate
 from math import prod
+from operator import mul
 from typing import Literal
 
 import torch
@@ -25,6 +27,7 @@ Map = Float[Tensor, "b c y x"]
 class SecondSettings(Settings):
     """Blocks of convolutions; the defaults are PointPillars'."""
 
+    kind: Literal["second"] = "second"
     widths: tuple[int, ...] = Field((64, 128, 256), min_length=1, description="channels of the blocks")
     layers: tuple[int, ...] = Field((3, 5, 5), description="convolutions of each block behind its strided one")
     strides: tuple[int, ...] = Field((2, 2, 2), description="of each block's first convolution")
@@ -43,6 +46,11 @@ class SecondSettings(Settings):
     def stride(self) -> int:
         """Cells of the input along a side of a cell of the last map."""
         return prod(self.strides)
+
+    @property
+    def map_strides(self) -> tuple[int, ...]:
+        """The same of every block's map."""
+        return tuple(accumulate(self.strides, mul))
 
 
 class SecondFpnSettings(Settings):
@@ -76,22 +84,33 @@ class FpnSettings(Settings):
     )
 
 
-def neck_stride(backbone: SecondSettings, neck: SecondFpnSettings) -> Fraction:
+def neck_stride(map_strides: tuple[int, ...], neck: SecondFpnSettings) -> Fraction:
     """Cells of the backbone's input along a side of a cell of the neck's map; below 1 where the map is finer.
 
     Raises:
         ValueError: the neck does not fit the backbone.
     """
-    if len(neck.widths) != len(backbone.widths):
-        raise ValueError(f"the neck must have {len(backbone.widths)} widths, as the backbone has blocks")
+    if len(neck.widths) != len(map_strides):
+        raise ValueError(f"the neck must have {len(map_strides)} widths, as the backbone has maps")
     strides = {
-        prod(backbone.strides[: n + 1]) / Fraction(factor).limit_denominator(64)
-        for n, factor in enumerate(neck.upsample)
+        stride / Fraction(factor).limit_denominator(64)
+        for stride, factor in zip(map_strides, neck.upsample, strict=True)
     }
     if len(strides) > 1:
         got = ", ".join(map(str, sorted(strides)))
         raise ValueError(f"neck.upsample must bring all maps to one size, got strides {got}")
     return strides.pop()
+
+
+def level_strides(map_strides: tuple[int, ...], neck: FpnSettings) -> tuple[int, ...]:
+    """Cells of the backbone's input along a side of a cell of each level of the pyramid.
+
+    Raises:
+        ValueError: it has more levels than the backbone has maps, so that maps would not tile the range.
+    """
+    if neck.levels > len(map_strides):
+        raise ValueError(f"neck.levels must be {len(map_strides)} at most: the backbone's maps")
+    return map_strides[: neck.levels]
 
 
 class Second(nn.Module):
@@ -163,9 +182,10 @@ def convolution(
     padding: int = 0,
     eps: float = NORM_EPS,
     momentum: float = NORM_MOMENTUM,
+    groups: int = 1,
 ) -> Conv:
     """The layer that all of these networks are made of."""
-    layer = nn.Conv2d(channels, width, kernel, stride=stride, padding=padding, bias=False)
+    layer = nn.Conv2d(channels, width, kernel, stride=stride, padding=padding, groups=groups, bias=False)
     return Conv(layer, eps, momentum)
 
 

@@ -7,13 +7,22 @@ train their detector on either.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from jaxtyping import Float
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 from torch import Tensor, nn
 
-from pointcloud.models.layers.bev_backbones import SecondFpnSettings, SecondSettings, neck_stride
+from pointcloud.models.layers.bev_backbones import (
+    Fpn,
+    FpnSettings,
+    Second,
+    SecondFpn,
+    SecondFpnSettings,
+    SecondSettings,
+    neck_stride,
+)
+from pointcloud.models.layers.reg_net import RegNet, RegNetSettings
 from pointcloud.models.layers.sparse_encoder import SparseEncoder, SparseEncoderSettings
 from pointcloud.models.layers.voxel_encoders import (
     MeanEncoder,
@@ -26,10 +35,37 @@ from pointcloud.structures.features import Feature, width
 from vol3d.ops import scatter_to_bev
 
 
+def by_kind(default: str) -> Discriminator:
+    """Tells the members of a union apart by `kind`; checkpoints of a time when there was one only do not say it."""
+
+    def kind(value: Any) -> Any:
+        return value.get("kind", default) if isinstance(value, dict) else getattr(value, "kind", default)
+
+    return Discriminator(kind)
+
+
+Backbone = Annotated[
+    Annotated[SecondSettings, Tag("second")] | Annotated[RegNetSettings, Tag("regnet")], by_kind("second")
+]
+Neck = Annotated[
+    Annotated[SecondFpnSettings, Tag("second_fpn")] | Annotated[FpnSettings, Tag("fpn")], by_kind("second_fpn")
+]
+
+
+def build_backbone(channels: int, settings: SecondSettings | RegNetSettings) -> Second | RegNet:
+    """The 2D network of a map with these channels."""
+    return RegNet(channels, settings) if isinstance(settings, RegNetSettings) else Second(channels, settings)
+
+
+def build_neck(channels: tuple[int, ...], settings: SecondFpnSettings | FpnSettings) -> SecondFpn | Fpn:
+    """The neck of maps with these channels."""
+    return Fpn(channels, settings) if isinstance(settings, FpnSettings) else SecondFpn(channels, settings)
+
+
 class MapSettings(LidarDetectorSettings):
     """Of detectors that see the ground from above: an encoder of the voxels, then a 2D backbone."""
 
-    backbone: SecondSettings = SecondSettings()
+    backbone: Backbone = SecondSettings()
 
     @property
     def encoder_stride(self) -> int:
@@ -61,7 +97,7 @@ class OneMapSettings(MapSettings):
         return int(self._stride())
 
     def _stride(self) -> Fraction:
-        return self.encoder_stride * neck_stride(self.backbone, self.neck)
+        return self.encoder_stride * neck_stride(self.backbone.map_strides, self.neck)
 
     @model_validator(mode="after")
     def _check_stride(self) -> OneMapSettings:

@@ -17,7 +17,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vol3d.engine.settings import Settings
-from vol3d.ops import ball_query, farthest_point_sample, gather, group_around, interpolate_nearest
+from vol3d.ops import (
+    ball_query,
+    farthest_point_sample,
+    gather,
+    group_around,
+    interpolate_nearest,
+    max_over_rows,
+)
 
 
 class SetAbstractionSettings(Settings):
@@ -72,7 +79,7 @@ class SetAbstraction(nn.Module):
         centers = gather(xyz, picks)  # (B, M, 3)
         near = ball_query(xyz, centers, size.radius_m, size.neighbours, counts=counts, padding="first").indices
         groups = group_around(xyz, centers, near, features, radius=size.radius_m)  # (B, M, k, 3 + C)
-        pooled = self.mlp(groups).max(dim=2).values  # (B, M, widths[-1]); unlike amax the gradient goes to one row
+        pooled = max_over_rows(self.mlp(groups))  # (B, M, widths[-1])
         return TokenSet(centers, pooled, picks)
 
 

@@ -133,11 +133,14 @@ class PointStack(nn.Module):
 
     def _hard_rows(self, voxels: VoxelBlocks, grid: VoxelGrid) -> Tensor:
         """`_hard` with running statistics: the empty places of a voxel are alike, and one stands for all of them."""
-        place, counts = torch.arange(voxels.points.shape[1], device=voxels.counts.device), voxels.counts[:, None]
+        places = voxels.points.shape[1]
+        place, counts = torch.arange(places, device=voxels.counts.device), voxels.counts[:, None]
         rows = place <= counts  # (V, P)
-        owner, there = rows.nonzero()[:, 0], (place < counts)[rows][:, None]  # (N,), (N, 1)
+        taken = rows.flatten().nonzero()[:, 0]  # (N,), found once for all that is taken
+        owner, there = taken // places, (place < counts).flatten()[taken, None]  # (N,), (N, 1)
         means = voxels.mean()[:, :3][owner] if self.settings.cluster_offset else None
-        x = self._inputs(voxels.points[rows], means, grid.centers(voxels.coordinates)[owner]) * there  # (N, inputs)
+        points, centres = voxels.points.flatten(0, 1)[taken], grid.centers(voxels.coordinates)[owner]
+        x = self._inputs(points, means, centres) * there  # (N, inputs)
         pooled = x
         for index in range(len(self.linears)):
             x = self._layer(index, x)
@@ -277,8 +280,9 @@ def check_clouds(clouds: Sequence[Tensor], features: Sequence[Feature]) -> None:
             got = tuple(cloud.shape) if isinstance(cloud, Tensor) else type(cloud).__name__
             wanted = f"(N, {columns}): " + ", ".join(("x y z", *features))
             raise DataError("wrong columns", where=f"clouds[{index}]", got=got, wanted=wanted, index=index)
-        if bool(cloud.sum().isfinite()):  # one number that is not finite shows in the sum
-            continue
+    if bool(torch.stack([cloud.sum() for cloud in clouds]).isfinite().all()):  # what is not finite shows in the sum
+        return
+    for index, cloud in enumerate(clouds):
         finite = cloud.isfinite().all(dim=1)
         if not bool(finite.all()):  # else the sum overflowed
             row = int((~finite).nonzero()[0, 0])

@@ -15,8 +15,8 @@ from jaxtyping import Float
 from pydantic import model_validator
 from torch import Tensor
 
-from pointcloud.models.layers.bev_backbones import VOXEL_BACKBONE, Fpn, FpnSettings, Second
-from pointcloud.models.layers.bev_encoder import BevEncoder, BevSettings
+from pointcloud.models.layers.bev_backbones import VOXEL_BACKBONE, Fpn, FpnSettings
+from pointcloud.models.layers.bev_encoder import BevEncoder, BevSettings, build_backbone
 from pointcloud.models.object_dgcnn.head import ObjectDgcnnHead, ObjectDgcnnHeadSettings, QueryOutputs
 from pointcloud.structures.box_code import box_columns
 from pointcloud.structures.detector import LidarDetector, SetDetector, SplitDetector
@@ -84,7 +84,7 @@ class ObjectDgcnn(
         super().__init__(settings, class_names)
         low_x, low_y, _, high_x, high_y, _ = settings.voxels.point_range_m
         self.encoder = BevEncoder(settings)
-        self.backbone = Second(self.encoder.width, settings.backbone)
+        self.backbone = build_backbone(self.encoder.width, settings.backbone)
         self.neck = Fpn(settings.backbone.widths, settings.neck)
         self.head = ObjectDgcnnHead(settings.head, self.class_names, settings.neck, (low_x, low_y, high_x, high_y))
 

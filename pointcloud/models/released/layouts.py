@@ -57,10 +57,11 @@ _LOGS = [
 ]
 
 
-Head = Literal["queries", "centres", "anchors"]
+Head = Literal["queries", "centres", "anchors", "anchors on several maps", "groups of anchors"]
 _HEADS: tuple[tuple[str, str], ...] = (
-    # a part of a name that only such a head has; heads of the last three kinds are read
+    # a part of a name that only such a head has; which is read unless it is described by the toolbox that has it
     (".feature_adapt_", "CenterPoint with deformable convolutions"),
+    ("bbox_head.heads.0.conv_cls.", "groups of anchors"),
     ("dense_head.rpn_heads.", "OpenPCDet's multi-head on anchors"),
     ("bbox_head.transformer.", "queries"),
     ("head.shared_conv.", "centres"),
@@ -115,7 +116,7 @@ def read_parts(path: str | Path, kind: str) -> tuple[dict[str, Tensor], Mapping[
 def _head(tensors: Mapping[str, Tensor]) -> str:
     found = next((kind for mark, kind in _HEADS if any(mark in name for name in tensors)), "no known head")
     on_levels = found == "anchors" and any(".lateral_convs." in name for name in tensors)
-    return "anchors on several maps (mmdetection3d's FPN)" if on_levels else found
+    return "anchors on several maps" if on_levels else found
 
 
 def _layout(tensors: Mapping[str, Tensor], path: str | Path) -> Layout:

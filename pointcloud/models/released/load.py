@@ -3,8 +3,8 @@
 The layouts are those of `layouts`. What a box means in mmdetection3d changed with 1.0. If the file does not
 record the version, `settings` must: `{"convention": "ours"}` from 1.0 on, `{"convention": "clockwise"}` before.
 
-Refused by name: anchors on several maps and on nuScenes (mmdetection3d's FPN and SECFPN), OpenPCDet's multi-head, heads
-with deformable convolutions. A second stage is refused as unknown tensors.
+Refused by name: OpenPCDet's multi-head, heads with deformable convolutions, anchors on maps or of classes that no
+published network here has. A second stage is refused as unknown tensors.
 """
 
 from __future__ import annotations
@@ -17,15 +17,19 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError
 from torch import Tensor, nn
 
-from pointcloud.models.anchors.point_pillars import PointPillarsSettings
+from pointcloud.models.anchors.head import AnchorHead
+from pointcloud.models.anchors.point_pillars import PillarSettings, PointPillarsSettings
 from pointcloud.models.anchors.second import SecondDetectorSettings
+from pointcloud.models.anchors.ssn import SsnHead
 from pointcloud.models.center_point.decode import NUSCENES_CIRCLES, CenterDecodeSettings
 from pointcloud.models.center_point.head import NUSCENES_TASKS, CenterHeadSettings
 from pointcloud.models.center_point.model import CenterPointSettings
-from pointcloud.models.layers.bev_backbones import VOXEL_BACKBONE, VOXEL_NECK, SecondFpn
+from pointcloud.models.layers.bev_backbones import VOXEL_BACKBONE, VOXEL_NECK, FpnSettings, SecondFpn
+from pointcloud.models.layers.reg_net import RegNet
 from pointcloud.models.layers.sparse_encoder import SparseEncoder
 from pointcloud.models.object_dgcnn.model import ObjectDgcnnSettings
 from pointcloud.models.object_dgcnn.released import QUIRKS, object_dgcnn_head_weights
+from pointcloud.models.released import mmdet3d_nuscenes
 from pointcloud.models.released.layouts import IGNORED, PREFIXES, Source, read_source
 from pointcloud.models.released.weights import (
     anchor_head_weights,
@@ -33,9 +37,11 @@ from pointcloud.models.released.weights import (
     fpn_weights,
     part,
     point_stack_weights,
+    reg_net_weights,
     second_fpn_weights,
     second_weights,
     sparse_encoder_weights,
+    ssn_head_weights,
     turned_yaws,
     under,
 )
@@ -45,7 +51,8 @@ from pointcloud.structures.voxels import VoxelSettings
 from vol3d.checkpoint import load_strictly
 from vol3d.errors import CheckpointError
 
-Published = CenterPointSettings | ObjectDgcnnSettings | PointPillarsSettings | SecondDetectorSettings
+Anchored = PillarSettings | SecondDetectorSettings
+Published = CenterPointSettings | ObjectDgcnnSettings | Anchored
 
 _HEAD = CenterHeadSettings(
     tasks=NUSCENES_TASKS, decode=CenterDecodeSettings(circles_m2=NUSCENES_CIRCLES, nms="rotated")
@@ -80,6 +87,8 @@ RELEASED: dict[str, tuple[Published, tuple[str, ...]]] = {
     "object-dgcnn-voxel": (ObjectDgcnnSettings.on_voxels(), NUSCENES),
     "pointpillars-kitti": (PointPillarsSettings(), KITTI),
     "second-kitti": (SecondDetectorSettings(), KITTI),
+    **{name: (settings, mmdet3d_nuscenes.CLASSES) for name, settings in mmdet3d_nuscenes.PUBLISHED.items()},
+    "ssn-nuscenes": (mmdet3d_nuscenes.SSN, mmdet3d_nuscenes.SSN_CLASSES),
 }
 
 
@@ -98,7 +107,7 @@ def load(name: str, path: str | Path, settings: Mapping[str, Any] | None = None)
     changes = dict(settings or {})
     source = read_source(path, changes.pop("convention", None))
     published, class_names = RELEASED[name]
-    _check_head(published, source, name, path)
+    _check_head(published, class_names, source, name, path)
     if source.layout == "mmdetection3d" and class_names == KITTI:
         class_names = ("Pedestrian", "Cyclist", "Car")
     try:
@@ -125,21 +134,26 @@ def merged(known: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _check_head(published: Published, source: Source, name: str, path: str | Path) -> None:
+_HEAD_OF = {"centerpoint": "centres", "object_dgcnn": "queries", "ssn": "groups of anchors"}
+
+
+def _check_head(
+    published: Published, class_names: tuple[str, ...], source: Source, name: str, path: str | Path
+) -> None:
     """Refuses another detector before its tensors are listed one by one."""
-    wanted = {"centerpoint": "centres", "object_dgcnn": "queries"}.get(published.name, "anchors")
+    anchored = "anchors on several maps" if isinstance(published.neck, FpnSettings) else "anchors"
+    wanted = _HEAD_OF.get(published.name, anchored)
     if source.head != wanted:
         do = "Load it by its own name (vol3d models lists them); there is none for heads of other kinds."
         raise CheckpointError(f"not a file of {name}", where=path, got=source.head, wanted=wanted, do=do)
     if wanted == "queries" and source.convention != "clockwise":
         do = "Released weights of Object DGCNN are from before 1.0."
         raise CheckpointError("Object DGCNN's boxes in another convention", where=path, got=source.convention, do=do)
-    if isinstance(published, PointPillarsSettings | SecondDetectorSettings):
-        anchors = published.head.anchors
-        rows = len(anchors) * sum(len(anchor.yaws) for anchor in anchors.values())
+    if isinstance(published, Anchored) and wanted == anchored:
+        rows = len(class_names) * sum(len(anchor.yaws) for anchor in published.head.anchors.values())
         got = next(len(t) for name, t in source.tensors.items() if name.endswith("head.conv_cls.weight"))
         if got != rows:
-            do = "Only the released networks with KITTI's three classes are read."
+            do = f"Only the released network with its {len(class_names)} classes is read."
             raise CheckpointError(
                 f"not a file of {name}: other classes or anchors", where=path, got=got, wanted=f"{rows} scores", do=do
             )
@@ -152,7 +166,7 @@ def of_layout(published: Published, source: Source) -> dict[str, Any]:
 
     if not isinstance(published, SecondDetectorSettings):
         found |= _of_points(published, points, source)
-    if not isinstance(published, PointPillarsSettings):
+    if not isinstance(published, PillarSettings):
         with_bias = any(".conv1.bias" in name for name in encoder)
         found["sparse"] = published.sparse.model_copy(update={"bias": with_bias})
 
@@ -170,12 +184,12 @@ def _of_points(published: LidarDetectorSettings, points: Mapping[str, Tensor], s
         return {}
     columns = 3 + width(published.features)
     axes: dict[int, str] = {columns + 5: "xy", columns + 6: "xyz"}
-    replace_xyz = source.layout == "mmdetection3d" and isinstance(published, PointPillarsSettings)
+    pillars = isinstance(published, PillarSettings) and any("pfn_layers" in name for name in points)
     return {
         "pillars": {
             "widths": tuple(len(t) for t in weights),
             "centre_offset": axes.get(weights[0].shape[1], "none"),
-            "replace_xyz": replace_xyz,
+            "replace_xyz": source.layout == "mmdetection3d" and pillars,
         }
     }
 
@@ -206,8 +220,10 @@ def _all_points(voxels: VoxelSettings) -> VoxelSettings:
     )
 
 
-def _of_anchors(published: PointPillarsSettings | SecondDetectorSettings, source: Source) -> dict[str, Any]:
+def _of_anchors(published: Anchored, source: Source) -> dict[str, Any]:
     """Settings of the anchor head that a toolbox decides; all of them write 1.57 for a quarter turn."""
+    if published in (*mmdet3d_nuscenes.PUBLISHED.values(), mmdet3d_nuscenes.SSN):
+        return mmdet3d_nuscenes.of_convention(published.head, source.convention)
     yaws: tuple[float, ...] = (0.0, 1.57)
     if source.layout != "mmdetection3d":
         anchors = {name: a.model_copy(update={"yaws": yaws}) for name, a in published.head.anchors.items()}
@@ -215,9 +231,10 @@ def _of_anchors(published: PointPillarsSettings | SecondDetectorSettings, source
     if source.convention == "clockwise":
         yaws = turned_yaws(yaws)
     anchors = {
-        name: a.model_copy(update={"yaws": yaws, "least": a.negative}) for name, a in published.head.anchors.items()
+        name: a.model_copy(update={"yaws": yaws, "least": a.negative, "claim": True})
+        for name, a in published.head.anchors.items()
     }
-    centres = isinstance(published, PointPillarsSettings)
+    centres = isinstance(published, PillarSettings)
     return {
         "anchors": anchors,
         "placement": "centres" if centres else "corners",
@@ -239,9 +256,10 @@ def our_weights(model: nn.Module, source: Source) -> dict[str, Tensor]:
 
     found = _unknown(source)
     found |= _encoder_weights(model, points, encoder)
-    found |= under("backbone.", second_weights(backbone))
+    of_backbone = reg_net_weights if isinstance(model.get_submodule("backbone"), RegNet) else second_weights
+    found |= under("backbone.", of_backbone(backbone))
     found |= under("neck.", _neck_weights(model.get_submodule("neck"), neck, source))
-    return found | under("head.", _head_weights(head, source))
+    return found | under("head.", _head_weights(model, head, source))
 
 
 def _unknown(source: Source) -> dict[str, Tensor]:
@@ -260,12 +278,15 @@ def _encoder_weights(model: nn.Module, points: Mapping[str, Tensor], sparse: Map
     return under(f"{where}points.", point_stack_weights(points)) | under(f"{where}middle.", sparse)
 
 
-def _head_weights(head: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:
+def _head_weights(model: nn.Module, head: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:
     if source.head == "queries":
         return object_dgcnn_head_weights(head)
     if source.head == "centres":
         return center_head_weights(head, source.convention)
-    return anchor_head_weights(head, source.convention)
+    ours = model.get_submodule("head")
+    if isinstance(ours, SsnHead):
+        return ssn_head_weights(head)
+    return anchor_head_weights(head, source.convention, ours.columns if isinstance(ours, AnchorHead) else 7)
 
 
 def _neck_weights(neck: nn.Module, tensors: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:

@@ -87,6 +87,28 @@ def second_weights(tensors: Tensors) -> dict[str, Tensor]:
     return renamed(tensors, (triple,))
 
 
+_X_BLOCK = {
+    "conv1": "reduce.0",
+    "bn1": "reduce.1",
+    "conv2": "grouped.0",
+    "bn2": "grouped.1",
+    "conv3": "restore.0",
+    "bn3": "restore.1",
+    "downsample.0": "shortcut.0",
+    "downsample.1": "shortcut.1",
+}
+
+
+def reg_net_weights(tensors: Tensors) -> dict[str, Tensor]:
+    """Of mmdetection's RegNet."""
+    layer = "|".join(map(re.escape, _X_BLOCK))
+    block = (
+        rf"layer(\d+)\.(\d+)\.({layer})\.(\w+)",
+        lambda m: f"stages.{int(m[1]) - 1}.{m[2]}.{_X_BLOCK[m[3]]}.{m[4]}",
+    )
+    return renamed(tensors, (block,))
+
+
 def divided(index: int) -> str:
     """Place in a chain of convolution, norm, ReLU as the layer and the part of it."""
     return f"{index // 3}.{index % 3}"
@@ -208,8 +230,8 @@ def _center_layer(layer: str, flat: bool) -> str:
     return f"{names.get(stem, stem)}.{field}"
 
 
-def anchor_head_weights(tensors: Tensors, convention: Convention) -> dict[str, Tensor]:
-    """Of SECOND's head on anchors.
+def anchor_head_weights(tensors: Tensors, convention: Convention, columns: int = 7) -> dict[str, Tensor]:
+    """Of SECOND's head on anchors, whose boxes have so many columns.
 
     Before 1.0, mmdetection3d's offsets have w before l and turn clockwise; the anchors' yaws that `turned_yaws` gives
     stand for theirs. Its decoding (`dir_limit_offset=1`) reads the first direction as [-pi, 0) although its targets
@@ -224,11 +246,24 @@ def anchor_head_weights(tensors: Tensors, convention: Convention) -> dict[str, T
         ),
     )
     for offsets in ("offsets.weight", "offsets.bias"):
-        if convention == "clockwise" and offsets in found and len(found[offsets]) % 7 == 0:
-            columns = found[offsets].unflatten(0, (-1, 7))[:, [0, 1, 2, 4, 3, 5, 6]]
-            columns[:, 6] = -columns[:, 6]
-            found[offsets] = columns.flatten(0, 1)
+        if convention == "clockwise" and offsets in found and len(found[offsets]) % columns == 0:
+            boxes = found[offsets].unflatten(0, (-1, columns))[:, [0, 1, 2, 4, 3, *range(5, columns)]]
+            boxes[:, 6] = -boxes[:, 6]
+            found[offsets] = boxes.flatten(0, 1)
     return found
+
+
+def ssn_head_weights(tensors: Tensors) -> dict[str, Tensor]:
+    """Of mmdetection3d's ShapeAwareHead; there are files from 1.0 on only."""
+    found = renamed(
+        tensors,
+        (
+            (r"heads\.(\d+)\.shared_conv\.(\d+)\.conv\.(\w+)", r"groups.\1.shared.\2.0.\3"),
+            (r"heads\.(\d+)\.shared_conv\.(\d+)\.bn\.(\w+)", r"groups.\1.shared.\2.1.\3"),
+        ),
+    )
+    layers = (("conv_cls", "classes"), ("conv_reg", "offsets"), ("conv_dir_cls", "directions"))
+    return renamed(found, tuple((rf"heads\.(\d+)\.{a}\.(\w+)", rf"groups.\1.{b}.\2") for a, b in layers))
 
 
 def turned_yaws(yaws: tuple[float, ...]) -> tuple[float, ...]:

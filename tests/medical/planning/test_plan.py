@@ -110,8 +110,8 @@ def test_a_published_split_stays(tmp_path: Path):
 
     path = root / "dataset.json"
     document = json.loads(path.read_text())
-    document["validation"] = document["training"][:1]
-    document["training"] = document["training"][1:]
+    document["validation"] = document["training"][:2]  # a fold of four has one case
+    document["training"] = document["training"][2:]
     path.write_text(json.dumps(document))
     assert plan(root, tmp_path / "r.yaml") == 0
     assert load_task(tmp_path / "r.yaml").settings.data.fold is None

@@ -45,7 +45,10 @@ def as_parts(value: Any) -> list[Any]:
     return list(value) if isinstance(value, tuple) else []
 
 
-@pytest.mark.parametrize("name", MODELS)
+SPLIT = [name for name, settings in MODELS.items() if settings.name != "pillar_od"]
+
+
+@pytest.mark.parametrize("name", SPLIT)
 def test_a_graph_in_the_place_of_the_dense_layers_changes_nothing(name: str) -> None:
     task = task_of(name)
     model = model_of(task)
@@ -102,11 +105,11 @@ def test_tokens_of_rooms_go_through_a_graph(task: DetectionTask) -> None:
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
-def test_a_detector_that_samples_points_to_its_end_is_refused() -> None:
+def test_a_detector_that_needs_its_points_to_the_end_is_refused() -> None:
     data = {"name": "point_folder", "root": "."}
     settings = {"model": {"name": "votenet"}, "data": data, "class_names": CLASSES}
     task = DetectionTask(DetectionTask.settings_type.model_validate(settings))
-    with pytest.raises(UsageError, match="samples and groups points to its end; got VoteNet"):
+    with pytest.raises(UsageError, match="no dense half that could be exported; got VoteNet"):
         part_of(task, task.model())
 
 

@@ -7,6 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pointcloud.models.anchors.ssn import SsnHead
+from pointcloud.models.layers.bev_backbones import Fpn
+from pointcloud.models.layers.reg_net import RegNet
 from pointcloud.models.layers.sparse_encoder import ResidualBlock
 from vol3d.sparse import to_spconv
 
@@ -80,13 +83,31 @@ class Export:
                     self.pair(f"{name}.0", f"{name}.1", layer)
 
     def backbone(self, prefix: str, model: Any) -> None:
+        if isinstance(model, RegNet):
+            return self.reg_net(prefix, model)
         first = 0 if self.layout == "mmdetection3d" else 1
         for number, block in enumerate(model.blocks):
             for index, chain in enumerate(block):
                 at = 3 * index + first
                 self.pair(f"{prefix}blocks.{number}.{at}", f"{prefix}blocks.{number}.{at + 1}", chain)
 
+    def reg_net(self, prefix: str, model: RegNet) -> None:
+        for number, stage in enumerate(model.stages):
+            for index, block in enumerate(stage):
+                name = f"{prefix}layer{number + 1}.{index}"
+                for at, part in enumerate((block.reduce, block.grouped, block.restore), start=1):
+                    self.pair(f"{name}.conv{at}", f"{name}.bn{at}", part)
+                if isinstance(block.shortcut, nn.Sequential):
+                    self.pair(f"{name}.downsample.0", f"{name}.downsample.1", block.shortcut)
+
+    def pyramid(self, prefix: str, model: Fpn) -> None:
+        for kind, chains in (("lateral_convs", model.laterals), ("fpn_convs", model.outputs)):
+            for number, chain in enumerate(chains):
+                self.pair(f"{prefix}{kind}.{number}.conv", f"{prefix}{kind}.{number}.bn", chain)
+
     def neck(self, prefix: str, model: Any, transposed: bool) -> None:
+        if isinstance(model, Fpn):
+            return self.pyramid(prefix, model)
         for number, chain in enumerate(model.branches):
             name = f"{prefix}deblocks.{number}"
             self.pair(f"{name}.0", f"{name}.1", chain)
@@ -108,6 +129,14 @@ class Export:
                 for field in (f"{name}.{places[2]}.weight", f"{name}.{places[2]}.bias"):
                     self.tensors[field] = self.turned(ours, self.tensors[field])
 
+    def ssn_head(self, prefix: str, model: SsnHead) -> None:
+        for number, group in enumerate(model.groups):
+            for index, chain in enumerate(group.shared):
+                name = f"{prefix}heads.{number}.shared_conv.{index}"
+                self.pair(f"{name}.conv", f"{name}.bn", chain)
+            for theirs, ours in (("conv_cls", "classes"), ("conv_reg", "offsets"), ("conv_dir_cls", "directions")):
+                self.layer(f"{prefix}heads.{number}.{theirs}", getattr(group, ours))
+
     def turned(self, output: str, tensor: Tensor) -> Tensor:
         if output == "rotation" and self.layout == "OpenPCDet":
             return tensor[[1, 0]]
@@ -116,8 +145,15 @@ class Export:
         return tensor[[1, 0, 2]] if output == "size" and self.clockwise else tensor
 
 
-def export(model: Any, layout: str, *, spconv: int = 1, clockwise: bool = False, pts: bool = True) -> dict[str, Tensor]:
-    """The network's tensors as the layout has them; `pts`: mmdetection3d's prefix of detectors for several sensors."""
+def export(
+    model: Any, layout: str, *, spconv: int = 1, clockwise: bool = False, pts: bool = True, vfe: bool = False
+) -> dict[str, Tensor]:
+    """The network's tensors as the layout has them.
+
+    Args:
+        pts: mmdetection3d's prefix of detectors for several sensors.
+        vfe: points are encoded by its HardVFE.
+    """
     out = Export(layout, spconv, clockwise)
     p = "pts_" if pts else ""
     points, middle, backbone, neck, head = {
@@ -126,9 +162,10 @@ def export(model: Any, layout: str, *, spconv: int = 1, clockwise: bool = False,
         "CenterPoint": ("reader.", "backbone.", "neck.", "neck.", "bbox_head."),
     }[layout]
     stem = getattr(model, "encoder", model)
+    layers = "vfe_layers" if vfe else "pfn_layers"
     for number, linear in enumerate(getattr(stem.points, "linears", ())):
-        out.layer(f"{points}pfn_layers.{number}.linear", linear)
-        out.layer(f"{points}pfn_layers.{number}.norm", stem.points.norms[number])
+        out.layer(f"{points}{layers}.{number}.linear", linear)
+        out.layer(f"{points}{layers}.{number}.norm", stem.points.norms[number])
     if getattr(stem, "middle", None) is not None:
         out.encoder(middle, stem.middle)
     out.backbone(backbone, model.backbone)
@@ -136,6 +173,8 @@ def export(model: Any, layout: str, *, spconv: int = 1, clockwise: bool = False,
     out.neck(neck, model.neck, layout == "OpenPCDet" or (layout == "mmdetection3d" and not center))
     if center:
         out.center_head(head, model.head)
+    elif isinstance(model.head, SsnHead):
+        out.ssn_head(head, model.head)
     else:
         box = "conv_box" if layout == "OpenPCDet" else "conv_reg"
         for theirs, ours in (("conv_cls", "classes"), (box, "offsets"), ("conv_dir_cls", "directions")):

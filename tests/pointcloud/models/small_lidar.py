@@ -8,17 +8,23 @@ import torch
 from torch import Tensor
 
 from pointcloud.models.anchors.anchors import AnchorSettings
+from pointcloud.models.anchors.free_anchor import FreeAnchorHeadSettings, FreeAnchorSettings
 from pointcloud.models.anchors.head import AnchorHeadSettings
 from pointcloud.models.anchors.point_pillars import PointPillarsSettings
 from pointcloud.models.anchors.second import SecondDetectorSettings
+from pointcloud.models.anchors.ssn import ShapeGroupSettings, SsnHeadSettings, SsnSettings
 from pointcloud.models.anchors.voxel_net import VoxelNetSettings
 from pointcloud.models.center_point.head import CenterHeadSettings
 from pointcloud.models.center_point.model import CenterPointSettings
 from pointcloud.models.layers.bev_backbones import FpnSettings, SecondFpnSettings, SecondSettings
+from pointcloud.models.layers.reg_net import RegNetSettings
 from pointcloud.models.layers.sparse_encoder import SparseEncoderSettings
 from pointcloud.models.layers.voxel_encoders import PointStackSettings, VoxelSettings
 from pointcloud.models.object_dgcnn.head import ObjectDgcnnHeadSettings
 from pointcloud.models.object_dgcnn.model import ObjectDgcnnSettings
+from pointcloud.models.pillar_od.head import PillarHeadSettings, PriorSettings
+from pointcloud.models.pillar_od.model import PillarBackboneSettings, PillarOdSettings
+from pointcloud.models.pillar_od.views import CylinderSettings
 from pointcloud.structures.targets import BoxTargets
 
 CLASSES = ("car", "pedestrian")
@@ -27,6 +33,7 @@ PILLARS = VoxelSettings(point_range_m=RANGE, voxel_size_m=(0.5, 0.5, 4.0), max_p
 VOXELS = VoxelSettings(point_range_m=RANGE, voxel_size_m=(0.125, 0.125, 0.1), max_points=4, max_voxels=4000)
 FINE = VOXELS.model_copy(update={"voxel_size_m": (0.0625, 0.0625, 0.1)})
 BACKBONE = SecondSettings(widths=(16, 16), layers=(1, 1), strides=(1, 2))
+REGNET = RegNetSettings(first_width=8, slope=8.0, step=2.0, depth=4, group_width=8, strides=(1, 1, 2), first_map=1)
 NECK = SecondFpnSettings(widths=(16, 16), upsample=(1, 2))
 STACK = PointStackSettings(widths=(16,))
 SPARSE = SparseEncoderSettings(widths=(8, 8, 16, 16), blocks=(1, 1, 1, 1), out_width=16)
@@ -57,6 +64,51 @@ MODELS |= {
         pillars=STACK.model_copy(update={"centre_offset": "xyz"}),
         head=ANCHOR_HEAD.model_copy(update={"velocity": True, "per": "batch", "nms_classes": "apart"}),
     ),
+    "pointpillars on a pyramid": PointPillarsSettings(
+        **PARTS | {"neck": FpnSettings(width=16, levels=2)},
+        voxels=PILLARS,
+        pillars=STACK,
+        head=ANCHOR_HEAD.model_copy(
+            update={
+                "anchors": {
+                    name: a.model_copy(update={"positive": 0.5, "negative": 0.35}) for name, a in ANCHORS.items()
+                },
+                "shared": True,
+                "scales": (1.0, 1.5),
+                "labels": "every",
+                "nms_classes": "apart",
+            }
+        ),
+    ),
+    "free anchor": FreeAnchorSettings(
+        **PARTS | {"neck": FpnSettings(width=16, levels=2)},
+        voxels=PILLARS,
+        pillars=STACK,
+        head=FreeAnchorHeadSettings(
+            anchors={name: AnchorSettings(size_m=a.size_m, z_m=a.z_m) for name, a in ANCHORS.items()},
+            placement="centres",
+            scales=(1.0, 1.5),
+            bag=8,
+        ),
+    ),
+    "ssn": SsnSettings(
+        **PARTS,
+        voxels=PILLARS,
+        pillars=STACK,
+        head=SsnHeadSettings(
+            anchors=ANCHORS,
+            groups=(
+                ShapeGroupSettings(classes=("pedestrian",), widths=(16,), strides=(1,)),
+                ShapeGroupSettings(classes=("car",), widths=(16, 16), strides=(2, 1)),
+            ),
+        ),
+    ),
+    "pointpillars with regnet": PointPillarsSettings(
+        **PARTS | {"backbone": REGNET, "neck": SecondFpnSettings(widths=(16, 16), upsample=(1, 2))},
+        voxels=PILLARS,
+        pillars=STACK,
+        head=ANCHOR_HEAD,
+    ),
     "second": SecondDetectorSettings(**PARTS, voxels=FINE, sparse=SPARSE, head=ANCHOR_HEAD),
     "voxelnet": VoxelNetSettings(
         **PARTS,
@@ -78,6 +130,27 @@ QUERIES: dict[str, Any] = {
 MODELS |= {
     "object dgcnn pillars": ObjectDgcnnSettings(**QUERIES, voxels=PILLARS, pillars=STACK),
     "object dgcnn voxels": ObjectDgcnnSettings(**QUERIES, encoder="voxels", voxels=VOXELS, sparse=SPARSE),
+}
+
+MODELS |= {
+    "pillar od": PillarOdSettings(
+        features=("intensity",),
+        voxels=PILLARS.model_copy(update={"max_points": None}),
+        cylinder=CylinderSettings(azimuths=64, heights=8, z_range_m=(-2.0, 2.0), radius_m=20.0),
+        width=16,
+        backbone=PillarBackboneSettings(widths=(16, 16), layers=(1, 2), strides=(1, 2), width=16),
+        head=PillarHeadSettings(
+            priors={
+                "car": PriorSettings(size_m=(3.9, 1.6, 1.56), z_m=-0.9),
+                "pedestrian": PriorSettings(size_m=(0.8, 0.6, 1.73), z_m=-0.8),
+            },
+            width=16,
+            layers=1,
+            heading="full",
+            velocity=True,
+            nms_iou=0.2,
+        ),
+    ),
 }
 
 

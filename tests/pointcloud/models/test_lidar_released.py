@@ -16,14 +16,17 @@ import vol3d
 from pointcloud.conventions import boxes_from_mmdet3d_before_1_0
 from pointcloud.models.anchors.anchors import AnchorSettings, decode_offsets
 from pointcloud.models.anchors.head import AnchorHeadSettings, facing
-from pointcloud.models.layers.bev_backbones import SecondFpnSettings, SecondSettings
+from pointcloud.models.layers.bev_backbones import FpnSettings, SecondFpnSettings, SecondSettings
+from pointcloud.models.layers.reg_net import RegNetSettings
 from pointcloud.models.layers.sparse_encoder import SparseEncoderSettings
 from pointcloud.models.layers.voxel_encoders import encode_voxels
-from pointcloud.models.released.load import RELEASED, load
+from pointcloud.models.released import mmdet3d_nuscenes
+from pointcloud.models.released.load import RELEASED, load, merged
 from pointcloud.models.released.weights import anchor_head_weights, turned_yaws
 from tests.pointcloud.models.official_lidar import export, randomise
 from vol3d.checkpoint import read_weights
 from vol3d.errors import CheckpointError
+from vol3d.geometry import wrap_yaw
 
 CENTER = {
     "backbone": SecondSettings(widths=(8, 12), layers=(1, 2), strides=(1, 2)),
@@ -47,12 +50,31 @@ SMALL: dict[str, dict[str, Any]] = {
         "voxels": {"point_range_m": (-8, -8, -3, 8, 8, 1), "voxel_size_m": (0.25, 0.25, 0.1), "max_points": 5},
     },
 }
+SMALL["pointpillars-fpn-nuscenes"] = {
+    "backbone": CENTER["backbone"],
+    "neck": FpnSettings(width=8, levels=2),
+    "head": {"scales": (1.0, 2.0)},
+    "voxels": {"point_range_m": (-8, -8, -5, 8, 8, 3), "voxel_size_m": (0.5, 0.5, 8), "max_points": 5},
+}
+SMALL["regnet-secfpn-nuscenes"] = {
+    "backbone": RegNetSettings(first_width=8, slope=8.0, step=2.0, depth=4, group_width=8, strides=(1, 2, 2)),
+    "neck": SecondFpnSettings(widths=(8, 8), upsample=(1, 2)),
+    "head": {"range_m": (-7.9, -7.9, 7.9, 7.9)},
+    "voxels": {"point_range_m": (-8, -8, -5, 8, 8, 3), "voxel_size_m": (0.5, 0.5, 8), "max_points": 5},
+}
+SMALL["free-anchor-nuscenes"] = SMALL["pointpillars-fpn-nuscenes"]
+SMALL["ssn-nuscenes"] = {
+    **CENTER,
+    "voxels": {"point_range_m": (-8, -8, -5, 8, 8, 3), "voxel_size_m": (0.5, 0.5, 8), "max_points": 5},
+}
 CASES = [
     (name, layout, spconv)
     for name in SMALL
     for layout in ("mmdetection3d", "OpenPCDet", "CenterPoint")
     for spconv in (1, 2)
-    if not (layout == "CenterPoint" and "kitti" in name) and not (spconv == 2 and "pillar" in name)
+    if not (layout == "CenterPoint" and "kitti" in name)
+    and not (spconv == 2 and ("pillar" in name or "nuscenes" in name))
+    and not (layout != "mmdetection3d" and "nuscenes" in name)
 ]
 
 
@@ -64,7 +86,7 @@ def stored(name: str, layout: str) -> Any:
         classes = ("Pedestrian", "Cyclist", "Car")
     if name == "centerpoint-voxel":
         changes["sparse"] = SparseEncoderSettings(bias=layout != "mmdetection3d")
-    model = type(published).model_validate(published.model_dump() | changes).build(classes)
+    model = type(published).model_validate(merged(published.model_dump(), changes)).build(classes)
     randomise(model)
     return model.eval()
 
@@ -81,7 +103,7 @@ def test_a_stored_network_comes_back(name: str, layout: str, spconv: int, tmp_pa
     torch.manual_seed(0)
     model = stored(name, layout)
     clockwise = layout == "CenterPoint"
-    tensors = export(model, layout, spconv=spconv, clockwise=clockwise)
+    tensors = export(model, layout, spconv=spconv, clockwise=clockwise, vfe="nuscenes" in name)
     key = "model_state" if layout == "OpenPCDet" else "state_dict"
     torch.save({key: tensors, "meta": {"mmdet3d_version": "1.4.0"}}, tmp_path / "a.pth")
     loaded = load(name, tmp_path / "a.pth", SMALL[name])
@@ -110,25 +132,34 @@ def test_boxes_of_mmdetection3d_before_1_0_are_turned(tmp_path: Path) -> None:
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
 
 
-def test_anchors_of_mmdetection3d_before_1_0_give_the_same_boxes() -> None:
+@pytest.mark.parametrize("columns", [7, 9])
+def test_anchors_of_mmdetection3d_before_1_0_give_the_same_boxes(columns: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    said, direction = torch.randn(2, 7, generator=generator) * 0.3, torch.randn(2, 2, generator=generator)
+    said, direction = torch.randn(2, columns, generator=generator) * 0.3, torch.randn(2, 2, generator=generator)
     size, place = torch.tensor([1.6, 3.9, 1.5]), torch.tensor([5.0, 1.0, -1.0])  # w l h; bottom
     wanted = []
     for yaw, offsets, side in zip((0.0, 1.57), said, direction, strict=True):
-        box = torch.empty(7)
+        box = offsets.clone()  # velocities stay
         box[:2] = place[:2] + offsets[:2] * size[:2].norm()
         box[3:6] = size * offsets[3:6].exp()
         box[2] = place[2] + size[2] / 2 + offsets[2] * size[2] - box[5] / 2
-        box[6] = (yaw + offsets[6]) % math.pi - math.pi + math.pi * int(side.argmax())
+        if columns == 7:
+            box[6] = (yaw + offsets[6]) % math.pi - math.pi + math.pi * int(side.argmax())
+        else:  # on nuScenes directions begin at an eighth of a turn
+            begin = mmdet3d_nuscenes.QUARTER
+            box[6] = (yaw + offsets[6] - begin) % math.pi + begin + math.pi * int(side.argmax())
         wanted.append(boxes_from_mmdet3d_before_1_0(box))
     tensors = {"conv_reg.bias": said.flatten(), "conv_dir_cls.bias": direction.flatten()}
-    ours = anchor_head_weights(tensors, "clockwise")
+    ours = anchor_head_weights(tensors, "clockwise", columns)
     rule = AnchorSettings(size_m=(3.9, 1.6, 1.5), z_m=-0.25, yaws=turned_yaws((0.0, 1.57)))
     anchors = torch.tensor([[5.0, 1.0, rule.z_m, *rule.size_m, yaw] for yaw in rule.yaws])
-    boxes = decode_offsets(ours["offsets.bias"].view(2, 7), anchors)
-    boxes[:, 6] = facing(boxes[:, 6], ours["directions.bias"].view(2, 2).argmax(dim=1), -math.pi / 2)
-    torch.testing.assert_close(boxes, torch.stack(wanted), atol=1e-5, rtol=1e-5)
+    boxes = decode_offsets(ours["offsets.bias"].view(2, columns), anchors)
+    head = mmdet3d_nuscenes.PUBLISHED["regnet-secfpn-nuscenes"].head
+    begin = -math.pi / 2 if columns == 7 else mmdet3d_nuscenes.of_convention(head, "clockwise")["direction_from"]
+    boxes[:, 6] = facing(boxes[:, 6], ours["directions.bias"].view(2, 2).argmax(dim=1), begin)
+    away = boxes - torch.stack(wanted)
+    away[:, 6] = wrap_yaw(away[:, 6])
+    torch.testing.assert_close(away, torch.zeros_like(away), atol=1e-5, rtol=1e-5)
 
 
 def test_halves_are_read_and_counters_may_be_missing(tmp_path: Path) -> None:

@@ -155,3 +155,21 @@ def test_boxes_from_raw_outputs() -> None:
 def test_bounds_of_a_flat_scan_keep_places_finite() -> None:
     bounds = Bounds(torch.zeros(1, 3), torch.tensor([[2.0, 1.0, 0.0]]))
     torch.testing.assert_close(bounds.normalize(torch.tensor([[[1.0, 1.0, 0.0]]])), torch.tensor([[[0.5, 1.0, 0.0]]]))
+
+
+@pytest.mark.parametrize("tokens", [7, 600])
+def test_attention_in_bfloat16_is_that_of_float32_but_for_rounding(tokens: int) -> None:
+    ours, _ = pair()
+    x, allowed = torch.randn(2, tokens, 12), torch.rand(2, tokens, tokens) > 0.4
+    allowed[..., 0] = True
+    wanted = ours(x, x, x, allowed)
+    exact = torch.autograd.grad(wanted.square().sum(), [*ours.parameters()])
+    with torch.autocast("cpu", torch.bfloat16):
+        found = ours(x, x, x, allowed)
+        with torch.no_grad():
+            alone = ours(x, x, x, allowed)
+    assert found.dtype == alone.dtype == torch.bfloat16
+    for one in (found, alone):
+        torch.testing.assert_close(one.float(), wanted, rtol=0.03, atol=0.03)
+    for own, other in zip(torch.autograd.grad(found.float().square().sum(), [*ours.parameters()]), exact, strict=True):
+        assert (own - other).norm() < 0.03 * other.norm()

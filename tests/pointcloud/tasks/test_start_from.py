@@ -15,6 +15,7 @@ from pointcloud.inference.ground import TOLERANCE_M
 from pointcloud.inference.intensity import rescaling
 from pointcloud.models.anchors.anchors import AnchorSettings
 from pointcloud.models.anchors.point_pillars import PointPillars
+from pointcloud.models.pillar_od.head import PriorSettings
 from pointcloud.structures.detector import Detector
 from pointcloud.tasks.start_from import other_ground, rescale_input
 from tests.pointcloud.models import small, small_lidar
@@ -42,7 +43,14 @@ def for_classes(settings: Any, names: tuple[str, ...]) -> Any:
         return settings.model_copy(update={"anchors": anchors})
     head = getattr(settings, "head", None)
     if head is not None and "anchors" in type(head).model_fields:
-        return settings.model_copy(update={"head": head.model_copy(update={"anchors": anchors})})
+        changes: dict[str, Any] = {"anchors": anchors}
+        if "groups" in type(head).model_fields:
+            parts = zip(head.groups, (names[:2], names[2:]), strict=True)
+            changes["groups"] = tuple(group.model_copy(update={"classes": part}) for group, part in parts)
+        return settings.model_copy(update={"head": head.model_copy(update=changes)})
+    if head is not None and "priors" in type(head).model_fields:
+        priors = {name: PriorSettings(size_m=(4, 2, 2)) for name in names}
+        return settings.model_copy(update={"head": head.model_copy(update={"priors": priors})})
     if head is not None and getattr(head, "tasks", None):
         return settings.model_copy(update={"head": head.model_copy(update={"tasks": (names[:2], names[2:])})})
     return settings

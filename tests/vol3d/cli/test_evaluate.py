@@ -59,7 +59,7 @@ def test_a_table_and_the_files(data: str, capsys):
     assert "hd95_mm" in said.out
     names = {path.name for path in Path("scores").iterdir()}
     assert {"evaluation.json", "cases.csv", "report.html", "config.yaml"} <= names
-    assert "0.7000" in Path("scores/report.html").read_text()
+    assert "0.700" in Path("scores/report.html").read_text()
 
 
 @pytest.mark.parametrize(("kinds", "left_out"), [(7, 0), (15, 8)])
@@ -107,3 +107,15 @@ def test_faults(data: str, capsys):
     Path(data, "other_classes").touch()
     assert evaluate("--data", data) == 1
     assert "other classes" in capsys.readouterr().err
+
+
+def test_a_count_that_all_classes_share_is_no_column(capsys):
+    def said(counts: list[int]) -> str:
+        classes = {f"class{i}": {"ap": i / 10, "detections": count} for i, count in enumerate(counts)}
+        with speaking():
+            show(Evaluation(0.5, "map", {"map": 0.5, "classes": classes}), as_json=False)
+        captured = capsys.readouterr()
+        return captured.out + captured.err
+
+    assert "in each class: detections 143" in said([143, 143, 143])
+    assert "in each class" not in said([143, 143, 144]) and "in each class" not in said([143])

@@ -37,6 +37,7 @@ VERBS = [
     "import",
     "view",
     "models",
+    "config",
     "doctor",
 ]
 ACCEPT = "VOL3D_ACCEPT_HELP"

@@ -12,6 +12,8 @@ from vol3d.cli import machine
 from vol3d.cli.main import main
 from vol3d.cli.models import first_comment
 
+TITLES = ("Volumes (segmentation)", "Rooms (detection)", "LiDAR (detection)")
+
 
 def test_models_lists_everything(capsys):
     assert main(["models"]) == 0
@@ -24,9 +26,32 @@ def test_models_lists_everything(capsys):
 def test_models_json(capsys):
     assert main(["models", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert {"shipped_models", "released_weights", "architectures", "data_sets", "recipes"} == set(said)
+    assert {"format", "shipped_models", "released_weights", "architectures", "data_sets", "recipes"} == set(said)
+    assert said["format"] == 1 and all(recipe["task"] for recipe in said["recipes"])
+    classes = {model["name"]: model["classes"] for model in said["shipped_models"]}
+    assert len(classes["3detr-rooms"]) == 18, "lists are whole"
     assert all(weights["published by"] for weights in said["released_weights"])
     assert all(recipe["summary"] for recipe in said["recipes"])
+
+
+def test_models_are_grouped_by_task(capsys):
+    assert main(["models"]) == 0
+    said = capsys.readouterr().out
+    volumes, rooms, lidar = (said.index(f"{title}: recipes") for title in TITLES)
+    assert said.index("unetr_hippocampus_small") < rooms < said.index("3detr_rooms_small") < lidar
+    assert volumes < rooms and lidar < said.index("centerpoint_pillars_drives_small")
+    assert said.count("own clouds: a folder and a small JSON") == 2, "of rooms and of LiDAR"
+
+
+def test_a_card_says_what_a_scan_must_be(capsys):
+    for name, wanted in (
+        ("unetr-hippocampus", "a volume with 1 channel(s): MRI; turned to RAS, at its own spacing"),
+        ("kitti-cars", "points with x, y, z, intensity; z points up, in m"),
+        ("3detr-rooms", "points with x, y, z; the axis that points up is detected"),
+    ):
+        assert main(["models", name, "--json"]) == 0
+        (said,) = json.loads(capsys.readouterr().out)["models"]
+        assert said["expected input"].startswith(wanted) and said["seen in training"] and said["licence"]
 
 
 def test_models_describes_one(tmp_path: Path, capsys):

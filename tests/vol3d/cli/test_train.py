@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 from tests.vol3d.cli.toy import toy  # noqa: F401 (a fixture)
 from vol3d.cli.main import main
+from vol3d.cli.verdict import rows, verdict
 
 WORDS = ["toy.yaml", "train.epochs=1", "--device", "cpu"]
 
@@ -46,3 +49,42 @@ def test_a_wrong_setting_names_its_line(toy: Path, capsys):  # noqa: F811
     assert capsys.readouterr().err == "error: wrong.yaml:4: unknown setting 'optim.lrr'; did you mean 'lr'?\n"
     assert main(["train", *WORDS, "optim.lr"]) == 2
     assert "key.path=value" in capsys.readouterr().err
+
+
+def test_a_dry_run_ends_with_a_verdict(toy: Path, capsys):  # noqa: F811
+    assert main(["train", *WORDS, "--dry-run", "-o", "dry"]) == 0
+    time, memory, writes = capsys.readouterr().out.splitlines()[-3:]
+    assert re.match(r"time: about [\d.]+ m?s for 5 steps \(1 epochs of 5\)", time)
+    assert re.match(r"memory: [\d.]+ [MG]B at the peak", memory)
+    assert re.match(r"writes: about \d+ kB into dry: best.safetensors \(\d+ kB\), last.pt \(\d+ kB\)", writes)
+
+
+def test_json_of_runs(toy: Path, capsys):  # noqa: F811
+    def said(*words: str) -> dict[str, Any]:
+        assert main(["train", *WORDS, "--json", *words]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    dry = said("--dry-run")
+    assert (dry["format"], dry["steps"], len(dry["verdict"])) == (1, 5, 3) and len(dry["loss"]) == 2
+    run = said("epochs=2", "-o", "a")
+    assert (run["run"], run["score_name"]) == ("a", "mean_dice") and 0 <= run["score"] <= 1
+    assert Path(run["report"]).is_file() and "classes" in run["summary"]
+    assert set(said("--seeds", "2", "-o", "s")["scores"]) == {"seed0", "seed1"}
+
+
+def test_a_loss_of_many_terms_is_one_row():
+    summary = dict.fromkeys(
+        ("training_samples", "parameters", "seconds_data_per_step", "seconds_per_step", "evaluated_cases"), 1
+    ) | {"seconds_per_evaluated_case": 1, "mb_weights_gradients_optimiser": 1}
+    few, many = ({f"layer{i}": 0.5 for i in range(count)} for count in (2, 7))
+    shown = [[row for row in rows({**summary, "loss": terms}) if row[0].startswith("loss")] for terms in (few, many)]
+    assert shown[0] == [["loss: layer0", "0.5000"], ["loss: layer1", "0.5000"]]
+    assert shown[1] == [["loss", "3.5000, the sum of 7 terms (--json lists them)"]]
+
+
+def test_a_time_that_is_too_short_is_said(tmp_path: Path):
+    sizes = dict.fromkeys(("mb_checkpoint", "mb_resume_point", "mb_peak"), 1.0)
+    steps = {"steps": 1, "steps_per_epoch": 83, "seconds_per_evaluated_case": 8.6, "evaluated_cases": 42}
+    for asked, said in ((0.1, "LONGER than the 6 min 0 s asked for: an evaluation alone takes 6 min 1 s"), (0.2, "")):
+        time = verdict({**sizes, **steps, "hours_estimated": 0.12, "hours_asked": asked}, tmp_path)[0]
+        assert time.startswith("time: about 7 min 12 s for 1 step (0.012 epochs of 83)") and time.endswith(said)

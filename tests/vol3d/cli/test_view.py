@@ -15,7 +15,7 @@ from matplotlib.image import imread
 
 from tests.vol3d.view.scenes import write_organs, write_room
 from vol3d.cli.main import main
-from vol3d.cli.view import parse_camera, parse_size
+from vol3d.cli.view import parse_camera, parse_size, parse_window
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.view import page
 from vol3d.view.scene import Camera, ViewScene
@@ -160,3 +160,21 @@ def test_sizes_and_viewpoints():
     for text in ("", "x", "12x", "-5x400", "99999x99999", "1e3x400"):
         with pytest.raises(UsageError):
             parse_size(text)
+
+
+def test_a_window_of_grey_values():
+    assert parse_window("400,40") == (-160.0, 240.0) and parse_window("1500,-600") == (-1350.0, 150.0)
+    for text in ("", "400", "0,40", "-1,3", "nan,1", "inf,1", "a,b", "1,2,3"):
+        with pytest.raises(UsageError, match="not a window"):
+            parse_window(text)
+
+
+def test_grey_values_of_a_volume_can_be_chosen_and_points_have_none(tmp_path: Path, capsys):
+    scan, _ = write_organs(tmp_path)
+    cloud, _ = write_room(tmp_path)
+    usual, chosen = tmp_path / "usual.png", tmp_path / "chosen.png"
+    assert main(["view", str(scan), "--png", str(usual)]) == 0
+    assert main(["view", str(scan), "--png", str(chosen), "--window-level", "2000,1000"]) == 0
+    assert imread(chosen)[..., :3].mean() < 0.8 * imread(usual)[..., :3].mean()
+    assert main(["view", str(cloud), "--png", str(usual), "--window-level", "400,40"]) == 2
+    assert "only volumes have grey values" in capsys.readouterr().err

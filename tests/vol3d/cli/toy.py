@@ -36,12 +36,13 @@ class WordCount(Prediction):
         fit = Note("words-fit", "{words} words fit a page", numbers={"words": self.words})
         return fit, Note("language-assumed", "one language was assumed", assumed=True)
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path) -> tuple[Note, ...]:
         if path.suffix == ".json":
             write_detections(path, parse_objects([], ("in",), "none"), record=self.record)
-            return
+            return ()
         write_text(path, f"{self.words} words by {self.models}\n")
         write_record(path, {"format": 1}, replace(self.record, files={path.name: sha256(path)}))
+        return ()
 
     def facts(self) -> dict[str, Any]:
         return {"words": self.words, "volumes_ml": {"in": 1.25}}

@@ -14,8 +14,8 @@ import torch
 from tests.vol3d.engine.toy import ToyModel, toy
 from vol3d import checkpoint, files
 from vol3d.engine import resume
+from vol3d.engine.folds import train_folds
 from vol3d.engine.loop import train
-from vol3d.engine.repeat import train_folds, train_seeds
 from vol3d.engine.task import Evaluation
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.lock import lock
@@ -36,7 +36,7 @@ def test_a_finished_run_has_its_files(tmp_path: Path) -> None:
     }
     assert json.loads((run / "evaluation.json").read_text())["score"] == evaluation.score
     assert len((run / "cases.csv").read_text().splitlines()) == 21
-    assert (run / "pictures" / "Worst case_100.png").read_bytes() == evaluation.pictures["Worst case_100"]
+    assert (run / "pictures" / "worst_case_100.png").read_bytes() == evaluation.pictures["Worst case_100"]
     assert list((run / "events").iterdir())
     rows = list(csv.DictReader((run / "metrics.csv").open()))
     assert [row["step"] for row in rows if row["loss"]] == [str(step) for step in range(1, 21)]
@@ -187,18 +187,6 @@ def test_overfit_trains_on_a_few(tmp_path: Path) -> None:
     train(toy(tmp_path), tmp_path / "run", device="cpu", overfit=4)
     point = resume.read(tmp_path / "run")
     assert point and (point.about["samples"], point.about["run"]["overfit"]) == (4, 4)
-
-
-def test_seeds_report_their_spread(tmp_path: Path) -> None:
-    toy(tmp_path)
-    spread = train_seeds(tmp_path / "toy.yaml", ["train.epochs=1", "train.seed=5"], tmp_path / "out", 3, device="cpu")
-    assert list(spread.scores) == ["seed5", "seed6", "seed7"] and len(set(spread.scores.values())) == 3
-    assert spread.minimum <= spread.mean <= spread.maximum and spread.deviation
-    stored = json.loads((tmp_path / "out" / "seeds.json").read_text())
-    assert stored["mean"] == spread.mean
-    assert train_seeds(tmp_path / "toy.yaml", ["train.epochs=1", "train.seed=5"], tmp_path / "out", 3) == spread
-    with pytest.raises(UsageError, match="too few seeds"):
-        train_seeds(tmp_path / "toy.yaml", [], tmp_path / "out", 0)
 
 
 def test_folds_make_an_ensemble(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -85,11 +87,21 @@ def test_a_fault_in_a_sample_names_the_case(tmp_path: Path, workers: int) -> Non
         train(toy(tmp_path, words[0], "data.fault=data_error"), tmp_path / "other", device="cpu")
 
 
+@pytest.fixture
+def _soon_given_up(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Torch waits five seconds for each worker of a loader that is given up, whenever that is collected."""
+    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.2)
+    yield
+    gc.collect()
+
+
+@pytest.mark.usefixtures("_soon_given_up")
 def test_a_killed_worker_is_told(tmp_path: Path) -> None:
     with pytest.raises(Vol3dError, match=r"next batch: case_.*a data-loader worker died.*train\.workers"):
         train(toy(tmp_path, "train.workers=2", "data.fault=kill_worker"), tmp_path / "run", device="cpu")
 
 
+@pytest.mark.usefixtures("_soon_given_up")
 def test_a_hanging_worker_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from vol3d.engine import order
 

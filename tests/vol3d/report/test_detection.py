@@ -50,10 +50,15 @@ def report(folder: Path, content: dict[str, Any]) -> str:
 
 def test_both_scores_lead_each_with_its_interval(tmp_path: Path):
     page = report(tmp_path, summary())
-    assert re.findall(r'class="score"><b>([\d.]+)</b><span>(\w+)', page) == [("0.6123", "AP25"), ("0.4123", "AP50")]
-    assert Tree(page).has(
-        "0.5511 to 0.6622", "0.3511 to 0.4622", "AR25", "scenes", "recall at IoU 0.25", "ground truths"
-    )
+    assert re.findall(r'class="score"><b>([\d.]+)</b><span>(\w+)', page) == [("0.612", "AP25"), ("0.412", "AP50")]
+    assert Tree(page).has("0.551 to 0.662", "0.351 to 0.462", "AR25", "scenes", "recall at IoU 0.25", "ground truths")
+
+
+def test_a_class_that_is_annotated_nowhere_has_no_score(tmp_path: Path):
+    content = summary()
+    content["classes"] = {"lamp": {"ap25": 0.0, "ap50": 0.0, "recall25": 0.0, "ground_truths": 0, "detections": 7}}
+    page = report(tmp_path, content)
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", page) == ["lamp", "–", "–", "–", "0", "7"]
 
 
 def test_one_chart_per_class_that_was_found(tmp_path: Path):
@@ -108,7 +113,7 @@ def test_an_evaluation_of_an_earlier_release_goes_by_its_keys(tmp_path: Path):
     content = {"score_name": "ap25", "score": 0.6, "step": 0, "summary": summary(), "rows": []}
     (tmp_path / "evaluation.json").write_text(json.dumps(content))
     tree = Tree(write_report(tmp_path).read_text("utf-8"))
-    assert tree.has("0.6123", "ap25", "recall25", "ground truths", "Precision and recall") and tree.count("svg") == 2
+    assert tree.has("0.612", "ap25", "recall25", "ground truths", "Precision and recall") and tree.count("svg") == 2
     assert not tree.has("could be read")
 
 
@@ -119,4 +124,4 @@ def test_damaged_metrics_are_noted_and_the_rest_is_shown(tmp_path: Path, metrics
     content = {"score_name": "ap25", "score": 0.6, "step": 0, "summary": summary(), "rows": [], "metrics": metrics}
     (tmp_path / "evaluation.json").write_text(json.dumps(content))
     tree = Tree(write_report(tmp_path).read_text("utf-8"))
-    assert tree.has("0.6123", "Precision and recall", "metrics of evaluation.json could not be read")
+    assert tree.has("0.612", "Precision and recall", "metrics of evaluation.json could not be read")

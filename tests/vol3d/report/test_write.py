@@ -14,6 +14,7 @@ import pytest
 
 from vol3d.errors import Vol3dError
 from vol3d.report import write_report
+from vol3d.report.html import cell
 from vol3d.view.draw.slices import slice_picture
 
 VOID = {"meta", "img", "input", "br"}
@@ -113,12 +114,12 @@ def test_a_finished_run(run: Path):
     path = write_report(run)
     assert path == run / "report.html"
     tree = Tree(path.read_text("utf-8"))
-    assert tree.has("0.8251", "mean Dice", "0.8111 to 0.8402", "validation, fold 0"), "headline"
+    assert tree.has("0.825", "mean Dice", "0.811 to 0.840", "validation, fold 0"), "headline"
     assert tree.has("Classes", "HD95 (mm)", "missed", "false alarms", "counted"), "per class"
     assert tree.has("0.801 to 0.843"), "interval of a class"
     assert tree.has("loss/dice", "learning rate", "Configuration", "name: unetr", "torch", "2.13.0")
     images = [attrs["alt"] for tag, attrs in tree.tags if tag == "img"]
-    assert [alt.split("_")[0] for alt in images] == ["best", "median", "worst"]
+    assert [alt.split("_")[0] for alt in images] == ["worst", "median", "best"]
     assert tree.count("svg") == 5, "loss, score, learning rate, box plots of Dice and HD95"
     assert sum(css == "sortable" for tag, a in tree.tags if tag == "table" for css in [a.get("class")]) == 1
     assert "nan" not in " ".join(tree.words).lower().split()
@@ -130,11 +131,34 @@ def test_it_works_offline_and_nothing_shown_can_run(run: Path):
     tree = Tree(page)
     assert not re.findall(r"https?://|//cdn|@import|url\(", page), "an address outside of the page"
     loads = [a[key] for _, a in tree.tags for key in ("src", "href", "data", "action") if key in a]
-    assert all(address.startswith("data:image/png;base64,") for address in loads)
+    assert all(address.startswith(("data:image/png;base64,", "#")) for address in loads)
     assert tree.count("script") == 1
     assert "<script>alert" not in page
     assert not [key for _, attrs in tree.tags for key in attrs if key.startswith("on")]
     assert any(a.get("http-equiv") == "Content-Security-Policy" for _, a in tree.tags)
+
+
+def test_the_contents_lead_to_every_section(run: Path):
+    tree = Tree(write_report(run).read_text("utf-8"))
+    led = [attrs["href"] for tag, attrs in tree.tags if tag == "a"]
+    assert led == [f"#{attrs['id']}" for tag, attrs in tree.tags if tag == "section" and "id" in attrs]
+    assert led[:2] == ["#classes", "#pictures"] and len(set(led)) == len(led)
+
+
+def test_the_worst_cases_come_first(run: Path):
+    page = write_report(run).read_text("utf-8").split("<h2>Cases</h2>")[1]
+    assert re.findall(r"<td>case_(\d)", page) == [str(i) for i in range(6) for _ in range(2)]
+    rows = [{"case": f"case_{i}", "class": "a", "dice": dice} for i, dice in enumerate(["nan", "0.9", "0.2"])]
+    write_rows(run / "cases.csv", rows)
+    page = write_report(run).read_text("utf-8").split("<h2>Cases</h2>")[1]
+    assert re.findall(r"<td>case_(\d)", page) == ["2", "1", "0"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0, "0.000"), (1.0, "1.000"), (0.43649, "0.436"), (1e-4, "0.0001"), (12.34, "12.3"), (3, "3")]
+)
+def test_numbers_have_three_places(value: float, text: str):
+    assert cell(value) == text
 
 
 def test_score_terms_and_gradient_have_charts_of_their_own(run: Path) -> None:

@@ -128,7 +128,7 @@ def _completed(header: Header, grid: Grid, made_up: Mapping[str, str]) -> Any:
     for name in (*PATIENT, *STUDY):
         if not header.has(name):
             setattr(header.dataset, name, "")
-    for name, uid in ({name: header.text(name) for name in OF_EACH} | made_up).items():
+    for name, uid in {**{name: header.text(name) for name in OF_EACH}, **made_up}.items():
         setattr(header.dataset, name, uid)
     groups = [*header.items("SharedFunctionalGroupsSequence"), *header.items("PerFrameFunctionalGroupsSequence")]
     measures = [part for group in groups for part in group.items("PixelMeasuresSequence")]

@@ -13,7 +13,12 @@ _WARM = ("#e69f00", "#f0e442", "#e07bb0")
 _MANY = (
     *("#88ccee", "#e69f00", "#44aa99", "#cc6677", "#ddcc77", "#b58ae0", "#7bc043"),
     *("#f28ca9", "#4d9de0", "#c9b18c", "#00c48f", "#e4572e", "#b0bec5", "#f0e442"),
+    # Each next one is the colour farthest from all before it in CIELAB, at lightnesses that a dark ground bears.
+    *("#b800f8", "#f808b0", "#00f800", "#5060f8", "#f80060", "#00f880", "#d868f8", "#707810"),
+    *("#a8f000", "#a86830", "#886888", "#b8f0b8", "#00f8f8", "#b84898", "#3070d8", "#f0c8f8"),
 )
+DISTINCT = len(_MANY)
+"""How many classes have a colour of their own; those of more repeat."""
 
 
 def class_colours(masks: Sequence[str], classes: int) -> dict[tuple[str, int], str]:

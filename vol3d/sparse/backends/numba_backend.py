@@ -20,7 +20,7 @@ from vol3d.sparse.backends import numba_sort as sorting
 from vol3d.sparse.backends import torch_backend
 from vol3d.sparse.geometry import Geometry, MapSpec, Packing, SortedPositions, Triple
 from vol3d.sparse.kernel_map import KernelMap
-from vol3d.threads import parallel_for
+from vol3d.threads import num_threads, parallel_for
 
 NAME = "numba"
 USES = "CPU"
@@ -90,14 +90,16 @@ def weight_gradient(features: Tensor, grad: Tensor, kernel_map: KernelMap) -> Te
     c_in, c_out = rows.shape[1], gradients.shape[1]
     height = kernels.TILE.rows[min(c_out // kernels.LANES, 4) - 1][0]
     out = torch.zeros(kernel_map.taps, c_in, c_out, dtype=torch.float32)
+    blocks = kernel_map.taps * -(-c_in // height)
     parallel_for(
         kernels.weight_gradient_blocks,
-        kernel_map.taps * -(-c_in // height),
+        blocks,
         rows.numpy(),
         gradients.numpy(),
         *pairs,
         out.numpy(),
         height,
+        grain=-(-blocks // num_threads()),  # one range a thread: each walks all tiles, and reads their rows once
     )
     return out[:, :, : grad.shape[1]].to(features.dtype).contiguous()
 

@@ -12,7 +12,8 @@ _FIELD_OF_VIEW = np.radians(38.0)  # across the shorter side
 _NEAR = 1e-3  # of the distance to the target; what is nearer is not drawn
 _TRIED = tuple(range(15, 375, 30))  # azimuths; none looks along the walls of a room that lies along the axes
 _LOOKED_AT, _COARSE = 12_000, 96
-_STEEP, _FLAT, _ROOM_LIKE = 55.0, 32.0, 0.12
+_STEEP, _ROOM_LIKE = 55.0, 0.12
+_ABOVE = Camera(-90.0, 89.0)  # of a drive: x to the right and y up, as on a map
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,8 @@ def place_camera(camera: Camera, points: np.ndarray, size: tuple[int, int], hold
     """The view of the points that `camera` describes.
 
     Args:
-        camera: an azimuth or elevation of None is looked for: the side from which most points are seen.
+        camera: an azimuth or elevation of None is looked for: a drive is seen from above, a room from the side from
+            which most points are seen.
         points: (N, 3); stray ones may fall outside of the picture.
         size: width and height in pixels.
         hold: (M, 3) further points, such as corners of boxes, that must all be in the picture.
@@ -61,8 +63,8 @@ def place_camera(camera: Camera, points: np.ndarray, size: tuple[int, int], hold
     steep, body = _body(sample, held)
     elevation = camera.elevation
     if elevation is None:
-        elevation = _STEEP if steep else _FLAT
-    azimuth = camera.azimuth
+        elevation = _STEEP if steep else _ABOVE.elevation or 0.0
+    azimuth = camera.azimuth if camera.azimuth is not None or steep or camera.elevation is not None else _ABOVE.azimuth
     if azimuth is None:
         views = [_stand(body, angle, elevation, 1.0, (_COARSE, _COARSE)) for angle in _TRIED]
         azimuth = float(_TRIED[int(np.argmax([_seen(view, sample) for view in views]))])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vol3d.scans.results.palette import class_colours
+from vol3d.scans.results.palette import DISTINCT, class_colours
 from vol3d.view.scene import PointLayer, Source
 
 # From low to high; even steps of lightness, so that order survives without colour.
@@ -29,8 +29,8 @@ def point_colours(layer: PointLayer, source: Source | None = None) -> np.ndarray
     if source == "rgb" and layer.rgb is not None:
         return layer.rgb
     if source == "class" and layer.classes is not None:
-        table = hex_table((UNLABELLED, *class_colours(("points",), 14).values()))
-        return table[np.where(layer.classes > 0, (layer.classes - 1) % 14 + 1, 0)]
+        table = hex_table((UNLABELLED, *class_colours(("points",), DISTINCT).values()))
+        return table[np.where(layer.classes > 0, (layer.classes - 1) % DISTINCT + 1, 0)]
     if source == "intensity" and layer.intensity is not None:
         return ramp(layer.intensity, INTENSITIES)
     if source == "height":

@@ -18,9 +18,9 @@ from matplotlib.lines import Line2D
 
 from vol3d.errors import UsageError
 from vol3d.scans.results.palette import GROUND, INK, MUTED, class_colours
+from vol3d.scans.volumes.appearance import grey_window
 
 _WIDTH_INCH, _DPI, _COLUMNS = 10.0, 110, 5
-_PERCENTILES = (2.0, 99.5)
 # Dash pattern (offset, on and off in points) and width of the first, second and third mask's outlines.
 _Dashes = tuple[float, tuple[float, ...]] | Literal["-", ":"]
 _STYLES: tuple[tuple[_Dashes, float], ...] = (("-", 2.0), ((0.0, (3.0, 1.6)), 1.5), (":", 1.8))
@@ -40,6 +40,7 @@ def slice_picture(
     class_names: Sequence[str],
     title: str,
     orientation: str,
+    window: tuple[float, float] | None = None,
 ) -> bytes:
     """A PNG of the axial, coronal and sagittal plane through the middle of the foreground, all at one scale.
 
@@ -51,6 +52,7 @@ def slice_picture(
         class_names: `class_names[label]`, background first.
         title: one line above the planes.
         orientation: where i, j, k point to, `RAS` for right, anterior, superior.
+        window: values that are black and white; None: soft tissue in CT, else percentiles around the foreground.
 
     Raises:
         UsageError: image, masks, spacing or orientation do not fit together.
@@ -61,13 +63,13 @@ def slice_picture(
     spacing = tuple(float(spacing_mm[axis]) for axis in order)
     centre, box = _middle(image.shape, masks)
     planes = [_cut(image, masks, spacing, centre, box, *plane) for plane in _PLANES]
-    low, high = _window(planes)
+    low, high = window or grey_window(image, np.concatenate([plane.seen() for plane in planes]))
     labels = sorted(
         {int(label) for plane in planes for mask in plane.masks.values() for label in np.unique(mask)} - {0}
     )
     colours = class_colours(tuple(masks), max([len(class_names) - 1, *labels]))
     entries = _legend_entries(masks, labels, class_names, colours)
-    figure, axes = _layout(planes, title, -(-len(entries) // _COLUMNS))
+    figure, axes = _layout(planes, title, f"grey values {low:.4g} to {high:.4g}", -(-len(entries) // _COLUMNS))
     for ax, plane in zip(axes, planes, strict=True):
         _draw(ax, plane, low, high, colours)
     _scale_bar(axes[0], planes[0])
@@ -88,6 +90,10 @@ class _Plane:
     masks: dict[str, np.ndarray]
     size_mm: tuple[float, float]
     focus: np.ndarray
+
+    def seen(self) -> np.ndarray:
+        """The finite values around the foreground, where air does not drown tissue."""
+        return self.focus[np.isfinite(self.focus)]
 
 
 def _check(image: np.ndarray, spacing_mm: Sequence[float], masks: Mapping[str, np.ndarray], orientation: str) -> None:
@@ -166,16 +172,7 @@ def _cut(
     )
 
 
-def _window(planes: Sequence[_Plane]) -> tuple[float, float]:
-    """Grey levels from black to white: percentiles around the foreground, where air does not drown tissue."""
-    values = np.concatenate([plane.focus[np.isfinite(plane.focus)] for plane in planes])
-    if values.size == 0:
-        return 0.0, 1.0
-    low, high = (float(value) for value in np.percentile(values, _PERCENTILES))
-    return (low, high) if high > low else (low - 0.5, low + 0.5)
-
-
-def _layout(planes: Sequence[_Plane], title: str, legend_rows: int) -> tuple[Figure, list[Axes]]:
+def _layout(planes: Sequence[_Plane], title: str, grey: str, legend_rows: int) -> tuple[Figure, list[Axes]]:
     """A figure whose panels share one scale, so that a millimetre is a millimetre in all of them."""
     gap, head, foot = 0.3, 0.42, 0.3 + 0.22 * legend_rows
     usable = _WIDTH_INCH - gap * (len(planes) + 1)
@@ -193,7 +190,7 @@ def _layout(planes: Sequence[_Plane], title: str, legend_rows: int) -> tuple[Fig
         left += width + gap
     start = gap / _WIDTH_INCH
     figure.text(start, 1 - 0.2 / total, title, color=INK, fontsize=12, weight="bold", va="center", parse_math=False)
-    note = "radiological convention: the patient's right is on the left"
+    note = f"the patient's right is on the left (radiological convention); {grey}"
     figure.text(1 - start, 1 - 0.2 / total, note, color=MUTED, fontsize=8.5, va="center", ha="right")
     return figure, axes
 

@@ -11,6 +11,7 @@ from matplotlib.image import imread
 
 from vol3d.scans.results.palette import GROUND, INK, MUTED
 from vol3d.view.draw.camera import place_camera
+from vol3d.view.draw.footer import footer, footer_height
 from vol3d.view.draw.raster import draw_surfaces
 from vol3d.view.draw.slices import slice_picture
 from vol3d.view.draw.surfaces import Surface, organ_surfaces
@@ -30,7 +31,9 @@ def draw_volume(scene: ViewScene, layer: VolumeLayer, width: int) -> bytes:
     """A PNG of `width` pixels: planes, and for each mask three views of its surfaces."""
     masks = {mask.name: _kept(mask, scene.opening.classes) for mask in layer.masks}
     names = _class_names(layer)
-    planes = slice_picture(layer.volume.array[0], layer.volume.grid.spacing_mm, masks, names, scene.title, "RAS")
+    planes = slice_picture(
+        layer.volume.array[0], layer.volume.grid.spacing_mm, masks, names, scene.title, "RAS", scene.opening.window
+    )
     rows = [_fitted((imread(io.BytesIO(planes))[..., :3] * 255).round().astype(np.uint8), width)]
     for mask in layer.masks:
         surfaces = [
@@ -78,18 +81,9 @@ def _surface_row(name: str, surfaces: list[Surface], width: int) -> np.ndarray:
 
 
 def _caption(notes: tuple[str, ...], width: int) -> np.ndarray:
-    figure = _blank(width, 30)
-    room = int((width - 40) / 5.6)
-    text = "; ".join(notes)
-    figure.text(
-        18 / width,
-        0.5,
-        text if len(text) <= room else text[: room - 1] + "…",
-        color=INK,
-        fontsize=7.5,
-        va="center",
-        parse_math=False,
-    )
+    text = footer(notes, width)
+    figure = _blank(width, footer_height(text))
+    figure.text(18 / width, 0.5, text, color=INK, fontsize=7.5, va="center", parse_math=False)
     return _pixels(figure)
 
 

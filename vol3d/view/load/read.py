@@ -62,6 +62,8 @@ def load_view(
     else:
         raise UsageError("nothing to look at", wanted=_KNOWN)
     _check(scene, opening)
+    if scene.volume is not None and opening.window is not None:
+        scene = replace(scene, volume=replace(scene.volume, window=opening.window))
     return replace(scene, opening=opening)
 
 
@@ -108,6 +110,8 @@ def _check(scene: ViewScene, opening: Opening) -> None:
         raise UsageError("only points have colours to choose from", where="--color", got=opening.source)
     if opening.source is not None and opening.source not in sources:
         raise UsageError("no cloud here has it", where="--color", got=opening.source, wanted=" or ".join(sources))
+    if opening.window is not None and scene.volume is None:
+        raise UsageError("only volumes have grey values", where="--window-level")
     organs = [
         name for mask in (scene.volume.masks if scene.volume else ()) for name in mask.segmentation.class_names[1:]
     ]

@@ -14,14 +14,11 @@ from vol3d.scans.read import is_dicom_source, read_labels, read_volume
 from vol3d.scans.results.own import is_own, is_own_map
 from vol3d.scans.results.palette import class_colours
 from vol3d.scans.results.record import read_record
-from vol3d.scans.volumes.appearance import looks_like_labels
+from vol3d.scans.volumes.appearance import grey_window, looks_like_labels
 from vol3d.scans.volumes.orientation import reorient
 from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
 from vol3d.view.load.belongs import Origin, check_scan, find_scan, note_of_other
 from vol3d.view.scene import MaskLayer, ViewScene, VolumeLayer
-
-_CT_AIR_HU, _SOFT_TISSUE_HU = -500.0, (-160.0, 240.0)
-_PERCENTILES = (1.0, 98.5)
 
 
 def load_volume(paths: Sequence[Path], series: str | None = None, scan: Path | None = None) -> ViewScene:
@@ -93,18 +90,6 @@ def _origin(mask: Path) -> Origin | None:
         return None
     name, way = (value if isinstance(value, str) else None for value in (about.get("source"), about.get("source_path")))
     return Origin(name, way, record)
-
-
-def grey_window(array: np.ndarray) -> tuple[float, float]:
-    """Values that are black and white: soft tissue where there is air as in CT, else percentiles."""
-    some = array[tuple(slice(None, None, max(1, side // 96)) for side in array.shape)]
-    some = some[np.isfinite(some)]
-    if not some.size:
-        return 0.0, 1.0
-    low, high = (float(value) for value in np.percentile(some, _PERCENTILES))
-    if low < _CT_AIR_HU and high > 0:
-        return _SOFT_TISSUE_HU
-    return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
 def _layer(image: Volume, labels: dict[Path, Segmentation]) -> VolumeLayer:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vol3d.scans.results.box_shapes import box_lines, corners, velocity_lines
-from vol3d.scans.results.palette import class_colours
+from vol3d.scans.results.palette import DISTINCT, class_colours
 from vol3d.view.draw.boxes import box_colours
 from vol3d.view.draw.camera import place_camera
 from vol3d.view.draw.colours import HEIGHTS, INTENSITIES, UNLABELLED, value_range
@@ -51,7 +51,7 @@ def describe(scene: ViewScene, most_points: int = MOST_POINTS) -> Payload:
     notes = list(scene.notes)
     if share < 1:
         notes.append(f"Shown are {most_points:,} of {total:,} points ({share:.0%}), drawn at random.")
-    classes = class_colours(("points",), 14).values()
+    classes = class_colours(("points",), DISTINCT).values()
     payload.description.update(
         title=scene.title,
         unit="mm" if scene.volume else "m",
@@ -95,8 +95,8 @@ def _describe_points(layer: PointLayer, share: float, name: str, payload: Payloa
     if layer.attention is not None:
         columns["attention"] = _to_bytes(layer.attention, kept)
     if layer.classes is not None:
-        # The colours of the 14 classes repeat, as in the picture.
-        columns["class"] = np.where(layer.classes > 0, (layer.classes - 1) % 14 + 1, 0).astype(np.uint8)[kept]
+        # The colours of more classes repeat, as in the picture.
+        columns["class"] = np.where(layer.classes > 0, (layer.classes - 1) % DISTINCT + 1, 0).astype(np.uint8)[kept]
     for column, values in columns.items():
         payload.buffers[f"{name}-{column}"] = partial(as_buffer, values)
     return {

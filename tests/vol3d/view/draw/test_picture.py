@@ -17,8 +17,12 @@ from tests.vol3d.view.scenes import organs, room
 from vol3d.errors import UsageError
 from vol3d.scans.results.box_shapes import box_lines, corners, velocity_lines
 from vol3d.scans.results.detections import Detections
+from vol3d.scans.results.palette import class_colours
+from vol3d.view.draw import picture
 from vol3d.view.draw.camera import View, place_camera
 from vol3d.view.draw.colours import HEIGHTS, hex_table, point_colours, ramp
+from vol3d.view.draw.labels import Label
+from vol3d.view.draw.margins import measure
 from vol3d.view.draw.picture import draw_scene
 from vol3d.view.draw.raster import draw_points, draw_surfaces, point_radius
 from vol3d.view.draw.surfaces import Surface, organ_surfaces, surface_net
@@ -184,6 +188,49 @@ def test_a_picture_has_the_size_that_was_asked_for_and_is_the_same_each_time():
     assert pixels(first).shape == (400, 640, 3)
     assert first == draw_scene(room(), (640, 400))
     assert pixels(draw_scene(organs(), (900, 400))).shape[1] == 900
+
+
+def drive(boxes: int) -> ViewScene:
+    """Flat ground with boxes in a row."""
+    ground = np.random.default_rng(0).uniform(-40, 40, (3000, 3)).astype(np.float32) * np.array(
+        (1, 1, 0.01), np.float32
+    )
+    row = np.array([[x, 0, 0.8, 4, 2, 1.6, 0] for x in np.linspace(-35, 35, boxes)], np.float32)
+    labels = np.arange(boxes) % 2
+    found = Detections(row, np.linspace(0.3, 1, boxes, dtype=np.float32), labels, ("car", "van"))
+    colours = {"car": "#56b4e9", "van": "#e69f00", "bus": "#cc6677"}
+    return ViewScene("drive", (PointLayer("a", ground),), (BoxLayer(FOUND, found, True),), class_colours=colours)
+
+
+def test_a_drive_is_seen_from_above_with_x_to_the_right_and_y_up():
+    places = np.array([(0, 0, 0), (10, 0, 0), (0, 10, 0)], float)
+    (centre, right, up), _ = place_camera(Camera(), drive(1).points[0].xyz, (400, 400)).project(places)
+    np.testing.assert_allclose((right - centre)[1], 0, atol=1.5)
+    np.testing.assert_allclose((up - centre)[0], 0, atol=1.5)
+    assert right[0] > centre[0] + 20 and up[1] < centre[1] - 20
+
+
+def test_the_legend_counts_every_class_that_is_shown_and_notes_are_whole():
+    scene = replace(drive(21), notes=("a note " * 60,))
+    margins = measure(scene, (640, 400))
+    assert [entry.text for entry in margins.classes] == ["car 11", "van 10"]
+    assert margins.notes.split() == scene.notes[0].split() and "\n" in margins.notes
+    assert measure(replace(scene, notes=()), (640, 400)).foot < margins.foot <= 200
+    both = replace(scene, boxes=(*scene.boxes, replace(scene.boxes[0], scored=False)), opening=Opening(score=0.9))
+    assert [entry.text for entry in measure(both, (640, 400)).classes] == ["car 2 / 11", "van 1 / 10"]
+
+
+@pytest.mark.parametrize(("asked", "written"), [(12, 12), (3, 3), (0, 0), (50, 21)])
+def test_only_the_surest_boxes_are_labelled(asked: int, written: int, monkeypatch: pytest.MonkeyPatch):
+    seen: list[Label] = []
+    monkeypatch.setattr(picture, "place_labels", lambda labels, *rest: seen.extend(labels) or [])
+    draw_scene(replace(drive(21), opening=Opening(labels=asked)), (640, 400))
+    scores = [float(label.text.split()[1]) for label in seen]
+    assert len(scores) == written and scores == sorted(scores, reverse=True) and scores[:1] in ([], [1.0])
+
+
+def test_thirty_classes_have_thirty_colours():
+    assert len(set(class_colours(("mask",), 30).values())) == 30
 
 
 @pytest.mark.parametrize(

@@ -125,3 +125,16 @@ def test_bad_input_is_named(change: dict, message: str):
 def test_no_pyplot_and_no_torch():
     code = "import sys, vol3d.view.draw.slices; print([m for m in ('matplotlib.pyplot', 'torch') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_ct_is_drawn_in_the_window_of_soft_tissue_unless_another_is_asked_for():
+    image = np.full((20, 20, 20), -1000, np.float32)
+    image[5:15, 5:15] = 40
+    image[0, 0, 0] = 2000
+
+    def greys(window: tuple[float, float] | None) -> set[int]:
+        drawn = pixels(slice_picture(image, (1, 1, 1), {}, NAMES, "", "RAS", window))[150:-150]
+        return {int(value) for value in drawn[(drawn == drawn[..., :1]).all(axis=-1)][:, 0]}
+
+    assert round(255 * 200 / 400) in greys(None)  # 40 in -160 to 240
+    assert round(255 * 1040 / 2000) not in greys(None) and round(255 * 1040 / 2000) in greys((-1000.0, 1000.0))

@@ -16,10 +16,9 @@ from vol3d.scans.digest import of_scan
 from vol3d.scans.points.options import ReadOptions
 from vol3d.scans.results.record import Record, record_path
 from vol3d.scans.source import ScanSource
-from vol3d.scans.volumes.appearance import looks_like_labels
+from vol3d.scans.volumes.appearance import grey_window, looks_like_labels
 from vol3d.scans.volumes.orientation import reorient
 from vol3d.view.load.read import load_view
-from vol3d.view.load.volume import grey_window
 from vol3d.view.scene import FOUND, TRUTH, Opening
 
 

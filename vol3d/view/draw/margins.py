@@ -1,0 +1,144 @@
+"""What stands around a picture of clouds: title and extent above; origins, classes with counts, and notes below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from vol3d.scans.results.palette import INK, MUTED
+from vol3d.view.draw.colours import HEIGHTS, INTENSITIES, value_range
+from vol3d.view.draw.footer import footer, footer_height
+from vol3d.view.scene import Source, ViewScene
+
+DPI = 100
+_HEAD, _ORIGINS, _ROW = 46, 34, 19  # pixels of the strip above, of the line of origins and of a line of classes
+_LEFT, _SWATCH, _GAP, _CHARACTER = 16.0, 16.0, 22.0, 6.6
+
+
+class Entry(NamedTuple):
+    """A class of the legend and where it stands: pixels from the left, and the line from above."""
+
+    text: str
+    colour: str
+    left: float
+    row: int
+
+
+class Margins(NamedTuple):
+    """Heights in pixels of the strips above and below the scene, and what fills the lower one."""
+
+    head: int
+    foot: int
+    classes: tuple[Entry, ...]
+    notes: str
+
+
+def measure(scene: ViewScene, size: tuple[int, int]) -> Margins:
+    """The strips of a picture of this size; the lower one grows with classes and notes, to half of the picture."""
+    notes, classes = footer(scene.notes, size[0]), _classes(scene, size[0])
+    rows = 1 + max((entry.row for entry in classes), default=-1)
+    foot = _ORIGINS + _ROW * rows + footer_height(notes)
+    return Margins(_HEAD, min(foot, size[1] // 2), classes, notes)
+
+
+def write_margins(figure: Figure, scene: ViewScene, xyz: np.ndarray, margins: Margins) -> None:
+    """Title and facts above; what lines and colours mean, and the notes, below."""
+    width, height = (figure.get_size_inches() * DPI).round()
+    ax = figure.axes[0]
+    extent = " x ".join(f"{side:.3g}" for side in np.ptp(xyz, axis=0)) + " m, " if len(xyz) else ""
+    room = int((width - 40) / 6.4 - 1.45 * len(scene.title))
+    ax.text(16, height - 24, scene.title, color=INK, fontsize=12, weight="bold", va="center", parse_math=False)
+    facts = f"{extent}{len(xyz):,} points"
+    if len(facts) <= room:
+        ax.text(width - 16, height - 24, facts, color=MUTED, fontsize=8.5, va="center", ha="right")
+    middle = margins.foot - _ORIGINS / 2
+    end = _origins(figure, scene, middle)
+    _colour_bar(figure, scene, end, middle)
+    for entry in margins.classes:
+        y = margins.foot - _ORIGINS - _ROW * (entry.row + 0.5) + 4
+        ax.plot([entry.left + 4], [y], marker="s", markersize=6, color=entry.colour, linestyle="")
+        ax.text(entry.left + _SWATCH, y, entry.text, color=INK, fontsize=8.5, va="center", parse_math=False)
+    ax.text(_LEFT, 8, margins.notes, color=MUTED, fontsize=7.5, va="bottom", parse_math=False)
+
+
+def _classes(scene: ViewScene, width: int) -> tuple[Entry, ...]:
+    """Each class that is shown with its number of boxes, of each origin where there are several: `car 12 / 10`."""
+    names = [np.array(layer.detections.names(), dtype=object)[scene.opening.shows(layer)] for layer in scene.boxes]
+    entries: list[Entry] = []
+    left, row = _LEFT, 0
+    for name, colour in scene.class_colours.items():
+        counts = [int((shown == name).sum()) for shown in names]
+        if not any(counts):
+            continue
+        text = f"{name} {' / '.join(map(str, counts))}"
+        wide = _SWATCH + _CHARACTER * len(text)
+        if entries and left + wide > width - _LEFT:
+            left, row = _LEFT, row + 1
+        entries.append(Entry(text, colour, left, row))
+        left += wide + _GAP
+    return tuple(entries)
+
+
+def _origins(figure: Figure, scene: ViewScene, middle: float) -> float:
+    """How many boxes of each origin are shown; where it ends in pixels."""
+    entries, names = [], []
+    for layer in scene.boxes:
+        shown, every = int(scene.opening.shows(layer).sum()), len(layer.detections)
+        limit = f", score from {scene.opening.score:.2g}" if layer.scored and scene.opening.score > 0 else ""
+        count = f"{shown}" if shown == every else f"{shown} of {every}{limit}"
+        names.append(f"{layer.name} ({count})")
+        entries.append(Line2D([], [], color=layer.colour or INK, linestyle="--" if layer.colour else "-"))
+    return _written(figure, entries, names, middle) if entries else _LEFT
+
+
+def _written(figure: Figure, entries: Sequence[Line2D], names: Sequence[str], middle: float) -> float:
+    width, height = figure.get_size_inches() * DPI
+    place = (6 / width, middle / height)
+    legend = figure.legend(entries, names, loc="center left", bbox_to_anchor=place, frameon=False, ncols=len(names))
+    for text in legend.get_texts():
+        text.set(color=INK, fontsize=9, parse_math=False)
+    return 30.0 + sum(60 + 6.5 * len(name) for name in names)
+
+
+def _colour_bar(figure: Figure, scene: ViewScene, start: float, middle: float) -> None:
+    """What the colours of the points mean, where they follow a number."""
+    source, values = _shown_values(scene)
+    width, height = figure.get_size_inches() * DPI
+    if source is None or start + 330 > width:
+        return
+    low, high = value_range(values)
+    ramp = LinearSegmentedColormap.from_list("ramp", HEIGHTS if source == "height" else INTENSITIES)
+    ax = figure.add_axes(((width - 16 - 210) / width, (middle - 4) / height, 120 / width, 8 / height))
+    ax.imshow(np.linspace(0, 1, 120)[None], cmap=ramp, aspect="auto")
+    ax.set_axis_off()
+    unit, short = {"height": (" m", _short), "attention": (" %", _digits)}.get(source, ("", _short))
+    page = figure.axes[0]
+    page.text(width - 232, middle, f"{source} {short(low)}{unit}", color=MUTED, fontsize=8, va="center", ha="right")
+    page.text(width - 100, middle, f"{short(high)}{unit}", color=MUTED, fontsize=8, va="center", ha="left")
+
+
+def _short(value: float) -> str:
+    return f"{round(value, 1) + 0.0:.1f}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.2g}"
+
+
+def _shown_values(scene: ViewScene) -> tuple[Source | None, np.ndarray]:
+    """Height, intensity or attention of the first cloud that is coloured by it."""
+    for layer in scene.points:
+        wanted = scene.opening.source
+        source = wanted if wanted in layer.sources() else layer.sources()[0]
+        if source == "height" and len(layer.xyz):
+            return source, layer.xyz[:, 2]
+        if source == "attention" and layer.attention is not None:
+            return source, layer.attention
+        if source == "intensity" and layer.intensity is not None:
+            return source, layer.intensity
+    return None, np.zeros(0)
