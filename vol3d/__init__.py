@@ -14,7 +14,20 @@ from typing import TYPE_CHECKING, Any
 from vol3d.compiled import choose_cache
 
 if TYPE_CHECKING:
-    from vol3d.api import Model, Run, compare, evaluate, load, load_released, models, read, recipes, score, train
+    from vol3d.api import (
+        Model,
+        Run,
+        compare,
+        evaluate,
+        export,
+        load,
+        load_released,
+        models,
+        read,
+        recipes,
+        score,
+        train,
+    )
 
 __version__ = "0.1.0"
 choose_cache()
@@ -23,6 +36,7 @@ __all__ = [
     "Run",
     "compare",
     "evaluate",
+    "export",
     "load",
     "load_released",
     "models",

@@ -5,7 +5,7 @@ Nothing here prints; what goes wrong raises one of `vol3d.errors`. Importing thi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,7 +30,7 @@ def load(name: str | Path, device: str = "auto", settings: Mapping[str, Any] | S
 
     Args:
         name: a shipped model (`vol3d.models()`), a run's folder, a folder of folds (an ensemble), a weights file, or
-            a model folder of another toolbox (`vol3d.foreign`).
+            a model folder of another toolbox (`vol3d.foreign`), or an ONNX file of `export`.
         device: `cpu`, `cuda`, `cuda:1`; `auto` takes CUDA where there is some.
         settings: in place of those that it has, `{"model.head.nms_iou": 0.2}`.
 
@@ -240,6 +240,49 @@ def compare(a: str | Path, b: str | Path) -> Comparison:
     from vol3d.paths import user_path
 
     return compare_scores(user_path(a), user_path(b))
+
+
+def export(
+    model: Model | Run | str | Path,
+    out: str | Path,
+    *,
+    scans: Sequence[str | Path] = (),
+    data: str | Path | None = None,
+    precision: Literal["float32", "half", "int8"] = "float32",
+    overwrite: bool = False,
+    stage: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """A model as one file for other programs: ONNX, which `load` takes too, or a `.pt2` archive of torch.export.
+
+    The file states classes, preparation and window in its metadata, and how far its network is from the original.
+
+    Args:
+        model: what `load` returned or takes, or a `Run`; one network, no ensemble.
+        out: a name in `.onnx` or `.pt2`.
+        scans: files on which the results of both are compared too.
+        data: a data set on which both are scored too.
+        precision: of the ONNX graph; `int8` quantises matrix products.
+        overwrite: replace a file that is there.
+        stage: called with what is done next, in a few words.
+
+    Returns:
+        What was exported how, `inputs`, `outputs`, `dynamic`, `precision`, and under `differences` for random numbers
+        and each scan the `largest` difference of an output beside the `largest_output`, and what became of the result.
+
+    Raises:
+        UsageError: a network that cannot be exported, a name of another ending, a file that is there already.
+        Vol3dError: the extra `onnx` is not installed.
+    """
+    from vol3d.exported.export import export as write
+    from vol3d.output import require_output
+
+    target = require_output(out, folder=False)
+    if target.exists() and not overwrite:
+        raise UsageError("the file is there already", where=target, do="Choose another name, or overwrite it.")
+    if isinstance(model, Run):
+        model = model.folder
+    ready = model if isinstance(model, Model) else load(model, "cpu")
+    return write(ready, target, scans, None if data is None else Path(data).expanduser(), precision, stage)
 
 
 def read(

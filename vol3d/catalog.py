@@ -71,19 +71,21 @@ class Generator:
 
 @dataclass(frozen=True)
 class ForeignKind:
-    """A kind of model folder that another toolbox wrote; `vol3d.foreign` finds and opens it.
+    """A kind of model that is no checkpoint; `vol3d.foreign` finds and opens it.
 
     Args:
-        title: what messages call such a folder.
-        marks: patterns relative to the folder; one that is matched tells the kind.
+        title: what messages call such a model.
+        marks: patterns relative to a folder that another toolbox wrote; one that is matched tells the kind.
         load: `module:attribute` of the function that opens it, `vol3d.foreign.Load`.
         card: likewise of the function that says what it is without reading weights, `vol3d.foreign.Card`.
+        files: patterns of the name where the model is one file.
     """
 
     title: str
     marks: tuple[str, ...]
     load: str
     card: str
+    files: tuple[str, ...] = ()
 
 
 TASKS = {
@@ -206,8 +208,9 @@ FOREIGN: dict[str, ForeignKind] = {
         "medical.nnunet.load:load",
         "medical.nnunet.card:card",
     ),
+    "onnx": ForeignKind("model in ONNX", (), "vol3d.exported.load:load", "vol3d.exported.card:card", files=("*.onnx",)),
 }
-"""Kinds of model folders of other toolboxes, in the order in which they are looked for."""
+"""Kinds of models that are no checkpoints, in the order in which they are looked for."""
 
 TABLES = {"models": MODELS, "datasets": DATASETS}
 """Tables whose entries are settings that a configuration chooses by `name`."""
@@ -234,6 +237,13 @@ EXPORTS = {
 """What `vol3d data export` can write: `target(split, out, workers, progress)`, for the data sets of a task."""
 
 CONVERT_LABELS = "pointcloud.exchange.convert:convert_labels"  # what `vol3d data convert` calls
+EXPORTERS = {
+    "segmentation": "medical.exported",
+    "detection": "pointcloud.inference.exported",
+    "lidar": "pointcloud.inference.exported",
+}
+"""Modules that `vol3d export` asks about the models of a task, see `vol3d.exported.part.Exporter`."""
+
 CHOOSE_POSTPROCESS = "medical.choose_postprocess:choose_postprocess"
 """What `vol3d postprocess` calls."""
 
@@ -372,6 +382,12 @@ def load(target: str) -> Any:
     module, attribute = target.split(":")
     require_ours(module.partition(".")[0])
     return getattr(import_module(module), attribute)
+
+
+def load_module(name: str) -> Any:
+    """The module of that name; raises as `load`."""
+    require_ours(name.partition(".")[0])
+    return import_module(name)
 
 
 def find(name: str, table: dict[str, Entry], kind: str) -> Entry:

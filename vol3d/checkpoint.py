@@ -77,6 +77,7 @@ def resolve(where: str | Path) -> list[Path]:
         require_file(path, CheckpointError)
         if path.suffix in _PICKLES:
             return _refuse_pickle(path)
+        _refuse_foreign(path)
         return [path]
     if path.is_dir():
         found = [path / WEIGHTS] if (path / WEIGHTS).is_file() else sorted(path.glob(f"fold*/{WEIGHTS}"))
@@ -85,14 +86,22 @@ def resolve(where: str | Path) -> list[Path]:
         seeds = sorted(file.parent for file in path.glob(f"seed*/{WEIGHTS}"))
         if seeds:  # no ensemble: they are there to show how far chance moves a score
             raise UsageError("runs of several seeds", where=path, do=f"Give one of them, {seeds[0]} for example.")
-        if (kind := foreign.kind_of(path)) is not None:
-            raise UsageError(f"a {kind.title}, which predicts only", where=path, wanted="a model that vol3d trained")
+        _refuse_foreign(path)
         raise UsageError(f"the folder has no {WEIGHTS} and no fold*/{WEIGHTS}", where=path, do="Give a run's folder.")
     names = {name: folder / WEIGHTS for name, folder in catalog.shipped().items()}
     if str(where) in names:
         return [names[str(where)]]
     what = "no such checkpoint: neither a shipped model nor a file or folder"
     raise UsageError(what, where=where, do=catalog.model_hint(str(where)))
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raises UsageError for a model that is no checkpoint."""
+    if path.suffix == ".pt2":
+        do = "Take the checkpoint, or export it as .onnx."
+        raise UsageError("an archive of torch.export, which other programs run", where=path, do=do)
+    if (kind := foreign.kind_of(path)) is not None:
+        raise UsageError(f"a {kind.title}, which predicts only", where=path, wanted="a model that vol3d trained")
 
 
 def _refuse_pickle(path: Path) -> NoReturn:

@@ -1,7 +1,7 @@
-"""Model folders that other toolboxes wrote: `predict` takes them as they are.
+"""Models that are no checkpoints, folders of other toolboxes and ONNX files: `predict` takes them as they are.
 
-`catalog.FOREIGN` lists the kinds of folders. The files in a folder show which kind it is, and a function for that kind
-loads it as a `Model` like any other, with the same files, notes and records of its results.
+`catalog.FOREIGN` lists the kinds. The files in a folder, or the name of a file, show which kind it is, and a function
+for that kind loads it as a `Model` like any other, with the same files, notes and records of its results.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OWN = ("best.safetensors", "fold*/best.safetensors", "seed*/best.safetensors")
 
 
 class Load(Protocol):
-    """Opens a folder of one kind."""
+    """Opens a folder, or a file, of one kind."""
 
     def __call__(self, folder: Path, device: torch.device, changes: Sequence[str]) -> Model:
         """The model, ready to predict on `device`.
@@ -53,17 +53,20 @@ class Card(Protocol):
 
 
 def kind_of(where: str | Path) -> ForeignKind | None:
-    """The kind of a folder that another toolbox wrote; None for anything else."""
+    """The kind of a folder or a file; None for checkpoints of vol3d and for anything else."""
     if str(where) in catalog.shipped():
         return None
     folder = user_path(where)
+    if folder.is_file():
+        kinds = catalog.FOREIGN.values()
+        return next((kind for kind in kinds if any(folder.match(pattern) for pattern in kind.files)), None)
     if not folder.is_dir() or _matches(folder, OWN):
         return None
     return next((kind for kind in catalog.FOREIGN.values() if _matches(folder, kind.marks)), None)
 
 
 def load(kind: ForeignKind, where: str | Path, device: torch.device, changes: Sequence[str]) -> Model:
-    """The model in a folder; raises as `Load`."""
+    """The model in a folder or a file; raises as `Load`."""
     opened: Model = catalog.load(kind.load)(user_path(where), device, changes)
     return opened
 

@@ -61,10 +61,19 @@ class Model:
     def notes(self) -> tuple[Note, ...]:
         """What every result must be read with, whatever the scan: that the model never saw a real one, for example."""
         from vol3d.engine.seen import synthetic_note
+        from vol3d.shipped import licence_notes
+
+        return synthetic_note(self.task.settings.seen) + licence_notes(self.licence)
+
+    @property
+    def licence(self) -> str | None:
+        """Of the weights, where they were shipped or exported from such."""
         from vol3d.shipped import about
 
         folder = shipped().get(self.name)
-        return synthetic_note(self.task.settings.seen) + (about(folder).notes if folder else ())
+        return (
+            about(folder).licence if folder else next((one["licence"] for one in self.info if "licence" in one), None)
+        )
 
     def predict(
         self,

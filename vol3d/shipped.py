@@ -45,9 +45,14 @@ class ShippedModel:
     @property
     def notes(self) -> tuple[Note, ...]:
         """That the weights may not be used for everything, where that is so."""
-        if self.licence is None or "NC" not in self.licence:
-            return ()
-        return (Note("non-commercial", "the weights are for non-commercial use only: {value}", value=self.licence),)
+        return licence_notes(self.licence)
+
+
+def licence_notes(licence: str | None) -> tuple[Note, ...]:
+    """That weights of this licence may not be used for everything, where that is so."""
+    if licence is None or "NC" not in licence:
+        return ()
+    return (Note("non-commercial", "the weights are for non-commercial use only: {value}", value=licence),)
 
 
 def about(folder: Path, info: Mapping[str, Any] | None = None) -> ShippedModel:

@@ -1,6 +1,7 @@
 """What every detector is: clouds in, a prediction, its loss, its boxes; and the settings that build it.
 
     Detector        forward, loss, decode
+    SplitDetector   in two halves: clouds to tensors of a fixed size, dense layers from there on
     RoomDetector    proposals, from which post-processing chooses
     LidarDetector   a range of voxels around the scanner
     SetDetector     one box of each query, for distillation
@@ -135,6 +136,46 @@ class Detector(nn.Module, ABC, Generic[P]):
     @abstractmethod
     def decode(self, prediction: P) -> list[Detections]:
         """The objects of each cloud, on the CPU."""
+
+
+class SplitDetector(Detector[P]):
+    """A detector in two halves: points to tensors of a fixed size, then dense layers, which run without the first."""
+
+    def forward(self, clouds: list[Tensor]) -> P:
+        """The prediction for clouds (N_i, 3 + C): coordinates in metres with z up, then the settings' features.
+
+        Raises:
+            DataError: other columns than the features, values that are not finite.
+        """
+        inputs, context = self.encode(clouds)
+        return self.prediction(self.dense(*inputs), context)
+
+    @abstractmethod
+    def encode(self, clouds: list[Tensor]) -> tuple[tuple[Tensor, ...], Any]:
+        """What the dense layers see, batch first, and what else the prediction is made of; errors as `forward`."""
+
+    @abstractmethod
+    def dense(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """The outputs of the dense layers, batch first."""
+
+    @abstractmethod
+    def prediction(self, outputs: Sequence[Tensor], context: Any) -> P:
+        """The prediction made of what `dense` and `encode` give."""
+
+    @property
+    def dense_layers(self) -> tuple[str, ...]:
+        """Names of the modules of the second half."""
+        return "backbone", "neck", "head"
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of what `dense` takes."""
+        return ("bev",)
+
+    @property
+    @abstractmethod
+    def output_names(self) -> tuple[str, ...]:
+        """Names of what `dense` gives."""
 
 
 class RoomDetector(Detector[P]):

@@ -14,7 +14,7 @@ from vol3d.catalog import ForeignKind
 from vol3d.cli.main import main
 from vol3d.errors import UsageError
 
-KIND = ForeignKind("model folder of a test", ("plan.txt", "fold_*/w.pth"), "none:load", "none:card")
+KIND = ForeignKind("model folder of a test", ("plan.txt", "fold_*/w.pth"), "none:load", "none:card", files=("*.test",))
 
 
 @pytest.fixture
@@ -40,6 +40,13 @@ def test_one_file_tells_the_kind(tmp_path: Path, mark: str) -> None:
     written(tmp_path / mark)
     assert foreign.kind_of(tmp_path) is KIND
     assert foreign.kind_of(str(tmp_path)) is KIND
+
+
+@pytest.mark.usefixtures("kinds")
+def test_the_name_of_a_file_tells_the_kind(tmp_path: Path) -> None:
+    assert foreign.kind_of(written(tmp_path / "model.test")) is KIND
+    assert foreign.kind_of(tmp_path / "missing.test") is None
+    assert foreign.kind_of(written(tmp_path / "model.txt")) is None
 
 
 @pytest.mark.usefixtures("kinds")

@@ -15,7 +15,7 @@ Checkpoint = Annotated[
     str,
     typer.Argument(
         help="A shipped model's name, a run's folder, a folder of folds (an ensemble) or a weights file; to predict, "
-        "also a model folder of nnU-Net.",
+        "also a model folder of nnU-Net or an ONNX file.",
         autocompletion=names.checkpoints,
         metavar="CHECKPOINT",
     ),

@@ -7,6 +7,7 @@ front from back, and a classifier that can. PointPillars has the same head.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
@@ -28,7 +29,7 @@ from pointcloud.models.anchors.anchors import (
     place_anchors,
 )
 from pointcloud.structures.detections import to_detections
-from pointcloud.structures.detector import LidarDetector
+from pointcloud.structures.detector import LidarDetector, SplitDetector
 from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.targets import BoxTargets, check_targets
 from vol3d.engine.settings import Settings
@@ -237,11 +238,35 @@ class AnchorHead(nn.Module):
         return found
 
 
-class AnchorDetector(LidarDetector[AnchorPrediction]):
-    """What detectors with this head have in common: loss and decoding."""
+class AnchorDetector(SplitDetector[AnchorPrediction], LidarDetector[AnchorPrediction]):
+    """What detectors with this head have in common: dense layers, loss and decoding."""
 
+    backbone: nn.Module
+    neck: nn.Module
     head: AnchorHead
     class_layers: ClassVar[tuple[str, ...]] = ("head.classes", "head.offsets", "head.directions")
+
+    @property
+    @abstractmethod
+    def strides(self) -> tuple[int, ...]:
+        """Voxels along a side of a cell of each map that the head sees, finest first."""
+
+    def dense(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """What the head says of every anchor, then the maps that it sees."""
+        found = self.neck(self.backbone(*inputs))
+        maps = tuple(found) if isinstance(found, list) else (found,)  # (B, C, Y, X), finest first
+        return *self.head(maps), *maps
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """`classes`, `offsets`, `directions`, then `map_0` and so on."""
+        return *AnchorOutputs._fields, *(f"map_{level}" for level in range(len(self.strides)))
+
+    def prediction(self, outputs: Sequence[Tensor], context: tuple[int, ...]) -> AnchorPrediction:
+        """What the network predicts for every anchor."""
+        count, voxels = len(AnchorOutputs._fields), self.settings.voxels
+        grids = tuple(voxels.map_grid(stride) for stride in self.strides)
+        return AnchorPrediction(AnchorOutputs(*outputs[:count]), tuple(outputs[count:]), grids, context)
 
     def loss(self, prediction: AnchorPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:
         """Weighted terms; errors as `AnchorHead.loss`."""
@@ -295,4 +320,4 @@ def flat(levels: Sequence[Float[Tensor, "_y _x _a 7"]]) -> Float[Tensor, "n 7"]:
 
 def per_anchor(x: Float[Tensor, "b ad y x"], columns: int) -> Float[Tensor, "b n d"]:
     """The channels of a map as rows of its anchors."""
-    return x.permute(0, 2, 3, 1).reshape(len(x), -1, columns).float()
+    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, columns).float()  # a length would be fixed in an export

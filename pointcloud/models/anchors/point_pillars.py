@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from pointcloud.models.anchors.anchors import nuscenes_anchors
-from pointcloud.models.anchors.head import AnchorDetector, AnchorHead, AnchorHeadSettings, AnchorPrediction
+from pointcloud.models.anchors.head import AnchorDetector, AnchorHead, AnchorHeadSettings
 from pointcloud.models.layers.bev_backbones import FpnSettings, SecondFpnSettings, level_strides, neck_stride
 from pointcloud.models.layers.bev_encoder import MapSettings, Neck, build_backbone, build_neck
 from pointcloud.models.layers.voxel_encoders import PointStack, PointStackSettings, encode_voxels
@@ -95,16 +95,14 @@ class PointPillars(AnchorDetector):
         self.neck = build_neck(settings.backbone.widths, settings.neck)
         self.head = self.head_type(self.neck.width, self.class_names, settings.head)
 
-    def forward(self, clouds: list[Tensor]) -> AnchorPrediction:
-        """What is in the clouds (N_i, 3 + C): coordinates in metres with z up, then the settings' features.
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Those of the neck's maps."""
+        return self.settings.strides
 
-        Raises:
-            DataError: other columns than the features, values that are not finite.
-        """
+    def encode(self, clouds: list[Tensor]) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        """The map (B, C, ny, nx) of pillars."""
         settings, grid = self.settings, self.settings.voxels.grid
         voxels = encode_voxels(clouds, settings.voxels, settings.features, self.points)  # (V, C)
-        bev = scatter_to_bev(voxels.features, voxels.coordinates, voxels.samples, grid.shape)  # (B, C, ny, nx)
-        found = self.neck(self.backbone(bev))
-        maps = tuple(found) if isinstance(found, list) else (found,)  # (B, C, Y, X), finest first
-        grids = tuple(settings.voxels.map_grid(stride) for stride in settings.strides)
-        return AnchorPrediction(self.head(maps), maps, grids, voxels.left_out)
+        bev = scatter_to_bev(voxels.features, voxels.coordinates, voxels.samples, grid.shape)
+        return (bev,), voxels.left_out

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor
 
-from pointcloud.models.anchors.head import AnchorDetector, AnchorHead, AnchorHeadSettings, AnchorPrediction
+from pointcloud.models.anchors.head import AnchorDetector, AnchorHead, AnchorHeadSettings
 from pointcloud.models.layers.bev_backbones import (
     VOXEL_BACKBONE,
     VOXEL_NECK,
@@ -73,15 +73,13 @@ class SecondDetector(AnchorDetector):
         self.neck = SecondFpn(settings.backbone.widths, settings.neck)
         self.head = AnchorHead(self.neck.width, self.class_names, settings.head)
 
-    def forward(self, clouds: list[Tensor]) -> AnchorPrediction:
-        """What is in the clouds (N_i, 3 + C): coordinates in metres with z up, then the settings' features.
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """There is one map."""
+        return (self.settings.stride,)
 
-        Raises:
-            DataError: other columns than the features, values that are not finite.
-        """
-        settings, grid = self.settings, self.settings.voxels.grid
+    def encode(self, clouds: list[Tensor]) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        """The map (B, C, ny / 8, nx / 8) of sparse voxels."""
+        settings = self.settings
         voxels = encode_voxels(clouds, settings.voxels, settings.features, self.points)  # (V, C)
-        bev = self.middle(voxels, grid)  # (B, C, ny / 8, nx / 8)
-        bev = self.neck(self.backbone(bev))  # (B, C, Y, X)
-        cells = settings.voxels.map_grid(settings.stride)
-        return AnchorPrediction(self.head([bev]), (bev,), (cells,), voxels.left_out)
+        return (self.middle(voxels, settings.voxels.grid),), voxels.left_out

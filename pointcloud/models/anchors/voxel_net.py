@@ -7,6 +7,7 @@ figure 2. The paper trains one network for each class; here every class has anch
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -34,7 +35,7 @@ from pointcloud.models.layers.voxel_encoders import (
     encode_voxels,
 )
 from pointcloud.structures.detections import to_detections
-from pointcloud.structures.detector import LidarDetector
+from pointcloud.structures.detector import LidarDetector, SplitDetector
 from pointcloud.structures.features import width
 from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.targets import BoxTargets, check_targets
@@ -102,7 +103,7 @@ class MiddleLayers(nn.Sequential):
         )
 
 
-class VoxelNet(LidarDetector[AnchorPrediction]):
+class VoxelNet(SplitDetector[AnchorPrediction], LidarDetector[AnchorPrediction]):
     """The network of figure 2.
 
     Args:
@@ -131,24 +132,37 @@ class VoxelNet(LidarDetector[AnchorPrediction]):
         self.offsets = nn.Conv2d(self.neck.width, 7 * count, 1)
         nn.init.constant_(self.scores.bias, -math.log(99))  # type: ignore[arg-type]
 
-    def forward(self, clouds: list[Tensor]) -> AnchorPrediction:
-        """What is in the clouds (N_i, 3 + C): coordinates in metres with z up, then the settings' features.
-
-        Raises:
-            DataError: other columns than the features, values that are not finite.
-        """
+    def encode(self, clouds: list[Tensor]) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        """The map (B, C * nz, ny, nx) of voxels, the channels of the layers beside each other."""
         settings, grid = self.settings, self.settings.voxels.grid
         voxels = encode_voxels(clouds, settings.voxels, settings.features, self.points)  # (V, C)
-        dense = scatter_to_bev(voxels.features, voxels.coordinates, voxels.samples, grid.shape)
-        dense = dense.unflatten(1, (self.points.width, grid.shape[0]))  # (B, C, nz, ny, nx)
-        bev = self.middle(dense).flatten(1, 2)  # (B, 64 * 2, ny, nx)
+        bev = scatter_to_bev(voxels.features, voxels.coordinates, voxels.samples, grid.shape)
+        return (bev,), voxels.left_out
+
+    def dense(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """The map that the head sees, then logits (B, N, 1) and offsets (B, N, 7) of every anchor."""
+        layers = inputs[0].unflatten(1, (self.points.width, self.settings.voxels.grid.shape[0]))  # (B, C, nz, ny, nx)
+        bev = self.middle(layers).flatten(1, 2)  # (B, 64 * 2, ny, nx)
         bev = self.neck(self.backbone(bev))  # (B, C, ny / 2, nx / 2)
-        b = len(bev)
+        b = bev.shape[0]  # a length would be fixed in an export
         scores = self.scores(bev).permute(0, 2, 3, 1).reshape(b, -1, 1).float()
-        offsets = self.offsets(bev).permute(0, 2, 3, 1).reshape(b, -1, 7).float()
-        cells = settings.voxels.map_grid(settings.stride)
-        outputs = AnchorOutputs(scores, offsets, scores.new_zeros(*scores.shape[:2], 0))
-        return AnchorPrediction(outputs, (bev,), (cells,), voxels.left_out)
+        return bev, scores, self.offsets(bev).permute(0, 2, 3, 1).reshape(b, -1, 7).float()
+
+    @property
+    def dense_layers(self) -> tuple[str, ...]:
+        """With the dense 3D convolutions."""
+        return "middle", "backbone", "neck", "scores", "offsets"
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """There are no directions."""
+        return "map", "classes", "offsets"
+
+    def prediction(self, outputs: Sequence[Tensor], context: tuple[int, ...]) -> AnchorPrediction:
+        """What the network predicts for every anchor."""
+        bev, scores, offsets = outputs
+        found = AnchorOutputs(scores, offsets, scores.new_zeros(*scores.shape[:2], 0))
+        return AnchorPrediction(found, (bev,), (self.settings.voxels.map_grid(self.settings.stride),), context)
 
     def loss(self, prediction: AnchorPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:
         """The terms `positive`, `negative` and `box` of equation 2, of the whole batch.

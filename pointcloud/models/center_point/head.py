@@ -100,6 +100,11 @@ class CenterHead(nn.Module):
         self.shared = convolution(channels, w, 3, padding=1, eps=1e-5, momentum=0.1)
         self.tasks = nn.ModuleList(TaskHead(w, len(task), settings) for task in tasks)
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What there is a map of in each task."""
+        return CenterOutputs._fields if self.settings.velocity else CenterOutputs._fields[:-1]
+
     def forward(self, bev: Float[Tensor, "b c y x"]) -> tuple[CenterOutputs, ...]:
         shared = self.shared(bev)
         return tuple(task(shared) for task in self.tasks)

@@ -19,7 +19,7 @@ from pointcloud.models.center_point.views import average_outputs, map_back
 from pointcloud.models.layers.bev_backbones import SecondFpn, SecondFpnSettings
 from pointcloud.models.layers.bev_encoder import BevEncoder, BevSettings, OneMapSettings, build_backbone
 from pointcloud.models.layers.voxel_encoders import PointStackSettings
-from pointcloud.structures.detector import LidarDetector
+from pointcloud.structures.detector import LidarDetector, SplitDetector
 from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.similarity import Similarity
 from pointcloud.structures.targets import BoxTargets
@@ -55,7 +55,7 @@ class CenterPointPrediction:
     left_out: tuple[int, ...]
 
 
-class CenterPoint(LidarDetector[CenterPointPrediction]):
+class CenterPoint(SplitDetector[CenterPointPrediction], LidarDetector[CenterPointPrediction]):
     """The network of figure 2's first stage.
 
     Args:
@@ -76,16 +76,28 @@ class CenterPoint(LidarDetector[CenterPointPrediction]):
         self.neck = SecondFpn(settings.backbone.widths, settings.neck)
         self.head = CenterHead(self.neck.width, self.class_names, settings.head)
 
-    def forward(self, clouds: list[Tensor]) -> CenterPointPrediction:
-        """What is in the clouds (N_i, 3 + C): coordinates in metres with z up, then the settings' features.
+    def encode(self, clouds: list[Tensor]) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        """The map (B, C, ny, nx) of pillars, an eighth of that of voxels."""
+        bev, left_out = self.encoder(clouds)
+        return (bev,), left_out
 
-        Raises:
-            DataError: other columns than the features, values that are not finite.
-        """
-        bev, left_out = self.encoder(clouds)  # (B, C, ny, nx) of pillars, an eighth of that of voxels
-        bev = self.neck(self.backbone(bev))  # (B, C, Y, X)
-        grid = self.settings.voxels.map_grid(self.settings.stride)
-        return CenterPointPrediction(self.head(bev), bev, grid, left_out)
+    def dense(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """The map that the head sees, then the maps of task after task."""
+        bev = self.neck(self.backbone(*inputs))  # (B, C, Y, X)
+        return bev, *(part for task in self.head(bev) for part in task if part is not None)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """`map`, then `heatmap_0`, `offset_0` and so on."""
+        return "map", *(f"{name}_{task}" for task in range(len(self.head.tasks)) for name in self.head.outputs)
+
+    def prediction(self, outputs: Sequence[Tensor], context: tuple[int, ...]) -> CenterPointPrediction:
+        """Maps of every task."""
+        bev, *maps = outputs
+        names = self.head.outputs
+        tasks = [maps[first : first + len(names)] for first in range(0, len(maps), len(names))]
+        found = tuple(CenterOutputs(**{"velocity": None, **dict(zip(names, task, strict=True))}) for task in tasks)
+        return CenterPointPrediction(found, bev, self.settings.voxels.map_grid(self.settings.stride), context)
 
     def loss(self, prediction: CenterPointPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:
         """Weighted terms; errors as `CenterHead.loss`."""

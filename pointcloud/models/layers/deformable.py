@@ -37,7 +37,7 @@ def sample_maps(
         places: where each query looks.
         weights: of each sample.
     """
-    if values.device.type == "cpu":
+    if values.device.type == "cpu" and not torch.compiler.is_exporting():
         wide = torch.promote_types(values.dtype, torch.float32)  # numba has no float16
         out = _SampleMaps.apply(values.to(wide), tuple(sizes), places.to(wide), weights.to(wide))
         return out.to(values.dtype)

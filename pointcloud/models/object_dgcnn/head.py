@@ -164,8 +164,8 @@ class ObjectDgcnnHead(nn.Module):
         for layer in self.encoder:
             cells = layer(cells, position, sizes, centers)
         position, content = self.queries.chunk(2, dim=1)  # (Q, W) each
-        x = content.expand(len(cells), -1, -1)
-        reference = _exact(self.reference, position).sigmoid().expand(len(cells), -1, -1)  # (B, Q, 2)
+        x = content.expand(cells.shape[0], -1, -1)
+        reference = _exact(self.reference, position).sigmoid().expand(cells.shape[0], -1, -1)  # (B, Q, 2)
         logits, codes = [], []
         for layer, class_head, box_head in zip(self.decoder, self.class_heads, self.box_heads, strict=True):
             x = layer(x, position, cells, sizes, reference)  # (B, Q, W)

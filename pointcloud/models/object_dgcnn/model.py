@@ -6,6 +6,7 @@ queries are in `head`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -18,7 +19,7 @@ from pointcloud.models.layers.bev_backbones import VOXEL_BACKBONE, Fpn, FpnSetti
 from pointcloud.models.layers.bev_encoder import BevEncoder, BevSettings, build_backbone
 from pointcloud.models.object_dgcnn.head import ObjectDgcnnHead, ObjectDgcnnHeadSettings, QueryOutputs
 from pointcloud.structures.box_code import box_columns
-from pointcloud.structures.detector import LidarDetector, SetDetector
+from pointcloud.structures.detector import LidarDetector, SetDetector, SplitDetector
 from pointcloud.structures.predicted_set import PredictedSet
 from pointcloud.structures.targets import BoxTargets
 from pointcloud.structures.voxels import VoxelSettings
@@ -66,7 +67,9 @@ class ObjectDgcnnPrediction:
     left_out: tuple[int, ...]
 
 
-class ObjectDgcnn(LidarDetector[ObjectDgcnnPrediction], SetDetector[ObjectDgcnnPrediction]):
+class ObjectDgcnn(
+    SplitDetector[ObjectDgcnnPrediction], LidarDetector[ObjectDgcnnPrediction], SetDetector[ObjectDgcnnPrediction]
+):
     """Encoder, backbone, feature pyramid, queries.
 
     Args:
@@ -85,15 +88,26 @@ class ObjectDgcnn(LidarDetector[ObjectDgcnnPrediction], SetDetector[ObjectDgcnnP
         self.neck = Fpn(settings.backbone.widths, settings.neck)
         self.head = ObjectDgcnnHead(settings.head, self.class_names, settings.neck, (low_x, low_y, high_x, high_y))
 
-    def forward(self, clouds: list[Tensor]) -> ObjectDgcnnPrediction:
-        """What is in the clouds (N_i, 3 + C): coordinates in metres with z up, then the settings' features.
+    def encode(self, clouds: list[Tensor]) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        """The map (B, C, ny, nx) of pillars, an eighth of that of voxels."""
+        bev, left_out = self.encoder(clouds)
+        return (bev,), left_out
 
-        Raises:
-            DataError: other columns than the features, values that are not finite.
-        """
-        bev, left_out = self.encoder(clouds)  # (B, C, ny, nx) of pillars, an eighth of that of voxels
-        maps = self.neck(self.backbone(bev))  # levels of (B, W, Y, X)
-        return ObjectDgcnnPrediction(self.head(maps), tuple(maps), left_out)  # Q queries
+    def dense(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """What Q queries say after each layer, (B, layers, Q, ...), then the maps that they attended to."""
+        maps = self.neck(self.backbone(*inputs))  # levels of (B, W, Y, X)
+        found = self.head(maps)
+        return found.class_logits.transpose(0, 1), found.code.transpose(0, 1), *maps
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """`class_logits`, `code`, then `map_0` and so on."""
+        return "class_logits", "code", *(f"map_{level}" for level in range(self.settings.neck.levels))
+
+    def prediction(self, outputs: Sequence[Tensor], context: tuple[int, ...]) -> ObjectDgcnnPrediction:
+        """A set of boxes."""
+        logits, code, *maps = outputs
+        return ObjectDgcnnPrediction(QueryOutputs(logits.transpose(0, 1), code.transpose(0, 1)), tuple(maps), context)
 
     def loss(self, prediction: ObjectDgcnnPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:
         """Weighted terms of every layer; errors as `object_dgcnn_loss`."""

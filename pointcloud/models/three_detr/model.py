@@ -8,6 +8,7 @@ Where the released code differs from the paper, options say so, off by default a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -26,7 +27,13 @@ from pointcloud.models.three_detr.heads import BoxHeads, HeadOutputs, decode_que
 from pointcloud.models.three_detr.loss import SetLossSettings, set_loss
 from pointcloud.structures.bounds import Bounds
 from pointcloud.structures.box_code import box_columns, encode_boxes
-from pointcloud.structures.detector import AttendingDetector, RoomDetector, RoomDetectorSettings, SetDetector
+from pointcloud.structures.detector import (
+    AttendingDetector,
+    RoomDetector,
+    RoomDetectorSettings,
+    SetDetector,
+    SplitDetector,
+)
 from pointcloud.structures.features import width
 from pointcloud.structures.predicted_set import PredictedSet, softmax_log_odds
 from pointcloud.structures.proposals import Proposals, of_each_scan
@@ -145,18 +152,23 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(*sizes) for _ in range(settings.encoder_layers))
 
     def forward(self, tokens: TokenSet) -> TokenSet:
-        return self._through(tokens, len(self.layers))
+        return tokens._replace(features=self.refine(tokens.features))
+
+    def refine(self, features: Float[Tensor, "b n w"]) -> Float[Tensor, "b n w"]:
+        """Features of the tokens after all layers."""
+        return self._through(features, len(self.layers))
 
     def last(self, tokens: TokenSet) -> LastLayer | None:
         """The last layer and its input; None of an encoder without layers."""
         *_, layer = (None, *self.layers)
-        return LastLayer(self._through(tokens, len(self.layers) - 1), layer) if layer is not None else None
+        if layer is None:
+            return None
+        return LastLayer(tokens._replace(features=self._through(tokens.features, len(self.layers) - 1)), layer)
 
-    def _through(self, tokens: TokenSet, layers: int) -> TokenSet:
-        features = tokens.features
+    def _through(self, features: Tensor, layers: int) -> Tensor:
         for layer in self.layers[:layers]:
             features = layer(features)
-        return tokens._replace(features=features)
+        return features
 
 
 class MaskedEncoder(nn.Module):
@@ -236,7 +248,10 @@ class ThreeDetrPrediction:
 
 
 class ThreeDetr(
-    RoomDetector[ThreeDetrPrediction], SetDetector[ThreeDetrPrediction], AttendingDetector[ThreeDetrPrediction]
+    SplitDetector[ThreeDetrPrediction],
+    RoomDetector[ThreeDetrPrediction],
+    SetDetector[ThreeDetrPrediction],
+    AttendingDetector[ThreeDetrPrediction],
 ):
     """The network of figure 2.
 
@@ -270,28 +285,53 @@ class ThreeDetr(
         )
         self.heads = BoxHeads(w, len(self.class_names), settings.angle_bins, settings.head_dropout)
 
-    def forward(self, clouds: list[Tensor]) -> ThreeDetrPrediction:
-        """What is in the clouds (N_i, 3 + C): coordinates in metres with z up, then the settings' features.
-
-        Raises:
-            DataError: a cloud is empty, has other columns than the features, or values that are not finite.
-        """
+    def encode(self, clouds: list[Tensor]) -> tuple[tuple[Tensor, ...], tuple[Tensor, Bounds, list[Tensor]]]:
+        """Tokens, encoded where the encoder samples points itself, and the bounds of each scan; no cloud is empty."""
         xyz, features, counts, bounds = batch_clouds(clouds, self.settings.features)  # (B, N, 3), (B, N, C)
         if self.settings.bounds_percent:
             bounds = Bounds.without_strays(clouds, self.settings.bounds_percent)
         tokens = self.aggregate(xyz, features, counts=counts)  # set aggregation: (B, 2048, 3), (B, 2048, W)
-        tokens = self.encoder(tokens)  # (B, T, 3), (B, T, W): T is 2048, in 3DETR-m 1024
-        memory = self.project(tokens.features)  # (B, T, W)
-        place = self.embed(bounds.normalize(tokens.xyz))  # (B, T, W)
+        if not isinstance(self.encoder, Encoder):
+            tokens = self.encoder(tokens)  # (B, T, 3), (B, T, W): T is 1024 in 3DETR-m
         # Tokens are in the order of farthest-point sampling: the first Q are the farthest samples among them.
-        query_xyz = tokens.xyz[:, : self.settings.queries]  # (B, Q, 3)
+        context = tokens.xyz[:, : self.settings.queries], bounds, [cloud[:, :3] for cloud in clouds]
+        return (tokens.xyz, tokens.features, *bounds), context
+
+    def dense(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Raw outputs of the heads, (B, layers, Q, ...) each."""
+        xyz, features, low, high = inputs
+        if isinstance(self.encoder, Encoder):
+            features = self.encoder.refine(features)  # (B, T, W): T is 2048
+        memory = self.project(features)  # (B, T, W)
+        place = self.embed(Bounds(low, high).normalize(xyz))  # (B, T, W)
         queries = self.place_queries(place[:, : self.settings.queries])  # (B, Q, W)
         start = memory[:, : self.settings.queries] if self.settings.query_start == "tokens" else None
-
         states = self.decoder(queries, memory, place, start)  # (layers, B, Q, W)
-        outputs = self.heads(states)  # (layers, B, Q, ...) each
-        boxes = decode_queries(outputs, query_xyz, bounds)  # (layers, B, Q, 7)
-        return ThreeDetrPrediction(outputs, boxes, bounds, query_xyz, [cloud[:, :3] for cloud in clouds])
+        return tuple(output.transpose(0, 1) for output in self.heads(states))
+
+    @property
+    def dense_layers(self) -> tuple[str, ...]:
+        """Without an encoder that samples points."""
+        own = ("project", "embed", "place_queries", "decoder", "heads")
+        return ("encoder", *own) if isinstance(self.encoder, Encoder) else own
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Places and features of the tokens, and where the scan begins and ends."""
+        return "xyz", "features", "low", "high"
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Of the heads."""
+        return HeadOutputs._fields
+
+    def prediction(
+        self, outputs: Sequence[Tensor], context: tuple[Tensor, Bounds, list[Tensor]]
+    ) -> ThreeDetrPrediction:
+        """Boxes of the queries of all layers."""
+        query_xyz, bounds, points = context
+        found = HeadOutputs(*(output.transpose(0, 1) for output in outputs))  # (layers, B, Q, ...) each
+        return ThreeDetrPrediction(found, decode_queries(found, query_xyz, bounds), bounds, query_xyz, points)
 
     def loss(self, prediction: ThreeDetrPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:
         """Named terms whose sum is minimised, of every decoder layer; errors as of `set_loss`."""

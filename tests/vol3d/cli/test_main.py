@@ -34,6 +34,7 @@ VERBS = [
     "compare",
     "postprocess",
     "predict",
+    "export",
     "import",
     "view",
     "models",
