@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from vol3d import catalog
 from vol3d.errors import UsageError
 from vol3d.model import Model, no_progress
+from vol3d.released.readers import RELEASED
 
 if TYPE_CHECKING:
     from torch import nn
@@ -361,7 +362,7 @@ def load_released(
     from vol3d.released.store import fetch
     from vol3d.released.table import identify
 
-    entry = catalog.find(name, catalog.RELEASED, "released model")
+    entry = catalog.find(name, RELEASED, "released model")
     if path is None:
         file = fetch(name, mirror, (lambda offer: True) if download else None)
     else:

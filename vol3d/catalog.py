@@ -261,109 +261,6 @@ DATA_TOOLS = {
 """Modules with `check`, `stats`, `tables` and `prepare` for the data sets of a task."""
 
 
-RELEASED = {
-    "unetr": Entry(
-        "medical.models.released:load",
-        "segmentation",
-        "UNETR in MONAI's layouts, 0.7 to now",
-        "unetr_btcv",
-        stated={"window": "window.size", "heads": "model.heads"},
-        together="preprocess",
-    ),
-    "3detr-scannet": Entry(
-        "pointcloud.models.three_detr.released:load", "detection", "3DETR, 18 classes", "3detr_scannet_ep1080"
-    ),
-    "3detr-m-scannet": Entry(
-        "pointcloud.models.three_detr.released:load",
-        "detection",
-        "3DETR-m, 18 classes",
-        "3detr-m_scannet_ep1080",
-    ),
-    "3detr-sunrgbd": Entry(
-        "pointcloud.models.three_detr.released:load", "detection", "3DETR, 10 classes", "3detr_sun_rgbd_ep1080"
-    ),
-    "3detr-m-sunrgbd": Entry(
-        "pointcloud.models.three_detr.released:load",
-        "detection",
-        "3DETR-m, 10 classes",
-        "3detr-m_sun_rgbd_ep1080",
-    ),
-    "votenet-scannet": Entry(
-        "pointcloud.models.released.vote_net:load",
-        "detection",
-        "VoteNet, 18 classes (mmdetection3d)",
-        "votenet_scannet",
-    ),
-    "votenet-sunrgbd": Entry(
-        "pointcloud.models.released.vote_net:load",
-        "detection",
-        "VoteNet, 10 classes (mmdetection3d)",
-        "votenet_sun_rgbd",
-    ),
-    "centerpoint-pillar": Entry(
-        "pointcloud.models.released.load:load",
-        "lidar",
-        "CenterPoint, pillars of 0.2 m, nuScenes",
-        "centerpoint_pillar_nuscenes",
-    ),
-    "centerpoint-voxel": Entry(
-        "pointcloud.models.released.load:load",
-        "lidar",
-        "CenterPoint, voxels of 0.1 m, nuScenes",
-        "centerpoint_voxel01_nuscenes",
-    ),
-    "centerpoint-voxel-0075": Entry(
-        "pointcloud.models.released.load:load",
-        "lidar",
-        "CenterPoint, 0.075 m, nuScenes",
-        "centerpoint_voxel0075_nuscenes",
-    ),
-    "object-dgcnn-pillar": Entry(
-        "pointcloud.models.released.load:load",
-        "lidar",
-        "Object DGCNN, pillars of 0.2 m, nuScenes",
-        "object_dgcnn_pillar",
-    ),
-    "object-dgcnn-voxel": Entry(
-        "pointcloud.models.released.load:load",
-        "lidar",
-        "Object DGCNN, voxels of 0.1 m, nuScenes",
-        "object_dgcnn_voxel",
-    ),
-    "pointpillars-kitti": Entry(
-        "pointcloud.models.released.load:load", "lidar", "PointPillars, 3 classes of KITTI", "pointpillars_kitti"
-    ),
-    "second-kitti": Entry(
-        "pointcloud.models.released.load:load", "lidar", "SECOND, 3 classes of KITTI", "second_kitti"
-    ),
-    "pointpillars-fpn-nuscenes": Entry(
-        "pointcloud.models.released.load:load",
-        "lidar",
-        "PointPillars with a feature pyramid, nuScenes",
-        "pointpillars_fpn_nuscenes",
-    ),
-    "free-anchor-nuscenes": Entry(
-        "pointcloud.models.released.load:load",
-        "lidar",
-        "PointPillars with FreeAnchor's loss, nuScenes",
-        "free_anchor_nuscenes",
-    ),
-    "ssn-nuscenes": Entry(
-        "pointcloud.models.released.load:load",
-        "lidar",
-        "PointPillars with SSN's grouping heads, nuScenes",
-        "ssn_nuscenes",
-    ),
-    "regnet-secfpn-nuscenes": Entry(
-        "pointcloud.models.released.load:load",
-        "lidar",
-        "PointPillars with RegNetX-400MF, nuScenes",
-        "regnet_secfpn_nuscenes",
-    ),
-}
-"""Readers of released weights: `target(name, path, settings) -> model`; `vol3d.released.table` has their files."""
-
-
 def shipped() -> dict[str, Path]:
     """Name -> folder of every model whose weights come with the package."""
     root = Path(__file__).resolve().parents[1]
@@ -406,6 +303,7 @@ def find(name: str, table: dict[str, Entry], kind: str) -> Entry:
 def model_hint(name: str) -> str:
     """What to do for a name that is no model: the nearest one of shipped models, released weights and recipes."""
     from vol3d.config.locate import recipes
+    from vol3d.released.readers import RELEASED
 
     ways = {one: f"Did you mean the shipped model '{one}'?" for one in shipped()}
     for one in RELEASED:

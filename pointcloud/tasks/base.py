@@ -69,7 +69,7 @@ class CloudSettings(RunSettings):
     class_names: tuple[str, ...] | None = Field(None, min_length=1, description="null: as the data set names them")
 
 
-class CloudTask(CompleteTask[PointCloud]):
+class CloudTask(CompleteTask[PointCloud | Recording]):
     """Detection of objects in point clouds, whatever they are of.
 
     Args:

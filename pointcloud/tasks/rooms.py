@@ -29,6 +29,7 @@ from vol3d.engine.task import Evaluation
 from vol3d.errors import UsageError
 from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.recordings.recording import Recording
 from vol3d.scans.results.attention import AttentionMap
 from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
@@ -135,9 +136,11 @@ class DetectionTask(CloudTask):
 
     @torch.no_grad()
     def attention(
-        self, models: Sequence[nn.Module], scan: PointCloud, device: torch.device, place: np.ndarray
+        self, models: Sequence[nn.Module], scan: PointCloud | Recording, device: torch.device, place: np.ndarray
     ) -> AttentionMap:
         """As the network is shown a person's scan, turned for it where that helps."""
+        if isinstance(scan, Recording):
+            raise UsageError("attention is shown of one cloud, not of a recording", where=scan.path)
         settings, columns = self.settings, self.settings.model
         if len(models) != 1:
             raise UsageError("attention is shown of one model", where="--model", got=f"an ensemble of {len(models)}")

@@ -17,6 +17,7 @@ from vol3d.errors import UsageError
 from vol3d.files import make_folder, sha256, write_json
 from vol3d.output import require_output
 from vol3d.paths import user_path
+from vol3d.released.readers import RELEASED
 from vol3d.terminal import say
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def import_weights(
       vol3d import unetr mine.pth -o runs/mine --recipe mine.yaml
       vol3d predict runs/3detr-m scan.ply -o out
     """
-    entry = catalog.find(name, catalog.RELEASED, "released model")
+    entry = catalog.find(name, RELEASED, "released model")
     files, settings = files_and_settings(words)
     if len(files) > 1:
         raise UsageError("more than one file", where="FILE", got=" ".join(files))

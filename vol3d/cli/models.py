@@ -53,10 +53,11 @@ def _list_all(as_json: bool) -> None:
     """Everything that has a name."""
     from vol3d.config import recipes
     from vol3d.config.explained import task_of
+    from vol3d.released.readers import RELEASED
 
     entries = {
         "shipped models": [asdict(about(folder)) for folder in catalog.shipped().values()],
-        "released weights": [_released(name, entry) for name, entry in catalog.RELEASED.items()],
+        "released weights": [_released(name, entry) for name, entry in RELEASED.items()],
         "architectures": [_entry(name, entry) for name, entry in catalog.MODELS.items()],
         "data sets": [_entry(name, entry) for name, entry in catalog.DATASETS.items()],
         "recipes": [

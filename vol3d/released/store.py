@@ -65,7 +65,7 @@ def fetch(name: str, mirror: str | Path | None = None, agree: Callable[[Offer], 
     """The published file of a released model on this machine.
 
     Args:
-        name: as in `catalog.RELEASED`.
+        name: as in `released.readers.RELEASED`.
         mirror: a folder that holds the file, which is used where it lies; or the address of such a folder or of the
             file itself. None is the official address.
         agree: whether to download what is offered; None never downloads, but takes what is in the cache.

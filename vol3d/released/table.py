@@ -1,4 +1,4 @@
-"""The published files of weights that a reader of `catalog.RELEASED` takes, as their publishers describe them.
+"""The published files of weights that a reader of `released.readers.RELEASED` takes, as their publishers describe them.
 
 Addresses, file names and scores are those of the page that each entry names. A file that is served to browsers only
 (Google Drive) has no address here: its entry says where a person gets it.
@@ -13,6 +13,7 @@ from typing import Any
 
 from vol3d import catalog, files
 from vol3d.errors import UsageError
+from vol3d.released.readers import RELEASED
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class ReleasedFile:
     """One published file.
 
     Args:
-        name: key of `catalog.RELEASED` whose reader takes it.
+        name: key of `released.readers.RELEASED` whose reader takes it.
         publisher: who serves it.
         page: where its publisher lists it.
         licence: what the publisher states.
@@ -205,7 +206,7 @@ FILES: tuple[ReleasedFile, ...] = (
 
 def offered() -> list[ReleasedFile]:
     """The files that a reader of this release takes."""
-    return [file for file in FILES if file.name in catalog.RELEASED]
+    return [file for file in FILES if file.name in RELEASED]
 
 
 def of_name(name: str) -> list[ReleasedFile]:
@@ -219,7 +220,7 @@ def direct(name: str) -> ReleasedFile:
     Raises:
         UsageError: no such name, or its publishers serve it to browsers only.
     """
-    catalog.find(name, catalog.RELEASED, "released model")
+    catalog.find(name, RELEASED, "released model")
     for file in (known := of_name(name)):
         if file.url is not None:
             return file

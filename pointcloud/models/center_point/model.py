@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -96,7 +96,8 @@ class CenterPoint(SplitDetector[CenterPointPrediction], LidarDetector[CenterPoin
         bev, *maps = outputs
         names = self.head.outputs
         tasks = [maps[first : first + len(names)] for first in range(0, len(maps), len(names))]
-        found = tuple(CenterOutputs(**{"velocity": None, **dict(zip(names, task, strict=True))}) for task in tasks)
+        missing: dict[str, Any] = {"velocity": None}
+        found = tuple(CenterOutputs(**missing | dict(zip(names, task, strict=True))) for task in tasks)
         return CenterPointPrediction(found, bev, self.settings.voxels.map_grid(self.settings.stride), context)
 
     def loss(self, prediction: CenterPointPrediction, targets: list[BoxTargets]) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from vol3d import catalog
 from vol3d.cli import machine
 from vol3d.cli.main import main
 from vol3d.cli.models import first_comment
+from vol3d.released.readers import RELEASED
 
 TITLES = ("Volumes (segmentation)", "Rooms (detection)", "LiDAR (detection)")
 
@@ -18,9 +19,7 @@ TITLES = ("Volumes (segmentation)", "Rooms (detection)", "LiDAR (detection)")
 def test_models_lists_everything(capsys):
     assert main(["models"]) == 0
     said = capsys.readouterr().out
-    assert all(
-        name in said for name in (*catalog.MODELS, *catalog.RELEASED, *catalog.DATASETS, "unetr_hippocampus_small")
-    )
+    assert all(name in said for name in (*catalog.MODELS, *RELEASED, *catalog.DATASETS, "unetr_hippocampus_small"))
 
 
 def test_models_json(capsys):

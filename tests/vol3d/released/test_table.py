@@ -12,6 +12,7 @@ import pytest
 import vol3d
 from vol3d import catalog, files
 from vol3d.errors import UsageError
+from vol3d.released.readers import RELEASED
 from vol3d.released.table import FILES, ReleasedFile, direct, identify, offered
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "released.md"
@@ -20,8 +21,8 @@ TABLE = re.compile(r"(?<=<!-- the table begins -->\n).*?(?=<!-- the table ends -
 
 
 def test_every_name_has_a_reader_and_every_reader_a_file() -> None:
-    assert all(entry.recipe for entry in catalog.RELEASED.values())  # `vol3d import` takes them all
-    assert {file.name for file in FILES} == set(catalog.RELEASED) == {file.name for file in offered()}
+    assert all(entry.recipe for entry in RELEASED.values())  # `vol3d import` takes them all
+    assert {file.name for file in FILES} == set(RELEASED) == {file.name for file in offered()}
 
 
 def test_one_address_at_most_for_a_name() -> None:

@@ -70,7 +70,7 @@ def _joined(parts: list[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None
 
 def _colours(part: Any) -> np.ndarray | None:
     """(V, 3) uint8 of a part's corners; None where it has none."""
-    visual = getattr(part, "visual", None)
+    visual: Any = getattr(part, "visual", None)
     colours = visual.vertex_colors if getattr(visual, "kind", None) == "vertex" else getattr(part, "colors", None)
     known = colours is not None and np.shape(colours)[:1] == (len(part.vertices),) and np.ndim(colours) == 2
     return np.asarray(colours)[:, :3].astype(np.uint8) if known else None

@@ -47,8 +47,9 @@ def load_view(
     for path in dict.fromkeys(_result_of(user_path(path)) for path in paths):
         kinds[kind_of(path)].append(path)
     given = _given_scan(scan, "volume" if kinds["volume"] else "points")
-    if kinds["volume"] and (kinds["points"] or kinds["boxes"]):
-        got = f"{kinds['volume'][0].name} with {(kinds['points'] + kinds['boxes'])[0].name}"
+    of_clouds = kinds["points"] + kinds["boxes"]
+    if kinds["volume"] and of_clouds:
+        got = f"{kinds['volume'][0].name} with {of_clouds[0].name}"
         raise UsageError("a volume and points are no one scene", got=got, do="Look at them one after the other.")
     if kinds["volume"]:
         from vol3d.view.load.volume import load_volume
@@ -56,7 +57,7 @@ def load_view(
         scene = load_volume(kinds["volume"], series, given)
     elif series is not None:
         raise UsageError("only DICOM has series to choose from", where="--series", got=series)
-    elif kinds["points"] or kinds["boxes"]:
+    elif of_clouds:
         from vol3d.view.load.clouds import load_clouds
 
         scene = load_clouds(kinds["points"], kinds["boxes"], points, given)
@@ -115,11 +116,15 @@ def _check(scene: ViewScene, opening: Opening) -> None:
         raise UsageError("no cloud here has it", where="--color", got=opening.source, wanted=" or ".join(sources))
     if opening.window is not None and scene.volume is None:
         raise UsageError("only volumes have grey values", where="--window-level")
-    organs = [
-        name for mask in (scene.volume.masks if scene.volume else ()) for name in mask.segmentation.class_names[1:]
-    ]
-    known = list(dict.fromkeys((*scene.class_colours, *organs)))
+    known = _classes_of(scene)
     for name in opening.classes or ():
         if name not in known:
             wanted = ", ".join(known) or "nothing, there are no classes here"
             raise UsageError("no such class here", where="--classes", got=name, wanted=wanted)
+
+
+def _classes_of(scene: ViewScene) -> list[str]:
+    """Of boxes, then the organs of masks."""
+    masks = scene.volume.masks if scene.volume else ()
+    organs = [name for mask in masks for name in mask.segmentation.class_names[1:]]
+    return list(dict.fromkeys((*scene.class_colours, *organs)))
