@@ -123,9 +123,9 @@ def train(
     """
     from vol3d import terminal
     from vol3d.config import load_task
-    from vol3d.config.words import SHORT
     from vol3d.engine.loop import train as fit
     from vol3d.output import require_output
+    from vol3d.words import SHORT
 
     folder = require_output(out)
     given = {"data": data, "epochs": epochs, "batch": batch, "lr": lr, "seed": seed, "time": hours}

@@ -16,7 +16,6 @@ from torch import nn
 
 from pointcloud.datasets.scenes import SceneReader, SceneSplit, counted, unusual_names
 from pointcloud.datasets.settings import SceneSettings
-from pointcloud.inference.frames import predict_frames
 from pointcloud.structures.detector import Detector, DetectorSettings
 from pointcloud.structures.features import Feature, did_you_mean, point_features
 from pointcloud.structures.order import canonical_faces, canonical_order
@@ -348,6 +347,8 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
     ) -> BoxPrediction | FramesPrediction:
         """Boxes in the coordinates of the points; a model that has never seen a real scan is noted."""
         if isinstance(scan, Recording):
+            from pointcloud.inference.frames import predict_frames
+
             return predict_frames(scan, self.sweeps, partial(self._predict_cloud, models, device), progress)
         return self._boxes(models, device, scan)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vol3d.config.words import ELSEWHERE, SHORT
+from vol3d.words import ELSEWHERE, SHORT
 
 VERBS = {
     **dict.fromkeys(("val", "eval", "validate", "test", "benchmark"), "evaluate"),

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from vol3d.cli import names
-from vol3d.config.words import is_setting
 from vol3d.paths import user_path
+from vol3d.words import is_setting
 
 Checkpoint = Annotated[
     str,

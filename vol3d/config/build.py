@@ -13,9 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from vol3d import catalog
 from vol3d.config.chosen import MARK, settings_type
-from vol3d.config.words import ELSEWHERE, SHORT
 from vol3d.config.yaml import Document, Key, dotted, overridden, read, written
 from vol3d.errors import UsageError
+from vol3d.words import ELSEWHERE, SHORT
 
 if TYPE_CHECKING:
     from vol3d.engine.task import TrainingTask

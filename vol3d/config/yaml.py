@@ -15,9 +15,9 @@ from typing import Any
 import yaml
 
 from vol3d.config.locate import locate
-from vol3d.config.words import spelled_out
 from vol3d.errors import UsageError
 from vol3d.paths import user_path
+from vol3d.words import spelled_out
 
 MAX_BYTES = 1 << 20
 

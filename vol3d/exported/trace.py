@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import logging
 import warnings
@@ -32,8 +33,12 @@ def traced(part: Part, name: str) -> tuple[ExportedProgram, bool]:
         UsageError: torch.export cannot follow the network; names it and the reason.
     """
     batch = Dim("batch", min=1, max=MOST_SAMPLES)
+    free: Any = tuple({0: batch} for _ in part.example)
+    kinds = {one.kind for one in inspect.signature(part.module.forward).parameters.values()}
+    if inspect.Parameter.VAR_POSITIONAL in kinds:  # `*inputs` are one argument to torch.export
+        free = (free,)
     try:
-        return _program(part, part.example, tuple({0: batch} for _ in part.example)), True
+        return _program(part, part.example, free), True
     except Exception:  # as many kinds as there are reasons; without the free size, most are gone
         single = tuple(one[:1] for one in part.example)
     try:

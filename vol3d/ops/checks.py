@@ -38,12 +38,15 @@ def require_floats(values: Tensor, name: str, shape: str, dims: int, channels: i
 
 
 def require_indices(indices: Tensor, name: str, shape: tuple[int | None, ...], below: int) -> None:
-    """Refuses anything but integers of that shape (None: any length) from -1 to below `below` (values: CPU only)."""
+    """Refuses anything but integers of that shape (None: any length) from -1 to below `below`.
+
+    The values are looked at on a CPU only, and not while a graph is traced, which has none.
+    """
     if not isinstance(indices, Tensor) or indices.dtype not in (torch.int64, torch.int32):
         got = indices.dtype if isinstance(indices, Tensor) else type(indices).__name__
         raise DataError("wrong dtype", where=name, got=got, wanted="int64 or int32")
     _require_shape(indices, name, shape)
-    if indices.device.type == "cpu" and indices.numel():
+    if indices.device.type == "cpu" and indices.numel() and not torch.compiler.is_compiling():
         low, high = (int(v) for v in indices.aminmax())
         if low < -1 or high >= below:
             raise DataError("index outside", where=name, got=f"{low} to {high}", wanted=f"-1 (missing) to {below - 1}")

@@ -125,8 +125,9 @@ def _widened(values: Tensor) -> Tensor:
 
 
 def _compiled(values: Tensor) -> bool:
-    """Whether numba computes this; it supports neither bfloat16 nor float16."""
-    return values.device.type == "cpu" and values.dtype in (torch.float32, torch.float64)
+    """Whether numba computes this; it supports neither bfloat16 nor float16, and a traced graph cannot hold it."""
+    known = values.device.type == "cpu" and values.dtype in (torch.float32, torch.float64)
+    return known and not torch.compiler.is_compiling()
 
 
 def _sum_sorted(values: Tensor, index: Tensor, size: int) -> Tensor:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial.transform import Rotation, Slerp
+
+if TYPE_CHECKING:  # loaded where a pose is asked for: one scan has none
+    from scipy.spatial.transform import Rotation
 
 _LONGEST_GAP_S = 0.5  # between two poses that may be interpolated, or from the last one to a sweep
 
@@ -34,6 +37,8 @@ class FrameTree:
 
     def add_static(self, parent: str, child: str, shift: Sequence[float], quaternion_xyzw: Sequence[float]) -> None:
         """A transform that holds at all times: parent_from_child, metres and a quaternion."""
+        from scipy.spatial.transform import Rotation
+
         self._parents.setdefault(child, parent)
         pose = np.eye(4)
         pose[:3, :3] = Rotation.from_quat(quaternion_xyzw).as_matrix()
@@ -84,12 +89,16 @@ class _Track:
     @staticmethod
     def of(poses: Sequence[tuple[float, np.ndarray, np.ndarray]]) -> _Track:
         """Sorted by time, of equal times the first."""
+        from scipy.spatial.transform import Rotation
+
         seconds, first = np.unique([pose[0] for pose in poses], return_index=True)
         shifts, turns = (np.stack([poses[index][part] for index in first]) for part in (1, 2))
         return _Track(seconds, shifts, Rotation.from_quat(turns))
 
     def at(self, seconds: float, longest_gap_s: float) -> np.ndarray | None:
         """(4, 4) at a time: between two poses straight and at an even turn; None farther than the gap from them."""
+        from scipy.spatial.transform import Slerp
+
         after = bisect_left(self.seconds, seconds)
         ends = [index for index in (after - 1, after) if 0 <= index < len(self.seconds)]
         if len(ends) == 1 or self.seconds[ends[1]] == seconds:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from vol3d.config import load_task
-from vol3d.config.words import ELSEWHERE, SHORT, is_setting, spelled_out
 from vol3d.errors import UsageError
+from vol3d.words import ELSEWHERE, SHORT, is_setting, spelled_out
 
 RECIPE = "unetr_hippocampus_small"
 
