@@ -15,7 +15,7 @@ from pointcloud.models.layers.voxel_encoders import NORM_EPS, NORM_MOMENTUM
 from pointcloud.models.pillar_od.views import Align, ViewPoints
 from vol3d.sparse import SparseBatchNorm
 
-Map = Float[Tensor, "b c y x"]
+Map = Float[Tensor, "b _c _y _x"]
 
 
 class Conv(nn.Conv2d):

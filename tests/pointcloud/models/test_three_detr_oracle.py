@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 import vol3d
 from pointcloud.conventions import boxes_to_three_detr
-from pointcloud.models.three_detr.model import ThreeDetr
+from pointcloud.models.layers.set_abstraction import TokenSet
+from pointcloud.models.three_detr.model import Encoder, ThreeDetr
 from tests.conftest import PROJECT
 
 # Absolute tolerances of the fixtures' README.
@@ -66,10 +67,19 @@ class Watch:
         self.masks: list[Tensor] = []
         for name in ("aggregate", "encoder", "project", "embed", "place_queries", "decoder"):
             getattr(model, name).register_forward_hook(lambda _m, _i, out, name=name: self.given.update({name: out}))
+        if isinstance(model.encoder, Encoder) and len(model.encoder.layers):
+            model.encoder.layers[-1].register_forward_hook(lambda _m, _i, out: self.given.update(refined=out))
         if hasattr(model.encoder, "interim"):
             model.encoder.interim.register_forward_hook(lambda _m, _i, out: self.given.update(interim=out))
             for layer in model.encoder.layers:
                 layer.attention.register_forward_pre_hook(self._mask)
+
+    @property
+    def encoded(self) -> TokenSet:
+        """The tokens behind the encoder; one without sampling is called with their features alone."""
+        if "encoder" in self.given:
+            return self.given["encoder"]
+        return self.given["aggregate"]._replace(features=self.given["refined"])
 
     def _mask(self, _module: nn.Module, arguments: tuple[Any, ...]) -> None:
         self.masks.append(arguments[3])
@@ -100,8 +110,8 @@ def ours(model: ThreeDetr, clouds: list[Tensor]) -> dict[str, Tensor]:
         "out.box_corners": official_corners(prediction.boxes),
         "pre_encoder.inds": given["aggregate"].picks,
         "pre_encoder.features_first16": given["aggregate"].features[:, :16],
-        "encoder.xyz": given["encoder"].xyz,
-        "encoder.features_first16": given["encoder"].features[:, :16],
+        "encoder.xyz": watch.encoded.xyz,
+        "encoder.features_first16": watch.encoded.features[:, :16],
         "encoder.projected_features_first16": given["project"][:, :16],
         "encoder.pos_embed_first16": given["embed"][:, :16],
         "query.inds": torch.arange(queries).expand(len(clouds), -1),
