@@ -82,8 +82,9 @@ class VolumeTask(PredictionTask[Volume]):
         """
         found = join_channels(find_scans(paths), self.channel_names)
         scans = without_masks(found, paths)
+        kept = set(scans)
         for source in found:
-            if source not in scans:
+            if source not in kept:
                 say(f"{source.path}: left out, a mask by its name and its voxels; name the file to predict it")
         return scans
 

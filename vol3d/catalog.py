@@ -236,7 +236,9 @@ EXPORTS = {
 }
 """What `vol3d data export` can write: `target(split, out, workers, progress)`, for the data sets of a task."""
 
-CONVERT_LABELS = "pointcloud.exchange.convert:convert_labels"  # what `vol3d data convert` calls
+CONVERT_LABELS = "pointcloud.exchange.convert:convert_labels"
+"""What `vol3d data convert` calls."""
+
 EXPORTERS = {
     "segmentation": "medical.exported",
     "detection": "pointcloud.inference.exported",

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from vol3d.errors import Vol3dError
+from vol3d.errors import UsageError, Vol3dError
 from vol3d.files import explain, is_full
 from vol3d.paths import user_path
 
@@ -37,6 +37,19 @@ def require_output(path: str | os.PathLike[str], folder: bool = True) -> Path:
             raise OSError(errno.ENOSPC, "full")
     except OSError as error:
         explain(error, target)
+    return target
+
+
+def require_new_file(path: str | os.PathLike[str], overwrite: bool) -> Path:
+    """`require_output` of a file that is not there yet, or that may be replaced.
+
+    Raises:
+        UsageError: it is there.
+        Vol3dError: as `require_output`.
+    """
+    target = require_output(path, folder=False)
+    if target.exists() and not overwrite:
+        raise UsageError("the file exists", where=target, do="Choose another one, or add --overwrite.")
     return target
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from medical.deep_supervision import Staged
 from medical.models.common import Size
 
 FLOAT = 4  # bytes
@@ -77,4 +78,4 @@ def step_seconds(model: Any, channels: int, outputs: int, window: Size, device: 
 
 def _logits(network: torch.nn.Module, image: Tensor) -> list[Tensor]:
     """Of every stage, as deep supervision has them; or of the one that there is."""
-    return network.logits(image) if hasattr(network, "logits") else [network(image)]  # type: ignore[operator]
+    return network.logits(image) if isinstance(network, Staged) else [network(image)]

@@ -26,7 +26,6 @@ from vol3d.errors import DataError, UsageError
 from vol3d.memory import free_memory
 from vol3d.terminal import Progress
 
-FOLDS = 5
 NETWORKS: tuple[Name, ...] = ("residual_unet", "unetr")
 _OF_DEVICE = 0.9  # of a GPU's free memory: the rest is its allocator's
 
@@ -112,8 +111,7 @@ def _facts(data: DatasetSettings, workers: int | None, progress: Progress | None
     if labelled < 2:
         do = "Label another case, or train a shipped recipe with data.fold=all, which validates nothing."
         raise UsageError("one case cannot both train and validate", where=data.root, got=labelled, wanted=2, do=do)
-    data, published = _folded(data, split, labelled)
-    split = data.split().require()
+    data, split, published = _folded(data, split, labelled)
     fingerprint = stats(split, workers, progress)
     if not fingerprint["summary"]["volumes"]:
         raise DataError("no labelled case can be read", where=data.root, do="`vol3d data check` lists every fault.")
@@ -125,14 +123,15 @@ def _facts(data: DatasetSettings, workers: int | None, progress: Progress | None
     return Facts(data, split, fingerprint, classes, scans, published)
 
 
-def _folded(data: DatasetSettings, split: DataSplit, labelled: int) -> tuple[DatasetSettings, bool]:
-    """The data set with a fold, where it publishes none; what a person chose stays."""
+def _folded(data: DatasetSettings, split: DataSplit, labelled: int) -> tuple[DatasetSettings, DataSplit, bool]:
+    """The data set with a fold, where it publishes none (the last value: whether); what a person chose stays."""
     if data.fold is not None:
-        return data, False
+        return data, split, False
     folds = min(data.folds, labelled) if isinstance(data.folds, int) else data.folds
     first = data.model_copy(update={"fold": 0, "folds": folds})
-    other = {case.name for case in first.split().validation} != {case.name for case in split.validation}
-    return (data, True) if other and split.train and split.validation else (first, False)
+    of_first = first.split()
+    other = {case.name for case in of_first.validation} != {case.name for case in split.validation}
+    return (data, split, True) if other and split.train and split.validation else (first, of_first.require(), False)
 
 
 def _tumour(names: tuple[str, ...]) -> Classes:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from medical.results.maps import MAPS, write_entropy, write_probabilities
+from medical.results.maps import MAPS
 from medical.results.options import MaskSettings
 from medical.results.radiomics import write_radiomics
 from medical.results.surfaces import MeshFormat, write_surface
@@ -28,7 +28,7 @@ def writers(settings: MaskSettings, class_names: tuple[str, ...], source: ScanSo
         elif form == "rtstruct":
             found[".rtstruct.dcm"] = Beside(_write_rtstruct if is_dicom_source(source.path) else _no_series)
         elif form in MAPS:
-            found[f".{form}.nii.gz"] = Beside({"probabilities": write_probabilities, "entropy": write_entropy}[form])
+            found[f".{form}.nii.gz"] = Beside(MAPS[form])
         elif form == "radiomics":
             found[".radiomics.csv"] = Beside(write_radiomics)
         else:

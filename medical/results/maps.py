@@ -14,8 +14,6 @@ from vol3d.scans.volumes.probabilities import Probabilities, predictive_entropy
 from vol3d.scans.volumes.volume import Volume
 from vol3d.scans.write import write_nifti
 
-MAPS = ("probabilities", "entropy")
-
 
 def write_probabilities(prediction: MaskPrediction, path: Path) -> tuple[Note, ...]:
     """(outputs, i, j, k) float32; in NIfTI the outputs are the fourth axis."""
@@ -35,6 +33,10 @@ def write_entropy(prediction: MaskPrediction, path: Path) -> tuple[Note, ...]:
     text = "predictive entropy in nats: at most {largest:.3g} of {bound:.3g}"
     numbers = {"largest": float(entropy.max(initial=0)), "bound": float(bound)}
     return (Note("predictive-entropy", text, numbers=numbers),)
+
+
+MAPS = {"probabilities": write_probabilities, "entropy": write_entropy}
+"""Formats that need the probabilities of a prediction, and what writes them."""
 
 
 def _required(prediction: MaskPrediction) -> Probabilities:

@@ -5,9 +5,7 @@ van Griethuysen et al., "Computational radiomics system to decode the radiograph
 
 from __future__ import annotations
 
-import csv
 import importlib.util
-import io
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +36,8 @@ def write_radiomics(prediction: MaskPrediction, path: Path) -> tuple[Note, ...]:
     """
     from radiomics import featureextractor  # type: ignore[import-not-found]
 
+    from vol3d.engine.results import table
+
     extractor = featureextractor.RadiomicsFeatureExtractor()
     found, grid = prediction.segmentation, prediction.volume.grid
     mask = _itk(found.labels, grid, prediction.volume.source)
@@ -54,18 +54,10 @@ def write_radiomics(prediction: MaskPrediction, path: Path) -> tuple[Note, ...]:
             features = {key: float(value) for key, value in features.items() if not key.startswith(_ABOUT)}
             without += [] if features else [name]
             rows.append({"label": label, "class": name, "channel": channel, **features})
-    _write(rows, path)
+    write_text(path, table(rows))
     if not without:
         return ()
     return (Note("no-radiomics", "no radiomic features of {value}", value=", ".join(dict.fromkeys(without))),)
-
-
-def _write(rows: list[dict[str, Any]], path: Path) -> None:
-    text = io.StringIO()
-    table = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    write_text(path, text.getvalue())
 
 
 def _itk(array: np.ndarray, grid: Grid, source: Path | None) -> Any:

@@ -10,8 +10,7 @@ import typer
 from vol3d.cli import names
 from vol3d.cli.console import print_json
 from vol3d.cli.options import Json
-from vol3d.errors import UsageError
-from vol3d.output import require_output
+from vol3d.output import require_new_file
 from vol3d.terminal import say
 
 
@@ -45,8 +44,8 @@ def config(
       vol3d config unetr_hippocampus_small --all
       vol3d config unetr_hippocampus_small data=DATA/mine epochs=10 -o mine.yaml
     """
-    if out is not None and require_output(out, folder=False).exists() and not overwrite:
-        raise UsageError("the file exists", where=out, do="Choose another one, or add --overwrite.")
+    if out is not None:
+        require_new_file(out, overwrite)
     if everything or words or as_json:
         text = _resolved(name, words or [], as_json)
     else:
@@ -67,7 +66,8 @@ def _resolved(name: str, words: list[str], as_json: bool) -> str:
     """All settings as commented YAML; with `as_json` they are printed, too."""
     from vol3d.config import load_task
     from vol3d.config.commented import commented
-    from vol3d.config.explained import explained, header_of
+    from vol3d.config.explained import explained
+    from vol3d.config.header import header_of
     from vol3d.config.locate import locate
 
     settings = load_task(name, words).settings

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+SOME_FAILED = 3
+"""Exit status where some of several inputs, cases or seeds failed and the others are done."""
+
 FORMAT = 1
 """Of what `--json` prints: raised when a key changes its meaning or goes; new keys do not raise it."""
 

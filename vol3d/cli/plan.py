@@ -12,7 +12,7 @@ from vol3d.cli.console import print_json
 from vol3d.cli.data import Dataset, Root, Words, Workers, find_data
 from vol3d.cli.options import Device, Json
 from vol3d.errors import UsageError
-from vol3d.output import require_output
+from vol3d.output import require_new_file
 from vol3d.terminal import progress, say
 
 
@@ -49,9 +49,7 @@ def plan(
         got = f"{dataset} ({entry.summary})"
         do = "`vol3d models` lists the recipes for it."
         raise UsageError("only data sets of volumes are planned", where="DATASET", got=got, do=do)
-    target = require_output(out, folder=False)
-    if target.exists() and not overwrite:
-        raise UsageError("the file exists", where=target, do="Choose another one, or add --overwrite.")
+    target = require_new_file(out, overwrite)
 
     from vol3d.config import Document, make_task
     from vol3d.config.commented import commented, values_of

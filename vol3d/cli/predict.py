@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vol3d.catalog import shipped
-from vol3d.cli.console import print_json, print_table
+from vol3d.cli.console import SOME_FAILED, print_json, print_table
 from vol3d.cli.options import Changes, Checkpoint, Device, Json, Series, files_and_settings
 from vol3d.errors import UsageError
 from vol3d.output import require_output
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vol3d.notes import Note
     from vol3d.scans.source import ScanSource
 
-SOME_FAILED, ALL_FAILED = 3, 1
+ALL_FAILED = 1
 Inputs = Annotated[
     list[str],
     typer.Argument(

@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
+from vol3d.cli.console import SOME_FAILED
 from vol3d.cli.evaluate import show
 from vol3d.cli.options import Json
 from vol3d.output import require_output
 from vol3d.terminal import progress, say
-
-SOME_FAILED = 3
 
 
 def score(

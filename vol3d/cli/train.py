@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vol3d.cli import names
-from vol3d.cli.console import print_json, print_table
+from vol3d.cli.console import SOME_FAILED, print_json, print_table
 from vol3d.cli.options import Device, Json
 from vol3d.cli.verdict import rows, verdict
 from vol3d.errors import UsageError
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from vol3d.engine.folds import Spread
     from vol3d.engine.task import TrainingTask
     from vol3d.seeds.study import SeedStudy
-
-SOME_FAILED = 3
 
 Config = Annotated[
     str,

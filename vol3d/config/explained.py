@@ -48,13 +48,6 @@ def _why(field: FieldInfo, value: Any) -> str:
     return "; ".join(filter(None, words))
 
 
-def header_of(path: Path) -> str:
-    """The comment that a recipe begins with, without its signs."""
-    lines = path.read_text("utf-8").splitlines()
-    count = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    return "\n".join(line.removeprefix("#").removeprefix(" ") for line in lines[:count])
-
-
 def task_of(path: Path) -> str | None:
     """The task that a recipe is for, by its `model.name`; None for a recipe whose model is not in the catalogue."""
     found = _MODEL.search(path.read_text("utf-8", errors="replace"))

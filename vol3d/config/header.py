@@ -40,7 +40,7 @@ def read_header(path: Path) -> RecipeHeader:
     Raises:
         UsageError: a field is missing, empty or there twice.
     """
-    lines = [line.removeprefix("#") for line in _comment(path)]
+    lines = _comment(path) or [""]
     fields: dict[str, list[str]] = {}
     current: list[str] | None = None
     remarks: list[str] = []
@@ -61,8 +61,13 @@ def read_header(path: Path) -> RecipeHeader:
     return RecipeHeader(lines[0].strip(), paper, expected, tuple(fields["Command"]), " ".join(remarks))
 
 
+def header_of(path: Path) -> str:
+    """The comment that a recipe begins with, without its signs."""
+    return "\n".join(line.removeprefix(" ") for line in _comment(path))
+
+
 def _comment(path: Path) -> list[str]:
-    """The lines before the first setting, at least one."""
+    """The lines before the first setting, without their `#`."""
     lines = read_text(path).splitlines()
     count = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    return lines[:count] or [""]
+    return [line.removeprefix("#") for line in lines[:count]]

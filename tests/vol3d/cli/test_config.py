@@ -9,7 +9,8 @@ import pytest
 
 from vol3d.cli.main import main
 from vol3d.config import load_task, recipes
-from vol3d.config.explained import header_of, task_of
+from vol3d.config.explained import task_of
+from vol3d.config.header import header_of
 
 NAME = "unetr_hippocampus_small"
 
