@@ -26,6 +26,16 @@ PIECES_PER_THREAD = 4  # so that a thread that another program slows down does n
 _MAX_THREADS = 256  # threads start on demand: an upper bound, not a cost
 
 
+def wait_shortly() -> None:
+    """Lets OpenMP's workers sleep soon after they run out of work; for programs of our own, before torch is imported.
+
+    GNU's OpenMP, which torch uses on Linux, has them spin for milliseconds, on the core that `parallel_for` needs for
+    its second thread (`benchmarks/two_threads.py`). What a person has set stays.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+
 def num_threads() -> int:
     """Threads that `parallel_for` uses: `VOL3D_NUM_THREADS`, else torch's setting, else `OMP_NUM_THREADS`, else all.
 

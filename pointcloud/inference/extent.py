@@ -18,7 +18,7 @@ def width_m(cloud: PointCloud) -> float:
     """Along the longer of x and y, without the farthest hundredth of the points on each side."""
     if not len(cloud):
         return 0.0
-    low, high = np.percentile(cloud.xyz[:, :2], (1, 99), axis=0)
+    low, high = np.percentile(np.ascontiguousarray(cloud.xyz[:, :2].T), (1, 99), axis=1)
     return float((high - low).max())
 
 

@@ -58,7 +58,8 @@ def find_ground(xyz: np.ndarray) -> Ground | None:
     Args:
         xyz: (N, 3) metres, in any order.
     """
-    near = xyz[np.hypot(xyz[:, 0], xyz[:, 1]) < REACH_M].astype(np.float64)
+    around = np.flatnonzero(np.hypot(xyz[:, 0], xyz[:, 1]) < REACH_M)
+    near = np.take(xyz, around, axis=0).astype(np.float64)
     if not len(near):
         return None
     near[:, 2] = np.rint(1000 * near[:, 2])
@@ -79,13 +80,14 @@ def find_ground(xyz: np.ndarray) -> Ground | None:
 
 def _cells(xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest z of each cell that holds a point."""
-    cells = np.floor(xyz[:, :2] / CELL_M).astype(np.int64)
-    wide = int(2 * REACH_M / CELL_M) + 2
-    _, owner = np.unique(cells[:, 0] * wide + cells[:, 1], return_inverse=True)
-    low, high = np.full(owner.max() + 1, np.inf), np.full(owner.max() + 1, -np.inf)
+    half = int(REACH_M / CELL_M)
+    column, row = np.floor(xyz[:, :2].T / CELL_M).astype(np.int64) + half
+    owner = column * 2 * half + row
+    low, high = np.full((2 * half) ** 2, np.inf), np.full((2 * half) ** 2, -np.inf)
     np.minimum.at(low, owner, xyz[:, 2])
     np.maximum.at(high, owner, xyz[:, 2])
-    return low, high
+    held = low < np.inf
+    return low[held], high[held]
 
 
 def ground_notes(xyz: np.ndarray, trained: SeenRange) -> tuple[Note, ...]:

@@ -12,6 +12,7 @@ from pointcloud.inference.extent import width_m
 from pointcloud.inference.ground import find_ground
 from pointcloud.structures.sensor import Sensor
 from pointcloud.structures.voxels import Range
+from vol3d.columns import whole_rows
 from vol3d.engine.seen import Seen, SeenRange, Trait
 from vol3d.scans.points.cloud import PointCloud
 
@@ -58,12 +59,13 @@ def counted(cloud: PointCloud, point_range_m: Range) -> dict[str, float]:
         point_range_m: what the network sees: only there a cloud matters.
     """
     low, high = np.array(point_range_m[:3]), np.array(point_range_m[3:])
-    inside = ((cloud.xyz[:, :2] >= low[:2]) & (cloud.xyz[:, :2] < high[:2])).all(axis=1)  # at any height
-    xy = cloud.xyz[inside, :2]
+    inside = whole_rows((cloud.xyz[:, :2] >= low[:2]) & (cloud.xyz[:, :2] < high[:2]))  # at any height
+    xy = np.take(cloud.xyz[:, :2], np.flatnonzero(inside), axis=0)
     numbers = {"points": float(len(xy))}
     if len(xy):
         sectors = np.floor((np.arctan2(xy[:, 1], xy[:, 0]) / (2 * np.pi) + 0.5) * SECTORS)
-        numbers["view"] = len(np.unique(np.minimum(sectors, SECTORS - 1))) * 360 / SECTORS
+        points_in = np.bincount(np.minimum(sectors, SECTORS - 1).astype(np.int64))
+        numbers["view"] = int(np.count_nonzero(points_in)) * 360 / SECTORS
         numbers["reach"] = float(np.percentile(np.hypot(xy[:, 0], xy[:, 1]), 95))
     return numbers
 

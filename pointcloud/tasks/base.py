@@ -380,5 +380,5 @@ def ordered(cloud: PointCloud, features: Sequence[Feature], most: int | None = N
         most: so many are kept: a random choice, in which a rounded coordinate changes a point and not all of them.
     """
     order = canonical_order(np.concatenate([cloud.xyz, point_features(cloud, features)], axis=1))[:most]
-    columns = {name: values[order] for name, values in cloud.columns.items()}
-    return replace(cloud, xyz=cloud.xyz[order], columns=columns)
+    columns = {name: np.take(values, order, axis=0) for name, values in cloud.columns.items()}
+    return replace(cloud, xyz=np.take(cloud.xyz, order, axis=0), columns=columns)

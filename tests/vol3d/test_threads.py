@@ -116,3 +116,18 @@ def test_bad_number_of_threads(monkeypatch: pytest.MonkeyPatch, text: str) -> No
 def test_bad_loop(n: int, grain: int) -> None:
     with pytest.raises(UsageError, match=f"got n={n}, grain={grain}"):
         parallel_for(count, n, np.zeros(4), grain=grain)
+
+
+def test_the_command_has_openmp_sleep_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, "")  # so that monkeypatch restores what was there
+        monkeypatch.delenv(name)
+    parallel.wait_shortly()
+    assert os.environ["GOMP_SPINCOUNT"] == "10000"
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    parallel.wait_shortly()
+    assert os.environ["GOMP_SPINCOUNT"] == "7"
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    parallel.wait_shortly()
+    assert "GOMP_SPINCOUNT" not in os.environ

@@ -43,6 +43,7 @@ from vol3d.errors import UsageError, Vol3dError
 from vol3d.paths import user_path
 from vol3d.printable import one_line, printable
 from vol3d.terminal import open_standard_streams, silence_stdout, speaking
+from vol3d.threads import wait_shortly
 
 FAILED, BAD_USAGE = 1, 2
 _OF_HOME = re.compile(r"((?:--[\w-]+=|-\w)?)(~.*)", re.DOTALL)
@@ -121,6 +122,7 @@ def run() -> None:
     """Entry point of the console command."""
     open_standard_streams()
     guard_interrupts()
+    wait_shortly()
     warnings.formatwarning = format_warning
     code = main(sys.argv[1:])
     try:

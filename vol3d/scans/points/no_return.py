@@ -10,6 +10,7 @@ from itertools import product
 
 import numpy as np
 
+from vol3d.columns import whole_rows
 from vol3d.notes import Note
 
 _FEWEST = 4  # points at one place that are no chance
@@ -37,7 +38,7 @@ _Lost = tuple[np.ndarray, Note | None]
 
 
 def _at_origin(xyz: np.ndarray) -> _Lost:
-    lost = (xyz == 0).all(axis=1)
+    lost = whole_rows(xyz == 0)
     count = int(lost.sum())
     if count < _FEWEST or count <= _CLEAR * _crowd(xyz[~lost])[0]:
         return lost, None
@@ -50,7 +51,7 @@ def _at_one_place(xyz: np.ndarray) -> _Lost:
     count, second, place = _crowd(sample)
     if count < max(_FEWEST, _SHARE * len(sample)) or not 0 < second * _CLEARLY < count:
         return np.zeros(len(xyz), bool), None
-    lost = (xyz == place).all(axis=1)
+    lost = whole_rows(xyz == place)
     text = "{left_out} of {points} points are at exactly ({x:.4g}, {y:.4g}, {z:.4g}), which means no return where the "
     text += "sensor stood there, and were left out"
     numbers = {"left_out": int(lost.sum()), "points": len(xyz), **dict(zip("xyz", place.tolist(), strict=True))}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vol3d.columns import bounds, whole_rows
 from vol3d.errors import DataError
 from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
@@ -56,7 +57,7 @@ def scan_of(raw: RawPoints, path: Path, options: ReadOptions) -> PointCloud:
 
 def _measured(xyz: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[Note, ...]]:
     """Which points (N, 3) are finite and had a return (N,), and notes on the others."""
-    keep = np.isfinite(xyz).all(axis=1)
+    keep = whole_rows(np.isfinite(xyz))
     notes: tuple[Note, ...] = ()
     if not keep.all():
         if not keep.any():
@@ -73,7 +74,7 @@ def _measured(xyz: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[Note, ...]
 
 def _kept(faces: np.ndarray | None, keep: np.ndarray) -> np.ndarray | None:
     """Faces whose corners are all kept, in the numbers of the kept points."""
-    return None if faces is None else (np.cumsum(keep) - 1)[faces[keep[faces].all(axis=1)]]
+    return None if faces is None else (np.cumsum(keep) - 1)[faces[whole_rows(keep[faces])]]
 
 
 def _with_one_unit(xyz: np.ndarray, unit: StatedUnit) -> np.ndarray:
@@ -85,7 +86,7 @@ def _with_one_unit(xyz: np.ndarray, unit: StatedUnit) -> np.ndarray:
 
 def _check_extent(xyz: np.ndarray, metres: float, path: Path) -> None:
     """Raises DataError for what is larger than any scan."""
-    low, high = (bound.astype(np.float64) * metres for bound in (xyz.min(axis=0), xyz.max(axis=0)))
+    low, high = (bound.astype(np.float64) * metres for bound in bounds(xyz))
     extent = float((high - low).max())
     if not extent <= _LARGEST:
         do = "Remove stray points, or name the unit with --units."
@@ -139,7 +140,8 @@ def _up(sample: np.ndarray, metres: float, raw: RawPoints, options: ReadOptions)
 
 def _near(xyz: np.ndarray, metres: float) -> tuple[np.ndarray, np.ndarray, tuple[Note, ...]]:
     """Metres as float32, near an origin of whole metres where the scan is far from the file's."""
-    middle = (xyz.min(axis=0).astype(np.float64) + xyz.max(axis=0)) / 2 * metres
+    low, high = bounds(xyz)
+    middle = (low.astype(np.float64) + high) / 2 * metres
     origin = np.where(np.abs(middle) > _NEAR, np.round(middle), 0.0) + 0.0
     if not origin.any():
         return (xyz if metres == 1 else xyz * xyz.dtype.type(metres)).astype(np.float32, copy=False), origin, ()
