@@ -8,24 +8,34 @@ from collections.abc import Sequence
 from vol3d.notes import Note
 
 _WORDS = (("left", "right"), ("lt", "rt"), ("lh", "rh"), ("sin", "dex"), ("sinister", "dexter"), ("l", "r"))
+_CHAMBERS = {"atrium", "atrial", "ventricle", "ventricular", "auricle"}
 _OPPOSITE = {one: other for pair in _WORDS for one, other in (pair, pair[::-1])}
 
 
 def sided(class_names: Sequence[str]) -> tuple[str, ...]:
     """The names that have a side, in whatever spelling: `left_kidney`, `Kidney L`, `lh-hippocampus`, `LeftLung`.
 
-    The words left and right are a side by themselves; a shorter word or a part of one is where the other side has a
-    class, too.
+    A name has a side where the class of the other side is there, too. Without it the words left and right do: a mirror
+    image of `left_kidney` alone shows the right one under its name. The chambers of the heart are the exception, since
+    a left atrium is no mirror image of a right one: alone they have no side, and a mirrored heart is a heart still.
 
     >>> sided(("background", "liver", "kidney_L", "kidney_R", "L5"))
     ('kidney_L', 'kidney_R')
+    >>> sided(("background", "left_atrium")), sided(("background", "left_atrium", "right_atrium"))
+    ((), ('left_atrium', 'right_atrium'))
     """
     known = {_words(name) for name in class_names}
     return tuple(
         name
         for name in class_names
-        if {"left", "right"} & set(_words(name)) or any(other in known for other in _other_sides(_words(name)))
+        if _one_of_a_pair(_words(name)) or any(other in known for other in _other_sides(_words(name)))
     )
+
+
+def _one_of_a_pair(words: tuple[str, ...]) -> bool:
+    """Whether the words name one of two like organs; the lateral ventricles of the brain are a pair."""
+    chamber = bool(_CHAMBERS & set(words)) and "lateral" not in words
+    return bool({"left", "right"} & set(words)) and not chamber
 
 
 def _words(name: str) -> tuple[str, ...]:

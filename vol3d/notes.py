@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +68,12 @@ class Note:
     def from_text(text: str) -> Note:
         """What an earlier release noted as a sentence only."""
         return Note("noted", "{value}", value=text)
+
+
+def sort_notes(notes: Iterable[Note]) -> tuple[list[Note], list[Note]]:
+    """What was assumed, and what was found, changed or left out: two lists, each in its order."""
+    listed = list(notes)
+    return [note for note in listed if note.assumed], [note for note in listed if not note.assumed]
 
 
 class _Ellipsis:

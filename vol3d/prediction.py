@@ -58,7 +58,10 @@ class Prediction(ABC):
 
     @abstractmethod
     def write(self, path: Path) -> tuple[Note, ...]:
-        """Writes the main file to `path` with the record, and what belongs beside it; returns what was made up.
+        """Writes the main file to `path` with the record, and what belongs beside it.
+
+        Returns:
+            Notes on what was generated so that it could be written.
 
         Raises:
             UsageError: `path` is the scan itself.

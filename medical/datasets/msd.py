@@ -192,7 +192,7 @@ def _untrue_counts(document: dict[str, Any], name: str, train: tuple[Case, ...],
             "warning",
             f"{key} says {str(document[key])[:40]}, the list has {len(cases)}",
             do,
-            code="untrue-count",
+            code="wrong-count",
             numbers={"listed": len(cases)},
         )
         for key, cases in (("numTraining", train), ("numTest", test))

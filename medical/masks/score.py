@@ -39,8 +39,8 @@ def score_masks(
     numbering, scored, source = numbering_of(pairs, (predicted, truth), classes)
     say(f"classes {listed(scored.scored, 12)}, by {source}")
 
-    assumed: dict[str, str] = {}
-    cases = _read(pairs, numbering, left_out, assumed, progress)
+    noted: dict[str, str] = {}
+    cases = _read(pairs, numbering, left_out, noted, progress)
     conditions = {"predicted": str(predicted), "truth": str(truth), "classes_from": source}
     try:
         evaluation = evaluate_cases(cases, scored, conditions, pictures, Measures(tolerance_mm, lesion_iou))
@@ -51,8 +51,8 @@ def score_masks(
         raise DataError(f"none of {len(pairs)} cases can be scored", where=predicted, got=first) from error
     if left_out:
         evaluation.summary["not_scored"] = {name: {"reason": left_out[name]} for name in sorted(left_out)}
-    if assumed:
-        evaluation.summary["assumed"] = {name: {"note": note} for name, note in assumed.items()}
+    if noted:
+        evaluation.summary["notes"] = {name: {"note": note} for name, note in noted.items()}
     return evaluation
 
 
@@ -60,10 +60,10 @@ def _read(
     pairs: Sequence[MaskPair],
     numbering: Numbering,
     left_out: dict[str, str],
-    assumed: dict[str, str],
+    noted: dict[str, str],
     progress: Progress,
 ) -> Iterator[ScoredCase]:
-    """One case after the other; those that are refused are added to `left_out`, what was assumed to `assumed`."""
+    """One case after the other; those that are refused are added to `left_out`, notes to `noted`."""
     for done, pair in enumerate(pairs):
         progress(done, len(pairs), pair.name)
         try:
@@ -73,8 +73,8 @@ def _read(
             say(f"not scored: {pair.name}: {error}")
             continue
         if notes := dict.fromkeys((*found.notes, *real.notes)):
-            assumed[pair.name] = "; ".join(map(str, notes))
-            say(f"{pair.name}: {assumed[pair.name]}")
+            noted[pair.name] = "; ".join(map(str, notes))
+            say(f"{pair.name}: {noted[pair.name]}")
         yield ScoredCase(pair.name, _nothing(real), real, _segmentation(found, numbering))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ import numpy as np
 
 from medical.results.table import class_rows
 from vol3d.files import write_bytes, write_text
-from vol3d.notes import Note
+from vol3d.notes import Note, sort_notes
 from vol3d.prediction import MaskPrediction
 from vol3d.report.document import document
 from vol3d.report.escape import escape
 from vol3d.report.html import fact_list, image, section, table
 from vol3d.scans.volumes.grid import orientation
 
+_NOTED = ("What was assumed", "What else was noted")
 WARNING = "Research software, not a medical device: no finding of it replaces that of a physician."
 
 
@@ -48,7 +50,7 @@ def write_page(prediction: MaskPrediction, path: Path) -> tuple[Note, ...]:
         f'<aside class="faults"><b>{escape(WARNING)}</b></aside>',
         section("Volumes and intensities", _numbers(prediction)),
         section("Picture", shown),
-        section("What was assumed", _assumed(prediction)),
+        *(section(title, _listed(notes)) for title, notes in zip(_NOTED, _notes(prediction), strict=True) if notes),
         section("How it was made", fact_list(_made(prediction))),
     ]
     write_text(path, document(name, f"vol3d prediction, {written}", parts))
@@ -68,10 +70,12 @@ def _rounded(value: Any) -> Any:
     return float(np.round(value, 3)) if isinstance(value, float) else value
 
 
-def _assumed(prediction: MaskPrediction) -> str:
-    notes = (*prediction.notes, *prediction.segmentation.notes)
-    items = "".join(f"<li>{escape(str(note))}</li>" for note in notes)
-    return f"<ul>{items}</ul>" if items else "<p>Nothing.</p>"
+def _notes(prediction: MaskPrediction) -> tuple[list[Note], list[Note]]:
+    return sort_notes((*prediction.notes, *prediction.segmentation.notes))
+
+
+def _listed(notes: Sequence[Note]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(str(note))}</li>' for note in notes)}</ul>"
 
 
 def _made(prediction: MaskPrediction) -> dict[str, Any]:

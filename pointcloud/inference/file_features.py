@@ -60,7 +60,7 @@ def _no_ages(time: np.ndarray | None) -> Note | None:
         return None
     text = f"the file's time runs from {{first:.6g}} to {{last:.6g}}, which are not ages in seconds, {taken}"
     numbers = {"first": float(known.min()), "last": float(known.max())}
-    return Note("time-is-no-age", text, assumed=True, numbers=numbers)
+    return Note("time-not-an-age", text, assumed=True, numbers=numbers)
 
 
 def unseen(cloud: PointCloud, voxels: VoxelSettings) -> tuple[Note, ...]:

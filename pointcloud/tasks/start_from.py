@@ -91,4 +91,4 @@ def other_ground(own: SeenRange | None, other: SeenRange | None) -> tuple[Note, 
     here = "the ground of these scenes is at {low:.2f} to {high:.2f} m"
     text = f"{here}, in the other training it was at {{other_low:.2f}} to {{other_high:.2f}} m"
     numbers = {"low": own.low, "high": own.high, "other_low": other.low, "other_high": other.high}
-    return (Note("other-ground", text, "start_from", numbers=numbers),)
+    return (Note("ground-differs", text, "start_from", numbers=numbers),)

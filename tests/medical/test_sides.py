@@ -38,6 +38,12 @@ def test_classes_without_a_side(names):
 
 def test_one_side_alone_has_a_side():
     assert sided(("background", "left kidney", "liver")) == ("left kidney",)
+    assert sided(("Left lateral ventricle",)) == ("Left lateral ventricle",)
+
+
+def test_a_chamber_of_the_heart_has_a_side_only_beside_its_counterpart():
+    assert sided(("background", "left_atrium", "Left Ventricle", "left atrial appendage")) == ()
+    assert sided(("left_ventricle", "right_ventricle", "left_atrium")) == ("left_ventricle", "right_ventricle")
 
 
 @pytest.mark.parametrize(("orientation", "axis"), [("RAS", 0), ("LPS", 0), ("ASL", 2), ("PLI", 1)])

@@ -59,7 +59,7 @@ def test_another_class_begins_anew(run: Path, tmp_path: Path, capsys: pytest.Cap
     with terminal.speaking(True):
         train(load_task(path, ["train.epochs=1"]), tmp_path / "run", device="cpu")
     told = capsys.readouterr().err
-    assert "begin as in" in told and "2 tensors (18 parameters) begin anew: decoder.head" in told
+    assert "begin as in" in told and "2 tensors (18 parameters) start from random values: decoder.head" in told
     before, after = (checkpoint.read_checkpoint(one / "best.safetensors")[0] for one in (run, tmp_path / "run"))
     assert torch.equal(before["network.blocks.0.mlp.0.weight"], after["network.blocks.0.mlp.0.weight"])
     assert not torch.equal(before["network.norm.weight"], after["network.norm.weight"])

@@ -14,10 +14,7 @@ VERBS = {
     **dict.fromkeys(("checks", "env", "version"), "doctor"),
     **dict.fromkeys(("download", "pull"), "import"),
     **dict.fromkeys(("preprocess", "plan_and_preprocess"), "plan"),
-    **dict.fromkeys(("convert", "prepare"), "data prepare"),
-    "check": "data check",
-    "stats": "data stats",
-    "generate": "data generate",
+    **{verb: f"data {verb}" for verb in ("check", "stats", "prepare", "convert", "generate")},
 }
 """Verbs of other toolboxes -> ours."""
 

@@ -214,8 +214,9 @@ def show(rows: Sequence[PredictionRow], out: Path) -> None:
     done = [row for row in rows if row.status != "failed"]
     if done:
         _show_done([_cells(row, names[row.source]) for row in done])
-    if remarks := count_notes(rows):
-        print_table(["scans", "assumed"], remarks)
+    for title, assumed in (("assumed", True), ("noted", False)):
+        if remarks := count_notes(rows, assumed):
+            print_table(["scans", title], remarks)
 
     failures = [[names[row.source], _without_source(row)] for row in rows if row.status == "failed"]
     if failures:
@@ -254,12 +255,13 @@ def _without_source(row: PredictionRow) -> str:
     return (row.error or "").removeprefix(f"{row.source.path}: ")
 
 
-def count_notes(rows: Sequence[PredictionRow]) -> list[list[Any]]:
-    """How many scans have a note, and the note; numbers that differ between them are left open."""
+def count_notes(rows: Sequence[PredictionRow], assumed: bool) -> list[list[Any]]:
+    """How many scans have a note of what was assumed, or any other, and the note; numbers that differ are left open."""
     alike: dict[tuple[str | None, ...], list[Note]] = {}
     for row in rows:
         for note in row.notes:
-            alike.setdefault(note.kind, []).append(note)
+            if note.assumed == assumed:
+                alike.setdefault(note.kind, []).append(note)
 
     same = {kind: len({str(note) for note in notes}) == 1 for kind, notes in alike.items()}
     return [[len(notes), str(notes[0]) if same[kind] else notes[0].form()] for kind, notes in alike.items()]

@@ -91,8 +91,8 @@ class Takeover:
         value = f"{source}: {', '.join(parts)}"
         found = [Note("started-from", text, "start_from", value, numbers=_counts(self.taken))]
         if self.anew:
-            text = "{tensors} tensors ({parameters:,} parameters) begin anew: {value}"
-            found.append(Note("begun-anew", text, value=self._named_anew(), numbers=_counts(self.anew)))
+            text = "{tensors} tensors ({parameters:,} parameters) start from random values: {value}"
+            found.append(Note("randomly-initialised", text, value=self._named_anew(), numbers=_counts(self.anew)))
         return tuple(found)
 
     def _named_anew(self) -> str:

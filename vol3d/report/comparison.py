@@ -57,8 +57,8 @@ def _table(comparison: Comparison) -> str:
 
 
 def _cell(title: str, value: Any) -> Any:
-    """Small p values keep their places."""
-    return f"{value:.2g}" if title.startswith("p") else value
+    """A p value that three places show as 0 is given by its bound."""
+    return "< 0.001" if title.startswith("p") and value < 0.001 else value
 
 
 def _charts(comparison: Comparison) -> str:

@@ -62,7 +62,8 @@ def _row(values: Sequence[Any], styles: Sequence[str]) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return value is None or value == "" or math.isfinite(number(value)) or str(value).lower() in {"nan", "inf", "none"}
+    text = str(value).removeprefix("< ").lower()
+    return value is None or math.isfinite(number(text)) or text in {"", "nan", "inf", "none"}
 
 
 def cell(value: Any) -> str:
@@ -79,9 +80,9 @@ def cell(value: Any) -> str:
 
 
 def format_number(value: float) -> str:
-    """Three places behind the point where they say something, a dash for what is not finite."""
+    """Three places behind the point below 10, one above, a dash for what is not finite."""
     if not math.isfinite(value):
         return _ABSENT
     if abs(value) < 10:
-        return f"{value:.3f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.2g}"
+        return f"{round(value, 3) + 0.0:.3f}"  # without the sign of a zero
     return f"{value:.1f}" if abs(value) < 1e5 else f"{value:.4g}"

@@ -57,7 +57,7 @@ def write_nifti(path: str | Path, volume: Volume, descrip: str = "") -> None:
 def write_segmentation(path: str | Path, segmentation: Segmentation, series: str | None = None) -> tuple[Note, ...]:
     """Write a mask: NIfTI (uint8 or uint16), or DICOM-SEG for a name in `.dcm` where the source is a DICOM series.
 
-    Returns what was made up so that the file could be written: UIDs that the series lacks.
+    Returns what was generated so that the file could be written: UIDs that the series lacks.
 
     Args:
         series: the UID of the series where the source holds several, for DICOM-SEG.

@@ -147,7 +147,7 @@ def test_segmentations_cropped_to_their_extent(tmp_path: Path) -> None:
     other = slicer(tmp_path / "o.seg.nrrd", mask[: i[-1] + 1, : j[-1] + 1, : k[-1] + 1] * 3, (0, 0, 0), {3: "liver"})
     result = vol3d.score(small, other)
     assert result.score == 1 and list(result.summary["classes"]) == ["Liver"]
-    assert "covers" in result.summary["assumed"]["o"]["note"]
+    assert "covers" in result.summary["notes"]["o"]["note"]
     moved = slicer(tmp_path / "m.seg.nrrd", mask, (0.5, 0, 0), {1: "liver"})
     with pytest.raises(DataError, match="none of 1 cases can be scored; got o: o: truth and prediction have different"):
         vol3d.score(moved, other)

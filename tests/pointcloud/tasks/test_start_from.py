@@ -88,7 +88,7 @@ def test_another_ground_is_noted() -> None:
     own, near, far = (SeenRange(low=z - 0.05, high=z + 0.05) for z in (-1.7, -1.7 - TOLERANCE_M / 2, -2.5))
     assert other_ground(own, near) == () == other_ground(None, far) == other_ground(own, None)
     (note,) = other_ground(own, far)
-    assert note.code == "other-ground" and "in the other training it was at -2.55 to -2.45 m" in str(note)
+    assert note.code == "ground-differs" and "in the other training it was at -2.55 to -2.45 m" in str(note)
 
 
 @pytest.fixture(scope="module")

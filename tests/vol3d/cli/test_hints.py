@@ -18,6 +18,8 @@ from vol3d.cli.main import app, main
     [
         (["val", "runs/a"], "vol3d evaluate"),
         (["infer", "a"], "vol3d predict"),
+        (["convert", "a"], "'vol3d data convert'"),
+        (["prepare", "a"], "'vol3d data prepare'"),
         (["predict", "a", "-i", "b", "-o", "c"], "vol3d predict MODEL SCAN"),
         (["predict", "--model", "a", "--source", "b"], "The model comes first"),
         (["predict", "a", "--source", "b"], "Scans stand without an option"),

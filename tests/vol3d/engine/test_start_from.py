@@ -51,7 +51,7 @@ def test_the_head_of_other_classes_begins_anew(
     fresh, other = task.model().state_dict(), checkpoint.read_checkpoint(source / "best.safetensors")[0]
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, (fresh if name.startswith("head.") else other)[name]), name
-    assert "2 tensors (27 parameters) begin anew: head" in capsys.readouterr().err
+    assert "2 tensors (27 parameters) start from random values: head" in capsys.readouterr().err
 
 
 def test_only_the_named_parts_are_taken_over(source: Path, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def rows() -> Iterator[str]:
     yield "| name | published by | file | SHA-256 published | licence | trained on | scores as published |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for file in offered():
-        where = f"[file]({file.url})" if file.url else "for browsers, on that page"
+        where = f"[file]({file.url})" if file.url else "by a browser, from the publisher's page"
         size = "" if file.size_mb is None else f", {file.size_mb:g} MB"
         digest = f"`{file.sha256[:8]}`" if file.sha256 else "no"
         cells = [f"`{file.name}`", f"[{file.publisher}]({file.page})", f"{where}{size}", digest]

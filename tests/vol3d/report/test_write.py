@@ -155,7 +155,16 @@ def test_the_worst_cases_come_first(run: Path):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.0, "0.000"), (1.0, "1.000"), (0.43649, "0.436"), (1e-4, "0.0001"), (12.34, "12.3"), (3, "3")]
+    ("value", "text"),
+    [
+        (0.0, "0.000"),
+        (1.0, "1.000"),
+        (0.43649, "0.436"),
+        (5.1e-4, "0.001"),
+        (-1e-4, "0.000"),
+        (12.34, "12.3"),
+        (3, "3"),
+    ],
 )
 def test_numbers_have_three_places(value: float, text: str):
     assert cell(value) == text

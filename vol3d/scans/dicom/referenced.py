@@ -70,10 +70,10 @@ def referenced_frames(segmentation: Segmentation, uid: str | None) -> tuple[Path
 
 
 def referenced_headers(frames: list[Frame], grid: Grid, source: Path) -> tuple[list[Any], tuple[Note, ...]]:
-    """The headers, completed so that an object can refer to them, and which UIDs were made up for that.
+    """The headers, completed so that an object can refer to them, and which UIDs were generated for that.
 
     Raises:
-        DataError: what cannot be made up is missing.
+        DataError: what cannot be generated is missing.
     """
     headers = list(dict.fromkeys(frame.header for frame in frames))
     if frames[0].number is not None and (
@@ -88,15 +88,17 @@ def referenced_headers(frames: list[Frame], grid: Grid, source: Path) -> tuple[l
         instance = header.text("SOPInstanceUID")
         if (other := instances.setdefault(instance, header.name)) != header.name:
             raise DataError("two slices have one SOPInstanceUID", where=header.name, got=f"{instance}, as {other}")
-    made_up = _made_up(headers, sorted(instances))
+    generated = _generated(headers, sorted(instances))
     notes: tuple[Note, ...] = ()
-    if made_up:
-        text = "none of the {files} files has a {value}: made up from their SOPInstanceUIDs"
-        notes = (Note("uid-made-up", text, value=", ".join(made_up), assumed=True, numbers={"files": len(headers)}),)
-    return [_completed(header, grid, made_up) for header in headers], notes
+    if generated:
+        text = "none of the {files} files has a {value}: generated from their SOPInstanceUIDs"
+        notes = (
+            Note("uid-generated", text, value=", ".join(generated), assumed=True, numbers={"files": len(headers)}),
+        )
+    return [_completed(header, grid, generated) for header in headers], notes
 
 
-def _made_up(headers: list[Header], instances: list[str]) -> dict[str, str]:
+def _generated(headers: list[Header], instances: list[str]) -> dict[str, str]:
     """UIDs of series, study and frame of reference that no file has: for one scan always the same.
 
     Raises:
@@ -114,7 +116,7 @@ def _made_up(headers: list[Header], instances: list[str]) -> dict[str, str]:
     return found
 
 
-def _completed(header: Header, grid: Grid, made_up: Mapping[str, str]) -> Any:
+def _completed(header: Header, grid: Grid, generated: Mapping[str, str]) -> Any:
     """A copy in UTF-8 with values for what may be missing: empty ones where the standard has them (type 2), thickness.
 
     The header itself is shared with whoever reads the file again.
@@ -128,7 +130,7 @@ def _completed(header: Header, grid: Grid, made_up: Mapping[str, str]) -> Any:
     for name in (*PATIENT, *STUDY):
         if not header.has(name):
             setattr(header.dataset, name, "")
-    for name, uid in {**{name: header.text(name) for name in OF_EACH}, **made_up}.items():
+    for name, uid in {**{name: header.text(name) for name in OF_EACH}, **generated}.items():
         setattr(header.dataset, name, uid)
     groups = [*header.items("SharedFunctionalGroupsSequence"), *header.items("PerFrameFunctionalGroupsSequence")]
     measures = [part for group in groups for part in group.items("PixelMeasuresSequence")]

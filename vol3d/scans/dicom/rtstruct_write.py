@@ -33,7 +33,7 @@ _STUDY_COMPONENT = "1.2.840.10008.3.1.2.3.1"
 def write_rtstruct(path: str | Path, segmentation: Segmentation, series: str | None = None) -> tuple[Note, ...]:
     """Write one `.dcm` whose outlines refer to the slices of the series which `segmentation.source` holds.
 
-    A class that was not found is a region without outlines. Returns what was made up for the series.
+    A class that was not found is a region without outlines. Returns which UIDs were generated.
 
     Args:
         series: the UID of the series, needed where several of the source stand on the segmentation's grid.

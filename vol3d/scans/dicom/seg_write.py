@@ -26,7 +26,7 @@ from vol3d.scans.volumes.volume import Segmentation
 def write_dicom_seg(path: str | Path, segmentation: Segmentation, series: str | None = None) -> tuple[Note, ...]:
     """Write one `.dcm` that refers to every slice of the series which `segmentation.source` holds.
 
-    Where nothing was found, the object says so: its segments are empty. Returns what was made up for the series.
+    Where nothing was found, the object says so: its segments are empty. Returns which UIDs were generated.
 
     Args:
         series: the UID of the series, needed where several of the source stand on the segmentation's grid.

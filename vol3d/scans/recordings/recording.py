@@ -145,8 +145,8 @@ def open_recording(
     notes: tuple[Note, ...] = ()
     if topic is None:
         topic = _only_topic(path, topics, clouds)
-        text = "the clouds of the topic {value} were taken, the only one of its type, {clouds} messages"
-        notes = (Note("topic-taken", text, "topic", topic, numbers={"clouds": clouds[topic]}),)
+        text = "the topic {value} was read, the only one of its type, {clouds} messages"
+        notes = (Note("topic-chosen", text, "topic", topic, numbers={"clouds": clouds[topic]}),)
     elif topic not in clouds:
         other = next((one.msgtype for one in topics if one.topic == topic), None)
         what = "the recording has no such topic" if other is None else f"the topic has messages of type {other}"

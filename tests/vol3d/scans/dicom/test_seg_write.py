@@ -103,12 +103,12 @@ def test_a_slice_without_a_uid_of_its_own(tmp_path: Path, name: str) -> None:
     assert not (tmp_path / "seg.dcm").exists()
 
 
-def test_uids_of_all_slices_are_made_up_and_noted(tmp_path: Path) -> None:
+def test_uids_of_all_slices_are_generated_and_noted(tmp_path: Path) -> None:
     write_series(tmp_path / "s")
     without(tmp_path / "s", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
     made = segmented(tmp_path / "s")
     (note,) = write_segmentation(tmp_path / "seg.dcm", made)
-    assert note.code == "uid-made-up" and note.numbers == {"files": 6} and note.assumed
+    assert note.code == "uid-generated" and note.numbers == {"files": 6} and note.assumed
     first, again = pydicom.dcmread(tmp_path / "seg.dcm"), written(tmp_path / "s", made)
     assert len({first.StudyInstanceUID, first.FrameOfReferenceUID, first.SeriesInstanceUID}) == 3
     for name in ("StudyInstanceUID", "FrameOfReferenceUID"):

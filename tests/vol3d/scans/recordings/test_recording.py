@@ -50,7 +50,7 @@ def test_a_bag_gives_back_the_clouds_that_were_written(tmp_path: Path, mcap: boo
         assert frame.cloud is not None and frame.frame_id == "lidar"
         np.testing.assert_array_equal(frame.cloud.xyz, wall(seed=number).astype(np.float32)[:, :3])
         np.testing.assert_array_equal(frame.cloud.columns["intensity"], wall(seed=number).astype(np.float32)[:, 3])
-    assert [note.code for note in recording.notes] == ["topic-taken"] and "/points" in str(recording.notes[0])
+    assert [note.code for note in recording.notes] == ["topic-chosen"] and "/points" in str(recording.notes[0])
 
 
 @pytest.mark.parametrize("mcap", [False, True])
