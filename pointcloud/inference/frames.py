@@ -70,8 +70,8 @@ def _joined_note(results: Sequence[FrameResult], sweeps: int, tree: FrameTree | 
         return ()
     if max(done) == 1 and len(results) > 1:
         frames = ", ".join(sorted({repr(result.frame_id) for result in results if result.found is not None}))
-        text = "the model was trained with {sweeps} sweeps, and each cloud was taken alone: no transform or odometry of "
-        text += "the recording says how the frame {value} moved"
+        text = "the model was trained with {sweeps} sweeps, and each cloud was taken alone: no transform or odometry "
+        text += "of the recording says how the frame {value} moved"
         return (Note("sweeps-not-joined", text, value=frames, assumed=True, numbers={"sweeps": sweeps}),)
     text = "clouds were joined by the poses of the recording: {least} to {most} sweeps, {full} of {clouds} clouds have "
     text += "the {sweeps} that the model was trained with"

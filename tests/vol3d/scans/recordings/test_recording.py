@@ -211,7 +211,7 @@ def test_of_two_odometries_one_counts_and_transforms_before_both(tmp_path: Path)
 
 
 def test_the_correction_of_a_map_is_not_waited_for(tmp_path: Path) -> None:
-    messages = clouds([1.0]) + [("/tf", TF, 100.0, transforms(0.0, "map", "robot/odom", (5.0, 0, 0)))]
+    messages = [*clouds([1.0]), ("/tf", TF, 100.0, transforms(0.0, "map", "robot/odom", (5.0, 0, 0)))]
     messages += [("/odom", ODOMETRY, 101 + k, odometry(5.0 + k, 10.0 * k, parent="robot/odom")) for k in (0.0, 0.2)]
     found = open_recording(write_bag(tmp_path / "drive", messages)).motion.pose("base", 5.1)
     assert found is not None and found[0] == "robot/odom" and found[1][0, 3] == pytest.approx(1.0)
