@@ -21,6 +21,7 @@ from vol3d.scans.results.record import way_to, write_record
 from vol3d.scans.results.write import BOX, describe_objects
 
 LINES_SUFFIX = ".jsonl"
+_FRAME = "scan: file_from_scan of each line leads to its frame_id"
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +56,7 @@ class FrameResult:
         notes = [note.to_dict() for note in self.found.notes]
         objects = describe_objects(self.found.detections, self.found.cloud.origin)
         about = {"sweeps": self.sweeps, "milliseconds": round(self.milliseconds, 3), "points": self.points}
+        about["file_from_scan"] = self.found.cloud.file_from_scan.tolist()
         return {**line, **about, "objects": objects, "assumptions": notes}
 
 
@@ -91,7 +93,7 @@ class FramesPrediction(Prediction):
         lines, source = path.with_suffix(LINES_SUFFIX), self.recording.path
         rows = (json.dumps(plain(frame.to_dict()), ensure_ascii=False, allow_nan=False) for frame in self.frames)
         write_text(lines, "".join(f"{row}\n" for row in rows))
-        about = {"format": FORMAT, "result": lines.name, "frame": "frame_id of each line", "units": "m", "box": BOX}
+        about = {"format": FORMAT, "result": lines.name, "frame": _FRAME, "units": "m", "box": BOX}
         about |= {"source": source.name, "source_path": way_to(source, path.parent), **self._described()}
         write_record(path, about, replace(self.record, files={**self.record.files, lines.name: sha256(lines)}))
         return ()

@@ -59,7 +59,8 @@ def _poses(recording: Recording) -> tuple[FrameTree | None, tuple[Note, ...]]:
     if not tree.any_moves:
         why = "the recording has no odometry and no moving transform"
         return None, (Note("sweeps-not-joined", text, value=why, assumed=True),)
-    return tree, ()
+    chosen = "poses of the topic {value} were not used: another topic has those of the same frames"
+    return tree, tuple(Note("poses-chosen", chosen, value=one) for one in sorted(tree.left_out))
 
 
 def _joined_note(results: Sequence[FrameResult], sweeps: int, tree: FrameTree | None) -> tuple[Note, ...]:
@@ -67,6 +68,11 @@ def _joined_note(results: Sequence[FrameResult], sweeps: int, tree: FrameTree | 
     done = [result.sweeps for result in results if result.found is not None]
     if tree is None or not done:
         return ()
+    if max(done) == 1 and len(results) > 1:
+        frames = ", ".join(sorted({repr(result.frame_id) for result in results if result.found is not None}))
+        text = "the model was trained with {sweeps} sweeps, and each cloud was taken alone: no transform or odometry "
+        text += "of the recording says how the frame {value} moved"
+        return (Note("sweeps-not-joined", text, value=frames, assumed=True, numbers={"sweeps": sweeps}),)
     text = "clouds were joined by the poses of the recording: {least} to {most} sweeps, {full} of {clouds} clouds have "
     text += "the {sweeps} that the model was trained with"
     numbers = {"least": min(done), "most": max(done), "clouds": len(done), "sweeps": sweeps}
@@ -124,6 +130,8 @@ class _Part(NamedTuple):
 
 def _lent(frame: Frame, newest: Frame, here: tuple[str, np.ndarray], tree: FrameTree) -> _Part | None:
     """What an earlier sweep lends to the newest; None where no pose joins them."""
+    if frame.seconds >= newest.seconds:  # of before the clock was set back
+        return None
     there = tree.pose(frame.frame_id.lstrip("/"), frame.seconds)
     if there is None or there[0] != here[0] or frame.cloud is None or newest.cloud is None:
         return None

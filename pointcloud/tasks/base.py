@@ -278,7 +278,11 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
         whose clouds are read one by one."""
         choice = self.settings.predict
         if is_recording(source.path):
-            options = ReadOptions(up=choice.up, units=choice.units)
+            if choice.columns is not None:
+                raise UsageError("the clouds of a recording name their own columns", where="--columns")
+            usual = type(choice).model_fields["up"].default
+            # What the frame of a message says (REP 103) goes before what files of this kind usually have.
+            options = ReadOptions(up="auto" if choice.up == usual else choice.up, units=choice.units)
             return open_recording(source.path, choice.topic, choice.every, options)
         return self.prepared(read_points(source.path, columns=choice.columns, up=choice.up, units=choice.units))
 

@@ -58,6 +58,18 @@ def test_labelcloud_turns_in_degrees(tmp_path: Path) -> None:
     assert scene.file == "a.ply" and close(scene.boxes[0], LabelledBox("cart", (1, 2, 3), (4, 2, 1), -math.pi / 2))
 
 
+@pytest.mark.parametrize(
+    ("name", "angle", "other"), [("labelcloud", -1.5, "labelcloud_rel"), ("labelcloud_rel", 90.0, "labelcloud")]
+)
+def test_angles_in_the_other_unit_are_refused(tmp_path: Path, name: str, angle: float, other: str) -> None:
+    box = {"name": "cart", "centroid": {"x": 1, "y": 2, "z": 3}, "dimensions": {"length": 4, "width": 2, "height": 1}}
+    value = {"filename": "a.ply", "objects": [{**box, "rotations": {"x": 0, "y": 0, "z": angle}}]}
+    path = written(tmp_path / "a.json", value)
+    with pytest.raises(DataError, match=rf"--from {other}\."):
+        FORMATS[name].read(path)
+    assert len(FORMATS[other].read(path)) == 1
+
+
 def test_supervisely_has_the_length_along_y(tmp_path: Path) -> None:
     geometry = {"position": {"x": 5, "y": 0, "z": 0}, "rotation": {"x": 0, "y": 0, "z": math.pi / 2}}
     geometry["dimensions"] = {"x": 1.8, "y": 3.9, "z": 1.6}

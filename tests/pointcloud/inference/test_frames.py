@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import vol3d
 from pointcloud.evaluation.exports import write_frames_csv, writer_of
 from pointcloud.inference.frames import join_sweeps, predict_frames
 from tests.vol3d.scans.recordings.bags import (
@@ -76,6 +77,23 @@ def test_without_poses_each_cloud_is_alone_and_that_is_noted(tmp_path: Path) -> 
     assert not [n for n in predict_frames(found.recording, 1, one_box).notes if n.code == "sweeps-not-joined"]
 
 
+def test_a_scanner_that_no_transform_places_is_not_joined_and_that_is_noted(tmp_path: Path) -> None:
+    seen = [("/points", CLOUD, 1 + 0.1 * k, cloud_message(table_of(PLACE), 1 + 0.1 * k, "velodyne")) for k in range(3)]
+    moved = [("/odom", ODOMETRY, 1 + 0.1 * k, odometry(1 + 0.1 * k, float(k), child="base")) for k in range(3)]
+    found = predict_frames(open_recording(write_bag(tmp_path / "drive", seen + moved)), 3, one_box)
+    assert [frame.sweeps for frame in found.frames] == [1, 1, 1]
+    (note,) = [note for note in found.notes if note.code == "sweeps-not-joined"]
+    assert note.assumed and "how the frame 'velodyne' moved" in str(note)
+
+
+def test_sweeps_of_before_the_clock_was_set_back_are_not_joined(tmp_path: Path) -> None:
+    stamps = [1.0, 1.1, 1.2, 1.0, 1.1, 1.2]
+    messages = [("/p", CLOUD, 9 + k, cloud_message(table_of(PLACE), at)) for k, at in enumerate(stamps)]
+    messages += [("/odom", ODOMETRY, 9 + k, odometry(at, 0.0, child="lidar")) for k, at in enumerate(stamps[:3])]
+    found = predict_frames(open_recording(write_bag(tmp_path / "loop", messages)), 3, one_box)
+    assert [(frame.number, frame.sweeps) for frame in found.done] == [(0, 1), (1, 2), (2, 3), (4, 1), (5, 2)]
+
+
 def test_lines_and_summary_are_written_and_one_bad_cloud_stops_nothing(tmp_path: Path) -> None:
     def picky(cloud: PointCloud) -> BoxPrediction:
         if cloud.xyz[0, 0] == 18:
@@ -136,3 +154,27 @@ def test_a_frame_is_viewed_with_its_boxes(tmp_path: Path) -> None:
         load_view([bag, tmp_path / "drive.json"], points=ReadOptions(frame=1))
     with pytest.raises(UsageError, match="no such frame"):
         load_view([bag], points=ReadOptions(frame=4))
+
+
+def test_boxes_of_a_camera_frame_are_turned_up_and_say_the_way_back(tmp_path: Path) -> None:
+    from pointcloud.tasks.lidar import LidarReadSettings
+    from vol3d.scans.points.options import ReadOptions
+    from vol3d.view.load.read import load_view
+
+    message = cloud_message(table_of(np.array([[1.0, 2, 9, 0.5], [4, 2, 20, 0.5]])), 1.0, frame="cam_optical_frame")
+    bag = write_bag(tmp_path / "drive", [("/points", CLOUD, 1.0, message)])
+    task = vol3d.load("street-cars").task  # a model of streets, whose files have z up
+    assert LidarReadSettings().up == "z"
+    recording = task.read(ScanSource(bag, "drive"))
+    found = predict_frames(recording, 1, one_box)
+    found.write(tmp_path / "drive.json")
+    line = json.loads((tmp_path / "drive.jsonl").read_text("utf-8"))
+    center = line["objects"][0]["center"]
+    np.testing.assert_allclose(center, [1, 9, -2], atol=1e-6)
+    np.testing.assert_allclose(np.array(line["file_from_scan"]) @ [*center, 1], [1, 2, 9, 1], atol=1e-6)
+
+    for up in ("auto", "z"):  # whatever is asked for, the points follow the boxes
+        scene = load_view([bag, tmp_path / "drive.json"], points=ReadOptions(up=up))
+        np.testing.assert_allclose(scene.points[0].xyz[0], [1, 9, -2], atol=1e-6)
+    with pytest.raises(UsageError, match="name their own columns"):
+        vol3d.load("street-cars").with_options({"columns": "x,y,z,intensity"}).task.read(ScanSource(bag, "drive"))

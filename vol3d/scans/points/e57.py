@@ -6,7 +6,9 @@ Its library is C++ and decodes in a process of its own. Coordinates are metres, 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,13 +36,27 @@ def read_e57(path: Path) -> RawPoints:
     needed = _TIMES * path.stat().st_size + _BESIDES
     check_memory(path, needed)
     fields, facts = decode_in_child(decode_e57, path, memory=needed)
-    text = "the points of {scans} scans were joined by the poses of the file"
-    notes = (Note("scans-joined", text, numbers={"scans": facts["scans"]}),) if facts["scans"] > 1 else ()
-    return RawPoints(fields, notes=notes, unit=StatedUnit(1.0))
+    return RawPoints(fields, notes=_notes(facts), unit=StatedUnit(1.0))
+
+
+def _notes(facts: Mapping[str, Any]) -> tuple[Note, ...]:
+    """What was joined and what was left out."""
+    notes = []
+    if facts["scans"] > 1:
+        text = "the points of {scans} scans were joined by the poses of the file"
+        notes.append(Note("scans-joined", text, numbers={"scans": facts["scans"]}))
+    if facts["not_shared"]:
+        text = "the columns {value} were left out: not all scans of the file have them"
+        notes.append(Note("columns-not-shared", text, value=facts["not_shared"]))
+    if facts["invalid"]:
+        text = "{left_out} of {points} points are marked as invalid in the file and were left out"
+        numbers = {"left_out": facts["invalid"], "points": facts["points"]}
+        notes.append(Note("points-invalid", text, numbers=numbers))
+    return tuple(notes)
 
 
 def decode_e57(path: Path) -> Decoded:
-    """Columns that all scans have, by name, and how many scans there are. Raises DataError without any."""
+    """Columns that all scans have, by name, and what else they are. Raises DataError without any scan."""
     import pye57
 
     file = pye57.E57(str(path))
@@ -52,4 +68,7 @@ def decode_e57(path: Path) -> Decoded:
         raise DataError("no scan in the file", where=path)
     shared = set(scans[0]).intersection(*scans)
     fields = {ours: np.concatenate([scan[name] for scan in scans]) for name, ours in _NAMES.items() if name in shared}
-    return fields, {"scans": len(scans)}
+    lost = sorted(_NAMES[name] for name in set().union(*scans) - shared if name in _NAMES)
+    points = sum(file.get_header(number).point_count for number in range(file.scan_count))
+    about = {"scans": len(scans), "not_shared": ", ".join(lost), "points": points}
+    return fields, {**about, "invalid": points - len(fields["x"])}

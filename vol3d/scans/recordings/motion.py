@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # loaded where a pose is asked for: one scan has none
     from scipy.spatial.transform import Rotation
 
 _LONGEST_GAP_S = 0.5  # between two poses that may be interpolated, or from the last one to a sweep
+_CONTINUOUS = "odom"  # REP 105: fixed in the world; what lies beyond, map -> odom, comes rarely and jumps
 
 
 @dataclass(eq=False)
@@ -30,10 +31,13 @@ class FrameTree:
     """
 
     longest_gap_s: float = _LONGEST_GAP_S
+    left_out: set[str] = field(default_factory=set)
+    """Sources with poses of frames for which another source counts."""
     _parents: dict[str, str] = field(default_factory=dict)
     _fixed: dict[str, np.ndarray] = field(default_factory=dict)
     _moving: dict[str, list[tuple[float, np.ndarray, np.ndarray]]] = field(default_factory=dict)
     _tracks: dict[str, _Track] = field(default_factory=dict)
+    _sources: dict[str, str] = field(default_factory=dict)
 
     def add_static(self, parent: str, child: str, shift: Sequence[float], quaternion_xyzw: Sequence[float]) -> None:
         """A transform that holds at all times: parent_from_child, metres and a quaternion."""
@@ -46,10 +50,23 @@ class FrameTree:
         self._fixed.setdefault(child, pose)
 
     def add(
-        self, parent: str, child: str, seconds: float, shift: Sequence[float], quaternion_xyzw: Sequence[float]
+        self,
+        parent: str,
+        child: str,
+        seconds: float,
+        shift: Sequence[float],
+        quaternion_xyzw: Sequence[float],
+        source: str = "",
     ) -> None:
-        """A transform at one time; of two parents of a frame the first counts, as tf wants it."""
+        """A transform at one time.
+
+        Of two parents of a frame, or of two sources of its poses, the first counts: two odometries drift apart, and
+        between their poses the scanner would jump to and fro.
+        """
         if child in self._fixed or self._parents.setdefault(child, parent) != parent:
+            return
+        if self._sources.setdefault(child, source) != source:
+            self.left_out.add(source)
             return
         self._moving.setdefault(child, []).append(
             (seconds, np.asarray(shift, np.float64), np.asarray(quaternion_xyzw, np.float64))
@@ -57,15 +74,19 @@ class FrameTree:
         self._tracks.pop(child, None)
 
     def pose(self, frame: str, seconds: float) -> tuple[str, np.ndarray] | None:
-        """The outermost frame, and (4, 4) outermost_from_frame at a time; None where a pose is not known then."""
-        pose, seen = np.eye(4), {frame}
-        while (parent := self._parents.get(frame)) is not None:
+        """The outermost frame, or `odom`, and (4, 4) from `frame` to it at a time.
+
+        None where a pose is not known then, and where no step moves: then nothing says how the frame itself did.
+        """
+        pose, seen, moves = np.eye(4), {frame}, False
+        while (parent := self._parents.get(frame)) is not None and not (moves and _is_continuous(frame)):
+            moves |= frame not in self._fixed
             step = self._fixed[frame] if frame in self._fixed else self._track(frame).at(seconds, self.longest_gap_s)
             if step is None or parent in seen:
                 return None
             pose, frame = step @ pose, parent
             seen.add(frame)
-        return frame, pose
+        return (frame, pose) if moves else None
 
     @property
     def any_moves(self) -> bool:
@@ -113,6 +134,10 @@ class _Track:
         share = (seconds - self.seconds[first]) / gap
         turn = Slerp([0, 1], self.turns[[first, second]])(share)
         return _matrix(turn, (1 - share) * self.shifts[first] + share * self.shifts[second])
+
+
+def _is_continuous(frame: str) -> bool:
+    return frame.rpartition("/")[2] == _CONTINUOUS
 
 
 def _matrix(turn: Rotation, shift: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.notes import Note
@@ -21,6 +21,7 @@ from vol3d.scans.recordings.point_cloud2 import MESSAGE, points_of_message
 
 INSTALL = "Run `pip install 'vol3d[ros]'`."
 _TF, _ODOMETRY = "tf2_msgs/msg/TFMessage", "nav_msgs/msg/Odometry"
+_POSES = (_TF, _ODOMETRY)
 _RECOVER = "Repair it first, with `mcap recover` or `ros2 bag reindex`, or copy it again."
 
 
@@ -71,8 +72,8 @@ class Recording:
     def frames(self, only: frozenset[int] | None = None) -> Iterator[Frame]:
         """The clouds in the order of the recording; one that cannot be read says why, and the next one follows.
 
-        A cloud whose stamp is not later than that of the last good one is such a fault: the clock ran backwards. Where
-        the recording itself breaks off, the last frame has its error.
+        A cloud whose stamp is not later than that of the one before is such a fault: the clock ran backwards. Those
+        after it count from there. Where the recording itself breaks off, the last frame has its error.
 
         Args:
             only: the numbers that are to be decoded; None: all.
@@ -83,7 +84,8 @@ class Recording:
                 if only is not None and number not in only:
                     continue
                 frame = self._frame(number, message, recorded, last)
-                last = last if frame.cloud is None else frame.seconds
+                if frame.cloud is not None or frame.frame_id:  # else it has no stamp
+                    last = frame.seconds
                 yield frame
         except Vol3dError as fault:
             # Results hold no path of this machine.
@@ -107,19 +109,21 @@ class Recording:
 
     @cached_property
     def motion(self) -> FrameTree:
-        """The frames of the recording and how they move, from /tf, /tf_static and every topic of odometry.
+        """The frames of the recording and how they move, from /tf, /tf_static and the topics of odometry.
+
+        As in tf, poses that are none (a quaternion of length 0, numbers that are not finite) are left out.
 
         Raises:
-            DataError: the recording breaks off, or a pose has a quaternion of length 0.
+            DataError: the recording breaks off.
         """
-        tree = FrameTree()
-        wanted = {one.topic: one.msgtype for one in _topics(self.path) if one.msgtype in (_TF, _ODOMETRY)}
-        for message, _ in _messages(self.path, wanted):
-            decoded = message.decoded()
-            try:
-                _add_poses(tree, message, decoded)
-            except ValueError as fault:
-                raise DataError("a pose is no pose", where=f"{self.path}: {message.topic}", got=str(fault)) from fault
+        tree, wanted = FrameTree(), {one.topic: one.msgtype for one in _topics(self.path)}
+        poses: dict[tuple[str, str], list[_Pose]] = {}
+        for message, _ in _messages(self.path, {name: kind for name, kind in wanted.items() if kind in _POSES}):
+            poses.setdefault((message.msgtype, message.topic), []).extend(_poses(message))
+        # Transforms count before odometry, which may be that of the wheels alone; then what has more poses.
+        for (_, topic), stated in sorted(poses.items(), key=lambda item: (_POSES.index(item[0][0]), -len(item[1]))):
+            for pose in stated:
+                pose.add_to(tree, topic)
         return tree
 
 
@@ -272,7 +276,25 @@ def _stamp(header: Any) -> float:
     return float(header.stamp.sec) + 1e-9 * float(header.stamp.nanosec)
 
 
-def _add_poses(tree: FrameTree, message: _Message, decoded: Any) -> None:
+class _Pose(NamedTuple):
+    """A pose as a message states it."""
+
+    parent: str
+    child: str
+    seconds: float
+    metres: tuple[float, float, float]
+    quaternion_xyzw: tuple[float, float, float, float]
+
+    def add_to(self, tree: FrameTree, topic: str) -> None:
+        if topic.endswith("tf_static"):
+            tree.add_static(self.parent, self.child, self.metres, self.quaternion_xyzw)
+        else:
+            tree.add(self.parent, self.child, self.seconds, self.metres, self.quaternion_xyzw, topic)
+
+
+def _poses(message: _Message) -> list[_Pose]:
+    """The poses of a message of transforms or odometry, without those that are none."""
+    decoded = message.decoded()
     if message.msgtype == _ODOMETRY:
         pose = decoded.pose.pose
         stated = [(decoded.header, decoded.child_frame_id, pose.position, pose.orientation)]
@@ -281,12 +303,10 @@ def _add_poses(tree: FrameTree, message: _Message, decoded: Any) -> None:
             (one.header, one.child_frame_id, one.transform.translation, one.transform.rotation)
             for one in decoded.transforms
         ]
+    poses = []
     for header, child, shift, turn in stated:
-        parent, child = header.frame_id.lstrip("/"), child.lstrip("/")
-        if not child or child == parent:
-            continue
         metres, quaternion = (shift.x, shift.y, shift.z), (turn.x, turn.y, turn.z, turn.w)
-        if message.topic.endswith("tf_static"):
-            tree.add_static(parent, child, metres, quaternion)
-        else:
-            tree.add(parent, child, _stamp(header), metres, quaternion)
+        one = _Pose(header.frame_id.lstrip("/"), child.lstrip("/"), _stamp(header), metres, quaternion)
+        if one.child and one.child != one.parent and all(map(isfinite, (*metres, *quaternion))) and any(quaternion):
+            poses.append(one)
+    return poses

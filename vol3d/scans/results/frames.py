@@ -33,8 +33,23 @@ def read_frame_boxes(path: Path, frame: int, origin: np.ndarray | None = None) -
     Raises:
         DataError: no such line, or one that says why the cloud could not be predicted; a damaged line or box.
     """
-    summary: Any = read_json(path)
-    lines = path.parent / Path(str(summary["result"])).name
+    names = tuple(map(str, read_json(path)["class_names"]))
+    line, where = _line(path, frame)
+    return parse_objects(line.get("objects"), names, where, origin=origin)
+
+
+def frame_matrix(path: Path, frame: int) -> Any:
+    """What the line of a cloud has as the way (4 rows of 4) from its boxes to the numbers of its message.
+
+    Raises:
+        DataError: as `read_frame_boxes`.
+    """
+    return _line(path, frame)[0].get("file_from_scan", np.eye(4).tolist())
+
+
+def _line(path: Path, frame: int) -> tuple[dict[str, Any], str]:
+    """The line of one cloud, and where it stands."""
+    lines = path.parent / Path(str(read_json(path)["result"])).name
     numbers = []
     for number, text in enumerate(read_text(lines).splitlines(), start=1):
         try:
@@ -46,8 +61,7 @@ def read_frame_boxes(path: Path, frame: int, origin: np.ndarray | None = None) -
             continue
         if "error" in line:
             raise DataError(f"frame {frame} was not predicted: {line['error']}", where=f"{lines}:{number}")
-        names, where = tuple(map(str, summary["class_names"])), f"{lines}:{number}"
-        return parse_objects(line.get("objects"), names, where, origin=origin)
+        return line, f"{lines}:{number}"
     got = f"{len(numbers)} frames, {numbers[0]} to {numbers[-1]}" if numbers else "no frames"
     raise DataError(
         f"frame {frame} is not among the predicted ones", where=lines, got=got, do="Choose another --frame."

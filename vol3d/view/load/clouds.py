@@ -17,7 +17,7 @@ from vol3d.scans.points.options import ReadOptions
 from vol3d.scans.recordings.find import is_recording
 from vol3d.scans.recordings.recording import read_frame
 from vol3d.scans.results.detections import Detections
-from vol3d.scans.results.frames import is_of_frames, read_frame_boxes
+from vol3d.scans.results.frames import frame_matrix, is_of_frames, read_frame_boxes
 from vol3d.scans.results.palette import INK, class_colours
 from vol3d.scans.results.read import parse_objects, read_detections
 from vol3d.scans.results.record import read_record
@@ -46,7 +46,7 @@ def load_clouds(
 ) -> ViewScene:
     """See `vol3d.view.load.read.load_view`."""
     clouds = [*clouds, *([] if scan is None else [scan])]
-    made_for = {path: _made_for(path, clouds) for path in boxes}
+    made_for = {path: _made_for(path, clouds, options.frame or 0) for path in boxes}
     if scan is None:
         clouds = _clouds_of(made_for, clouds)
     notes = _notes(made_for, scan)
@@ -97,7 +97,7 @@ def _boxes(path: Path, entry: ListedScene | None, origin: np.ndarray, frame: int
     return parse_objects(entry.objects, entry.class_names, f"{path}: {entry.file}", origin=origin)
 
 
-def _made_for(path: Path, clouds: Sequence[Path]) -> _Origin:
+def _made_for(path: Path, clouds: Sequence[Path], frame: int) -> _Origin:
     value = read_json(path)
     about = value if isinstance(value, dict) else {}
     if "scenes" in about:
@@ -107,7 +107,7 @@ def _made_for(path: Path, clouds: Sequence[Path]) -> _Origin:
     for name in (source, source_path):
         if name is not None and not isinstance(name, str):
             raise DataError("the source is no name", where=path, got=name)
-    matrix = about.get("file_from_scan", np.eye(4).tolist())
+    matrix = frame_matrix(path, frame) if is_of_frames(path) else about.get("file_from_scan", np.eye(4).tolist())
     try:
         file_from_scan = np.array(matrix, np.float64)
         whole = file_from_scan.shape == (4, 4) and abs(np.linalg.det(file_from_scan[:3, :3])) > 1e-12
@@ -139,13 +139,18 @@ def _read(path: Path, made_for: dict[Path, _Origin], options: ReadOptions) -> Po
     from vol3d.scans.points.read import read_points
 
     if is_recording(path):
-        return read_frame(path, options)
+        return _as_boxes(read_frame(path, options), made_for)
     if options.topic is not None or options.frame is not None:
         raise UsageError("only a recording has topics and frames", where=path)
     cloud = read_points(path, columns=options.columns, up=options.up, units=options.units)
     if cloud.faces is not None:
         cloud = sample_surface(cloud, max(len(cloud), _SURFACE), np.random.default_rng(0))
-    stem = points_file_stem(path)
+    return _as_boxes(cloud, made_for)
+
+
+def _as_boxes(cloud: PointCloud, made_for: dict[Path, _Origin]) -> PointCloud:
+    """The cloud in the axes and the unit of the boxes that were made for it."""
+    stem = points_file_stem(cloud.source or "")
     for origin, file_from_scan, _ in made_for.values():
         own = origin.name is not None and points_file_stem(origin.name) == stem
         if file_from_scan is None or not (own or len(made_for) == 1):
@@ -156,7 +161,8 @@ def _read(path: Path, made_for: dict[Path, _Origin], options: ReadOptions) -> Po
         xyz = (cloud.xyz.astype(np.float64) @ turn[:3, :3].T).astype(np.float32)
         origin = turn[:3, :3] @ cloud.origin + turn[:3, 3]
         note = Note("axes-of-boxes", "axes and unit of the points follow the file of the boxes")
-        return PointCloud(xyz, cloud.columns, cloud.faces, origin, path, (note,), file_from_scan)
+        notes = (*(one for one in cloud.notes if one.setting not in ("up", "units")), note)
+        return PointCloud(xyz, cloud.columns, cloud.faces, origin, cloud.source, notes, file_from_scan)
     return cloud
 
 

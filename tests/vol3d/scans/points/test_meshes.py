@@ -78,6 +78,20 @@ def test_an_e57_gives_back_its_points(tmp_path: Path) -> None:
         read_points(tmp_path / "b.e57")
 
 
+def test_what_an_e57_leaves_out_is_noted(tmp_path: Path) -> None:
+    pye57 = pytest.importorskip("pye57", reason="the extra `e57` is not installed")
+    points = np.random.default_rng(0).uniform(-5, 5, (300, 3))
+    file = pye57.E57(str(tmp_path / "a.e57"), mode="w")
+    data = {f"cartesian{axis}": points[:, at].copy() for at, axis in enumerate("XYZ")}
+    for more in ({"intensity": np.linspace(0, 1, 300)}, {"cartesianInvalidState": np.arange(300) % 3 // 2}):
+        file.write_scan_raw({**data, **more}, translation=np.zeros(3), rotation=np.array([1.0, 0, 0, 0]))
+    file.close()
+    cloud = read_points(tmp_path / "a.e57", up="z")
+    said = {note.code: str(note) for note in cloud.notes}
+    assert len(cloud) == 500 and "intensity" not in cloud.columns
+    assert "columns intensity" in said["columns-not-shared"] and "100 of 600" in said["points-invalid"]
+
+
 def test_without_the_package_the_way_out_is_stated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.e57").write_bytes(b"ASTM-E57" + bytes(100))
     (tmp_path / "a.obj").write_bytes(b"v 0 0 0\n")

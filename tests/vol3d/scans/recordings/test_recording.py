@@ -121,6 +121,8 @@ def test_an_empty_cloud_and_a_damaged_one_and_a_clock_that_runs_backwards_stop_n
     messages.insert(2, ("/points", CLOUD, 100.06, cloud_message(table_of(np.zeros((0, 4))), 1.05)))
     frames = list(open_recording(write_bag(tmp_path / "drive", messages)).frames())
     assert [frame.cloud is not None for frame in frames] == [True, False, False, True, False, True]
+    recording = open_recording(write_bag(tmp_path / "far", clouds([1.0, 1e9, 1.2, 1.3])))  # one stamp is wrong
+    assert [frame.cloud is not None for frame in recording.frames()] == [True, True, False, True]
     said = [frame.error or "" for frame in frames]
     assert "no sensor_msgs" in said[1] and "no points" in said[2] and "backwards" in said[4]
 
@@ -180,9 +182,46 @@ def test_poses_go_through_transforms_and_odometry(tmp_path: Path) -> None:
 def test_turns_are_interpolated_evenly_and_loops_end() -> None:
     tree = FrameTree()
     for at, angle in ((0.0, 0.0), (0.4, np.pi / 2)):
-        tree.add("odom", "base", at, (0, 0, 0), (0, 0, np.sin(angle / 2), np.cos(angle / 2)))
+        tree.add("world", "base", at, (0, 0, 0), (0, 0, np.sin(angle / 2), np.cos(angle / 2)))
     found = tree.pose("base", 0.1)
     assert found is not None
     assert np.arctan2(found[1][1, 0], found[1][0, 0]) == pytest.approx(np.pi / 8)
-    tree.add_static("base", "odom", (0, 0, 0), (0, 0, 0, 1))
+    tree.add_static("base", "world", (0, 0, 0), (0, 0, 0, 1))
     assert tree.pose("base", 0.1) is None
+
+
+def test_a_frame_that_nothing_moves_has_no_pose(tmp_path: Path) -> None:
+    messages = clouds([1.0, 1.2])  # in the frame lidar, which no transform leads to
+    messages += [("/odom", ODOMETRY, 100 + k, odometry(1.0 + k, 10.0 * k)) for k in (0.0, 0.2, 0.4)]
+    tree = open_recording(write_bag(tmp_path / "drive", messages)).motion
+    assert tree.any_moves and tree.pose("base", 1.1) is not None
+    assert tree.pose("lidar", 1.1) is None and tree.pose("odom", 1.1) is None
+
+
+def test_of_two_odometries_one_counts_and_transforms_before_both(tmp_path: Path) -> None:
+    messages = [("/drift", ODOMETRY, 100.0, odometry(0.9, 70.0))]
+    messages += [("/odom", ODOMETRY, 100 + k, odometry(1.0 + k, 10.0 * k)) for k in (0.0, 0.2, 0.4)]
+    messages += [("/drift", ODOMETRY, 100 + k, odometry(1.1 + k, 70 + 10.0 * k)) for k in (0.0,)]
+    tree = open_recording(write_bag(tmp_path / "two", messages + clouds([1.0]))).motion
+    found = tree.pose("base", 1.1)
+    assert found is not None and found[1][0, 3] == pytest.approx(1.0) and tree.left_out == {"/drift"}
+    messages += [("/tf", TF, 101.0, transforms(1.0 + k, "map", "base", (3.0, 0, 0))) for k in (0.0, 0.2)]
+    found = open_recording(write_bag(tmp_path / "three", messages + clouds([1.0]))).motion.pose("base", 1.1)
+    assert found is not None and found[0] == "map" and found[1][0, 3] == pytest.approx(3.0)
+
+
+def test_the_correction_of_a_map_is_not_waited_for(tmp_path: Path) -> None:
+    messages = [*clouds([1.0]), ("/tf", TF, 100.0, transforms(0.0, "map", "robot/odom", (5.0, 0, 0)))]
+    messages += [("/odom", ODOMETRY, 101 + k, odometry(5.0 + k, 10.0 * k, parent="robot/odom")) for k in (0.0, 0.2)]
+    found = open_recording(write_bag(tmp_path / "drive", messages)).motion.pose("base", 5.1)
+    assert found is not None and found[0] == "robot/odom" and found[1][0, 3] == pytest.approx(1.0)
+
+
+def test_poses_that_are_none_are_left_out_as_tf_does(tmp_path: Path) -> None:
+    zero, far = odometry(1.0, 0.0), odometry(1.1, float("nan"))
+    object.__setattr__(zero.pose.pose.orientation, "w", 0.0)  # as before the first estimate
+    messages = [("/odom", ODOMETRY, 100.0, zero), ("/odom", ODOMETRY, 100.1, far)]
+    messages += [("/odom", ODOMETRY, 100 + k, odometry(1.0 + k, 10.0 * k)) for k in (0.2, 0.4)]
+    tree = open_recording(write_bag(tmp_path / "drive", messages + clouds([1.0]))).motion
+    found = tree.pose("base", 1.3)
+    assert found is not None and found[1][0, 3] == pytest.approx(3.0)
