@@ -225,7 +225,10 @@ class BoxPrediction(Prediction):
 
     @property
     def boxes(self) -> np.ndarray:
-        """(N, 7 or 9) float32 `x y z l w h yaw [vx vy]`, metres, radians, metres a second."""
+        """(N, 7 or 9) float32 `x y z l w h yaw [vx vy]`, metres, radians, metres a second.
+
+        Centres are relative to `cloud.origin`, which is 0 unless the points lie more than 1 km from that of their file.
+        """
         return self.detections.boxes
 
     @property

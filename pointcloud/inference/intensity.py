@@ -76,4 +76,7 @@ def scaled(cloud: PointCloud, brightest: SeenRange) -> PointCloud:
         text = "intensities reach {largest:.3g} where the model was trained on 0 to {learnt:g}: scale them in the file"
         numbers = {"largest": top, "learnt": brightest.high}
         notes = (*notes, Note("intensity-unlike-training", text, numbers=numbers))
+    elif (lowest := float(cloud.columns["intensity"].min())) < 0:
+        text = "intensities go down to {lowest:.3g} where the model was trained on 0 and above: shift them in the file"
+        notes = (*notes, Note("intensity-negative", text, numbers={"lowest": lowest}))
     return replace(cloud, notes=notes)

@@ -222,6 +222,7 @@ class LidarTask(CloudTask):
         model, known = self.settings.model, self.known
         cloud = for_network(surface_of(cloud, points=200_000), model.features, known.ranges.get(BRIGHTEST))
         shift, shown, notes = self._on_the_ground(cloud)
+        notes += _scanner_note(cloud)
         notes += unseen(shown, model.voxels)
         notes += unlike_a_street(cloud) or unlike(known, counted(cloud, model.voxels.point_range_m), COUNTED)
         parts = {part.name: getattr(cloud, part.name) for part in fields(PointCloud)}
@@ -269,6 +270,16 @@ class LidarTask(CloudTask):
         if self.in_bfloat16(device):
             cloud = replace(cloud, notes=(*cloud.notes, _PRECISION))
         return found.select(found.scores >= self.settings.predict.score), cloud
+
+
+def _scanner_note(cloud: PointCloud) -> tuple[Note, ...]:
+    """That points far from the origin of their file were not measured from there, and from where instead."""
+    if not cloud.origin[:2].any():
+        return ()
+    text = "the points lie far from the origin of their file, where the model has the scanner: it was assumed in their "
+    text += "middle, at ({x:.0f}, {y:.0f}) m"
+    numbers = dict(zip("xy", cloud.origin[:2].tolist(), strict=True))
+    return (Note("scanner-assumed", text, assumed=True, numbers=numbers),)
 
 
 def _check_grounds(detectors: Sequence[LidarDetector[Any]]) -> None:

@@ -57,3 +57,8 @@ def test_what_shows_no_scale_stays_and_is_noted_with_both_numbers(brightest: See
 
 def test_no_points_have_no_scale() -> None:
     assert scaled(cloud(), BYTES).notes == () and rescaling(0.0, BYTES) is None
+
+
+def test_negative_intensities_among_usual_ones_are_noted() -> None:
+    (note,) = scaled(cloud(-1500, 200), BYTES).notes
+    assert note.code == "intensity-negative" and note.numbers == {"lowest": -1500}

@@ -17,6 +17,7 @@ from vol3d.config import load_task
 from vol3d.engine.loop import train
 from vol3d.engine.start_from import initial_model
 from vol3d.errors import CheckpointError, DataError, UsageError
+from vol3d.scans.points.read import points_of
 from vol3d.scans.results.read import read_detections
 from vol3d.scans.source import ScanSource
 
@@ -169,6 +170,14 @@ def test_weights_are_loaded_in_the_memory_format_of_the_training(run):
 def test_rooms_are_not_turned_by_a_lidar_detector(run):
     with pytest.raises(UsageError, match="--align"):
         checkpoint.load(run, CPU).task.with_options({"align": False})
+
+
+def test_where_the_scanner_of_map_coordinates_was_is_noted(run):
+    points = np.random.default_rng(0).uniform(-20, 20, (500, 4)) * (1, 1, 0.1, 1) + (5e5, 5e6, 0, 30)
+    task, columns = checkpoint.load(run, CPU).task, ("x", "y", "z", "intensity")
+    for shift, there in (((0, 0, 0, 0), True), ((5e5, 5e6, 0, 0), False)):
+        prepared = task.prepared(points_of(points - shift, columns=columns, up="z", units="m"))
+        assert ("scanner-assumed" in [note.code for note in prepared.notes]) == there
 
 
 def test_training_starts_from_parts_of_another_detector(run, recipe):

@@ -20,6 +20,7 @@ from vol3d.scans.points.up_axis import find_up, turn_matrix, turn_up
 
 _SAMPLE = 50_000  # points that the unit and the axis up are found from
 _NEAR = 1000.0  # metres from the origin that need no other origin: float32 holds them to 0.06 mm
+_COARSE = 0.01  # metres between neighbouring numbers that show in a scan
 _LARGEST = 200_000.0  # metres that a scan extends at most
 
 
@@ -147,7 +148,20 @@ def _near(xyz: np.ndarray, metres: float) -> tuple[np.ndarray, np.ndarray, tuple
         return (xyz if metres == 1 else xyz * xyz.dtype.type(metres)).astype(np.float32, copy=False), origin, ()
     near = (xyz.astype(np.float64) * metres - origin).astype(np.float32)
     text = "the origin was moved to ({x:.0f}, {y:.0f}, {z:.0f}) m; results are written in the file's coordinates"
-    return near, origin, (Note("origin-moved", text, numbers=dict(zip("xyz", origin.tolist(), strict=True))),)
+    moved = Note("origin-moved", text, numbers=dict(zip("xyz", origin.tolist(), strict=True)))
+    return near, origin, (moved, *_rounded(xyz, metres))
+
+
+def _rounded(xyz: np.ndarray, metres: float) -> tuple[Note, ...]:
+    """A note where all coordinates (N, 3) are float32's and lie so far away that these are apart from each other."""
+    step = float(np.spacing(np.float32(np.abs(xyz).max()))) * metres
+    if step < _COARSE or not np.array_equal(xyz, xyz.astype(np.float32)):
+        return ()
+    text = (
+        "the coordinates were rounded to {step:.3g} m, which is all that float32 holds so far from the origin: export "
+    )
+    text += "them as doubles, or without their offset"
+    return (Note("coordinates-rounded", text, numbers={"step": step}),)
 
 
 def _checked_faces(faces: np.ndarray | None, points: int, path: Path) -> np.ndarray | None:

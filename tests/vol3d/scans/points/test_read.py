@@ -12,6 +12,7 @@ from tests.vol3d.scans.points.maker import room, write_ply
 from vol3d.errors import DataError, UsageError
 from vol3d.scans import read_points
 from vol3d.scans.points.find import POINT_SUFFIXES, find_point_files
+from vol3d.scans.points.read import points_of
 
 SUFFIXES = [suffix for suffix in POINT_SUFFIXES if suffix != ".pcd.bin"]
 XYZ = room(np.random.default_rng(0))
@@ -97,6 +98,15 @@ def test_map_coordinates_keep_their_millimetres(tmp_path: Path, shift: tuple[flo
     assert np.allclose(cloud.in_file(cloud.xyz), wanted, rtol=0, atol=5e-5)
     assert np.array_equal(cloud.origin, np.round(cloud.origin)) and np.abs(cloud.xyz).max() < 1000
     assert "the origin was moved to" in str(cloud.notes[-1])
+
+
+def test_map_coordinates_that_float32_has_rounded_are_noted(tmp_path: Path) -> None:
+    near, far = (XYZ + np.array(shift) for shift in ((2000.5, 0, 0), (500_000.25, 5_400_000.5, 312.0)))
+    codes = [note.code for note in read_points(ply(tmp_path / "a.ply", near.astype(np.float32))).notes]
+    assert "origin-moved" in codes and "coordinates-rounded" not in codes  # 0.1 mm
+    (note,) = [one for one in points_of(far.astype(np.float32)).notes if one.code == "coordinates-rounded"]
+    assert note.numbers == {"step": 0.5}
+    assert "coordinates-rounded" not in [one.code for one in points_of(far).notes]
 
 
 UNITS = [("m", 1.0), ("dm", 0.1), ("cm", 0.01), ("MM", 0.001), ("km", 1000.0), ("ft", 0.3048)]
