@@ -1,8 +1,8 @@
 """H3DNet as mmdetection3d released it, trained on ScanNet, read strictly.
 
 Every tensor is used. Of three, parts that no box depends on are left out: the rows of both heads for 23 of 24 bins of
-an angle (boxes of ScanNet do not turn), and the columns of the two matching layers for 6 and 12 channels that are zero in
-every input of the original. What else differs changes no number: biases before a batch norm move into its mean, the
+an angle (boxes of ScanNet do not turn), and the columns of the two matching layers for 6 and 12 channels that are zero
+in every input of the original. What else differs changes no number: biases before a batch norm move into its mean, the
 features of a box's faces and edges lie face by face, and outputs are in the order objectness, box, classes.
 """
 
