@@ -125,6 +125,7 @@ MODELS = {
     ),
     "votenet": Entry("pointcloud.models.vote_net.model:VoteNetSettings", "detection", "VoteNet (ICCV 2019)"),
     "boxnet": Entry("pointcloud.models.vote_net.model:BoxNetSettings", "detection", "BoxNet: VoteNet without votes"),
+    "h3dnet": Entry("pointcloud.models.h3d_net.model:H3DNetSettings", "detection", "H3DNet (ECCV 2020)"),
     "pointpillars": Entry(
         "pointcloud.models.anchors.point_pillars:PointPillarsSettings", "lidar", "PointPillars (CVPR 2019)"
     ),

@@ -43,6 +43,12 @@ RELEASED = {
         "VoteNet, 10 classes (mmdetection3d)",
         "votenet_sun_rgbd",
     ),
+    "h3dnet-scannet": Entry(
+        "pointcloud.models.released.h3d_net:load",
+        "detection",
+        "H3DNet, 18 classes (mmdetection3d)",
+        "h3dnet_scannet",
+    ),
     "centerpoint-pillar": Entry(
         "pointcloud.models.released.load:load",
         "lidar",

@@ -124,6 +124,7 @@ _FREE = "hv_pointpillars_fpn_sbn-all_free-anchor_4x8_2x_nus-3d"
 _SSN = "hv_ssn_secfpn_sbn-all_2x16_2x_nus-3d"
 _VOTES_SUN = "votenet_16x8_sunrgbd-3d-10class"
 _VOTES_SCANNET = "votenet_8x8_scannet-3d-18class"
+_H3D = "h3dnet_3x8_scannet-3d-18class"
 
 FILES: tuple[ReleasedFile, ...] = (
     _three_detr("3detr-scannet", "scannet_ep1080.pth", _SCANNET, "AP25 62.1, AP50 37.9"),
@@ -148,6 +149,14 @@ FILES: tuple[ReleasedFile, ...] = (
         f"v1.0.0_models/votenet/{_VOTES_SCANNET}/{_VOTES_SCANNET}_20210823_234503-cf8134fa",
         _SCANNET,
         "AP25 62.34, AP50 40.82",
+        convention=None,
+    ),
+    _mmdetection3d(
+        "h3dnet-scannet",
+        "h3dnet",
+        f"v1.0.0_models/h3dnet/{_H3D}/{_H3D}_20210824_003149-414bd304",
+        _SCANNET,
+        "AP25 66.07, AP50 47.68",
         convention=None,
     ),
     _center_point("centerpoint-pillar", "02pillar", "20220811_031844-191a3822", "mAP 48.70, NDS 59.62"),

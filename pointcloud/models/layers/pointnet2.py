@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -17,8 +17,10 @@ from pointcloud.models.layers.set_abstraction import (
     SetAbstraction,
     SetAbstractionSettings,
     TokenSet,
+    sample_points,
 )
 from vol3d.engine.settings import Settings
+from vol3d.ops import gather
 
 
 class PointNet2Settings(Settings):
@@ -67,6 +69,7 @@ class PointNet2(nn.Module):
 
     def __init__(self, channels: int, settings: PointNet2Settings, *, skip_near_origin: bool = False) -> None:
         super().__init__()
+        self.settings, self.skip_near_origin = settings, skip_near_origin
         widths = [channels, *(level.widths[-1] for level in settings.levels)]
         self.down = nn.ModuleList(
             SetAbstraction(width, level, skip_near_origin=skip_near_origin)
@@ -83,13 +86,19 @@ class PointNet2(nn.Module):
         xyz: Float[Tensor, "b n 3"],
         features: Float[Tensor, "b n c"] | None = None,
         counts: Sequence[int] | None = None,
+        kept: Sequence[Int64[Tensor, "b _"]] | None = None,
     ) -> TokenSet:
-        """The points of the second level; `picks` say where they were in the cloud. `counts` as `SetAbstraction`."""
+        """The points of the second level; `picks` say where they were in the cloud.
+
+        Args:
+            xyz, features, counts: as `SetAbstraction`.
+            kept: which points of the level above each level keeps, from `keep`; None: the farthest.
+        """
         levels: list[TokenSet] = []
         picks = None
 
-        for abstraction in self.down:
-            level: TokenSet = abstraction(xyz, features, counts=counts)
+        for abstraction, own in zip(self.down, kept or [None] * len(self.down), strict=True):
+            level: TokenSet = abstraction(xyz, features, counts=counts, picks=own)
             picks = level.picks if picks is None else picks.gather(1, level.picks)
             levels.append(level._replace(picks=picks))
             xyz, features, counts = level.xyz, level.features, None
@@ -100,3 +109,12 @@ class PointNet2(nn.Module):
             step = self.up[len(levels) - 1]
             deep = upper._replace(features=step(upper.xyz, upper.features, deep.xyz, deep.features))
         return deep
+
+    def keep(self, xyz: Float[Tensor, "b n 3"], counts: Sequence[int] | None = None) -> list[Int64[Tensor, "b _"]]:
+        """Which points of the level above each level keeps: several backbones on one cloud need to find them once."""
+        kept = []
+        for level in self.settings.levels:
+            picks = sample_points(xyz, level.points, counts, skip_near_origin=self.skip_near_origin)
+            kept.append(picks)
+            xyz, counts = gather(xyz, picks), None
+        return kept

@@ -77,10 +77,28 @@ class SetAbstraction(nn.Module):
         if picks is None:
             picks = sample_points(xyz, size.points, counts, skip_near_origin=self.skip_near_origin)
         centers = gather(xyz, picks)  # (B, M, 3)
-        near = ball_query(xyz, centers, size.radius_m, size.neighbours, counts=counts, padding="first").indices
-        groups = group_around(xyz, centers, near, features, radius=size.radius_m)  # (B, M, k, 3 + C)
-        pooled = max_over_rows(self.mlp(groups))  # (B, M, widths[-1])
+        pooled = pool_around(self.mlp, xyz, features, centers, size.radius_m, size.neighbours, counts)
         return TokenSet(centers, pooled, picks)
+
+
+def pool_around(
+    mlp: nn.Module,
+    xyz: Float[Tensor, "b n 3"],
+    features: Float[Tensor, "b n c"] | None,
+    centers: Float[Tensor, "b m 3"],
+    radius_m: float,
+    neighbours: int,
+    counts: Sequence[int] | None = None,
+) -> Float[Tensor, "b m w"]:
+    """Maximum of the MLP's outputs over the points around each center, whose places count from it in radii.
+
+    A center without a point in its ball, which is none of the points, sees the first point, wherever it is: so do the
+    released codes.
+    """
+    near = ball_query(xyz, centers, radius_m, neighbours, counts=counts, padding="first").indices
+    groups = group_around(xyz, centers, near, features, radius=radius_m)  # (B, M, k, 3 + C)
+    pooled: Tensor = max_over_rows(mlp(groups))  # (B, M, W)
+    return pooled
 
 
 class FeaturePropagation(nn.Module):

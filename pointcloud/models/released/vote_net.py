@@ -9,7 +9,6 @@ turn counter-clockwise, are mirrored, since ours turn clockwise inside the netwo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,20 @@ from torch import Tensor
 from pointcloud.models.layers.pointnet2 import PointNet2Settings
 from pointcloud.models.released.layouts import read_parts
 from pointcloud.models.released.mmdet3d_config import model_options
-from pointcloud.models.released.weights import without_bias
+from pointcloud.models.released.mmdet3d_votes import (
+    LAYER,
+    as_linear,
+    backbone_rules,
+    check_stated,
+    layer,
+    proposals_at,
+    stated_classes,
+    stated_sizes,
+    vote_rules,
+    with_one_output,
+)
 from pointcloud.models.vote_net.model import VoteNet, VoteNetSettings
 from pointcloud.structures.class_names import SCANNET_CLASSES, SUN_RGBD_CLASSES
-from pointcloud.structures.class_sizes import known_size
 from pointcloud.structures.weight_names import Rules, renamed
 from vol3d.checkpoint import load_strictly
 from vol3d.errors import CheckpointError
@@ -41,7 +50,6 @@ ANGLES = ("counter-clockwise", "clockwise")
 _TURNED_EARLY = "3d9268b"
 """A commit on the way to 1.0, whose number still says 0.16; the published weights for SUN RGB-D are of it."""
 
-_MODES = {"seed": "seeds", "vote": "votes"}
 _OTHERS = (
     # a beginning of a name, and what has it
     ("backbone_net.", "VoteNet in its authors' layout"),
@@ -53,7 +61,6 @@ _OTHERS = (
     ("pts_", "a LiDAR detector of mmdetection3d"),
     ("voxel_encoder.", "a LiDAR detector of mmdetection3d"),
 )
-_LAYER = r"(?P<layer>\d)\.(?P<kind>conv|bn)\.(?P<field>\w+)"
 _HEAD = "bbox_head.conv_pred."
 
 
@@ -83,7 +90,7 @@ def load(name: str, path: str | Path, settings: Mapping[str, Any] | None = None)
     _check_network(tensors, name, path)
     _check_classes(tensors, name, path)
     _check_stated(meta, options, name, path)
-    known = {**published.model_dump(), "proposals_at": _proposals_at(options, path)}
+    known = {**published.model_dump(), "proposals_at": proposals_at(options, ("test_cfg.sample_mod",), path)}
     try:
         sizes = VoteNetSettings.model_validate(known | chosen)
     except ValidationError as error:
@@ -110,40 +117,13 @@ def our_weights(tensors: Mapping[str, Tensor], steps_up: int) -> dict[str, Tenso
         steps_up: of the backbone; the file counts them from the deepest, ours from the output.
     """
     rules: Rules = (
-        (
-            r"backbone\.SA_modules\.(?P<level>\d)\.mlps\.0\.layer" + _LAYER,
-            lambda m: f"encoder.down.{m['level']}.mlp.{_layer(m)}",
-        ),
-        (
-            r"backbone\.FP_modules\.(?P<level>\d)\.mlps\.layer" + _LAYER,
-            lambda m: f"encoder.up.{steps_up - 1 - int(m['level'])}.mlp.{_layer(m)}",
-        ),
-        (r"bbox_head\.vote_module\.vote_conv\." + _LAYER, lambda m: f"voting.offsets.{_layer(m)}"),
-        (r"bbox_head\.vote_module\.conv_out\.(\w+)", r"voting.offsets.2.\1"),
-        (r"bbox_head\.vote_aggregation\.mlps\.0\.layer" + _LAYER, lambda m: f"decoder.abstraction.mlp.{_layer(m)}"),
-        (r"bbox_head\.conv_pred\.(?:shared_convs\.layer)?" + _LAYER, lambda m: f"head.hidden.{_layer(m)}"),
+        *backbone_rules(r"backbone\.", "encoder.", steps_up),
+        *vote_rules(r"bbox_head\.vote_module\.", "voting."),
+        (r"bbox_head\.vote_aggregation\.mlps\.0\.layer" + LAYER, lambda m: f"decoder.abstraction.mlp.{layer(m)}"),
+        (r"bbox_head\.conv_pred\.(?:shared_convs\.layer)?" + LAYER, lambda m: f"head.hidden.{layer(m)}"),
         (r"bbox_head\.conv_pred\.conv_out\.(\w+)", r"head.says.\1"),
     )
-    found = renamed(_with_one_output(tensors), rules)
-    for name in [name for name in found if name.endswith(".linear.bias")]:
-        layer = name.removesuffix(".linear.bias")
-        found = without_bias(found, f"{layer}.linear", f"{layer}.norm")
-    return {name: t.flatten(1) if t.ndim > 2 and set(t.shape[2:]) == {1} else t for name, t in found.items()}
-
-
-def _layer(match: re.Match[str]) -> str:
-    kind = {"conv": "linear", "bn": "norm"}[match["kind"]]
-    return f"{match['layer']}.{kind}.{match['field']}"
-
-
-def _with_one_output(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """As before 0.6: objectness, box, classes in one map, which is our order."""
-    found = dict(tensors)
-    for field in ("weight", "bias"):
-        if f"{_HEAD}conv_cls.{field}" in found and f"{_HEAD}conv_reg.{field}" in found:
-            scores, box = found.pop(f"{_HEAD}conv_cls.{field}"), found.pop(f"{_HEAD}conv_reg.{field}")
-            found[f"{_HEAD}conv_out.{field}"] = torch.cat([scores[:2], box, scores[2:]])
-    return found
+    return as_linear(renamed(with_one_output(tensors, _HEAD), rules))
 
 
 def _mirrored(weights: Mapping[str, Tensor], bins: int) -> dict[str, Tensor]:
@@ -208,7 +188,7 @@ def _check_stated(meta: Mapping[Any, Any], options: Mapping[str, Any], name: str
     """Compares what decides the numbers and is not seen from the tensors with what the file states of it."""
     sizes, class_names = RELEASED[name]
     levels, proposals, turned = sizes.pointnet2.levels, sizes.aggregation, sizes.angle_bins > 1
-    stated = {**options, "classes": _class_names(meta)}
+    stated = {**options, "classes": stated_classes(meta)}
     expected: dict[str, Any] = {
         "classes": ", ".join(class_names),
         "backbone.num_points": [level.points for level in levels],
@@ -223,26 +203,6 @@ def _check_stated(meta: Mapping[Any, Any], options: Mapping[str, Any], name: str
         "bbox_head.vote_aggregation_cfg.normalize_xyz": True,
         "bbox_head.bbox_coder.with_rot": turned,
         "bbox_head.bbox_coder.num_dir_bins": sizes.angle_bins,
-        "bbox_head.bbox_coder.mean_sizes": [list(known_size(one, turned) or ()) for one in class_names],
+        "bbox_head.bbox_coder.mean_sizes": stated_sizes(class_names, turned),
     }
-    for key, wanted in expected.items():
-        if (got := stated.get(key)) not in (None, wanted):
-            raise CheckpointError(f"trained with another `{key}` than {name}", where=path, got=got, wanted=wanted)
-
-
-def _class_names(meta: Mapping[Any, Any]) -> str | None:
-    """What mmcv and mmengine write; None where nothing is said."""
-    data = meta.get("dataset_meta")
-    data = data if isinstance(data, Mapping) else meta
-    names = data.get("classes") or data.get("CLASSES")
-    return ", ".join(map(str, names)) if isinstance(names, list | tuple) else None
-
-
-def _proposals_at(options: Mapping[str, Any], path: str | Path) -> str:
-    """Where the file's own test gathers proposals; `seed` where it does not say, as in all published configs."""
-    mode = str(options.get("test_cfg.sample_mod", "seed"))
-    if mode not in _MODES:
-        raise CheckpointError(
-            "a way to sample votes that is not known", where=path, got=mode, wanted=" or ".join(_MODES)
-        )
-    return _MODES[mode]
+    check_stated(stated, expected, name, path)

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from pydantic import Field, model_validator
 from torch import Tensor, nn
@@ -30,20 +29,16 @@ from torch import Tensor, nn
 from pointcloud.models.layers.clouds import batch_clouds
 from pointcloud.models.layers.looks import attention_from, no_attention
 from pointcloud.models.layers.pointnet2 import PointNet2, PointNet2Settings
-from pointcloud.models.layers.set_abstraction import (
-    SetAbstraction,
-    SetAbstractionSettings,
-    SharedLayer,
-    sample_points,
-)
-from pointcloud.models.vote_net.loss import (
+from pointcloud.models.layers.proposal_head import ProposalHead, ProposalOutputs, decode_proposals, mean_sizes
+from pointcloud.models.layers.proposal_loss import (
     VoteLossSettings,
     assign_by_distance,
     assign_by_membership,
     proposal_losses,
     vote_loss,
 )
-from pointcloud.models.vote_net.proposal_head import ProposalHead, ProposalOutputs, decode_proposals, mean_sizes
+from pointcloud.models.layers.set_abstraction import SetAbstraction, SetAbstractionSettings, sample_points
+from pointcloud.models.layers.votes import Voting
 from pointcloud.models.vote_net.transformer_parts import (
     TransformerDecoder,
     TransformerEncoder,
@@ -116,21 +111,6 @@ class BoxNetSettings(SeedDetectorSettings):
     def build(self, class_names: tuple[str, ...]) -> VoteNet:
         """The network with fresh weights."""
         return VoteNet(self, class_names, None)
-
-
-class Voting(nn.Module):
-    """Every seed votes for the centre of its object: an offset of its place and of its features (section 4.1)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.offsets = nn.Sequential(SharedLayer(width, width), SharedLayer(width, width), nn.Linear(width, 3 + width))
-
-    def forward(
-        self, xyz: Float[Tensor, "b s 3"], features: Float[Tensor, "b s w"]
-    ) -> tuple[Float[Tensor, "b s 3"], Float[Tensor, "b s w"]]:
-        """Places and features of the votes; the features have length 1."""
-        moved, changed = self.offsets(features).split([3, features.shape[2]], dim=-1)
-        return xyz + moved.float(), F.normalize(features + changed, dim=-1)
 
 
 class Aggregation(nn.Module):

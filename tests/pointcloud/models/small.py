@@ -7,6 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pointcloud.models.h3d_net.loss import H3DNetLossSettings, PrimitiveLossSettings
+from pointcloud.models.h3d_net.model import H3DNetSettings
+from pointcloud.models.h3d_net.refinement import MatchingSettings
+from pointcloud.models.h3d_net.targets import PrimitiveTargetSettings
 from pointcloud.models.layers.pointnet2 import PointNet2Settings
 from pointcloud.models.layers.set_abstraction import SetAbstractionSettings
 from pointcloud.models.three_detr.model import ThreeDetrMaskedSettings, ThreeDetrSettings
@@ -76,7 +80,20 @@ VOTE_NET = {
     "transformer decoder": BoxNetSettings(**VOTE_SIZES, decoder="transformer"),
     **TABLE_3,
 }
-MODELS: dict[str, Any] = {**THREE_DETR, **VOTE_NET}
+H3D_SIZES: dict[str, Any] = {
+    "towers": 2,
+    "pointnet2": VOTE_SIZES["pointnet2"],
+    "aggregation": VOTE_SIZES["aggregation"],
+    "matching": MatchingSettings(neighbours=8, widths=(16, 16)),
+    "loss": H3DNetLossSettings(
+        primitives=PrimitiveLossSettings(targets=PrimitiveTargetSettings(face_points=3, edge_points=1))
+    ),
+}
+H3D_NET = {
+    "h3dnet": H3DNetSettings(**H3D_SIZES),
+    "h3dnet turning": H3DNetSettings(**H3D_SIZES, angle_bins=12, features=("rgb", "height"), proposals_at="seeds"),
+}
+MODELS: dict[str, Any] = {**THREE_DETR, **VOTE_NET, **H3D_NET}
 NO_BOXES = BoxTargets(torch.zeros(0, 7), torch.zeros(0, dtype=torch.int64))
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pointcloud.inference.postprocess import postprocess
+from pointcloud.models.h3d_net.model import H3DNet
 from pointcloud.models.three_detr.model import ThreeDetr
 from pointcloud.structures.detector import RoomDetector
 from pointcloud.structures.features import width
@@ -25,8 +26,8 @@ def settings(request: pytest.FixtureRequest) -> Any:
 
 
 def layers(model: Any) -> int:
-    """Of the decoder, each of which predicts; aggregation of votes is one."""
-    return 2 if isinstance(model, ThreeDetr) or model.settings.decoder == "transformer" else 1
+    """That predict each: of the decoder, aggregation of votes is one; H3DNet's proposals and its refinement."""
+    return 2 if isinstance(model, (ThreeDetr, H3DNet)) or model.settings.decoder == "transformer" else 1
 
 
 def without_gradient(model: torch.nn.Module) -> list[str]:
@@ -118,8 +119,9 @@ def test_scenes_without_boxes(settings: Any, counts: tuple[int, ...]) -> None:
     targets = [target if count else NO_BOXES for target, count in zip(targets, counts, strict=True)]
     terms = model.loss(model(clouds), targets)
     if not any(counts):
-        background = "class" if isinstance(model, ThreeDetr) else "objectness"
-        assert {name.partition("/")[0] for name, term in terms.items() if term != 0} == {background}
+        background = {"class"} if isinstance(model, ThreeDetr) else {"objectness"}
+        background |= {"exists", "match", "same_class"} if isinstance(model, H3DNet) else set()
+        assert {name.partition("/")[0] for name, term in terms.items() if term != 0} == background
     sum(terms.values()).backward()
     assert without_gradient(model) == []
 

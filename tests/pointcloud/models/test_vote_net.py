@@ -10,15 +10,15 @@ import torch
 from pydantic import ValidationError
 
 from pointcloud.models.layers.pointnet2 import PointNet2Settings
-from pointcloud.models.layers.set_abstraction import SetAbstractionSettings
-from pointcloud.models.vote_net.model import BoxNetSettings, VoteNetSettings, Voting
-from pointcloud.models.vote_net.proposal_head import (
+from pointcloud.models.layers.proposal_head import (
     SMALLEST_EDGE_M,
     ProposalHead,
     ProposalOutputs,
     decode_proposals,
     mean_sizes,
 )
+from pointcloud.models.layers.set_abstraction import SetAbstractionSettings
+from pointcloud.models.vote_net.model import BoxNetSettings, VoteNetSettings, Voting
 from pointcloud.structures.class_sizes import SCANNET, SUN_RGBD
 from tests.pointcloud.models.small import TABLE_3, VOTE_NET, build, scene, scenes
 from tests.reference.points import farthest_points

@@ -7,7 +7,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from pointcloud.models.vote_net.loss import (
+from pointcloud.models.layers.proposal_head import ProposalOutputs
+from pointcloud.models.layers.proposal_loss import (
     Assignment,
     VoteLossSettings,
     assign_by_distance,
@@ -16,7 +17,6 @@ from pointcloud.models.vote_net.loss import (
     proposal_losses,
     vote_loss,
 )
-from pointcloud.models.vote_net.proposal_head import ProposalOutputs
 from pointcloud.structures.targets import BoxTargets, check_targets
 from tests.reference import vote_net as slow
 from vol3d.errors import DataError

@@ -1,4 +1,4 @@
-"""The losses of VoteNet and BoxNet: proposals belong to the nearest object, many to one; nothing is matched.
+"""The losses of proposals from votes (VoteNet, BoxNet, H3DNet): each belongs to the nearest object; nothing is matched.
 
 Qi et al., "Deep Hough Voting for 3D Object Detection in Point Clouds", ICCV 2019, section 4.3 and appendix. Here the
 annotated boxes say which object a seed is in, all boxes that hold it count, and only annotated boxes are objects. The
@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int64
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from pointcloud.models.vote_net.proposal_head import ProposalOutputs
+from pointcloud.models.layers.proposal_head import ProposalOutputs
 from pointcloud.structures.angle_bins import encode_angle
 from pointcloud.structures.targets import BoxTargets
 from vol3d.engine.settings import Settings
@@ -24,10 +24,9 @@ from vol3d.geometry import points_in_boxes
 from vol3d.matching import cross_entropy_loss, huber_loss
 
 
-class VoteLossSettings(Settings):
+class ProposalLossSettings(Settings):
     """Weights of the terms, VoteNet's; its code has a tenth of each and multiplies the sum by 10."""
 
-    vote: float = Field(10.0, ge=0, description="L1 from each vote of an object's seed to the object's centre")
     objectness: float = Field(5.0, ge=0, description="cross entropy of object or not")
     negative: float = Field(0.2, ge=0, description="weight of proposals without an object in it")
     positive: float = Field(0.8, ge=0, description="weight of proposals with one")
@@ -37,6 +36,12 @@ class VoteLossSettings(Settings):
     size_class: float = Field(1.0, ge=0, description="cross entropy of the mean sizes")
     size_residual: float = Field(10.0, ge=0, description="Huber loss of the edges as shares of the mean size")
     classes: float = Field(1.0, ge=0, description="cross entropy of the classes")
+
+
+class VoteLossSettings(ProposalLossSettings):
+    """As above, and of the votes."""
+
+    vote: float = Field(10.0, ge=0, description="L1 from each vote of an object's seed to the object's centre")
     near_m: float = Field(0.3, gt=0, description="a proposal this near to an object's centre has an object")
     far_m: float = Field(0.6, gt=0, description="one farther than this from all has none; those between do not count")
 
@@ -95,7 +100,7 @@ def vote_loss(
             held = inside.any(dim=1)
             distance = (voted[held, None] - boxes[:, :3]).abs().sum(dim=2)  # (held, K)
             away.append(torch.where(inside[held], distance, torch.inf).min(dim=1).values)
-    return _mean(torch.cat(away))
+    return mean_of(torch.cat(away))
 
 
 def proposal_losses(
@@ -104,7 +109,7 @@ def proposal_losses(
     assignment: Assignment,
     targets: Sequence[BoxTargets],
     mean_sizes: Float[Tensor, "classes 3"],
-    settings: VoteLossSettings,
+    settings: ProposalLossSettings,
 ) -> dict[str, Tensor]:
     """Weighted terms of objectness, box and class.
 
@@ -126,12 +131,12 @@ def proposal_losses(
     return {
         "objectness": settings.objectness * _objectness(outputs.objectness, assignment, settings),
         "center": settings.center * center_loss(centers, positive, targets),
-        "angle_bin": settings.angle_bin * _mean(cross_entropy_loss(outputs.angle_logits[positive], angle_bin)),
+        "angle_bin": settings.angle_bin * mean_of(cross_entropy_loss(outputs.angle_logits[positive], angle_bin)),
         "angle_residual": settings.angle_residual
-        * _mean(huber_loss(outputs.angle_residual[positive], angle_bin, angle_residual)),
-        "size_class": settings.size_class * _mean(cross_entropy_loss(outputs.size_logits[positive], labels)),
-        "size_residual": settings.size_residual * _mean(size),
-        "class": settings.classes * _mean(cross_entropy_loss(outputs.class_logits[positive], labels)),
+        * mean_of(huber_loss(outputs.angle_residual[positive], angle_bin, angle_residual)),
+        "size_class": settings.size_class * mean_of(cross_entropy_loss(outputs.size_logits[positive], labels)),
+        "size_residual": settings.size_residual * mean_of(size),
+        "class": settings.classes * mean_of(cross_entropy_loss(outputs.class_logits[positive], labels)),
     }
 
 
@@ -148,7 +153,7 @@ def center_loss(
             squared = (predicted[:, None] - target.boxes[:, :3].float()).square().sum(dim=2)  # (Q, K)
             to_object.append(squared[chosen].min(dim=1).values)
             to_center.append(squared.min(dim=0).values)
-    return _mean(torch.cat(to_object)) + _mean(torch.cat(to_center))
+    return mean_of(torch.cat(to_object)) + mean_of(torch.cat(to_center))
 
 
 def _nearest(places: Tensor, targets: Sequence[BoxTargets]) -> tuple[Tensor, Tensor, Tensor]:
@@ -164,12 +169,12 @@ def _nearest(places: Tensor, targets: Sequence[BoxTargets]) -> tuple[Tensor, Ten
     return distance, boxes, labels
 
 
-def _objectness(logits: Tensor, assignment: Assignment, settings: VoteLossSettings) -> Tensor:
+def _objectness(logits: Tensor, assignment: Assignment, settings: ProposalLossSettings) -> Tensor:
     """Weighted cross entropy, its mean over the proposals that count: the weights do not enter the divisor."""
     weight = torch.where(assignment.positive, settings.positive, settings.negative)
-    return _mean((weight * cross_entropy_loss(logits, assignment.positive.long()))[assignment.counted])
+    return mean_of((weight * cross_entropy_loss(logits, assignment.positive.long()))[assignment.counted])
 
 
-def _mean(values: Tensor) -> Tensor:
-    """0 for no values."""
+def mean_of(values: Tensor) -> Tensor:
+    """The mean; 0 for no values."""
     return values.sum() / max(len(values), 1)
