@@ -74,7 +74,7 @@ def _joined_note(results: Sequence[FrameResult], sweeps: int, tree: FrameTree | 
 
 
 def _predicted(frame: Frame, earlier: Sequence[Frame], tree: FrameTree | None, predict: Predict) -> FrameResult:
-    result = FrameResult(frame.number, frame.seconds, frame.frame_id, error=frame.error)
+    result = FrameResult(replace(frame, cloud=None), error=frame.error)
     if frame.cloud is None:
         return result
     try:

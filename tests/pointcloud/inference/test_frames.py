@@ -64,7 +64,7 @@ def test_what_stands_still_is_in_one_place_in_joined_sweeps(tmp_path: Path) -> N
 
 def test_sweeps_are_joined_as_the_model_wants_and_noted(tmp_path: Path) -> None:
     found = predict_frames(open_recording(drive(tmp_path / "drive"), every=2), 3, one_box)
-    assert [(frame.number, frame.sweeps, frame.points) for frame in found.frames] == [(0, 1, 3), (2, 3, 7)]
+    assert [(one.frame.number, one.sweeps, one.points) for one in found.frames] == [(0, 1, 3), (2, 3, 7)]
     assert "1 to 3 sweeps, 1 of 2 clouds" in " ".join(map(str, found.notes))
 
 
