@@ -156,7 +156,8 @@ def open_recording(
     elif topic not in clouds:
         other = next((one.msgtype for one in topics if one.topic == topic), None)
         what = "the recording has no such topic" if other is None else f"the topic has messages of type {other}"
-        raise UsageError(what, where=f"{path}: {topic}", got=_listed(topics), wanted=f"a topic of {MESSAGE}")
+        wanted, do = f"a topic of {MESSAGE}", _unpack(other or "")
+        raise UsageError(what, where=f"{path}: {topic}", got=_listed(topics), wanted=wanted, do=do)
     if not clouds[topic]:
         raise DataError("the topic has no message", where=f"{path}: {topic}")
     return Recording(path, topic, clouds[topic], notes, options, every)
@@ -168,11 +169,15 @@ def _only_topic(path: Path, topics: Sequence[_Topic], clouds: Mapping[str, int])
         got = ", ".join(f"{name} ({count})" for name, count in sorted(clouds.items()))
         raise UsageError("the recording has several topics of clouds", where=path, got=got, do="Name one with --topic.")
     if not clouds:
-        packed = any("compressedpointcloud" in one.msgtype.lower() for one in topics)
-        do = "Its clouds are compressed: republish them as PointCloud2 with point_cloud_transport." if packed else None
-        wanted = f"a topic of {MESSAGE}"
+        wanted, do = f"a topic of {MESSAGE}", _unpack(" ".join(one.msgtype for one in topics))
         raise DataError("the recording has no clouds", where=path, got=_listed(topics), wanted=wanted, do=do)
     return next(iter(clouds))
+
+
+def _unpack(types: str) -> str | None:
+    """What to do where clouds are of a compressed type."""
+    packed = "compressedpointcloud" in types.lower()
+    return "Its clouds are compressed: republish them as PointCloud2 with point_cloud_transport." if packed else None
 
 
 def _listed(topics: Sequence[_Topic]) -> str:
@@ -195,11 +200,17 @@ def read_frame(path: Path, options: ReadOptions) -> PointCloud:
     for frame in recording.frames(frozenset([number])):
         if frame.cloud is None:
             raise DataError(f"frame {number} cannot be shown: {frame.error}", where=path)
-        text = "frame {frame} of {frames} of the topic {value}, measured at {seconds:.6f} s"
-        numbers = {"frame": number, "frames": recording.count, "seconds": frame.seconds}
-        said = (*recording.notes, Note("frame-shown", text, "frame", recording.topic, numbers=numbers))
-        return replace(frame.cloud, source=path, notes=(*said, *frame.cloud.notes))
+        return shown_cloud(recording, frame)
     raise DataError("the recording ends before this frame", where=path, got=number)
+
+
+def shown_cloud(recording: Recording, frame: Frame) -> PointCloud:
+    """The cloud of a frame that could be read, with notes of which it is."""
+    assert frame.cloud is not None
+    text = "frame {frame} of {frames} of the topic {value}, measured at {seconds:.6f} s"
+    numbers = {"frame": frame.number, "frames": recording.count, "seconds": frame.seconds}
+    said = (*recording.notes, Note("frame-shown", text, "frame", recording.topic, numbers=numbers))
+    return replace(frame.cloud, source=recording.path, notes=(*said, *frame.cloud.notes))
 
 
 @dataclass(frozen=True)

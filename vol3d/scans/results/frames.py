@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,22 +34,47 @@ def read_frame_boxes(path: Path, frame: int, origin: np.ndarray | None = None) -
     Raises:
         DataError: no such line, or one that says why the cloud could not be predicted; a damaged line or box.
     """
-    summary: Any = read_json(path)
-    lines = path.parent / Path(str(summary["result"])).name
-    numbers = []
-    for number, text in enumerate(read_text(lines).splitlines(), start=1):
-        try:
-            line = json.loads(text)
-            numbers.append(line["frame"])
-        except (ValueError, KeyError, TypeError) as fault:
-            raise DataError("no line of a cloud", where=f"{lines}:{number}", got=text[:80]) from fault
-        if line["frame"] != frame:
-            continue
-        if "error" in line:
-            raise DataError(f"frame {frame} was not predicted: {line['error']}", where=f"{lines}:{number}")
-        names, where = tuple(map(str, summary["class_names"])), f"{lines}:{number}"
-        return parse_objects(line.get("objects"), names, where, origin=origin)
+    lines = FrameLines.read(path)
+    if frame in lines.rows:
+        return lines.boxes(frame, origin)
+    numbers = list(lines.rows)
     got = f"{len(numbers)} frames, {numbers[0]} to {numbers[-1]}" if numbers else "no frames"
-    raise DataError(
-        f"frame {frame} is not among the predicted ones", where=lines, got=got, do="Choose another --frame."
-    )
+    do = "Choose another --frame."
+    raise DataError(f"frame {frame} is not among the predicted ones", where=lines.path, got=got, do=do)
+
+
+@dataclass(frozen=True)
+class FrameLines:
+    """What was predicted for the clouds of a recording.
+
+    Args:
+        path: of the lines.
+        class_names: of all boxes.
+        rows: number of the cloud -> number of its line, from 1, and the line.
+    """
+
+    path: Path
+    class_names: tuple[str, ...]
+    rows: dict[int, tuple[int, dict[str, Any]]]
+
+    @staticmethod
+    def read(path: Path) -> FrameLines:
+        """The lines beside a summary; their boxes are not looked at yet. Raises DataError for a line that is none."""
+        summary: Any = read_json(path)
+        lines = path.parent / Path(str(summary["result"])).name
+        rows: dict[int, tuple[int, dict[str, Any]]] = {}
+        for number, text in enumerate(read_text(lines).splitlines(), start=1):
+            try:
+                line = json.loads(text)
+                rows.setdefault(line["frame"], (number, line))
+            except (ValueError, KeyError, TypeError) as fault:
+                raise DataError("no line of a cloud", where=f"{lines}:{number}", got=text[:80]) from fault
+        return FrameLines(lines, tuple(map(str, summary["class_names"])), rows)
+
+    def boxes(self, frame: int, origin: np.ndarray | None = None) -> Detections:
+        """Of a cloud that has a line. Raises DataError if it says why there are no boxes, or for a damaged one."""
+        number, line = self.rows[frame]
+        where = f"{self.path}:{number}"
+        if "error" in line:
+            raise DataError(f"frame {frame} was not predicted: {line['error']}", where=where)
+        return parse_objects(line.get("objects"), self.class_names, where, origin=origin)

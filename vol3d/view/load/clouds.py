@@ -30,7 +30,7 @@ _MARGIN_M = 1.0  # how far from the points a box may stand
 _SURFACE = 200_000  # points drawn from a mesh that has fewer corners
 
 
-class _Origin(NamedTuple):
+class MadeFor(NamedTuple):
     """What boxes were made for: the scan, and the way (4, 4) from their frame to its file.
 
     Boxes out of a whole folder's JSON come with their entry; the way to the file is not known then.
@@ -41,37 +41,64 @@ class _Origin(NamedTuple):
     entry: ListedScene | None = None
 
 
+class Belonging(NamedTuple):
+    """Files that are seen together: clouds, what boxes were made for by their file, and what is to be noted."""
+
+    clouds: list[Path]
+    boxes: dict[Path, MadeFor]
+    notes: list[str]
+
+
 def load_clouds(
     clouds: Sequence[Path], boxes: Sequence[Path], options: ReadOptions, scan: Path | None = None
 ) -> ViewScene:
     """See `vol3d.view.load.read.load_view`."""
+    clouds, made_for, notes = belonging(clouds, boxes, scan)
+    read = [_read(path, made_for, options) for path in clouds]
+    origin = read[0].origin if read else np.zeros(3)
+    number = options.frame or 0
+    found = [(path, _boxes(path, one.entry, origin, number)) for path, one in made_for.items()]
+    title = _title(read, boxes)
+    return scene_of(title, read, found, notes, (*clouds, *boxes))
+
+
+def belonging(clouds: Sequence[Path], boxes: Sequence[Path], scan: Path | None) -> Belonging:
+    """The clouds of the boxes, found where none is given. Raises UsageError if they do not belong together."""
     clouds = [*clouds, *([] if scan is None else [scan])]
     made_for = {path: _made_for(path, clouds) for path in boxes}
     if scan is None:
         clouds = _clouds_of(made_for, clouds)
-    notes = _notes(made_for, scan)
+    return Belonging(clouds, made_for, _notes(made_for, scan))
 
-    read = [_read(path, made_for, options) for path in clouds]
+
+def scene_of(
+    title: str,
+    read: Sequence[PointCloud],
+    found: Sequence[tuple[Path, Detections]],
+    notes: Sequence[str],
+    sources: tuple[Path, ...],
+) -> ViewScene:
+    """Clouds and boxes, which are relative to the origin of the first cloud, in one scene.
+
+    Raises:
+        DataError: boxes far from all points.
+    """
     origin = read[0].origin if read else np.zeros(3)
     layers = [_layer(cloud, origin, number, len(read)) for number, cloud in enumerate(read)]
-
-    number = options.frame or 0
-    found = [(path, _boxes(path, one.entry, origin, number)) for path, one in made_for.items()]
     for path, detections in found:
         _check_place(path, detections, layers)
-
     return ViewScene(
-        title=_title(read, boxes),
+        title=title,
         points=tuple(layers),
         boxes=_box_layers(found),
         class_colours=_class_colours(found),
         notes=(*(str(note) for cloud in read for note in cloud.notes), *notes),
         origin=origin,
-        sources=(*clouds, *boxes),
+        sources=sources,
     )
 
 
-def _notes(made_for: dict[Path, _Origin], scan: Path | None) -> list[str]:
+def _notes(made_for: dict[Path, MadeFor], scan: Path | None) -> list[str]:
     notes = [one.entry.note for one in made_for.values() if one.entry is not None and one.entry.note]
     return notes + [note for path, one in made_for.items() for note in note_of_other(path, one.scan, scan)]
 
@@ -97,12 +124,12 @@ def _boxes(path: Path, entry: ListedScene | None, origin: np.ndarray, frame: int
     return parse_objects(entry.objects, entry.class_names, f"{path}: {entry.file}", origin=origin)
 
 
-def _made_for(path: Path, clouds: Sequence[Path]) -> _Origin:
+def _made_for(path: Path, clouds: Sequence[Path]) -> MadeFor:
     value = read_json(path)
     about = value if isinstance(value, dict) else {}
     if "scenes" in about:
         entry = pick_scene(path, about, clouds)
-        return _Origin(Origin(Path(entry.file).name, entry.file), entry=entry)
+        return MadeFor(Origin(Path(entry.file).name, entry.file), entry=entry)
     source, source_path = about.get("source"), about.get("source_path")
     for name in (source, source_path):
         if name is not None and not isinstance(name, str):
@@ -115,10 +142,10 @@ def _made_for(path: Path, clouds: Sequence[Path]) -> _Origin:
         whole = False
     if not whole:
         raise DataError("file_from_scan is no matrix", where=path, got=matrix, wanted="4 rows of 4 numbers")
-    return _Origin(Origin(source, source_path, read_record(path)[0]), file_from_scan)
+    return MadeFor(Origin(source, source_path, read_record(path)[0]), file_from_scan)
 
 
-def _clouds_of(made_for: dict[Path, _Origin], clouds: list[Path]) -> list[Path]:
+def _clouds_of(made_for: dict[Path, MadeFor], clouds: list[Path]) -> list[Path]:
     """The clouds, checked, or those that the boxes name; boxes that name none go with those of the others."""
     if clouds:
         for path, one in made_for.items():
@@ -133,7 +160,7 @@ def _is_points(path: Path) -> bool:
     return is_recording(path) or path.name.lower().endswith(POINT_SUFFIXES)
 
 
-def _read(path: Path, made_for: dict[Path, _Origin], options: ReadOptions) -> PointCloud:
+def _read(path: Path, made_for: dict[Path, MadeFor], options: ReadOptions) -> PointCloud:
     """The cloud with its axes and unit as the boxes that were made for it have them."""
     from vol3d.scans.points.mesh import sample_surface
     from vol3d.scans.points.read import read_points
