@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from pointcloud.exchange.scenes import JsonOf, LabelledScene, as_xyz, box_of, json_files, xyz_of
+from pointcloud.exchange.scenes import JsonOf, LabelledScene, as_xyz, box_of, label_files, xyz_of
 from vol3d.files import write_json
 
 _SIZE = ("length", "width", "height")
@@ -19,7 +19,7 @@ _SIZE = ("length", "width", "height")
 def read_labelcloud(path: Path, radians: bool = False) -> list[LabelledScene]:
     """The scenes of a folder of label files, or of one. Raises DataError for a file of another form."""
     scenes = []
-    for file in json_files(path):
+    for file in label_files(path):
         with JsonOf(file, "labelCloud") as value:
             boxes = []
             for number, one in enumerate(value["objects"]):
