@@ -179,7 +179,7 @@ ROOMS = {
     "pointcloud": {"structures": set(), "conventions": set(), "datasets": set(), "metrics": set(), "models": set()}
     | {"training": {"datasets"}, "inference": {"models"}, "evaluation": {"metrics", "datasets"}}
     | {"tasks": {"inference", "evaluation", "training", "models", "datasets"}, "distill": {"tasks", "models"}}
-    | {"generate": {"datasets", "metrics"}, "exchange": set()},
+    | {"generate": {"datasets", "metrics"}, "exchange": {"datasets"}},
     "pointcloud.models": {"layers": set(), "released": {"layers", *FAMILIES}}
     | {family: {"layers"} for family in FAMILIES},
     "pointcloud.generate": {

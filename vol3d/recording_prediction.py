@@ -15,7 +15,7 @@ from vol3d.files import plain, sha256, write_text
 from vol3d.notes import Note
 from vol3d.prediction import BoxPrediction, Prediction
 from vol3d.scans.recordings.find import recording_stem
-from vol3d.scans.recordings.recording import Recording
+from vol3d.scans.recordings.recording import Frame, Recording
 from vol3d.scans.results.read import FORMAT
 from vol3d.scans.results.record import way_to, write_record
 from vol3d.scans.results.write import BOX, describe_objects
@@ -29,9 +29,7 @@ class FrameResult:
     """What became of one cloud of a recording.
 
     Args:
-        number: of the message in its topic, from 0.
-        seconds: when it was measured, on the recording's clock.
-        frame_id: the coordinates of the boxes.
+        frame: the cloud, without its points: its number, times and coordinates.
         found: the boxes, without the points; None if it failed.
         error: why it failed.
         sweeps: how many clouds it was joined of.
@@ -39,9 +37,7 @@ class FrameResult:
         milliseconds: from its points to its boxes.
     """
 
-    number: int
-    seconds: float
-    frame_id: str = ""
+    frame: Frame
     found: BoxPrediction | None = None
     error: str | None = None
     sweeps: int = 1
@@ -50,7 +46,8 @@ class FrameResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The line of the cloud, ready for JSON."""
-        line: dict[str, Any] = {"frame": self.number, "time": round(self.seconds, 9), "frame_id": self.frame_id}
+        line: dict[str, Any] = {"frame": self.frame.number, "time": round(self.frame.seconds, 9)}
+        line |= {"frame_id": self.frame.frame_id}
         if self.found is None:
             return {**line, "error": self.error}
         notes = [note.to_dict() for note in self.found.notes]

@@ -1,11 +1,11 @@
-"""What was found in a person's sweep in the formats of others: KITTI's result text, and a table as CSV."""
+"""What was found in a person's sweep or recording in the formats of others: CSV, KITTI's text, MCAP and rerun."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,11 +20,11 @@ from vol3d.files import sha256, write_text
 from vol3d.notes import Note
 from vol3d.prediction import Beside, BoxPrediction
 from vol3d.recording_prediction import FramesPrediction
-from vol3d.scans.recordings.find import is_recording
+from vol3d.scans.recordings.find import MARKERS_SUFFIX, is_recording
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.source import ScanSource
 
-SUFFIXES = {"csv": ".csv", "kitti": ".txt"}
+SUFFIXES = {"csv": ".csv", "kitti": ".txt", "mcap": MARKERS_SUFFIX, "rrd": ".rrd"}
 """Format -> suffix of its file."""
 _COLUMNS = ("class", "score", "x_m", "y_m", "z_m", "length_m", "width_m", "height_m", "yaw_rad")
 _VELOCITY = ("vx_m_per_s", "vy_m_per_s")
@@ -39,17 +39,34 @@ def writer_of(name: str, source: ScanSource, calib: Path | None) -> Beside:
             `calib` beside the folder of the sweep.
 
     Raises:
-        UsageError: no calibration.
+        UsageError: no calibration; a format of single sweeps for a recording, or the other way round.
         DataError: it is damaged, or nothing says how large the image is.
+        Vol3dError: the package that writes the format is not installed.
     """
-    if name == "csv":
-        return Beside(write_frames_csv if is_recording(source.path) else write_csv)
     if is_recording(source.path):
-        do = "Leave kitti out of --format: the lines of JSON and csv have each cloud."
-        raise UsageError(
-            "KITTI's text is of a single sweep with a camera, not of a recording", where=source.path, do=do
-        )
-    return _kitti_writer(source, calib)
+        return Beside(_recording_writer(name, source.path))
+    if name == "csv":
+        return Beside(write_csv)
+    if name == "kitti":
+        return _kitti_writer(source, calib)
+    do = f"Leave {name} out of --format: csv has each box."
+    raise UsageError(f"{name} is of a recording, not of a single sweep", where=source.path, do=do)
+
+
+def _recording_writer(name: str, path: Path) -> Callable[[FramesPrediction, Path], tuple[Note, ...]]:
+    if name == "csv":
+        return write_frames_csv
+    if name == "mcap":
+        from pointcloud.evaluation.markers import write_markers
+
+        return write_markers
+    if name == "rrd":
+        from pointcloud.evaluation.rerun_file import require_rerun, write_rerun
+
+        require_rerun(path)
+        return write_rerun
+    do = "Leave kitti out of --format: the lines of JSON and csv have each cloud."
+    raise UsageError("KITTI's text is of a single sweep with a camera, not of a recording", where=path, do=do)
 
 
 def write_csv(prediction: BoxPrediction, path: Path) -> tuple[Note, ...]:
@@ -60,9 +77,9 @@ def write_csv(prediction: BoxPrediction, path: Path) -> tuple[Note, ...]:
 
 def write_frames_csv(prediction: FramesPrediction, path: Path) -> tuple[Note, ...]:
     """One row a box of each cloud of a recording, with the number of the cloud and its time in seconds."""
-    done = [(frame, frame.found) for frame in prediction.frames if frame.found is not None]
+    done = [(result, result.found) for result in prediction.frames if result.found is not None]
     width = max((found.boxes.shape[1] for _, found in done), default=7)
-    rows = [(frame.number, frame.seconds, *row) for frame, found in done for row in _rows(found)]
+    rows = [(result.frame.number, result.frame.seconds, *row) for result, found in done for row in _rows(found)]
     return _write_table(path, ("frame", "time_s", *_COLUMNS, *_VELOCITY[: width - 7]), rows)
 
 

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pointcloud.exchange.cvat import read_cvat, write_cvat
+from pointcloud.exchange.kitti import read_kitti, write_kitti
 from pointcloud.exchange.labelcloud import read_labelcloud, write_labelcloud
+from pointcloud.exchange.nuscenes import read_nuscenes, write_nuscenes
+from pointcloud.exchange.openpcdet import read_openpcdet, write_openpcdet
 from pointcloud.exchange.own import read_own, write_own
 from pointcloud.exchange.scenes import LabelledScene
 from pointcloud.exchange.supervisely import read_supervisely, write_supervisely
@@ -32,6 +35,9 @@ FORMATS = {
     "cvat": LabelFormat(read_cvat, write_cvat),
     "supervisely": LabelFormat(read_supervisely, write_supervisely),
     "sustechpoints": LabelFormat(read_sustechpoints, write_sustechpoints),
+    "kitti": LabelFormat(read_kitti, write_kitti),
+    "openpcdet": LabelFormat(read_openpcdet, write_openpcdet),
+    "nuscenes": LabelFormat(read_nuscenes, write_nuscenes),
 }
 """Name -> reader and writer; each module states its axes and angles."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pointcloud.exchange.scenes import JsonOf, LabelledScene, box_of, json_files
+from pointcloud.exchange.scenes import JsonOf, LabelledScene, box_of, label_files
 from vol3d.errors import DataError
 from vol3d.files import make_folder, write_json
 
@@ -23,7 +23,7 @@ def read_cvat(path: Path) -> list[LabelledScene]:
         DataError: a file of another form, an annotation that is no cuboid, a label outside the list.
     """
     scenes = []
-    for file in json_files(path / "annotations" if (path / "annotations").is_dir() else path):
+    for file in label_files(path / "annotations" if (path / "annotations").is_dir() else path):
         with JsonOf(file, "CVAT (Datumaro 3D)") as value:
             names = [one["name"] for one in value["categories"]["label"]["labels"]]
             for item in value["items"]:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from pointcloud.exchange.scenes import JsonOf, LabelledScene, as_xyz, box_of, json_files, xyz_of
+from pointcloud.exchange.scenes import JsonOf, LabelledScene, as_xyz, box_of, label_files, xyz_of
 from vol3d.errors import DataError
 from vol3d.files import write_json
 
@@ -22,7 +22,7 @@ _FULL_TURN, _ROUNDED = 2 * math.pi, 1e-3
 def read_labelcloud(path: Path, radians: bool = False) -> list[LabelledScene]:
     """The scenes of a folder of label files, or of one. Raises DataError for a file of another form."""
     scenes = []
-    for file in json_files(path):
+    for file in label_files(path):
         with JsonOf(file, "labelCloud") as value:
             boxes = []
             for number, one in enumerate(value["objects"]):

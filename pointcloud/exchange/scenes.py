@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 from vol3d.errors import DataError
 from vol3d.files import read_json
+from vol3d.scans.points.find import points_file_stem
 
 MAX_TILT = math.radians(2)  # radians about x or y that an upright box may have
 
@@ -41,7 +43,7 @@ class LabelledScene:
     @property
     def stem(self) -> str:
         """The name of the point file without folder and suffix."""
-        return Path(self.file).stem
+        return points_file_stem(self.file)
 
 
 def box_of(name: Any, center: Sequence[Any], size: Sequence[Any], rotation: Sequence[Any], where: str) -> LabelledBox:
@@ -87,12 +89,31 @@ def as_xyz(values: Sequence[float], keys: Sequence[str] = ("x", "y", "z")) -> di
     return dict(zip(keys, values, strict=True))
 
 
-def json_files(path: Path, pattern: str = "*.json") -> list[Path]:
+def label_files(path: Path, pattern: str = "*.json") -> list[Path]:
     """The file itself, or the files of a folder. Raises DataError if there are none."""
     found = sorted(path.glob(pattern)) if path.is_dir() else [path]
     if not found:
         raise DataError("no label file in this folder", where=path, wanted=pattern)
     return found
+
+
+def cloud_of(label: Path, folder: str, suffix: str) -> str:
+    """The name of the cloud of a label file that names none: of its stem, beside the labels' folder if it is there.
+
+    Args:
+        folder: where the format has the clouds, beside that of the labels.
+        suffix: that the format's clouds have, where none is there.
+    """
+    there = sorted((label.absolute().parent.parent / folder).glob(f"{glob.escape(label.stem)}.*"))
+    return there[0].name if there else f"{label.stem}{suffix}"
+
+
+def one_word(name: str) -> str:
+    """The name of a class, for lines of words. Raises DataError if it is several."""
+    if len(name.split()) != 1:
+        do = "Rename it in the labels: columns of this format end at spaces."
+        raise DataError("a class of several words cannot be written", got=name, do=do)
+    return name
 
 
 class JsonOf:

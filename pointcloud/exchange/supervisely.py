@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from pointcloud.exchange.scenes import JsonOf, LabelledScene, as_xyz, box_of, json_files, wrapped, xyz_of
+from pointcloud.exchange.scenes import JsonOf, LabelledScene, as_xyz, box_of, label_files, wrapped, xyz_of
 from vol3d.errors import DataError
 from vol3d.files import make_folder, write_json
 
@@ -28,7 +28,7 @@ def read_supervisely(path: Path) -> list[LabelledScene]:
     """
     pattern = "ann/*.json" if (path / "ann").is_dir() else "*/ann/*.json" if any(path.glob("*/ann")) else "*.json"
     scenes = []
-    for file in json_files(path, pattern):
+    for file in label_files(path, pattern):
         with JsonOf(file, "Supervisely") as value:
             classes = {one["key"]: one["classTitle"] for one in value["objects"]}
             boxes = []

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pointcloud.exchange.scenes import JsonOf, LabelledScene, as_xyz, box_of, json_files, xyz_of
+from pointcloud.exchange.scenes import JsonOf, LabelledScene, as_xyz, box_of, label_files, xyz_of
 from vol3d.files import make_folder, write_json
 
 
 def read_sustechpoints(path: Path) -> list[LabelledScene]:
     """The frames of a scene's folder, of its `label` folder, or of one file. Raises DataError for another form."""
     scenes = []
-    for file in json_files(path / "label" if (path / "label").is_dir() else path):
+    for file in label_files(path / "label" if (path / "label").is_dir() else path):
         with JsonOf(file, "SUSTechPOINTS") as value:
             frame = value["objs"] if isinstance(value, dict) else value
             boxes = []

@@ -69,7 +69,7 @@ def _joined_note(results: Sequence[FrameResult], sweeps: int, tree: FrameTree | 
     if tree is None or not done:
         return ()
     if max(done) == 1 and len(results) > 1:
-        frames = ", ".join(sorted({repr(result.frame_id) for result in results if result.found is not None}))
+        frames = ", ".join(sorted({repr(result.frame.frame_id) for result in results if result.found is not None}))
         text = "the model was trained with {sweeps} sweeps, and each cloud was taken alone: no transform or odometry "
         text += "of the recording says how the frame {value} moved"
         return (Note("sweeps-not-joined", text, value=frames, assumed=True, numbers={"sweeps": sweeps}),)
@@ -80,7 +80,7 @@ def _joined_note(results: Sequence[FrameResult], sweeps: int, tree: FrameTree | 
 
 
 def _predicted(frame: Frame, earlier: Sequence[Frame], tree: FrameTree | None, predict: Predict) -> FrameResult:
-    result = FrameResult(frame.number, frame.seconds, frame.frame_id, error=frame.error)
+    result = FrameResult(replace(frame, cloud=None), error=frame.error)
     if frame.cloud is None:
         return result
     try:

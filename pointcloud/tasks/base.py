@@ -42,6 +42,7 @@ from vol3d.scans.results.detections import Detections
 from vol3d.scans.source import ScanSource
 from vol3d.terminal import Progress, say
 
+CloudFormat = Literal["csv", "kitti", "mcap", "rrd"]
 D = TypeVar("D", bound=nn.Module)
 
 
@@ -52,7 +53,7 @@ class ReadSettings(Settings):
     up: Axis = "auto"
     units: LengthUnit = "auto"
     score: float = Field(0.3, ge=0, le=1, description="boxes of a lower score are not written")
-    formats: tuple[Literal["csv", "kitti"], ...] = Field((), description="what else is written beside the JSON")
+    formats: tuple[CloudFormat, ...] = Field((), description="what else is written beside the JSON")
     topic: str | None = Field(None, description="recordings: the topic of the clouds; null: the only one")
     every: int = Field(1, ge=1, description="recordings: one of so many clouds is predicted")
     calib: Path | None = Field(None, description="KITTI's calibration, a file or a folder; null: beside the sweep")

@@ -180,7 +180,8 @@ def export(
 
 
 _FORMATS = (
-    "point_folder, labelcloud (degrees), labelcloud_rel (radians), cvat (Datumaro 3D), supervisely, sustechpoints"
+    "point_folder, labelcloud (degrees), labelcloud_rel (radians), cvat (Datumaro 3D), supervisely, sustechpoints, "
+    "kitti (label_2 with calib), openpcdet (lines x y z l w h yaw class), nuscenes (its tables)"
 )
 
 
@@ -193,7 +194,7 @@ def convert(
         str, typer.Option("--to", metavar="FORMAT", help="To be written.  Default: point_folder, which training reads.")
     ] = "point_folder",
 ) -> None:
-    """Convert boxes around objects in point clouds from and to the formats of labelling tools.
+    """Convert boxes around objects in point clouds from and to the formats of labelling tools and data sets.
 
     Point files are not copied: the labels name them.
 
@@ -201,7 +202,7 @@ def convert(
 
       vol3d data convert labels/ --from labelcloud -o DATA/mine
       vol3d data convert export/ --from cvat --to supervisely -o project
-      vol3d data convert DATA/mine --from point_folder --to sustechpoints -o scene
+      vol3d data convert DATA/mine --from point_folder --to kitti -o DATA/as_kitti
     """
     counts = catalog.load(catalog.CONVERT_LABELS)(source, source_format, target_format, out)
     scenes = counts.pop("")

@@ -76,7 +76,7 @@ Formats = Annotated[
         metavar="NAMES",
         help="Also write these beside the result.  Volumes: stl, ply, obj (surfaces), rtstruct, csv (volumes and "
         "intensities), png (a picture), html (a page for a person), probabilities, entropy, "
-        "radiomics.  Points: csv, kitti.",
+        "radiomics.  Points: csv, kitti.  Recordings: csv, mcap, rrd.",
     ),
 ]
 Probabilities = Annotated[

@@ -11,6 +11,7 @@ import typer
 
 from vol3d.cli.console import print_json
 from vol3d.cli.options import Json, Series
+from vol3d.cli.view_frames import Shown, view_frames
 from vol3d.errors import UsageError
 from vol3d.terminal import say, tell
 
@@ -83,6 +84,14 @@ def view(
     frame: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Recordings: the number of the cloud.  Default: 0.")
     ] = None,
+    every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Recordings: show one of N clouds: OUT-000020.png and so on, or a page or window to step through.",
+        ),
+    ] = None,
     series: Series = None,
     as_json: Json = False,
 ) -> None:
@@ -92,7 +101,7 @@ def view(
 
       vol3d view room.ply out/room.json --png room.png --score 0.5
       vol3d view scan.nii.gz out/scan.nii.gz --page
-      vol3d view bag/ out/bag.json --frame 20 --topic /points --png frame.png
+      vol3d view bag/ out/bag.jsonl --topic /points --every 5 --page
     """
     _check_way(png, window, page, port, as_json)
     asked = _asked_attention(model, attention, color)
@@ -105,6 +114,11 @@ def view(
 
     named = tuple(name.strip() for name in columns.split(",")) if columns else None
     options = ReadOptions(named, up, units, topic, frame)
+    if every is not None:
+        if asked is not None or series is not None:
+            raise UsageError("--every shows no attention and no series", where="--every", got=every)
+        status = view_frames(files, every, opening, options, scan, Shown(png, window, page, port, pixels, as_json))
+        raise typer.Exit(status)
     scene = load_view(files, opening, options, series, scan)
     if asked is not None:
         scene = _attention(scene, *asked, options)

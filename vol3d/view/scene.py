@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -155,6 +155,7 @@ class ViewScene:
         opening: what is shown at first.
         origin: (3,) float64 metres that were taken off all coordinates.
         sources: the files that were read.
+        around: (N, 3) points that the picture holds, of a series those of its first scene; None: the scene's own.
     """
 
     title: str
@@ -166,6 +167,7 @@ class ViewScene:
     opening: Opening = field(default_factory=Opening)
     origin: np.ndarray = field(default_factory=lambda: np.zeros(3))
     sources: tuple[Path, ...] = ()
+    around: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.volume is not None and (self.points or self.boxes):
@@ -179,3 +181,10 @@ class ViewScene:
         """Classes that at least one box has, in the order of `class_colours`."""
         present = {name for layer in self.boxes for name in layer.detections.names()}
         return tuple(name for name in self.class_colours if name in present)
+
+
+class FrameScene(NamedTuple):
+    """One cloud of a recording: its number in the topic, and what there is to see."""
+
+    number: int
+    scene: ViewScene

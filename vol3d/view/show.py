@@ -12,7 +12,7 @@ from vol3d.output import require_output
 from vol3d.terminal import say
 
 if TYPE_CHECKING:
-    from vol3d.view.scene import ViewScene
+    from vol3d.view.scene import FrameScene, ViewScene
 
 SIZE = (1280, 800)
 _PNG = b"\x89PNG"
@@ -69,7 +69,7 @@ def _head(path: Path) -> bytes:
         return file.read(len(_PNG))
 
 
-def shown_in_window(scene: ViewScene, size: tuple[int, int]) -> bool:
+def shown_in_window(scene: ViewScene, size: tuple[int, int], series: Sequence[FrameScene] = ()) -> bool:
     """Tries the window where there is a display, and prints why there is none if it fails."""
     from vol3d.view.window.libraries import has_display
     from vol3d.view.window.window import show_window
@@ -77,7 +77,7 @@ def shown_in_window(scene: ViewScene, size: tuple[int, int]) -> bool:
     if not has_display():
         return False
     try:
-        show_window(scene, size)
+        show_window(scene, size, series)
     except Vol3dError as fault:
         say(f"no window: {fault}")
         return False

@@ -65,7 +65,7 @@ def test_what_stands_still_is_in_one_place_in_joined_sweeps(tmp_path: Path) -> N
 
 def test_sweeps_are_joined_as_the_model_wants_and_noted(tmp_path: Path) -> None:
     found = predict_frames(open_recording(drive(tmp_path / "drive"), every=2), 3, one_box)
-    assert [(frame.number, frame.sweeps, frame.points) for frame in found.frames] == [(0, 1, 3), (2, 3, 7)]
+    assert [(one.frame.number, one.sweeps, one.points) for one in found.frames] == [(0, 1, 3), (2, 3, 7)]
     assert "1 to 3 sweeps, 1 of 2 clouds" in " ".join(map(str, found.notes))
 
 
@@ -91,7 +91,7 @@ def test_sweeps_of_before_the_clock_was_set_back_are_not_joined(tmp_path: Path) 
     messages = [("/p", CLOUD, 9 + k, cloud_message(table_of(PLACE), at)) for k, at in enumerate(stamps)]
     messages += [("/odom", ODOMETRY, 9 + k, odometry(at, 0.0, child="lidar")) for k, at in enumerate(stamps[:3])]
     found = predict_frames(open_recording(write_bag(tmp_path / "loop", messages)), 3, one_box)
-    assert [(frame.number, frame.sweeps) for frame in found.done] == [(0, 1), (1, 2), (2, 3), (4, 1), (5, 2)]
+    assert [(result.frame.number, result.sweeps) for result in found.done] == [(0, 1), (1, 2), (2, 3), (4, 1), (5, 2)]
 
 
 def test_lines_and_summary_are_written_and_one_bad_cloud_stops_nothing(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from vol3d.scans.paths import without_suffix
 
 STORAGE_SUFFIXES = (".mcap", ".db3")
 """Of single files; a bag is a folder of these with its `metadata.yaml`."""
+MARKERS_SUFFIX = ".boxes.mcap"
+"""Of what `predict` draws: an MCAP file without clouds, which may lie beside the recordings."""
 _METADATA, _MARK = "metadata.yaml", b"rosbag2_bagfile_information"
 _HEAD = 4096  # bytes of the metadata in which its mark stands
 
@@ -17,7 +19,8 @@ _HEAD = 4096  # bytes of the metadata in which its mark stands
 def is_recording(path: Path) -> bool:
     """Whether a path is a bag's folder, or a file with the name of a recording."""
     if not path.is_dir():
-        return path.name.lower().endswith(STORAGE_SUFFIXES)
+        name = path.name.lower()
+        return name.endswith(STORAGE_SUFFIXES) and not name.endswith(MARKERS_SUFFIX)
     metadata = path / _METADATA
     if not metadata.is_file():
         return False

@@ -22,6 +22,7 @@ from vol3d.scans.recordings.point_cloud2 import MESSAGE, points_of_message
 INSTALL = "Run `pip install 'vol3d[ros]'`."
 _TF, _ODOMETRY = "tf2_msgs/msg/TFMessage", "nav_msgs/msg/Odometry"
 _POSES = (_TF, _ODOMETRY)
+_NS = 1e-9
 _RECOVER = "Repair it first, with `mcap recover` or `ros2 bag reindex`, or copy it again."
 
 
@@ -31,17 +32,24 @@ class Frame:
 
     Args:
         number: of the message in its topic, from 0.
-        seconds: when it was measured, by the header's stamp; by the recorder's clock where that is 0.
+        stamp_ns: when it was measured, by the header's stamp; by the recorder's clock where that is 0.
+        recorded_ns: when it was recorded; None where the recording breaks off before it.
         frame_id: the coordinates that it is in.
         cloud: its points; None where it could not be read.
         error: why it could not.
     """
 
     number: int
-    seconds: float
+    stamp_ns: int
+    recorded_ns: int | None
     frame_id: str = ""
     cloud: PointCloud | None = None
     error: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """When it was measured; a float of today's seconds is off by up to 0.2 microseconds."""
+        return self.stamp_ns * _NS
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,34 +86,33 @@ class Recording:
         Args:
             only: the numbers that are to be decoded; None: all.
         """
-        last, number = float("-inf"), -1
+        last, number = -1, -1
         try:
             for number, (message, recorded) in enumerate(_messages(self.path, {self.topic: MESSAGE})):
                 if only is not None and number not in only:
                     continue
                 frame = self._frame(number, message, recorded, last)
                 if frame.cloud is not None or frame.frame_id:  # else it has no stamp
-                    last = frame.seconds
+                    last = frame.stamp_ns
                 yield frame
         except Vol3dError as fault:
-            # Results hold no path of this machine.
-            yield Frame(
-                number + 1, last if isfinite(last) else 0.0, error=str(fault).replace(str(self.path), self.path.name)
-            )
+            error = str(fault).replace(str(self.path), self.path.name)  # results hold no path of this machine
+            yield Frame(number + 1, max(last, 0), None, error=error)
 
-    def _frame(self, number: int, message: _Message, recorded: float, last: float) -> Frame:
-        where, seconds, frame_id = Path(self.path.name) / f"{self.topic.strip('/')}[{number}]", recorded, ""
+    def _frame(self, number: int, message: _Message, recorded: int, last: int) -> Frame:
+        where = Path(self.path.name) / f"{self.topic.strip('/')}[{number}]"
+        frame = Frame(number, recorded, recorded)
         try:
             decoded = message.decoded()
-            seconds, frame_id = _stamp(decoded.header) or recorded, str(decoded.header.frame_id)
-            if seconds <= last:
-                got = f"{seconds:.6f} s after {last:.6f} s"
+            frame = Frame(number, _stamp_ns(decoded.header) or recorded, recorded, str(decoded.header.frame_id))
+            if frame.stamp_ns <= last:
+                got = f"{frame.seconds:.6f} s after {last * _NS:.6f} s"
                 raise DataError("the clock runs backwards", where=where, got=got, wanted="a later stamp")
-            return Frame(number, seconds, frame_id, scan_of(points_of_message(decoded, where), where, self.options))
+            return replace(frame, cloud=scan_of(points_of_message(decoded, where), where, self.options))
         except Vol3dError as fault:
-            return Frame(number, seconds, frame_id, error=str(fault))
+            return replace(frame, error=str(fault))
         except MemoryError:
-            return Frame(number, seconds, frame_id, error=f"{where}: the points do not fit into this machine's memory")
+            return replace(frame, error=f"{where}: the points do not fit into this machine's memory")
 
     @cached_property
     def motion(self) -> FrameTree:
@@ -154,7 +161,8 @@ def open_recording(
     elif topic not in clouds:
         other = next((one.msgtype for one in topics if one.topic == topic), None)
         what = "the recording has no such topic" if other is None else f"the topic has messages of type {other}"
-        raise UsageError(what, where=f"{path}: {topic}", got=_listed(topics), wanted=f"a topic of {MESSAGE}")
+        wanted, do = f"a topic of {MESSAGE}", _unpack(other or "")
+        raise UsageError(what, where=f"{path}: {topic}", got=_listed(topics), wanted=wanted, do=do)
     if not clouds[topic]:
         raise DataError("the topic has no message", where=f"{path}: {topic}")
     return Recording(path, topic, clouds[topic], notes, options, every)
@@ -166,11 +174,15 @@ def _only_topic(path: Path, topics: Sequence[_Topic], clouds: Mapping[str, int])
         got = ", ".join(f"{name} ({count})" for name, count in sorted(clouds.items()))
         raise UsageError("the recording has several topics of clouds", where=path, got=got, do="Name one with --topic.")
     if not clouds:
-        packed = any("compressedpointcloud" in one.msgtype.lower() for one in topics)
-        do = "Its clouds are compressed: republish them as PointCloud2 with point_cloud_transport." if packed else None
-        wanted = f"a topic of {MESSAGE}"
+        wanted, do = f"a topic of {MESSAGE}", _unpack(" ".join(one.msgtype for one in topics))
         raise DataError("the recording has no clouds", where=path, got=_listed(topics), wanted=wanted, do=do)
     return next(iter(clouds))
+
+
+def _unpack(types: str) -> str | None:
+    """What to do where clouds are of a compressed type."""
+    packed = "compressedpointcloud" in types.lower()
+    return "Its clouds are compressed: republish them as PointCloud2 with point_cloud_transport." if packed else None
 
 
 def _listed(topics: Sequence[_Topic]) -> str:
@@ -193,11 +205,17 @@ def read_frame(path: Path, options: ReadOptions) -> PointCloud:
     for frame in recording.frames(frozenset([number])):
         if frame.cloud is None:
             raise DataError(f"frame {number} cannot be shown: {frame.error}", where=path)
-        text = "frame {frame} of {frames} of the topic {value}, measured at {seconds:.6f} s"
-        numbers = {"frame": number, "frames": recording.count, "seconds": frame.seconds}
-        said = (*recording.notes, Note("frame-shown", text, "frame", recording.topic, numbers=numbers))
-        return replace(frame.cloud, source=path, notes=(*said, *frame.cloud.notes))
+        return shown_cloud(recording, frame)
     raise DataError("the recording ends before this frame", where=path, got=number)
+
+
+def shown_cloud(recording: Recording, frame: Frame) -> PointCloud:
+    """The cloud of a frame that could be read, with notes of which it is."""
+    assert frame.cloud is not None
+    text = "frame {frame} of {frames} of the topic {value}, measured at {seconds:.6f} s"
+    numbers = {"frame": frame.number, "frames": recording.count, "seconds": frame.seconds}
+    said = (*recording.notes, Note("frame-shown", text, "frame", recording.topic, numbers=numbers))
+    return replace(frame.cloud, source=recording.path, notes=(*said, *frame.cloud.notes))
 
 
 @dataclass(frozen=True)
@@ -221,7 +239,7 @@ class _Message:
     def decoded(self) -> Any:
         """Its fields. Raises DataError if the bytes are no such message."""
         try:
-            return _typestore().deserialize_cdr(self.data, self.msgtype)
+            return typestore().deserialize_cdr(self.data, self.msgtype)
         except Exception as fault:  # struct, NumPy and the decoder each raise their own
             got = f"{len(self.data)} bytes: {str(fault)[:120]}"
             raise DataError(
@@ -230,7 +248,8 @@ class _Message:
 
 
 @cache
-def _typestore() -> Any:
+def typestore() -> Any:
+    """The messages of ROS 2, of rosbags."""
     from rosbags.typesys import Stores, get_typestore
 
     return get_typestore(Stores.ROS2_HUMBLE)  # the types read here are the same in all releases of ROS 2
@@ -262,18 +281,18 @@ def _topics(path: Path) -> list[_Topic]:
     return [_Topic(topic, kind, count) for (topic, kind), count in counts.items()]
 
 
-def _messages(path: Path, wanted: dict[str, str]) -> Iterator[tuple[_Message, float]]:
-    """The messages of topics (name -> type), and when each was recorded, in seconds."""
+def _messages(path: Path, wanted: dict[str, str]) -> Iterator[tuple[_Message, int]]:
+    """The messages of topics (name -> type), and when each was recorded, in nanoseconds."""
     if not wanted:
         return
     with _opened(path) as reader:
         connections = [one for one in reader.connections if wanted.get(one.topic) == one.msgtype]
         for one, nanoseconds, data in reader.messages(connections):
-            yield _Message(one.topic, one.msgtype, data, Path(path.name)), nanoseconds * 1e-9
+            yield _Message(one.topic, one.msgtype, data, Path(path.name)), nanoseconds
 
 
-def _stamp(header: Any) -> float:
-    return float(header.stamp.sec) + 1e-9 * float(header.stamp.nanosec)
+def _stamp_ns(header: Any) -> int:
+    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
 
 
 class _Pose(NamedTuple):
@@ -306,7 +325,7 @@ def _poses(message: _Message) -> list[_Pose]:
     poses = []
     for header, child, shift, turn in stated:
         metres, quaternion = (shift.x, shift.y, shift.z), (turn.x, turn.y, turn.z, turn.w)
-        one = _Pose(header.frame_id.lstrip("/"), child.lstrip("/"), _stamp(header), metres, quaternion)
+        one = _Pose(header.frame_id.lstrip("/"), child.lstrip("/"), _stamp_ns(header) * _NS, metres, quaternion)
         if one.child and one.child != one.parent and all(map(isfinite, (*metres, *quaternion))) and any(quaternion):
             poses.append(one)
     return poses

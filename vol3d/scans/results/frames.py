@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,36 +34,51 @@ def read_frame_boxes(path: Path, frame: int, origin: np.ndarray | None = None) -
     Raises:
         DataError: no such line, or one that says why the cloud could not be predicted; a damaged line or box.
     """
-    names = tuple(map(str, read_json(path)["class_names"]))
-    line, where = _line(path, frame)
-    return parse_objects(line.get("objects"), names, where, origin=origin)
-
-
-def frame_matrix(path: Path, frame: int) -> Any:
-    """What the line of a cloud has as the way (4 rows of 4) from its boxes to the numbers of its message.
-
-    Raises:
-        DataError: as `read_frame_boxes`.
-    """
-    return _line(path, frame)[0].get("file_from_scan", np.eye(4).tolist())
-
-
-def _line(path: Path, frame: int) -> tuple[dict[str, Any], str]:
-    """The line of one cloud, and where it stands."""
-    lines = path.parent / Path(str(read_json(path)["result"])).name
-    numbers = []
-    for number, text in enumerate(read_text(lines).splitlines(), start=1):
-        try:
-            line = json.loads(text)
-            numbers.append(line["frame"])
-        except (ValueError, KeyError, TypeError) as fault:
-            raise DataError("no line of a cloud", where=f"{lines}:{number}", got=text[:80]) from fault
-        if line["frame"] != frame:
-            continue
-        if "error" in line:
-            raise DataError(f"frame {frame} was not predicted: {line['error']}", where=f"{lines}:{number}")
-        return line, f"{lines}:{number}"
+    lines = FrameLines.read(path)
+    if frame in lines.rows:
+        return lines.boxes(frame, origin)
+    numbers = list(lines.rows)
     got = f"{len(numbers)} frames, {numbers[0]} to {numbers[-1]}" if numbers else "no frames"
-    raise DataError(
-        f"frame {frame} is not among the predicted ones", where=lines, got=got, do="Choose another --frame."
-    )
+    do = "Choose another --frame."
+    raise DataError(f"frame {frame} is not among the predicted ones", where=lines.path, got=got, do=do)
+
+
+@dataclass(frozen=True)
+class FrameLines:
+    """What was predicted for the clouds of a recording.
+
+    Args:
+        path: of the lines.
+        class_names: of all boxes.
+        rows: number of the cloud -> number of its line, from 1, and the line.
+    """
+
+    path: Path
+    class_names: tuple[str, ...]
+    rows: dict[int, tuple[int, dict[str, Any]]]
+
+    @staticmethod
+    def read(path: Path) -> FrameLines:
+        """The lines beside a summary; their boxes are not looked at yet. Raises DataError for a line that is none."""
+        summary: Any = read_json(path)
+        lines = path.parent / Path(str(summary["result"])).name
+        rows: dict[int, tuple[int, dict[str, Any]]] = {}
+        for number, text in enumerate(read_text(lines).splitlines(), start=1):
+            try:
+                line = json.loads(text)
+                rows.setdefault(line["frame"], (number, line))
+            except (ValueError, KeyError, TypeError) as fault:
+                raise DataError("no line of a cloud", where=f"{lines}:{number}", got=text[:80]) from fault
+        return FrameLines(lines, tuple(map(str, summary["class_names"])), rows)
+
+    def matrix(self, frame: int) -> Any:
+        """The way (4 rows of 4) from the boxes of a cloud to the numbers of its message; None where none is stated."""
+        return self.rows[frame][1].get("file_from_scan") if frame in self.rows else None
+
+    def boxes(self, frame: int, origin: np.ndarray | None = None) -> Detections:
+        """Of a cloud that has a line. Raises DataError if it says why there are no boxes, or for a damaged one."""
+        number, line = self.rows[frame]
+        where = f"{self.path}:{number}"
+        if "error" in line:
+            raise DataError(f"frame {frame} was not predicted: {line['error']}", where=where)
+        return parse_objects(line.get("objects"), self.class_names, where, origin=origin)

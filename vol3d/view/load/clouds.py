@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from vol3d.scans.points.options import ReadOptions
 from vol3d.scans.recordings.find import is_recording
 from vol3d.scans.recordings.recording import read_frame
 from vol3d.scans.results.detections import Detections
-from vol3d.scans.results.frames import frame_matrix, is_of_frames, read_frame_boxes
+from vol3d.scans.results.frames import FrameLines, is_of_frames, read_frame_boxes
 from vol3d.scans.results.palette import INK, class_colours
 from vol3d.scans.results.read import parse_objects, read_detections
 from vol3d.scans.results.record import read_record
@@ -30,7 +30,7 @@ _MARGIN_M = 1.0  # how far from the points a box may stand
 _SURFACE = 200_000  # points drawn from a mesh that has fewer corners
 
 
-class _Origin(NamedTuple):
+class MadeFor(NamedTuple):
     """What boxes were made for: the scan, and the way (4, 4) from their frame to its file.
 
     Boxes out of a whole folder's JSON come with their entry; the way to the file is not known then.
@@ -41,37 +41,71 @@ class _Origin(NamedTuple):
     entry: ListedScene | None = None
 
 
+class Belonging(NamedTuple):
+    """Files that are seen together: clouds, what boxes were made for by their file, and what is to be noted."""
+
+    clouds: list[Path]
+    boxes: dict[Path, MadeFor]
+    notes: list[str]
+
+
 def load_clouds(
     clouds: Sequence[Path], boxes: Sequence[Path], options: ReadOptions, scan: Path | None = None
 ) -> ViewScene:
     """See `vol3d.view.load.read.load_view`."""
-    clouds = [*clouds, *([] if scan is None else [scan])]
-    made_for = {path: _made_for(path, clouds, options.frame or 0) for path in boxes}
-    if scan is None:
-        clouds = _clouds_of(made_for, clouds)
-    notes = _notes(made_for, scan)
-
+    number = options.frame or 0
+    clouds, made_for, notes = belonging(clouds, boxes, scan, number)
     read = [_read(path, made_for, options) for path in clouds]
     origin = read[0].origin if read else np.zeros(3)
-    layers = [_layer(cloud, origin, number, len(read)) for number, cloud in enumerate(read)]
-
-    number = options.frame or 0
     found = [(path, _boxes(path, one.entry, origin, number)) for path, one in made_for.items()]
+    title = _title(read, boxes)
+    return scene_of(title, read, found, notes, (*clouds, *boxes))
+
+
+def belonging(clouds: Sequence[Path], boxes: Sequence[Path], scan: Path | None, frame: int | None = None) -> Belonging:
+    """The clouds of the boxes, found where none is given.
+
+    Args:
+        frame: the cloud of a recording that boxes are of; None: of many.
+
+    Raises:
+        UsageError: they do not belong together.
+    """
+    clouds = [*clouds, *([] if scan is None else [scan])]
+    made_for = {path: _made_for(path, clouds, frame) for path in boxes}
+    if scan is None:
+        clouds = _clouds_of(made_for, clouds)
+    return Belonging(clouds, made_for, _notes(made_for, scan))
+
+
+def scene_of(
+    title: str,
+    read: Sequence[PointCloud],
+    found: Sequence[tuple[Path, Detections]],
+    notes: Sequence[str],
+    sources: tuple[Path, ...],
+) -> ViewScene:
+    """Clouds and boxes, which are relative to the origin of the first cloud, in one scene.
+
+    Raises:
+        DataError: boxes far from all points.
+    """
+    origin = read[0].origin if read else np.zeros(3)
+    layers = [_layer(cloud, origin, number, len(read)) for number, cloud in enumerate(read)]
     for path, detections in found:
         _check_place(path, detections, layers)
-
     return ViewScene(
-        title=_title(read, boxes),
+        title=title,
         points=tuple(layers),
         boxes=_box_layers(found),
         class_colours=_class_colours(found),
         notes=(*(str(note) for cloud in read for note in cloud.notes), *notes),
         origin=origin,
-        sources=(*clouds, *boxes),
+        sources=sources,
     )
 
 
-def _notes(made_for: dict[Path, _Origin], scan: Path | None) -> list[str]:
+def _notes(made_for: dict[Path, MadeFor], scan: Path | None) -> list[str]:
     notes = [one.entry.note for one in made_for.values() if one.entry is not None and one.entry.note]
     return notes + [note for path, one in made_for.items() for note in note_of_other(path, one.scan, scan)]
 
@@ -97,17 +131,24 @@ def _boxes(path: Path, entry: ListedScene | None, origin: np.ndarray, frame: int
     return parse_objects(entry.objects, entry.class_names, f"{path}: {entry.file}", origin=origin)
 
 
-def _made_for(path: Path, clouds: Sequence[Path], frame: int) -> _Origin:
+def _made_for(path: Path, clouds: Sequence[Path], frame: int | None) -> MadeFor:
     value = read_json(path)
     about = value if isinstance(value, dict) else {}
     if "scenes" in about:
         entry = pick_scene(path, about, clouds)
-        return _Origin(Origin(Path(entry.file).name, entry.file), entry=entry)
+        return MadeFor(Origin(Path(entry.file).name, entry.file), entry=entry)
     source, source_path = about.get("source"), about.get("source_path")
     for name in (source, source_path):
         if name is not None and not isinstance(name, str):
             raise DataError("the source is no name", where=path, got=name)
-    matrix = frame_matrix(path, frame) if is_of_frames(path) else about.get("file_from_scan", np.eye(4).tolist())
+    of_frame = frame is not None and is_of_frames(path)
+    stated = FrameLines.read(path).matrix(frame or 0) if of_frame else about.get("file_from_scan")
+    return MadeFor(Origin(source, source_path, read_record(path)[0]), way_of(path, stated))
+
+
+def way_of(path: Path, stated: Any) -> np.ndarray:
+    """The stated way (4, 4) from boxes to their file, or the identity. Raises DataError for what is no matrix."""
+    matrix = np.eye(4).tolist() if stated is None else stated
     try:
         file_from_scan = np.array(matrix, np.float64)
         whole = file_from_scan.shape == (4, 4) and abs(np.linalg.det(file_from_scan[:3, :3])) > 1e-12
@@ -115,10 +156,10 @@ def _made_for(path: Path, clouds: Sequence[Path], frame: int) -> _Origin:
         whole = False
     if not whole:
         raise DataError("file_from_scan is no matrix", where=path, got=matrix, wanted="4 rows of 4 numbers")
-    return _Origin(Origin(source, source_path, read_record(path)[0]), file_from_scan)
+    return file_from_scan
 
 
-def _clouds_of(made_for: dict[Path, _Origin], clouds: list[Path]) -> list[Path]:
+def _clouds_of(made_for: dict[Path, MadeFor], clouds: list[Path]) -> list[Path]:
     """The clouds, checked, or those that the boxes name; boxes that name none go with those of the others."""
     if clouds:
         for path, one in made_for.items():
@@ -133,22 +174,22 @@ def _is_points(path: Path) -> bool:
     return is_recording(path) or path.name.lower().endswith(POINT_SUFFIXES)
 
 
-def _read(path: Path, made_for: dict[Path, _Origin], options: ReadOptions) -> PointCloud:
+def _read(path: Path, made_for: dict[Path, MadeFor], options: ReadOptions) -> PointCloud:
     """The cloud with its axes and unit as the boxes that were made for it have them."""
     from vol3d.scans.points.mesh import sample_surface
     from vol3d.scans.points.read import read_points
 
     if is_recording(path):
-        return _as_boxes(read_frame(path, options), made_for)
+        return as_boxes(read_frame(path, options), made_for)
     if options.topic is not None or options.frame is not None:
         raise UsageError("only a recording has topics and frames", where=path)
     cloud = read_points(path, columns=options.columns, up=options.up, units=options.units)
     if cloud.faces is not None:
         cloud = sample_surface(cloud, max(len(cloud), _SURFACE), np.random.default_rng(0))
-    return _as_boxes(cloud, made_for)
+    return as_boxes(cloud, made_for)
 
 
-def _as_boxes(cloud: PointCloud, made_for: dict[Path, _Origin]) -> PointCloud:
+def as_boxes(cloud: PointCloud, made_for: Mapping[Path, MadeFor]) -> PointCloud:
     """The cloud in the axes and the unit of the boxes that were made for it."""
     stem = points_file_stem(cloud.source or "")
     for origin, file_from_scan, _ in made_for.values():

@@ -43,10 +43,8 @@ def load_view(
             scan is not found, two images, a class or colour that the scene lacks.
         DataError: what the reader of each format refuses; masks on another grid, boxes far from all points.
     """
-    kinds: dict[str, list[Path]] = {"points": [], "boxes": [], "volume": []}
-    for path in dict.fromkeys(_result_of(user_path(path)) for path in paths):
-        kinds[kind_of(path)].append(path)
-    given = _given_scan(scan, "volume" if kinds["volume"] else "points")
+    kinds = kinds_of(paths)
+    given = given_scan(scan, "volume" if kinds["volume"] else "points")
     of_clouds = kinds["points"] + kinds["boxes"]
     if kinds["volume"] and of_clouds:
         got = f"{kinds['volume'][0].name} with {of_clouds[0].name}"
@@ -63,10 +61,18 @@ def load_view(
         scene = load_clouds(kinds["points"], kinds["boxes"], points, given)
     else:
         raise UsageError("nothing to look at", wanted=_KNOWN)
-    _check(scene, opening)
+    check_opening(scene, opening)
     if scene.volume is not None and opening.window is not None:
         scene = replace(scene, volume=replace(scene.volume, window=opening.window))
     return replace(scene, opening=opening)
+
+
+def kinds_of(paths: Sequence[str | Path]) -> dict[str, list[Path]]:
+    """The files, each once, by what `kind_of` says they are."""
+    kinds: dict[str, list[Path]] = {"points": [], "boxes": [], "volume": []}
+    for path in dict.fromkeys(_result_of(user_path(path)) for path in paths):
+        kinds[kind_of(path)].append(path)
+    return kinds
 
 
 def kind_of(path: Path) -> str:
@@ -91,7 +97,8 @@ def kind_of(path: Path) -> str:
     raise UsageError("neither a scan nor a result", where=path, wanted=_KNOWN)
 
 
-def _given_scan(scan: str | Path | None, wanted: str) -> Path | None:
+def given_scan(scan: str | Path | None, wanted: str) -> Path | None:
+    """The scan that a person gave. Raises UsageError if it is not of the wanted kind."""
     path = None if scan is None else user_path(scan)
     if path is not None and kind_of(path) != wanted:
         raise UsageError("not a scan of these results", where=path, got=kind_of(path), wanted=wanted)
@@ -99,7 +106,9 @@ def _given_scan(scan: str | Path | None, wanted: str) -> Path | None:
 
 
 def _result_of(path: Path) -> Path:
-    """The mask that a JSON with its record stands for; any other path as it is."""
+    """The mask that a JSON with its record stands for, the summary of a recording's lines; else the path itself."""
+    if path.name.endswith(".jsonl") and path.with_suffix(".json").is_file():
+        return path.with_suffix(".json")
     if not path.name.endswith(RECORD_SUFFIX) or not path.is_file():
         return path
     value = read_json(path)
@@ -107,7 +116,7 @@ def _result_of(path: Path) -> Path:
     return path.parent / Path(name).name if isinstance(name, str) else path
 
 
-def _check(scene: ViewScene, opening: Opening) -> None:
+def check_opening(scene: ViewScene, opening: Opening) -> None:
     """Refuse to open with what the scene does not have."""
     sources = scene.colour_sources()
     if opening.source is not None and scene.volume is not None:

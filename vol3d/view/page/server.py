@@ -18,6 +18,7 @@ import secrets
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -36,6 +37,7 @@ _TYPES = {
 }
 # Any port: the user's end of the SSH tunnel may have another one.
 _HOST = re.compile(r"(127\.0\.0\.1|localhost)(:\d{1,5})?", re.IGNORECASE)
+_FRAME = re.compile(r"frame/(\d{1,9})/(.*)")
 REQUEST_S, ANSWER_S = 10.0, 60.0
 REQUEST_BYTES = 16 << 10
 CONNECTIONS = 48
@@ -47,6 +49,7 @@ class PageServer(ThreadingHTTPServer):
     Args:
         payload: the scene.
         port: None takes a free one.
+        frames: number -> makes the scene of a cloud of a recording, below `frame/NUMBER/`.
 
     Raises:
         UsageError: the port is taken, not allowed, or not one.
@@ -56,12 +59,13 @@ class PageServer(ThreadingHTTPServer):
     request_queue_size = 32
     allow_reuse_address = os.name != "nt"  # there it would share a port that another program listens on
 
-    def __init__(self, payload: Payload, port: int | None = None) -> None:
-        self.payload = payload
+    def __init__(
+        self, payload: Payload, port: int | None = None, frames: Mapping[int, Callable[[], Payload]] | None = None
+    ) -> None:
+        self.payload, self.frames = payload, {} if frames is None else frames
         self.token = secrets.token_urlsafe(24)
         # A browser's command line can be read by every user, so the address in it opens the page only once.
         self.ticket: str | None = secrets.token_urlsafe(24)
-        self.description = payload.json()
         self.files = static_files()
         self.policy = content_policy(self.files["index.html"])
         self.free = threading.BoundedSemaphore(CONNECTIONS)
@@ -186,12 +190,17 @@ class _Handler(BaseHTTPRequestHandler):
         _, token, *rest = [*path.split("/", 2), ""][:4]
         if not secrets.compare_digest(token.encode(), self.server.token.encode()) or path.count("/") < 2:
             return None
-        name = rest[0] or "index.html"
+        name, payload = rest[0], self.server.payload
+        if (of_frame := _FRAME.fullmatch(name)) is not None:
+            if (make := self.server.frames.get(int(of_frame[1]))) is None:
+                return None
+            name, payload = of_frame[2], make()
+        name = name or "index.html"
         if name in self.server.files:
             return self.server.files[name], _TYPES[Path(name).suffix]
         if name == "scene.json":
-            return self.server.description, "application/json"
-        buffer = self.server.payload.buffers.get(name.removeprefix("data/")) if name.startswith("data/") else None
+            return payload.json(), "application/json"
+        buffer = payload.buffers.get(name.removeprefix("data/")) if name.startswith("data/") else None
         return None if buffer is None else (buffer(), "application/octet-stream")
 
     def _send(self, status: int, content: Buffer, kind: str, body: bool, location: str | None = None) -> None:

@@ -7,24 +7,30 @@ import os
 import socket
 import sys
 import webbrowser
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 
 from vol3d.terminal import tell
-from vol3d.view.page.payload import describe
+from vol3d.view.page.payload import Payload, describe
 from vol3d.view.page.server import PageServer
-from vol3d.view.scene import ViewScene
+from vol3d.view.scene import FrameScene, ViewScene
 
 
-def serve(scene: ViewScene, port: int | None = None, open_browser: bool = True) -> None:
+def serve(
+    scene: ViewScene, port: int | None = None, open_browser: bool = True, series: Sequence[FrameScene] = ()
+) -> None:
     """Serves the scene on 127.0.0.1 until Ctrl-C; prints the address and the `ssh -L` line that brings it elsewhere.
 
     Args:
         port: a free one is taken where none is given.
         open_browser: opens the page where there is a display and the session is not over SSH.
+        series: the clouds of a recording, the first of which is `scene`; the page goes from one to the next.
 
     Raises:
         UsageError: the port is taken, not allowed, or none.
     """
-    with PageServer(describe(scene), port) as server:
+    pages = pages_of(series)
+    with PageServer(pages[series[0].number]() if series else describe(scene), port, pages) as server:
         tell("\n".join(instructions(server)))
         if open_browser and has_display():
             webbrowser.open(server.ticket_url)
@@ -32,6 +38,18 @@ def serve(scene: ViewScene, port: int | None = None, open_browser: bool = True) 
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
             tell("\nStopped.")
+
+
+def pages_of(series: Sequence[FrameScene]) -> dict[int, Callable[[], Payload]]:
+    """Number -> makes what the page gets of a cloud, once; each has the numbers of all."""
+    numbers = [one.number for one in series]
+
+    def make(one: FrameScene) -> Payload:
+        payload = describe(one.scene)
+        payload.description["frames"] = {"numbers": numbers, "now": one.number}
+        return payload
+
+    return {one.number: cache(partial(make, one)) for one in series}
 
 
 def instructions(server: PageServer) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from vol3d.view.draw.boxes import box_colours, box_label
 from vol3d.view.draw.camera import View, place_camera
 from vol3d.view.draw.colours import hex_table, point_colours
 from vol3d.view.draw.raster import point_radius
-from vol3d.view.scene import Opening, Source, ViewScene
+from vol3d.view.scene import FrameScene, Opening, Source, ViewScene
 from vol3d.view.window.panel import choice, gui_colour, heading, remark, slider, switches, whole_open3d
 
 _POINT_PX, _LINE_PX = (2.0, 7.0), 2.0
@@ -22,9 +23,15 @@ _LABELS = 150  # more would hide the scene
 
 
 class CloudContent:
-    """What the window shows of `scene`, as set in the panel; `opening` is the panel's state."""
+    """What the window shows of `scene`, as set in the panel; `opening` is the panel's state.
 
-    def __init__(self, scene: ViewScene, stage: Any, side: Any, size: tuple[int, int]) -> None:
+    Of the clouds of a recording, `series`, it is the chosen one; the eye stays where it is.
+    """
+
+    def __init__(
+        self, scene: ViewScene, stage: Any, side: Any, size: tuple[int, int], series: Sequence[FrameScene] = ()
+    ) -> None:
+        self.series = series
         self.scene, self.stage, self.opening = scene, stage, scene.opening
         self.layers = {layer.name for layer in scene.boxes}
         self.view, self.middle = self._viewpoint(size)
@@ -113,11 +120,15 @@ class CloudContent:
         self.stage.center_of_rotation = target.astype(np.float32)
 
     def _fill(self, side: Any) -> None:
+        if len(self.series) > 1:
+            heading(side, "Frame")
+            slider(side, f"of {len(self.series)}", (1, len(self.series)), 1, self._set_frame, whole=True)
         if self.scene.points:
             self._fill_points(side)
         if self.scene.boxes:
             self._fill_boxes(side)
-        if classes := self.scene.shown_classes():
+        present = {name for one in self.series for name in one.scene.shown_classes()} | {*self.scene.shown_classes()}
+        if classes := [name for name in self.scene.class_colours if name in present]:
             heading(side, "Classes")
             on = set(classes if self.opening.classes is None else self.opening.classes)
             colours = [self.scene.class_colours[name] for name in classes]
@@ -141,6 +152,11 @@ class CloudContent:
         switches(side, ["class and score"], [INK], {"class and score"}, self._set_labelled)
         if any(layer.scored for layer in layers):
             slider(side, "score from", (0, 1), self.opening.score, self._set_score)
+
+    def _set_frame(self, place: float) -> None:
+        self.scene = self.series[int(place) - 1].scene
+        self.draw_points()
+        self.draw_boxes()
 
     def _change(self, opening: Opening) -> None:
         self.opening = opening

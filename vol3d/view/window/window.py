@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
 from vol3d.errors import Vol3dError
 from vol3d.scans.results.palette import GROUND
-from vol3d.view.scene import ViewScene
+from vol3d.view.scene import FrameScene, ViewScene
 from vol3d.view.window.libraries import explain_open3d, why_no_window
 from vol3d.view.window.panel import toolkit
 
 _PANEL_EM = 19
 
 
-def show_window(scene: ViewScene, size: tuple[int, int] = (1280, 800)) -> None:
+def show_window(scene: ViewScene, size: tuple[int, int] = (1280, 800), series: Sequence[FrameScene] = ()) -> None:
     """Show the scene until its window is closed.
+
+    Args:
+        size: in pixels.
+        series: the clouds of a recording, the first of which is `scene`, to choose from.
 
     Raises:
         Vol3dError: there is no display, Open3D or a system library is missing (with the line that installs it), or the
@@ -29,7 +33,7 @@ def show_window(scene: ViewScene, size: tuple[int, int] = (1280, 800)) -> None:
         raise fault
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(scene, size, theirs), daemon=True)
+    process = context.Process(target=_run, args=(scene, size, series, theirs), daemon=True)
     process.start()
     theirs.close()
     said: list[Vol3dError | None] = []
@@ -48,7 +52,7 @@ def show_window(scene: ViewScene, size: tuple[int, int] = (1280, 800)) -> None:
         raise said[0]
 
 
-def _run(scene: ViewScene, size: tuple[int, int], parent: Connection) -> None:
+def _run(scene: ViewScene, size: tuple[int, int], series: Sequence[FrameScene], parent: Connection) -> None:
     silence = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):  # the renderer prints all that it does
         os.dup2(silence, stream)
@@ -58,7 +62,7 @@ def _run(scene: ViewScene, size: tuple[int, int], parent: Connection) -> None:
         os._exit(0)  # taking Open3D's renderer down ends in a segmentation fault
 
     try:
-        ViewWindow(scene, size, end).run()
+        ViewWindow(scene, size, end, series).run()
         end()
     except KeyboardInterrupt:
         end()
@@ -70,7 +74,13 @@ def _run(scene: ViewScene, size: tuple[int, int], parent: Connection) -> None:
 class ViewWindow:
     """The scene on the left, what can be changed on the right."""
 
-    def __init__(self, scene: ViewScene, size: tuple[int, int], closed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        scene: ViewScene,
+        size: tuple[int, int],
+        closed: Callable[[], None],
+        series: Sequence[FrameScene] = (),
+    ) -> None:
         from open3d.visualization import rendering
 
         gui = toolkit()
@@ -94,13 +104,13 @@ class ViewWindow:
         self.window.set_on_layout(self._lay_out)
         self.window.set_on_close(closed)
         self._gui, self._app = gui, app
-        self.content = self._fill(scene, size)
+        self.content = self._fill(scene, size, series)
 
     def run(self) -> None:
         """Returns when the window is closed."""
         self._app.run()
 
-    def _fill(self, scene: ViewScene, size: tuple[int, int]) -> Any:
+    def _fill(self, scene: ViewScene, size: tuple[int, int], series: Sequence[FrameScene]) -> Any:
         stage = (max(size[0] - _PANEL_EM * self.em, size[0] // 2), size[1])
         if scene.volume is not None:
             from vol3d.view.window.volume import VolumeContent
@@ -108,7 +118,7 @@ class ViewWindow:
             return VolumeContent(scene, scene.volume, self.stage, self.side, stage)
         from vol3d.view.window.clouds import CloudContent
 
-        return CloudContent(scene, self.stage, self.side, stage)
+        return CloudContent(scene, self.stage, self.side, stage, series)
 
     def _lay_out(self, _context: Any) -> None:
         area = self.window.content_rect

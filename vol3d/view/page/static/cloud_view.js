@@ -32,6 +32,7 @@ export class CloudView {
     this.shading = this.stage.first = new Shading(this.stage.renderer, this.points.group);
     this.stage.scene.add(this.ground.lines, ...this.boxes.map((layer) => layer.lines.group));
     const present = Object.keys(classColours).filter((name) => boxes.some((layer) => layer.classes.includes(name)));
+    this.present = present;
     this.filter = { score: opening.score, classes: new Set(opening.classes ?? present), visible: boxes.map(() => true) };
     this.labelled = true;
     this.overlay = new Overlay(document.getElementById("overlay"), this.stage, {
@@ -51,6 +52,7 @@ export class CloudView {
     const chosen = source ?? sources[0], redraw = () => this.stage.redraw();
     const rows = [], legend = el("div", { className: "legend" });
     const colourBy = (key) => {
+      this.source = key;
       this.points.colourBy(key);
       legend.replaceChildren(...rampLegend(key, ramps, clouds));
       redraw();
@@ -164,6 +166,12 @@ export class CloudView {
     if (this.points.layers.length) parts.push(`${number.format(this.points.shown)} points`);
     if (this.boxes.length) parts.push(`${number.format(this.boxes.reduce((sum, layer) => sum + layer.count, 0))} boxes`);
     return parts.join(", ");
+  }
+
+  // What the next cloud of a recording is shown with.
+  get choices() {
+    const hidden = this.present.filter((name) => !this.filter.classes.has(name));
+    return { score: this.filter.score, source: this.source, hidden };
   }
 
   get state() {

@@ -108,6 +108,15 @@ export class Stage {
     if (!this.flight.duration) this.#fly(Infinity);
   }
 
+  // Where the eye is and what it looks at, as arrays; `stand` puts it there.
+  get standing() {
+    return { target: this.controls.target.toArray(), position: this.camera.position.toArray() };
+  }
+
+  stand(target, position) {
+    this.fly(new THREE.Vector3(...target), new THREE.Vector3(...position), false);
+  }
+
   #fly(now) {
     if (!this.flight) return;
     const { target, position, fromTarget, fromPosition, start, duration } = this.flight;

@@ -2,6 +2,7 @@
 import { CloudView } from "./cloud_view.js";
 import { VolumeView } from "./volume_view.js";
 import { button, el, section } from "./dom.js";
+import { frameSection, takeOver } from "./frames.js";
 import { loadBuffers, loadDescription } from "./load.js";
 
 const find = (id) => document.getElementById(id);
@@ -19,15 +20,16 @@ async function main() {
     find("progress-text").textContent = `Loading ${(loaded / 1e6).toFixed(0)} of ${(total / 1e6).toFixed(0)} MB`;
   });
   find("progress-text").textContent = "Drawing …";
+  const kept = takeOver(description);
   const view = new View(description, buffers);
-  commonSections(description, view);
+  commonSections(description, view, kept);
   find("loading").hidden = true;
   find("subtitle").textContent = view.subtitle;
   view.stage.draw();
   window.vol3d = { view, get state() { return { ready: true, frames: view.stage.frames, ...view.state }; } };
 }
 
-function commonSections(description, view) {
+function commonSections(description, view, kept) {
   const theme = button("", () => {
     setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
     name();
@@ -44,12 +46,13 @@ function commonSections(description, view) {
   const picture = button("Picture", () => savePicture(view, description.title), "Save what is shown as a PNG (s)");
   const made = section("View", el("div", { className: "buttons" }, ...looks, picture, theme));
   find("sections").prepend(made);
+  const steps = frameSection(description, view, kept);
   if (description.notes.length) section("Notes", ...description.notes.map((note) => el("p", { className: "note" }, note)));
   section("Mouse and keys", keys([
     ["drag", "turn"], ["right drag", "move"], ["wheel", "closer, farther"], ...view.keyHelp,
-    ["r  t  f", "whole, top, front"], ["s", "save a picture"],
+    ["r  t  f", "whole, top, front"], ["s", "save a picture"], ...(description.frames ? [[",  .", "previous, next cloud"]] : []),
   ]));
-  const shortcuts = { r: looks[0], t: looks[1], f: looks[2], s: picture, l: theme };
+  const shortcuts = { r: looks[0], t: looks[1], f: looks[2], s: picture, l: theme, ...steps };
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches?.("select")) return;
     if (shortcuts[event.key]) shortcuts[event.key].click();

@@ -1,0 +1,112 @@
+"""What was found in a recording as rerun's `.rrd`: the clouds that were predicted with their boxes, over time.
+
+The points are read from the recording once more, one cloud at a time. Everything is in the coordinates of the lines of
+JSON: metres with z up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vol3d.errors import Vol3dError
+from vol3d.files import atomic
+from vol3d.notes import Note
+from vol3d.prediction import BoxPrediction
+from vol3d.recording_prediction import FrameResult, FramesPrediction
+from vol3d.scans.recordings.recording import Frame
+from vol3d.scans.results.box_shapes import have_headings, ticks, velocity_lines
+from vol3d.scans.results.palette import class_colours
+
+if TYPE_CHECKING:
+    from vol3d.scans.points.cloud import PointCloud
+
+POINTS, BOXES = "scan/points", "scan/boxes"
+"""Entities: points with their heights as colours; boxes with class, score and arrows below them."""
+TIME, NUMBER = "time", "frame"
+"""Timelines: the stamps of the clouds, and their numbers in the topic."""
+
+
+def require_rerun(where: Path) -> Any:
+    """The package. Raises Vol3dError if it is not installed."""
+    try:
+        import rerun
+    except ImportError as fault:
+        do = "Run `pip install 'vol3d[rerun]'`."
+        raise Vol3dError("the format rrd needs the package rerun-sdk", where=where, do=do) from fault
+    return rerun
+
+
+def write_rerun(prediction: FramesPrediction, path: Path) -> tuple[Note, ...]:
+    """The clouds that were predicted, coloured by height, and their boxes; `rerun FILE` shows them."""
+    rerun = require_rerun(path)
+    origin: np.ndarray | None = None
+    with atomic(path) as temporary:
+        stream = rerun.RecordingStream("vol3d", recording_id=prediction.record.input_sha256 or path.name)
+        stream.save(temporary)
+        stream.log("scan", rerun.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
+        for result, frame in _with_points(prediction):
+            assert frame.cloud is not None and result.found is not None
+            origin = frame.cloud.origin if origin is None else origin
+            _set_time(stream, frame)
+            stream.log(POINTS, _points(rerun, frame.cloud, origin))
+            _log_boxes(rerun, stream, result.found, result.found.cloud.origin - origin)
+        for result in prediction.frames:
+            if result.found is None and result.frame.recorded_ns is not None:
+                _set_time(stream, result.frame)
+                stream.log("scan", rerun.Clear(recursive=True))  # else those of the cloud before would stay
+        stream.flush()
+        stream.disconnect()
+    return ()
+
+
+def _set_time(stream: Any, frame: Frame) -> None:
+    stream.set_time(NUMBER, sequence=frame.number)
+    stream.set_time(TIME, timestamp=np.datetime64(frame.stamp_ns, "ns"))
+
+
+def _with_points(prediction: FramesPrediction) -> Iterator[tuple[FrameResult, Frame]]:
+    """The clouds that were predicted, read again."""
+    done = {result.frame.number: result for result in prediction.done}
+    for frame in prediction.recording.frames(frozenset(done)):
+        if frame.cloud is not None and frame.number in done:
+            yield done[frame.number], frame
+
+
+def _points(rerun: Any, cloud: PointCloud, origin: np.ndarray) -> Any:
+    from matplotlib import colormaps
+
+    heights = cloud.xyz[:, 2]
+    low, high = np.percentile(heights, (1, 99)) if len(heights) else (0.0, 1.0)
+    shares = np.clip((heights - low) / max(high - low, 1e-6), 0, 1)
+    colours = (255 * colormaps["viridis"](shares)[:, :3]).astype(np.uint8)
+    return rerun.Points3D(cloud.xyz + (cloud.origin - origin), colors=colours, radii=rerun.Radius.ui_points(1.5))
+
+
+def _log_boxes(rerun: Any, stream: Any, found: BoxPrediction, shift: np.ndarray) -> None:
+    """Boxes with their labels and scores, and arrows to their fronts and to where they are a second later."""
+    boxes = found.boxes.astype(np.float64)
+    table = list(class_colours(("boxes",), len(found.class_names)).values())
+    colours = [tuple(bytes.fromhex(table[label][1:])) for label in found.labels]
+    turns = np.zeros((len(boxes), 4))
+    turns[:, 2], turns[:, 3] = np.sin(boxes[:, 6] / 2), np.cos(boxes[:, 6] / 2)
+    drawn = rerun.Boxes3D(
+        centers=boxes[:, :3] + shift,
+        sizes=boxes[:, 3:6],
+        quaternions=[rerun.Quaternion(xyzw=turn) for turn in turns],
+        colors=colours,
+        labels=[f"{name} {score:.2f}" for name, score in zip(found.names, found.scores.tolist(), strict=True)],
+        class_ids=found.labels,
+    )
+    stream.log(BOXES, drawn, rerun.AnyValues(score=found.scores.astype(np.float32), name=found.names))
+    moving, ways = velocity_lines(boxes)
+    lines = {"velocities": (colours[number] for number in moving), "headings": iter(colours)}
+    ends = {"velocities": ways, "headings": ticks(boxes) if have_headings(boxes) else np.zeros((0, 2, 3))}
+    for kind, both in ends.items():
+        arrows = rerun.Arrows3D(
+            origins=both[:, 0] + shift, vectors=both[:, 1] - both[:, 0], colors=list(lines[kind])[: len(both)]
+        )
+        stream.log(f"{BOXES}/{kind}", arrows)
