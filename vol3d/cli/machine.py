@@ -17,7 +17,13 @@ from vol3d.ownership import OURS, describe
 from vol3d.report.environment import installed, versions
 
 # Extra of the distribution -> the packages that it brings.
-EXTRAS = {"argoverse": ("pyarrow",), "dicom": ("highdicom",), "lidar": ("laspy",), "viewer": ("open3d",)}
+EXTRAS = {
+    "argoverse": ("pyarrow",),
+    "dicom": ("highdicom",),
+    "lidar": ("laspy",),
+    "loggers": ("wandb", "mlflow-skinny"),
+    "viewer": ("open3d",),
+}
 _FLAGS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile", "neon", "asimd", "sve")
 _SHM_WANTED_GB = 1.0
 

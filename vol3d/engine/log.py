@@ -1,4 +1,4 @@
-"""What a run prints: `metrics.csv`, TensorBoard events, and a bar on a terminal or plain lines elsewhere."""
+"""What a run prints: `metrics.csv`, what its loggers get, and a bar on a terminal or plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from vol3d.engine.loggers.logger import LoggedRun, State
+from vol3d.engine.loggers.opened import open_loggers
 from vol3d.engine.metrics import Metrics
+from vol3d.engine.settings import RunSettings
+from vol3d.engine.stop import Stopped
+from vol3d.engine.task import Evaluation
 from vol3d.printable import one_line
 from vol3d.terminal import console, is_aloud
 
@@ -19,23 +24,33 @@ LINE_EVERY_S = 20.0
 
 
 class Log:
-    """The three of them for the process that writes; close it, or use it as a context manager."""
+    """All of them for the process that writes; a context manager.
 
-    def __init__(self, folder: Path, step: int, total: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # a second of imports, of use only here
+    Args:
+        folder: of the run.
+        step, total: steps done, and steps of the whole run.
+        recipe: the run's settings; `train.loggers` are the loggers.
+    """
 
+    def __init__(self, folder: Path, step: int, total: int, recipe: RunSettings) -> None:
         self.metrics = Metrics(folder / "metrics.csv", step)
-        self.events = SummaryWriter(str(folder / "events"), purge_step=step + 1, flush_secs=30)
         self.screen = Screen(step, total)
         if self.metrics.damaged is not None:
             self.screen.say(f"note: {self.metrics.damaged}")
+        run = LoggedRun(folder, step, recipe.model_dump(mode="json"), self.screen.say)
+        self.loggers = open_loggers(recipe.train.loggers, run)
 
     def numbers(self, step: int, epoch: int, values: dict[str, float]) -> None:
-        """Writes the finite numbers of a step to the table and the events."""
+        """Writes the finite numbers of a step to the table and the loggers."""
         values = {name: value for name, value in values.items() if math.isfinite(value)}
         self.metrics.append(step, epoch, values)
-        for name, value in values.items():
-            self.events.add_scalar(name, value, step)
+        for logger in self.loggers:
+            logger.scalars(step, epoch, values)
+
+    def ended(self, step: int, evaluation: Evaluation) -> None:
+        """Passes on the final scores, of the weights of `step`, and what lies in the folder."""
+        for logger in self.loggers:
+            logger.ended(step, evaluation)
 
     def __enter__(self) -> Log:
         return self
@@ -44,7 +59,9 @@ class Log:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.screen.close()
-        self.events.close()
+        state: State = "finished" if error is None else "stopped" if isinstance(error, Stopped) else "failed"
+        for logger in self.loggers:
+            logger.close(state)
 
 
 class Screen:

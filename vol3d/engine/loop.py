@@ -21,6 +21,7 @@ from vol3d.engine.distributed import Processes, processes
 from vol3d.engine.dry_run import dry_run_task, steps_in_time
 from vol3d.engine.learner import Learner, StepResult, fresh_model
 from vol3d.engine.log import Log
+from vol3d.engine.loggers.opened import require_loggers
 from vol3d.engine.order import Loader, Plan, open_samples
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.start_from import origin
@@ -58,6 +59,7 @@ def train(
         Vol3dError: the data, the settings, the folder or the numbers are at fault.
     """
     folder = Path(out)
+    require_loggers(task.settings.train.loggers)
     if overfit is not None:
         task = task.overfit(overfit)
     with processes(device) as group, ExitStack() as stack:
@@ -176,9 +178,10 @@ class _Run:
         start = self.point.step
         workers, pin = self.settings.workers, self.group.device.type == "cuda"
         self.loader = Loader(self.samples, self.plan, self.group.rank, start, self.total, workers, pin)
-        self.log = stack.enter_context(Log(self.folder, start, self.total)) if self.group.is_main else None
+        recipe = self._recipe()
         if self.group.is_main:
-            files.write_text(self.folder / "config.yaml", dump(self._recipe()))
+            files.write_text(self.folder / "config.yaml", dump(recipe))
+        self.log = stack.enter_context(Log(self.folder, start, self.total, recipe)) if self.group.is_main else None
         self.last: Evaluation | None = None
         self.stop = stack.enter_context(StopRequest())
         self._train()
@@ -310,6 +313,7 @@ class _Run:
                     model = fresh_model(self.task, self.group.device, weights).eval()
                     evaluation = self._score(model, self.log, pictures=True)
                 results.write(self.folder, evaluation, self.point.best_step)
+                self.log.ended(self.point.best_step, evaluation)
             except _Interrupted:
                 interrupted = True
         if self.group.share(interrupted):

@@ -73,7 +73,17 @@ class TrainSettings(Settings):
     workers: int = Field(0, ge=0, description="data-loader processes")
     evaluate_every: int = Field(10, ge=1, description="epochs between evaluations; the last epoch is always evaluated")
     save_every_s: float = Field(300.0, gt=0, description="seconds between saves of the resume point")
+    loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field(
+        ("tensorboard",), description="where numbers go beside metrics.csv: tensorboard, wandb, mlflow"
+    )
     shard: bool = Field(False, description="shard weights and optimiser over the processes (fully_shard), not DDP")
+
+    @field_validator("loggers", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """`wandb,mlflow` is short for `[wandb, mlflow]`, whose brackets some shells take for themselves."""
+        words = [word.strip() for word in value.split(",")] if isinstance(value, str) else value
+        return tuple(words) if isinstance(words, list) else words
 
 
 class StartSettings(Settings):
