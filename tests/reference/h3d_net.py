@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 
 from torch import Tensor
@@ -19,17 +19,23 @@ def turned(x: float, y: float, yaw: float) -> tuple[float, float]:
     return x * math.cos(yaw) - y * math.sin(yaw), x * math.sin(yaw) + y * math.cos(yaw)
 
 
+def mean(places: Iterable[Sequence[float]]) -> list[float]:
+    return [statistics.fmean(axis) for axis in zip(*places, strict=True)]
+
+
+def world(place: Sequence[float], box: Sequence[float]) -> list[float]:
+    """Of a place in the frame of a box."""
+    a, b = turned(place[0], place[1], box[6])
+    return [box[0] + a, box[1] + b, box[2] + place[2]]
+
+
 def faces_and_edges(box: Sequence[float]) -> list[list[float]]:
     """Centres: above, below, left, right, ahead, behind, then the edges above, below and upright."""
-    x, y, z, length, width, height, yaw = box
+    length, width, height = box[3:6]
     order = [(0, 0, 1), (0, 0, -1), (0, 1, 0), (0, -1, 0), (1, 0, 0), (-1, 0, 0)]
     order += [(i, j, k) for k in (1, -1) for i, j in ((1, 0), (-1, 0), (0, 1), (0, -1))]
     order += [(i, j, 0) for i, j in product((1, -1), (1, -1))]
-    rows = []
-    for i, j, k in order:
-        a, b = turned(i * length / 2, j * width / 2, yaw)
-        rows.append([x + a, y + b, z + k * height / 2])
-    return rows
+    return [world((i * length / 2, j * width / 2, k * height / 2), box) for i, j, k in order]
 
 
 def primitive_targets(
@@ -46,21 +52,15 @@ def primitive_targets(
     """For horizontal faces, upright faces and edges: what each point should predict; None where it lies on none."""
     found: list[list[Target]] = [[None] * len(points) for _ in range(3)]
     for box, label in zip(boxes.double(), labels.tolist(), strict=True):
-        x, y, z, *size, yaw = box.tolist()
-        local = {}
+        row = box.tolist()
+        x, y, z, *size, yaw = row
+        local: dict[int, Sequence[float]] = {}
         for number, point in enumerate(points):
             if holds(box.float(), point):
                 px, py, pz = point.double().tolist()
                 local[number] = (*turned(px - x, py - y, -yaw), pz - z)
         if not local:
             continue
-
-        def world(place: Sequence[float], x: float = x, y: float = y, z: float = z, yaw: float = yaw) -> list[float]:
-            a, b = turned(place[0], place[1], yaw)
-            return [x + a, y + b, z + place[2]]
-
-        def mean(numbers: list[int], local: dict[int, tuple[float, ...]] = local) -> list[float]:
-            return [statistics.fmean(local[n][axis] for n in numbers) for axis in range(3)]
 
         distance, near = {}, {}
         for axis, side in product((2, 0, 1), (-1, 1)):
@@ -70,17 +70,17 @@ def primitive_targets(
         for (axis, side), on in near.items():
             if len(on) <= face_points or statistics.variance(distance[axis, side][n] for n in on) >= face_variance:
                 continue
-            a, b, c = mean(on)
-            kind, centre, lengths = (0, (0, 0, c), size[:2]) if axis == 2 else (1, (a, b, 0), size[2:])
+            a, b, c = mean(local[n] for n in on)
+            kind, centre, lengths = (0, [0, 0, c], size[:2]) if axis == 2 else (1, [a, b, 0], size[2:])
             for n in on:
-                found[kind][n] = (world(centre), lengths, label)
+                found[kind][n] = (world(centre, row), lengths, label)
         for (axis, side), (other, end) in product(near, distance):
             if axis == other or (axis != 2 and (axis, other) != (0, 1)):
                 continue
             on = [n for n in near[axis, side] if distance[other, end][n] < edge_m]
             if len(on) > edge_points:
-                centre = mean(on)
-                centre[3 - axis - other] = 0
+                middle = mean(local[n] for n in on)
+                middle[3 - axis - other] = 0
                 for n in on:
-                    found[2][n] = (world(centre), [], label)
+                    found[2][n] = (world(middle, row), [], label)
     return found

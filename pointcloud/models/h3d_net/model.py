@@ -24,7 +24,7 @@ from pointcloud.models.h3d_net.loss import H3DNetLossSettings, h3d_net_losses
 from pointcloud.models.h3d_net.primitives import PrimitiveHead, Primitives
 from pointcloud.models.h3d_net.refinement import MatchingSettings, Refined, Refinement
 from pointcloud.models.layers.clouds import batch_clouds
-from pointcloud.models.layers.pointnet2 import PointNet2, PointNet2Settings
+from pointcloud.models.layers.pointnet2 import PointNet2, PointNet2Settings, farthest_of_levels
 from pointcloud.models.layers.proposal_head import ProposalHead, ProposalOutputs, decode_proposals, mean_sizes
 from pointcloud.models.layers.set_abstraction import (
     SetAbstraction,
@@ -84,7 +84,7 @@ class Towers(nn.Module):
 
     def __init__(self, channels: int, settings: PointNet2Settings, count: int) -> None:
         super().__init__()
-        w = settings.width
+        self.settings, w = settings, settings.width
         self.towers = nn.ModuleList(PointNet2(channels, settings) for _ in range(count))
         self.join = nn.Sequential(SharedLayer(count * w, count * w // 2), SharedLayer(count * w // 2, w))
 
@@ -92,7 +92,7 @@ class Towers(nn.Module):
         self, xyz: Float[Tensor, "b n 3"], features: Float[Tensor, "b n c"] | None, counts: Sequence[int]
     ) -> TokenSet:
         """As `PointNet2`."""
-        kept = self.towers[0].keep(xyz, counts)
+        kept = farthest_of_levels(xyz, self.settings, counts)
         found = [tower(xyz, features, counts, kept) for tower in self.towers]
         return found[0]._replace(features=self.join(torch.cat([seeds.features for seeds in found], dim=-1)))
 

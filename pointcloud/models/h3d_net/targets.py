@@ -73,16 +73,7 @@ def primitive_targets(
     points: Float[Tensor, "n 3"], target: BoxTargets, settings: PrimitiveTargetSettings
 ) -> tuple[PrimitiveTargets, PrimitiveTargets, PrimitiveTargets]:
     """Targets of the points of a scan: for horizontal faces, upright faces and edges."""
-    n = len(points)
-    found = tuple(
-        PrimitiveTargets(
-            torch.zeros(n, dtype=torch.bool, device=points.device),
-            points.new_zeros(n, 3),
-            points.new_zeros(n, lengths),
-            torch.zeros(n, dtype=torch.int64, device=points.device),
-        )
-        for lengths in (2, 1, 0)
-    )
+    found = _none(points, 2), _none(points, 1), _none(points, 0)
     boxes = target.boxes[:, :7].float()
     for inside, box, label in zip(points_in_boxes(points, boxes), boxes, target.labels, strict=True):
         rows = inside.nonzero()[:, 0]
@@ -100,6 +91,13 @@ def primitive_targets(
             kind.sizes[hit] = size
             kind.labels[hit] = label
     return found
+
+
+def _none(points: Tensor, lengths: int) -> PrimitiveTargets:
+    """Of points that lie on no primitive with so many lengths."""
+    n = len(points)
+    exists, labels = (torch.zeros(n, dtype=kind, device=points.device) for kind in (torch.bool, torch.int64))
+    return PrimitiveTargets(exists, points.new_zeros(n, 3), points.new_zeros(n, lengths), labels)
 
 
 def _primitives(

@@ -69,7 +69,6 @@ class PointNet2(nn.Module):
 
     def __init__(self, channels: int, settings: PointNet2Settings, *, skip_near_origin: bool = False) -> None:
         super().__init__()
-        self.settings, self.skip_near_origin = settings, skip_near_origin
         widths = [channels, *(level.widths[-1] for level in settings.levels)]
         self.down = nn.ModuleList(
             SetAbstraction(width, level, skip_near_origin=skip_near_origin)
@@ -92,12 +91,13 @@ class PointNet2(nn.Module):
 
         Args:
             xyz, features, counts: as `SetAbstraction`.
-            kept: which points of the level above each level keeps, from `keep`; None: the farthest.
+            kept: which points of the level above each level keeps, from `farthest_of_levels`; None: the farthest.
         """
         levels: list[TokenSet] = []
         picks = None
 
-        for abstraction, own in zip(self.down, kept or [None] * len(self.down), strict=True):
+        given: Sequence[Tensor | None] = [None] * len(self.down) if kept is None else kept
+        for abstraction, own in zip(self.down, given, strict=True):
             level: TokenSet = abstraction(xyz, features, counts=counts, picks=own)
             picks = level.picks if picks is None else picks.gather(1, level.picks)
             levels.append(level._replace(picks=picks))
@@ -110,11 +110,18 @@ class PointNet2(nn.Module):
             deep = upper._replace(features=step(upper.xyz, upper.features, deep.xyz, deep.features))
         return deep
 
-    def keep(self, xyz: Float[Tensor, "b n 3"], counts: Sequence[int] | None = None) -> list[Int64[Tensor, "b _"]]:
-        """Which points of the level above each level keeps: several backbones on one cloud need to find them once."""
-        kept = []
-        for level in self.settings.levels:
-            picks = sample_points(xyz, level.points, counts, skip_near_origin=self.skip_near_origin)
-            kept.append(picks)
-            xyz, counts = gather(xyz, picks), None
-        return kept
+
+def farthest_of_levels(
+    xyz: Float[Tensor, "b n 3"],
+    settings: PointNet2Settings,
+    counts: Sequence[int] | None = None,
+    *,
+    skip_near_origin: bool = False,
+) -> list[Int64[Tensor, "b _"]]:
+    """Which points of the level above each level keeps: several backbones on one cloud need to find them once."""
+    kept = []
+    for level in settings.levels:
+        picks = sample_points(xyz, level.points, counts, skip_near_origin=skip_near_origin)
+        kept.append(picks)
+        xyz, counts = gather(xyz, picks), None
+    return kept

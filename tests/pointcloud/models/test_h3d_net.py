@@ -15,7 +15,7 @@ from pointcloud.models.h3d_net.model import H3DNetSettings
 from pointcloud.models.h3d_net.primitives import FAR_M, Primitives
 from pointcloud.models.h3d_net.refinement import faces_and_edges
 from pointcloud.models.h3d_net.targets import PrimitiveTargets, PrimitiveTargetSettings, primitive_targets
-from pointcloud.models.layers.pointnet2 import PointNet2
+from pointcloud.models.layers.pointnet2 import PointNet2, farthest_of_levels
 from pointcloud.structures.targets import BoxTargets
 from tests.pointcloud.models.small import H3D_NET, NO_BOXES, VOTE_SIZES, build, scene, scenes
 from tests.reference import h3d_net as slow
@@ -121,7 +121,7 @@ def test_towers_sample_once_and_see_what_one_backbone_sees() -> None:
     settings = VOTE_SIZES["pointnet2"]
     backbone = PointNet2(0, settings).eval()
     xyz = scene(200, 2)[0][None]
-    kept = backbone.keep(xyz)
+    kept = farthest_of_levels(xyz, settings)
     alone, given = backbone(xyz), backbone(xyz, kept=kept)
     assert all(torch.equal(a, b) for a, b in zip(alone, given, strict=True))
     assert [len(picks[0]) for picks in kept] == [level.points for level in settings.levels]
