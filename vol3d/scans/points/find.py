@@ -12,10 +12,10 @@ from vol3d.scans.paths import expand, without_suffix
 POINT_SUFFIXES = (
     *(".pcd.bin", ".ply", ".pcd", ".npy", ".npz", ".bin"),
     *(".xyz", ".txt", ".csv", ".pts", ".asc", ".las", ".laz"),
-    *(".obj", ".glb", ".e57"),
+    *(".obj", ".glb", ".e57", ".feather"),
 )
 # Not in folders, where they are notes, lists and tables more often than points.
-_ONLY_BY_NAME = (".txt", ".csv")
+_ONLY_BY_NAME = (".txt", ".csv", ".feather")
 # What `predict` draws is a PLY file too, and may lie beside the scans.
 BOX_LINES_SUFFIX, BOX_LINES_MARK = ".boxes.ply", b"comment boxes found by vol3d"
 
@@ -23,8 +23,8 @@ BOX_LINES_SUFFIX, BOX_LINES_MARK = ".boxes.ply", b"comment boxes found by vol3d"
 def find_point_files(paths: Iterable[str | Path]) -> list[Path]:
     """Every point file that the paths mean, each once, in order.
 
-    A folder gives the point files in it and below, without hidden ones and without `.txt` and `.csv`, which must be
-    named or matched by a pattern (`scans/*.txt`). Boxes that `predict` drew beside the scans are none of them.
+    A folder gives the point files in it and below, without hidden ones and without `.txt`, `.csv` and `.feather`,
+    which must be named or matched by a pattern (`scans/*.txt`). Boxes that `predict` drew are none of them.
 
     Raises:
         UsageError: a path that does not exist.

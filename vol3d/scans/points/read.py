@@ -25,8 +25,9 @@ _MARKS = (
     (b"LASF", (".las", ".laz")),
     (b"glTF", (".glb",)),
     (b"ASTM-E57", (".e57",)),
+    (b"ARROW1", (".feather",)),
 )
-_NAMED = (".ply", ".pcd", ".las", ".laz", ".obj", ".glb", ".e57")
+_NAMED = (".ply", ".pcd", ".las", ".laz", ".obj", ".glb", ".e57", ".feather")
 _TIMES = 3  # the file's size in memory while it is read
 
 
@@ -36,7 +37,7 @@ def read_points(
     """Read a point cloud or mesh.
 
     Args:
-        path: `.ply .pcd .npy .npz .bin .xyz .txt .csv .pts .asc .las .laz .obj .glb .e57`.
+        path: `.ply .pcd .npy .npz .bin .xyz .txt .csv .pts .asc .las .laz .obj .glb .e57 .feather`.
         columns: names of the columns in a file that has none, `_` for those to leave out.
         up: the axis of the file that points up (`x`, `-x`, ... `-z`), or `auto`.
         units: of the file's coordinates (`m`, `cm`, `mm`, ...), or `auto`.
@@ -48,7 +49,7 @@ def read_points(
         DataError: missing, damaged, cut, of another kind than its name says, or without a finite point; columns that
             cannot be identified; larger than any scan.
         UsageError: no such axis or unit; `columns` for a file that names its own.
-        Vol3dError: the package for LAS, OBJ, GLB or E57 files is not installed.
+        Vol3dError: the package for LAS, OBJ, GLB, E57 or feather files is not installed.
 
     >>> table = np.array([[0, 0, 0, 7], [100, 0, 0, 8], [100, 200, 50, 9]], np.float32)
     >>> np.save("scan.npy", table)
@@ -118,6 +119,10 @@ def _read(path: Path, columns: tuple[str, ...] | None) -> RawPoints:
         from vol3d.scans.points.e57 import read_e57
 
         return read_e57(path)
+    if suffix == ".feather":
+        from vol3d.scans.points.feather import read_feather_points
+
+        return read_feather_points(path)
     if suffix == ".bin":
         from vol3d.scans.points.bin import read_bin
 
