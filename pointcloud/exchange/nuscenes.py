@@ -118,10 +118,16 @@ def _add_scene(tables: dict[str, Table], number: int, scene: LabelledScene) -> N
     name, time_us, alone = scene.stem, number * _KEYFRAME_US, {"prev": "", "next": ""}
     token, sample = _token("scene", name), _token("sample", name)
     ends = {"first_sample_token": sample, "last_sample_token": sample}
-    about = {"token": token, "name": name, "description": "", "log_token": _token("log"), "nbr_samples": 1}
+    about: dict[str, Any] = {
+        "token": token,
+        "name": name,
+        "description": "",
+        "log_token": _token("log"),
+        "nbr_samples": 1,
+    }
     tables["scene"].append({**about, **ends})
     tables["sample"].append({"token": sample, "timestamp": time_us, "scene_token": token, **alone})
-    reading = {"token": _token("sweep", name), "sample_token": sample, "ego_pose_token": _token("pose")}
+    reading: dict[str, Any] = {"token": _token("sweep", name), "sample_token": sample, "ego_pose_token": _token("pose")}
     reading |= {"calibrated_sensor_token": _token("mount"), "timestamp": time_us, "fileformat": "pcd"}
     file = f"samples/{CHANNEL}/{name}.pcd.bin"
     tables["sample_data"].append({**reading, "is_key_frame": True, "height": 0, "width": 0, "filename": file, **alone})

@@ -115,8 +115,7 @@ def view(
     named = tuple(name.strip() for name in columns.split(",")) if columns else None
     options = ReadOptions(named, up, units, topic, frame)
     if every is not None:
-        if asked is not None or series is not None:
-            raise UsageError("--every shows no attention and no series", where="--every", got=every)
+        _refuse_beside_frames(model, series)
         status = view_frames(files, every, opening, options, scan, Shown(png, window, page, port, pixels, as_json))
         raise typer.Exit(status)
     scene = load_view(files, opening, options, series, scan)
@@ -135,6 +134,13 @@ def view(
         from vol3d.view.page import serve
 
         serve(scene, port, True)
+
+
+def _refuse_beside_frames(model: str | None, series: str | None) -> None:
+    """Raises UsageError for options that the clouds of a recording do not have."""
+    for option, value in (("--model", model), ("--series", series)):
+        if value is not None:
+            raise UsageError("not with --every", where=option, got=value, do=f"Leave {option} or --every out.")
 
 
 def _print_picture(png: Path, scene: ViewScene, as_json: bool) -> None:

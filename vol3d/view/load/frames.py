@@ -42,15 +42,9 @@ def load_frames(
         UsageError: as `open_recording`; something else than one recording and its boxes.
         DataError: no cloud could be shown; and as `open_recording`.
     """
-    kinds = kinds_of(paths)
-    files = belonging(kinds["points"], kinds["boxes"], given_scan(scan, "points"))
-    if kinds["volume"] or len(files.clouds) != 1 or not is_recording(files.clouds[0]):
-        got = ", ".join(path.name for path in [*files.clouds, *kinds["volume"]])
-        raise UsageError("--every is of one recording", got=got, wanted="a bag, an .mcap or a .db3 file")
-    if other := [path for path in kinds["boxes"] if not is_of_frames(path)]:
-        raise UsageError("these are no boxes of a recording", where=other[0], do="Leave --every out.")
+    files = _files(paths, scan)
     recording = open_recording(files.clouds[0], points.topic, every, points)
-    lines = {path: FrameLines.read(path) for path in kinds["boxes"]}
+    lines = {path: FrameLines.read(path) for path in files.boxes}
     first: np.ndarray | None = None
     for frame in recording.frames(frozenset(recording.wanted)):
         if frame.cloud is None:
@@ -67,6 +61,18 @@ def load_frames(
         yield one._replace(scene=replace(one.scene, opening=opening, around=first))
     if first is None:
         raise DataError("no cloud of the recording can be shown", where=recording.path)
+
+
+def _files(paths: Sequence[str | Path], scan: str | Path | None) -> Belonging:
+    """One recording and its boxes. Raises UsageError for anything else."""
+    kinds = kinds_of(paths)
+    files = belonging(kinds["points"], kinds["boxes"], given_scan(scan, "points"))
+    if kinds["volume"] or len(files.clouds) != 1 or not is_recording(files.clouds[0]):
+        got = ", ".join(path.name for path in [*files.clouds, *kinds["volume"]])
+        raise UsageError("--every is of one recording", got=got, wanted="a bag, an .mcap or a .db3 file")
+    if other := [path for path in files.boxes if not is_of_frames(path)]:
+        raise UsageError("these are no boxes of a recording", where=other[0], do="Leave --every out.")
+    return files
 
 
 def _scene(recording: Recording, frame: Frame, lines: dict[Path, FrameLines], files: Belonging) -> FrameScene:

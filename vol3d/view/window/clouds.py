@@ -127,16 +127,19 @@ class CloudContent:
             self._fill_points(side)
         if self.scene.boxes:
             self._fill_boxes(side)
+        self._fill_classes(side)
+        if self.scene.notes:
+            heading(side, "Notes")
+            for note in self.scene.notes:
+                remark(side, note)
+
+    def _fill_classes(self, side: Any) -> None:
         present = {name for one in self.series for name in one.scene.shown_classes()} | {*self.scene.shown_classes()}
         if classes := [name for name in self.scene.class_colours if name in present]:
             heading(side, "Classes")
             on = set(classes if self.opening.classes is None else self.opening.classes)
             colours = [self.scene.class_colours[name] for name in classes]
             switches(side, classes, colours, on, self._set_classes)
-        if self.scene.notes:
-            heading(side, "Notes")
-            for note in self.scene.notes:
-                remark(side, note)
 
     def _fill_points(self, side: Any) -> None:
         first = self.opening.source or self.scene.points[0].sources()[0]
