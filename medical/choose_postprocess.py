@@ -74,7 +74,9 @@ class Choice:
 def choose_postprocess(
     runs: Path, root: Path | None, device: torch.device, progress: Progress, write: bool = True
 ) -> Choice:
-    """Decides for the run or the folder of folds `runs`, and writes it into its checkpoints, all or none of them.
+    """Decides for the run or the folder of folds `runs`, and writes it into its checkpoints once all is decided.
+
+    Where one of these cannot be written, the folds differ, and are no ensemble until this is done again.
 
     Args:
         root: where the data set lies now; None is where it was trained.

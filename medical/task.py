@@ -83,6 +83,7 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
 
     name: ClassVar[str] = "segmentation"
     settings_type: ClassVar[type[RunSettings]] = SegmentationSettings
+    shared: ClassVar[frozenset[str]] = frozenset({"preprocess", "postprocess", "regions", "channel_names"})
     settings: SegmentationSettings
 
     @cached_property

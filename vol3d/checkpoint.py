@@ -12,6 +12,7 @@ import json
 import math
 import pickle
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ WEIGHTS, CONFIG = "best.safetensors", "config.json"
 SEEN, STARTED_FROM = "seen", "started_from"
 _KEY = "vol3d"
 _LISTED = 8
+_FOLD = re.compile(r"fold_?\d+")
 _PICKLES = (".pt", ".pth", ".ckpt")  # resume points, and weights of other projects
 # Metrics beside released weights are often NumPy's numbers; before NumPy 2 their maker had another name.
 _NUMBERS: list[Any] = [
@@ -80,9 +82,10 @@ def resolve(where: str | Path) -> list[Path]:
         _refuse_foreign(path)
         return [path]
     if path.is_dir():
-        found = [path / WEIGHTS] if (path / WEIGHTS).is_file() else sorted(path.glob(f"fold*/{WEIGHTS}"))
-        if found:
-            return found
+        if (path / WEIGHTS).is_file():
+            return [path / WEIGHTS]
+        if found := sorted(one for one in path.glob(f"fold*/{WEIGHTS}") if _FOLD.fullmatch(one.parent.name)):
+            return found  # not those of `fold0_old`
         seeds = sorted(file.parent for file in path.glob(f"seed*/{WEIGHTS}"))
         if seeds:  # no ensemble: they are there to show how far chance moves a score
             raise UsageError("runs of several seeds", where=path, do=f"Give one of them, {seeds[0]} for example.")
@@ -127,11 +130,21 @@ def load(where: str | Path, device: str | torch.device | None = None, changes: S
     paths = resolve(where)
     loaded = [_load_one(path, device, changes) for path in paths]
     task, _, first = loaded[0]
-    for path, (_, _, info) in zip(paths, loaded, strict=True):
+    for path, (other, _, info) in zip(paths, loaded, strict=True):
         if (info["task"], info["class_names"]) != (first["task"], first["class_names"]):
             got, wanted = info["class_names"], first["class_names"]
             raise CheckpointError("the models of an ensemble have other classes", where=path, got=got, wanted=wanted)
+        _require_shared(task, other, path)
     return Loaded(task, [model for _, model, _ in loaded], [info for _, _, info in loaded])
+
+
+def _require_shared(first: ModelTask, other: ModelTask, path: Path) -> None:
+    """Raises CheckpointError where a model of an ensemble would be given what another one was trained on."""
+    for name in sorted(first.shared):
+        wanted, got = (one.settings.model_dump(mode="json", include={name})[name] for one in (first, other))
+        if json.dumps(got) != json.dumps(wanted):  # as text: of regions the order counts
+            what, do = f"the models of an ensemble have another '{name}'", "Train all folds with one recipe."
+            raise CheckpointError(what, where=path, got=got, wanted=wanted, do=do)
 
 
 def _load_one(

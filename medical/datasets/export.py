@@ -70,12 +70,13 @@ def export_nnunet(split: DataSplit, out: Path, workers: int | None, progress: Pr
     """
     cases = [_export(case, out, TRAINING) for case in split.require().labelled]
     cases += [_export(case, out, TESTS) for case in split.test]
+    _refuse_originals(cases, out)
+    _refuse_others(out, {path for one in cases for path in one.files(len(split.channel_names))})
     make_folder(out)
     if not re.fullmatch(r"Dataset\d{3}_.+", out.resolve().name):
         say(f"warning: nnU-Net wants a folder called DatasetXXX_Name with three digits, not {out.name}")
     names = split.class_names, split.channel_names
     with lock(out):
-        _refuse_others(out, {path for one in cases for path in one.files(len(split.channel_names))})
         for folder in {path.parent for one in cases for path in one.files(1)}:
             remove_leftovers(make_folder(folder))
         made = over_cases(partial(export_case, names=names), cases, workers, progress)
@@ -151,11 +152,20 @@ def _narrow(channel: np.ndarray) -> np.ndarray:
     return channel
 
 
+def _refuse_originals(cases: Sequence[Export], out: Path) -> None:
+    """Raises UsageError if the data set lies in the folder: an image could be written over itself."""
+    originals = [path for one in cases for path in (*one.case.images, one.case.label) if path is not None]
+    inside = [path for path in originals if out.resolve() in path.resolve().parents]
+    if inside:
+        what, do = "the data set itself is in the folder for the export", "Choose a new folder."
+        raise UsageError(what, where=out, got=listed(inside, 3), do=do)
+
+
 def _refuse_others(out: Path, ours: set[Path]) -> None:
     """Raises UsageError if the folder holds anything but what an export that was stopped left there."""
     folders = {path.parent for path in ours}
     found = [path for folder in (out, *sorted(folders)) for path in visible(folder)]
     foreign = [path for path in found if path not in ours | folders]
     if foreign:
-        do = "Choose a new folder, or remove this one."
+        do = "Choose a new folder."
         raise UsageError("the folder for the export is not empty", where=out, got=listed(foreign, 3), do=do)

@@ -10,8 +10,10 @@ from medical.datasets.folder import classes_of
 from medical.datasets.label_names import plain_name
 from medical.masks.pairs import MaskPair
 from medical.masks.read import Numbering, occurring, read_mask
+from vol3d.dataset_tools.fault import listed
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.scans.volumes.volume import Volume
+from vol3d.terminal import say
 
 DOCUMENT = "dataset.json"
 _DO = "Give the data set's JSON with --classes."
@@ -48,14 +50,16 @@ def _beside(roots: Sequence[Path]) -> Path | None:
 
 def _of_masks(pairs: Sequence[MaskPair]) -> tuple[Numbering, str]:
     """By what is in the masks; opens each of them."""
-    numbers, tables, nameless = set[int](), list[Mapping[int, str]](), 0
-    for mask in _readable(pairs):
+    sides, tables, nameless = (set[int](), set[int]()), list[Mapping[int, str]](), 0
+    for side, mask in _readable(pairs):
         if mask.label_names is None:
-            numbers.update(occurring(mask))
+            sides[side].update(occurring(mask))
             nameless += 1
         elif mask.label_names not in tables:
             tables.append(mask.label_names)
+    numbers = sides[0] | sides[1]
     if not tables:
+        _warn_of_nothing_common(*sides)
         names = {number: f"label {number}" for number in sorted(numbers)}
         return Numbering(_class_names(names.values()), names), "the numbers in the masks"
     if not numbers:
@@ -84,11 +88,19 @@ def _class_names(names: Iterable[str]) -> tuple[str, ...]:
     return "background", *first.values()
 
 
-def _readable(pairs: Sequence[MaskPair]) -> Iterator[Volume]:
-    """One mask at a time; a damaged one is reported when it is scored."""
+def _warn_of_nothing_common(predicted: set[int], truth: set[int]) -> None:
+    """One class as 1 in the predictions and as 255 in the truth would be two classes, both with a Dice of 0."""
+    if predicted and truth and not predicted & truth:
+        ours, theirs = (listed(sorted(side)) for side in (predicted, truth))
+        said = f"the predictions have the labels {ours}, the truth {theirs}, and none in common"
+        say(f"warning: {said}; if they stand for the same classes, renumber one side")
+
+
+def _readable(pairs: Sequence[MaskPair]) -> Iterator[tuple[int, Volume]]:
+    """One mask at a time, 0 or 1 for prediction or truth before it; a damaged one is reported when it is scored."""
     for pair in pairs:
-        for path in (pair.predicted, pair.truth):
+        for side, path in enumerate((pair.predicted, pair.truth)):
             try:
-                yield read_mask(path)
+                yield side, read_mask(path)
             except Vol3dError:
                 continue

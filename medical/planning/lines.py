@@ -9,6 +9,7 @@ from typing import Any
 from medical.classes import Classes
 from medical.datasets.cases import UNUSED, DataSplit
 from medical.datasets.folds import DatasetSettings
+from medical.models.common import Size
 from medical.planning.network import ENOUGH_STEPS, Budget, Network, Scans
 from medical.sides import side_axis, sided
 from vol3d.config.commented import Line
@@ -16,6 +17,8 @@ from vol3d.config.commented import Line
 MOST_STEPS = 250_000  # nnU-Net's 1000 epochs of 250 steps
 EVALUATIONS = 5  # in a training
 FOREGROUND = 0.33  # share of windows around a foreground voxel (nnU-Net)
+ROTATION_DEG = 30.0
+THIN = 3.0  # edges of a plane that differ by more are not turned into each other (nnU-Net's limit for 2D distortions)
 
 
 def network_lines(network: Network, budget: Budget) -> list[Line]:
@@ -135,6 +138,7 @@ def training_lines(network: Network, scans: Scans, classes: Classes, budget: Bud
     return [
         Line("crop.foreground", FOREGROUND, "of the windows are centred on a class (nnU-Net's third)"),
         Line("augment.flip", flip, flipped),
+        Line("augment.rotate_deg", *_rotation(network.window)),
         *(Line(f"augment.{name}", value, "nnU-Net's distortions") for name, value in _DISTORTIONS.items()),
         Line("loss.background", False, "not counted by Dice (nnU-Net)"),
         Line("loss.over", "batch", "Dice over the batch: a class that one window lacks is not 0 or 1 there"),
@@ -150,7 +154,6 @@ def training_lines(network: Network, scans: Scans, classes: Classes, budget: Bud
 
 _DISTORTIONS = {
     "affine": 0.36,
-    "rotate_deg": [30.0, 30.0, 30.0],
     "scale": [0.7, 1.4],
     "noise": 0.1,
     "blur": 0.2,
@@ -160,6 +163,15 @@ _DISTORTIONS = {
     "scale_by": 0.25,
 }
 """Probabilities and ranges of nnU-Net; rotation and scale of 0.2 each are one draw here, of 1 - 0.8^2."""
+
+
+def _rotation(window: Size) -> tuple[list[float], str]:
+    """Largest angle about each axis, which turns the plane of the other two."""
+    edges = [sorted(window[other] for other in range(3) if other != axis) for axis in range(3)]
+    angles = [ROTATION_DEG if longer <= THIN * shorter else 0.0 for shorter, longer in edges]
+    if all(angles):
+        return angles, "nnU-Net's distortions"
+    return angles, f"0 where a plane of the window is over {THIN:g} times as long as wide: turned, it would be empty"
 
 
 def _plain(value: Any) -> Any:

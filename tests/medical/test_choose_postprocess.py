@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from medical.choose_postprocess import choose_postprocess, count, decide
+from medical.choose_postprocess import _write, choose_postprocess, count, decide
 from medical.classes import Classes
 from medical.datasets.cases import IGNORED
 from medical.metrics import dice
@@ -18,7 +18,7 @@ from vol3d import checkpoint
 from vol3d.cli.main import main
 from vol3d.config import load_task
 from vol3d.engine.task import Evaluation
-from vol3d.errors import UsageError
+from vol3d.errors import CheckpointError, UsageError
 from vol3d.scans.volumes.volume import Grid, Segmentation
 
 PLAIN = Classes(("background", "a", "b"))
@@ -126,6 +126,11 @@ def test_the_decision_is_in_every_fold(tmp_path: Path, capsys):
     loaded = checkpoint.load(tmp_path / "cv")
     assert loaded.task.settings.postprocess.largest_component == choice.classes
     assert all(after >= was for was, after in zip(choice.before, choice.after, strict=True))
+
+    other = () if choice.classes else loaded.task.class_names[1:]  # as if the disk had been full at the second fold
+    _write(tmp_path / "cv" / "fold1" / "best.safetensors", other)
+    with pytest.raises(CheckpointError, match=r"fold1.*another 'postprocess'"):
+        checkpoint.load(tmp_path / "cv")
 
 
 def test_what_validates_nothing_decides_nothing(tmp_path: Path):

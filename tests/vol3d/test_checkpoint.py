@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from tests.vol3d.engine.toy import toy
+from tests.vol3d.engine.toy import ToyTask, toy
 from vol3d import catalog, checkpoint
 from vol3d.engine.task import Evaluation
 from vol3d.errors import CheckpointError, UsageError
@@ -67,6 +67,17 @@ def test_a_folder_of_folds_is_an_ensemble(tmp_path: Path) -> None:
     assert [info["score"] for info in checkpoint.load(tmp_path).info] == [0.0, 0.1, 0.2]
     saved(tmp_path / "fold3", "data.classes=[a, b]")
     with pytest.raises(CheckpointError, match=r"fold3.*other classes"):
+        checkpoint.load(tmp_path)
+    (tmp_path / "fold3").rename(tmp_path / "fold2_old")
+    assert len(checkpoint.load(tmp_path).info) == 3, "a copy that was put aside is no fold"
+
+
+def test_the_models_of_an_ensemble_share_what_they_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for fold, width in enumerate((4, 5)):
+        saved(tmp_path / f"fold{fold}", f"model.width={width}")
+    assert len(checkpoint.load(tmp_path).models) == 2
+    monkeypatch.setattr(ToyTask, "shared", frozenset({"model"}))
+    with pytest.raises(CheckpointError, match=r"fold1.*another 'model'; got .*5.*wanted .*4.*Train all folds with one"):
         checkpoint.load(tmp_path)
 
 

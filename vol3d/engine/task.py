@@ -166,11 +166,12 @@ class Task(ABC):
 class ModelTask(Task):
     """A problem whose model is built from settings, and scored on cases of a data set.
 
-    `name` is its key in the catalogue.
+    `name` is its key in the catalogue; `shared` names settings that the models of an ensemble must have in common.
     """
 
     name: ClassVar[str]
     settings_type: ClassVar[type[RunSettings]]
+    shared: ClassVar[frozenset[str]] = frozenset()
 
     @cached_property
     def data(self) -> Any:

@@ -94,6 +94,15 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
         export_nnunet(split, tmp_path / "out", 0, None)
 
 
+def test_the_originals_are_not_written_over(tmp_path: Path) -> None:
+    split = FolderSettings(root=write_folder(tmp_path / "mine", 2), folds=2).split()
+    before = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "mine").rglob("*"))
+    for out in (tmp_path / "mine", tmp_path / "mine" / ".." / "mine"):
+        with pytest.raises(UsageError, match=r"the data set itself is in the folder.*Choose a new folder\.$"):
+            export_nnunet(split, out, 0, None)
+    assert sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "mine").rglob("*")) == before
+
+
 def test_what_cannot_be_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "export", "nnunet", "kitti", str(tmp_path), "-o", str(tmp_path / "out")]) == 2
     assert "only data sets of volumes" in capsys.readouterr().err

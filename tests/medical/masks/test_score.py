@@ -65,6 +65,15 @@ def test_binary_masks_of_255(tmp_path: Path) -> None:
     assert {row["case"] for row in result.rows} == {"y"}
 
 
+def test_no_label_in_common_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mask = (labels() > 0).astype(np.uint8)
+    found, truth = write(tmp_path / "x.nii.gz", mask), write(tmp_path / "y.nii", mask * 255)
+    assert main(["score", str(found), str(truth)]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the predictions have the labels 1, the truth 255, and none in common; if" in said
+    assert main(["score", str(found), str(found)]) == 0 and "in common" not in capsys.readouterr().err
+
+
 def test_the_json_beside_the_truth(folders: tuple[Path, Path]) -> None:
     write_json(folders[1].parent / "dataset.json", JSON)
     result = vol3d.score(*folders)

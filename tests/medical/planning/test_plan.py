@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from medical.models.residual_unet import ResidualUnetSettings
-from medical.planning import network
+from medical.planning import lines, network
 from medical.planning.cost import MARGIN, step_memory
 from tests.medical.synthetic import write_msd
 from vol3d.cli.main import main
@@ -60,6 +60,20 @@ def test_unetr(tmp_path: Path):
     task = load_task(out)
     assert (task.settings.model.name, task.settings.model.patch) == ("unetr", 8)
     assert task.settings.window.size == (24, 24, 16) and task.settings.data.folds == 3, "of three cases"
+
+
+def test_few_thick_slices_are_not_turned_out_of_the_window(tmp_path: Path):
+    root, out = write_msd(tmp_path / "data", cases=3, shape=(32, 28, 4), spacing_mm=(1, 1, 10)), tmp_path / "thick.yaml"
+    assert plan(root, out) == 0
+    assert load_task(out).settings.augment.rotate_deg == (0, 0, 30) and "it would be empty" in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("window", "angles"),
+    [((64, 64, 64), [30, 30, 30]), ((96, 96, 32), [30, 30, 30]), ((8, 8, 64), [0, 0, 30]), ((1, 64, 64), [30, 0, 0])],
+)
+def test_planes_that_are_turned(window, angles):
+    assert lines._rotation(window)[0] == angles
 
 
 def test_ct_is_clipped_and_sides_are_kept(tmp_path: Path):

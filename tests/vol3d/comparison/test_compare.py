@@ -101,6 +101,8 @@ def test_a_case_counts_where_both_have_a_number(tmp_path: Path) -> None:
     assert (dice["liver"].pairs, dice["tumour"].pairs, dice["all classes"].pairs) == (1, 3, 3)
     assert dice["liver"].difference == pytest.approx(second[4]["dice"] - first[4]["dice"])
     assert any("cannot give a p below 0.25" in note for note in found.notes)
+    assert any(note.startswith("dice: 1 of A and 1 of B have no partner and do not count") for note in found.notes)
+    assert not any("no partner" in note for note in vol3d.compare(tmp_path / "a", tmp_path / "a").notes)
 
 
 def test_detections_without_a_row_are_none(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from vol3d.errors import DataError
 from vol3d.notes import Note
+from vol3d.scans.paths import NIFTI
 from vol3d.scans.volumes.affine import check_affine
 from vol3d.scans.volumes.gzipped import Stream
 from vol3d.scans.volumes.nifti_qform import check_spacing, fields_of, read_qform
@@ -87,6 +88,10 @@ def _parse(stream: Stream, path: Path) -> tuple[Any, int]:
         wanted="a header of 348 (NIfTI-1) or 540 bytes (NIfTI-2)",
         do="Check that the file is what its name says.",
     )
+    if not path.name.lower().endswith(NIFTI):
+        what, wanted = "no volume of a format that is read", "NIfTI, NRRD, MetaImage or DICOM"
+        do = "Convert it; a TIFF or a PNG does not say where its voxels lie."
+        wrong = DataError(what, where=path, got=path.suffix or "no suffix", wanted=wanted, do=do)
     if stream.most < 348:
         raise wrong
     block = stream.take(348)

@@ -204,3 +204,10 @@ def test_float64_beyond_float32(tmp_path: Path) -> None:
     save(tmp_path / "a.nii", np.full((2, 2, 2), 1e300))
     with pytest.raises(DataError, match="finite float32"):
         read_volume(tmp_path / "a.nii")
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a"])
+def test_a_file_of_another_kind_is_called_so(tmp_path, name):
+    (tmp_path / name).write_bytes(b"II*\0" + bytes(1000))
+    with pytest.raises(DataError, match=r"no volume of a format that is read; got .*wanted NIfTI, NRRD, MetaImage or"):
+        read_volume(tmp_path / name)
