@@ -144,12 +144,19 @@ def test_turned_boxes_keep_their_yaw(tmp_path: Path) -> None:
 def test_what_the_points_do_not_show_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "mine"
     root.mkdir()
-    np.save(root / "a.npy", np.random.default_rng(0).normal(0, 1, (2000, 3)).astype(np.float32))
+    for name in "ab":
+        np.save(root / f"{name}.npy", np.random.default_rng(0).normal(0, 1, (2000, 3)).astype(np.float32))
     assert init("point_folder", str(root), "classes=thing") == 2
     said = capsys.readouterr().err
-    assert "up: the files do not show which axis points up; got guesses: z in 1. Add up=z" in said
+    assert "up: the files do not show which axis points up; got guesses: z in 2. Add up=z" in said
     assert not (root / "recipe.yaml").exists()
-    assert init("point_folder", str(root), "up=y", "units=m") == 1, "one scene cannot both train and validate"
+    assert init("point_folder", str(root), "up=y", "units=m") == 0
+    assert load_task(root / "recipe.yaml").settings.data.up == "y"
+
+    (root / "b.npy").unlink()
+    (root / "boxes.json").unlink()
+    words = ("point_folder", str(root), "classes=thing", "up=y", "units=m", "-o", str(tmp_path / "one.yaml"))
+    assert init(*words) == 1, "one scene cannot both train and validate"
 
 
 def test_streets(tmp_path: Path) -> None:
