@@ -256,6 +256,9 @@ SCORE_MASKS = "medical.masks.score:score_masks"
 PLANNERS = {"segmentation": "medical.planning.plan:plan"}
 """What `vol3d plan` calls for the data sets of a task."""
 
+STARTERS = {"folder": "medical.datasets.starter", "point_folder": "pointcloud.datasets.starter"}
+"""Modules that `vol3d init` asks for the JSON of a data set: `draft`, `WORDS`; and `recipe` where no planner is."""
+
 DATA_TOOLS = {
     "segmentation": "medical.datasets.tools",
     "detection": "pointcloud.datasets.tools",

@@ -22,27 +22,13 @@ from medical.inference import low_precision
 from medical.planning.lines import data_lines, network_lines, scan_lines, training_lines
 from medical.planning.network import Budget, Name, Network, Scans, plan_network
 from vol3d.config.commented import Line
+from vol3d.dataset_tools.draft import Recipe
 from vol3d.errors import DataError, UsageError
 from vol3d.memory import free_memory
 from vol3d.terminal import Progress
 
 NETWORKS: tuple[Name, ...] = ("residual_unet", "unetr")
 _OF_DEVICE = 0.9  # of a GPU's free memory: the rest is its allocator's
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A planned recipe.
-
-    Args:
-        lines: its settings.
-        header: what stands above them.
-        summary: what was decided, in a sentence each.
-    """
-
-    lines: list[Line]
-    header: str
-    summary: list[str]
 
 
 @dataclass(frozen=True)

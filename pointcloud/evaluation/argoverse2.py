@@ -17,8 +17,10 @@ from pointcloud.metrics.argoverse2.matching import DISTANCES_M, Cuboids, match_s
 from pointcloud.metrics.argoverse2.matching import SweepMatches as Matches
 from pointcloud.metrics.argoverse2.scores import ERRORS_AT, RECALLS, Argoverse2Scores, argoverse2_scores
 from pointcloud.metrics.argoverse2.submission import SweepDetections, count_submitted, write_submission
+from pointcloud.metrics.confusion import rivals
 from pointcloud.metrics.counts import MEASURED_COUNTS, best_threshold, count_scene
 from pointcloud.metrics.matches import SceneMatches
+from pointcloud.metrics.thresholds import score_helpers
 from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
 from vol3d.scans.results.detections import Detections
@@ -74,6 +76,7 @@ def benchmark(
         DataError: no sweep, one twice, values that are not finite, what `one_by_one` raises.
     """
     compared: dict[str, Matches] = {}
+    near: dict[str, np.ndarray] = {}
     detections: list[SweepDetections] = []
     candidates = Candidates()
     for reader in one_by_one(scenes, progress):
@@ -83,6 +86,7 @@ def benchmark(
         found, truth = detect(cloud), _truth(reader, class_names)
         detections.append(SweepDetections(reader.log_id, reader.timestamp_ns, _found(found, reader.name)))
         compared[reader.name] = matches = match_sweep(detections[-1].found, truth)
+        near[reader.name] = _near(detections[-1].found, truth, matches)
         if pictures:
             shown = Detections(truth.boxes.astype(np.float32), np.ones(len(truth.labels), np.float32),
                                truth.labels, tuple(class_names))  # fmt: skip
@@ -93,7 +97,7 @@ def benchmark(
     if submission is not None:
         claim(submission)
         write_submission(submission, detections, class_names)
-    return _evaluation(compared, class_names, conditions, candidates.scenes)
+    return _evaluation(compared, near, class_names, conditions, candidates.scenes)
 
 
 def submit(
@@ -129,6 +133,7 @@ def _found(found: Detections, name: str) -> Cuboids:
 
 def _evaluation(
     compared: Mapping[str, Matches],
+    near: Mapping[str, np.ndarray],
     class_names: Sequence[str],
     conditions: Mapping[str, str] | None,
     candidates: Sequence[ScoredScene],
@@ -145,6 +150,7 @@ def _evaluation(
         for label, row in table.items()
     ]
     summary = _summary(scores, sweeps, class_names) | {"best_f1": f1, "best_f1_from_score": threshold}
+    summary |= score_helpers(matches, near, class_names, _HIT, threshold)
     summary |= {"region_of_interest": NO_REGION, "conventions": CONVENTIONS, **(conditions or {})}
     if set(class_names) != set(CATEGORIES):
         summary["classes_scored"] = f"{len(class_names)} of the benchmark's {len(CATEGORIES)}"
@@ -153,6 +159,13 @@ def _evaluation(
         summary["no_score"] = "no sweep has an annotated box that counts, so there is nothing to score"
         score = float("nan")
     return Evaluation(score, "cds", summary, rows, draw_examples(candidates, counts, threshold, STREET), MEASURED)
+
+
+def _near(found: Cuboids, truth: Cuboids, matches: Matches) -> np.ndarray:
+    """Detections and objects of other classes within 2 m, of those that count."""
+    places, others = found.boxes[matches.found_rows, :3], truth.boxes[matches.truth_rows, :3]
+    apart = np.linalg.norm(places[:, None] - others[None], axis=2)
+    return rivals(-apart, matches.labels, matches.truth_labels, -DISTANCES_M[ERRORS_AT])
 
 
 def _scene_matches(sweep: Matches) -> SceneMatches:

@@ -14,6 +14,7 @@ from pointcloud.conventions.kitti import KittiBoxes, boxes_from_kitti
 from pointcloud.conventions.kitti_objects import KittiObjects, write_kitti_objects
 from pointcloud.evaluation.pictures import Candidates, ScoredScene, draw_examples
 from pointcloud.metrics.average_precision import average_precision
+from pointcloud.metrics.confusion import rivals
 from pointcloud.metrics.counts import MEASURED_COUNTS, best_threshold, count_rows, count_scene
 from pointcloud.metrics.kitti.boxes import objects_in_image
 from pointcloud.metrics.kitti.matching import assign
@@ -21,6 +22,7 @@ from pointcloud.metrics.kitti.rules import CLASSES, COUNTED, DIFFICULTIES, LOOSE
 from pointcloud.metrics.kitti.scores import RECALLS, KittiScores, compare_checked, kitti_scores, ring_scores
 from pointcloud.metrics.kitti.split import Split
 from pointcloud.metrics.matches import SceneMatches
+from pointcloud.metrics.thresholds import score_helpers
 from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
 from vol3d.scans.points.cloud import PointCloud
@@ -129,6 +131,8 @@ def evaluate_kitti(
     summary = _summary(scores, split, len(frames))
     _add_area(summary, list(matches.values()))
     summary |= {"best_f1": f1, "best_f1_from_score": threshold}
+    near = {name: _near(frames[name].overlaps[_SPACE], *kept[name], match) for name, match in matches.items()}
+    summary |= score_helpers(matches, near, CLASSES, 0, threshold)
     summary |= {"conventions": CONVENTIONS, **(conditions or {})}
     if without_image_box:
         summary["image_boxes"] = f"{without_image_box} objects have none: their boxes in space were projected"
@@ -185,6 +189,12 @@ def _matches(
         )
         kept[name], first, start = (truth, rows), last, stop
     return matches, kept
+
+
+def _near(overlaps: np.ndarray, truth: np.ndarray, found: np.ndarray, match: SceneMatches) -> np.ndarray:
+    """Detections and objects of other classes that overlap as much as the object's class asks for."""
+    wanted = np.array([MIN_OVERLAP[name] for name in CLASSES])[match.truth_labels]
+    return rivals(overlaps[found][:, truth] - wanted, match.labels, match.truth_labels, 0)
 
 
 def _counted(scenes: Iterable[ScoredScene], kept: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> list[ScoredScene]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pointcloud.evaluation.pictures import Candidates, ScoredScene, draw_examples
+from pointcloud.metrics.confusion import rivals
 from pointcloud.metrics.counts import MEASURED_COUNTS, best_threshold, count_rows, count_scene
 from pointcloud.metrics.matches import SceneMatches
 from pointcloud.metrics.nuscenes.boxes import (
@@ -23,6 +24,7 @@ from pointcloud.metrics.nuscenes.boxes import (
 from pointcloud.metrics.nuscenes.matching import DISTANCES_M
 from pointcloud.metrics.nuscenes.scores import ERRORS_AT, RECALLS, NuscenesScores, nuscenes_scores, ring_ap
 from pointcloud.metrics.nuscenes.submission import LIDAR_ONLY, Submission, write_submission
+from pointcloud.metrics.thresholds import score_helpers
 from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
 from vol3d.scans.points.cloud import PointCloud
@@ -114,6 +116,8 @@ def evaluate_nuscenes(
         del row["mean_iou"]  # a hit is a near centre, whatever the overlap
 
     summary = _summary(scores, len(found)) | {"best_f1": f1, "best_f1_from_score": threshold}
+    near = _near(scores, matches)
+    summary |= score_helpers(matches, near, CLASSES, _HIT, threshold)
     summary |= {"conventions": CONVENTIONS, **(conditions or {})}
     score = scores.nds
     if not len(scores.truth.labels):
@@ -164,6 +168,19 @@ def _matches(scores: NuscenesScores, tokens: list[str]) -> dict[str, SceneMatche
             truth_labels=scores.truth.labels[truth_starts[number] : truth_starts[number + 1]],
         )
     return matches
+
+
+def _near(scores: NuscenesScores, matches: Mapping[str, SceneMatches]) -> dict[str, np.ndarray]:
+    """Detections and objects of other classes within 2 m, in the order of `_matches`."""
+    order, near = np.argsort(scores.found.samples, kind="stable"), {}
+    found_end = truth_end = 0
+    for token, match in matches.items():
+        found_start, found_end = found_end, found_end + len(match.labels)
+        truth_start, truth_end = truth_end, truth_end + len(match.truth_labels)
+        places, others = scores.found.boxes[order[found_start:found_end]], scores.truth.boxes[truth_start:truth_end]
+        apart = np.linalg.norm(places[:, None, :2] - others[None, :, :2], axis=2)
+        near[token] = rivals(-apart, match.labels, match.truth_labels, -DISTANCES_M[ERRORS_AT])
+    return near
 
 
 def _summary(scores: NuscenesScores, samples: int) -> dict[str, Any]:

@@ -9,8 +9,10 @@ import numpy as np
 
 from pointcloud.evaluation.pictures import Candidates, ScoredScene, draw_examples
 from pointcloud.metrics.average_precision import RECALLS, AveragePrecision, WithoutTruth, average_precision
+from pointcloud.metrics.confusion import rivals_by_overlap
 from pointcloud.metrics.counts import MEASURED_COUNTS, best_threshold, count_rows, count_scene
 from pointcloud.metrics.matches import SceneMatches, match_scene
+from pointcloud.metrics.thresholds import score_helpers
 from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
 from vol3d.view.draw.top_view import ROOM, TopViewStyle
@@ -51,12 +53,14 @@ def evaluate_scenes(
         DataError: no scene, other classes than `class_names`, a score that is NaN.
     """
     matches: dict[str, SceneMatches] = {}
+    near: dict[str, np.ndarray] = {}
     candidates = Candidates()
     for scene in scored:
         _check(scene, class_names)
         if scene.name in matches:
             raise DataError(f"two scenes are called '{scene.name}'", do="Names of scenes must differ.")
         matches[scene.name] = match_scene(scene.found, scene.truth)
+        near[scene.name] = rivals_by_overlap(scene.found, scene.truth, IOU_THRESHOLDS[0])
         if pictures:
             candidates.add(scene)
 
@@ -67,6 +71,7 @@ def evaluate_scenes(
     counts = {name: count_scene(match, IOU_THRESHOLDS[0], threshold) for name, match in matches.items()}
 
     summary = _summary(results, matches, class_names) | {"best_f1": f1, "best_f1_from_score": threshold}
+    summary |= score_helpers(matches, near, class_names, IOU_THRESHOLDS[0], threshold)
     summary |= {"conventions": CONVENTIONS, **(conditions or {})}
     if not annotated:
         summary["no_score"] = "no scene has an annotated box, so there is nothing to score"

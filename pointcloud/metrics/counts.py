@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pointcloud.metrics.matches import SceneMatches, hits, number_truths
+from pointcloud.metrics.matches import SceneMatches, hits
+from pointcloud.metrics.thresholds import ranked
 from vol3d.engine.task import Metric
 
 MEASURED_COUNTS = (
     Metric("best_f1", "best F1", better="higher"),
     Metric("best_f1_from_score", "reached with scores from"),
+    Metric("from_score", "from score"),
+    Metric("f1", "F1", better="higher"),
     Metric("mean_iou", "mean IoU", better="higher"),
 )
 
@@ -34,17 +37,11 @@ def best_threshold(scenes: Sequence[SceneMatches], iou: float) -> tuple[float, f
     F1 is 2 hits / (detections + objects). Of equally good scores the highest is taken. Without a hit, (0.5, 0); F1 is
     NaN where there is nothing to find and nothing found.
     """
-    scores = np.concatenate([scene.scores for scene in scenes])
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    hit = hits(np.concatenate([scene.ious for scene in scenes])[order], number_truths(scenes)[order], iou)
-    objects = sum(len(scene.truth_labels) for scene in scenes)
-    if not hit.any():
-        return 0.5, 0.0 if objects or len(scores) else math.nan
-    f1 = 2 * np.cumsum(hit) / (np.arange(1, len(hit) + 1) + objects)
-    f1[:-1][ranked[1:] == ranked[:-1]] = 0  # equal scores count together
-    best = int(f1.argmax())
-    return float(ranked[best]), float(f1[best])
+    every = ranked(scenes, 0, iou)[-1]
+    best = every.best()
+    if math.isnan(best):
+        return 0.5, 0.0 if every.objects or len(every.scores) else math.nan
+    return best, every.at(best)[2]
 
 
 def count_scene(scene: SceneMatches, iou: float, threshold: float) -> dict[int, Counts]:

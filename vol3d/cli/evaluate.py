@@ -57,6 +57,9 @@ def evaluate(
     fold: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Score the validation cases of this fold.")
     ] = None,
+    folds: Annotated[
+        bool, typer.Option("--folds", help="Score each model of a folder of folds on its own cases, with one report.")
+    ] = False,
     split: PartName = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the scores, pictures and report.")] = None,
     submission: Submission = None,
@@ -69,7 +72,7 @@ def evaluate(
     [bold]Examples[/bold]
 
       vol3d evaluate unetr-hippocampus data=DATA/Task04_Hippocampus --fold 0
-      vol3d evaluate runs/first --data DATA/Task04_Hippocampus -o scores
+      vol3d evaluate runs/cv data=DATA/Task04_Hippocampus --folds -o scores
       vol3d evaluate runs/pillars --data DATA/kitti --split test --submission results
     """
     import vol3d
@@ -79,6 +82,10 @@ def evaluate(
         if path is not None:
             require_output(path, folder=path.is_dir() or path == out)  # before minutes of work
     root, settings = _root(data, [*(words or []), *(changes or [])])
+    if folds:
+        _refuse_with_folds(fold, split, submission)
+        _evaluate_folds(checkpoint, root, dataset, out, device, settings, as_json)
+        return
     model = vol3d.load(checkpoint, str(pick_device(device, "--device")), settings)
     say(f"{checkpoint}: {len(model.models)} model(s) on {model.device}, cases of {root}")
     with progress("evaluating") as report:
@@ -93,6 +100,34 @@ def evaluate(
             progress=report,
         )
     show(evaluation, as_json, out)
+
+
+def _refuse_with_folds(fold: int | None, split: str | None, submission: Path | None) -> None:
+    """Raises UsageError for what one model is scored on."""
+    for option, value in (("--fold", fold), ("--split", split), ("--submission", submission)):
+        if value is not None:
+            raise UsageError("not with --folds, which scores each model on its own cases", where=option, got=value)
+
+
+def _evaluate_folds(
+    checkpoint: str,
+    root: Path,
+    dataset: str | None,
+    out: Path | None,
+    device: str | None,
+    settings: list[str],
+    as_json: bool,
+) -> None:
+    """One fold after the other, a table of their scores, and the report of all in `out`."""
+    import vol3d
+    from vol3d.cli.train import print_spread
+    from vol3d.engine.device import pick_device
+    from vol3d.engine.folds import evaluate_folds
+
+    chosen = str(pick_device(device, "--device"))
+    with progress("evaluating") as report:
+        spread = evaluate_folds(checkpoint, root, dataset, out, lambda path: vol3d.load(path, chosen, settings), report)
+    print_spread(spread, out, as_json)
 
 
 def _root(data: Path | None, words: Sequence[str]) -> tuple[Path, list[str]]:

@@ -30,6 +30,7 @@ from vol3d.cli import (
     export,
     hints,
     import_weights,
+    init,
     models,
     plan,
     postprocess,
@@ -72,6 +73,7 @@ app = typer.Typer(
 )
 for verb in (
     demo.demo,
+    init.init,
     plan.plan,
     train.train,
     distill.distill,

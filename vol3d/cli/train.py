@@ -72,7 +72,7 @@ def train(
     if folds:
         from vol3d.engine.folds import train_folds
 
-        _print_spread(train_folds(config, words, folder, device), folder, as_json)
+        print_spread(train_folds(config, words, folder, device), folder, as_json)
     else:
         run(load_task, config, words, folder, seeds, jobs, dry_run, overfit, device, as_json)
 
@@ -155,13 +155,16 @@ def _show_study(study: SeedStudy) -> None:
         tell(f"{name} is an outlier (generalised ESD test, 5 %)")
 
 
-def _print_spread(spread: Spread, out: Path, as_json: bool) -> None:
+def print_spread(spread: Spread, out: Path | None, as_json: bool) -> None:
+    """The scores of the folds, and where in `out` their report is."""
     from vol3d.engine.distributed import is_main
 
     if not is_main():
         return
+    if out is not None:
+        say(f"report: {out / 'report.html'}")
     if as_json:
-        print_json({"run": str(out), **asdict(spread)})
+        print_json({"run": None if out is None else str(out), **asdict(spread)})
         return
     with aside():
         print_table(["run", spread.score_name], [[name, score] for name, score in spread.scores.items()])

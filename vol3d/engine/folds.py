@@ -6,19 +6,25 @@ Each run has its own folder and goes on by itself where it stopped, so the whole
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from vol3d import files
+from vol3d.checkpoint import resolve
 from vol3d.config import load_task
 from vol3d.engine.distributed import processes
 from vol3d.engine.loop import train
 from vol3d.engine.results import CASES, rows_of_runs, table
-from vol3d.engine.task import Evaluation
+from vol3d.engine.task import Evaluation, ScoringTask
 from vol3d.errors import UsageError
+from vol3d.terminal import Progress
+
+if TYPE_CHECKING:
+    from vol3d.model import Model
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Spread:
 def train_folds(
     path: str | Path, overrides: Sequence[str], out: str | Path, device: str | torch.device | None = None
 ) -> Spread:
-    """Trains each fold of a cross-validation in `out/fold0`, `out/fold1` ...; writes `folds.json`, `cases.csv`.
+    """Trains each fold of a cross-validation in `out/fold0`, `out/fold1` ...; then `write_folds`.
 
     The folder `out` then is an ensemble for `vol3d predict`.
     """
@@ -60,14 +66,57 @@ def train_folds(
     folder = Path(out)
     with processes(device) as group:
         evaluations = {name: train(task, folder / name, device=device) for name, task in tasks.items()}
-        spread = _spread(evaluations)
         if group.is_main:
-            files.write_text(folder / CASES, table(rows_of_runs(evaluations)))
-            files.write_json(folder / "folds.json", files.plain(asdict(spread)))
-        return spread
+            write_folds(folder, evaluations)
+        return _spread(evaluations)
 
 
-def _spread(evaluations: dict[str, Evaluation]) -> Spread:
+def evaluate_folds(
+    where: str | Path,
+    root: Path,
+    dataset: str | None,
+    out: Path | None,
+    load: Callable[[str], Model],
+    progress: Progress,
+) -> Spread:
+    """Scores the model of each fold on the cases that it was not trained on; writes each, and all, into `out`.
+
+    Args:
+        where: a folder of folds, `runs/cv` with `fold0`, `fold1` ...
+        root: the data set's folder.
+        dataset: its layout; None is as the data that the models were trained on.
+        load: makes a model of a run's folder.
+
+    Raises:
+        UsageError: `where` holds no folds, or a model that was not trained on one.
+    """
+    from vol3d.engine.score import score
+
+    evaluations = {}
+    for path in resolve(where):
+        name = path.parent.name
+        model = load(str(path.parent))
+        fold = getattr(model.task.data, "fold", None) if isinstance(model.task, ScoringTask) else None
+        if not isinstance(fold, int):
+            do = "Leave --folds out, or give the folder that `vol3d train --folds` wrote."
+            raise UsageError("this model was not trained on a fold", where=path.parent, do=do)
+        place = None if out is None else out / name
+        evaluations[name] = score(model, root, dataset, fold, "validation", place, None, progress)
+    if out is not None:
+        write_folds(out, evaluations)
+    return _spread(evaluations)
+
+
+def write_folds(folder: Path, evaluations: Mapping[str, Evaluation]) -> None:
+    """Writes `folds.json`, `cases.csv` and the report of all folds."""
+    from vol3d.report.folds import write_folds_report  # the report reads this package's files, so not at the top
+
+    files.write_text(folder / CASES, table(rows_of_runs(evaluations)))
+    files.write_json(folder / "folds.json", files.plain(asdict(_spread(evaluations))))
+    write_folds_report(folder, evaluations)
+
+
+def _spread(evaluations: Mapping[str, Evaluation]) -> Spread:
     scores = {name: evaluation.score for name, evaluation in evaluations.items()}
     values = [*scores.values()]
     deviation = statistics.stdev(values) if len(values) > 1 else None

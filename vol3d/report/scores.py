@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from vol3d.report.detection import OF_DETECTORS
 from vol3d.report.escape import escape
 from vol3d.report.folder import RunFolder, number
 from vol3d.report.html import fact_list, figure, format_number, section, table
@@ -78,7 +79,7 @@ def classes(run: RunFolder) -> str:
 
 def breakdowns(run: RunFolder) -> str:
     """The further tables of the summary, each under its own name: scores by range, by difficulty ..."""
-    further = list(_tables(run))[1:]
+    further = [item for item in list(_tables(run))[1:] if item[0] not in OF_DETECTORS]
     return "".join(section(run.title(key).capitalize(), _table_of_rows(run, "", rows)) for key, rows in further)
 
 

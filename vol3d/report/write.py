@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vol3d.errors import Vol3dError
 from vol3d.files import write_text
-from vol3d.report import scores, sections, training
+from vol3d.report import detection, scores, sections, training
 from vol3d.report.document import document
 from vol3d.report.folder import RunFolder, read_folder
 
@@ -37,6 +37,8 @@ def page(run: RunFolder) -> str:
         scores.classes(run),
         scores.breakdowns(run),
         scores.precision_recall(run),
+        detection.thresholds(run),
+        detection.confusion(run),
         sections.pictures(run),
         training.curves(run),
         sections.cases(run),

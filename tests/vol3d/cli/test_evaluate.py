@@ -119,3 +119,18 @@ def test_a_count_that_all_classes_share_is_no_column(capsys):
 
     assert "in each class: detections 143" in said([143, 143, 143])
     assert "in each class" not in said([143, 143, 144]) and "in each class" not in said([143])
+
+
+def test_each_fold_is_scored_on_its_own_cases(toy: Path, capsys):  # noqa: F811
+    (toy / "data").mkdir()
+    for fold in range(2):
+        save_run(toy / "cv" / f"fold{fold}", fold)
+    words = ["evaluate", "cv", "data=data", "--folds", "--device", "cpu"]
+    assert main([*words, "-o", "scores", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["scores"] == {"fold0": 0.5, "fold1": 0.51} and said["mean"] == 0.505
+    assert all((toy / "scores" / name).is_file() for name in ("report.html", "cases.csv", "fold1/report.html"))
+    assert main(words) == 0
+    assert "mean_dice 0.5050 ± 0.0071" in capsys.readouterr().out
+    assert main([*words, "--fold", "1"]) == 2
+    assert "--fold" in capsys.readouterr().err

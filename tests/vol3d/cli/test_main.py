@@ -26,6 +26,7 @@ VERBS = [
     "data export",
     "data convert",
     "data generate",
+    "init",
     "plan",
     "train",
     "distill",

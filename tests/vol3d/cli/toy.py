@@ -120,9 +120,8 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def save_run(folder: Path) -> None:
+def save_run(folder: Path, fold: int | None = None) -> None:
     """A checkpoint of the toy, untrained."""
-    task = make_task(
-        read(folder.parent / "toy.yaml" if (folder.parent / "toy.yaml").exists() else folder.parents[1] / "toy.yaml")
-    )
+    config = next(place for place in (folder.parent, folder.parents[1]) if (place / "toy.yaml").exists()) / "toy.yaml"
+    task = make_task(read(config, [] if fold is None else [f"data.fold={fold}"]))
     save_untrained(folder, task)

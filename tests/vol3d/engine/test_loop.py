@@ -196,3 +196,5 @@ def test_folds_make_an_ensemble(tmp_path: Path) -> None:
     assert len(checkpoint.load(tmp_path / "out").models) == 3
     rows = list(csv.DictReader((tmp_path / "out" / "cases.csv").open()))
     assert len({row["case"] for row in rows}) == 60
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert f"{spread.mean:.3f} ± {spread.deviation:.3f}" in page and 'href="fold2/report.html"' in page

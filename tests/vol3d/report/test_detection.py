@@ -125,3 +125,39 @@ def test_damaged_metrics_are_noted_and_the_rest_is_shown(tmp_path: Path, metrics
     (tmp_path / "evaluation.json").write_text(json.dumps(content))
     tree = Tree(write_report(tmp_path).read_text("utf-8"))
     assert tree.has("0.612", "Precision and recall", "metrics of evaluation.json could not be read")
+
+
+def helpers() -> dict[str, Any]:
+    best = {"chair": {"from_score": 0.4, "precision": 0.9, "recall": 0.5, "f1": 0.64, "ground_truths": 8}}
+    best |= {EVIL: {"from_score": None, "precision": None, "recall": None, "f1": None, "ground_truths": 0}}
+    values = {"chair": [0.5, 0.9, None], EVIL: [None] * 3}
+    counts = {
+        "chair": {"chair": 6, EVIL: 1, "sofa": 0, "missed": 1},
+        EVIL: {"chair": 0, EVIL: 0, "sofa": 0, "missed": 0},
+        "sofa": dict.fromkeys(("chair", EVIL, "sofa", "missed"), 0),
+        "of nothing": {"chair": 2, EVIL: 0, "sofa": 0, "missed": 0},
+    }
+    by_score = {"scores": [0.0, 0.5, 1.0], "precision": values, "recall": values, "f1": values}
+    chosen = {"best_f1": 0.64, "best_f1_from_score": 0.4}
+    return {**summary(), **chosen, "score_thresholds": best, "by_score": by_score, "confusion": counts}
+
+
+def test_which_score_to_choose(tmp_path: Path):
+    page = report(tmp_path, helpers())
+    tree = Tree(page)
+    assert tree.has("Score threshold", "0.640", "--score 0.400", "score of the best F1", "best from 0.400")
+    assert tree.count("svg") == 3, "two classes have curves by recall, one by score"
+    assert "<script>alert" not in page
+
+
+def test_confusion_is_shaded_and_leaves_out_what_is_nowhere(tmp_path: Path):
+    page = report(tmp_path, helpers())
+    matrix = page.split('<table class="confusion">')[1].split("</table>")[0]
+    assert '<td class="n" style="--share: 0.750">6</td>' in matrix and matrix.count("<tr>") == 4
+    assert "sofa" not in matrix and Tree(page).has("Confusion matrix", "missed", "of nothing", "0.400 on")
+
+
+@pytest.mark.parametrize("broken", [None, [], "text", {}, {"chair": 3}, {"chair": {"chair": "x"}}])
+def test_damaged_helpers_are_left_out(tmp_path: Path, broken: Any):
+    page = report(tmp_path, {**helpers(), "score_thresholds": broken, "by_score": broken, "confusion": broken})
+    assert "Confusion matrix</h2>" not in page and Tree(page).has("AP25")

@@ -1,0 +1,131 @@
+"""The `dataset.json` of own volumes, from the files that are there: `vol3d init folder`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medical.datasets.cases import IGNORED, UNUSED, by_stem, may_be_scan, scans_in, stem, visible
+from vol3d.dataset_tools.draft import Draft, names_in
+from vol3d.dataset_tools.fault import listed
+from vol3d.errors import DataError, UsageError
+from vol3d.scans.read import read_labels
+from vol3d.terminal import Progress
+
+WORDS = ("classes", "channels", "images", "labels")
+"""What the person may state beside the settings of the data set."""
+_FOLDERS = (("images", "labels"), ("imagesTr", "labelsTr"))
+_ONE_CHANNEL = ["image"]  # what a data set has that names none
+
+
+def draft(root: Path, stated: Mapping[str, str], progress: Progress) -> Draft | None:
+    """The JSON for images and label maps of the same names in two folders; None where there is one already.
+
+    Every label map is opened, for its numbers and the names that it may hold.
+
+    Args:
+        stated: `classes` and `channels` (names between commas), `images` and `labels` (folders), as far as given.
+
+    Raises:
+        DataError: no folders, no label map that can be read, or no image under its name.
+        UsageError: another number of classes than the label maps have.
+    """
+    path = root / "dataset.json"
+    if path.exists():
+        return None
+    images, labels = _folders(root, stated)
+    files, _ = by_stem(scans_in(root / labels), "label")
+    channels = names_in(stated, "channels") or _channels(root / images, list(files))
+    names, ignore = _names(files, progress)
+    classes, remarks = _classes(names, names_in(stated, "classes"), path)
+    content: dict[str, Any] = {"classes": classes}
+    content |= {"ignore": ignore} if ignore else {}
+    content |= {"channels": channels} if channels != _ONE_CHANNEL else {}
+    content |= {"images": images, "labels": labels} if images != "images" or labels != "labels" else {}
+    if ignore:
+        remarks.append(f"label {ignore} was taken for voxels that are not annotated: remove 'ignore' if it is a class")
+    return Draft(path, content, tuple(remarks))
+
+
+def _folders(root: Path, stated: Mapping[str, str]) -> tuple[str, str]:
+    known = [(stated.get("images", images), stated.get("labels", labels)) for images, labels in _FOLDERS]
+    for images, labels in known:
+        if (root / images).is_dir() and (root / labels).is_dir():
+            return images, labels
+    got = listed(entry.name for entry in visible(root) if entry.is_dir()) or "no folder"
+    wanted = " or ".join(f"{images} and {labels}" for images, labels in dict.fromkeys(known))
+    do = "Sort the files into them, or name yours: images=FOLDER labels=FOLDER."
+    raise DataError("no folders of images and label maps", where=root, got=got, wanted=wanted, do=do)
+
+
+def _channels(folder: Path, cases: Sequence[str]) -> list[str]:
+    """Names of the channels by the images' names: `a_T1.nii.gz` or `a/T1.nii.gz`; `image` where `a.nii.gz` has all."""
+    entries = scans_in(folder)
+    found = [one for case in cases if (one := _channels_of(case, entries))]
+    if not found:
+        got, wanted = listed(entry.name for entry in entries) or "nothing", f"{listed(cases, 3)} and so on"
+        do = "Give image and label map of a case the same name."
+        raise DataError("no image has the name of a label map", where=folder, got=got, wanted=wanted, do=do)
+    shared = set.intersection(*found)
+    if not shared:
+        got = "; ".join(", ".join(sorted(one)) for one in found[:3])
+        do = "Name them, with the words that end the files' names: channels=T1,FLAIR."
+        raise DataError("the cases have no channel in common", where=folder, got=got, do=do)
+    return sorted(shared)
+
+
+def _channels_of(case: str, entries: Iterable[Path]) -> set[str]:
+    names = {stem(entry): entry for entry in entries}
+    if case in names:
+        inside = {stem(part) for part in visible(names[case]) if part.is_file() and may_be_scan(part)}
+        return inside if _are_channels(names[case], inside) else set(_ONE_CHANNEL)
+    return {name.removeprefix(f"{case}_") for name in names if name.startswith(f"{case}_")}
+
+
+def _are_channels(folder: Path, names: set[str]) -> bool:
+    """Whether a case's folder has one file for each channel; hundreds are the slices of one DICOM series."""
+    return folder.is_dir() and 0 < len(names) <= 16 and not any(folder.glob("*.dcm"))
+
+
+def _names(files: Mapping[str, Path], progress: Progress) -> tuple[dict[int, str], int | None]:
+    """Number -> name over all label maps, empty where no file names it; and the number of voxels to ignore."""
+    names: dict[int, str] = {}
+    read = 0
+    for done, (case, path) in enumerate(files.items()):
+        progress(done, len(files), case)
+        try:
+            label = read_labels(path)
+        except DataError:
+            continue  # `vol3d data check` lists it
+        read += 1
+        for number in (int(value) for value in np.unique(label.array) if value):
+            name = (label.label_names or {}).get(number, "")
+            if name and names.get(number, name) not in ("", name):
+                got = f"{number} is '{names[number]}' and '{name}'"
+                do = "Give the classes: classes=NAME,NAME in the order of their numbers."
+                raise DataError("label maps name a number differently", where=path, got=got, do=do)
+            names[number] = name or names.get(number, "")
+    if not names:
+        got = f"{len(files)} files, {read} of which could be read"
+        raise DataError("no label map with a label", where=next(iter(files.values()), Path()).parent, got=got)
+    ignore = IGNORED if IGNORED in names and len(names) > 1 and IGNORED - 1 not in names else None
+    return {number: name for number, name in sorted(names.items()) if number != ignore}, ignore
+
+
+def _classes(names: Mapping[int, str], stated: Sequence[str], path: Path) -> tuple[list[str], list[str]]:
+    """The classes by number with the background first, and what to say about them."""
+    count = max(names)
+    if stated:
+        given = [*stated] if stated[0].casefold() == "background" else ["background", *stated]
+        if len(given) != count + 1:
+            got, wanted = f"{len(given) - 1} classes", f"{count}, since label maps go up to {count}"
+            raise UsageError("not as many classes as labels", where="classes", got=got, wanted=wanted)
+        return given, []
+    named = {number: name or f"label {number}" for number, name in names.items()}
+    classes = ["background", *(named.get(number, f"{UNUSED}{number}") for number in range(1, count + 1))]
+    nameless = [named[number] for number, name in names.items() if not name]
+    remark = f"label maps do not name {listed(nameless)}: write names into {path} and class_names of the recipe"
+    return classes, [remark] if nameless else []
