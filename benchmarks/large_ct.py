@@ -68,6 +68,7 @@ def model_folder(folder: Path, words: argparse.Namespace, spacing: str, folds: i
     plan = configuration()
     plan["spacing"] = list(SPACING_MM[::-1]) if spacing == "own" else [1.5] * 3
     plan |= {"patch_size": list(words.patch), "normalization_schemes": ["CTNormalization"]}
+    plan["architecture"]["_kw_requires_import"] = ["conv_op", "norm_op", "dropout_op", "nonlin"]
     arguments: dict[str, Any] = plan["architecture"]["arch_kwargs"]
     stages = {"n_stages": 3, "features_per_stage": [4, 8, 16], "kernel_sizes": [[3] * 3] * 3}
     arguments |= {**stages, "strides": [[1] * 3, [2] * 3, [2] * 3], "n_conv_per_stage": [1, 1, 1]}

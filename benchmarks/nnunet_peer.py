@@ -4,7 +4,7 @@
 `DatasetXXX_NAME/TRAINER__PLANS__CONFIGURATION`, PYTHON an interpreter with nnunetv2, in an environment of its own. The
 scans are those of `inputs/`, continued by mirroring at their faces; one more row has a folder of 24 classes with random
 weights. The sides take turns, each run in a process with one thread; a ratio is the median over the turns. Writes
-`benchmarks/results/nnunet_peer.json`.
+`benchmarks/results/nnunet_peer.json`, with `--rows` `nnunet_peer_ROW.json`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--peer", required=True, help="a Python interpreter with nnunetv2")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--enlarge", type=int, default=1, help="factor of the scans' edges")
-    parser.add_argument("--rows", nargs="+", help="names of rows; standard: all")
+    parser.add_argument("--rows", nargs="+", help="names of rows, which also name the result; standard: all")
     words = parser.parse_args()
     rows, versions = [], {}
     with tempfile.TemporaryDirectory() as name:
@@ -63,7 +63,7 @@ def main() -> None:
             versions = turns[0]["nnunet"]["versions"]
             rows.append(summary(work, turns, Path(name) / work.name / "0"))
             print_table(rows[-1:])
-            save("nnunet_peer", [row | {"peer": versions} for row in rows])
+            save("_".join(["nnunet_peer", *(words.rows or ())]), [row | {"peer": versions} for row in rows])
 
 
 def works(models: Path, scratch: Path, times: int) -> Iterator[Work]:

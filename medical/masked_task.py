@@ -6,6 +6,7 @@ are only what the reconstruction is scored on, so that they stay unseen for the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, NamedTuple
@@ -39,7 +40,7 @@ from vol3d.terminal import Progress
 SCORE = "explained_share"
 _METRIC = Metric(SCORE, "explained share", better="higher", headline=True, by_case=True)
 Read = Callable[[str], PreparedCase]
-_OF_LABELS = ("loss", "postprocess", "regions", "predict")
+_OF_LABELS = ("loss", "postprocess", "predict")
 
 
 class MaskedSettings(SegmentationSettings):
@@ -48,7 +49,9 @@ class MaskedSettings(SegmentationSettings):
     model: Annotated[Any, FromCatalogue("models", "pretraining")]
 
     @model_validator(mode="after")
-    def _no_labels(self) -> MaskedSettings:
+    def _nothing_of_labels(self) -> MaskedSettings:
+        if math.prod(edge // self.model.patch for edge in self.window.size) < 2:
+            raise ValueError(f"window.size must hold several patches of {self.model.patch}, got {self.window.size}")
         for name in _OF_LABELS:
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} is about labels, of which pre-training has none")

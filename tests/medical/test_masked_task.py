@@ -181,6 +181,7 @@ def test_it_is_evaluated_and_predicts_nothing(run: Path) -> None:
         (["model.hidden=1"], "hidden"),
         (["model.name=unetr"], "unknown setting 'model.hidden'"),
         (["unlabelled=nowhere"], "no such folder"),
+        (["window.size=[8, 8, 8]"], r"must hold several patches of 8, got \(8, 8, 8\)"),
     ],
 )
 def test_bad_settings(recipe: Path, words: list[str], message: str) -> None:
