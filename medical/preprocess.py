@@ -120,6 +120,18 @@ def prepare(volume: Volume, settings: PreprocessSettings) -> Volume:
     return ready.with_array(np.ascontiguousarray(ready.array))
 
 
+def with_coarser_voxels(settings: PreprocessSettings, grid: Grid, factor: float) -> PreprocessSettings:
+    """The settings with voxels `factor` times as long: as `spacing_mm`, or where that is null as the grid's own."""
+    edges = settings.spacing_mm
+    if edges is None:
+        letters = orientation(grid.affine)
+        known = {
+            name: edge for one, edge in zip(letters, grid.spacing_mm, strict=True) for name in (one, _OPPOSITES[one])
+        }
+        edges = known[settings.orientation[0]], known[settings.orientation[1]], known[settings.orientation[2]]
+    return settings.model_copy(update={"spacing_mm": tuple(factor * edge for edge in edges)})
+
+
 def prepared_shape(grid: Grid, settings: PreprocessSettings) -> Index:
     """Voxels along the axes of `orientation` that `prepare` makes of a scan, before any crop; reads none."""
     if settings.spacing_mm is not None:

@@ -10,7 +10,6 @@ from medical.models.common import Size
 from medical.models.vit import LearnedPositions
 from medical.preprocess import Unscaled
 from medical.seen import scan_traits
-from medical.segmenter import Segmenter
 from vol3d.engine.seen import unlike
 from vol3d.errors import UsageError
 from vol3d.notes import Note
@@ -54,7 +53,7 @@ def adapt(task: SegmentationTask, other: SegmentationTask, network: nn.Module) -
         if here != there:
             text = f"the other network was trained with preprocess.{name}={there}, here it is {{value}}"
             notes += (Note(f"other-{name.replace('_', '-')}", text, f"preprocess.{name}", str(here)),)
-    return notes + _resized(Segmenter.network_of(network), task.settings.window.size)
+    return notes + _resized(other.trunk(network), task.settings.window.size)
 
 
 def _words(intensity: Any) -> str:

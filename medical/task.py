@@ -20,9 +20,10 @@ from medical.datasets.pairs import read_pair
 from medical.datasets.prepared import load_prepared
 from medical.datasets.regions import tumour_regions
 from medical.deep_supervision import DeepSupervision, Staged
+from medical.fast import fast_notes, fast_window
 from medical.losses import LossSettings
 from medical.postprocess import PostprocessSettings, postprocess
-from medical.preprocess import PreprocessSettings
+from medical.preprocess import PreprocessSettings, with_coarser_voxels
 from medical.results.options import VolumeSettings
 from medical.seen import found_numbers, scan_numbers, scan_traits, truth_numbers, volume_traits
 from medical.segment import segment
@@ -82,6 +83,7 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
     """Segmentation of volumes."""
 
     name: ClassVar[str] = "segmentation"
+    starts_from: ClassVar[frozenset[str]] = frozenset({"pretraining"})
     settings_type: ClassVar[type[RunSettings]] = SegmentationSettings
     shared: ClassVar[frozenset[str]] = frozenset({"preprocess", "postprocess", "regions", "channel_names"})
     settings: SegmentationSettings
@@ -104,6 +106,12 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
     def channel_names(self) -> tuple[str, ...]:
         """Names of the image's channels."""
         return self.settings.channel_names or self.split.channel_names
+
+    @property
+    def window(self) -> WindowSettings:
+        """The windows that scans are predicted in."""
+        window = self.settings.window
+        return fast_window(window) if self.settings.predict.fast else window
 
     def resolved(self) -> SegmentationSettings:
         """With the names of classes, regions and channels filled in."""
@@ -198,10 +206,12 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         """What a score must be read with."""
         settings = self.settings
         conditions = {"data": self.split.name, "models": "one" if models == 1 else f"ensemble of {models}"}
-        if settings.window.mirror_axes:
-            conditions["mirrored"] = "axes " + ", ".join("ijk"[axis] for axis in settings.window.mirror_axes)
-        for note in mirror_notes(self._named, settings.preprocess.orientation, settings.window.mirror_axes):
+        if axes := self.window.mirror_axes:
+            conditions["mirrored"] = "axes " + ", ".join("ijk"[axis] for axis in axes)
+        for note in mirror_notes(self._named, settings.preprocess.orientation, axes):
             conditions["sides exchanged by mirroring"] = str(note.value)
+        for note in fast_notes(settings.window, settings.predict):
+            conditions[note.code.replace("-", " ")] = str(note)
         if settings.postprocess.largest_component:
             conditions["largest component kept of"] = ", ".join(settings.postprocess.largest_component)
         return conditions
@@ -215,15 +225,15 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         probabilities: Probabilities | None = None,
     ) -> Segmentation:
         """Labels of one scan on its own grid; `probabilities` are filled."""
-        settings = self.settings
-        found = segment(
-            models, image, settings.preprocess, settings.window, self.classes, device, progress, probabilities
-        )
+        settings, preprocess, coarser = self.settings, self.settings.preprocess, self.settings.predict.coarser
+        if coarser != 1:
+            preprocess = with_coarser_voxels(preprocess, image.grid, coarser)
+        found = segment(models, image, preprocess, self.window, self.classes, device, progress, probabilities)
         return postprocess(found, settings.postprocess)
 
     def overfit(self, n: int) -> SegmentationTask:
         """The first `n` training cases, without distortions and unlabelled scans, to train and to validate on."""
-        task = SegmentationTask(self.settings.model_copy(update={"augment": AugmentSettings(), "unlabelled": None}))
+        task = type(self)(self.settings.model_copy(update={"augment": AugmentSettings(), "unlabelled": None}))
         split = self.split.require()
         task.split = replace(split, train=split.train[:n], validation=split.train[:n])
         return task
@@ -269,7 +279,7 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
             raise UsageError("no data set of volumes", where="data", got=type(data).__name__)
         if part == "all":
             data = data.model_copy(update={"fold": "all"})  # a few new cases need not be enough for folds
-        task = SegmentationTask(self.resolved().model_copy(update={"data": data, "prepared": None}))
+        task = type(self)(self.resolved().model_copy(update={"data": data, "prepared": None}))
         split = data.split().require()
         self.require_classes(split.class_names, split.name)
         chosen = {"validation": split.validation, "train": split.train, "all": split.labelled}[part]
@@ -289,7 +299,8 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         notes = unlike(seen, scan_numbers(scan), scan_traits(self.channel_names, seen)) if seen is not None else ()
         for note in notes:
             say(f"warning: {scan.source or 'array'}: {note}")
-        notes += mirror_notes(self._named, settings.preprocess.orientation, settings.window.mirror_axes)
+        notes += mirror_notes(self._named, settings.preprocess.orientation, self.window.mirror_axes)
+        notes += fast_notes(settings.window, settings.predict)
 
         probabilities = self.room_for(scan, self.classes.output_names, self.classes.regions is None)
         found = self.segment(models, scan, device, progress, probabilities)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -33,6 +33,8 @@ class VolumeTask(PredictionTask[Volume]):
     """Segmentation of volumes: finds and reads them; a task adds `segmented` and `mirrored`."""
 
     settings: VolumeSettings
+    windowless: bool = False
+    """Whether a scan is seen whole, so that `predict.fast` has nothing to leave out."""
     result_suffix: ClassVar[str] = ".nii.gz"
     unrecorded: ClassVar[frozenset[str]] = frozenset({"predict.formats", "predict.smooth"})
 
@@ -50,7 +52,11 @@ class VolumeTask(PredictionTask[Volume]):
         """
 
     def with_options(self, options: Mapping[str, Any]) -> VolumeTask:
-        """`mirror`: the axes that predictions are averaged over, some of i, j, k, or `none`; and `MaskSettings`."""
+        """`mirror`: the axes that predictions are averaged over, some of i, j, k, or `none`; and `MaskSettings`.
+
+        Raises:
+            UsageError: `fast` of a model without windows, or with mirrored views; as the base's.
+        """
         rest = {name: value for name, value in options.items() if name not in ("dicom_seg", "series")}
         axes = rest.pop("mirror", None)
         wanted: dict[str, Any] = {}
@@ -60,9 +66,18 @@ class VolumeTask(PredictionTask[Volume]):
             wanted["roi"] = chosen_classes(words, self.class_names)
         if (rounds := rest.pop("smooth", None)) is not None:
             wanted["smooth"] = rounds
+        if rest.pop("fast", None):
+            wanted["fast"] = self._may_be_fast(axes)
         super().with_options(rest)
         task = self._wanting(wanted) if wanted else self
         return task if axes is None else task._mirrored(axes)
+
+    def _may_be_fast(self, axes: str | None) -> Literal[True]:
+        if self.windowless:
+            raise UsageError("the model has no windows that could overlap less", where="--fast", got=self.name)
+        if axes not in (None, "none"):
+            raise UsageError("--fast averages no mirrored views", where="--mirror", got=axes, wanted="none")
+        return True
 
     def _wanting(self, wanted: Mapping[str, Any]) -> VolumeTask:
         task = copy(self)

@@ -90,6 +90,7 @@ class ForeignKind:
 
 TASKS = {
     "segmentation": "medical.task:SegmentationTask",
+    "pretraining": "medical.masked_task:MaskedTask",
     "detection": "pointcloud.tasks.rooms:DetectionTask",
     "lidar": "pointcloud.tasks.lidar:LidarTask",
 }
@@ -102,6 +103,11 @@ DISTILLED = {
 
 MODELS = {
     "unetr": Entry("medical.models.unetr:UnetrSettings", "segmentation", "UNETR (WACV 2022), any patch and width"),
+    "masked_unetr": Entry(
+        "medical.models.masked_unetr:MaskedUnetrSettings",
+        "pretraining",
+        "UNETR's encoder without labels: masked reconstruction (SimMIM, CVPR 2022)",
+    ),
     "transbts": Entry("medical.models.transbts:TransBtsSettings", "segmentation", "TransBTS (MICCAI 2021)"),
     "cotr": Entry("medical.models.cotr:CotrSettings", "segmentation", "CoTr (MICCAI 2021), with or without its CNN"),
     "aspp": Entry("medical.models.aspp:AsppSettings", "segmentation", "ASPP: DeepLabv3+ (ECCV 2018) in 3D"),

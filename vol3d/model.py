@@ -87,6 +87,7 @@ class Model:
         score: float | None = None,
         align: bool | None = None,
         mirror: str | None = None,
+        fast: bool = False,
         series: str | None = None,
         topic: str | None = None,
         every: int | None = None,
@@ -106,6 +107,7 @@ class Model:
             score: boxes of a lower score are left out.
             align: whether a room is turned so that its walls lie along the axes.
             mirror: axes that predictions of volumes are averaged over, some of `ijk`, or `none`.
+            fast: volumes in less time, of windows that overlap less and without mirrored views; noted in the result.
             series: UID, number or description of the DICOM series, of a folder with several.
             topic: of the clouds of a recording, which may have several.
             every: of a recording, one of so many clouds is predicted.
@@ -122,6 +124,7 @@ class Model:
             "topic": topic,
             "every": every,
             "series": series,
+            "fast": fast or None,
             "columns": None if columns is None else ",".join(columns),
         }
         model = self.with_options(asked)

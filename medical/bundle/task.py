@@ -18,6 +18,7 @@ from medical.bundle.document import Document, read_bundle
 from medical.bundle.naming import channel_names, class_names, foreground_bits, output_names
 from medical.bundle.network import Planewise, build_network, load_weights
 from medical.bundle.workflow import Workflow, read_workflow
+from medical.fast import fast_notes, fast_window
 from medical.results.options import VolumeSettings
 from medical.segment import with_less_memory
 from medical.sides import mirror_notes
@@ -75,6 +76,9 @@ class BundleTask(VolumeTask):
     def __init__(self, settings: BundleSettings, bundle: Bundle) -> None:
         super().__init__(settings)
         self.bundle = bundle
+        self.windowless = all(edge is None for edge in bundle.workflow.inferer.size)
+        if settings.predict.coarser != 1:
+            raise UsageError("a bundle's voxels are those of its configuration", where="predict.coarser")
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -101,10 +105,13 @@ class BundleTask(VolumeTask):
         ready = inference.prepare(workflow, scan)
         window = inference.window_settings(workflow, ready.image.shape[1:], device)
         window = window.model_copy(update={"mirror_axes": self.settings.mirror_axes})
+        how = self.settings.predict
+        usual, window = window, fast_window(window) if how.fast else window
         notes = self.bundle.notes
         notes += mirror_notes(self.class_names, "".join(orientation(ready.affine)), window.mirror_axes)
         for note in notes:
             say(f"warning: {scan.source or 'array'}: {note}")
+        notes += fast_notes(usual, how)
 
         def attempt(
             where: torch.device, how: WindowSettings, short: tuple[Note, ...]

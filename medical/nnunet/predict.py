@@ -23,7 +23,7 @@ from medical.segment import average, inference, require_scan_memory, with_less_m
 from medical.window import Slab, Stitching, WindowSettings, slab_numbers, stream
 from vol3d.errors import Vol3dError
 from vol3d.notes import Note
-from vol3d.scans.volumes.probabilities import temporary
+from vol3d.scans.volumes.probabilities import temporary, unload
 from vol3d.scans.volumes.volume import Volume
 
 Progress = Callable[[int, int], None]
@@ -54,7 +54,7 @@ class Stage:
 
     @property
     def window(self) -> WindowSettings:
-        """The windows of the network."""
+        """The windows of the network, and the mirrored views along its axes."""
         axes = tuple(axis + 1 for axis in self.mirror) if self.plans.is_2d else self.mirror
         return WindowSettings(size=self.plans.patch, overlap=1 - self.step, mirror_axes=axes)  # type: ignore[arg-type]
 
@@ -164,23 +164,26 @@ def averaged(stage: Stage, ready: Prepared, device: torch.device, progress: Prog
     if len(networks) == 1:
         yield from next(streams)
         return
-    total = _zeros((outputs, *ready.image.shape[1:]))
+    kept = _zeros((outputs, *ready.image.shape[1:]))
+    total = torch.from_numpy(kept)
     for slabs in streams:
         for slab in slabs:
             total[:, slab.start : slab.stop].add_(slab.scores.to(total.device))
+            unload(kept)
     for index in range(total.shape[1]):
+        unload(kept)
         yield Slab(0, index, index + 1, total[:, index : index + 1] / len(networks))
 
 
-def _zeros(shape: tuple[int, ...]) -> Tensor:
+def _zeros(shape: tuple[int, ...]) -> np.ndarray:
     """Room for the sum over folds, float16: in memory, or where it is large in a temporary file.
 
     Weights fall to the smallest number of float16 at the edge of a window, where sums are so coarse that networks
     cannot be averaged before their windows are added.
     """
     if 2 * math.prod(shape) <= IN_MEMORY_BYTES:
-        return torch.zeros(shape, dtype=torch.half)
-    return torch.from_numpy(temporary(shape, np.dtype(np.float16)))
+        return np.zeros(shape, np.float16)
+    return temporary(shape, np.dtype(np.float16))
 
 
 def gaussian(size: tuple[int, int, int]) -> Tensor:

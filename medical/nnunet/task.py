@@ -12,9 +12,10 @@ import torch
 from pydantic import Field, field_validator
 from torch import nn
 
+from medical.fast import fast_notes, fast_window
 from medical.nnunet.folder import FINAL
 from medical.nnunet.predict import Stage, segment
-from medical.results.options import VolumeSettings
+from medical.results.options import MaskSettings, VolumeSettings
 from medical.sides import mirror_notes
 from medical.volume_task import VolumeTask
 from vol3d.engine.settings import PredictionSettings
@@ -102,9 +103,10 @@ class NnunetTask(VolumeTask):
         image = scan if cascade.turn is None else reorient(scan, cascade.turn)
         labels: np.ndarray | None = None
         unusual: tuple[Note, ...] = ()
-        last = cascade.stages[-1]
+        stages = tuple(hurried(stage, self.settings.predict) for stage in cascade.stages)
+        last = stages[-1]
         probabilities = self.room_for(scan, last.labels.regions or last.labels.names, last.labels.regions is None)
-        for stage in cascade.stages:
+        for stage in stages:
             shares = None
             if probabilities is not None and stage is last:
                 shares = turned_view(probabilities.array, orientation(scan.affine), orientation(image.affine))
@@ -115,11 +117,11 @@ class NnunetTask(VolumeTask):
         found = Volume(labels[None], image.grid)
         if image is not scan:
             found = reorient_to(found, scan.grid)
-        notes = (*scan.notes, *cascade.notes, *self._notes(scan, orientation(image.affine)))
+        notes = (*scan.notes, *cascade.notes, *self._notes(orientation(image.affine), last))
         mask = Segmentation(found.array[0], scan.grid, self.class_names, scan.source, unusual)
         return MaskPrediction(mask, replace(scan, notes=notes), probabilities)
 
-    def _notes(self, scan: Volume, code: str) -> tuple[Note, ...]:
+    def _notes(self, code: str, stage: Stage) -> tuple[Note, ...]:
         """How the network saw the axes of this scan."""
         if self.cascade.turn is None:
             text = (
@@ -129,8 +131,17 @@ class NnunetTask(VolumeTask):
         else:
             text = "the network saw the axes turned to {value}"
             seen = Note("orientation-turned", text, "orientation", code)
-        stage = self.cascade.stages[-1]
-        return (seen, *mirror_notes((*self.class_names, *(stage.labels.regions or ())), code, scan_axes(stage)))
+        mirrored = mirror_notes((*self.class_names, *(stage.labels.regions or ())), code, scan_axes(stage))
+        return (seen, *mirrored, *fast_notes(self.cascade.stages[-1].window, self.settings.predict))
+
+
+def hurried(stage: Stage, how: MaskSettings) -> Stage:
+    """The stage with windows and voxels as `predict.fast` and `predict.coarser` have them."""
+    if how.fast:
+        stage = replace(stage, step=1 - fast_window(stage.window).overlap, mirror=())
+    first, second, third = stage.plans.spacing_mm
+    edges = (None if first is None else how.coarser * first, how.coarser * second, how.coarser * third)
+    return replace(stage, plans=replace(stage.plans, spacing_mm=edges))
 
 
 def scan_axes(stage: Stage) -> tuple[int, ...]:

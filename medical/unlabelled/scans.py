@@ -77,8 +77,13 @@ def prepared_scans(
                 wrong.what, where=str(source), do="An unlabelled scan needs the channels of the labelled ones."
             )
         _refuse_unlike(image, source, channel_names, preprocess, seen)
-        array = prepare(image, preprocess).array
-        yield PreparedCase(str(source), array, np.zeros((1, *array.shape[1:]), dtype=np.uint8))
+        yield without_label(str(source), image, preprocess)
+
+
+def without_label(name: str, image: Volume, preprocess: PreprocessSettings) -> PreparedCase:
+    """A scan as the network sees it, with background for a label."""
+    array = prepare(image, preprocess).array
+    return PreparedCase(name, array, np.zeros((1, *array.shape[1:]), dtype=np.uint8))
 
 
 def _refuse_unlike(

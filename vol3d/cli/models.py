@@ -28,6 +28,7 @@ Which = Annotated[
 
 TITLES = {
     "segmentation": "Volumes (segmentation)",
+    "pretraining": "Volumes (pre-training without labels)",
     "detection": "Rooms (detection)",
     "lidar": "LiDAR (detection)",
 }

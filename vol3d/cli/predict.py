@@ -38,6 +38,10 @@ Mirror = Annotated[
         help="Volumes: average over mirrored axes, none or some of i, j, k as in 'ij'.  Default: the model's setting.",
     ),
 ]
+Fast = Annotated[
+    bool,
+    typer.Option("--fast", help="Volumes: fewer windows and no mirrored views, less exact; noted in the result."),
+]
 Columns = Annotated[
     str | None,
     typer.Option(metavar="NAMES", help="Points: names of a file's columns, as in x,y,z,intensity,ring."),
@@ -123,6 +127,7 @@ def predict(
     ] = False,
     series: Series = None,
     mirror: Mirror = None,
+    fast: Fast = False,
     columns: Columns = None,
     up: Up = None,
     units: Units = None,
@@ -156,7 +161,7 @@ def predict(
     formats = _all_formats(formats, probabilities=probabilities, entropy=entropy)
     options: dict[str, Any] = {"mirror": mirror, "roi": roi, "smooth": smooth, "series": series, "formats": formats}
     options |= {"columns": columns, "up": up, "units": units, "ground": ground, "align": align, "score": score}
-    options |= {"topic": topic, "every": every, "calib": calib, "dicom_seg": dicom_seg or None}
+    options |= {"fast": fast or None, "topic": topic, "every": every, "calib": calib, "dicom_seg": dicom_seg or None}
     scans, words = files_and_settings(inputs)
     if not scans:
         raise UsageError("no scan among the arguments", where="INPUT", got=" ".join(words), do="Name a file or folder.")

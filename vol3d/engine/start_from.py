@@ -43,7 +43,7 @@ def initial_model(task: TrainingTask, show: bool = True) -> nn.Module:
     if len(loaded.models) != 1:
         do = "Give one of its folds."
         raise UsageError("a run cannot start from an ensemble", where="start_from", got=start.checkpoint, do=do)
-    if loaded.task.name != task.name:
+    if loaded.task.name not in {task.name, *task.starts_from}:
         got, wanted = f"{start.checkpoint}, a model for {loaded.task.name}", f"one for {task.name}"
         raise UsageError("the weights are those of another task", where="start_from", got=got, wanted=wanted)
     found = loaded.info[0]["sha256"]
@@ -55,7 +55,7 @@ def initial_model(task: TrainingTask, show: bool = True) -> nn.Module:
     (other,) = loaded.models
     notes = task.adapt(loaded.task, other)
     outputs = task.other_outputs(model, loaded.task)
-    takeover = take_over(task.trunk(model), task.trunk(other), start, outputs)
+    takeover = take_over(task.trunk(model), loaded.task.trunk(other), start, outputs)
     for note in (*notes, *takeover.notes(start.checkpoint)) if show else ():
         say(f"note: {note}")
     return model

@@ -208,7 +208,9 @@ class ModelTask(Task):
 
 
 class TrainingTask(ModelTask):
-    """A problem that the engine trains."""
+    """A problem that the engine trains; `starts_from` names further tasks with whose weights its model may begin."""
+
+    starts_from: ClassVar[frozenset[str]] = frozenset()
 
     def recipe(self) -> RunSettings:
         """The settings that decide what a run learns: its `config.yaml`, and what may not change before it goes on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from tests.medical.nnunet.made import REGIONS, configuration, plans_of, write_mo
 from tests.medical.nnunet.test_preprocess import noise, scan
 from tests.reference.nnunet import resized, window_logits
 from vol3d.errors import Vol3dError
+from vol3d.scans.volumes.probabilities import temporary, unload
 
 CPU = torch.device("cpu")
 
@@ -127,3 +129,20 @@ def test_weights_that_are_not_finite(tmp_path):
         stage.networks[0].decoder.seg_layers[-1].bias.fill_(float("nan"))
     with pytest.raises(Vol3dError, match="the network's output is not finite"):
         segment(stage, scan(noise(8, 8, 8)), CPU)
+
+
+def resident_file_pages() -> int:
+    """kB of files that are mapped into this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssFile"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory is read from /proc")
+def test_what_lies_in_a_file_leaves_memory_and_keeps_its_numbers():
+    array = np.moveaxis(temporary((64, 1 << 20), np.dtype(np.uint8)), 0, 1)  # 64 MiB
+    before = resident_file_pages()
+    array[:] = 3
+    assert resident_file_pages() > before + 60_000
+    unload(array)
+    assert resident_file_pages() < before + 4_000 and array.min() == array.max() == 3
+    unload(np.zeros(3))  # of memory: stays

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,17 @@ def temporary(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     need = math.prod(shape) * dtype.itemsize
     require_room(Path(tempfile.gettempdir()), need, "Set TMPDIR to a folder on another disk.")
     with tempfile.TemporaryFile(prefix="vol3d-") as file:
-        return np.memmap(file, dtype, "w+", shape=shape)
+        file.truncate(need)
+        return np.ndarray(shape, dtype, mmap.mmap(file.fileno(), need))
+
+
+def unload(array: np.ndarray) -> None:
+    """Takes the pages of a `temporary` array, or of a view of one, out of the process; its numbers stay in the file."""
+    owner: object = array
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        owner.madvise(mmap.MADV_DONTNEED)
 
 
 def predictive_entropy(found: Probabilities) -> np.ndarray:
