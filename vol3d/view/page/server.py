@@ -66,6 +66,7 @@ class PageServer(ThreadingHTTPServer):
         self.token = secrets.token_urlsafe(24)
         # A browser's command line can be read by every user, so the address in it opens the page only once.
         self.ticket: str | None = secrets.token_urlsafe(24)
+        self.description = payload.json()
         self.files = static_files()
         self.policy = content_policy(self.files["index.html"])
         self.free = threading.BoundedSemaphore(CONNECTIONS)
@@ -199,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
         if name in self.server.files:
             return self.server.files[name], _TYPES[Path(name).suffix]
         if name == "scene.json":
-            return payload.json(), "application/json"
+            return self.server.description if of_frame is None else payload.json(), "application/json"
         buffer = payload.buffers.get(name.removeprefix("data/")) if name.startswith("data/") else None
         return None if buffer is None else (buffer(), "application/octet-stream")
 
