@@ -93,26 +93,36 @@ def _are_channels(folder: Path, names: set[str]) -> bool:
 def _names(files: Mapping[str, Path], progress: Progress) -> tuple[dict[int, str], int | None]:
     """Number -> name over all label maps, empty where no file names it; and the number of voxels to ignore."""
     names: dict[int, str] = {}
-    read = 0
     for done, (case, path) in enumerate(files.items()):
         progress(done, len(files), case)
-        try:
-            label = read_labels(path)
-        except DataError:
-            continue  # `vol3d data check` lists it
-        read += 1
-        for number in (int(value) for value in np.unique(label.array) if value):
-            name = (label.label_names or {}).get(number, "")
+        for number, name in _names_in(path).items():
             if name and names.get(number, name) not in ("", name):
                 got = f"{number} is '{names[number]}' and '{name}'"
                 do = "Give the classes: classes=NAME,NAME in the order of their numbers."
                 raise DataError("label maps name a number differently", where=path, got=got, do=do)
             names[number] = name or names.get(number, "")
     if not names:
-        got = f"{len(files)} files, {read} of which could be read"
-        raise DataError("no label map with a label", where=next(iter(files.values()), Path()).parent, got=got)
-    ignore = IGNORED if IGNORED in names and len(names) > 1 and IGNORED - 1 not in names else None
-    return {number: name for number, name in sorted(names.items()) if number != ignore}, ignore
+        where = next((path.parent for path in files.values()), None)
+        do = "`vol3d data check` says why, once there is a dataset.json." if files else None
+        raise DataError("no label map with a label", where=where, got=f"{len(files)} files", do=do)
+    return _without_ignored(dict(sorted(names.items())))
+
+
+def _without_ignored(names: dict[int, str]) -> tuple[dict[int, str], int | None]:
+    """Without 255, where it stands alone above the other numbers, and that number."""
+    if len(names) < 2 or IGNORED not in names or IGNORED - 1 in names:
+        return names, None
+    return {number: name for number, name in names.items() if number != IGNORED}, IGNORED
+
+
+def _names_in(path: Path) -> dict[int, str]:
+    """The labels of one map with the names that it has for them; {} of one that cannot be read, which `check` lists."""
+    try:
+        label = read_labels(path)
+    except DataError:
+        return {}
+    named = label.label_names or {}
+    return {int(value): named.get(int(value), "") for value in np.unique(label.array) if value}
 
 
 def _classes(names: Mapping[int, str], stated: Sequence[str], path: Path) -> tuple[list[str], list[str]]:

@@ -66,23 +66,31 @@ def _numbers(values: Any) -> list[float]:
 
 def confusion(run: RunFolder) -> str:
     """Annotated class by detected class, each row shaded by its shares; classes without any count are left out."""
-    counts = run.evaluation.get(_CONFUSION)
-    if not isinstance(counts, dict) or not all(isinstance(row, dict) for row in counts.values()):
-        return ""
-    columns = list(dict.fromkeys(name for row in counts.values() for name in row))
-    shown = {name: [_count(row.get(column)) for column in columns] for name, row in counts.items()}
-    by_column = {column: sum(row[place] for row in shown.values()) for place, column in enumerate(columns)}
-    kept = [column for column in columns if by_column[column] or any(shown.get(column, ()))]
-    rows = {name: row for name, row in shown.items() if any(row) or by_column.get(name)}
-    if not kept or not rows:
+    rows = _counts(run.evaluation.get(_CONFUSION))
+    occurring = _occurring(rows)
+    kept = [name for name in dict.fromkeys(name for row in rows.values() for name in row) if name in occurring]
+    if not kept:
         return ""
     head = "".join(f'<th scope="col" class="n">{escape(column)}</th>' for column in kept)
-    places = [columns.index(column) for column in kept]
-    body = "".join(_row(name, [row[place] for place in places]) for name, row in rows.items())
+    lines = {name: [row.get(column, 0) for column in kept] for name, row in rows.items() if name in occurring}
+    body = "".join(_row(name, values) for name, values in lines.items())
     start = '<th scope="col">annotated \\ found as</th>'
     css = "confusion wide" if len(kept) > _UPRIGHT else "confusion"
     listed = f'<table class="{css}"><thead><tr>{start}{head}</tr></thead><tbody>{body}</tbody></table>'
     return section("Confusion matrix", f"<p>{_said(run)}</p>{listed}")
+
+
+def _occurring(rows: Mapping[str, Mapping[str, int]]) -> set[str]:
+    """Rows and columns with a number that is not 0."""
+    cells = [(name, column) for name, row in rows.items() for column, value in row.items() if value]
+    return {name for cell in cells for name in cell}
+
+
+def _counts(table: Any) -> dict[str, dict[str, int]]:
+    """Annotated class -> detected class -> number; {} for anything else."""
+    if not isinstance(table, dict) or not all(isinstance(row, dict) for row in table.values()):
+        return {}
+    return {name: {column: _count(value) for column, value in row.items()} for name, row in table.items()}
 
 
 def _said(run: RunFolder) -> str:

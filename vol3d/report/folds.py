@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,33 +93,52 @@ def _cases(evaluation: Evaluation) -> int:
 def _folds(folder: Path, evaluations: Mapping[str, Evaluation]) -> str:
     """A row for each fold, and their mean and deviation."""
     first = next(iter(evaluations.values()))
-    keys = [metric.key for metric in first.metrics if metric.headline and metric.key != first.score_name]
-    keys = [key for key in keys if any(key in one.summary for one in evaluations.values())]
-    titles = {metric.key: metric.label for metric in first.metrics}
-    numbers = {name: [one.score, *(number(one.summary.get(key)) for key in keys)] for name, one in evaluations.items()}
+    shown = _headline_metrics(evaluations)
+    numbers = {
+        name: [one.score, *(number(one.summary.get(metric.key)) for metric in shown)]
+        for name, one in evaluations.items()
+    }
     rows = [[name, _cases(evaluations[name]), *values] for name, values in numbers.items()]
-    for word, place in (("mean", 0), ("deviation", 1)):
-        rows.append([word, None, *(_mean_deviation(column)[place] for column in zip(*numbers.values(), strict=True))])
-    listed = table(["fold", "cases", _title(first), *(titles[key] for key in keys)], rows)
-    links = [name for name in evaluations if (folder / name / "report.html").is_file()]
-    ways = ", ".join(f'<a href="{escape(name, quote=True)}/report.html">{escape(name)}</a>' for name in links)
-    return section("Folds", listed + (f'<p class="note">Reports of the folds: {ways}</p>' if links else ""))
+    spread = [_mean_deviation(column) for column in zip(*numbers.values(), strict=True)]
+    rows += [[word, None, *(one[place] for one in spread)] for place, word in enumerate(("mean", "deviation"))]
+    listed = table(["fold", "cases", _title(first), *(metric.label for metric in shown)], rows)
+    return section("Folds", listed + _ways(folder, evaluations))
+
+
+def _headline_metrics(evaluations: Mapping[str, Evaluation]) -> list[Metric]:
+    """Those that a report shows beside the score, and some fold has."""
+    first = next(iter(evaluations.values()))
+    known = {key for one in evaluations.values() for key in one.summary} - {first.score_name}
+    return [metric for metric in first.metrics if metric.headline and metric.key in known]
+
+
+def _ways(folder: Path, names: Iterable[str]) -> str:
+    """Links to the reports of the folds."""
+    there = [escape(name, quote=True) for name in names if (folder / name / "report.html").is_file()]
+    links = ", ".join(f'<a href="{name}/report.html">{name}</a>' for name in there)
+    return f'<p class="note">Reports of the folds: {links}</p>' if links else ""
 
 
 def _classes(evaluations: Mapping[str, Evaluation]) -> list[str]:
     """A table for each metric of the classes: a row for each class, a column for each fold."""
     tables = {name: _class_table(one.summary) for name, one in evaluations.items()}
-    found = dict.fromkeys(key for rows in tables.values() for row in rows.values() for key in row)
+    found = {key for rows in tables.values() for row in rows.values() for key in row}
     metrics = [metric for metric in next(iter(evaluations.values())).metrics if metric.key in found and metric.better]
+    titles = ["class", *tables, "mean", "deviation"]
+    return [
+        section(f"{metric.label} by class", table(titles, _by_fold(tables, metric.key)))
+        for metric in metrics[:_MOST_TABLES]
+    ]
+
+
+def _by_fold(tables: Mapping[str, Mapping[str, Mapping[str, Any]]], key: str) -> list[list[Any]]:
+    """Each class with its number in each fold, their mean and deviation."""
     names = dict.fromkeys(name for rows in tables.values() for name in rows)
-    parts = []
-    for metric in metrics[:_MOST_TABLES]:
-        lines: list[list[Any]] = []
-        for name in names:
-            values = [number(rows.get(name, {}).get(metric.key)) for rows in tables.values()]
-            lines.append([name, *values, *_mean_deviation(values)])
-        parts.append(section(f"{metric.label} by class", table(["class", *tables, "mean", "deviation"], lines)))
-    return parts
+    lines: list[list[Any]] = []
+    for name in names:
+        values = [number(rows.get(name, {}).get(key)) for rows in tables.values()]
+        lines.append([name, *values, *_mean_deviation(values)])
+    return lines
 
 
 def _class_table(summary: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -144,15 +163,21 @@ def _spread(evaluations: Mapping[str, Evaluation], metrics: Sequence[Metric]) ->
 def _worst(evaluations: Mapping[str, Evaluation], metrics: Sequence[Metric]) -> str:
     """The worst cases of all folds by the first metric that cases have."""
     rows = [{"fold": name, **row} for name, one in evaluations.items() for row in one.rows]
-    keys = {key for row in rows for key in row}
-    metric = next((one for one in metrics if one.by_case and one.better and one.key in keys), None)
-    if metric is None:
+    shown = _worst_first(rows, metrics)[:CASES_SHOWN]
+    if not shown:
         return ""
-    sign = 1.0 if metric.better == "higher" else -1.0
-    scored = [row for row in rows if math.isfinite(number(row.get(metric.key)))]
-    shown = sorted(scored, key=lambda row: sign * number(row[metric.key]))[:CASES_SHOWN]
     columns = list(dict.fromkeys(key for row in shown for key in row))
     titles = {one.key: one.label for one in metrics}
     lines = [[row.get(column) for column in columns] for row in shown]
     listed = table([titles.get(column, column.replace("_", " ")) for column in columns], lines)
     return section("Worst cases", f'<div class="scroll">{listed}</div>')
+
+
+def _worst_first(rows: Sequence[Mapping[str, Any]], metrics: Sequence[Metric]) -> list[Mapping[str, Any]]:
+    """The rows that have a number of the first metric of cases; [] where there is no such metric."""
+    keys = {key for row in rows for key in row}
+    metric = next((one for one in metrics if one.by_case and one.better and one.key in keys), None)
+    if metric is None:
+        return []
+    scored = [row for row in rows if math.isfinite(number(row.get(metric.key)))]
+    return sorted(scored, key=lambda row: number(row[metric.key]), reverse=metric.better == "lower")
