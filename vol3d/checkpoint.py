@@ -84,8 +84,8 @@ def resolve(where: str | Path) -> list[Path]:
     if path.is_dir():
         if (path / WEIGHTS).is_file():
             return [path / WEIGHTS]
-        if found := sorted(one for one in path.glob(f"fold*/{WEIGHTS}") if _FOLD.fullmatch(one.parent.name)):
-            return found  # not those of `fold0_old`
+        if found := _of_folds(path):
+            return found
         seeds = sorted(file.parent for file in path.glob(f"seed*/{WEIGHTS}"))
         if seeds:  # no ensemble: they are there to show how far chance moves a score
             raise UsageError("runs of several seeds", where=path, do=f"Give one of them, {seeds[0]} for example.")
@@ -96,6 +96,11 @@ def resolve(where: str | Path) -> list[Path]:
         return [names[str(where)]]
     what = "no such checkpoint: neither a shipped model nor a file or folder"
     raise UsageError(what, where=where, do=catalog.model_hint(str(where)))
+
+
+def _of_folds(folder: Path) -> list[Path]:
+    """The weights of `fold0` ..., not those of `fold0_old`."""
+    return sorted(path for path in folder.glob(f"fold*/{WEIGHTS}") if _FOLD.fullmatch(path.parent.name))
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -60,11 +60,11 @@ def chosen_classes(words: str, class_names: tuple[str, ...]) -> tuple[str, ...]:
         UsageError: none of them, or no class.
     """
     names = [word.strip() for word in words.split(",") if word.strip()]
-    known = {name.casefold(): name for name in class_names[1:]}
-    for name in names:
-        if name.casefold() not in known:
+    known = {name.casefold(): name for name in class_names[1:]} | {name: name for name in class_names[1:]}
+    found = [known.get(name, known.get(name.casefold())) for name in names]
+    for name, of_model in zip(names, found, strict=True):
+        if of_model is None:
             raise UsageError("no class of the model", where="--roi", got=name, wanted=", ".join(class_names[1:]))
     if not names:
         raise UsageError("no class is left", where="--roi", wanted=", ".join(class_names[1:]))
-    wanted = {known[name.casefold()] for name in names}
-    return tuple(name for name in class_names[1:] if name in wanted)
+    return tuple(name for name in class_names[1:] if name in found)

@@ -39,8 +39,7 @@ def compare_cases(a: Scores, b: Scores) -> Comparison:
 
     rows = [one for metric in metrics for one in _differences(a, b, metric, cases, classes)]
     notes = [f"{len(cases)} cases were paired; a case counts for a class where both have a number"]
-    keys = [(case, name) for case in cases for name in classes]
-    notes += _without_partner(a, b, "dice" if "dice" in metrics else metrics[0], keys)
+    notes += _without_partner(a, b, metrics, cases, classes)
     notes += _notes(a, b, classes, cases)
     return Comparison("cases", str(a.path), str(b.path), len(cases), corrected(rows), tuple(notes))
 
@@ -80,8 +79,12 @@ def _value(scores: Scores, case: str, name: str, metric: str) -> float:
     return row.get(metric, math.nan)
 
 
-def _without_partner(a: Scores, b: Scores, metric: str, keys: Sequence[tuple[str, str]]) -> list[str]:
+def _without_partner(
+    a: Scores, b: Scores, metrics: Sequence[str], cases: Sequence[str], classes: Sequence[str]
+) -> list[str]:
     """How many numbers are in no difference: a false alarm where the other side rightly found nothing is such a one."""
+    metric = "dice" if "dice" in metrics else metrics[0]
+    keys = [(case, name) for case in cases for name in classes]
     known = [[math.isfinite(_value(one, *key, metric)) for one in (a, b)] for key in keys]
     alone = [sum(mine and not other for mine, other in pairs) for pairs in (known, [pair[::-1] for pair in known])]
     if not any(alone):

@@ -96,3 +96,5 @@ def test_bad_words() -> None:
         chosen_classes("spleen", ("background", "Anterior"))
     with pytest.raises(UsageError, match="no class is left"):
         chosen_classes(" , ", ("background", "Anterior"))
+    names = ("background", "L", "l", "Spleen")
+    assert chosen_classes("L, spleen", names) == ("L", "Spleen") and chosen_classes("l", names) == ("l",)
