@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--shape", type=int, nargs=3, default=(512, 512, 600))
     parser.add_argument("--classes", type=int, default=24, help="with the background")
     parser.add_argument("--patch", type=int, nargs=3, default=(128, 128, 128), help="along the network's axes")
-    parser.add_argument("--folds", type=int, nargs="+", default=[1, 5])
+    parser.add_argument("--folds", type=int, nargs="+", default=[1])
     parser.add_argument("--spacing", choices=("own", "1.5"), nargs="+", default=["own", "1.5"])
     words = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
