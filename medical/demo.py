@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from vol3d.cli.console import cell, print_table
 from vol3d.cli.demo_steps import predict_scans
-from vol3d.errors import Vol3dError
 from vol3d.files import make_folder
 from vol3d.terminal import aside, say, tell
 
@@ -22,13 +21,12 @@ SAMPLES = Path(__file__).resolve().parent / "samples" / "Task04_Hippocampus"
 
 def show_hippocampus(out: Path, cases: int) -> None:
     """Predicts `cases` scans, scores the masks as they lie on the disk, writes the report."""
-    if not SAMPLES.is_dir():
-        raise Vol3dError("the sample scans are not installed", where=SAMPLES, do="Install vol3d again.")
     from medical.datasets.msd import MsdSettings
     from vol3d.checkpoint import load
     from vol3d.engine import results
+    from vol3d.examples import samples
 
-    split = MsdSettings(root=SAMPLES).split()
+    split = MsdSettings(root=samples()).split()
     chosen = sorted(split.labelled, key=lambda case: case.name)[:cases]
     loaded = load(MODEL, "cpu")
     names = ", ".join(loaded.task.class_names[1:])

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vol3d import catalog
 from vol3d.errors import UsageError
+from vol3d.examples import generate as generate
+from vol3d.examples import samples as samples
 from vol3d.model import Model, no_progress
 from vol3d.released.readers import RELEASED
 

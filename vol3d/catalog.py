@@ -231,6 +231,9 @@ GENERATORS = {
     "kitti": Generator("pointcloud.generate.kitti.write:write_kitti", 200, "frames", "kitti", ("scanner",)),
 }
 
+SAMPLES = "medical.demo:SAMPLES"
+"""Folder of the scans that come with the package, `vol3d.samples`."""
+
 DEMOS = {
     "hippocampus": "medical.demo:show_hippocampus",
     "rooms": "pointcloud.demo_rooms:show_rooms",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import tempfile
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,10 @@ class Prediction(ABC):
         """What was found in a few numbers and words, ready for JSON: the line of a table."""
 
     @abstractmethod
+    def rows(self) -> list[dict[str, Any]]:
+        """What was found as a table, a row for each object or class; `pandas.DataFrame` takes it."""
+
+    @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """All that fits into JSON."""
 
@@ -112,11 +117,35 @@ class Prediction(ABC):
         """
         from vol3d.view.show import show
 
+        with self._files(scan is None) as paths:
+            show(paths, *(None if one is None else user_path(one) for one in (png, scan)))
+
+    def picture(self, scan: str | Path | None = None, size: tuple[int, int] = (1280, 800)) -> bytes:
+        """The scan and what was found, as the bytes of a PNG; in a notebook a result shows itself.
+
+        Args:
+            scan: where the scan is now, if it has moved.
+            size: (width, height) in pixels.
+
+        Raises:
+            UsageError: the scan is not there.
+        """
+        from vol3d.view.show import picture
+
+        with self._files(scan is None) as paths:
+            return picture(paths, None if scan is None else user_path(scan), size)
+
+    def _repr_html_(self) -> str:
+        from vol3d.report.inline import prediction_html
+
+        return prediction_html(self.picture(), self.rows())
+
+    @contextmanager
+    def _files(self, with_scan: bool) -> Iterator[list[Path]]:
+        """What the viewer reads: the result, and the scan; files made for it go again."""
         with tempfile.TemporaryDirectory() as folder:
             own, found = self.on_disk(Path(folder))
-            paths = [found.save(Path(folder) / "found")]
-            paths += [own] if scan is None else []
-            show(paths, *(None if one is None else user_path(one) for one in (png, scan)))
+            yield [found.save(Path(folder) / "found"), *([own] if with_scan else [])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +217,15 @@ class MaskPrediction(Prediction):
     def facts(self) -> dict[str, Any]:
         """The volumes of the classes."""
         return {"volumes_ml": self.volumes_ml, **{note.code: str(note) for note in self.segmentation.notes}}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Class, millilitres and voxels."""
+        counts = np.bincount(self.mask.ravel(), minlength=len(self.class_names))
+        volumes = self.volumes_ml
+        return [
+            {"class": name, "volume_ml": volumes[name], "voxels": int(counts[label])}
+            for label, name in self.segmentation.asked()
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Volumes, classes and grid; not the voxels."""
@@ -269,6 +307,15 @@ class BoxPrediction(Prediction):
         counts = Counter(self.names)
         found = ", ".join(f"{counts[name]} {name}" for name in self.class_names if name in counts)
         return {"boxes": len(self.detections), "found": found}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Class, score and box as in `boxes`, the surest first."""
+        columns = ("x", "y", "z", "l", "w", "h", "yaw", "vx", "vy")
+        boxes, names = self.boxes.tolist(), self.names
+        return [
+            {"class": names[i], "score": float(self.scores[i]), **dict(zip(columns, boxes[i], strict=False))}
+            for i in np.argsort(-self.scores, kind="stable")
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """The boxes as in the JSON file."""

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from docs.site import licences, messages, settings  # noqa: E402  (the repository is importable from here on)
+from docs.site import licences, messages, notebooks, settings  # noqa: E402  (the repository is importable from here on)
 
 COPIED = ("CHANGELOG.md", "CONTRIBUTING.md")
 OUTSIDE = "repository"  # folder of the site for files that are not in docs/
@@ -27,7 +27,12 @@ _LINK = re.compile(r"(\]\()([^)\s#]+)([^)\s]*\))")
 
 def on_files(files: Files, config: Any) -> Files:
     """Adds the generated pages, and every file outside `docs/` that a page links to."""
-    made = {**settings.pages(), "reference/messages.md": messages.page(), "licences.md": licences.page()}
+    made = {
+        **settings.pages(),
+        **notebooks.pages(),
+        "reference/messages.md": messages.page(),
+        "licences.md": licences.page(),
+    }
     for name, text in made.items():
         files.append(File.generated(config, name, content=text))
     named = {file.src_uri: ROOT / "docs" / file.src_uri for file in files.documentation_pages() if file.abs_src_path}
@@ -61,7 +66,9 @@ def repository_path(page: str, link: str) -> str | None:
 
 
 def site_path(target: str) -> str:
-    """The same file in the site."""
+    """The same file in the site; of a notebook, its page."""
+    if target.endswith(".ipynb"):
+        target = f"{target.removesuffix('.ipynb')}.md"
     return target.removeprefix("docs/") if target.startswith("docs/") else f"{OUTSIDE}/{target}"
 
 

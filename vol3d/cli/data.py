@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vol3d import catalog
+from vol3d import catalog, examples
 from vol3d.cli import names
 from vol3d.cli.console import print_json, print_table
 from vol3d.cli.options import Json
@@ -255,18 +255,11 @@ def generate(
       vol3d data generate frames DATA/frames --scenes 1200
       vol3d data generate kitti DATA/frames --scenes 500
     """
-    if kind not in catalog.GENERATORS:
-        wanted = ", ".join(catalog.GENERATORS)
-        raise UsageError("nothing of this kind can be generated", where="KIND", got=kind, wanted=wanted)
-    generator = catalog.GENERATORS[kind]
-    words = {"streets": streets, "scanner": scanner, "seconds": seconds}
-    options = {name: value for name, value in words.items() if value is not None}
-    for name in options.keys() - set(generator.options):
-        raise UsageError(f"{kind} have no such option", where=f"--{name}", got=options[name])
-    write, count = catalog.load(generator.target), scenes or generator.scenes
-    out = require_output(out)  # the generator makes it, once it has refused what it cannot make
     with progress("generating") as report:
-        write(out, count, seed, workers, report, **options)
+        options = {"streets": streets, "scanner": scanner, "seconds": seconds}
+        out = examples.generate(kind, out, scenes, seed=seed, **options, workers=workers, progress=report)
+    generator = catalog.GENERATORS[kind]
+    count = scenes or generator.scenes
     if as_json:
         print_json({"kind": kind, "count": count, "layout": generator.data_set, "out": str(out)})
     say(f"{count} {generator.unit} are in {out}; read them as `{generator.data_set}`")

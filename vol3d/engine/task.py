@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from vol3d.config.chosen import Unread
+from vol3d.engine.evaluation import Evaluation as Evaluation
+from vol3d.engine.evaluation import Metric as Metric
 from vol3d.engine.seen import Seen
 from vol3d.engine.settings import PredictionSettings, RunSettings, Settings
 from vol3d.errors import CheckpointError, UsageError
@@ -64,58 +66,6 @@ def _pinned(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _pinned(item) for key, item in value.items()}
     return type(value)(_pinned(item) for item in value) if isinstance(value, (list, tuple)) else value
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One kind of number in an evaluation, and how a reader is to see it.
-
-        >>> Metric("hd95_mm", "HD95", unit="mm", better="lower").label
-        'HD95 (mm)'
-
-    Args:
-        key: what the summary, its tables and the rows call it, `hd95_mm`.
-        title: what the reader sees, without the unit.
-        unit: `mm`, or None for a share or a count.
-        better: which values are the better ones, None where neither is.
-        interval: key of its 95 % confidence interval [low, high], which stands beside it.
-        headline: whether a report shows it next to the score.
-        by_case: whether a report draws its distribution over the cases.
-    """
-
-    key: str
-    title: str
-    unit: str | None = None
-    better: Literal["higher", "lower"] | None = None
-    interval: str | None = None
-    headline: bool = False
-    by_case: bool = False
-
-    @property
-    def label(self) -> str:
-        """The title with its unit."""
-        return f"{self.title} ({self.unit})" if self.unit else self.title
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a model scored on a data set.
-
-    Args:
-        score: the one number that ranks checkpoints, higher is better.
-        score_name: what it is, `mean_dice`; empty where nothing is scored.
-        summary: JSON-ready totals, printed by `vol3d evaluate --json`.
-        rows: one JSON-ready dict per case and class, written as CSV.
-        pictures: title -> PNG bytes for the report (best, median, worst case ...).
-        metrics: what keys of the summary and the rows mean; a key without one is shown as it is.
-    """
-
-    score: float
-    score_name: str
-    summary: dict[str, Any]
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    pictures: dict[str, bytes] = field(default_factory=dict)
-    metrics: tuple[Metric, ...] = ()
 
 
 class Samples(ABC):

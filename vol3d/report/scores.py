@@ -24,16 +24,27 @@ _NOT_FACTS = {"score", "score_name", "rows", "metrics"}
 
 def headline(run: RunFolder) -> str:
     """The score with its confidence interval, and the conditions under which it was measured."""
-    name = score_name(run)
-    if name is None:
+    shown = _headline_keys(run)
+    if not shown:
         return ""
+    conditions = _conditions(run, {key: value for key, value in _facts(run).items() if key not in shown})
+    return f'<section class="head">{headline_scores(run)}{conditions}</section>'
 
-    facts = {key: value for key, value in run.evaluation.items() if _is_scalar(value) and key not in _NOT_FACTS}
+
+def headline_scores(run: RunFolder) -> str:
+    """The score and what stands beside it, each with its confidence interval; empty text without a score."""
+    scores = "".join(_score(run, key) for key in _headline_keys(run))
+    return f'<div class="scores">{scores}</div>' if scores else ""
+
+
+def _headline_keys(run: RunFolder) -> list[str]:
+    name, facts = score_name(run), _facts(run)
     beside = [metric.key for metric in run.measured if metric.headline and metric.key in facts]
-    shown = dict.fromkeys([name, *beside])
-    scores = "".join(_score(run, key) for key in shown)
-    conditions = _conditions(run, {key: value for key, value in facts.items() if key not in shown})
-    return f'<section class="head"><div class="scores">{scores}</div>{conditions}</section>'
+    return [] if name is None else list(dict.fromkeys([name, *beside]))
+
+
+def _facts(run: RunFolder) -> dict[str, Any]:
+    return {key: value for key, value in run.evaluation.items() if _is_scalar(value) and key not in _NOT_FACTS}
 
 
 def _conditions(run: RunFolder, facts: Mapping[str, Any]) -> str:
@@ -70,8 +81,8 @@ def _interval(run: RunFolder, key: str) -> tuple[float, float] | None:
 
 def classes(run: RunFolder) -> str:
     """One row per class, and box plots of the cases behind it."""
-    rows = _class_table(run)
-    parts = [_table_of_rows(run, "class", rows)] if rows else []
+    found = class_table(run)
+    parts = [found] if found else []
     if boxes := "".join(_box_plot(run, metric) for metric in run.measured if metric.by_case):
         parts.append(f'<div class="charts">{boxes}</div>')
     return section("Classes", "".join(parts)) if parts else ""
@@ -108,7 +119,7 @@ def _class_curves(run: RunFolder, name: str, recall: list[float], by_metric: Map
 
     series = {run.title(key): (recall if values else [], values) for key, values in precision.items()}
     chart = unit_chart(series, "recall", "precision")
-    row = _class_table(run).get(name, {})
+    row = _class_rows(run).get(name, {})
     areas = [f"{run.title(key)} {format_number(number(row[key]))}" for key in by_metric if key in row]
     return figure(chart, f"<b>{escape(name)}</b> {escape(' · '.join(areas))}") if chart else ""
 
@@ -129,7 +140,13 @@ def _tables(run: RunFolder) -> Iterator[tuple[str, Table]]:
             yield key, value
 
 
-def _class_table(run: RunFolder) -> Table:
+def class_table(run: RunFolder) -> str:
+    """One row per class; empty text if nothing was measured by class."""
+    rows = _class_rows(run)
+    return _table_of_rows(run, "class", rows) if rows else ""
+
+
+def _class_rows(run: RunFolder) -> Table:
     return next((rows for _, rows in _tables(run)), {})
 
 

@@ -39,6 +39,14 @@ def show(paths: Sequence[Path], png: Path | None = None, scan: Path | None = Non
         serve(scene, None, True)
 
 
+def picture(paths: Sequence[Path], scan: Path | None = None, size: tuple[int, int] = SIZE) -> bytes:
+    """Scans and results together as the bytes of a PNG; raises as `show`."""
+    from vol3d.view.draw.picture import draw_scene
+    from vol3d.view.load.read import load_view
+
+    return draw_scene(load_view(paths, scan=scan), size)
+
+
 def write_picture(scene: ViewScene, path: Path, size: tuple[int, int]) -> None:
     """The scene as a PNG file, whole or not at all; raises as `check_picture`."""
     from vol3d.files import write_bytes
