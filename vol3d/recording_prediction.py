@@ -114,6 +114,20 @@ class FramesPrediction(Prediction):
             facts["ms_a_frame"] = round(median(frame.milliseconds for frame in self.done), 1)
         return facts | ({"failed_frames": len(failed), "first_fault": failed[0].error} if failed else {})
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Number and time of the cloud, and its boxes, a row for each."""
+        return [
+            {"frame": result.frame.number, "time": result.frame.seconds, **row}
+            for result in self.done
+            if result.found is not None
+            for row in result.found.rows()
+        ]
+
+    def _repr_html_(self) -> str:
+        from vol3d.report.inline import prediction_html
+
+        return prediction_html(None, self.rows())
+
     def to_dict(self) -> dict[str, Any]:
         """The summary and all lines."""
         return {**self._described(), "source": str(self.recording.path), "lines": [f.to_dict() for f in self.frames]}

@@ -178,16 +178,18 @@ def _fitted(weights: Mapping[str, Tensor], width: int, classes: int) -> dict[str
         found[key] = torch.cat([_by_place(part, width) for part in parts], dim=1)
 
     outputs = 2 + 3 + 2 * BINS + 5 * classes
-    for field in ("weight", "bias"):
-        key = f"refinement.head.says.{field}"
+    for key in [f"{head}head.says.{field}" for head in ("", "refinement.") for field in ("weight", "bias")]:
         if key in found and len(found[key]) == outputs:
-            objectness, scores, box = found[key].tensor_split((2, 2 + classes))
-            found[key] = torch.cat([objectness, box, scores])
-        for key in (f"head.says.{field}", f"refinement.head.says.{field}"):
-            if key in found and len(found[key]) == outputs:
-                before, logits, residuals, behind = found[key].tensor_split((5, 5 + BINS, 5 + 2 * BINS))
-                found[key] = torch.cat([before, logits[:1], residuals[:1], behind])
+            rows = _box_before_classes(found[key], classes) if key.startswith("refinement.") else found[key]
+            before, logits, residuals, behind = rows.tensor_split((5, 5 + BINS, 5 + 2 * BINS))
+            found[key] = torch.cat([before, logits[:1], residuals[:1], behind])
     return found
+
+
+def _box_before_classes(rows: Tensor, classes: int) -> Tensor:
+    """Rows in the order of the first head, which `with_one_output` has put there."""
+    objectness, scores, box = rows.tensor_split((2, 2 + classes))
+    return torch.cat([objectness, box, scores])
 
 
 def _by_place(columns: Tensor, width: int) -> Tensor:

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from vol3d.engine.loggers.logger import PROJECT, LoggedRun, State, final_numbers, results
 from vol3d.engine.task import Evaluation
@@ -71,7 +71,7 @@ def _open(run: LoggedRun, wandb: Any) -> Any:
 
 def _mode(wandb: Any) -> Mode:
     quiet = wandb.Settings(silent=True, console="off")  # our lines are printed by `say`, and only where that is wanted
-    return os.environ.get("WANDB_MODE") or wandb.setup(settings=quiet).settings.mode
+    return cast(Mode, os.environ.get("WANDB_MODE") or wandb.setup(settings=quiet).settings.mode)
 
 
 def _init(run: LoggedRun, wandb: Any, mode: Mode) -> Any:
