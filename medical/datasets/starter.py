@@ -103,8 +103,7 @@ def _names(files: Mapping[str, Path], progress: Progress) -> tuple[dict[int, str
             names[number] = name or names.get(number, "")
     if not names:
         where = next((path.parent for path in files.values()), None)
-        do = "`vol3d data check` says why, once there is a dataset.json." if files else None
-        raise DataError("no label map with a label", where=where, got=f"{len(files)} files", do=do)
+        raise DataError("no label map with a label", where=where, got=f"{len(files)} files")
     return _without_ignored(dict(sorted(names.items())))
 
 
