@@ -62,6 +62,10 @@ def convert_labels(source: Path, source_format: str, target_format: str, out: Pa
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError("the output folder is not empty", where=out, do="Choose another one.")
     scenes = reader.read(source)
+    for file in (scene.file for scene in scenes):
+        if not isinstance(file, str) or not file or Path(file).is_absolute() or ".." in Path(file).parts:
+            wanted = "a name, or a path below the folder"
+            raise DataError("the point file of a scan has no usable name", where=source, got=file, wanted=wanted)
     stems = [scene.stem for scene in scenes]
     if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
         raise DataError("two scans have one name", where=source, got=twice[0], do="Convert their folders one by one.")

@@ -30,7 +30,7 @@ def read_cvat(path: Path) -> list[LabelledScene]:
                 boxes = []
                 for number, one in enumerate(item["annotations"]):
                     where, label = f"{file}: {item['id']}[{number}]", one["label_id"]
-                    if one["type"] != _CUBOID or not 0 <= label < len(names):
+                    if one["type"] != _CUBOID or not isinstance(label, int) or not 0 <= label < len(names):
                         got, wanted = f"{one['type']} of label {label}", f"{_CUBOID}, label below {len(names)}"
                         raise DataError("an annotation that is no box", where=where, got=got, wanted=wanted)
                     boxes.append(box_of(names[label], one["position"], one["scale"], one["rotation"], where))

@@ -58,7 +58,7 @@ def write_supervisely(scenes: Sequence[LabelledScene], out: Path) -> None:
             objects.append({"key": key, "classTitle": box.name, "tags": []})
             figures.append({"key": figure, "objectKey": key, "geometryType": _CUBOID, "geometry": geometry})
         about = {"description": "", "key": _key(scene.file, "scene", 0), "tags": [], "objects": objects}
-        write_json(folder / f"{scene.file}.json", {**about, "figures": figures})
+        write_json(folder / f"{Path(scene.file).name}.json", {**about, "figures": figures})
     names = sorted({box.name for scene in scenes for box in scene.boxes})
     classes = [{"title": name, "shape": _CUBOID, "color": f"#{_key(name, 'colour', 0)[:6]}"} for name in names]
     write_json(out / "meta.json", {"classes": classes, "tags": [], "projectType": "point_clouds"})

@@ -123,3 +123,26 @@ def test_what_cannot_be_converted(tmp_path: Path) -> None:
         convert_labels(tmp_path / "none", "cvat", "point_folder", tmp_path / "out")
     with pytest.raises(DataError, match="no label file"):
         convert_labels((tmp_path / "empty").mkdir() or tmp_path / "empty", "labelcloud", "cvat", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", [17, "", "../../a.pcd", "/a.pcd"])
+def test_names_of_clouds_that_lead_elsewhere_are_refused(tmp_path: Path, name: Any) -> None:
+    path = written(tmp_path / "a.json", {"filename": name, "objects": []})
+    with pytest.raises(DataError, match="no usable name"):
+        convert_labels(path, "labelcloud", "supervisely", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_clouds_in_folders_reach_every_format(tmp_path: Path) -> None:
+    FORMATS["point_folder"].write([LabelledScene("up/a.pcd", (CAR,))], tmp_path)
+    for name in FORMATS:
+        convert_labels(tmp_path, "point_folder", name, tmp_path / "out" / name)
+        (scene,) = FORMATS[name].read(tmp_path / "out" / name)
+        assert scene.stem == "a" and close(scene.boxes[0], CAR)
+
+
+def test_an_annotation_of_cvat_without_a_label_is_one_clear_error(tmp_path: Path) -> None:
+    one = {"type": "cuboid_3d", "label_id": None, "position": [1, 2, 3], "rotation": [0, 0, 0], "scale": [4, 2, 1]}
+    value = {"categories": {"label": {"labels": [{"name": "car"}]}}, "items": [{"id": "a", "annotations": [one]}]}
+    with pytest.raises(DataError, match="no box; got cuboid_3d of label None"):
+        FORMATS["cvat"].read(written(tmp_path / "a.json", value))
