@@ -1,8 +1,8 @@
-"""Ten cases, one class: a shipped model fine-tuned beside the same recipe from scratch.
+"""Ten cases, one class: a trained model fine-tuned beside the same recipe from scratch.
 
-    python -m benchmarks.fine_tuning DATA/Task04_Hippocampus OUT
+    python -m benchmarks.fine_tuning DATA/Task04_Hippocampus START OUT
 
-The cases are those of fold 0, which `unetr-hippocampus` was not trained on: ten train, the other 42 validate, and only
+START is a run of RECIPE on the other folds. The cases are those of fold 0: ten train, the other 42 validate, and only
 `Anterior` is labelled. Both runs have the same cases, recipe, seed and number of epochs; the same command resumes. The
 result is `benchmarks/results/fine_tuning.json`.
 """
@@ -20,9 +20,8 @@ import vol3d
 from benchmarks.common import one_thread, print_table, save
 from vol3d.files import make_folder, read_json, write_json
 
-MODEL, RECIPE, CLASS = "unetr-hippocampus", "unetr_hippocampus_small", "Anterior"
+RECIPE, CLASS = "unetr_hippocampus_small", "Anterior"
 TRAINING = 10
-STARTS = {"from scratch": {}, f"from {MODEL}": {"start_from.checkpoint": MODEL}}
 
 
 def one_class(root: Path, out: Path) -> Path:
@@ -43,13 +42,14 @@ def one_class(root: Path, out: Path) -> Path:
     return out
 
 
-def measured(start: str, data: Path, out: Path, epochs: int) -> dict[str, object]:
-    """One run."""
-    settings = {"data.fold": 0, "data.folds": "folds.json", "train.evaluate_every": epochs // 4, **STARTS[start]}
+def measured(start: Path | None, data: Path, out: Path, epochs: int) -> dict[str, object]:
+    """One run; without `start` from scratch."""
+    settings = {"data.fold": 0, "data.folds": "folds.json", "train.evaluate_every": epochs // 4}
+    settings |= {} if start is None else {"start_from.checkpoint": str(start)}
     run = vol3d.train(RECIPE, out, data=data, epochs=epochs, settings=settings, verbose=True)
     by_step = [(int(row[0]), float(row[1])) for row in _scores(out / "metrics.csv")]
     return {
-        "start": start,
+        "start": "from scratch" if start is None else f"from {RECIPE}",
         "training cases": TRAINING,
         "epochs": epochs,
         "mean Dice of 42": run.evaluation.score,
@@ -68,6 +68,7 @@ def main() -> None:
     """Trains both, prints and saves."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", type=Path, help="Task04_Hippocampus with folds.json")
+    parser.add_argument("start", type=Path, help=f"run of {RECIPE} on the other folds")
     parser.add_argument("out", type=Path, help="for the cases and both runs")
     parser.add_argument("--epochs", type=int, default=80)
     words = parser.parse_args()
@@ -75,7 +76,8 @@ def main() -> None:
     data = words.out / "data"
     if not (data / "folds.json").is_file():
         one_class(words.root, data)
-    rows = [measured(start, data, words.out / start.replace(" ", "_"), words.epochs) for start in STARTS]
+    starts = {"scratch": None, "trained": words.start}
+    rows = [measured(start, data, words.out / name, words.epochs) for name, start in starts.items()]
     print_table(rows)
     print(save("fine_tuning", rows))
 

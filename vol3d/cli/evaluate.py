@@ -71,7 +71,7 @@ def evaluate(
 
     [bold]Examples[/bold]
 
-      vol3d evaluate unetr-hippocampus data=DATA/Task04_Hippocampus --fold 0
+      vol3d evaluate runs/fold0 data=DATA/Task04_Hippocampus --json
       vol3d evaluate runs/cv data=DATA/Task04_Hippocampus --folds -o scores
       vol3d evaluate runs/pillars --data DATA/kitti --split test --submission results
     """
