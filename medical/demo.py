@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vol3d.cli.console import cell, print_table
 from vol3d.cli.demo_steps import predict_scans
+from vol3d.errors import Vol3dError
 from vol3d.files import make_folder
 from vol3d.terminal import aside, say, tell
 

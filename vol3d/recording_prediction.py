@@ -115,6 +115,25 @@ class FramesPrediction(Prediction):
             facts["ms_a_frame"] = round(median(frame.milliseconds for frame in self.done), 1)
         return facts | ({"failed_frames": len(failed), "first_fault": failed[0].error} if failed else {})
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Number, time, boxes and milliseconds of each cloud, and why one failed."""
+        return [
+            {
+                "frame": frame.number,
+                "time": frame.seconds,
+                "boxes": None if frame.found is None else len(frame.found.detections),
+                "milliseconds": frame.milliseconds,
+                "error": frame.error,
+            }
+            for frame in self.frames
+        ]
+
+    def _repr_html_(self) -> str:
+        """Without a picture: the viewer shows one cloud at a time."""
+        from vol3d.report.inline import table_html
+
+        return table_html(self.rows())
+
     def to_dict(self) -> dict[str, Any]:
         """The summary and all lines."""
         return {**self._described(), "source": str(self.recording.path), "lines": [f.to_dict() for f in self.frames]}

@@ -255,8 +255,17 @@ def generate(
       vol3d data generate kitti DATA/frames --scenes 500
     """
     with progress("generating") as report:
-        options = {"streets": streets, "scanner": scanner, "seconds": seconds}
-        out = examples.generate(kind, out, scenes, seed=seed, **options, workers=workers, progress=report)
+        out = examples.generate(
+            kind,
+            out,
+            scenes,
+            seed=seed,
+            streets=streets,
+            scanner=scanner,
+            seconds=seconds,
+            workers=workers,
+            progress=report,
+        )
     generator = catalog.GENERATORS[kind]
     count = scenes or generator.scenes
     if as_json:

@@ -22,5 +22,10 @@ def evaluation_html(evaluation: Evaluation) -> str:
 
 def prediction_html(picture: bytes, rows: Sequence[Mapping[str, Any]]) -> str:
     """The picture of a scan with what was found, over a row for each thing that was found."""
+    return image(picture, "the scan and what was found in it") + table_html(rows)
+
+
+def table_html(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows that all have the keys of the first."""
     columns = list(rows[0]) if rows else ["nothing was found"]
-    return image(picture, "the scan and what was found in it") + table(columns, [list(row.values()) for row in rows])
+    return table(columns, [list(row.values()) for row in rows])
