@@ -73,9 +73,9 @@ class Prediction(ABC):
     def facts(self) -> dict[str, Any]:
         """What was found in a few numbers and words, ready for JSON: the line of a table."""
 
-    @abstractmethod
     def rows(self) -> list[dict[str, Any]]:
-        """What was found as a table, a row for each object or class; `pandas.DataFrame` takes it."""
+        """What was found as a table, a row for each object, class or cloud; `pandas.DataFrame` takes it."""
+        return [self.facts()]
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:

@@ -115,18 +115,23 @@ class FramesPrediction(Prediction):
         return facts | ({"failed_frames": len(failed), "first_fault": failed[0].error} if failed else {})
 
     def rows(self) -> list[dict[str, Any]]:
-        """Number and time of the cloud, and its boxes, a row for each."""
+        """Number, time, boxes and milliseconds of each cloud, and why one failed."""
         return [
-            {"frame": result.frame.number, "time": result.frame.seconds, **row}
-            for result in self.done
-            if result.found is not None
-            for row in result.found.rows()
+            {
+                "frame": result.frame.number,
+                "time": result.frame.seconds,
+                "boxes": None if result.found is None else len(result.found.detections),
+                "milliseconds": result.milliseconds,
+                "error": result.error,
+            }
+            for result in self.frames
         ]
 
     def _repr_html_(self) -> str:
-        from vol3d.report.inline import prediction_html
+        """Without a picture: the viewer shows one cloud at a time."""
+        from vol3d.report.inline import table_html
 
-        return prediction_html(None, self.rows())
+        return table_html(self.rows())
 
     def to_dict(self) -> dict[str, Any]:
         """The summary and all lines."""

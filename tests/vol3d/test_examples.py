@@ -13,6 +13,7 @@ from medical import demo
 from vol3d.engine.evaluation import Evaluation, Metric
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.prediction import BoxPrediction, MaskPrediction
+from vol3d.recording_prediction import FrameResult, FramesPrediction
 from vol3d.report.inline import prediction_html
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
@@ -59,6 +60,13 @@ def test_nothing_found_is_said() -> None:
     result = BoxPrediction(nothing, cloud(50))
     assert result.rows() == [] and "nothing was found" in result._repr_html_()
     assert "<b>" not in prediction_html(b"", [{"<b>": "<b>"}])
+
+
+@pytest.mark.bad_input
+def test_a_recording_shows_a_row_for_each_cloud() -> None:
+    frames = (FrameResult(3, 1.5, error="cut <off>"),)
+    html = FramesPrediction(recording=None, frames=frames)._repr_html_()  # type: ignore[arg-type]
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", html) == ["3", "1.500", "–", "0.000", "cut &lt;off&gt;"]
 
 
 def test_rows_of_a_mask_are_its_volumes() -> None:

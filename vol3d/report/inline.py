@@ -20,8 +20,12 @@ def evaluation_html(evaluation: Evaluation) -> str:
     return headline_scores(run) + class_table(run)
 
 
-def prediction_html(picture: bytes | None, rows: Sequence[Mapping[str, Any]]) -> str:
-    """The picture of a scan with what was found, if there is one, over a row for each thing that was found."""
+def prediction_html(picture: bytes, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The picture of a scan with what was found, over a row for each thing that was found."""
+    return image(picture, "the scan and what was found in it") + table_html(rows)
+
+
+def table_html(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows that all have the keys of the first."""
     columns = list(rows[0]) if rows else ["nothing was found"]
-    shown = "" if picture is None else image(picture, "the scan and what was found in it")
-    return shown + table(columns, [list(row.values()) for row in rows])
+    return table(columns, [list(row.values()) for row in rows])

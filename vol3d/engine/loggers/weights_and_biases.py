@@ -9,12 +9,11 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 from vol3d.engine.loggers.logger import PROJECT, LoggedRun, State, final_numbers, results
 from vol3d.engine.task import Evaluation
 
-Mode = Literal["online", "offline", "disabled", "shared"]
 TIMEOUT_S = 30.0
 """How long to wait for the server before the run is kept in its folder."""
 
@@ -69,12 +68,12 @@ def _open(run: LoggedRun, wandb: Any) -> Any:
     return _init(run, wandb, "offline")
 
 
-def _mode(wandb: Any) -> Mode:
+def _mode(wandb: Any) -> str:
     quiet = wandb.Settings(silent=True, console="off")  # our lines are printed by `say`, and only where that is wanted
-    return cast(Mode, os.environ.get("WANDB_MODE") or wandb.setup(settings=quiet).settings.mode)
+    return os.environ.get("WANDB_MODE") or str(wandb.setup(settings=quiet).settings.mode)
 
 
-def _init(run: LoggedRun, wandb: Any, mode: Mode) -> Any:
+def _init(run: LoggedRun, wandb: Any, mode: str) -> Any:
     return wandb.init(
         project=os.environ.get("WANDB_PROJECT", PROJECT),
         name=os.environ.get("WANDB_NAME", run.name),
