@@ -153,7 +153,7 @@ def test_a_segmentation_begins_with_the_encoder(run: Path, tmp_path: Path, capsy
     with terminal.speaking(True):
         train(load_task(segmentation, [f"start_from={run}", "freeze=[embed, blocks]", "train.epochs=1"]), tmp_path)
     said = capsys.readouterr().err
-    assert f"begin as in {run}: embed, blocks, norm" in said and "begin anew: decoder" in said
+    assert f"begin as in {run}: embed, blocks, norm" in said and "start from random values: decoder" in said
     before, after = (checkpoint.read_checkpoint(one / "best.safetensors")[0] for one in (run, tmp_path))
     encoder = [name for name in before if name.startswith(("network.embed", "network.blocks"))]
     assert encoder and all(torch.equal(before[name], after[name]) for name in encoder)
