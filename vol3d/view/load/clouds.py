@@ -46,7 +46,8 @@ def load_clouds(
 ) -> ViewScene:
     """See `vol3d.view.load.read.load_view`."""
     clouds = [*clouds, *([] if scan is None else [scan])]
-    made_for = {path: _made_for(path, clouds, options.frame or 0) for path in boxes}
+    number = options.frame or 0
+    made_for = {path: _made_for(path, clouds, number) for path in boxes}
     if scan is None:
         clouds = _clouds_of(made_for, clouds)
     notes = _notes(made_for, scan)
@@ -55,7 +56,6 @@ def load_clouds(
     origin = read[0].origin if read else np.zeros(3)
     layers = [_layer(cloud, origin, number, len(read)) for number, cloud in enumerate(read)]
 
-    number = options.frame or 0
     found = [(path, _boxes(path, one.entry, origin, number)) for path, one in made_for.items()]
     for path, detections in found:
         _check_place(path, detections, layers)
