@@ -62,6 +62,13 @@ def convert_labels(source: Path, source_format: str, target_format: str, out: Pa
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError("the output folder is not empty", where=out, do="Choose another one.")
     scenes = reader.read(source)
+    _check_names(scenes, source)
+    writer.write(scenes, make_folder(out))
+    return {"": len(scenes), **Counter(box.name for scene in scenes for box in scene.boxes)}
+
+
+def _check_names(scenes: Sequence[LabelledScene], source: Path) -> None:
+    """Raises DataError for a cloud without a usable name, or for two of one name."""
     for file in (scene.file for scene in scenes):
         if not isinstance(file, str) or not file or Path(file).is_absolute() or ".." in Path(file).parts:
             wanted = "a name, or a path below the folder"
@@ -69,9 +76,6 @@ def convert_labels(source: Path, source_format: str, target_format: str, out: Pa
     stems = [scene.stem for scene in scenes]
     if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
         raise DataError("two scans have one name", where=source, got=twice[0], do="Convert their folders one by one.")
-
-    writer.write(scenes, make_folder(out))
-    return {"": len(scenes), **Counter(box.name for scene in scenes for box in scene.boxes)}
 
 
 def _format(name: str, where: str) -> LabelFormat:

@@ -163,7 +163,7 @@ def test_a_named_pipe_does_not_hang(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_memory_is_asked_for_before_it_is_taken(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     marks = {".ply": b"ply\n", ".npy": b"\x93NUMPY", ".npz": b"PK\x03\x04", ".las": b"LASF", ".laz": b"LASF"}
-    marks |= {".glb": b"glTF", ".e57": b"ASTM-E57"}
+    marks |= {".glb": b"glTF", ".e57": b"ASTM-E57", ".feather": b"ARROW1"}
     (tmp_path / f"a{suffix}").write_bytes(marks.get(suffix, b"1 2 3\n") + bytes(1 << 20))
     monkeypatch.setattr("vol3d.memory.free_memory", lambda: 1 << 20)
     with pytest.raises(DataError, match="do not fit into this machine's memory; got 3 MiB, wanted at most 1 MiB"):
