@@ -285,6 +285,9 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
             # What the frame of a message says (REP 103) goes before what files of this kind usually have.
             options = ReadOptions(up="auto" if choice.up == usual else choice.up, units=choice.units)
             return open_recording(source.path, choice.topic, choice.every, options)
+        for name, value, usual in (("--topic", choice.topic, None), ("--every", choice.every, 1)):
+            if value != usual:
+                raise UsageError("only a recording has topics and clouds to choose from", where=name, got=value)
         return self.prepared(read_points(source.path, columns=choice.columns, up=choice.up, units=choice.units))
 
     def scan_of(self, value: Any, affine: np.ndarray | None) -> PointCloud:

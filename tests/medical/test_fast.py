@@ -78,9 +78,7 @@ def test_by_the_command_line(run: Path, tmp_path: Path, capsys: pytest.CaptureFi
     row = json.loads(capsys.readouterr().out)["results"][0]
     assert any(FAST in text for text in row["noted"])
     assert main([*command, "predict.coarser=2", "--overwrite"]) == 0
-    assert any(
-        "voxels 2 times as long" in text for text in json.loads(capsys.readouterr().out)["results"][0]["noted"]
-    )
+    assert any("voxels 2 times as long" in text for text in json.loads(capsys.readouterr().out)["results"][0]["noted"])
     assert main([*command, "--mirror", "i"]) == 2
     assert "--fast averages no mirrored views; got i, wanted none" in " ".join(capsys.readouterr().err.split())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,3 +179,11 @@ def test_boxes_of_a_camera_frame_are_turned_up_and_say_the_way_back(tmp_path: Pa
         np.testing.assert_allclose(scene.points[0].xyz[0], [1, 9, -2], atol=1e-6)
     with pytest.raises(UsageError, match="name their own columns"):
         vol3d.load("street-cars").with_options({"columns": "x,y,z,intensity"}).task.read(ScanSource(bag, "drive"))
+
+
+@pytest.mark.parametrize("option", [{"topic": "/points"}, {"every": 2}])
+def test_a_single_file_has_no_topics(tmp_path: Path, option: dict[str, Any]) -> None:
+    np.save(tmp_path / "sweep.npy", table_of(PLACE))
+    with pytest.raises(UsageError, match="only a recording has topics"):
+        task = vol3d.load("street-cars").with_options(option).task
+        task.read(ScanSource(tmp_path / "sweep.npy", "sweep"))
