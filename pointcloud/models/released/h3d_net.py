@@ -51,6 +51,8 @@ BINS = 24
 _HEAD = "rpn_head.conv_pred."
 _BOX = r"roi_head\.bbox_head\."
 _KINDS = (("z", "horizontal"), ("xy", "upright"), ("line", "edges"))
+_HEADS = ("head.says", "refinement.head.says")
+_ZEROS = {"refinement.around_faces.0.linear.weight": len(FACES), "refinement.around_edges.0.linear.weight": len(EDGES)}
 _SAMPLED = tuple(f"test_cfg.{part}.{key}" for part in ("rpn", "rcnn") for key in ("sample_mod", "sample_mode"))
 _OTHERS = (
     # a beginning of a name, and what has it
@@ -169,17 +171,16 @@ def _fitted(weights: Mapping[str, Tensor], width: int, classes: int) -> dict[str
     found, faces, edges = dict(weights), len(FACES), len(EDGES)
     outputs = 2 + 3 + 2 * BINS + 5 * classes
     for key, values in weights.items():
-        part, _, field = key.rpartition(".")
+        part = key.rpartition(".")[0]
         columns = values.shape[1] if values.ndim > 1 else 0
         if columns > 3 + (zeros := _ZEROS.get(key, columns)):
             found[key] = _without_zeros(values, zeros)
         elif key == "refinement.join.linear.weight" and columns == width * (faces + edges):
             halves = values.split([width * faces, width * edges], dim=1)
             found[key] = torch.cat([_by_place(half, width) for half in halves], dim=1)
-        elif field in ("weight", "bias") and len(values) == outputs:
-            found[key] = _with_one_bin(
-                _box_before_classes(values, classes) if part.startswith("refinement") else values
-            )
+        elif part in _HEADS and len(values) == outputs:
+            rows = _box_before_classes(values, classes) if part.startswith("refinement") else values
+            found[key] = _with_one_bin(rows)
     return found
 
 
