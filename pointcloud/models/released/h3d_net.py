@@ -51,6 +51,8 @@ BINS = 24
 _HEAD = "rpn_head.conv_pred."
 _BOX = r"roi_head\.bbox_head\."
 _KINDS = (("z", "horizontal"), ("xy", "upright"), ("line", "edges"))
+_HEADS = ("head.says", "refinement.head.says")
+_ZEROS = {"refinement.around_faces.0.linear.weight": len(FACES), "refinement.around_edges.0.linear.weight": len(EDGES)}
 _SAMPLED = tuple(f"test_cfg.{part}.{key}" for part in ("rpn", "rcnn") for key in ("sample_mod", "sample_mode"))
 _OTHERS = (
     # a beginning of a name, and what has it
@@ -165,25 +167,32 @@ def _behind(match: Any) -> str:
 
 
 def _fitted(weights: Mapping[str, Tensor], width: int, classes: int) -> dict[str, Tensor]:
-    """Without what no box depends on, and with rows and columns in our order."""
+    """Without what no box depends on, and with rows and columns in our order; other shapes stay for strict loading."""
     found, faces, edges = dict(weights), len(FACES), len(EDGES)
-    for name, empty in (("around_faces", faces), ("around_edges", edges)):
-        key = f"refinement.{name}.0.linear.weight"
-        if key in found and found[key].shape[1] > 3 + empty:
-            found[key] = torch.cat([found[key][:, :3], found[key][:, 3 + empty :]], dim=1)
-
-    key = "refinement.join.linear.weight"
-    if key in found and found[key].shape[1] == width * (faces + edges):
-        parts = found[key].split([width * faces, width * edges], dim=1)
-        found[key] = torch.cat([_by_place(part, width) for part in parts], dim=1)
-
     outputs = 2 + 3 + 2 * BINS + 5 * classes
-    for key in [f"{head}head.says.{field}" for head in ("", "refinement.") for field in ("weight", "bias")]:
-        if key in found and len(found[key]) == outputs:
-            rows = _box_before_classes(found[key], classes) if key.startswith("refinement.") else found[key]
-            before, logits, residuals, behind = rows.tensor_split((5, 5 + BINS, 5 + 2 * BINS))
-            found[key] = torch.cat([before, logits[:1], residuals[:1], behind])
+    for key, values in weights.items():
+        part = key.rpartition(".")[0]
+        columns = values.shape[1] if values.ndim > 1 else 0
+        if columns > 3 + (zeros := _ZEROS.get(key, columns)):
+            found[key] = _without_zeros(values, zeros)
+        elif key == "refinement.join.linear.weight" and columns == width * (faces + edges):
+            halves = values.split([width * faces, width * edges], dim=1)
+            found[key] = torch.cat([_by_place(half, width) for half in halves], dim=1)
+        elif part in _HEADS and len(values) == outputs:
+            rows = _box_before_classes(values, classes) if part.startswith("refinement") else values
+            found[key] = _with_one_bin(rows)
     return found
+
+
+def _without_zeros(columns: Tensor, zeros: int) -> Tensor:
+    """Columns of places and features, without those of inputs that are zero."""
+    return torch.cat([columns[:, :3], columns[:, 3 + zeros :]], dim=1)
+
+
+def _with_one_bin(rows: Tensor) -> Tensor:
+    """Rows of a head without those of all bins but the first."""
+    before, logits, residuals, behind = rows.tensor_split((5, 5 + BINS, 5 + 2 * BINS))
+    return torch.cat([before, logits[:1], residuals[:1], behind])
 
 
 def _box_before_classes(rows: Tensor, classes: int) -> Tensor:
