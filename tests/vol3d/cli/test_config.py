@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from vol3d import catalog
 from vol3d.cli.main import main
 from vol3d.config import load_task, recipes
 from vol3d.config.explained import task_of
@@ -52,4 +53,4 @@ def test_wrong_names_and_settings(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_recipe_has_a_task() -> None:
-    assert recipes() and all(task_of(path) in ("segmentation", "detection", "lidar") for path in recipes().values())
+    assert recipes() and all(task_of(path) in catalog.TASKS for path in recipes().values())
