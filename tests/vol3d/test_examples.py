@@ -16,6 +16,7 @@ from vol3d.prediction import BoxPrediction, MaskPrediction
 from vol3d.recording_prediction import FrameResult, FramesPrediction
 from vol3d.report.inline import prediction_html
 from vol3d.scans.points.cloud import PointCloud
+from vol3d.scans.recordings.recording import Frame
 from vol3d.scans.results.detections import Detections
 
 
@@ -64,7 +65,7 @@ def test_nothing_found_is_said() -> None:
 
 @pytest.mark.bad_input
 def test_a_recording_shows_a_row_for_each_cloud() -> None:
-    frames = (FrameResult(3, 1.5, error="cut <off>"),)
+    frames = (FrameResult(Frame(3, 1_500_000_000, None), error="cut <off>"),)
     html = FramesPrediction(recording=None, frames=frames)._repr_html_()  # type: ignore[arg-type]
     assert re.findall(r"<td[^>]*>([^<]*)</td>", html) == ["3", "1.500", "–", "0.000", "cut &lt;off&gt;"]
 
