@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from vol3d.cli.main import main
 from vol3d.cli.view import parse_camera, parse_size, parse_window
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.view import page
-from vol3d.view.scene import Camera, ViewScene
+from vol3d.view.scene import Camera, FrameScene, ViewScene
 from vol3d.view.window import libraries, window
 
 
@@ -27,7 +28,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:
     """What was opened, instead of opening it; without a display at first."""
     opened: list[tuple[str, object]] = []
     monkeypatch.setattr(page, "serve", lambda scene, port, browser: opened.append(("page", port)))
-    monkeypatch.setattr(window, "show_window", lambda scene, size: opened.append(("window", size)))
+    monkeypatch.setattr(window, "show_window", lambda scene, size, series=(): opened.append(("window", size)))
     monkeypatch.setattr(libraries, "has_display", lambda: False)
     return opened
 
@@ -84,7 +85,7 @@ def test_with_a_display_the_window_opens(tmp_path: Path, shown, monkeypatch: pyt
 
 
 def test_a_window_that_does_not_open_is_told_and_the_page_served(tmp_path, shown, monkeypatch, capsys):
-    def broken(scene: ViewScene, size: tuple[int, int]) -> None:
+    def broken(scene: ViewScene, size: tuple[int, int], series: Sequence[FrameScene] = ()) -> None:
         raise Vol3dError("Open3D needs libEGL.so.1", do="Install: apt-get install -y libegl1")
 
     monkeypatch.setattr(libraries, "has_display", lambda: True)

@@ -122,6 +122,8 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def save_run(folder: Path, fold: int | None = None) -> None:
     """A checkpoint of the toy, untrained."""
-    config = next(place for place in (folder.parent, folder.parents[1]) if (place / "toy.yaml").exists()) / "toy.yaml"
+    config = (
+        next(place for place in (folder.parent, folder.parent.parent) if (place / "toy.yaml").exists()) / "toy.yaml"
+    )
     task = make_task(read(config, [] if fold is None else [f"data.fold={fold}"]))
     save_untrained(folder, task)
