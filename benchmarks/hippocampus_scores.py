@@ -22,7 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch starts its threads
 
 import numpy as np
 
-from benchmarks.common import RESULTS, one_thread, print_table, save
+from benchmarks.common import RESULTS, one_thread, print_table, processor, save
 from vol3d.config import load_task
 from vol3d.engine import resume
 from vol3d.engine.loop import train
@@ -127,7 +127,8 @@ def row_of(name: str, fold: int, seed: int, task: Any, evaluation: Evaluation, c
     for label, scores in summary["classes"].items():
         row |= {f"{label.lower()}_dice": round(scores["dice"], 4), f"{label.lower()}_hd95": round(scores["hd95_mm"], 3)}
     train_settings = task.settings.train
-    return row | {"epochs": train_settings.epochs, "batch": train_settings.batch, "cpu_s": cpu_s and round(cpu_s)}
+    row |= {"epochs": train_settings.epochs, "batch": train_settings.batch}
+    return row | {"cpu_s": cpu_s and round(cpu_s), "processor": processor()}
 
 
 def kept_rows(path: Path, new: list[Row]) -> list[Row]:
@@ -136,8 +137,8 @@ def kept_rows(path: Path, new: list[Row]) -> list[Row]:
     rows = {(row["variant"], row["fold"], row["seed"]): row for row in old}
     for row in new:
         key = (row["variant"], row["fold"], row["seed"])
-        known = rows.get(key, {}).get("cpu_s")
-        rows[key] = row | ({"cpu_s": known} if row["cpu_s"] is None and known else {})
+        known = {name: rows.get(key, {}).get(name) for name in ("cpu_s", "processor")}
+        rows[key] = row | (known if row["cpu_s"] is None and known["cpu_s"] else {})
     return [rows[key] for key in sorted(rows)]
 
 
