@@ -14,6 +14,7 @@ from pointcloud.datasets.assumptions import Reading, readings_of
 from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.datasets.scenes import Scene, SceneReader, SceneSplit
 from pointcloud.structures.class_sizes import known_size
+from pointcloud.structures.width import width_m
 from vol3d.config import Document, make_task, read
 from vol3d.config.commented import Line
 from vol3d.config.explained import explained
@@ -82,7 +83,7 @@ def recipe(data: PointFolderSettings, stated: Mapping[str, str], progress: Progr
     split = data.split().require()
     scenes = list(_sampled([*split.train, *split.validation], progress))
     data_lines, remarks = _data(data, split, scenes)
-    width = float(np.median([_width_m(scene) for scene in scenes]))
+    width = float(np.median([width_m(scene.cloud) for scene in scenes]))
     name = stated.get("recipe") or (STREETS if width > WIDE_M else ROOMS)
     values = read(name).values
     street = "voxels" in values["model"]
@@ -194,12 +195,6 @@ def _groups(scenes: Sequence[Scene], class_names: Sequence[str]) -> list[list[st
             groups.append([name])
     unknown = [name for name in class_names if name not in known]
     return [*groups, unknown] if unknown else groups
-
-
-def _width_m(scene: Scene) -> float:
-    """Of the middle 98 % of the points, along the longer of x and y."""
-    low, high = np.percentile(scene.cloud.xyz[:, :2], (1, 99), axis=0)
-    return float((high - low).max())
 
 
 def _lines(source: str, values: dict[str, Any], own: Sequence[Line]) -> list[Line]:

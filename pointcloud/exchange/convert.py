@@ -73,8 +73,8 @@ def _check_names(scenes: Sequence[LabelledScene], source: Path) -> None:
         if not isinstance(file, str) or not file or Path(file).is_absolute() or ".." in Path(file).parts:
             wanted = "a name, or a path below the folder"
             raise DataError("the point file of a scan has no usable name", where=source, got=file, wanted=wanted)
-    stems = [scene.stem for scene in scenes]
-    if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
+    stems = Counter(scene.stem for scene in scenes)
+    if twice := sorted(stem for stem, count in stems.items() if count > 1):
         raise DataError("two scans have one name", where=source, got=twice[0], do="Convert their folders one by one.")
 
 

@@ -6,7 +6,6 @@ the names of the detection classes where they are of one (`vehicle.car` is `car`
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from PIL import Image
 
 from pointcloud.conventions.nuscenes import NuscenesBoxes, boxes_from_nuscenes, boxes_to_nuscenes
+from pointcloud.conventions.tokens import token
 from pointcloud.datasets.nuscenes.index import NuScenesIndex
 from pointcloud.datasets.nuscenes.sample import CLASS_OF_CATEGORY
 from pointcloud.datasets.nuscenes.splits import SPLITS
@@ -87,25 +87,20 @@ def write_nuscenes(scenes: Sequence[LabelledScene], out: Path) -> None:
     write_json(folder / SPLITS, {"train": [scene.stem for scene in scenes], "val": []})
 
 
-def _token(*words: object) -> str:
-    """32 hexadecimal digits that depend on the words alone."""
-    return hashlib.sha256("/".join(map(str, words)).encode()).hexdigest()[:32]
-
-
 def _fixed_tables(scenes: Sequence[LabelledScene]) -> dict[str, Table]:
     categories = sorted({_category(box) for scene in scenes for box in scene.boxes})
     pose = {"translation": [0.0, 0.0, 0.0], "rotation": [1.0, 0.0, 0.0, 0.0]}
-    mount = {"token": _token("mount"), "sensor_token": _token("sensor"), **pose, "camera_intrinsic": []}
-    log = {"token": _token("log"), "logfile": "", "vehicle": "", "date_captured": "", "location": ""}
+    mount = {"token": token("mount"), "sensor_token": token("sensor"), **pose, "camera_intrinsic": []}
+    log = {"token": token("log"), "logfile": "", "vehicle": "", "date_captured": "", "location": ""}
     return {
-        "sensor": [{"token": _token("sensor"), "channel": CHANNEL, "modality": "lidar"}],
+        "sensor": [{"token": token("sensor"), "channel": CHANNEL, "modality": "lidar"}],
         "calibrated_sensor": [mount],
-        "category": [{"token": _token("category", name), "name": name, "description": ""} for name in categories],
+        "category": [{"token": token("category", name), "name": name, "description": ""} for name in categories],
         "attribute": [],
         "visibility": [{"token": "4", "level": "v80-100", "description": ""}],
         "log": [log],
-        "map": [{"token": _token("map"), "log_tokens": [_token("log")], "category": "", "filename": _MAP}],
-        "ego_pose": [{"token": _token("pose"), "timestamp": 0, **pose}],
+        "map": [{"token": token("map"), "log_tokens": [token("log")], "category": "", "filename": _MAP}],
+        "ego_pose": [{"token": token("pose"), "timestamp": 0, **pose}],
         **{name: [] for name in ("scene", "sample", "sample_data", "instance", "sample_annotation")},
     }
 
@@ -116,19 +111,19 @@ def _category(box: LabelledBox) -> str:
 
 def _add_scene(tables: dict[str, Table], number: int, scene: LabelledScene) -> None:
     name, time_us, alone = scene.stem, number * _KEYFRAME_US, {"prev": "", "next": ""}
-    token, sample = _token("scene", name), _token("sample", name)
+    key, sample = token("scene", name), token("sample", name)
     ends = {"first_sample_token": sample, "last_sample_token": sample}
     about: dict[str, Any] = {
-        "token": token,
+        "token": key,
         "name": name,
         "description": "",
-        "log_token": _token("log"),
+        "log_token": token("log"),
         "nbr_samples": 1,
     }
     tables["scene"].append({**about, **ends})
-    tables["sample"].append({"token": sample, "timestamp": time_us, "scene_token": token, **alone})
-    reading: dict[str, Any] = {"token": _token("sweep", name), "sample_token": sample, "ego_pose_token": _token("pose")}
-    reading |= {"calibrated_sensor_token": _token("mount"), "timestamp": time_us, "fileformat": "pcd"}
+    tables["sample"].append({"token": sample, "timestamp": time_us, "scene_token": key, **alone})
+    reading: dict[str, Any] = {"token": token("sweep", name), "sample_token": sample, "ego_pose_token": token("pose")}
+    reading |= {"calibrated_sensor_token": token("mount"), "timestamp": time_us, "fileformat": "pcd"}
     file = f"samples/{CHANNEL}/{name}.pcd.bin"
     tables["sample_data"].append({**reading, "is_key_frame": True, "height": 0, "width": 0, "filename": file, **alone})
     for at, box in enumerate(scene.boxes):
@@ -136,9 +131,9 @@ def _add_scene(tables: dict[str, Table], number: int, scene: LabelledScene) -> N
 
 
 def _add_box(tables: dict[str, Table], own: tuple[str, int], sample: str, box: LabelledBox) -> None:
-    instance, annotation = _token("instance", *own), _token("box", *own)
+    instance, annotation = token("instance", *own), token("box", *own)
     ends = {"first_annotation_token": annotation, "last_annotation_token": annotation}
-    about = {"token": instance, "category_token": _token("category", _category(box)), "nbr_annotations": 1}
+    about = {"token": instance, "category_token": token("category", _category(box)), "nbr_annotations": 1}
     tables["instance"].append({**about, **ends})
     row = torch.tensor([(*box.center, *box.size, box.yaw)], dtype=torch.float64)
     placed = boxes_to_nuscenes(row, torch.eye(4, dtype=torch.float64))

@@ -7,11 +7,11 @@ them: the heading is along -y of the box, and `yaw = rotation - pi/2`.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from pointcloud.conventions.tokens import token
 from pointcloud.exchange.scenes import JsonOf, LabelledScene, as_xyz, box_of, label_files, wrapped, xyz_of
 from vol3d.errors import DataError
 from vol3d.files import make_folder, write_json
@@ -51,19 +51,14 @@ def write_supervisely(scenes: Sequence[LabelledScene], out: Path) -> None:
     for scene in scenes:
         objects, figures = [], []
         for number, box in enumerate(scene.boxes):
-            key, figure = (_key(scene.file, kind, number) for kind in ("object", "figure"))
+            key, figure = (token(scene.file, kind, number) for kind in ("object", "figure"))
             length, width, height = box.size
             geometry = {"position": as_xyz(box.center), "rotation": as_xyz((0.0, 0.0, wrapped(box.yaw + _TURN)))}
             geometry["dimensions"] = as_xyz((width, length, height))
             objects.append({"key": key, "classTitle": box.name, "tags": []})
             figures.append({"key": figure, "objectKey": key, "geometryType": _CUBOID, "geometry": geometry})
-        about = {"description": "", "key": _key(scene.file, "scene", 0), "tags": [], "objects": objects}
+        about = {"description": "", "key": token(scene.file, "scene", 0), "tags": [], "objects": objects}
         write_json(folder / f"{Path(scene.file).name}.json", {**about, "figures": figures})
     names = sorted({box.name for scene in scenes for box in scene.boxes})
-    classes = [{"title": name, "shape": _CUBOID, "color": f"#{_key(name, 'colour', 0)[:6]}"} for name in names]
+    classes = [{"title": name, "shape": _CUBOID, "color": f"#{token(name, 'colour', 0)[:6]}"} for name in names]
     write_json(out / "meta.json", {"classes": classes, "tags": [], "projectType": "point_clouds"})
-
-
-def _key(name: str, kind: str, number: int) -> str:
-    """32 hexadecimal digits that are the same each time."""
-    return hashlib.sha256(f"{name}/{kind}/{number}".encode()).hexdigest()[:32]

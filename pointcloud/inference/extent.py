@@ -6,20 +6,11 @@ nothing. The scan is not refused, but a note is printed.
 
 from __future__ import annotations
 
-import numpy as np
-
+from pointcloud.structures.width import width_m
 from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
 
 WIDEST_ROOM_M, NARROWEST_STREET_M = 40.0, 15.0
-
-
-def width_m(cloud: PointCloud) -> float:
-    """Along the longer of x and y, without the farthest hundredth of the points on each side."""
-    if not len(cloud):
-        return 0.0
-    low, high = np.percentile(np.ascontiguousarray(cloud.xyz[:, :2].T), (1, 99), axis=1)
-    return float((high - low).max())
 
 
 def unlike_a_room(cloud: PointCloud) -> tuple[Note, ...]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from pointcloud.inference.extent import width_m
 from pointcloud.inference.ground import find_ground
 from pointcloud.structures.sensor import Sensor
 from pointcloud.structures.voxels import Range
+from pointcloud.structures.width import width_m
 from vol3d.columns import whole_rows
 from vol3d.engine.seen import Seen, SeenRange, Trait
 from vol3d.scans.points.cloud import PointCloud

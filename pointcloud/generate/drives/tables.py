@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pointcloud.conventions.tokens import token
 from pointcloud.generate.drives.number import SWEEPS_BEFORE, SWEEPS_PER_SAMPLE, DriveNumber
 from pointcloud.generate.drives.shapes import KINDS, PARKED_BUS
 from pointcloud.generate.drives.sweep import MOUNT_SHIFT, MOUNT_TURN
@@ -30,11 +30,6 @@ def write_tables(out: Path, drives: Sequence[DriveNumber], records: Sequence[dic
         Image.fromarray(np.zeros((10, 10), np.uint8)).save(temporary)
     for name, table in tables.items():
         write_json(out / VERSION / f"{name}.json", table)
-
-
-def token(*words: object) -> str:
-    """32 hexadecimal digits that depend on the words alone."""
-    return hashlib.sha256("/".join(map(str, words)).encode()).hexdigest()[:32]
 
 
 def _fixed_tables() -> dict[str, Table]:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pointcloud.inference.extent import unlike_a_room, unlike_a_street, width_m
+from pointcloud.inference.extent import unlike_a_room, unlike_a_street
+from pointcloud.structures.width import width_m
 from vol3d.scans.points.cloud import PointCloud
 
 
