@@ -277,11 +277,10 @@ def export(
         Vol3dError: the extra `onnx` is not installed.
     """
     from vol3d.exported.export import export as write
-    from vol3d.output import require_output
+    from vol3d.output import require_new_file
 
-    target = require_output(out, folder=False)
-    if target.exists() and not overwrite:
-        raise UsageError("the file is there already", where=target, do="Choose another name, or overwrite it.")
+    do = "Choose another name, or overwrite it."
+    target = require_new_file(out, overwrite, what="the file is there already", do=do)
     if isinstance(model, Run):
         model = model.folder
     ready = model if isinstance(model, Model) else load(model, "cpu")

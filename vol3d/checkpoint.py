@@ -158,15 +158,7 @@ def _load_one(
     tensors, info = read_checkpoint(path)
     if info["task"] not in catalog.TASKS:
         raise CheckpointError("unknown task", where=path, got=info["task"], wanted=", ".join(catalog.TASKS))
-    task_type = catalog.load(catalog.TASKS[info["task"]])
-    try:
-        text = json.dumps(info["settings"])
-        settings = task_type.settings_type.model_validate_json(text, strict=True, context={LATER: True})
-        seen = _seen(path, info)
-    except ValidationError as error:
-        raise CheckpointError(f"its settings do not fit this release: {error}", where=path) from error
-    settings = changed(settings, changes, str(path)) if changes else settings
-    task = task_type(settings.model_copy(update={SEEN: seen}))
+    task = task_of(path, info, _seen(path, info), changes)
     if list(task.class_names) != info["class_names"]:
         raise CheckpointError("other classes", where=path, got=info["class_names"], wanted=list(task.class_names))
     model = task.model()
@@ -176,11 +168,33 @@ def _load_one(
     return task, model.to(device or "cpu").eval(), info
 
 
-def _seen(path: Path, info: dict[str, Any]) -> Seen | None:
+def task_of(path: Path, info: Mapping[str, Any], seen: Any, changes: Sequence[str]) -> CompleteTask[Any]:
+    """The task that a file of weights states, of those in the catalogue.
+
+    Args:
+        info: what the file says about itself.
+        seen: what its training scans were like, as JSON, or None.
+        changes: settings to change, `key=value`.
+
+    Raises:
+        CheckpointError: settings that this release does not have.
+        UsageError: a change that does not fit.
+    """
+    task_type = catalog.load(catalog.TASKS[info["task"]])
+    try:
+        text = json.dumps(info["settings"])
+        settings = task_type.settings_type.model_validate_json(text, strict=True, context={LATER: True})
+        scans = None if seen is None else Seen.model_validate(seen)
+    except ValidationError as error:
+        raise CheckpointError(f"its settings do not fit this release: {error}", where=path) from error
+    settings = changed(settings, changes, str(path)) if changes else settings
+    return task_type(settings.model_copy(update={SEEN: scans}))
+
+
+def _seen(path: Path, info: Mapping[str, Any]) -> Any:
     """What the training scans were like; for shipped weights older than that, it was measured afterwards."""
     beside = path.with_name(f"{SEEN}.json")
-    found = info.get(SEEN) or (files.read_json(beside) if beside.is_file() else None)
-    return None if found is None else Seen.model_validate(found)
+    return info.get(SEEN) or (files.read_json(beside) if beside.is_file() else None)
 
 
 def save_best(

@@ -40,8 +40,16 @@ def require_output(path: str | os.PathLike[str], folder: bool = True) -> Path:
     return target
 
 
-def require_new_file(path: str | os.PathLike[str], overwrite: bool) -> Path:
+def require_new_file(
+    path: str | os.PathLike[str],
+    overwrite: bool,
+    what: str = "the file exists",
+    do: str = "Choose another one, or add --overwrite.",
+) -> Path:
     """`require_output` of a file that is not there yet, or that may be replaced.
+
+    Args:
+        what, do: of the message where it is there.
 
     Raises:
         UsageError: it is there.
@@ -49,7 +57,7 @@ def require_new_file(path: str | os.PathLike[str], overwrite: bool) -> Path:
     """
     target = require_output(path, folder=False)
     if target.exists() and not overwrite:
-        raise UsageError("the file exists", where=target, do="Choose another one, or add --overwrite.")
+        raise UsageError(what, where=target, do=do)
     return target
 
 

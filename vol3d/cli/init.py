@@ -15,7 +15,7 @@ from vol3d.cli.console import print_json
 from vol3d.cli.data import Root, Workers, find_data
 from vol3d.cli.options import Device, Json
 from vol3d.errors import UsageError
-from vol3d.output import require_output
+from vol3d.output import require_new_file
 from vol3d.terminal import progress, say, tell
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def init(
 
     if not root.is_dir():
         raise UsageError("no such folder", where="ROOT", got=root)
-    target = _new_recipe(out or root / RECIPE)
+    do = "Train it, or give another FILE with -o."
+    target = require_new_file(out or root / RECIPE, overwrite=False, what="the recipe exists", do=do)
     starter = _starter(dataset)
     stated, settings = _sorted(words or [], getattr(starter, "WORDS", ()))
     draft = _draft(starter, root, stated)
@@ -78,14 +79,6 @@ def init(
     say(f"{target} is written; next:")
     for command in commands:
         tell(f"  {command}")
-
-
-def _new_recipe(path: Path) -> Path:
-    """Where the recipe goes. Raises UsageError if there is one, Vol3dError if it cannot be written."""
-    target = require_output(path, folder=False)
-    if target.exists():
-        raise UsageError("the recipe exists", where=target, do="Train it, or give another FILE with -o.")
-    return target
 
 
 def _starter(dataset: str) -> ModuleType | None:

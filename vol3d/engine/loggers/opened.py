@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 from vol3d.engine.loggers.guarded import Guarded
 from vol3d.engine.loggers.logger import LoggedRun, Logger
+from vol3d.engine.loggers.mlflow import URI
 from vol3d.errors import UsageError
 
 _OF_A_DATABASE = ("sqlalchemy", "alembic")
@@ -29,7 +30,7 @@ def open_loggers(names: Sequence[str], run: LoggedRun) -> list[Guarded]:
 
 
 def _packages(name: str) -> tuple[str, ...]:
-    store = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:")
+    store = os.environ.get(URI, "sqlite:")
     a_database = name == "mlflow" and not store.startswith(("http:", "https:", "file:", "databricks"))
     return (name, *_OF_A_DATABASE) if a_database else (name,)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:  # loaded where a pose is asked for: one scan has none
+    from numpy.typing import ArrayLike
     from scipy.spatial.transform import Rotation
 
 _LONGEST_GAP_S = 0.5  # between two poses that may be interpolated, or from the last one to a sweep
@@ -44,10 +45,7 @@ class FrameTree:
         from scipy.spatial.transform import Rotation
 
         self._parents.setdefault(child, parent)
-        pose = np.eye(4)
-        pose[:3, :3] = Rotation.from_quat(quaternion_xyzw).as_matrix()
-        pose[:3, 3] = shift
-        self._fixed.setdefault(child, pose)
+        self._fixed.setdefault(child, _matrix(Rotation.from_quat(quaternion_xyzw), shift))
 
     def add(
         self,
@@ -140,7 +138,7 @@ def _is_continuous(frame: str) -> bool:
     return frame.rpartition("/")[2] == _CONTINUOUS
 
 
-def _matrix(turn: Rotation, shift: np.ndarray) -> np.ndarray:
+def _matrix(turn: Rotation, shift: ArrayLike) -> np.ndarray:
     pose = np.eye(4)
     pose[:3, :3], pose[:3, 3] = turn.as_matrix(), shift
     return pose
