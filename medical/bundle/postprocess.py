@@ -281,10 +281,7 @@ _READERS: Mapping[str, Callable[[Postprocessing, Arguments], None]] = {
     "FillHoles": _holes,
     "LabelFilter": _filter,
     "SaveImage": _save,
-    **dict.fromkeys(
-        ["EnsureType", "ToTensor", "CastToType", "ToDevice", "ToNumpy", "Identity", "DeleteItems", "SelectItems"],
-        _types,
-    ),
+    **dict.fromkeys(_NOTHING, _types),
 }
 
 
