@@ -37,6 +37,7 @@ from vol3d import checkpoint
 from vol3d.engine.seen import Seen
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Samples, TrainingTask
+from vol3d.engine.trained_on import TrainedOn, inherited
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.terminal import Progress, say
 
@@ -128,6 +129,10 @@ class DistillTask(TrainingTask):
     def seen(self) -> Seen | None:
         """What the student's training scans are like."""
         return self.student.seen()
+
+    def trained_on(self, progress: Progress) -> TrainedOn:
+        """The student's training scenes, and what its teacher has seen."""
+        return self.student.trained_on(progress).joined(inherited("teacher", self.taught_by.info))
 
     def _fingerprint(self) -> str | None:
         """The teacher's; where it is gone, the one of the settings: a run that has ended needs no teacher."""

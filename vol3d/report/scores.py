@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from vol3d.engine.trained_on import remarks
 from vol3d.report.detection import OF_DETECTORS
 from vol3d.report.escape import escape
 from vol3d.report.folder import RunFolder, number
@@ -32,9 +33,14 @@ def headline(run: RunFolder) -> str:
 
 
 def headline_scores(run: RunFolder) -> str:
-    """The score and what stands beside it, each with its confidence interval; empty text without a score."""
+    """The score and what stands beside it, each with its confidence interval, and notes; empty text without a score."""
     scores = "".join(_score(run, key) for key in _headline_keys(run))
-    return f'<div class="scores">{scores}</div>' if scores else ""
+    return f'<div class="scores">{scores}</div>{_remarks(run)}' if scores else ""
+
+
+def _remarks(run: RunFolder) -> str:
+    """What the scores must be read with, such as that some of the cases were trained on."""
+    return "".join(f'<p class="note"><b>Note</b> {escape(text)}</p>' for text in remarks(run.evaluation))
 
 
 def _headline_keys(run: RunFolder) -> list[str]:
