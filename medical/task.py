@@ -36,6 +36,7 @@ from medical.unlabelled.settings import UnlabelledSettings
 from medical.volume_task import VolumeTask
 from medical.window import WindowSettings
 from vol3d.config.chosen import FromCatalogue
+from vol3d.engine.device import pick_device
 from vol3d.engine.seen import Seen, ranges_of, some_of, unlike
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import CompleteTask, Evaluation, Part, Samples, Windows
@@ -172,7 +173,7 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         """Refuses other channels and other scales; a position embedding is resampled to the window."""
         return adapt(self, other, network)
 
-    def samples(self, progress: Progress | None = None) -> Samples:
+    def samples(self, progress: Progress | None = None, device: torch.device | None = None) -> Samples:
         """Windows of the training cases, prepared in memory or mapped from disk."""
         settings, cases = self.settings, self.split.require().train
         if settings.prepared is None:
@@ -185,7 +186,7 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
             return labelled
         from medical.unlabelled.build import with_unlabelled
 
-        return with_unlabelled(self, labelled, settings.unlabelled, progress)
+        return with_unlabelled(self, labelled, settings.unlabelled, progress, device or pick_device(None))
 
     def evaluate(
         self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False

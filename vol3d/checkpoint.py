@@ -33,7 +33,7 @@ from vol3d.engine.memory_format import to_channels_last
 from vol3d.engine.seen import Seen
 from vol3d.engine.task import CompleteTask, Evaluation, ModelTask
 from vol3d.engine.trained_on import TRAINED_ON, TrainedOn, recorded
-from vol3d.errors import CheckpointError, UsageError
+from vol3d.errors import CheckpointError, UsageError, first_line
 from vol3d.files import require_file
 from vol3d.paths import user_path
 from vol3d.pickled import LONGEST_WORD, STARTS, longest_word
@@ -363,8 +363,7 @@ def is_own(path: Path) -> bool:
 
 
 def _unreadable(path: Path, error: Exception) -> NoReturn:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    raise CheckpointError(f"damaged or no file of weights ({text})", where=path) from error
+    raise CheckpointError(f"damaged or no file of weights ({first_line(error)})", where=path) from error
 
 
 def load_strictly(model: nn.Module, tensors: dict[str, Tensor], where: str | Path) -> None:

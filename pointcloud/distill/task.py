@@ -200,9 +200,9 @@ class DistillTask(TrainingTask):
         task = self.student.with_settings(own.model_copy(update=seen))
         return task if self.few is None else task.overfit(self.few)
 
-    def samples(self, progress: Progress | None = None) -> Samples:
+    def samples(self, progress: Progress | None = None, device: torch.device | None = None) -> Samples:
         """The student's training scenes, in both views."""
-        return TwoViews(self.dense.samples(progress), self.views, self.kept)
+        return TwoViews(self.dense.samples(progress, device), self.views, self.kept)
 
     def evaluate(
         self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False

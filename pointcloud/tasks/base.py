@@ -179,7 +179,7 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
         return self.with_settings(self.settings.model_copy(update=known))
 
     @abstractmethod
-    def samples(self, progress: Progress | None = None) -> CloudSamples:
+    def samples(self, progress: Progress | None = None, device: torch.device | None = None) -> CloudSamples:
         """The training scenes."""
 
     @abstractmethod

@@ -43,7 +43,7 @@ def train(
     device: str | torch.device | None = None,
     dry_run: bool = False,
     overfit: int | None = None,
-    open_data: Callable[[TrainingTask, bool], Samples] = open_samples,
+    open_data: Callable[[TrainingTask, bool, torch.device], Samples] = open_samples,
 ) -> Evaluation:
     """Trains `task` in the folder `out`, or goes on with the run that stopped there, and evaluates its best weights.
 
@@ -140,7 +140,7 @@ class _Run:
         group: Processes,
         point: resume.ResumePoint,
         about: dict[str, Any],
-        open_data: Callable[[TrainingTask, bool], Samples],
+        open_data: Callable[[TrainingTask, bool, torch.device], Samples],
     ) -> None:
         self.task, self.folder, self.group, self.point = task, folder, group, point
         self.settings = task.settings.train
@@ -148,7 +148,7 @@ class _Run:
         self.learner = Learner(task, group, point.state.get("model"))
         self.origin = point.about.get(checkpoint.STARTED_FROM) if point.state else origin(task)
         self.trained_on = _trained_on(task, point)
-        self.samples = open_data(task, group.is_main)
+        self.samples = open_data(task, group.is_main, group.device)
         s = self.settings
         self.plan = Plan(len(self.samples), s.batch, s.accumulate, group.count, s.seed)
         self.total = self._steps()

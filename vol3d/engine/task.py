@@ -217,8 +217,13 @@ class TrainingTask(ModelTask):
         return model
 
     @abstractmethod
-    def samples(self, progress: Progress | None = None) -> Samples:
-        """The training split; `progress` reports work that comes before the first sample."""
+    def samples(self, progress: Progress | None = None, device: torch.device | None = None) -> Samples:
+        """The training split.
+
+        Args:
+            progress: reports work that comes before the first sample.
+            device: where models work that this needs; None takes CUDA where there is some.
+        """
 
     @abstractmethod
     def overfit(self, n: int) -> TrainingTask:

@@ -82,6 +82,16 @@ def is_synthetic(info: Mapping[str, Any]) -> bool:
     return bool((info.get("seen") or {}).get("synthetic"))
 
 
+def trained_on_text(info: Mapping[str, Any]) -> str:
+    """For the card of a model: how many scans are recorded, of which source: `156 with labels, 52 by its teacher`."""
+    known = recorded(info)
+    if known is None:
+        return "generated, not recorded one by one" if is_synthetic(info) else "not recorded"
+    counts = [f"{len(known.scans[source])} {words}" for source, words in _SOURCES.items() if known.scans.get(source)]
+    counts += [f"not recorded {_SOURCES[source]}" for source in known.not_recorded if source in _SOURCES]
+    return ", ".join(counts) or "none"
+
+
 def seen_facts(infos: Sequence[Mapping[str, Any]], scored: Collection[str]) -> dict[str, Any]:
     """What the summary of an evaluation states of scored scans that the models have learned from.
 

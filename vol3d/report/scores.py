@@ -96,7 +96,7 @@ def classes(run: RunFolder) -> str:
 
 def breakdowns(run: RunFolder) -> str:
     """The further tables of the summary, each under its own name: scores by range, by difficulty ..."""
-    further = [item for item in list(_tables(run))[1:] if item[0] not in OF_DETECTORS]
+    further = [item for item in list(_tables(run.evaluation))[1:] if item[0] not in OF_DETECTORS]
     return "".join(section(run.title(key).capitalize(), _table_of_rows(run, "", rows)) for key, rows in further)
 
 
@@ -125,7 +125,7 @@ def _class_curves(run: RunFolder, name: str, recall: list[float], by_metric: Map
 
     series = {run.title(key): (recall if values else [], values) for key, values in precision.items()}
     chart = unit_chart(series, "recall", "precision")
-    row = _class_rows(run).get(name, {})
+    row = first_table(run.evaluation).get(name, {})
     areas = [f"{run.title(key)} {format_number(number(row[key]))}" for key in by_metric if key in row]
     return figure(chart, f"<b>{escape(name)}</b> {escape(' · '.join(areas))}") if chart else ""
 
@@ -139,21 +139,22 @@ def _box_plot(run: RunFolder, metric: Metric) -> str:
     return figure(chart, f"{escape(metric.label)} of each case") if chart else ""
 
 
-def _tables(run: RunFolder) -> Iterator[tuple[str, Table]]:
-    """The tables of the summary with their keys; that of the classes is the first."""
-    for key, value in run.evaluation.items():
+def _tables(summary: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
+    """The tables of a summary with their keys; that of the classes is the first."""
+    for key, value in summary.items():
         if isinstance(value, dict) and value and all(isinstance(row, dict) for row in value.values()):
             yield key, value
 
 
 def class_table(run: RunFolder) -> str:
     """One row per class; empty text if nothing was measured by class."""
-    rows = _class_rows(run)
+    rows = first_table(run.evaluation)
     return _table_of_rows(run, "class", rows) if rows else ""
 
 
-def _class_rows(run: RunFolder) -> Table:
-    return next((rows for _, rows in _tables(run)), {})
+def first_table(summary: Mapping[str, Any]) -> Table:
+    """That of the classes; {} where the summary of an evaluation has none."""
+    return next((rows for _, rows in _tables(summary)), {})
 
 
 def _table_of_rows(run: RunFolder, corner: str, rows: Table) -> str:
