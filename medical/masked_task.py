@@ -144,7 +144,7 @@ class MaskedTask(SegmentationTask):
         """The model: there is nothing beside it."""
         return model
 
-    def samples(self, progress: Progress | None = None) -> MaskedSamples:
+    def samples(self, progress: Progress | None = None, device: torch.device | None = None) -> MaskedSamples:
         """Windows of the training cases' images, prepared in memory or mapped from disk, and of further scans."""
         settings, cases = self.settings, self.split.require().train
         if settings.prepared is None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 import torch
@@ -14,9 +15,9 @@ from torch import nn
 
 from medical.augment import Augment, AugmentSettings, CropSettings
 from medical.classes import Classes
-from medical.datasets.cases import DataSplit
+from medical.datasets.cases import Case, DataSplit
 from medical.datasets.folds import DatasetSettings
-from medical.datasets.pairs import read_pair
+from medical.datasets.pairs import read_pair, scan_key
 from medical.datasets.prepared import load_prepared
 from medical.datasets.regions import tumour_regions
 from medical.deep_supervision import DeepSupervision, Staged
@@ -35,9 +36,11 @@ from medical.unlabelled.settings import UnlabelledSettings
 from medical.volume_task import VolumeTask
 from medical.window import WindowSettings
 from vol3d.config.chosen import FromCatalogue
+from vol3d.engine.device import pick_device
 from vol3d.engine.seen import Seen, ranges_of, some_of, unlike
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import CompleteTask, Evaluation, Part, Samples, Windows
+from vol3d.engine.trained_on import TrainedOn
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.notes import Note
 from vol3d.prediction import MaskPrediction
@@ -170,7 +173,7 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         """Refuses other channels and other scales; a position embedding is resampled to the window."""
         return adapt(self, other, network)
 
-    def samples(self, progress: Progress | None = None) -> Samples:
+    def samples(self, progress: Progress | None = None, device: torch.device | None = None) -> Samples:
         """Windows of the training cases, prepared in memory or mapped from disk."""
         settings, cases = self.settings, self.split.require().train
         if settings.prepared is None:
@@ -183,7 +186,7 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
             return labelled
         from medical.unlabelled.build import with_unlabelled
 
-        return with_unlabelled(self, labelled, settings.unlabelled, progress)
+        return with_unlabelled(self, labelled, settings.unlabelled, progress, device or pick_device(None))
 
     def evaluate(
         self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
@@ -320,6 +323,21 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         """Names of classes and regions."""
         return (*self.classes.foreground, *(self.classes.regions or ()))
 
+    def trained_on(self, progress: Progress) -> TrainedOn:
+        """The training cases, which are read for it unless they were prepared; scans without labels; a teacher's."""
+        settings, cases = self.settings, self.split.require().train
+        prepared = {} if settings.prepared is None else load_prepared(settings.prepared).keys
+        known = TrainedOn(scans={"training": _keys(cases, progress, prepared)})
+        if settings.unlabelled is None:
+            return known
+        from medical.unlabelled.scans import trained_on_unlabelled
+
+        return known.joined(trained_on_unlabelled(self, settings.unlabelled, progress))
+
+    def scored_keys(self, progress: Progress) -> tuple[str, ...]:
+        """Of the validation cases."""
+        return _keys(self.split.require().validation, progress)
+
     def seen(self) -> Seen:
         """Measured on some of the training cases, which are read for it."""
         return self._measured
@@ -333,3 +351,14 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
             numbers.append(scan_numbers(image) | truth_numbers(label, scored))
         traits = scan_traits(self.channel_names) + volume_traits(tuple(scored))
         return Seen(data=split.name, ranges=ranges_of(numbers, traits))
+
+
+def _keys(
+    cases: Sequence[Case], progress: Progress, known: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, ...]:
+    """What each scan is known by; those that are not known are read."""
+    keys = []
+    for done, case in enumerate(cases):
+        progress(done, len(cases), case.name)
+        keys.append(known.get(case.name) or scan_key(case.images))
+    return tuple(keys)

@@ -32,7 +32,8 @@ from vol3d.config.chosen import LATER
 from vol3d.engine.memory_format import to_channels_last
 from vol3d.engine.seen import Seen
 from vol3d.engine.task import CompleteTask, Evaluation, ModelTask
-from vol3d.errors import CheckpointError, UsageError
+from vol3d.engine.trained_on import TRAINED_ON, TrainedOn, recorded
+from vol3d.errors import CheckpointError, UsageError, first_line
 from vol3d.files import require_file
 from vol3d.paths import user_path
 from vol3d.pickled import LONGEST_WORD, STARTS, longest_word
@@ -165,7 +166,7 @@ def _load_one(
     load_strictly(model, tensors, path)
     if task.settings.train.channels_last:
         to_channels_last(model, {2})  # 3D convolutions without gradients are slower so
-    return task, model.to(device or "cpu").eval(), info
+    return task, model.to(device or "cpu").eval(), _with_trained_on(path, info)
 
 
 def task_of(path: Path, info: Mapping[str, Any], seen: Any, changes: Sequence[str]) -> CompleteTask[Any]:
@@ -193,8 +194,28 @@ def task_of(path: Path, info: Mapping[str, Any], seen: Any, changes: Sequence[st
 
 def _seen(path: Path, info: Mapping[str, Any]) -> Any:
     """What the training scans were like; for shipped weights older than that, it was measured afterwards."""
-    beside = path.with_name(f"{SEEN}.json")
-    return info.get(SEEN) or (files.read_json(beside) if beside.is_file() else None)
+    return info.get(SEEN) or _beside(path, SEEN)
+
+
+def _beside(path: Path, what: str) -> Any:
+    beside = path.with_name(f"{what}.json")
+    return files.read_json(beside) if beside.is_file() else None
+
+
+def said_by(where: str | Path) -> list[dict[str, Any]]:
+    """What each file of weights behind `where` (see `resolve`) says about itself, without loading the weights."""
+    return [_with_trained_on(path, read_info(path)) for path in resolve(where)]
+
+
+def _with_trained_on(path: Path, info: dict[str, Any]) -> dict[str, Any]:
+    """With the training scans of shipped weights that were saved before these were recorded."""
+    later: dict[str, Any] = {SEEN: _seen(path, info), TRAINED_ON: info.get(TRAINED_ON) or _beside(path, TRAINED_ON)}
+    info = info | {key: value for key, value in later.items() if value is not None}
+    try:
+        recorded(info)
+    except ValidationError as error:
+        raise CheckpointError("damaged: its record of training scans cannot be read", where=path) from error
+    return info
 
 
 def save_best(
@@ -205,12 +226,14 @@ def save_best(
     step: int,
     seen: Seen | None = None,
     started_from: Mapping[str, str] | None = None,
+    trained_on: TrainedOn | None = None,
 ) -> None:
     """Writes the model and what it is to `best.safetensors`, and the latter once more to `config.json`.
 
     Args:
         seen: what its training scans were like; None takes what the task's settings say.
         started_from: the `checkpoint` whose weights the training began with, and its `sha256`.
+        trained_on: the scans that it has learned from.
     """
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     info = describe(task) | {
@@ -221,6 +244,7 @@ def save_best(
     seen = seen or task.resolved().seen
     info |= {} if seen is None else {SEEN: seen.model_dump(mode="json")}
     info |= {} if started_from is None else {STARTED_FROM: dict(started_from)}
+    info |= {} if trained_on is None else {TRAINED_ON: trained_on.model_dump(mode="json")}
     write_checkpoint(Path(folder) / WEIGHTS, state, info)
 
 
@@ -339,8 +363,7 @@ def is_own(path: Path) -> bool:
 
 
 def _unreadable(path: Path, error: Exception) -> NoReturn:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    raise CheckpointError(f"damaged or no file of weights ({text})", where=path) from error
+    raise CheckpointError(f"damaged or no file of weights ({first_line(error)})", where=path) from error
 
 
 def load_strictly(model: nn.Module, tensors: dict[str, Tensor], where: str | Path) -> None:

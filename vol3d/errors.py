@@ -70,3 +70,8 @@ def _rebuild(
     kind: type[Vol3dError], what: str, where: str, got: object, wanted: object, do: str, index: int | None
 ) -> Vol3dError:
     return kind(what, where=where, got=got, wanted=wanted, do=do, index=index)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of another library says in its first line; its type where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -76,6 +76,12 @@ def sort_notes(notes: Iterable[Note]) -> tuple[list[Note], list[Note]]:
     return [note for note in listed if note.assumed], [note for note in listed if not note.assumed]
 
 
+def as_facts(notes: Iterable[Note]) -> dict[str, list[dict[str, Any]]]:
+    """Both lists of `sort_notes` ready for JSON: what was assumed under `assumptions`, the rest under `remarks`."""
+    assumed, others = sort_notes(notes)
+    return {"assumptions": [note.to_dict() for note in assumed], "remarks": [note.to_dict() for note in others]}
+
+
 class _Ellipsis:
     """A number that is left open, whatever format it is asked for in."""
 

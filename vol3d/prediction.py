@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from vol3d.files import make_folder, refuse_overwrite, sha256
-from vol3d.notes import Note
+from vol3d.notes import Note, as_facts
 from vol3d.paths import user_path
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.find import BOX_LINES_SUFFIX, points_file_stem
@@ -211,7 +211,7 @@ class MaskPrediction(Prediction):
             **({} if maps is None else {"probabilities_of": list(maps.names), "exclusive": maps.exclusive}),
             "volumes_ml": self.volumes_ml,
             "notes": [str(note) for note in notes],
-            "assumptions": [note.to_dict() for note in notes],
+            **as_facts(notes),
         }
 
     def facts(self) -> dict[str, Any]:
@@ -338,5 +338,5 @@ class BoxPrediction(Prediction):
 
 
 def _about(prediction: Prediction, source: Path | None) -> dict[str, Any]:
-    assumptions = [note.to_dict() for note in prediction.notes]
-    return {"source": None if source is None else str(source), **prediction.facts(), "assumptions": assumptions}
+    about = {"source": None if source is None else str(source), **prediction.facts()}
+    return about | as_facts(prediction.notes)

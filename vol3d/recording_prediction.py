@@ -12,7 +12,7 @@ from typing import Any
 
 from vol3d.errors import UsageError
 from vol3d.files import plain, sha256, write_text
-from vol3d.notes import Note
+from vol3d.notes import Note, as_facts
 from vol3d.prediction import BoxPrediction, Prediction
 from vol3d.scans.recordings.find import recording_stem
 from vol3d.scans.recordings.recording import Frame, Recording
@@ -50,11 +50,10 @@ class FrameResult:
         line |= {"frame_id": self.frame.frame_id}
         if self.found is None:
             return {**line, "error": self.error}
-        notes = [note.to_dict() for note in self.found.notes]
         objects = describe_objects(self.found.detections, self.found.cloud.origin)
         about = {"sweeps": self.sweeps, "milliseconds": round(self.milliseconds, 3), "points": self.points}
         about["file_from_scan"] = self.found.cloud.file_from_scan.tolist()
-        return {**line, **about, "objects": objects, "assumptions": notes}
+        return {**line, **about, "objects": objects, **as_facts(self.found.notes)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +99,7 @@ class FramesPrediction(Prediction):
         about = {"topic": self.recording.topic, "every": self.recording.every, **self.facts()}
         notes = self.notes
         about |= {"class_names": list(names), "notes": [str(note) for note in notes]}
-        return about | {"assumptions": [note.to_dict() for note in notes]}
+        return about | as_facts(notes)
 
     def facts(self) -> dict[str, Any]:
         """How many clouds and boxes, how long a cloud took (the median, without reading), and the first fault."""

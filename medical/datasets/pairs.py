@@ -13,6 +13,7 @@ from medical.datasets.cases import IGNORED, Case
 from medical.datasets.label_names import by_name
 from medical.datasets.lattice import on_lattice
 from vol3d.dataset_tools.fault import listed
+from vol3d.engine.trained_on import key_of
 from vol3d.errors import DataError
 from vol3d.scans.read import read_labels, read_volume
 from vol3d.scans.volumes.volume import Grid, Volume
@@ -43,6 +44,11 @@ def read_image(paths: Sequence[Path], *, fill_nonfinite: float | None = None) ->
         return first
     notes = tuple(dict.fromkeys(note for volume in (first, *others) for note in volume.notes))
     return replace(first, array=np.concatenate([first.array, *(other.array for other in others)]), notes=notes)
+
+
+def scan_key(paths: Sequence[Path]) -> str:
+    """What the scan in the files of a case is known by, see `key_of`; raises as `read_image`."""
+    return key_of(read_image(paths).array)
 
 
 def read_pair(case: Case, class_names: Sequence[str], channel_names: Sequence[str]) -> tuple[Volume, Volume]:

@@ -3,7 +3,7 @@
     OUT/prepared.json            format, settings, class and channel names; grid and files of each case
     OUT/cases/NAME.image.npy     float32 (channels, i, j, k)
     OUT/cases/NAME.label.npy     uint8 (1, i, j, k)
-    OUT/cases/NAME.json          the hash of what the two were made from, and their grid
+    OUT/cases/NAME.json          the hash of what the two were made from, that of the scan, and their grid
 
 All labelled cases are prepared, so that every fold can be trained from one folder. The originals are only read.
 """
@@ -19,11 +19,13 @@ from typing import Any
 import numpy as np
 
 from medical.datasets.cases import Case, DataSplit
-from medical.datasets.pairs import read_pair
-from medical.datasets.prepared import FORMAT, INDEX, Prepared, array_paths, key_of, load_prepared, plain, stamp_of
+from medical.datasets.pairs import read_pair, scan_key
+from medical.datasets.prepared import FORMAT, INDEX, SCAN, Prepared, array_paths, load_prepared, plain, stamp_of
+from medical.datasets.prepared import key_of as made_of
 from medical.preprocess import PreprocessSettings, prepare_labels
 from medical.preprocess import prepare as prepare_image
 from vol3d.dataset_tools.prepare import PreparedFolder, Refused, prepare_cases
+from vol3d.engine.trained_on import key_of
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.files import atomic, read_json, write_json
 from vol3d.output import require_room
@@ -73,10 +75,11 @@ def prepare_case(
     record = out / "cases" / f"{case.name}.json"
     try:
         stamp = stamp_of(case)
-        key = key_of(case, names, plain(preprocess))
-        if image_path.exists() and label_path.exists() and (grid := _grid_made(record, key)):
-            return {**grid, "stamp": stamp}
+        key = made_of(case, names, plain(preprocess))
+        if image_path.exists() and label_path.exists() and (done := _made(record, key)):
+            return {**done["grid"], SCAN: done.get(SCAN) or scan_key(case.images), "stamp": stamp}
         image, label = read_pair(case, *names)
+        scan = key_of(image.array)
         ready = prepare_image(image, preprocess)
         labels = prepare_labels(label, ready.grid)
     except Vol3dError as error:
@@ -87,17 +90,17 @@ def prepare_case(
         with atomic(path) as temporary, temporary.open("wb") as file:
             np.save(file, array)
     grid = {"shape": list(ready.grid.shape), "affine": ready.grid.affine.tolist()}
-    write_json(record, {"key": key, "grid": grid})
-    return {**grid, "stamp": stamp}
+    write_json(record, {"key": key, SCAN: scan, "grid": grid})
+    return {**grid, SCAN: scan, "stamp": stamp}
 
 
-def _grid_made(record: Path, key: str) -> dict[str, Any] | None:
-    """The grid of a case that was made from just this, or None."""
+def _made(record: Path, key: str) -> dict[str, Any] | None:
+    """The record of a case that was made from just this, or None."""
     try:
         done = read_json(record)
     except DataError:  # missing or damaged: the case is made again
         return None
-    return done["grid"] if isinstance(done, dict) and done.get("key") == key else None
+    return done if isinstance(done, dict) and done.get("key") == key else None
 
 
 def _index(split: DataSplit, preprocess: PreprocessSettings) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from vol3d.scans.volumes.volume import Grid
 
 FORMAT = 1
 INDEX = "prepared.json"
+SCAN = "scan"  # of a case in the index and in its record: what its scan is known by
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Prepared:
         settings: what the cases were prepared with.
         class_names, channel_names: of the data set.
         grids: case -> where its prepared voxels stand.
+        keys: case -> what its scan is known by; of folders of earlier releases there are none.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class Prepared:
     class_names: tuple[str, ...]
     channel_names: tuple[str, ...]
     grids: dict[str, Grid]
+    keys: dict[str, str]
 
     def read(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Image (c, i, j, k) float32 and label (1, i, j, k) uint8 of a case, mapped from disk, read-only.
@@ -81,6 +84,7 @@ def load_prepared(out: Path, preprocess: PreprocessSettings | None = None, split
         settings = PreprocessSettings.model_validate(found["preprocess"])
         names = tuple(found["class_names"]), tuple(found["channel_names"])
         grids = {name: Grid(tuple(one["shape"]), np.array(one["affine"])) for name, one in found["cases"].items()}
+        keys = {name: str(one[SCAN]) for name, one in found["cases"].items() if SCAN in one}
     except (KeyError, TypeError, ValueError) as error:
         raise DataError("the index of the prepared data set is damaged", where=out / INDEX, got=error) from error
     wanted = {} if preprocess is None else {"preprocess": plain(preprocess)}
@@ -93,7 +97,7 @@ def load_prepared(out: Path, preprocess: PreprocessSettings | None = None, split
         raise UsageError(f"{len(missing)} cases are not prepared", where=out, got=listed(missing), do=do)
     if split is not None:
         _refuse_changed(split.labelled, found, out)
-    return Prepared(out, settings, *names, grids)
+    return Prepared(out, settings, *names, grids, keys)
 
 
 def stamp_of(case: Case) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import nn
 
 from medical.datasets.cases import UNUSED
@@ -24,9 +25,16 @@ if TYPE_CHECKING:
 
 
 def with_unlabelled(
-    task: SegmentationTask, labelled: WindowSamples, settings: UnlabelledSettings, progress: Progress | None
+    task: SegmentationTask,
+    labelled: WindowSamples,
+    settings: UnlabelledSettings,
+    progress: Progress | None,
+    device: torch.device,
 ) -> MixedSamples:
     """The labelled samples of a training with unlabelled ones beside them, prepared in memory.
+
+    Args:
+        device: where a teacher labels scans.
 
     Raises:
         DataError: labels without a class, no unlabelled scan, or one that does not fit the labelled ones.
@@ -36,8 +44,8 @@ def with_unlabelled(
     sources = unlabelled_scans(task, settings.root)
     cases = prepared_scans(sources, task.channel_names, task.settings.preprocess, task.seen())
     if settings.teacher is not None:
-        teacher = teacher_of(task, settings.teacher, settings.sha256)
-        cases = pseudo_labelled(cases, len(sources), teacher, settings, progress)
+        teacher = teacher_of(task, settings.teacher, settings.sha256, device)
+        cases = pseudo_labelled(cases, len(sources), teacher, settings, device, progress)
     read = held_in_memory(cases, len(sources))
     return MixedSamples(labelled, [*map(str, sources)], read, settings.windows, pseudo=settings.teacher is not None)
 

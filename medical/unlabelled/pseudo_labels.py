@@ -19,7 +19,6 @@ from medical.unlabelled.settings import UnlabelledSettings
 from medical.window import stream
 from vol3d import checkpoint
 from vol3d.checkpoint import Loaded
-from vol3d.engine.device import pick_device
 from vol3d.errors import CheckpointError
 from vol3d.terminal import Progress, say
 
@@ -32,8 +31,8 @@ def fingerprint(where: str) -> str:
     return "+".join(checkpoint.read_info(path)["sha256"] for path in checkpoint.resolve(where))
 
 
-def teacher_of(task: SegmentationTask, where: str, sha256: str | None = None) -> Loaded:
-    """The run, or the ensemble, that labels scans for the training `task`.
+def teacher_of(task: SegmentationTask, where: str, sha256: str | None, device: torch.device) -> Loaded:
+    """The run, or the ensemble, that labels scans for the training `task`, on the device of the training.
 
     Raises:
         CheckpointError: it is for another task, other classes or channels, or other preprocessing, or has not the
@@ -43,7 +42,7 @@ def teacher_of(task: SegmentationTask, where: str, sha256: str | None = None) ->
         do = "Put the old weights back, or leave unlabelled.sha256 out to label with these."
         what = "not the weights that unlabelled.sha256 names"
         raise CheckpointError(what, where=where, got=found, wanted=sha256, do=do)
-    loaded = checkpoint.load(where, pick_device(None))
+    loaded = checkpoint.load(where, device)
     other, name = loaded.task, "unlabelled.teacher"
     if other.name != task.name:
         raise CheckpointError("a model of another task", where=name, got=other.name, wanted=task.name)
@@ -64,6 +63,7 @@ def pseudo_labelled(
     count: int,
     teacher: Loaded,
     settings: UnlabelledSettings,
+    device: torch.device,
     progress: Progress | None = None,
 ) -> Iterator[PreparedCase]:
     """Each case with the teacher's labels; voxels that it is unsure of are `IGNORED`. Their share is printed.
@@ -71,14 +71,15 @@ def pseudo_labelled(
     Args:
         cases: prepared as the teacher's scans were.
         count: how many there are.
+        device: where the teacher works.
     """
     ignored = voxels = 0
     for done, case in enumerate(cases):
         if progress is not None:
             progress(done, count, case.name)
-        label = _labels(torch.from_numpy(case.image), teacher, settings)
+        label = _labels(torch.from_numpy(case.image), teacher, settings, device)
         if settings.agreement:
-            again = _labels(_second_view(torch.from_numpy(case.image), done), teacher, settings)
+            again = _labels(_second_view(torch.from_numpy(case.image), done), teacher, settings, device)
             label[again != label] = IGNORED
         ignored, voxels = ignored + int((label == IGNORED).sum()), voxels + label.size
         yield replace(case, label=label[None])
@@ -91,10 +92,10 @@ def _second_view(image: Tensor, number: int) -> Tensor:
     return with_gamma(image, GAMMA[1]) + torch.from_numpy(drawn) * (NOISE * image.std())
 
 
-def _labels(image: Tensor, teacher: Loaded, settings: UnlabelledSettings) -> np.ndarray:
+def _labels(image: Tensor, teacher: Loaded, settings: UnlabelledSettings, device: torch.device) -> np.ndarray:
     """(c, i, j, k) -> uint8 labels (i, j, k) on the same grid."""
     task = cast("SegmentationTask", teacher.task)
-    classes, window, device = task.classes, task.settings.window, pick_device(None)
+    classes, window = task.classes, task.settings.window
     labels = np.zeros(tuple(image.shape[1:]), dtype=np.uint8)
     with inference(teacher.models, device), torch.inference_mode():
         for slab in stream(average(teacher.models, window, classes.outputs), image, window, device):

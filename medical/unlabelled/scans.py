@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medical.datasets.cases import Case
-from medical.datasets.pairs import channel_complaint, read_image
+from medical.datasets.pairs import channel_complaint, read_image, scan_key
 from medical.preprocess import PreprocessSettings, Unscaled, prepare
 from medical.seen import scan_numbers, scan_traits
 from medical.training_set import PreparedCase
+from medical.unlabelled.settings import UnlabelledSettings
+from vol3d import checkpoint
 from vol3d.engine.seen import Seen, unlike
+from vol3d.engine.trained_on import TrainedOn, inherited
 from vol3d.errors import DataError, UsageError
 from vol3d.scans.source import ScanSource
 from vol3d.scans.volumes.volume import Volume
-from vol3d.terminal import say
+from vol3d.terminal import Progress, say
 
 if TYPE_CHECKING:
     from medical.task import SegmentationTask
@@ -32,6 +35,30 @@ def unlabelled_scans(task: SegmentationTask, root: Path) -> list[ScanSource]:
         UsageError: no such folder.
         DataError: nothing is left.
     """
+    kept, found = _further(task, root)
+    if not kept:
+        got = f"{found} scans, of which {found} train with labels or validate"
+        do = "Name a folder with further scans, or use fewer labels (data.folds)."
+        raise DataError("no scan is unlabelled", where=root, got=got, do=do)
+    left_out = found - len(kept)
+    say(f"note: {len(kept)} unlabelled scans of {root}; {left_out} left out, which train with labels or validate")
+    return kept
+
+
+def trained_on_unlabelled(task: SegmentationTask, settings: UnlabelledSettings, progress: Progress) -> TrainedOn:
+    """The scans that a training learns from without labels, and what the model that labels them has seen."""
+    sources, keys = _further(task, settings.root)[0], []
+    for done, source in enumerate(sources):
+        progress(done, len(sources), str(source))
+        keys.append(scan_key(source.files))
+    known = TrainedOn(scans={"unlabelled": tuple(keys)})
+    return (
+        known if settings.teacher is None else known.joined(inherited("teacher", checkpoint.said_by(settings.teacher)))
+    )
+
+
+def _further(task: SegmentationTask, root: Path) -> tuple[list[ScanSource], int]:
+    """The scans in `root` that neither train with labels nor validate, and how many there are in all."""
     if not root.is_dir():
         raise UsageError("no such folder", where="unlabelled.root", got=root)
     split = task.split.require()
@@ -41,13 +68,7 @@ def unlabelled_scans(task: SegmentationTask, root: Path) -> list[ScanSource]:
     kept = [
         source for source in found if source.name not in names and not known & {path.resolve() for path in source.files}
     ]
-    if not kept:
-        got = f"{len(found)} scans, of which {len(found)} train with labels or validate"
-        do = "Name a folder with further scans, or use fewer labels (data.folds)."
-        raise DataError("no scan is unlabelled", where=root, got=got, do=do)
-    left_out = len(found) - len(kept)
-    say(f"note: {len(kept)} unlabelled scans of {root}; {left_out} left out, which train with labels or validate")
-    return kept
+    return kept, len(found)
 
 
 def _of_data_set(task: SegmentationTask, root: Path) -> list[ScanSource]:

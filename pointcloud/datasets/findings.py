@@ -12,9 +12,10 @@ from pointcloud.datasets.annotations import LARGEST_ANGLE, NO_SIZE, NOT_RADIANS,
 from pointcloud.datasets.assumptions import Reading, readings_of
 from pointcloud.datasets.misreadings import MISREADINGS, SAMPLE, points_inside
 from pointcloud.datasets.places import above_ground, copies
-from pointcloud.datasets.prepared import PreparedScene, digest
+from pointcloud.datasets.prepared import PreparedScene
 from pointcloud.datasets.scenes import JudgesLabels, NamesOthers, Scene, SceneReader
 from vol3d.dataset_tools.fault import Fault, Severity, fault_of, listed
+from vol3d.dataset_tools.stamp import digest
 from vol3d.errors import Vol3dError
 from vol3d.geometry import count_points_in_boxes
 

@@ -16,7 +16,6 @@ from pointcloud.datasets.prepared import (
     POINTS,
     SCENES,
     PreparedScene,
-    digest,
     key_of,
     prepared_split,
 )
@@ -25,6 +24,7 @@ from pointcloud.datasets.settings import SceneSettings
 from pointcloud.datasets.sources import SOURCE, STAMP, describe_source
 from vol3d.dataset_tools.fault import listed, refuse_errors
 from vol3d.dataset_tools.prepare import PreparedFolder, Refused, prepare_cases
+from vol3d.dataset_tools.stamp import digest
 from vol3d.errors import DataError, Vol3dError
 from vol3d.files import atomic, write_json
 from vol3d.terminal import Progress

@@ -9,7 +9,6 @@ OUT/scenes/NAME.json         what it was made from, hashes of the arrays, frame,
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 
 from pointcloud.datasets.scenes import Scene, SceneSplit, annotated, fingerprint_of
 from pointcloud.datasets.sources import refuse_changed
+from vol3d.dataset_tools.stamp import digest
 from vol3d.errors import DataError
 from vol3d.files import read_json, require_file
 from vol3d.notes import Note
@@ -113,13 +113,6 @@ class PreparedScene:
             return np.load(require_file(path, do=AGAIN), mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise DataError("a prepared array is missing or damaged", where=path, got=error, do=AGAIN) from error
-
-
-def digest(array: np.ndarray) -> str:
-    """SHA-256 of an array's type, shape and content."""
-    found = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
-    found.update(np.ascontiguousarray(array).data)
-    return found.hexdigest()
 
 
 def _notes(record: dict[str, Any]) -> tuple[Note, ...]:

@@ -18,10 +18,12 @@ from numpy.typing import ArrayLike
 
 from vol3d.dataset_tools.fault import Fault, listed, refuse_errors
 from vol3d.dataset_tools.stamp import stamp
+from vol3d.engine.trained_on import key_of
 from vol3d.errors import DataError
 from vol3d.files import sha256
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
+from vol3d.terminal import Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +114,19 @@ class HasExtras(Protocol):
 
     def extras(self) -> dict[str, Any]:
         """What it needs, JSON-ready; kept when the scene is prepared."""
+        ...
+
+
+@runtime_checkable
+class HasKeyPoints(Protocol):
+    """A reader whose settings decide which points it gives, sweeps or a camera's view, of one and the same scan."""
+
+    def key_points(self) -> np.ndarray:
+        """Points (N, 3) that are the scan's, however the reader is set.
+
+        Raises:
+            DataError: a file is missing or damaged.
+        """
         ...
 
 
@@ -246,6 +261,20 @@ def fingerprint_of(files: Iterable[Path], facts: Any = None, quick: bool = False
         except OSError as error:
             raise DataError(f"cannot read the file ({error.strerror})", where=path) from error
     return digest.hexdigest()
+
+
+def scan_key(reader: SceneReader) -> str:
+    """What the scan of a scene is known by, see `key_of`, whatever it is called and however it is annotated."""
+    return key_of(reader.key_points() if isinstance(reader, HasKeyPoints) else reader.read().cloud.xyz)
+
+
+def scan_keys(scenes: Sequence[SceneReader], progress: Progress) -> tuple[str, ...]:
+    """`scan_key` of each."""
+    keys = []
+    for done, reader in enumerate(scenes):
+        progress(done, len(scenes), reader.name)
+        keys.append(scan_key(reader))
+    return tuple(keys)
 
 
 def chance_of(name: str) -> float:

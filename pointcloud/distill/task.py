@@ -37,6 +37,7 @@ from vol3d import checkpoint
 from vol3d.engine.seen import Seen
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation, Samples, TrainingTask
+from vol3d.engine.trained_on import TrainedOn, inherited
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.terminal import Progress, say
 
@@ -129,6 +130,10 @@ class DistillTask(TrainingTask):
         """What the student's training scans are like."""
         return self.student.seen()
 
+    def trained_on(self, progress: Progress) -> TrainedOn:
+        """The student's training scenes, and what its teacher has seen."""
+        return self.student.trained_on(progress).joined(inherited("teacher", self.taught_by.info))
+
     def _fingerprint(self) -> str | None:
         """The teacher's; where it is gone, the one of the settings: a run that has ended needs no teacher."""
         try:
@@ -195,9 +200,9 @@ class DistillTask(TrainingTask):
         task = self.student.with_settings(own.model_copy(update=seen))
         return task if self.few is None else task.overfit(self.few)
 
-    def samples(self, progress: Progress | None = None) -> Samples:
+    def samples(self, progress: Progress | None = None, device: torch.device | None = None) -> Samples:
         """The student's training scenes, in both views."""
-        return TwoViews(self.dense.samples(progress), self.views, self.kept)
+        return TwoViews(self.dense.samples(progress, device), self.views, self.kept)
 
     def evaluate(
         self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False

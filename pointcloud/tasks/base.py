@@ -14,7 +14,7 @@ import torch
 from pydantic import Field, ValidationError
 from torch import nn
 
-from pointcloud.datasets.scenes import SceneReader, SceneSplit, counted, unusual_names
+from pointcloud.datasets.scenes import SceneReader, SceneSplit, counted, scan_keys, unusual_names
 from pointcloud.datasets.settings import SceneSettings
 from pointcloud.structures.detector import Detector, DetectorSettings
 from pointcloud.structures.features import Feature, did_you_mean, point_features
@@ -24,6 +24,7 @@ from pointcloud.training.samples import CloudSamples
 from vol3d.engine.seen import Seen, Trait, ranges_of, some_of, synthetic_note
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import CompleteTask, Part, Windows
+from vol3d.engine.trained_on import TrainedOn
 from vol3d.errors import UsageError
 from vol3d.files import make_folder
 from vol3d.notes import Note
@@ -178,7 +179,7 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
         return self.with_settings(self.settings.model_copy(update=known))
 
     @abstractmethod
-    def samples(self, progress: Progress | None = None) -> CloudSamples:
+    def samples(self, progress: Progress | None = None, device: torch.device | None = None) -> CloudSamples:
         """The training scenes."""
 
     @abstractmethod
@@ -202,8 +203,7 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
     def for_dataset(self, data: Settings, part: Part = "validation") -> CloudTask:
         """The same problem with the scenes of another data set, whose classes must be these.
 
-        What decides how its scenes look, the sweeps of drives for example, is taken from the training where `data` do
-        not set it.
+        What decides how its scenes look, such as sweeps of drives, is the training's where `data` do not set it.
 
         Raises:
             CheckpointError: the data set has other classes.
@@ -317,6 +317,14 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
         split = self.split.require("train")
         numbers = [self.numbers(reader.read().cloud) for reader in self.shown(some_of(split.train))]
         return Seen(data=split.name, synthetic=split.synthetic, ranges=ranges_of(numbers, self.traits))
+
+    def trained_on(self, progress: Progress) -> TrainedOn:
+        """The training scenes, which are read for it."""
+        return TrainedOn(scans={"training": scan_keys(self.split.require("train").train, progress)})
+
+    def scored_keys(self, progress: Progress) -> tuple[str, ...]:
+        """Of the scenes that `evaluate` goes through."""
+        return scan_keys(self.scored_scenes(), progress)
 
     @abstractmethod
     def numbers(self, cloud: PointCloud) -> dict[str, float]:

@@ -120,7 +120,7 @@ class LidarTask(CloudTask):
         rule = self.ground_rule
         return scenes if rule is None else tuple(GroundedScene(reader, rule) for reader in scenes)
 
-    def samples(self, progress: Progress | None = None) -> LidarSamples:
+    def samples(self, progress: Progress | None = None, device: torch.device | None = None) -> LidarSamples:
         """The training scenes."""
         settings, model = self.settings, self.settings.model
         scenes, bank = self.shown(self.training_split().train), None

@@ -61,7 +61,7 @@ class DetectionTask(CloudTask):
     settings: DetectionSettings
     traits: ClassVar[tuple[Trait, ...]] = OF_ROOMS
 
-    def samples(self, progress: Progress | None = None) -> SceneSamples:
+    def samples(self, progress: Progress | None = None, device: torch.device | None = None) -> SceneSamples:
         """The training scenes."""
         settings, model = self.settings, self.settings.model
         scenes = self.training_split().train

@@ -63,8 +63,9 @@ def test_points_go_the_way_of_files(tmp_path: Path) -> None:
     saved = read_detections(of_file.save(tmp_path / "out"))
     assert np.allclose(saved.boxes, of_file.boxes, atol=1e-5) and len(of_file.scores) == len(saved) > 0
     assert [one["class"] for one in of_array.to_dict()["objects"]] == of_array.names
-    codes = [fact["code"] for fact in of_array.to_dict()["assumptions"]]
-    assert codes == [note.code for note in of_array.notes]
+    told = of_array.to_dict()
+    for key, assumed in (("assumptions", True), ("remarks", False)):
+        assert [fact["code"] for fact in told[key]] == [note.code for note in of_array.notes if note.assumed is assumed]
 
 
 def test_an_array_is_shown_as_it_was_read(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_names_are_shown_as_they_are_and_command_nothing(monkeypatch: pytest.Mon
 def test_json_is_exact_and_commands_nothing(capsys) -> None:
     print_json({NAME: "\x9b\udcff"})
     said = capsys.readouterr().out
-    assert said == '{\n  "format": 1,\n  "[/][red]x\\u001b[31m\\nerror: forged": "\\u009b\\udcff"\n}\n'
+    assert said == '{\n  "format": 2,\n  "[/][red]x\\u001b[31m\\nerror: forged": "\\u009b\\udcff"\n}\n'
 
 
 def test_a_stream_of_remarks_cleans_what_libraries_write() -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SOME_FAILED = 3
 """Exit status where some of several inputs, cases or seeds failed and the others are done."""
 
-FORMAT = 1
+FORMAT = 2
 """Of what `--json` prints: raised when a key changes its meaning or goes; new keys do not raise it."""
 
 

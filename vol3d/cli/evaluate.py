@@ -151,12 +151,16 @@ def show(evaluation: Evaluation, as_json: bool, out: Path | None = None) -> None
     if as_json:
         print_json(evaluation.summary)
         return
+    from vol3d.engine.trained_on import remarks
+
     classes: dict[str, Any] = next((value for value in evaluation.summary.values() if _is_table(value)), {})
     if classes:
         _show_classes(classes)
     if evaluation.score_name:
         print(f"{evaluation.score_name} {cell(evaluation.score)}")
     _show_facts(evaluation.summary)
+    for text in remarks(evaluation.summary):
+        say(f"note: {text}")
 
 
 def _show_classes(classes: Mapping[str, Mapping[str, Any]]) -> None:
@@ -187,7 +191,7 @@ def _shared_count(key: str, classes: Mapping[str, Mapping[str, Any]]) -> int | N
 
 def _show_facts(summary: Mapping[str, Any]) -> None:
     """Short facts on one line, long ones on a line each; tables are left out."""
-    facts = {key.replace("_", " "): value for key, value in summary.items() if not isinstance(value, dict)}
+    facts = {key.replace("_", " "): value for key, value in summary.items() if not _is_nested(value)}
     long = {key: value for key, value in facts.items() if len(str(value)) > _LONG}
     say("; ".join(f"{key} {_fact(value)}" for key, value in facts.items() if key not in long))
     for key, value in long.items():
@@ -196,6 +200,11 @@ def _show_facts(summary: Mapping[str, Any]) -> None:
 
 def _fact(value: object) -> str:
     return " to ".join(cell(bound) for bound in value) if isinstance(value, (list, tuple)) else cell(value)
+
+
+def _is_nested(value: object) -> bool:
+    """Whether it is a table, or the remarks."""
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, dict) for item in value))
 
 
 def _is_table(value: object) -> bool:

@@ -16,12 +16,17 @@ from typing import Any
 from vol3d.ownership import OURS, describe
 from vol3d.report.environment import installed, versions
 
-# Extra of the distribution -> the packages that it brings.
+# Extra of the distribution -> the packages that it brings; those for developing vol3d are left out.
 EXTRAS = {
     "argoverse": ("pyarrow",),
     "dicom": ("highdicom",),
+    "e57": ("pye57",),
     "lidar": ("laspy",),
-    "loggers": ("wandb", "mlflow-skinny"),
+    "loggers": ("wandb", "mlflow-skinny", "sqlalchemy", "alembic"),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "rerun": ("rerun-sdk",),
+    "ros": ("rosbags",),
+    "surfaces": ("scikit-image", "trimesh"),
     "viewer": ("open3d",),
 }
 _FLAGS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile", "neon", "asimd", "sve")
@@ -43,9 +48,14 @@ def examine() -> dict[str, dict[str, Any]]:
 
 
 def optional(extra: str) -> str:
-    """Version of an extra's packages, or the line that installs it."""
-    found = [f"{name} {installed(name)}" for name in EXTRAS[extra] if installed(name)]
-    return ", ".join(found) if len(found) == len(EXTRAS[extra]) else f"missing; pip install 'vol3d[{extra}]'"
+    """Versions of an extra's packages, and the line that installs those that are missing."""
+    found = {name: installed(name) for name in EXTRAS[extra]}
+    there = [f"{name} {version}" for name, version in found.items() if version]
+    missing = [name for name, version in found.items() if not version]
+    if not missing:
+        return ", ".join(there)
+    what = f"{', '.join(there)}; {', '.join(missing)} not installed" if there else "not installed"
+    return f"{what}: pip install 'vol3d[{extra}]'"
 
 
 def _or_reason(look: Callable[[], Any]) -> Any:

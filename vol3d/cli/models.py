@@ -13,6 +13,7 @@ from vol3d import catalog, foreign
 from vol3d.cli import names
 from vol3d.cli.console import print_json, print_table
 from vol3d.cli.options import Json
+from vol3d.engine.trained_on import trained_on_text
 from vol3d.shipped import about, seen_of
 from vol3d.terminal import say
 
@@ -95,9 +96,9 @@ def _describe(model: str, as_json: bool) -> None:
     if (kind := foreign.kind_of(model)) is not None:
         cards = [{"kind": kind.title, **foreign.card(kind, model)}]
     else:
-        from vol3d.checkpoint import read_info, resolve
+        from vol3d.checkpoint import resolve, said_by
 
-        cards = [_facts(path, read_info(path)) for path in resolve(model)]
+        cards = [_facts(path, info) for path, info in zip(resolve(model), said_by(model), strict=True)]
     if as_json:
         print_json({"models": cards})
         return
@@ -128,6 +129,7 @@ def _facts(path: Path, info: dict[str, Any]) -> dict[str, Any]:
         "of": known.of,
         "step": info.get("step"),
         "trained on": known.trained_on,
+        "training scans": trained_on_text(info),
         "started from": start.get("checkpoint"),
         "started from, SHA-256": start["sha256"],
         "SHA-256": info["sha256"],

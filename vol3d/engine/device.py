@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from vol3d.errors import UsageError
+from vol3d.errors import UsageError, first_line
 
 
 def pick_device(name: str | None, where: str = "device") -> torch.device:
@@ -22,8 +22,9 @@ def pick_device(name: str | None, where: str = "device") -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"cannot use this device ({reason})", where=where, got=name, wanted="cpu or cuda") from error
+        raise UsageError(
+            f"cannot use this device ({first_line(error)})", where=where, got=name, wanted="cpu or cuda"
+        ) from error
     return device
 
 

@@ -110,7 +110,7 @@ def _steps_within(settings: TrainSettings, pace: Pace) -> int:
 def _measure(task: TrainingTask, group: Processes, learner: Learner) -> Pace:
     """Trains `learner` for two steps, evaluates one case and saves it; nothing is kept."""
     settings = task.settings.train
-    samples = open_samples(task, show=group.is_main)
+    samples = open_samples(task, group.is_main, group.device)
     plan = Plan(len(samples), settings.batch, settings.accumulate, group.count, settings.seed)
     loader = Loader(samples, plan, group.rank, 0, _STEPS, workers=0)
     for step in range(_STEPS):

@@ -20,8 +20,9 @@ from vol3d.engine.distributed import processes
 from vol3d.engine.loop import train
 from vol3d.engine.results import CASES, rows_of_runs, table
 from vol3d.engine.task import Evaluation, ScoringTask
+from vol3d.engine.trained_on import remarks
 from vol3d.errors import UsageError
-from vol3d.terminal import Progress
+from vol3d.terminal import Progress, say
 
 if TYPE_CHECKING:
     from vol3d.model import Model
@@ -102,6 +103,8 @@ def evaluate_folds(
             raise UsageError("this model was not trained on a fold", where=path.parent, do=do)
         place = None if out is None else out / name
         evaluations[name] = score(model, root, dataset, fold, "validation", place, None, progress)
+        for text in remarks(evaluations[name].summary):
+            say(f"note: {name}: {text}")
     if out is not None:
         write_folds(out, evaluations)
     return _spread(evaluations)

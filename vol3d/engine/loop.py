@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,12 +24,13 @@ from vol3d.engine.log import Log
 from vol3d.engine.loggers.opened import require_loggers
 from vol3d.engine.order import Loader, Plan, open_samples
 from vol3d.engine.settings import RunSettings
-from vol3d.engine.start_from import origin
+from vol3d.engine.start_from import origin, seen_before
 from vol3d.engine.stop import Stopped, StopRequest
 from vol3d.engine.task import Evaluation, Samples, TrainingTask
+from vol3d.engine.trained_on import TRAINED_ON, TrainedOn
 from vol3d.errors import CheckpointError, DataError, UsageError, Vol3dError
 from vol3d.lock import LOCK, lock
-from vol3d.terminal import say
+from vol3d.terminal import Progress, say
 
 ROWS = 1000
 """About how many rows `metrics.csv` gets in a run."""
@@ -42,7 +43,7 @@ def train(
     device: str | torch.device | None = None,
     dry_run: bool = False,
     overfit: int | None = None,
-    open_data: Callable[[TrainingTask, bool], Samples] = open_samples,
+    open_data: Callable[[TrainingTask, bool, torch.device], Samples] = open_samples,
 ) -> Evaluation:
     """Trains `task` in the folder `out`, or goes on with the run that stopped there, and evaluates its best weights.
 
@@ -139,14 +140,15 @@ class _Run:
         group: Processes,
         point: resume.ResumePoint,
         about: dict[str, Any],
-        open_data: Callable[[TrainingTask, bool], Samples],
+        open_data: Callable[[TrainingTask, bool, torch.device], Samples],
     ) -> None:
         self.task, self.folder, self.group, self.point = task, folder, group, point
         self.settings = task.settings.train
         # Before the samples are prepared, which may take hours: weights that do not fit are refused at once.
         self.learner = Learner(task, group, point.state.get("model"))
         self.origin = point.about.get(checkpoint.STARTED_FROM) if point.state else origin(task)
-        self.samples = open_data(task, group.is_main)
+        self.trained_on = _trained_on(task, point)
+        self.samples = open_data(task, group.is_main, group.device)
         s = self.settings
         self.plan = Plan(len(self.samples), s.batch, s.accumulate, group.count, s.seed)
         self.total = self._steps()
@@ -154,7 +156,8 @@ class _Run:
         if known != len(self.samples):
             what = "the data set is not the one that this run began with"
             raise UsageError(what, where=folder, got=f"{len(self.samples)} training samples", wanted=known)
-        point.about = about | {"samples": len(self.samples), "steps": self.total, checkpoint.STARTED_FROM: self.origin}
+        known = {checkpoint.STARTED_FROM: self.origin, TRAINED_ON: self.trained_on.model_dump(mode="json")}
+        point.about = about | {"samples": len(self.samples), "steps": self.total, **known}
         self.row_every = max(1, self.total // ROWS)
         self.saved_at = time.monotonic()
 
@@ -266,22 +269,39 @@ class _Run:
 
     def _score(self, model: nn.Module, log: Log, pictures: bool) -> Evaluation:
         torch.manual_seed(self.settings.seed)
-        with log.screen.cases("evaluate") as show:
+        with self._cases(log, "evaluate") as progress:
+            return self.task.evaluate(model, self.group.device, progress, pictures)
+
+    @contextmanager
+    def _cases(self, log: Log, title: str) -> Iterator[Progress]:
+        """A progress function that leaves by `_Interrupted` where a stop is asked for."""
+        with log.screen.cases(title) as show:
 
             def progress(done: int, total: int, name: str) -> None:
                 if self.stop.asked is not None:
                     raise _Interrupted
                 show(done, total, name)
 
-            return self.task.evaluate(model, self.group.device, progress, pictures)
+            yield progress
+
+    def _learned_from(self, log: Log) -> TrainedOn | None:
+        """The scans that the weights have learned from; once, since they may have to be read."""
+        if not self.trained_on.scans.get("training"):
+            with self._cases(log, "training cases") as progress:
+                own = self.task.trained_on(progress)
+            if own is None:
+                return None
+            self.trained_on = self.trained_on.joined(own)
+            self.point.about[TRAINED_ON] = self.trained_on.model_dump(mode="json")
+        return self.trained_on
 
     def _keep(self, model: nn.Module, evaluation: Evaluation, log: Log) -> None:
         point, score = self.point, float(evaluation.score)
         better = point.best is None or math.isnan(point.best) or score >= point.best  # of equals the longest trained
         if better:
-            point.best, point.best_step = score, point.step
-            seen, step = self.task.seen(), point.step
-            checkpoint.save_best(self.folder, model, self.task, evaluation, step, seen, self.origin)
+            seen, step, trained_on = self.task.seen(), point.step, self._learned_from(log)
+            point.best, point.best_step = score, step
+            checkpoint.save_best(self.folder, model, self.task, evaluation, step, seen, self.origin, trained_on)
             self.last = evaluation
         log.numbers(point.step, point.step // self.plan.steps, {evaluation.score_name: score})
         note = "best so far, kept" if better else f"best {point.best:.4f} at step {point.best_step}"
@@ -319,6 +339,15 @@ class _Run:
         if self.group.share(interrupted):
             self._leave()
         return self.group.share(evaluation)
+
+
+def _trained_on(task: TrainingTask, point: resume.ResumePoint) -> TrainedOn:
+    """What a run states of scans when it begins: those of its start; of a run of an earlier release perhaps not all."""
+    if TRAINED_ON in point.about:
+        return TrainedOn.model_validate(point.about[TRAINED_ON])
+    if not point.state or task.learning.settings.start_from is None:
+        return seen_before(task)
+    return TrainedOn(not_recorded=("start_from",))  # its weights may be gone
 
 
 class _Interrupted(Exception):

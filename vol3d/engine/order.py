@@ -17,11 +17,12 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vol3d.engine.task import Batch, Samples, TrainingTask
 from vol3d.engine.workers import prepare_worker
-from vol3d.errors import DataError, UsageError, Vol3dError
+from vol3d.errors import DataError, UsageError, Vol3dError, first_line
 from vol3d.terminal import progress, say
 
 WORKER_TIMEOUT_S = 1800.0
@@ -30,8 +31,11 @@ Item = tuple[int, int]
 """(epoch, index) of a sample."""
 
 
-def open_samples(task: TrainingTask, show: bool) -> Samples:
+def open_samples(task: TrainingTask, show: bool, device: torch.device) -> Samples:
     """The training split of a task; with `show`, a person sees what comes before the first sample.
+
+    Args:
+        device: of the training, for models that this needs.
 
     Raises:
         UsageError: it is empty.
@@ -39,7 +43,7 @@ def open_samples(task: TrainingTask, show: bool) -> Samples:
     for note in task.notes() if show else ():
         say(f"warning: {note}")
     with progress("preparing") if show else nullcontext() as report:
-        samples = task.samples(report)
+        samples = task.samples(report, device)
     if not len(samples):
         raise UsageError("the training split is empty", where="data")
     return samples
@@ -176,7 +180,7 @@ class Loader:
                     raise
                 names = ", ".join(self.samples.name(index) for _, index in items)
                 raise Vol3dError(
-                    f"a data-loader worker died or hangs ({(str(error) or type(error).__name__).splitlines()[0]})",
+                    f"a data-loader worker died or hangs ({first_line(error)})",
                     where=f"step {step}, next batch: {names}",
                     do="Mostly memory runs out: fewer train.workers (0 works everywhere), or a larger /dev/shm.",
                 ) from error

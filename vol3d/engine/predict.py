@@ -21,7 +21,7 @@ from vol3d.engine.existing import is_done
 from vol3d.engine.task import PredictionTask, Windows
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.files import make_folder, remove_leftovers
-from vol3d.notes import Note, sort_notes
+from vol3d.notes import Note, as_facts, sort_notes
 from vol3d.prediction import Beside, Prediction
 from vol3d.scans.digest import of_scan
 from vol3d.scans.read import is_dicom_source
@@ -63,7 +63,7 @@ class PredictionRow:
         if self.notes:
             assumed, others = sort_notes(self.notes)
             row |= {key: list(map(str, notes)) for key, notes in (("assumed", assumed), ("noted", others)) if notes}
-            row["assumptions"] = [note.to_dict() for note in self.notes]
+            row |= as_facts(self.notes)
         row |= {} if self.dicom_seg is None else {"dicom_seg": str(self.dicom_seg)}
         return row if self.error is None else {**row, "error": self.error}
 

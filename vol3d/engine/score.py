@@ -10,6 +10,7 @@ from vol3d.config import dump
 from vol3d.engine import results
 from vol3d.engine.settings import Settings
 from vol3d.engine.task import Evaluation, Part, ScoringTask
+from vol3d.engine.trained_on import TRAINED_ON, seen_facts
 from vol3d.errors import UsageError
 from vol3d.files import make_folder, remove_leftovers, write_text
 from vol3d.scans.results.submission import require_own, seal
@@ -48,10 +49,19 @@ def score(
     if submission is not None:
         seal(submission, model.record)
     evaluation.summary.update(split=chosen, data=str(root), checkpoint=model.name, models=len(model.models))
+    if chosen != "test":
+        evaluation.summary.update(_seen(model, task, progress))
     if out is not None:
         write_text(out / results.CONFIG, dump(task.settings))
         results.write(out, evaluation, step=0)
     return evaluation
+
+
+def _seen(model: Model, task: ScoringTask, progress: Progress) -> dict[str, Any]:
+    """What a score must be read with where the model has learned from scored scans; they are read for it once more."""
+    if not any(TRAINED_ON in one for one in model.info):
+        return {}
+    return seen_facts(model.info, task.scored_keys(progress))
 
 
 def _scoring(model: Model) -> ScoringTask:

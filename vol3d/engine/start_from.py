@@ -17,6 +17,7 @@ from vol3d import checkpoint
 from vol3d.engine.parts import check_parts, lies_in, parts_of
 from vol3d.engine.settings import StartSettings
 from vol3d.engine.task import TrainingTask
+from vol3d.engine.trained_on import TrainedOn, inherited
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.notes import Note
 from vol3d.terminal import say
@@ -68,6 +69,12 @@ def origin(task: TrainingTask) -> dict[str, str] | None:
         return None
     (path,) = checkpoint.resolve(start.checkpoint)
     return {"checkpoint": start.checkpoint, "sha256": checkpoint.read_info(path)["sha256"]}
+
+
+def seen_before(task: TrainingTask) -> TrainedOn:
+    """The scans that the weights which a new training starts from have learned from."""
+    start = task.learning.settings.start_from
+    return TrainedOn() if start is None else inherited("start_from", checkpoint.said_by(start.checkpoint))
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from vol3d.engine.evaluation import Evaluation as Evaluation
 from vol3d.engine.evaluation import Metric as Metric
 from vol3d.engine.seen import Seen
 from vol3d.engine.settings import PredictionSettings, RunSettings, Settings
+from vol3d.engine.trained_on import TrainedOn
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.notes import Note
 from vol3d.prediction import Beside, Prediction
@@ -201,6 +202,13 @@ class TrainingTask(ModelTask):
         """What the training scans are like, for the checkpoint; None where a task does not measure it."""
         return None
 
+    def trained_on(self, progress: Progress) -> TrainedOn | None:
+        """The scans that a training learns from, for the checkpoint; None where a task does not record them.
+
+        Those of weights that it starts from are not its concern. `progress` is called before each scan.
+        """
+        return None
+
     def training_module(self, model: nn.Module) -> nn.Module:
         """What the training steps: `model`, or a module that holds it and adds to its loss.
 
@@ -209,8 +217,13 @@ class TrainingTask(ModelTask):
         return model
 
     @abstractmethod
-    def samples(self, progress: Progress | None = None) -> Samples:
-        """The training split; `progress` reports work that comes before the first sample."""
+    def samples(self, progress: Progress | None = None, device: torch.device | None = None) -> Samples:
+        """The training split.
+
+        Args:
+            progress: reports work that comes before the first sample.
+            device: where models work that this needs; None takes CUDA where there is some.
+        """
 
     @abstractmethod
     def overfit(self, n: int) -> TrainingTask:
@@ -242,6 +255,10 @@ class ScoringTask(ModelTask):
             CheckpointError: the data set has other classes.
             DataError: it has no cases to test on.
         """
+
+    def scored_keys(self, progress: Progress) -> tuple[str, ...]:
+        """What each scored scan is known by, see `vol3d.engine.trained_on`; () where a task does not record scans."""
+        return ()
 
     @abstractmethod
     def with_submission(self, path: Path) -> ScoringTask:

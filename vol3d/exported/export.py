@@ -15,6 +15,7 @@ from torch import nn
 
 import vol3d
 from vol3d import files
+from vol3d.engine.trained_on import TRAINED_ON
 from vol3d.errors import UsageError
 from vol3d.exported import measure
 from vol3d.exported.card import FORMAT, INFO, KEPT, OPSET, seal
@@ -139,7 +140,7 @@ def _info(model: Model, task: Any, exported: Mapping[str, Any]) -> dict[str, Any
         "class_names": list(task.class_names),
         "versions": {"vol3d": vol3d.__version__, "torch": str(torch.__version__)},
         "seen": None if seen is None else seen.model_dump(mode="json"),
-        **{key: first[key] for key in ("score", "score_name", "step") if key in first},
+        **{key: first[key] for key in ("score", "score_name", "step", TRAINED_ON) if key in first},
         **({} if model.licence is None else {"licence": model.licence}),
         "exported": dict(exported),
     }

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vol3d.errors import CheckpointError
+from vol3d.errors import CheckpointError, first_line
 from vol3d.exported.card import require_packages
 
 _ERRORS_ONLY = 3  # of onnxruntime's levels; its warnings are about how it rewrites graphs
@@ -38,7 +38,7 @@ class Graph:
         try:
             self.session = onnxruntime.InferenceSession(content, options, providers=providers(device))
         except Exception as error:  # its errors have no common base
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = first_line(error)
             do = 'Update onnxruntime, `pip install -U "vol3d[onnx]"`, or export the checkpoint again.'
             raise CheckpointError(f"onnxruntime cannot run it ({reason})", where=where, do=do) from error
         self.inputs = tuple(one.name for one in self.session.get_inputs())

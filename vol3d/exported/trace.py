@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
-from vol3d.errors import UsageError
+from vol3d.errors import UsageError, first_line
 from vol3d.exported.card import OPSET, require_packages
 from vol3d.exported.part import Part, Run
 
@@ -44,7 +44,7 @@ def traced(part: Part, name: str) -> tuple[ExportedProgram, bool]:
     try:
         return _program(part, single, None), False
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = first_line(error)
         raise UsageError(f"torch.export cannot follow this network ({reason})", where=name) from error
 
 
@@ -75,7 +75,7 @@ def onnx_graph(program: ExportedProgram, part: Part, name: str) -> ModelProto:
                 opset_version=OPSET,
             )
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = first_line(error)
         raise UsageError(f"ONNX cannot express this network ({reason})", where=name) from error
     assert written is not None
     proto: ModelProto = written.model_proto

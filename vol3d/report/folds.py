@@ -15,7 +15,9 @@ from vol3d.report.environment import versions
 from vol3d.report.escape import escape
 from vol3d.report.folder import number
 from vol3d.report.html import fact_list, figure, section, table
+from vol3d.report.scores import first_table
 from vol3d.report.svg import box_plot
+from vol3d.report.worst import worst_first
 
 if TYPE_CHECKING:
     from vol3d.engine.task import Evaluation, Metric
@@ -121,7 +123,7 @@ def _ways(folder: Path, names: Iterable[str]) -> str:
 
 def _classes(evaluations: Mapping[str, Evaluation]) -> list[str]:
     """A table for each metric of the classes: a row for each class, a column for each fold."""
-    tables = {name: _class_table(one.summary) for name, one in evaluations.items()}
+    tables = {name: first_table(one.summary) for name, one in evaluations.items()}
     found = {key for rows in tables.values() for row in rows.values() for key in row}
     metrics = [metric for metric in next(iter(evaluations.values())).metrics if metric.key in found and metric.better]
     titles = ["class", *tables, "mean", "deviation"]
@@ -141,12 +143,6 @@ def _by_fold(tables: Mapping[str, Mapping[str, Mapping[str, Any]]], key: str) ->
     return lines
 
 
-def _class_table(summary: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The first table of the summary."""
-    tables = (value for value in summary.values() if isinstance(value, dict) and value)
-    return next((rows for rows in tables if all(isinstance(row, dict) for row in rows.values())), {})
-
-
 def _spread(evaluations: Mapping[str, Evaluation], metrics: Sequence[Metric]) -> str:
     """The cases of each fold as box plots."""
     charts = []
@@ -163,7 +159,7 @@ def _spread(evaluations: Mapping[str, Evaluation], metrics: Sequence[Metric]) ->
 def _worst(evaluations: Mapping[str, Evaluation], metrics: Sequence[Metric]) -> str:
     """The worst cases of all folds by the first metric that cases have."""
     rows = [{"fold": name, **row} for name, one in evaluations.items() for row in one.rows]
-    shown = _worst_first(rows, metrics)[:CASES_SHOWN]
+    shown = worst_first(rows, metrics)[0][:CASES_SHOWN]
     if not shown:
         return ""
     columns = list(dict.fromkeys(key for row in shown for key in row))
@@ -171,13 +167,3 @@ def _worst(evaluations: Mapping[str, Evaluation], metrics: Sequence[Metric]) -> 
     lines = [[row.get(column) for column in columns] for row in shown]
     listed = table([titles.get(column, column.replace("_", " ")) for column in columns], lines)
     return section("Worst cases", f'<div class="scroll">{listed}</div>')
-
-
-def _worst_first(rows: Sequence[Mapping[str, Any]], metrics: Sequence[Metric]) -> list[Mapping[str, Any]]:
-    """The rows that have a number of the first metric of cases; [] where there is no such metric."""
-    keys = {key for row in rows for key in row}
-    metric = next((one for one in metrics if one.by_case and one.better and one.key in keys), None)
-    if metric is None:
-        return []
-    scored = [row for row in rows if math.isfinite(number(row.get(metric.key)))]
-    return sorted(scored, key=lambda row: number(row[metric.key]), reverse=metric.better == "lower")

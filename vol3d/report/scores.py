@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from vol3d.engine.trained_on import remarks
 from vol3d.report.detection import OF_DETECTORS
 from vol3d.report.escape import escape
 from vol3d.report.folder import RunFolder, number
@@ -32,9 +33,14 @@ def headline(run: RunFolder) -> str:
 
 
 def headline_scores(run: RunFolder) -> str:
-    """The score and what stands beside it, each with its confidence interval; empty text without a score."""
+    """The score and what stands beside it, each with its confidence interval, and notes; empty text without a score."""
     scores = "".join(_score(run, key) for key in _headline_keys(run))
-    return f'<div class="scores">{scores}</div>' if scores else ""
+    return f'<div class="scores">{scores}</div>{_remarks(run)}' if scores else ""
+
+
+def _remarks(run: RunFolder) -> str:
+    """What the scores must be read with, such as that some of the cases were trained on."""
+    return "".join(f'<p class="note"><b>Note</b> {escape(text)}</p>' for text in remarks(run.evaluation))
 
 
 def _headline_keys(run: RunFolder) -> list[str]:
@@ -90,7 +96,7 @@ def classes(run: RunFolder) -> str:
 
 def breakdowns(run: RunFolder) -> str:
     """The further tables of the summary, each under its own name: scores by range, by difficulty ..."""
-    further = [item for item in list(_tables(run))[1:] if item[0] not in OF_DETECTORS]
+    further = [item for item in list(_tables(run.evaluation))[1:] if item[0] not in OF_DETECTORS]
     return "".join(section(run.title(key).capitalize(), _table_of_rows(run, "", rows)) for key, rows in further)
 
 
@@ -119,7 +125,7 @@ def _class_curves(run: RunFolder, name: str, recall: list[float], by_metric: Map
 
     series = {run.title(key): (recall if values else [], values) for key, values in precision.items()}
     chart = unit_chart(series, "recall", "precision")
-    row = _class_rows(run).get(name, {})
+    row = first_table(run.evaluation).get(name, {})
     areas = [f"{run.title(key)} {format_number(number(row[key]))}" for key in by_metric if key in row]
     return figure(chart, f"<b>{escape(name)}</b> {escape(' · '.join(areas))}") if chart else ""
 
@@ -133,21 +139,22 @@ def _box_plot(run: RunFolder, metric: Metric) -> str:
     return figure(chart, f"{escape(metric.label)} of each case") if chart else ""
 
 
-def _tables(run: RunFolder) -> Iterator[tuple[str, Table]]:
-    """The tables of the summary with their keys; that of the classes is the first."""
-    for key, value in run.evaluation.items():
+def _tables(summary: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
+    """The tables of a summary with their keys; that of the classes is the first."""
+    for key, value in summary.items():
         if isinstance(value, dict) and value and all(isinstance(row, dict) for row in value.values()):
             yield key, value
 
 
 def class_table(run: RunFolder) -> str:
     """One row per class; empty text if nothing was measured by class."""
-    rows = _class_rows(run)
+    rows = first_table(run.evaluation)
     return _table_of_rows(run, "class", rows) if rows else ""
 
 
-def _class_rows(run: RunFolder) -> Table:
-    return next((rows for _, rows in _tables(run)), {})
+def first_table(summary: Mapping[str, Any]) -> Table:
+    """That of the classes; {} where the summary of an evaluation has none."""
+    return next((rows for _, rows in _tables(summary)), {})
 
 
 def _table_of_rows(run: RunFolder, corner: str, rows: Table) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from vol3d.report.environment import versions
 from vol3d.report.escape import escape
-from vol3d.report.folder import RunFolder, number
+from vol3d.report.folder import RunFolder
 from vol3d.report.html import fact_list, image, section, table
+from vol3d.report.worst import worst_first
 
 
 def pictures(run: RunFolder) -> str:
@@ -24,24 +23,11 @@ def cases(run: RunFolder) -> str:
     if not run.cases:
         return ""
     columns = list(run.cases[0])
-    rows = [[row.get(column, "") for column in columns] for row in _worst_first(run)]
+    scored, rest = worst_first(run.cases, run.measured)
+    rows = [[row.get(column, "") for column in columns] for row in (*scored, *rest)]
     tools = '<input type="search" class="filter" placeholder="filter" aria-label="filter the cases" hidden/>'
     listed = table([*map(run.title, columns)], rows, "sortable")
     return section("Cases", f'{tools}<div class="scroll">{listed}</div>')
-
-
-def _worst_first(run: RunFolder) -> list[dict[str, str]]:
-    """The rows by the first metric that the cases have; those without a number follow, in their own order."""
-    metric = next((one for one in run.measured if one.by_case and one.key in run.cases[0]), None)
-    if metric is None or metric.better is None:
-        return run.cases
-    sign = 1.0 if metric.better == "higher" else -1.0
-
-    def place(row: dict[str, str]) -> float:
-        value = number(row.get(metric.key))
-        return sign * value if math.isfinite(value) else math.inf
-
-    return sorted(run.cases, key=place)
 
 
 def settings(run: RunFolder) -> str:

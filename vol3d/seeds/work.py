@@ -85,7 +85,7 @@ class SeedTrainer:
                 failed[seed] = error
         return failed
 
-    def _open(self, task: TrainingTask, show: bool) -> Samples:
+    def _open(self, task: TrainingTask, show: bool, device: torch.device) -> Samples:
         if self._samples is None:
-            self._samples = open_samples(task, show)
+            self._samples = open_samples(task, show, device)
         return self._samples

@@ -117,6 +117,10 @@ class Argoverse2Sweep:
         facts = [self.timestamp_ns, self.earlier_ns, self.class_names, self.min_points, self.every_beam]
         return fingerprint_of(self.files(), facts, quick)
 
+    def key_points(self) -> np.ndarray:
+        """Those of its own moment, of all beams."""
+        return read_points(self._file(self.timestamp_ns))[:, :3]
+
     def files(self) -> list[Path]:
         """What the scene is read from."""
         sweeps = [self._file(time_ns) for time_ns in (self.timestamp_ns, *self.earlier_ns)]
@@ -160,6 +164,11 @@ class PreparedArgoverse2Sweep(PreparedScene):
     def timestamp_ns(self) -> int:
         """When the sweep was taken."""
         return int(self.extra(MOMENT, int))
+
+    def key_points(self) -> np.ndarray:
+        """Those of its own moment, of the beams that it was made with."""
+        cloud = self.read().cloud
+        return cloud.xyz[cloud.columns["time"] == 0]
 
     def annotations(self) -> Annotations:
         """All annotated boxes.

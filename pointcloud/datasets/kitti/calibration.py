@@ -19,6 +19,7 @@ from vol3d.notes import Note
 
 IMAGE_SIZE = (1242, 375)
 """Width and height of most of KITTI's images: taken where the image of such a camera is not there."""
+_SMALLEST = (1200, 350)  # lies in each of KITTI's images
 _PICTURES = (".png", ".jpg", ".jpeg")
 _KITTI_OFF = np.array([0.06, 0.12])  # how far twice the principal points of KITTI's own cameras are off, and no others
 _SIDES = (32, 20_000)  # pixels of an image
@@ -44,6 +45,14 @@ class KittiCalibration:
         image = camera @ self.p2[:, :3].T + self.p2[:, 3]
         with np.errstate(divide="ignore", invalid="ignore"):
             return image[:, :2] / image[:, 2:], camera[:, 2]
+
+    def in_every_image(self, xyz: np.ndarray) -> np.ndarray:
+        """The points (n, 3) that the camera sees whatever the size of its image, as far as KITTI's images differ.
+
+        All of them where it sees none: what is left names a sweep, whole or cut to the view of the camera.
+        """
+        seen = self.in_image(xyz, _SMALLEST)
+        return xyz[seen] if seen.any() else xyz
 
     def in_image(self, xyz: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Which points (n,) in the LiDAR frame the camera sees in an image of `size`, width and height."""

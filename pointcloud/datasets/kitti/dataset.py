@@ -134,6 +134,10 @@ class KittiFrame:
         facts = [list(self.class_names), self.image_only, list(self.image_size()), [LABELS, CALIBRATION]]
         return fingerprint_of(self.files(), facts, quick)
 
+    def key_points(self) -> np.ndarray:
+        """Those that are there with and without `image_only`."""
+        return self.calibration().in_every_image(read_velodyne(self._file("velodyne", ".bin"))[:, :3])
+
     def files(self) -> list[Path]:
         """What the scene is read from."""
         label = self._file("label_2", ".txt")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from pointcloud.conventions.kitti_objects import KittiObjects, parse_kitti_objects
 from pointcloud.datasets.kitti.calibration import KittiCalibration, parse_calibration
 from pointcloud.datasets.kitti.labels import TYPES, detected, image_faults, others
@@ -35,6 +37,10 @@ class PreparedKittiFrame(PreparedScene):
         if len(size) != 2 or not all(isinstance(length, int) for length in size):
             raise DataError("a prepared scene is damaged", where=self.where(IMAGE_SIZE), got=size, do=AGAIN)
         return size[0], size[1]
+
+    def key_points(self) -> np.ndarray:
+        """Those that are there with and without `image_only`; errors as `annotations`."""
+        return self.calibration().in_every_image(self.read().cloud.xyz)
 
     @property
     def usual_others(self) -> tuple[str, ...]:

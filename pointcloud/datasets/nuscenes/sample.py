@@ -177,6 +177,10 @@ class NuScenesSample:
         rest = [one.category.tolist(), one.size_wlh.tolist(), one.rotation_wxyz.tolist(), one.lidar_points.tolist()]
         return fingerprint_of(self.files(), [*facts, *rest, self.close_m, self.min_points, self.every_beam], quick)
 
+    def key_points(self) -> np.ndarray:
+        """Those of the keyframe, of all beams."""
+        return read_sweep(self.data / self.index.path(self.index.keyframe[self.row]))[:, :3]
+
     def files(self) -> list[Path]:
         """The sweeps' files."""
         return [self.data / self.index.path(row) for row in self.index.sweeps_of(self.row, self.sweeps)]

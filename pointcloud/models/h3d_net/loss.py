@@ -27,6 +27,7 @@ from pointcloud.models.layers.proposal_loss import (
     mean_of,
     proposal_losses,
     vote_loss,
+    weighted_loss,
 )
 from pointcloud.structures.targets import BoxTargets
 from vol3d.engine.settings import Settings
@@ -125,9 +126,9 @@ def primitive_losses(
     """
     on = wanted.exists
     centers, labels = wanted.centers[on], wanted.labels[on]
-    weight = torch.where(on, settings.present, settings.absent)
+    exists = weighted_loss(predicted.exists, on, settings.present, settings.absent)
     terms = {
-        "exists": settings.exists * (weight * cross_entropy_loss(predicted.exists, on.long())).mean(),
+        "exists": settings.exists * exists.mean(),
         "vote": settings.vote * mean_of((predicted.votes[on] - centers).abs().sum(dim=1)),
         "center": factor * settings.center * mean_of((predicted.centers[on] - centers).abs().sum(dim=1)),
         "class": factor * settings.classes * mean_of(cross_entropy_loss(predicted.class_logits[on], labels)),
@@ -156,12 +157,10 @@ def matching_losses(
     matched, same = _matches(prediction, wanted, assignment, targets, size.reach_m)  # (B, Q, 18)
 
     def of_pairs(logits: Tensor, label: Tensor) -> Tensor:
-        weight = torch.where(label, size.positive, size.negative)
-        return mean_of((weight * cross_entropy_loss(logits, label.long()))[counted].flatten())
+        return mean_of(weighted_loss(logits, label, size.positive, size.negative)[counted].flatten())
 
     first, positive = settings.proposals, assignment.positive
-    weight = torch.where(positive, first.positive, first.negative)
-    objectness = weight * cross_entropy_loss(refined.outputs.objectness, positive.long())  # (B, Q)
+    objectness = weighted_loss(refined.outputs.objectness, positive, first.positive, first.negative)  # (B, Q)
     away = (faces_and_edges(prediction.boxes[1]) - wanted).square().sum(dim=-1)
     distance = (away + 1e-6).sqrt()  # as the authors': the root's gradient is finite
     return {

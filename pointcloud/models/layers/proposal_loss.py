@@ -171,8 +171,12 @@ def _nearest(places: Tensor, targets: Sequence[BoxTargets]) -> tuple[Tensor, Ten
 
 def _objectness(logits: Tensor, assignment: Assignment, settings: ProposalLossSettings) -> Tensor:
     """Weighted cross entropy, its mean over the proposals that count: the weights do not enter the divisor."""
-    weight = torch.where(assignment.positive, settings.positive, settings.negative)
-    return mean_of((weight * cross_entropy_loss(logits, assignment.positive.long()))[assignment.counted])
+    return mean_of(weighted_loss(logits, assignment.positive, settings.positive, settings.negative)[assignment.counted])
+
+
+def weighted_loss(logits: Tensor, wanted: Tensor, positive: float, negative: float) -> Tensor:
+    """Cross entropy (...) of no and yes (..., 2), times the weight of what is `wanted` (...)."""
+    return torch.where(wanted, positive, negative) * cross_entropy_loss(logits, wanted.long())
 
 
 def mean_of(values: Tensor) -> Tensor:

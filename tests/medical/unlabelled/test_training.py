@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from medical.datasets.cases import IGNORED
 from medical.unlabelled.pseudo_labels import fingerprint
@@ -122,10 +123,32 @@ def test_pseudo_labels_of_a_run(recipe, root, tmp_path, capsys):
     assert 0 <= evaluation.score <= 1
     written = (tmp_path / "run" / "config.yaml").read_text()
     assert fingerprint(str(tmp_path / "teacher")) in written
+    known = json.loads((tmp_path / "run" / "config.json").read_text())["trained_on"]["scans"]
+    assert {how: len(keys) for how, keys in known.items()} == {"training": 2, "unlabelled": 4, "teacher": 2}
+    assert known["teacher"] == sorted(known["training"]) and not set(known["training"]) & set(known["unlabelled"])
     with pytest.raises(CheckpointError, match=r"not the weights that unlabelled\.sha256 names"):
         load_task(recipe, [*words, "unlabelled.sha256=abc"]).samples()
     with pytest.raises(CheckpointError, match="the teacher has other preprocessing"):
         load_task(recipe, [*words, "preprocess.spacing_mm=[2, 2, 2]"]).samples()
+
+
+def test_a_teacher_works_where_the_training_does(recipe, root, tmp_path, monkeypatch):
+    def never(name, where="device"):
+        raise AssertionError("the device of the training was given")
+
+    asked = []
+
+    def load(where, device):
+        asked.append(device)
+        raise UsageError("far enough")
+
+    monkeypatch.setattr("medical.unlabelled.pseudo_labels.fingerprint", lambda where: "abc")
+    monkeypatch.setattr("medical.unlabelled.pseudo_labels.checkpoint.load", load)
+    monkeypatch.setattr("medical.task.pick_device", never)
+    words = [f"unlabelled={{root: {root}, method: pseudo_labels, teacher: {tmp_path / 'teacher'}}}"]
+    with pytest.raises(UsageError, match="far enough"):
+        train(load_task(recipe, words), tmp_path / "run", device="cpu")
+    assert asked == [torch.device("cpu")]
 
 
 def test_bad_input(recipe, root, tmp_path):

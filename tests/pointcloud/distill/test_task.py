@@ -66,6 +66,8 @@ def test_a_run_tells_its_teacher_and_its_checkpoint_needs_none(recipe: Path, tea
     assert not isinstance(loaded.task, DistillTask)
     assert loaded.task.settings.model_dump(mode="json") == load_task(recipe).resolved().model_dump(mode="json")
     assert loaded.info[0]["task"] == "lidar" and "distill" not in loaded.info[0]["settings"]
+    scans = loaded.info[0]["trained_on"]["scans"]
+    assert set(scans) == {"training", "teacher"} and sorted(scans["training"]) == scans["teacher"]
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_what_is_written_trains_the_same(name: str, tmp_path: Path, capsys: pyte
     assert "--overwrite" in capsys.readouterr().err
     assert main(["config", name, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["format"] == 1 and said["settings"]["model"]["name"] == load_task(name).settings.model.name
+    assert said["format"] == 2 and said["settings"]["model"]["name"] == load_task(name).settings.model.name
 
 
 def test_wrong_names_and_settings(capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,11 +53,11 @@ def test_settings_are_words_for_predict_and_evaluate(toy: Path, capsys: pytest.C
     words = ["optim.lr=0.5", "a.txt", "b=c.txt", "-o", "out", "--json", "--device", "cpu"]
     assert main(["predict", "run", *words]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["format"] == 1 and [row["status"] for row in said["results"]] == ["written", "written"]
+    assert said["format"] == 2 and [row["status"] for row in said["results"]] == ["written", "written"]
     (toy / "data").mkdir()
     for data in (["data=data"], ["--data", "data"]):
         assert main(["evaluate", "run", *data, "--json", "--device", "cpu"]) == 0
         said = json.loads(capsys.readouterr().out)
-        assert said["format"] == 1 and said["mean_dice"] == 0.7  # all cases
+        assert said["format"] == 2 and said["mean_dice"] == 0.7  # all cases
     assert main(["evaluate", "run", "data=data", "optim.lrr=1", "--device", "cpu"]) == 2
     assert "optim.lrr" in capsys.readouterr().err

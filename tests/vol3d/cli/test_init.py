@@ -88,7 +88,7 @@ def test_what_label_maps_do_not_name_is_said(tmp_path: Path, capsys: pytest.Capt
     root = volumes(tmp_path / "mine", "imagesTr/{case}_0000.nii.gz", "labelsTr")
     assert init("folder", str(root), "--json") == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["format"] == 1 and any("label maps do not name label 1, label 2" in one for one in said["remarks"])
+    assert said["format"] == 2 and any("label maps do not name label 1, label 2" in one for one in said["remarks"])
     assert json.loads((root / "dataset.json").read_text()) == {
         "classes": ["background", "label 1", "label 2"],
         "channels": ["0000"],

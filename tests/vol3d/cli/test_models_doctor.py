@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def test_models_json(capsys):
     assert main(["models", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert {"format", "shipped_models", "released_weights", "architectures", "data_sets", "recipes"} == set(said)
-    assert said["format"] == 1 and all(recipe["task"] for recipe in said["recipes"])
+    assert said["format"] == 2 and all(recipe["task"] for recipe in said["recipes"])
     classes = {model["name"]: model["classes"] for model in said["shipped_models"]}
     assert len(classes["3detr-rooms"]) == 18, "lists are whole"
     assert all(weights["published by"] for weights in said["released_weights"])
@@ -96,4 +97,18 @@ def test_doctor_survives_what_it_cannot_look_up(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_missing_extra_names_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(machine.EXTRAS, "viewer", ("no-such-package",))
-    assert machine.optional("viewer") == "missing; pip install 'vol3d[viewer]'"
+    assert machine.optional("viewer") == "not installed: pip install 'vol3d[viewer]'"
+    monkeypatch.setitem(machine.EXTRAS, "viewer", ("torch", "no-such-package"))
+    said = machine.optional("viewer")
+    assert said.startswith("torch 2.") and said.endswith("; no-such-package not installed: pip install 'vol3d[viewer]'")
+
+
+def test_doctor_knows_every_extra_and_its_packages():
+    tomllib = pytest.importorskip("tomllib")  # of Python 3.11
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    wanted = {
+        extra: tuple(re.split(r"[\[<>=;]", one)[0].strip() for one in packages)
+        for extra, packages in project["optional-dependencies"].items()
+        if extra not in ("all", "docs", "test")
+    }
+    assert wanted == machine.EXTRAS

@@ -85,8 +85,8 @@ def test_what_was_assumed_is_told_once_with_a_count_and_in_json_as_a_list(scans:
     assert predict(scans / "scan_1.txt", "--overwrite", "--json") == 0
     row = json.loads(capsys.readouterr().out)["results"][0]
     assert row["assumed"] == ["one language was assumed"] and row["noted"] == ["1 words fit a page"]
-    assert [fact["code"] for fact in row["assumptions"]] == ["words-fit", "language-assumed"]
-    assert row["assumptions"][0]["numbers"] == {"words": 1}
+    assert [fact["code"] for fact in row["assumptions"]] == ["language-assumed"]
+    assert [fact["code"] for fact in row["remarks"]] == ["words-fit"] and row["remarks"][0]["numbers"] == {"words": 1}
 
 
 def test_globs_and_repeats(scans: Path):

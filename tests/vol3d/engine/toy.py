@@ -132,7 +132,7 @@ class ToyTask(TrainingTask):
     def other_outputs(self, model: nn.Module, other: Any) -> tuple[str, ...]:
         return () if self.class_names == other.class_names else ("head",)
 
-    def samples(self, progress: Progress | None = None) -> Samples:
+    def samples(self, progress: Progress | None = None, device: torch.device | None = None) -> Samples:
         return ToySamples(self.settings.data)
 
     def evaluate(

@@ -10,6 +10,7 @@ from vol3d.errors import DataError, UsageError
 from vol3d.files import read_json
 from vol3d.scans.paths import NIFTI
 from vol3d.scans.points.find import BOX_LINES_MARK
+from vol3d.scans.results.read import READABLE
 from vol3d.scans.results.record import KEY, read_record, record_path
 
 MASK_MARK = "vol3d segmentation"
@@ -18,7 +19,7 @@ MAP_MARK = "vol3d map"
 """`descrip` of what lies beside a mask with numbers for its voxels: probabilities, entropy."""
 MANUFACTURER = "vol3d"
 """Of a DICOM segmentation."""
-_JSON_STARTS = (b'{\n  "format": 1,\n  "frame": ', b'{\n  "format": 1,\n  "result": ')
+_JSON_STARTS = tuple(f'{{\n  "format": {n},\n  "{key}": '.encode() for n in READABLE for key in ("frame", "result"))
 _RESULT_KEYS = {"format", "box", "file_from_scan", "objects"}  # an earlier release wrote no record
 _HEAD = 1024
 
@@ -82,7 +83,7 @@ def _is_own_json(path: Path) -> bool:
         value = read_json(path)
     except DataError:
         return _head(path).startswith(_JSON_STARTS)  # cut, or on a bad disk
-    if not isinstance(value, dict) or value.get("format") != 1:
+    if not isinstance(value, dict) or value.get("format") not in READABLE:
         return False
     return set(value) >= _RESULT_KEYS or (isinstance(value.get(KEY), dict) and "files" in value[KEY])
 

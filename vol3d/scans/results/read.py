@@ -13,7 +13,10 @@ from vol3d.errors import DataError
 from vol3d.files import read_json
 from vol3d.scans.results.detections import Detections
 
-FORMAT = 1
+FORMAT = 2
+"""Of the JSON of a result: raised when a key changes its meaning or goes; new keys do not raise it."""
+READABLE = (1, FORMAT)
+"""Formats that are read; in 1, `assumptions` also held what is under `remarks` since."""
 _LARGEST = float(np.finfo(np.float32).max)
 _FILE_KEYS = {
     "format",
@@ -25,6 +28,7 @@ _FILE_KEYS = {
     "file_from_scan",
     "notes",
     "assumptions",
+    "remarks",
     "class_names",
     "objects",
     "record",
@@ -45,7 +49,7 @@ def read_detections(path: str | Path, origin: np.ndarray | None = None) -> Detec
     """
     value = read_json(path)
     _check_keys(value, _FILE_KEYS, {"format", "class_names", "objects"}, str(path))
-    if value["format"] != FORMAT:
+    if value["format"] not in READABLE:
         do = "It was written by a newer version; update vol3d."
         raise DataError("another format of boxes", where=path, got=value["format"], wanted=FORMAT, do=do)
     if value.get("units", "m") != "m":

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vol3d.files import refuse_overwrite, write_json
+from vol3d.notes import as_facts
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.results.read import FORMAT
@@ -27,8 +28,9 @@ def write_detections(
     The boxes are in metres with z up, with the cloud's `origin` added back. `file_from_scan` (4x4) takes them to the
     coordinates of the file that the cloud was read from: its axes and its unit.
 
-        {"format": 1, "frame": "scan", "units": "m", "box": ..., "source": "room.ply",
+        {"format": 2, "frame": "scan", "units": "m", "box": ..., "source": "room.ply",
          "source_path": "../scans/room.ply", "file_from_scan": 4x4, "notes": [...], "assumptions": [...],
+         "remarks": [...],
          "class_names": ["chair"],
          "objects": [{"class": "chair", "score": 0.9, "center": [x, y, z], "size": [l, w, h], "yaw": 0.0}],
          "record": {"input_sha256": ..., "model": ..., "model_sha256": [...], "settings": {...}, ...}}
@@ -50,7 +52,7 @@ def write_detections(
         "source_path": None if cloud.source is None else way_to(cloud.source, Path(path).parent),
         "file_from_scan": cloud.file_from_scan.tolist(),
         "notes": [str(note) for note in cloud.notes],
-        "assumptions": [note.to_dict() for note in cloud.notes],
+        **as_facts(cloud.notes),
         "class_names": list(detections.class_names),
     }
     about |= {"objects": describe_objects(detections, cloud.origin)}

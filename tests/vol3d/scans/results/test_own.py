@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from vol3d.errors import UsageError
-from vol3d.scans import Segmentation, parse_objects, write_box_lines, write_detections, write_segmentation
+from vol3d.scans import (
+    Segmentation,
+    parse_objects,
+    read_detections,
+    write_box_lines,
+    write_detections,
+    write_segmentation,
+)
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.own import is_own, refuse_foreign
 from vol3d.scans.volumes.volume import Grid
@@ -34,6 +41,15 @@ def test_what_vol3d_wrote_is_its_own_even_if_it_was_cut(own: Path) -> None:
     refuse_foreign([own])
     own.write_bytes(own.read_bytes()[: max(700, own.stat().st_size // 2)])
     assert is_own(own)
+
+
+def test_a_result_of_format_1_is_its_own_too(tmp_path: Path) -> None:
+    path = tmp_path / "room.json"
+    write_detections(path, parse_objects([], ("chair",), "no boxes"), PointCloud(np.zeros((1, 3), np.float32)))
+    path.write_text(path.read_text().replace('"format": 2', '"format": 1', 1))
+    assert is_own(path) and len(read_detections(path)) == 0
+    path.write_text(path.read_text()[:700])
+    assert is_own(path)
 
 
 def test_what_others_wrote_is_not(own: Path, tmp_path: Path) -> None:

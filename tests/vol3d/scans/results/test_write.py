@@ -62,8 +62,8 @@ def test_the_file_explains_itself(tmp_path: Path) -> None:
     cloud = PointCloud(np.zeros((1, 3), np.float32), source=tmp_path / "room.ply", notes=(NOTE,))
     write_detections(tmp_path / "a.json", detections(1), cloud)
     value = json.loads((tmp_path / "a.json").read_text())
-    assert (value["format"], value["units"], value["frame"], value["source"]) == (1, "m", "lidar", "room.ply")
-    assert value["assumptions"] == [NOTE.to_dict()]
+    assert (value["format"], value["units"], value["frame"], value["source"]) == (2, "m", "lidar", "room.ply")
+    assert value["assumptions"] == [NOTE.to_dict()] and value["remarks"] == []
     assert value["notes"] == ["metres were assumed"] and value["class_names"] == list(NAMES)
     assert value["file_from_scan"] == np.eye(4).tolist() and "gravity centre" in value["box"]
 
@@ -112,7 +112,7 @@ def test_what_a_person_writes_needs_no_score_and_no_yaw(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "another format.*got 2"),
+        ({"format": 3}, "another format.*got 3"),
         ({"units": "mm"}, "another unit.*got mm"),
         ({"class_names": ["a", "a"]}, "different names"),
         ({"class_names": [1]}, "different names"),
