@@ -59,12 +59,18 @@ def predict_frames(
     tree, said = _poses(recording) if sweeps > 1 else (None, ())
     store = FrameStore.temporary() if unfinished is None else FrameStore.open(unfinished)
     before, lent = store.place, (sweeps if tree is not None else 1) - 1
+    name, count = recording.path.name, len(recording.wanted)
     if store.resumed:
-        say(f"{recording.path.name}: {resumed_note(store.resumed, len(recording.wanted))}")
-    for result, place in _results(recording, before, lent, tree, predict):
-        store.append(result, place)
-        if progress is not None:
-            progress(len(store), len(recording.wanted))
+        say(f"{name}: {resumed_note(store.resumed, count)}")
+    try:
+        for result, place in _results(recording, before, lent, tree, predict):
+            store.append(result, place)
+            if progress is not None:
+                progress(len(store), count)
+    except KeyboardInterrupt:
+        if unfinished is not None:
+            say(f"{name}: {len(store)} of {count} clouds are kept; the same command goes on after them")
+        raise
     said = (*said, *_joined_note(store, sweeps, tree))
     return FramesPrediction(recording, store, said, (store.resumed, before.seconds), store.remove)
 
