@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,9 +20,12 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from benchmarks.processes import Worker  # a worker has the earlier packages, which may lack it
 
 Work = Callable[[], Any]
 HERE = Path(__file__).resolve()
@@ -287,28 +289,24 @@ def worker() -> None:
         print(json.dumps({"seconds": seconds, "values": values[:: max(1, len(values) // 2000)].tolist()}), flush=True)
 
 
-def started(tree: Path) -> subprocess.Popen[str]:
+def started(tree: Path) -> Worker:
     """A worker that imports the packages from a folder."""
+    from benchmarks.processes import start_worker
+
     environment = {**os.environ, "PYTHONPATH": str(tree), "VOL3D_NUM_THREADS": "1", "VOL3D_TEST_DATA": str(DATA)}
     command = [sys.executable, str(HERE), "--worker"]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment, cwd=tree)
+    return start_worker(command, environment, tree)
 
 
-def asked(process: subprocess.Popen[str], name: str) -> tuple[float, np.ndarray]:
+def asked(process: Worker, name: str) -> tuple[float, np.ndarray]:
     """Milliseconds of CPU time, and what was computed."""
-    if process.stdin is None or process.stdout is None:
-        raise SystemExit("a worker without pipes")
-    print(name, file=process.stdin, flush=True)
-    if not (line := process.stdout.readline()):
-        raise SystemExit(f"a worker ended while it did: {name}")
-    answer = json.loads(line)
+    from benchmarks.processes import ask
+
+    answer = ask(process, name)
     return 1e3 * answer["seconds"], np.array(answer["values"])
 
 
-def compared(
-    name: str, before: subprocess.Popen[str], after: subprocess.Popen[str], rounds: int, commit: str | None
-) -> dict[str, object]:
+def compared(name: str, before: Worker, after: Worker, rounds: int, commit: str | None) -> dict[str, object]:
     """Both sides in turns."""
     old, new = asked(before, name)[1], asked(after, name)[1]
     pairs = [(asked(before, name)[0], asked(after, name)[0]) for _ in range(rounds)]

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,10 +19,10 @@ import nibabel
 import numpy as np
 
 from benchmarks.common import print_table, save
+from benchmarks.processes import run_measured
 from tests.medical.nnunet.made import configuration, plans_of, write_model
 
 SPACING_MM = (0.8, 0.8, 1.0)
-GIB = 1 << 30
 
 
 def main() -> None:
@@ -86,13 +84,8 @@ def row(words: argparse.Namespace, model: Path, scan: Path, spacing: str, folds:
     command = [sys.executable, "-m", "vol3d.cli.main", "predict", str(model), str(scan), "-o", str(out), "--device"]
     command += ["cpu", "--mirror", "none", "--set", "step=1.0", "--json"]
     began = time.perf_counter()
-    with tempfile.TemporaryFile() as printed:
-        process = subprocess.Popen(command, stdout=printed)
-        _, status, used = os.wait4(process.pid, 0)
-        printed.seek(0)
-        result = json.loads(printed.read())["results"][0]
-    if status:
-        raise SystemExit(f"exit status {status}: {result}")
+    used = run_measured(command, scan.name)
+    result = json.loads(used.printed)["results"][0]
     return {
         "shape": list(words.shape),
         "classes": words.classes,
@@ -100,8 +93,8 @@ def row(words: argparse.Namespace, model: Path, scan: Path, spacing: str, folds:
         "folds": folds,
         "patch": list(words.patch),
         "labels found": len(result["volumes_ml"]),
-        "peak GiB": used.ru_maxrss * 1024 / GIB,
-        "cpu s": used.ru_utime + used.ru_stime,
+        "peak GiB": used.peak_gib,
+        "cpu s": used.cpu_s,
         "wall s": time.perf_counter() - began,
     }
 

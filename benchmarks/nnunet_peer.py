@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -24,7 +23,8 @@ import nibabel
 import numpy as np
 
 from benchmarks.common import print_table, save
-from benchmarks.large_ct import GIB, model_folder, synthetic_ct
+from benchmarks.large_ct import model_folder, synthetic_ct
+from benchmarks.processes import run_measured
 from vol3d.scans import read_labels
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -106,19 +106,11 @@ def run(interpreter: str, side: str, work: Work, out: Path) -> dict:
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     threads = {"OMP_NUM_THREADS": "1", "VOL3D_NUM_THREADS": "1"}
     words = [side, str(work.model), str(work.inputs), str(out), str(work.step), str(int(work.mirror))]
-    with (
-        tempfile.TemporaryFile() as printed,
-        SIDE.open("rb") as script,
-    ):  # by its path, its folder would be imported from
-        command, environment = [interpreter, "-", *words], {**kept, **threads, **own}
-        process = subprocess.Popen(command, stdin=script, stdout=printed, env=environment, cwd=out.anchor)
-        _, status, used = os.wait4(process.pid, 0)
-        printed.seek(0)
-        lines = printed.read().decode().splitlines()
-    if status:
-        raise SystemExit(f"{side}, {work.name}: exit status {status}")
-    whole = used.ru_utime + used.ru_stime
-    return {**json.loads(lines[-1]), "process_s": whole, "peak_gib": used.ru_maxrss * 1024 / GIB}
+    with SIDE.open("rb") as script:  # by its path, its folder would be imported from
+        environment = {**kept, **threads, **own}
+        command, what = [interpreter, "-", *words], f"{side}, {work.name}"
+        used = run_measured(command, what, environment, out.anchor, script)
+    return {**json.loads(used.printed.splitlines()[-1]), "process_s": used.cpu_s, "peak_gib": used.peak_gib}
 
 
 def summary(work: Work, turns: list[dict[str, dict]], out: Path) -> dict[str, object]:

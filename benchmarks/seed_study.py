@@ -70,7 +70,7 @@ STUDIES = {
         before_own=(),
     ),
 }
-EPOCHS = {"unetr": 4, "3detr": 10}
+EPOCHS = {"unetr": 3, "3detr": 10}
 """Of every studied training; the one before has ten times as many."""
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.before_after import DATA, HERE, sweeps
+from benchmarks.processes import Worker, ask, start_worker
 
 Work = Callable[[], Any]
 
@@ -70,13 +70,12 @@ SIDES: dict[str, dict[str, str]] = {  # the environment of each side
 }
 
 
-def started(side: dict[str, str]) -> subprocess.Popen[str]:
+def started(side: dict[str, str]) -> Worker:
     """A worker with this environment."""
     known = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
     environment = {**known, "VOL3D_TEST_DATA": str(DATA), **side}
     command = [sys.executable, "-m", "benchmarks.two_threads", "--worker"]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment, cwd=HERE.parents[1])
+    return start_worker(command, environment, HERE.parents[1])
 
 
 def worker() -> None:
@@ -92,14 +91,9 @@ def worker() -> None:
         print(json.dumps([time.perf_counter() - start, time.process_time() - spent]), flush=True)
 
 
-def asked(process: subprocess.Popen[str], name: str) -> tuple[float, float]:
+def asked(process: Worker, name: str) -> tuple[float, float]:
     """Milliseconds of the clock and of the processors."""
-    if process.stdin is None or process.stdout is None:
-        raise SystemExit("a worker without pipes")
-    print(name, file=process.stdin, flush=True)
-    if not (line := process.stdout.readline()):
-        raise SystemExit(f"a worker ended while it did: {name}")
-    wall, spent = json.loads(line)
+    wall, spent = ask(process, name)
     return 1e3 * wall, 1e3 * spent
 
 

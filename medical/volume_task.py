@@ -20,7 +20,7 @@ from medical.results.options import VolumeSettings, chosen_classes, chosen_forma
 from vol3d.engine.task import PredictionTask, Windows
 from vol3d.errors import DataError, UsageError
 from vol3d.notes import Note
-from vol3d.prediction import Beside, MaskPrediction
+from vol3d.prediction import Beside, MaskPrediction, Unfinished
 from vol3d.scans import find_scans
 from vol3d.scans.source import ScanSource
 from vol3d.scans.volumes.from_array import volume_of
@@ -130,7 +130,12 @@ class VolumeTask(PredictionTask[Volume]):
         """A mask of all classes on the scan's own grid; see `predict`."""
 
     def predict(
-        self, models: Sequence[nn.Module], scan: Volume, device: torch.device, progress: Windows | None = None
+        self,
+        models: Sequence[nn.Module],
+        scan: Volume,
+        device: torch.device,
+        progress: Windows | None = None,
+        unfinished: Unfinished | None = None,
     ) -> MaskPrediction:
         """A mask of the classes in `settings.predict.roi`; the others are background, and the labels stay theirs.
 

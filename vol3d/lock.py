@@ -60,13 +60,22 @@ def _claimed(path: Path, busy: FolderBusyError) -> Iterator[None]:
     except OSError as error:
         explain(error, path)
     with file:
-        try:
-            _claim(file)
-        except OSError as error:
-            if error.errno in {errno.EACCES, errno.EAGAIN, errno.EDEADLK}:
-                raise busy from error
-            explain(error, path)
+        claim(file, busy, path)
         yield
+
+
+def claim(file: IO[bytes], busy: Vol3dError, path: Path) -> None:
+    """Holds an open file for this process until it is closed.
+
+    Raises:
+        Vol3dError: `busy`, where another process holds it; the disk is at fault, named by `path`.
+    """
+    try:
+        _claim(file)
+    except OSError as error:
+        if error.errno in {errno.EACCES, errno.EAGAIN, errno.EDEADLK}:
+            raise busy from error
+        explain(error, path)
 
 
 def _claim(file: IO[bytes]) -> None:

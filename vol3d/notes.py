@@ -20,6 +20,7 @@ class Note:
         value: of the setting, as the setting takes it; or what the note is about.
         assumed: neither the file nor its content said it.
         numbers: the numbers of the sentence by name.
+        open_form: the sentence with open numbers, of a note whose template is not known.
 
     >>> note = Note("points-not-finite", "{left_out} of {points} points were left out",
     ...             numbers={"left_out": 2, "points": 10})
@@ -35,6 +36,7 @@ class Note:
     value: str | None = None
     assumed: bool = False
     numbers: Mapping[str, float] = field(default_factory=dict, hash=False)
+    open_form: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return self.template.format(value=self.value, **self.numbers)
@@ -46,6 +48,8 @@ class Note:
 
     def form(self) -> str:
         """The sentence of all notes of this kind, with `…` for each number."""
+        if self.open_form is not None:
+            return self.open_form
         return self.template.format(value=self.value, **dict.fromkeys(self.numbers, _Ellipsis()))
 
     def to_dict(self) -> dict[str, Any]:
@@ -54,15 +58,15 @@ class Note:
         return facts | {"numbers": dict(self.numbers), "text": str(self)}
 
     @staticmethod
-    def from_dict(facts: Mapping[str, Any]) -> Note:
-        """The note that `to_dict` described. Its form is its sentence: a template from a file is not trusted.
+    def from_dict(facts: Mapping[str, Any], form: str | None = None) -> Note:
+        """The note that `to_dict` described. Its form is `form` or its sentence: a template from a file is not trusted.
 
         Raises:
             KeyError, TypeError: these are not the facts of a note.
         """
         text = _escaped(str(facts["text"]))
         setting, value = (None if facts[key] is None else str(facts[key]) for key in ("setting", "value"))
-        return Note(str(facts["code"]), text, setting, value, bool(facts["assumed"]), dict(facts["numbers"]))
+        return Note(str(facts["code"]), text, setting, value, bool(facts["assumed"]), dict(facts["numbers"]), form)
 
     @staticmethod
     def from_text(text: str) -> Note:

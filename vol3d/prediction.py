@@ -42,6 +42,21 @@ class Beside:
     made_with: str | None = None
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """A result that is about to be made, for what is predicted in parts: they are kept until all of it is written.
+
+    Args:
+        result: the main file, beside which they are kept.
+        record: what they are bound to.
+        replace: parts of another scan, model or settings may be replaced.
+    """
+
+    result: Path
+    record: Record
+    replace: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction(ABC):
     """What one or more models found in one scan.
@@ -68,6 +83,10 @@ class Prediction(ABC):
             UsageError: `path` is the scan itself.
             Vol3dError: the folder is missing or read-only, or the disk is full.
         """
+
+    def finish(self) -> None:
+        """All files are written: what was kept to go on after an interruption is removed."""
+        return
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:

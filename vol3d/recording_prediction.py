@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from vol3d.errors import UsageError
-from vol3d.files import plain, sha256, write_text
+from vol3d.files import atomic, plain, sha256
 from vol3d.notes import Note, as_facts
 from vol3d.prediction import BoxPrediction, Prediction
 from vol3d.scans.recordings.find import recording_stem
@@ -56,19 +58,70 @@ class FrameResult:
         return {**line, **about, "objects": objects, **as_facts(self.found.notes)}
 
 
+class _Summary:
+    """What all clouds have in common, collected one after the other; the memory holds 8 bytes for each."""
+
+    def __init__(self, frames: Sequence[FrameResult]) -> None:
+        self.class_names: tuple[str, ...] = ()
+        self.counts: Counter[str] = Counter()
+        self.milliseconds, self.failed = array("d"), 0
+        self.first_fault: str | None = None
+        self._notes: dict[tuple[str, str | None, str | None], _Kind] = {}
+        for frame in frames:
+            if frame.found is None:
+                self.first_fault = self.first_fault if self.failed else frame.error
+                self.failed += 1
+            else:
+                self._add(frame.found, frame.milliseconds)
+
+    def _add(self, found: BoxPrediction, milliseconds: float) -> None:
+        self.class_names = self.class_names or found.class_names
+        self.counts.update(found.names)
+        self.milliseconds.append(milliseconds)
+        for note in found.notes:
+            self._notes.setdefault(note.kind, _Kind(note)).add(note)
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """Each kind of note once."""
+        return tuple(kind.common() for kind in self._notes.values())
+
+
+class _Kind:
+    """Notes of one kind."""
+
+    def __init__(self, first: Note) -> None:
+        self._first, self._alike, self._count = first, True, 0
+
+    def add(self, note: Note) -> None:
+        self._count += 1
+        self._alike = self._alike and str(note) == str(self._first)
+
+    def common(self) -> Note:
+        """One note for all: itself where they are equal, else with open numbers."""
+        if self._alike:
+            return self._first
+        facts = {**self._first.to_dict(), "numbers": {"frames": self._count}, "text": self._first.form()}
+        return Note.from_dict(facts)
+
+
 @dataclass(frozen=True, eq=False)
 class FramesPrediction(Prediction):
     """Objects in the clouds of a recording.
 
     Args:
         recording: the clouds.
-        frames: one for each cloud that was meant, in order.
+        frames: one for each cloud that was meant, in order; of a long recording they are on disk, not in memory.
         said: what holds for the whole recording.
+        resumed: how many clouds an interrupted run had left, and the seconds that it took for them.
+        finished: removes what is kept on disk.
     """
 
     recording: Recording
-    frames: tuple[FrameResult, ...]
+    frames: Sequence[FrameResult]
     said: tuple[Note, ...] = field(default=())
+    resumed: tuple[int, float] = (0, 0.0)
+    finished: Callable[[], None] = lambda: None
 
     @property
     def done(self) -> list[FrameResult]:
@@ -78,40 +131,45 @@ class FramesPrediction(Prediction):
     @property
     def notes(self) -> tuple[Note, ...]:
         """What was chosen for the recording, and each kind of note on its clouds once."""
-        kinds: dict[tuple[str, str | None, str | None], list[Note]] = {}
-        for frame in self.done:
-            for note in frame.found.notes if frame.found is not None else ():
-                kinds.setdefault(note.kind, []).append(note)
-        return (*self.recording.notes, *self.said, *(_common(notes) for notes in kinds.values()))
+        return (*self.recording.notes, *self.said, *self._summary.notes)
+
+    @cached_property
+    def _summary(self) -> _Summary:
+        return _Summary(self.frames)
 
     def write(self, path: Path) -> tuple[Note, ...]:
         """The lines as `drive.jsonl`, and what they mean, with the record, as `drive.json`."""
         lines, source = path.with_suffix(LINES_SUFFIX), self.recording.path
-        rows = (json.dumps(plain(frame.to_dict()), ensure_ascii=False, allow_nan=False) for frame in self.frames)
-        write_text(lines, "".join(f"{row}\n" for row in rows))
+        with atomic(lines) as temporary, temporary.open("wb") as file:
+            for frame in self.frames:
+                row = json.dumps(plain(frame.to_dict()), ensure_ascii=False, allow_nan=False)
+                file.write(f"{row}\n".encode())
         about = {"format": FORMAT, "result": lines.name, "frame": _FRAME, "units": "m", "box": BOX}
         about |= {"source": source.name, "source_path": way_to(source, path.parent), **self._described()}
-        write_record(path, about, replace(self.record, files={**self.record.files, lines.name: sha256(lines)}))
-        return ()
+        kept, seconds = self.resumed
+        spent = None if self.record.seconds is None else round(self.record.seconds + seconds, 3)
+        record = replace(self.record, seconds=spent, files={**self.record.files, lines.name: sha256(lines)})
+        write_record(path, about, record)
+        return (resumed_note(kept, len(self.frames)),) if kept else ()
+
+    def finish(self) -> None:
+        """Removes what is kept on disk."""
+        self.finished()
 
     def _described(self) -> dict[str, Any]:
-        names = self.done[0].found.class_names if self.done and self.done[0].found is not None else ()
         about = {"topic": self.recording.topic, "every": self.recording.every, **self.facts()}
         notes = self.notes
-        about |= {"class_names": list(names), "notes": [str(note) for note in notes]}
+        about |= {"class_names": list(self._summary.class_names), "notes": [str(note) for note in notes]}
         return about | as_facts(notes)
 
     def facts(self) -> dict[str, Any]:
         """How many clouds and boxes, how long a cloud took (the median, without reading), and the first fault."""
-        failed = [frame for frame in self.frames if frame.found is None]
-        counts: Counter[str] = Counter()
-        for frame in self.done:
-            counts.update(frame.found.names if frame.found is not None else ())
-        facts: dict[str, Any] = {"frames": len(self.done), "boxes": counts.total()}
-        facts["found"] = ", ".join(f"{number} {name}" for name, number in counts.most_common())
-        if self.done:
-            facts["ms_a_frame"] = round(median(frame.milliseconds for frame in self.done), 1)
-        return facts | ({"failed_frames": len(failed), "first_fault": failed[0].error} if failed else {})
+        all_of = self._summary
+        facts: dict[str, Any] = {"frames": len(all_of.milliseconds), "boxes": all_of.counts.total()}
+        facts["found"] = ", ".join(f"{number} {name}" for name, number in all_of.counts.most_common())
+        if all_of.milliseconds:
+            facts["ms_a_frame"] = round(median(all_of.milliseconds), 1)
+        return facts | ({"failed_frames": all_of.failed, "first_fault": all_of.first_fault} if all_of.failed else {})
 
     def rows(self) -> list[dict[str, Any]]:
         """Number, time, boxes and milliseconds of each cloud, and why one failed."""
@@ -146,9 +204,7 @@ class FramesPrediction(Prediction):
         raise UsageError("a whole recording cannot be shown", where=self.recording.path, do=do)
 
 
-def _common(notes: Sequence[Note]) -> Note:
-    """One note for several of a kind: itself where they are equal, else with open numbers."""
-    first = notes[0]
-    if all(str(note) == str(first) for note in notes):
-        return first
-    return Note.from_dict({**first.to_dict(), "numbers": {"frames": len(notes)}, "text": first.form()})
+def resumed_note(kept: int, count: int) -> Note:
+    """How many of the clouds an interrupted run had predicted."""
+    text = "{kept} of {clouds} clouds were kept from a run that was interrupted"
+    return Note("clouds-kept", text, numbers={"kept": kept, "clouds": count})

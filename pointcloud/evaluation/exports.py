@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from pointcloud.datasets.kitti.calibration import camera_view, read_calibration
 from pointcloud.datasets.kitti.labels import TYPES
 from pointcloud.metrics.kitti.boxes import objects_in_image
 from vol3d.errors import UsageError
-from vol3d.files import sha256, write_text
+from vol3d.files import atomic, sha256
 from vol3d.notes import Note
 from vol3d.prediction import Beside, BoxPrediction
 from vol3d.recording_prediction import FramesPrediction
@@ -77,9 +76,14 @@ def write_csv(prediction: BoxPrediction, path: Path) -> tuple[Note, ...]:
 
 def write_frames_csv(prediction: FramesPrediction, path: Path) -> tuple[Note, ...]:
     """One row a box of each cloud of a recording, with the number of the cloud and its time in seconds."""
-    done = [(result, result.found) for result in prediction.frames if result.found is not None]
-    width = max((found.boxes.shape[1] for _, found in done), default=7)
-    rows = [(result.frame.number, result.frame.seconds, *row) for result, found in done for row in _rows(found)]
+    found = (result.found for result in prediction.frames)
+    width = max((one.boxes.shape[1] for one in found if one is not None), default=7)
+    rows = (
+        (result.frame.number, result.frame.seconds, *row)
+        for result in prediction.frames
+        if result.found is not None
+        for row in _rows(result.found)
+    )
     return _write_table(path, ("frame", "time_s", *_COLUMNS, *_VELOCITY[: width - 7]), rows)
 
 
@@ -91,10 +95,11 @@ def _rows(prediction: BoxPrediction) -> list[tuple[object, ...]]:
     ]
 
 
-def _write_table(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> tuple[Note, ...]:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
-    write_text(path, text.getvalue())
+def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> tuple[Note, ...]:
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
     return ()
 
 

@@ -7,6 +7,7 @@ times are those of the clouds.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,13 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vol3d.files import write_bytes
+from vol3d.files import atomic
 from vol3d.notes import Note
 from vol3d.prediction import BoxPrediction
 from vol3d.recording_prediction import FrameResult, FramesPrediction
 from vol3d.scans.recordings.recording import typestore
 from vol3d.scans.results.box_shapes import have_headings, ticks, velocity_lines
-from vol3d.scans.results.palette import class_colours
+from vol3d.scans.results.palette import box_colours
 
 TOPIC, MESSAGE = "/vol3d/boxes", "visualization_msgs/msg/MarkerArray"
 _ARROW, _CUBE, _TEXT = 0, 1, 9  # Marker's types
@@ -63,7 +64,8 @@ def write_markers(prediction: FramesPrediction, path: Path) -> tuple[Note, ...]:
                 if result.frame.recorded_ns is not None:
                     message = markers(result, store.types)
                     writer.write(topic, result.frame.recorded_ns, store.serialize_cdr(message, MESSAGE))
-        write_bytes(path, (bag / "boxes.mcap").read_bytes())
+        with atomic(path) as temporary:
+            shutil.copyfile(bag / "boxes.mcap", temporary)
     return ()
 
 
@@ -114,9 +116,8 @@ def _arrows(found: BoxPrediction, marker: Callable[..., Any]) -> list[Any]:
     ]
 
 
-def _colours(found: BoxPrediction) -> list[tuple[float, ...]]:
-    table = list(class_colours(("boxes",), len(found.class_names)).values())
-    return [tuple(value / 255 for value in bytes.fromhex(table[label][1:])) for label in found.labels]
+def _colours(found: BoxPrediction) -> list[list[float]]:
+    return (box_colours(found.labels, len(found.class_names)) / 255).tolist()
 
 
 def _maker(types: Any, header: Any) -> Callable[..., Any]:

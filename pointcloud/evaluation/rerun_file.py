@@ -17,9 +17,9 @@ from vol3d.files import atomic
 from vol3d.notes import Note
 from vol3d.prediction import BoxPrediction
 from vol3d.recording_prediction import FrameResult, FramesPrediction
-from vol3d.scans.recordings.recording import Frame
+from vol3d.scans.recordings.recording import Frame, Position
 from vol3d.scans.results.box_shapes import have_headings, ticks, velocity_lines
-from vol3d.scans.results.palette import class_colours
+from vol3d.scans.results.palette import box_colours
 
 if TYPE_CHECKING:
     from vol3d.scans.points.cloud import PointCloud
@@ -49,14 +49,13 @@ def write_rerun(prediction: FramesPrediction, path: Path) -> tuple[Note, ...]:
         stream.save(temporary)
         stream.log("scan", rerun.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
         for result, frame in _with_points(prediction):
-            assert frame.cloud is not None and result.found is not None
-            origin = frame.cloud.origin if origin is None else origin
-            _set_time(stream, frame)
-            stream.log(POINTS, _points(rerun, frame.cloud, origin))
-            _log_boxes(rerun, stream, result.found, result.found.cloud.origin - origin)
-        for result in prediction.frames:
-            if result.found is None and result.frame.recorded_ns is not None:
-                _set_time(stream, result.frame)
+            if frame.recorded_ns is not None:
+                _set_time(stream, frame)
+            if result.found is not None and frame.cloud is not None:
+                origin = frame.cloud.origin if origin is None else origin
+                stream.log(POINTS, _points(rerun, frame.cloud, origin))
+                _log_boxes(rerun, stream, result.found, result.found.cloud.origin - origin)
+            elif frame.recorded_ns is not None:
                 stream.log("scan", rerun.Clear(recursive=True))  # else those of the cloud before would stay
         stream.flush()
         stream.disconnect()
@@ -69,11 +68,9 @@ def _set_time(stream: Any, frame: Frame) -> None:
 
 
 def _with_points(prediction: FramesPrediction) -> Iterator[tuple[FrameResult, Frame]]:
-    """The clouds that were predicted, read again."""
-    done = {result.frame.number: result for result in prediction.done}
-    for frame in prediction.recording.frames(frozenset(done)):
-        if frame.cloud is not None and frame.number in done:
-            yield done[frame.number], frame
+    """The clouds, read again, with what became of each."""
+    recording = prediction.recording
+    return zip(prediction.frames, recording.frames(recording.wanted, Position(recording.count)), strict=False)
 
 
 def _points(rerun: Any, cloud: PointCloud, origin: np.ndarray) -> Any:
@@ -89,8 +86,7 @@ def _points(rerun: Any, cloud: PointCloud, origin: np.ndarray) -> Any:
 def _log_boxes(rerun: Any, stream: Any, found: BoxPrediction, shift: np.ndarray) -> None:
     """Boxes with their labels and scores, and arrows to their fronts and to where they are a second later."""
     boxes = found.boxes.astype(np.float64)
-    table = list(class_colours(("boxes",), len(found.class_names)).values())
-    colours = [tuple(bytes.fromhex(table[label][1:])) for label in found.labels]
+    colours = box_colours(found.labels, len(found.class_names))
     turns = np.zeros((len(boxes), 4))
     turns[:, 2], turns[:, 3] = np.sin(boxes[:, 6] / 2), np.cos(boxes[:, 6] / 2)
     drawn = rerun.Boxes3D(
@@ -103,10 +99,10 @@ def _log_boxes(rerun: Any, stream: Any, found: BoxPrediction, shift: np.ndarray)
     )
     stream.log(BOXES, drawn, rerun.AnyValues(score=found.scores.astype(np.float32), name=found.names))
     moving, ways = velocity_lines(boxes)
-    lines = {"velocities": (colours[number] for number in moving), "headings": iter(colours)}
+    lines = {"velocities": colours[moving], "headings": colours}
     ends = {"velocities": ways, "headings": ticks(boxes) if have_headings(boxes) else np.zeros((0, 2, 3))}
     for kind, both in ends.items():
         arrows = rerun.Arrows3D(
-            origins=both[:, 0] + shift, vectors=both[:, 1] - both[:, 0], colors=list(lines[kind])[: len(both)]
+            origins=both[:, 0] + shift, vectors=both[:, 1] - both[:, 0], colors=lines[kind][: len(both)]
         )
         stream.log(f"{BOXES}/{kind}", arrows)

@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from vol3d.errors import Vol3dError
+from vol3d.frame_store import FrameStore, Place
 from vol3d.notes import Note
-from vol3d.prediction import BoxPrediction
-from vol3d.recording_prediction import FrameResult, FramesPrediction
+from vol3d.prediction import BoxPrediction, Unfinished
+from vol3d.recording_prediction import FrameResult, FramesPrediction, resumed_note
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.recordings.motion import FrameTree
 from vol3d.scans.recordings.recording import Frame, Recording
+from vol3d.terminal import say
 
 CLOSE_M = 1.0  # points of earlier sweeps with |x| and |y| below this are the vehicle itself, as in nuScenes
 Predict = Callable[[PointCloud], BoxPrediction]
 Progress = Callable[[int, int], None]
 
 
+class _Needed:
+    """The numbers of the clouds to be decoded: those that are meant, those that lend to them, and those of before."""
+
+    def __init__(self, recording: Recording, lent: int, place: Place) -> None:
+        self._recording, self._lent, self._place = recording, lent, place
+
+    def __contains__(self, number: object) -> bool:
+        if not isinstance(number, int) or number <= self._place.position.number:
+            return number in self._place.earlier
+        until = -number % self._recording.every  # the next one that is meant
+        return until <= self._lent and number + until < self._recording.count
+
+
 def predict_frames(
-    recording: Recording, sweeps: int, predict: Predict, progress: Progress | None = None
+    recording: Recording,
+    sweeps: int,
+    predict: Predict,
+    progress: Progress | None = None,
+    unfinished: Unfinished | None = None,
 ) -> FramesPrediction:
     """Boxes in each cloud that is meant; one that cannot be read or predicted says why, and the next one follows.
 
@@ -32,21 +51,49 @@ def predict_frames(
         sweeps: how many clouds are taken together, put into the frame of the newest by the recording's poses.
         predict: the boxes in one cloud.
         progress: called after each cloud with how many are done and how many there are.
+        unfinished: the result to be: clouds that an interrupted run has left beside it are kept. None: of no file.
+
+    Raises:
+        UsageError, Vol3dError: as `FrameStore.open`.
     """
     tree, said = _poses(recording) if sweeps > 1 else (None, ())
-    wanted, lent = frozenset(recording.wanted), (sweeps if tree is not None else 1) - 1
-    needed = frozenset(number - back for number in wanted for back in range(lent + 1))
-
-    earlier: deque[Frame] = deque(maxlen=lent)
-    results: list[FrameResult] = []
-    for frame in recording.frames(needed):
-        if frame.number in wanted or (frame.cloud is None and frame.number not in needed):
-            results.append(_predicted(frame, earlier, tree, predict))
+    store = FrameStore.temporary() if unfinished is None else FrameStore.open(unfinished)
+    before, lent = store.place, (sweeps if tree is not None else 1) - 1
+    name, count = recording.path.name, len(recording.wanted)
+    if store.resumed:
+        say(f"{name}: {resumed_note(store.resumed, count)}")
+    try:
+        for result, place in _results(recording, before, lent, tree, predict):
+            store.append(result, place)
             if progress is not None:
-                progress(len(results), len(wanted))
+                progress(len(store), count)
+    except KeyboardInterrupt:
+        if unfinished is not None:
+            say(f"{name}: {len(store)} of {count} clouds are kept; the same command goes on after them")
+        raise
+    said = (*said, *_joined_note(store, sweeps, tree))
+    return FramesPrediction(recording, store, said, (store.resumed, before.seconds), store.remove)
+
+
+def _results(
+    recording: Recording, place: Place, lent: int, tree: FrameTree | None, predict: Predict
+) -> Iterator[tuple[FrameResult, Place]]:
+    """What becomes of each cloud after a place, and the place after it."""
+    if place.ended:
+        return
+    earlier: deque[Frame] = deque(maxlen=lent)
+    begin, position = time.perf_counter() - place.seconds, place.position
+    for frame in recording.frames(_Needed(recording, lent, place), position):
+        again = frame.number <= place.position.number
+        ended = frame.recorded_ns is None
+        meant = not again and (ended or frame.number in recording.wanted)
+        result = _predicted(frame, earlier, tree, predict) if meant else None
+        position = position if again else position.after(frame)
         if frame.cloud is not None:
             earlier.appendleft(frame)
-    return FramesPrediction(recording, tuple(results), (*said, *_joined_note(results, sweeps, tree)))
+        if result is not None:
+            numbers = tuple(one.number for one in earlier)
+            yield result, Place(position, numbers, round(time.perf_counter() - begin, 3), ended)
 
 
 def _poses(recording: Recording) -> tuple[FrameTree | None, tuple[Note, ...]]:
@@ -65,18 +112,22 @@ def _poses(recording: Recording) -> tuple[FrameTree | None, tuple[Note, ...]]:
 
 def _joined_note(results: Sequence[FrameResult], sweeps: int, tree: FrameTree | None) -> tuple[Note, ...]:
     """How many sweeps were joined, against how many the model was trained with."""
-    done = [result.sweeps for result in results if result.found is not None]
-    if tree is None or not done:
+    done, frame_ids = Counter[int](), set[str]()
+    for result in results if tree is not None else ():
+        if result.found is not None:
+            done[result.sweeps] += 1
+            frame_ids.add(repr(result.frame.frame_id))
+    if not done:
         return ()
     if max(done) == 1 and len(results) > 1:
-        frames = ", ".join(sorted({repr(result.frame.frame_id) for result in results if result.found is not None}))
+        frames = ", ".join(sorted(frame_ids))
         text = "the model was trained with {sweeps} sweeps, and each cloud was taken alone: no transform or odometry "
         text += "of the recording says how the frame {value} moved"
         return (Note("sweeps-not-joined", text, value=frames, assumed=True, numbers={"sweeps": sweeps}),)
     text = "clouds were joined by the poses of the recording: {least} to {most} sweeps, {full} of {clouds} clouds have "
     text += "the {sweeps} that the model was trained with"
-    numbers = {"least": min(done), "most": max(done), "clouds": len(done), "sweeps": sweeps}
-    return (Note("sweeps-joined", text, numbers={**numbers, "full": sum(number == sweeps for number in done)}),)
+    numbers = {"least": min(done), "most": max(done), "clouds": done.total(), "sweeps": sweeps, "full": done[sweeps]}
+    return (Note("sweeps-joined", text, numbers=numbers),)
 
 
 def _predicted(frame: Frame, earlier: Sequence[Frame], tree: FrameTree | None, predict: Predict) -> FrameResult:

@@ -28,7 +28,7 @@ from vol3d.engine.trained_on import TrainedOn
 from vol3d.errors import UsageError
 from vol3d.files import make_folder
 from vol3d.notes import Note
-from vol3d.prediction import Beside, BoxPrediction
+from vol3d.prediction import Beside, BoxPrediction, Unfinished
 from vol3d.recording_prediction import FramesPrediction
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.fields import usual_name
@@ -51,13 +51,18 @@ class ReadSettings(Settings):
     """How a person's files are read and which boxes are written; `auto` is inferred from the file, and noted."""
 
     columns: tuple[str, ...] | None = Field(None, description="names of the columns of a file that does not name them")
-    up: Axis = "auto"
+    up: Axis | None = "auto"
     units: LengthUnit = "auto"
     score: float = Field(0.3, ge=0, le=1, description="boxes of a lower score are not written")
     formats: tuple[CloudFormat, ...] = Field((), description="what else is written beside the JSON")
     topic: str | None = Field(None, description="recordings: the topic of the clouds; null: the only one")
     every: int = Field(1, ge=1, description="recordings: one of so many clouds is predicted")
     calib: Path | None = Field(None, description="KITTI's calibration, a file or a folder; null: beside the sweep")
+
+    @property
+    def up_of_files(self) -> Axis:
+        """The axis up in files of points, of which some kinds usually have the same."""
+        return self.up or "auto"
 
 
 class CloudSettings(RunSettings):
@@ -281,14 +286,15 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
         if is_recording(source.path):
             if choice.columns is not None:
                 raise UsageError("the clouds of a recording name their own columns", where="--columns")
-            usual = type(choice).model_fields["up"].default
-            # What the frame of a message says (REP 103) goes before what files of this kind usually have.
-            options = ReadOptions(up="auto" if choice.up == usual else choice.up, units=choice.units)
+            # The frame of a message says which axis is up (REP 103), unless a person does.
+            options = ReadOptions(up=choice.up or "auto", units=choice.units)
             return open_recording(source.path, choice.topic, choice.every, options)
         for name, value, usual in (("--topic", choice.topic, None), ("--every", choice.every, 1)):
             if value != usual:
                 raise UsageError("only a recording has topics and clouds to choose from", where=name, got=value)
-        return self.prepared(read_points(source.path, columns=choice.columns, up=choice.up, units=choice.units))
+        return self.prepared(
+            read_points(source.path, columns=choice.columns, up=choice.up_of_files, units=choice.units)
+        )
 
     def scan_of(self, value: Any, affine: np.ndarray | None) -> PointCloud:
         """Points (N, 3 or more) in memory, as the settings of `predict` say; or a cloud that was read.
@@ -301,7 +307,7 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
         if isinstance(value, PointCloud):
             return self.prepared(value)
         choice = self.settings.predict
-        return self.prepared(points_of(value, columns=choice.columns, up=choice.up, units=choice.units))
+        return self.prepared(points_of(value, columns=choice.columns, up=choice.up_of_files, units=choice.units))
 
     @cached_property
     def known(self) -> Seen | None:
@@ -360,12 +366,14 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
         scan: PointCloud | Recording,
         device: torch.device,
         progress: Windows | None = None,
+        unfinished: Unfinished | None = None,
     ) -> BoxPrediction | FramesPrediction:
         """Boxes in the coordinates of the points; a model that has never seen a real scan is noted."""
         if isinstance(scan, Recording):
             from pointcloud.inference.frames import predict_frames
 
-            return predict_frames(scan, self.sweeps, partial(self._predict_cloud, models, device), progress)
+            found = partial(self._predict_cloud, models, device)
+            return predict_frames(scan, self.sweeps, found, progress, unfinished)
         return self._boxes(models, device, scan)
 
     def _predict_cloud(self, models: Sequence[nn.Module], device: torch.device, cloud: PointCloud) -> BoxPrediction:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from torch import nn
 
 from pointcloud.datasets.scenes import SceneReader
@@ -37,7 +37,7 @@ from pointcloud.training.lidar_samples import LidarSamples
 from pointcloud.training.object_bank import PasteSettings, object_bank
 from pointcloud.training.object_noise import ObjectNoiseSettings
 from pointcloud.training.samples import to_network
-from vol3d.config.chosen import FromCatalogue
+from vol3d.config.chosen import LATER, FromCatalogue
 from vol3d.engine.device import has_bfloat16
 from vol3d.engine.seen import Seen, SeenRange, Trait, some_of, unlike
 from vol3d.engine.settings import RunSettings
@@ -55,13 +55,24 @@ _PRECISION = Note("precision", "computed in {value} (predict.amp=off: in float32
 class LidarReadSettings(ReadSettings):
     """As all files are read; scanners on vehicles write metres with z up, and their files do not state it."""
 
-    up: Axis = "z"
+    up: Axis | None = Field(None, description="the axis up; null: z, and in recordings as the frame of a cloud says")
     units: LengthUnit = "m"
     ground: GroundChoice = Field(None, description="auto, or its z in the file, m: shifted to where it was in training")
     amp: Literal["auto", "off", "bf16"] = Field(
         "auto",
         description="precision; auto: bf16 where the model was trained in it and the device has it, else float32",
     )
+
+    @field_validator("up", mode="before")
+    @classmethod
+    def _not_stated(cls, up: Any, info: ValidationInfo) -> Any:
+        """Checkpoints of before have `z` where nobody stated an axis."""
+        return None if up == "z" and info.context and LATER in info.context else up
+
+    @property
+    def up_of_files(self) -> Axis:
+        """The axis up in files of points."""
+        return self.up or "z"
 
 
 @dataclass(frozen=True, eq=False)

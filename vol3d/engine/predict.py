@@ -22,7 +22,7 @@ from vol3d.engine.task import PredictionTask, Windows
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.files import make_folder, remove_leftovers
 from vol3d.notes import Note, as_facts, sort_notes
-from vol3d.prediction import Beside, Prediction
+from vol3d.prediction import Beside, Prediction, Unfinished
 from vol3d.scans.digest import of_scan
 from vol3d.scans.read import is_dicom_source
 from vol3d.scans.results.record import Record, add_file, stem_of
@@ -168,7 +168,8 @@ def predict_files(
                 row = PredictionRow(source, "skipped", result, dicom_seg=_there(seg))
             else:
                 windows = partial(_windows, progress, number, len(results), source.path.name)
-                row = _predicted(task, models, source, device, result, beside, wanted, windows)
+                unfinished = Unfinished(result, wanted, overwrite)
+                row = _predicted(task, models, source, device, unfinished, beside, windows)
                 row = replace(row, dicom_seg=_there(seg))
                 if dicom_seg and seg is None:
                     row = replace(row, notes=(*row.notes, _NO_SERIES))
@@ -204,20 +205,20 @@ def _predicted(
     models: Sequence[nn.Module],
     source: ScanSource,
     device: torch.device,
-    result: Path,
+    unfinished: Unfinished,
     beside: Mapping[Path, Beside],
-    record: Record,
     windows: Windows,
 ) -> PredictionRow:
-    begin = time.perf_counter()
-    prediction = task.predict(models, task.read(source), device, windows)
-    prediction = replace(prediction, record=replace(record, seconds=round(time.perf_counter() - begin, 3)))
+    begin, result = time.perf_counter(), unfinished.result
+    prediction = task.predict(models, task.read(source), device, windows, unfinished)
+    prediction = replace(prediction, record=replace(unfinished.record, seconds=round(time.perf_counter() - begin, 3)))
 
     make_folder(result.parent)
     notes = prediction.notes + prediction.write(result)
     for path, one in beside.items():
         notes += one.write(prediction, path)
         add_file(result, path)
+    prediction.finish()
     return PredictionRow(source, "written", result, None, prediction.facts(), tuple(dict.fromkeys(notes)))
 
 

@@ -26,7 +26,7 @@ from vol3d.engine.settings import PredictionSettings, RunSettings, Settings
 from vol3d.engine.trained_on import TrainedOn
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.notes import Note
-from vol3d.prediction import Beside, Prediction
+from vol3d.prediction import Beside, Prediction, Unfinished
 from vol3d.scans.results.attention import AttentionMap
 from vol3d.scans.source import ScanSource
 from vol3d.terminal import Progress
@@ -346,11 +346,18 @@ class PredictionTask(Task, Generic[Scan]):
 
     @abstractmethod
     def predict(
-        self, models: Sequence[nn.Module], scan: Scan, device: torch.device, progress: Windows | None = None
+        self,
+        models: Sequence[nn.Module],
+        scan: Scan,
+        device: torch.device,
+        progress: Windows | None = None,
+        unfinished: Unfinished | None = None,
     ) -> Prediction:
         """What the models find in one scan; several are an ensemble, averaged before the decision.
 
-        `progress` is called where one scan takes long.
+        Args:
+            progress: called where one scan takes long.
+            unfinished: the result to be; what is predicted in parts goes on from those that are kept beside it.
         """
 
 

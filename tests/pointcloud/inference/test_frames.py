@@ -165,7 +165,7 @@ def test_boxes_of_a_camera_frame_are_turned_up_and_say_the_way_back(tmp_path: Pa
     message = cloud_message(table_of(np.array([[1.0, 2, 9, 0.5], [4, 2, 20, 0.5]])), 1.0, frame="cam_optical_frame")
     bag = write_bag(tmp_path / "drive", [("/points", CLOUD, 1.0, message)])
     task = vol3d.load("street-cars").task  # a model of streets, whose files have z up
-    assert LidarReadSettings().up == "z"
+    assert (LidarReadSettings().up, LidarReadSettings().up_of_files) == (None, "z")
     recording = task.read(ScanSource(bag, "drive"))
     found = predict_frames(recording, 1, one_box)
     found.write(tmp_path / "drive.json")
@@ -179,6 +179,24 @@ def test_boxes_of_a_camera_frame_are_turned_up_and_say_the_way_back(tmp_path: Pa
         np.testing.assert_allclose(scene.points[0].xyz[0], [1, 9, -2], atol=1e-6)
     with pytest.raises(UsageError, match="name their own columns"):
         vol3d.load("street-cars").with_options({"columns": "x,y,z,intensity"}).task.read(ScanSource(bag, "drive"))
+
+
+@pytest.mark.parametrize("way", ["option", "setting"])
+def test_an_axis_that_is_asked_for_wins_over_the_frame_of_a_camera_and_is_another_result(
+    tmp_path: Path, way: str
+) -> None:
+    message = cloud_message(table_of(np.array([[1.0, 2, 9, 0.5], [4, 2, 20, 0.5]])), 1.0, frame="cam_optical_frame")
+    bag = write_bag(tmp_path / "drive", [("/points", CLOUD, 1.0, message)])
+    usual = vol3d.load("street-cars")
+    asked = usual.with_options({"up": "z"}) if way == "option" else vol3d.load("street-cars", settings=["predict.up=z"])
+    assert (usual.task.settings.predict.up, asked.task.settings.predict.up) == (None, "z")
+
+    (frame,) = asked.task.read(ScanSource(bag, "drive")).frames()
+    assert frame.cloud is not None
+    np.testing.assert_array_equal(frame.cloud.xyz[0], [1, 2, 9])
+    (note,) = [note for note in frame.cloud.notes if note.setting == "up"]
+    assert note.code == "up-overridden" and note.value == "z" and "says -y" in str(note)
+    assert usual.record.other_than(asked.record) == "other settings: predict.up as trained instead of z"
 
 
 @pytest.mark.parametrize("option", [{"topic": "/points"}, {"every": 2}])

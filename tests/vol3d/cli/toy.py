@@ -20,7 +20,7 @@ from vol3d.engine.task import CompleteTask, Evaluation, Metric, Windows
 from vol3d.errors import CheckpointError, DataError, UsageError
 from vol3d.files import sha256, write_text
 from vol3d.notes import Note
-from vol3d.prediction import Prediction
+from vol3d.prediction import Prediction, Unfinished
 from vol3d.scans import parse_objects, write_detections
 from vol3d.scans.results.record import write_record
 from vol3d.scans.source import ScanSource
@@ -102,7 +102,12 @@ class WordTask(ToyTask, CompleteTask[str]):
         raise UsageError("no benchmark", where="--submission")
 
     def predict(
-        self, models: Sequence[nn.Module], scan: str, device: torch.device, progress: Windows | None = None
+        self,
+        models: Sequence[nn.Module],
+        scan: str,
+        device: torch.device,
+        progress: Windows | None = None,
+        unfinished: Unfinished | None = None,
     ) -> WordCount:
         return WordCount(len(scan.split()), len(models))
 

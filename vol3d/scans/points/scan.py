@@ -126,7 +126,7 @@ def _stated(unit: StatedUnit) -> tuple[Note, ...]:
 
 def _up(sample: np.ndarray, metres: float, raw: RawPoints, options: ReadOptions) -> tuple[str, tuple[Note, ...]]:
     if options.axis is not None:
-        return options.axis, ()
+        return options.axis, _against(options.axis, raw.up)
     if raw.up is not None:
         text = "{value} is up, as in all files of this format; override with --up"
         return raw.up, (Note("up-stated", text, "up", raw.up),)
@@ -137,6 +137,14 @@ def _up(sample: np.ndarray, metres: float, raw: RawPoints, options: ReadOptions)
         return up.axis, (Note("up-found", text, "up", up.axis),)
     text = "{value} was assumed to be up: the points do not show it; override with --up y"
     return up.axis, (Note("up-assumed", text, "up", up.axis, assumed=True),)
+
+
+def _against(axis: str, stated: str | None) -> tuple[Note, ...]:
+    """A note where a file or the frame of a cloud states another axis than the one that was asked for."""
+    if stated in (None, axis):
+        return ()
+    text = f"{{value}} was taken as up, as set with --up; the file or the frame of the cloud says {stated}"
+    return (Note("up-overridden", text, "up", axis),)
 
 
 def _near(xyz: np.ndarray, metres: float) -> tuple[np.ndarray, np.ndarray, tuple[Note, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -52,6 +52,18 @@ class Frame:
         return self.stamp_ns * _NS
 
 
+class Position(NamedTuple):
+    """The last cloud that was read: its number and its stamp, -1 before the first."""
+
+    number: int = -1
+    stamp_ns: int = -1
+
+    def after(self, frame: Frame) -> Position:
+        """The position once `frame` was read too; one without a stamp keeps that of the cloud before."""
+        stamped = frame.cloud is not None or frame.frame_id
+        return Position(frame.number, frame.stamp_ns if stamped else self.stamp_ns)
+
+
 @dataclass(frozen=True, eq=False)
 class Recording:
     """The clouds of one topic of a recording; `open_recording` makes it.
@@ -77,7 +89,7 @@ class Recording:
         """The numbers of the clouds that are meant."""
         return range(0, self.count, self.every)
 
-    def frames(self, only: frozenset[int] | None = None) -> Iterator[Frame]:
+    def frames(self, only: Container[int] | None = None, start: Position = Position()) -> Iterator[Frame]:  # noqa: B008
         """The clouds in the order of the recording; one that cannot be read says why, and the next one follows.
 
         A cloud whose stamp is not later than that of the one before is such a fault: the clock ran backwards. Those
@@ -85,19 +97,20 @@ class Recording:
 
         Args:
             only: the numbers that are to be decoded; None: all.
+            start: where reading goes on; clouds up to there were read before, and their stamps are not checked again.
         """
-        last, number = -1, -1
+        last, number = start, -1
         try:
             for number, (message, recorded) in enumerate(_messages(self.path, {self.topic: MESSAGE})):
                 if only is not None and number not in only:
                     continue
-                frame = self._frame(number, message, recorded, last)
-                if frame.cloud is not None or frame.frame_id:  # else it has no stamp
-                    last = frame.stamp_ns
+                again = number <= start.number
+                frame = self._frame(number, message, recorded, -1 if again else last.stamp_ns)
+                last = last if again else last.after(frame)
                 yield frame
         except Vol3dError as fault:
             error = str(fault).replace(str(self.path), self.path.name)  # results hold no path of this machine
-            yield Frame(number + 1, max(last, 0), None, error=error)
+            yield Frame(number + 1, max(last.stamp_ns, 0), None, error=error)
 
     def _frame(self, number: int, message: _Message, recorded: int, last: int) -> Frame:
         where = Path(self.path.name) / f"{self.topic.strip('/')}[{number}]"

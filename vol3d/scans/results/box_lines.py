@@ -11,6 +11,7 @@ from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.find import BOX_LINES_MARK
 from vol3d.scans.results.box_shapes import EDGES, corners, ticks, velocity_lines
 from vol3d.scans.results.detections import Detections
+from vol3d.scans.results.palette import box_colours
 
 _ENDS = np.array([*EDGES, (8, 9)])  # of a box's ten vertices, the last two are those of the tick
 _VERTEX = np.dtype([("xyz", "<f8", 3), ("rgb", "u1", 3)])
@@ -30,7 +31,10 @@ def write_box_lines(path: str | Path, detections: Detections, cloud: PointCloud 
     """
     cloud = cloud or PointCloud(np.zeros((0, 3), np.float32))
     refuse_overwrite(Path(path), cloud.source)
-    colours, (moving, ways) = _colours(detections), velocity_lines(detections.boxes)
+    colours, (moving, ways) = (
+        box_colours(detections.labels, len(detections.class_names)),
+        velocity_lines(detections.boxes),
+    )
     of_boxes = np.concatenate((corners(detections.boxes), ticks(detections.boxes)), axis=1)  # (N, 10, 3)
     boxes, moved = np.arange(len(detections)), 10 * len(detections) + 2 * np.arange(len(moving))
 
@@ -50,11 +54,3 @@ def write_box_lines(path: str | Path, detections: Detections, cloud: PointCloud 
 
 
 _RGB = [f"property uchar {name}" for name in ("red", "green", "blue")]
-
-
-def _colours(detections: Detections) -> np.ndarray:
-    from vol3d.scans.results.palette import class_colours
-
-    colours = class_colours(("boxes",), len(detections.class_names))
-    table = [tuple(bytes.fromhex(colour[1:])) for colour in colours.values()]
-    return np.array(table, np.uint8).reshape(-1, 3)[detections.labels]

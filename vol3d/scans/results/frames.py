@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,37 +11,11 @@ from typing import Any
 import numpy as np
 
 from vol3d.errors import DataError
-from vol3d.files import read_json, read_text
+from vol3d.files import read_text
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.results.read import parse_objects
 
 _KEYS = {"result", "topic", "class_names"}
-
-
-def is_of_frames(path: Path) -> bool:
-    """Whether a JSON is the summary of a recording's lines."""
-    value = read_json(path)
-    return isinstance(value, dict) and set(value) >= _KEYS
-
-
-def read_frame_boxes(path: Path, frame: int, origin: np.ndarray | None = None) -> Detections:
-    """The boxes of one cloud.
-
-    Args:
-        path: the summary; its lines lie beside it.
-        frame: the number of the cloud.
-        origin: (3,) metres to take off, that of the cloud.
-
-    Raises:
-        DataError: no such line, or one that says why the cloud could not be predicted; a damaged line or box.
-    """
-    lines = FrameLines.read(path)
-    if frame in lines.rows:
-        return lines.boxes(frame, origin)
-    numbers = list(lines.rows)
-    got = f"{len(numbers)} frames, {numbers[0]} to {numbers[-1]}" if numbers else "no frames"
-    do = "Choose another --frame."
-    raise DataError(f"frame {frame} is not among the predicted ones", where=lines.path, got=got, do=do)
 
 
 @dataclass(frozen=True)
@@ -58,9 +33,18 @@ class FrameLines:
     rows: dict[int, tuple[int, dict[str, Any]]]
 
     @staticmethod
-    def read(path: Path) -> FrameLines:
-        """The lines beside a summary; their boxes are not looked at yet. Raises DataError for a line that is none."""
-        summary: Any = read_json(path)
+    def read(path: Path, summary: Mapping[str, Any]) -> FrameLines | None:
+        """The lines beside a summary, whose boxes are not looked at yet; None for a JSON that is no such summary.
+
+        Args:
+            path: of the summary.
+            summary: what it holds.
+
+        Raises:
+            DataError: a line that is none.
+        """
+        if not set(summary) >= _KEYS:
+            return None
         lines = path.parent / Path(str(summary["result"])).name
         rows: dict[int, tuple[int, dict[str, Any]]] = {}
         for number, text in enumerate(read_text(lines).splitlines(), start=1):
@@ -76,7 +60,20 @@ class FrameLines:
         return self.rows[frame][1].get("file_from_scan") if frame in self.rows else None
 
     def boxes(self, frame: int, origin: np.ndarray | None = None) -> Detections:
-        """Of a cloud that has a line. Raises DataError if it says why there are no boxes, or for a damaged one."""
+        """The boxes of a cloud.
+
+        Args:
+            frame: its number.
+            origin: (3,) metres to take off, that of the cloud.
+
+        Raises:
+            DataError: no such line, or one that says why the cloud could not be predicted; a damaged line or box.
+        """
+        if frame not in self.rows:
+            numbers = list(self.rows)
+            got = f"{len(numbers)} frames, {numbers[0]} to {numbers[-1]}" if numbers else "no frames"
+            do = "Choose another --frame."
+            raise DataError(f"frame {frame} is not among the predicted ones", where=self.path, got=got, do=do)
         number, line = self.rows[frame]
         where = f"{self.path}:{number}"
         if "error" in line:

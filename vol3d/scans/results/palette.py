@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 GROUND, INK, MUTED = "#101418", "#f2f4f6", "#a9b2bb"
 
 # Few classes: the first mask in cool colours and the second in warm ones, so that they differ at a glance.
@@ -19,6 +21,12 @@ _MANY = (
 )
 DISTINCT = len(_MANY)
 """How many classes have a colour of their own; those of more repeat."""
+
+
+def box_colours(labels: np.ndarray, classes: int) -> np.ndarray:
+    """(N, 3) uint8 red, green, blue of boxes with labels (N,), of so many classes."""
+    table = class_colours(("boxes",), classes).values()
+    return np.array([list(bytes.fromhex(colour[1:])) for colour in table], np.uint8).reshape(-1, 3)[labels]
 
 
 def class_colours(masks: Sequence[str], classes: int) -> dict[tuple[str, int], str]:

@@ -17,7 +17,7 @@ from vol3d.scans.points.options import ReadOptions
 from vol3d.scans.recordings.find import is_recording
 from vol3d.scans.recordings.recording import read_frame
 from vol3d.scans.results.detections import Detections
-from vol3d.scans.results.frames import FrameLines, is_of_frames, read_frame_boxes
+from vol3d.scans.results.frames import FrameLines
 from vol3d.scans.results.palette import INK, class_colours
 from vol3d.scans.results.read import parse_objects, read_detections
 from vol3d.scans.results.record import read_record
@@ -33,12 +33,14 @@ _SURFACE = 200_000  # points drawn from a mesh that has fewer corners
 class MadeFor(NamedTuple):
     """What boxes were made for: the scan, and the way (4, 4) from their frame to its file.
 
-    Boxes out of a whole folder's JSON come with their entry; the way to the file is not known then.
+    Boxes out of a whole folder's JSON come with their entry, the way to the file is not known then; those of a
+    recording with their lines.
     """
 
     scan: Origin
     file_from_scan: np.ndarray | None = None
     entry: ListedScene | None = None
+    lines: FrameLines | None = None
 
 
 class Belonging(NamedTuple):
@@ -57,7 +59,7 @@ def load_clouds(
     clouds, made_for, notes = belonging(clouds, boxes, scan, number)
     read = [_read(path, made_for, options) for path in clouds]
     origin = read[0].origin if read else np.zeros(3)
-    found = [(path, _boxes(path, one.entry, origin, number)) for path, one in made_for.items()]
+    found = [(path, _boxes(path, one, origin, number)) for path, one in made_for.items()]
     title = _title(read, boxes)
     return scene_of(title, read, found, notes, (*clouds, *boxes))
 
@@ -123,9 +125,10 @@ def _class_colours(found: Sequence[tuple[Path, Detections]]) -> dict[str, str]:
     return dict(zip(names, class_colours(("boxes",), len(names)).values(), strict=True))
 
 
-def _boxes(path: Path, entry: ListedScene | None, origin: np.ndarray, frame: int) -> Detections:
-    if entry is None and is_of_frames(path):
-        return read_frame_boxes(path, frame, origin)
+def _boxes(path: Path, made_for: MadeFor, origin: np.ndarray, frame: int) -> Detections:
+    entry = made_for.entry
+    if made_for.lines is not None:
+        return made_for.lines.boxes(frame, origin)
     if entry is None:
         return read_detections(path, origin)
     return parse_objects(entry.objects, entry.class_names, f"{path}: {entry.file}", origin=origin)
@@ -141,9 +144,9 @@ def _made_for(path: Path, clouds: Sequence[Path], frame: int | None) -> MadeFor:
     for name in (source, source_path):
         if name is not None and not isinstance(name, str):
             raise DataError("the source is no name", where=path, got=name)
-    of_frame = frame is not None and is_of_frames(path)
-    stated = FrameLines.read(path).matrix(frame or 0) if of_frame else about.get("file_from_scan")
-    return MadeFor(Origin(source, source_path, read_record(path)[0]), way_of(path, stated))
+    lines = FrameLines.read(path, about)
+    stated = about.get("file_from_scan") if lines is None or frame is None else lines.matrix(frame)
+    return MadeFor(Origin(source, source_path, read_record(path)[0]), way_of(path, stated), lines=lines)
 
 
 def way_of(path: Path, stated: Any) -> np.ndarray:
@@ -192,7 +195,7 @@ def _read(path: Path, made_for: dict[Path, MadeFor], options: ReadOptions) -> Po
 def as_boxes(cloud: PointCloud, made_for: Mapping[Path, MadeFor]) -> PointCloud:
     """The cloud in the axes and the unit of the boxes that were made for it."""
     stem = points_file_stem(cloud.source or "")
-    for origin, file_from_scan, _ in made_for.values():
+    for origin, file_from_scan, *_ in made_for.values():
         own = origin.name is not None and points_file_stem(origin.name) == stem
         if file_from_scan is None or not (own or len(made_for) == 1):
             continue

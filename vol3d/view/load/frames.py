@@ -13,7 +13,7 @@ from vol3d.scans.points.options import ReadOptions
 from vol3d.scans.recordings.find import is_recording, recording_stem
 from vol3d.scans.recordings.recording import Frame, Recording, open_recording, shown_cloud
 from vol3d.scans.results.detections import Detections
-from vol3d.scans.results.frames import FrameLines, is_of_frames
+from vol3d.scans.results.frames import FrameLines
 from vol3d.view.load.clouds import Belonging, as_boxes, belonging, scene_of, way_of
 from vol3d.view.load.read import check_opening, given_scan, kinds_of
 from vol3d.view.scene import FrameScene, Opening
@@ -44,7 +44,7 @@ def load_frames(
     """
     files = _files(paths, scan)
     recording = open_recording(files.clouds[0], points.topic, every, points)
-    lines = {path: FrameLines.read(path) for path in files.boxes}
+    lines = {path: one.lines for path, one in files.boxes.items() if one.lines is not None}
     first: np.ndarray | None = None
     for frame in recording.frames(frozenset(recording.wanted)):
         if frame.cloud is None:
@@ -70,7 +70,7 @@ def _files(paths: Sequence[str | Path], scan: str | Path | None) -> Belonging:
     if kinds["volume"] or len(files.clouds) != 1 or not is_recording(files.clouds[0]):
         got = ", ".join(path.name for path in [*files.clouds, *kinds["volume"]])
         raise UsageError("--every is of one recording", got=got, wanted="a bag, an .mcap or a .db3 file")
-    if other := [path for path in files.boxes if not is_of_frames(path)]:
+    if other := [path for path, one in files.boxes.items() if one.lines is None]:
         raise UsageError("these are no boxes of a recording", where=other[0], do="Leave --every out.")
     return files
 
