@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Note:
     """One fact about how a scan was understood; `str(note)` is its sentence.
 
@@ -25,8 +25,8 @@ class Note:
     ...             numbers={"left_out": 2, "points": 10})
     >>> str(note)
     '2 of 10 points were left out'
-    >>> note.form()
-    '… of … points were left out'
+    >>> merge_notes([note, replace(note, numbers={"left_out": 5, "points": 10})])
+    Note(points-not-finite: 2 to 5 of 10 points were left out)
     """
 
     code: str
@@ -39,14 +39,13 @@ class Note:
     def __str__(self) -> str:
         return self.template.format(value=self.value, **self.numbers)
 
+    def __repr__(self) -> str:
+        return f"Note({self.code}: {self})"
+
     @property
     def kind(self) -> tuple[str, str | None, str | None]:
         """What notes that differ in their numbers only have in common: code, setting and value."""
         return self.code, self.setting, self.value
-
-    def form(self) -> str:
-        """The sentence of all notes of this kind, with `…` for each number."""
-        return self.template.format(value=self.value, **dict.fromkeys(self.numbers, _Ellipsis()))
 
     def to_dict(self) -> dict[str, Any]:
         """The facts and the sentence, ready for JSON; see `from_dict`."""
@@ -76,11 +75,30 @@ def sort_notes(notes: Iterable[Note]) -> tuple[list[Note], list[Note]]:
     return [note for note in listed if note.assumed], [note for note in listed if not note.assumed]
 
 
-class _Ellipsis:
-    """A number that is left open, whatever format it is asked for in."""
+def merge_notes(notes: Sequence[Note]) -> Note:
+    """One note for several of a kind; of a number that differs among them, `x`, there are `x_min` and `x_max`."""
+    first = notes[0]
+    sentence: dict[str, float | _Range] = {}
+    numbers: dict[str, float] = {}
+    for name in first.numbers:
+        values = [note.numbers[name] for note in notes if name in note.numbers]
+        low, high = min(values), max(values)
+        sentence[name] = first.numbers[name] if low == high else _Range(low, high)
+        numbers |= {name: low} if low == high else {f"{name}_min": low, f"{name}_max": high}
+    text = first.template.format(value=first.value, **sentence)
+    return replace(first, template=_escaped(text), numbers=numbers)
+
+
+@dataclass(frozen=True)
+class _Range:
+    """The lowest and the highest of several numbers, in the format that one is asked for in."""
+
+    low: float
+    high: float
 
     def __format__(self, spec: str) -> str:
-        return "…"
+        low, high = format(self.low, spec), format(self.high, spec)
+        return low if low == high else f"{low} to {high}"
 
 
 def _escaped(text: str) -> str:

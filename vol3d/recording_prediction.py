@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -12,7 +11,7 @@ from typing import Any
 
 from vol3d.errors import UsageError
 from vol3d.files import plain, sha256, write_text
-from vol3d.notes import Note
+from vol3d.notes import Note, merge_notes
 from vol3d.prediction import BoxPrediction, Prediction
 from vol3d.scans.recordings.find import recording_stem
 from vol3d.scans.recordings.recording import Frame, Recording
@@ -83,7 +82,7 @@ class FramesPrediction(Prediction):
         for frame in self.done:
             for note in frame.found.notes if frame.found is not None else ():
                 kinds.setdefault(note.kind, []).append(note)
-        return (*self.recording.notes, *self.said, *(_common(notes) for notes in kinds.values()))
+        return (*self.recording.notes, *self.said, *(merge_notes(notes) for notes in kinds.values()))
 
     def write(self, path: Path) -> tuple[Note, ...]:
         """The lines as `drive.jsonl`, and what they mean, with the record, as `drive.json`."""
@@ -145,11 +144,3 @@ class FramesPrediction(Prediction):
         """Refused: the viewer shows one cloud of a recording at a time."""
         do = f"Run `vol3d view {self.recording.path.name} --frame N`."
         raise UsageError("a whole recording cannot be shown", where=self.recording.path, do=do)
-
-
-def _common(notes: Sequence[Note]) -> Note:
-    """One note for several of a kind: itself where they are equal, else with open numbers."""
-    first = notes[0]
-    if all(str(note) == str(first) for note in notes):
-        return first
-    return Note.from_dict({**first.to_dict(), "numbers": {"frames": len(notes)}, "text": first.form()})

@@ -20,8 +20,13 @@ from vol3d.report.environment import installed, versions
 EXTRAS = {
     "argoverse": ("pyarrow",),
     "dicom": ("highdicom",),
+    "e57": ("pye57",),
     "lidar": ("laspy",),
     "loggers": ("wandb", "mlflow-skinny"),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "rerun": ("rerun-sdk",),
+    "ros": ("rosbags",),
+    "surfaces": ("scikit-image", "trimesh"),
     "viewer": ("open3d",),
 }
 _FLAGS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile", "neon", "asimd", "sve")

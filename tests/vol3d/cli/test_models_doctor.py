@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,10 @@ def test_doctor_survives_what_it_cannot_look_up(monkeypatch: pytest.MonkeyPatch)
 def test_a_missing_extra_names_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(machine.EXTRAS, "viewer", ("no-such-package",))
     assert machine.optional("viewer") == "missing; pip install 'vol3d[viewer]'"
+
+
+def test_every_extra_of_the_distribution_is_looked_up():
+    pyproject = (Path(__file__).resolve().parents[3] / "pyproject.toml").read_text("utf-8")
+    table = pyproject.split("[project.optional-dependencies]")[1].split("\n[")[0]
+    extras = set(re.findall(r"^(\w+) = \[", table, re.MULTILINE))
+    assert set(machine.EXTRAS) == extras - {"all", "docs", "test"}
