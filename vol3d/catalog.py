@@ -247,6 +247,7 @@ EXPORTS = {
 """What `vol3d data export` can write: `target(split, out, workers, progress)`, for the data sets of a task."""
 
 CONVERT_LABELS = "pointcloud.exchange.convert:convert_labels"
+MISSING_CLOUDS = "pointcloud.exchange.convert:missing_clouds"
 """What `vol3d data convert` calls."""
 
 EXPORTERS = {

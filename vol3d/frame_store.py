@@ -177,7 +177,10 @@ def _facts(result: FrameResult, place: Place) -> dict[str, Any]:
         found, cloud = result.found.detections, result.found.cloud
         facts |= {"boxes": found.boxes.tolist(), "width": found.boxes.shape[1], "labels": found.labels.tolist()}
         facts |= {"class_names": found.class_names, "axes": found.frame, "origin": cloud.origin.tolist()}
-        facts |= {"source": cloud.source, "forms": [note.form() for notes in sort_notes(cloud.notes) for note in notes]}
+        facts |= {
+            "source": cloud.source,
+            "templates": [note.template for notes in sort_notes(cloud.notes) for note in notes],
+        }
     return facts
 
 
@@ -194,12 +197,12 @@ def _result(row: dict[str, Any]) -> FrameResult:
     boxes = np.array(kept["boxes"], np.float32).reshape(-1, kept["width"])
     scores = np.array([one["score"] for one in row["objects"]], np.float32)
     labels, names = np.array(kept["labels"], np.int64), tuple(kept["class_names"])
-    rows = zip([*row["assumptions"], *row["remarks"]], kept["forms"], strict=True)
+    rows = zip([*row["assumptions"], *row["remarks"]], kept["templates"], strict=True)
     cloud = PointCloud(
         _EMPTY,
         origin=np.array(kept["origin"], np.float64),
         source=None if kept["source"] is None else Path(kept["source"]),
-        notes=tuple(Note.from_dict(note, form) for note, form in rows),
+        notes=tuple(Note.from_dict(note, template) for note, template in rows),
         file_from_scan=np.array(row["file_from_scan"], np.float64),
     )
     found = BoxPrediction(Detections(boxes, scores, labels, names, kept["axes"]), cloud)

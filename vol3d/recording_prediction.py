@@ -14,7 +14,7 @@ from typing import Any
 
 from vol3d.errors import UsageError
 from vol3d.files import atomic, plain, sha256
-from vol3d.notes import Note, as_facts
+from vol3d.notes import MergedNotes, Note, as_facts
 from vol3d.prediction import BoxPrediction, Prediction
 from vol3d.scans.recordings.find import recording_stem
 from vol3d.scans.recordings.recording import Frame, Recording
@@ -66,7 +66,7 @@ class _Summary:
         self.counts: Counter[str] = Counter()
         self.milliseconds, self.failed = array("d"), 0
         self.first_fault: str | None = None
-        self._notes: dict[tuple[str, str | None, str | None], _Kind] = {}
+        self.notes = MergedNotes()
         for frame in frames:
             if frame.found is None:
                 self.first_fault = self.first_fault if self.failed else frame.error
@@ -79,30 +79,7 @@ class _Summary:
         self.counts.update(found.names)
         self.milliseconds.append(milliseconds)
         for note in found.notes:
-            self._notes.setdefault(note.kind, _Kind(note)).add(note)
-
-    @property
-    def notes(self) -> tuple[Note, ...]:
-        """Each kind of note once."""
-        return tuple(kind.common() for kind in self._notes.values())
-
-
-class _Kind:
-    """Notes of one kind."""
-
-    def __init__(self, first: Note) -> None:
-        self._first, self._alike, self._count = first, True, 0
-
-    def add(self, note: Note) -> None:
-        self._count += 1
-        self._alike = self._alike and str(note) == str(self._first)
-
-    def common(self) -> Note:
-        """One note for all: itself where they are equal, else with open numbers."""
-        if self._alike:
-            return self._first
-        facts = {**self._first.to_dict(), "numbers": {"frames": self._count}, "text": self._first.form()}
-        return Note.from_dict(facts)
+            self.notes.add(note)
 
 
 @dataclass(frozen=True, eq=False)

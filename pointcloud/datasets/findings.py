@@ -192,7 +192,11 @@ def _judge_places(xyz: np.ndarray, names: list[str], found: Findings) -> None:
         which = listed([names[number] for number in np.flatnonzero(outside)])
         what = f"{outside.sum()} of {len(outside)} boxes lie outside the cloud: {which}"
         do = "Check the unit, the axes and the origin of the boxes against those of the points."
-        found.add("error", what, do, code="box-outside-points", numbers={"boxes": int(outside.sum())})
+        most = 2 * outside.sum() > len(outside)
+        do = do if most else "Look at the scene: single boxes may stand where the scan does not reach."
+        found.add(
+            "error" if most else "warning", what, do, code="box-outside-points", numbers={"boxes": int(outside.sum())}
+        )
     hollow = ~outside & (found.points_in_boxes == 0)
     if hollow.any():
         which = listed([names[number] for number in np.flatnonzero(hollow)])

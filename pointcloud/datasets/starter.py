@@ -23,6 +23,7 @@ from vol3d.errors import UsageError
 from vol3d.scans.points.find import find_point_files
 from vol3d.terminal import Progress
 
+BOXES = "boxes.json"
 WORDS = ("classes", "recipe")
 """What the person may state beside the settings of the data set."""
 ROOMS, STREETS = "3detr_rooms_small", "centerpoint_pillars_drives"
@@ -51,7 +52,7 @@ def draft(root: Path, stated: Mapping[str, str], progress: Progress) -> Draft | 
         UsageError: no classes: nothing in a folder of clouds names them.
         DataError: a folder without a cloud.
     """
-    path = root / "boxes.json"
+    path = root / BOXES
     if path.exists():
         return None
     files = [file.relative_to(root).as_posix() for file in find_point_files([root])]
@@ -59,13 +60,18 @@ def draft(root: Path, stated: Mapping[str, str], progress: Progress) -> Draft | 
     if not classes:
         do = "Add classes=chair,table; or `vol3d data convert LABELS --from FORMAT -o OUT` for labels of another tool."
         raise UsageError("nothing names the classes", where=root, got=f"{len(files)} clouds, no boxes.json", do=do)
-    validation = files[4::5] or files[-1:]
-    content = {"format": 1, "class_names": classes, "scenes": {file: [] for file in files}, "validation": validation}
+    scenes: dict[str, list[Any]] = {file: [] for file in files}
+    content = {"format": 1, "class_names": classes, "scenes": scenes, "validation": held_out(files)}
     remarks = (
         f"{path} has no box yet: fill in the list of each cloud ([] says that it shows no object), and remove clouds "
         "that you do not annotate",
     )
     return Draft(path, content, remarks)
+
+
+def held_out(files: Sequence[str]) -> list[str]:
+    """Every fifth file, for validation: the last where there are fewer, and none of a single one."""
+    return list(files[4::5] or files[-1:]) if len(files) > 1 else []
 
 
 def recipe(data: PointFolderSettings, stated: Mapping[str, str], progress: Progress) -> Recipe:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from pointcloud.datasets.starter import BOXES
 from pointcloud.exchange.cvat import read_cvat, write_cvat
 from pointcloud.exchange.kitti import read_kitti, write_kitti
 from pointcloud.exchange.labelcloud import read_labelcloud, write_labelcloud
@@ -47,24 +48,41 @@ def convert_labels(source: Path, source_format: str, target_format: str, out: Pa
 
     Args:
         source: a file or a folder, as the format has it.
-        out: a folder that is made, or is empty.
+        out: a folder that is made, or is empty; of `point_folder` also the one that holds the clouds.
 
     Returns:
         Class -> how many boxes, and under `""` how many scenes.
 
     Raises:
-        UsageError: no such format, or `out` holds files.
+        UsageError: no such format, or `out` holds files (of `point_folder`, a `boxes.json`).
         DataError: labels that cannot be read, or two scans of one name.
     """
     reader, writer = _format(source_format, "--from"), _format(target_format, "--to")
     if not source.exists():
         raise UsageError("no such file or folder", where=source)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError("the output folder is not empty", where=out, do="Choose another one.")
+    _check_out(out, target_format)
     scenes = reader.read(source)
     _check_names(scenes, source)
     writer.write(scenes, make_folder(out))
     return {"": len(scenes), **Counter(box.name for scene in scenes for box in scene.boxes)}
+
+
+def missing_clouds(out: Path) -> list[str]:
+    """Which clouds of the `boxes.json` in `out` are not beside it."""
+    return [scene.file for scene in read_own(out) if not (out / scene.file).is_file()]
+
+
+def _check_out(out: Path, target_format: str) -> None:
+    """Raises UsageError for a folder that holds files; one of clouds may get its `boxes.json`."""
+    if not out.exists():
+        return
+    if target_format == "point_folder" and out.is_dir():
+        if (out / BOXES).exists():
+            raise UsageError(
+                "the folder has its boxes already", where=out / BOXES, do="Move it, or choose another one."
+            )
+    elif not out.is_dir() or any(out.iterdir()):
+        raise UsageError("the output folder is not empty", where=out, do="Choose another one.")
 
 
 def _check_names(scenes: Sequence[LabelledScene], source: Path) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from pointcloud.datasets.starter import BOXES, held_out
 from pointcloud.exchange.scenes import JsonOf, LabelledScene, box_of
 from vol3d.files import write_json
 
 
 def read_own(path: Path) -> list[LabelledScene]:
     """The scenes of a `boxes.json`, or of the folder that holds it. Raises DataError for another form."""
-    file, scenes = path / "boxes.json" if path.is_dir() else path, []
+    file, scenes = path / BOXES if path.is_dir() else path, []
     with JsonOf(file, "point_folder") as value:
         for name, objects in value["scenes"].items():
             boxes = [
@@ -25,7 +26,7 @@ def read_own(path: Path) -> list[LabelledScene]:
 
 
 def write_own(scenes: Sequence[LabelledScene], out: Path) -> None:
-    """`boxes.json`; the clouds belong beside it."""
+    """`boxes.json`; the clouds belong beside it. Every fifth scan is held out for validation."""
     names = sorted({box.name for scene in scenes for box in scene.boxes})
     listed = {
         scene.file: [
@@ -34,4 +35,5 @@ def write_own(scenes: Sequence[LabelledScene], out: Path) -> None:
         ]
         for scene in scenes
     }
-    write_json(out / "boxes.json", {"format": 1, "class_names": names, "scenes": listed})
+    content = {"format": 1, "class_names": names, "scenes": listed, "validation": held_out(sorted(listed))}
+    write_json(out / BOXES, content)

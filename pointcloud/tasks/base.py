@@ -27,7 +27,7 @@ from vol3d.engine.task import CompleteTask, Part, Windows
 from vol3d.engine.trained_on import TrainedOn
 from vol3d.errors import UsageError
 from vol3d.files import make_folder
-from vol3d.notes import Note
+from vol3d.notes import MergedNotes, Note
 from vol3d.prediction import Beside, BoxPrediction, Unfinished
 from vol3d.recording_prediction import FramesPrediction
 from vol3d.scans.points.cloud import PointCloud
@@ -134,7 +134,7 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
         said = [fault.what for fault in self.split.listing]
         others = unusual_names(scenes)
         said += [f"{others.total()} objects of no class are left out: {counted(others)}"] if others else []
-        said += dict.fromkeys(note.form() for note in notes if note.assumed)
+        said += map(str, MergedNotes(note for note in notes if note.assumed))
         return {"notes": "; ".join(said)} if said else {}
 
     def resolved(self) -> CloudSettings:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vol3d.notes import Note
+from vol3d.notes import MergedNotes, Note
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUND = Note("up-found", "{value} is up", "up", "y")
@@ -39,7 +39,30 @@ def test_codes_are_kebab_case() -> None:
 
 def test_the_sentence_is_made_of_the_facts() -> None:
     assert str(FOUND) == "y is up" and str(COUNT) == "2 of 10.0 points"
-    assert FOUND.form() == "y is up" and COUNT.form() == "… of … points"
+    assert repr([COUNT]) == "[Note(left-out: 2 of 10.0 points)]"
+
+
+def _merged(notes: list[Note]) -> Note:
+    (merged,) = MergedNotes(notes)
+    return merged
+
+
+def test_a_template_from_a_file_only_has_the_value_and_the_numbers() -> None:
+    assert Note.from_dict(COUNT.to_dict(), COUNT.template) == COUNT
+    for template in ("{value.__class__}", "{left_out[0]}", "{other}", "{points:{left_out}}", "{value!r}"):
+        with pytest.raises(ValueError, match="not a template"):
+            Note.from_dict(COUNT.to_dict(), template)
+
+
+def test_several_of_a_kind_become_one_with_the_range_of_what_differs() -> None:
+    assert _merged([FOUND]) == FOUND and _merged([COUNT, COUNT]) == COUNT
+    more, least = (replace(COUNT, numbers={"left_out": n, "points": 10}) for n in (7, 1))
+    merged = _merged([COUNT, more, least])
+    assert str(merged) == "1 to 7 of 10.0 points"
+    assert merged.numbers == {"left_out_min": 1, "left_out_max": 7, "points": 10}
+    assert Note.from_dict(merged.to_dict()) == merged
+    near = [replace(COUNT, numbers={"left_out": 2, "points": points}) for points in (10.01, 10.02)]
+    assert str(_merged(near)) == "2 of 10.0 points"  # alike as they are printed
 
 
 def test_notes_are_equal_if_their_facts_are() -> None:

@@ -188,7 +188,9 @@ _FORMATS = (
 @app.command()
 def convert(
     source: Annotated[Path, typer.Argument(help="A label file, or the folder that the format has.", metavar="LABELS")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder, new or empty.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Output folder, new or empty; for boxes.json also that of the clouds.")
+    ],
     source_format: Annotated[str, typer.Option("--from", metavar="FORMAT", help=f"Of the labels: {_FORMATS}.")],
     target_format: Annotated[
         str, typer.Option("--to", metavar="FORMAT", help="To be written.  Default: point_folder, which training reads.")
@@ -208,6 +210,17 @@ def convert(
     scenes = counts.pop("")
     found = ", ".join(f"{number} {name}" for name, number in counts.items()) or "no boxes"
     say(f"{scenes} scans with {found} are in {out} as {target_format}")
+    if target_format == "point_folder":
+        _say_next(out)
+
+
+def _say_next(out: Path) -> None:
+    """What a new `boxes.json` still lacks, and how to go on."""
+    missing = catalog.load(catalog.MISSING_CLOUDS)(out)
+    if missing:
+        say(f"next: put the {len(missing)} clouds beside {out / 'boxes.json'}, the first as {out / missing[0]}")
+    say("every fifth scan is held out (`validation` in boxes.json); scans of one place belong on one side")
+    say(f"then: vol3d data check point_folder {out}; vol3d init point_folder {out}")
 
 
 @app.command()

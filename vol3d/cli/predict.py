@@ -12,6 +12,7 @@ from vol3d.catalog import shipped
 from vol3d.cli.console import SOME_FAILED, print_json, print_table
 from vol3d.cli.options import Changes, Checkpoint, Device, Json, Series, files_and_settings
 from vol3d.errors import UsageError
+from vol3d.notes import MergedNotes
 from vol3d.output import require_output
 from vol3d.shipped import about
 from vol3d.terminal import aside, progress, say
@@ -19,7 +20,6 @@ from vol3d.terminal import aside, progress, say
 if TYPE_CHECKING:
     from vol3d.engine.predict import PredictionRow
     from vol3d.model import Model
-    from vol3d.notes import Note
     from vol3d.scans.source import ScanSource
 
 ALL_FAILED = 1
@@ -261,12 +261,6 @@ def _without_source(row: PredictionRow) -> str:
 
 
 def count_notes(rows: Sequence[PredictionRow], assumed: bool) -> list[list[Any]]:
-    """How many scans have a note of what was assumed, or any other, and the note; numbers that differ are left open."""
-    alike: dict[tuple[str | None, ...], list[Note]] = {}
-    for row in rows:
-        for note in row.notes:
-            if note.assumed == assumed:
-                alike.setdefault(note.kind, []).append(note)
-
-    same = {kind: len({str(note) for note in notes}) == 1 for kind, notes in alike.items()}
-    return [[len(notes), str(notes[0]) if same[kind] else notes[0].form()] for kind, notes in alike.items()]
+    """How many scans have a note of what was assumed, or any other, and the note; a number that differs is a range."""
+    merged = MergedNotes(note for row in rows for note in row.notes if note.assumed == assumed)
+    return [[count, str(note)] for note, count in merged.counted()]

@@ -228,7 +228,7 @@ def _write_seg(prediction: Prediction, path: Path) -> tuple[Note, ...]:
 
 def _windows(progress: Progress, number: int, scans: int, name: str, done: int, total: int) -> None:
     """Progress within one scan."""
-    progress(number, scans, f"{name}, window {done} of {total}")
+    progress(number, scans, f"{name}, {done} of {total}")
 
 
 def _there(path: Path | None) -> Path | None:

@@ -35,6 +35,8 @@ def _advice(run: RunFolder) -> str:
     score, f1 = (number(run.evaluation.get(key)) for key in (_CHOSEN, "best_f1"))
     if not (math.isfinite(score) and math.isfinite(f1)):
         return ""
+    if f1 == 0:
+        return "<p>No detection hits an object, whatever its score: there is no threshold to advise.</p>"
     score = math.floor(1000 * score) / 1000  # rounded up, it would leave out the last box that counts
     said = f"Over all classes F1 is highest, {format_number(f1)}, where detections count from a score of {score:.3f} on"
     return f"<p>{said}: <code>vol3d predict MODEL SCAN -o OUT --score {score:.3f}</code> keeps these.</p>"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pointcloud.exchange.convert import FORMATS, convert_labels
+from pointcloud.exchange.convert import FORMATS, convert_labels, missing_clouds
 from pointcloud.exchange.scenes import LabelledBox, LabelledScene
 from vol3d.errors import DataError, UsageError
 
@@ -119,10 +120,22 @@ def test_what_cannot_be_converted(tmp_path: Path) -> None:
         convert_labels(tmp_path, "point_folder", "vott", tmp_path / "out")
     with pytest.raises(UsageError, match="not empty"):
         convert_labels(tmp_path, "point_folder", "cvat", tmp_path)
+    with pytest.raises(UsageError, match="has its boxes already"):
+        convert_labels(tmp_path, "point_folder", "point_folder", tmp_path)
     with pytest.raises(UsageError, match="no such file"):
         convert_labels(tmp_path / "none", "cvat", "point_folder", tmp_path / "out")
     with pytest.raises(DataError, match="no label file"):
         convert_labels((tmp_path / "empty").mkdir() or tmp_path / "empty", "labelcloud", "cvat", tmp_path / "out")
+
+
+def test_labels_come_to_the_folder_that_holds_the_clouds(tmp_path: Path) -> None:
+    labels, clouds = tmp_path / "labels", tmp_path / "points"
+    FORMATS["openpcdet"].write([replace(scene, file=f"{n}.npy") for scene in SCENES for n in "abc"][:5], tmp_path)
+    clouds.mkdir(exist_ok=True)
+    (clouds / "a.npy").write_bytes(b"")
+    convert_labels(labels, "openpcdet", "point_folder", clouds)
+    value = json.loads((clouds / "boxes.json").read_text("utf-8"))
+    assert missing_clouds(clouds) == sorted(value["scenes"])[1:] and value["validation"] == ["c.npy"]
 
 
 @pytest.mark.parametrize("name", [17, "", "../../a.pcd", "/a.pcd"])

@@ -150,6 +150,11 @@ def test_which_score_to_choose(tmp_path: Path):
     assert "<script>alert" not in page
 
 
+def test_no_score_is_advised_where_nothing_is_hit(tmp_path: Path):
+    page = report(tmp_path, {**helpers(), "best_f1": 0.0})
+    assert "no threshold to advise" in page and "--score" not in page
+
+
 def test_confusion_is_shaded_and_leaves_out_what_is_nowhere(tmp_path: Path):
     page = report(tmp_path, helpers())
     matrix = page.split('<table class="confusion">')[1].split("</table>")[0]

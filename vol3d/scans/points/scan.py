@@ -22,6 +22,7 @@ _SAMPLE = 50_000  # points that the unit and the axis up are found from
 _NEAR = 1000.0  # metres from the origin that need no other origin: float32 holds them to 0.06 mm
 _COARSE = 0.01  # metres between neighbouring numbers that show in a scan
 _LARGEST = 200_000.0  # metres that a scan extends at most
+_UNIT_NAMES = {1.0: ("m", "metres"), 0.01: ("cm", "centimetres"), 0.001: ("mm", "millimetres")}
 
 
 def scan_of(raw: RawPoints, path: Path, options: ReadOptions) -> PointCloud:
@@ -108,7 +109,7 @@ def _unit(sample: np.ndarray, raw: RawPoints, path: Path, options: ReadOptions) 
     unit = find_unit(sample)
     sides = np.ptp(np.percentile(sample, (1, 99), axis=0), axis=0)
     size, numbers = "{x:.3g} x {y:.3g} x {z:.3g}", dict(zip("xyz", sides.tolist(), strict=True))
-    value, name = {1.0: ("m", "metres"), 0.01: ("cm", "centimetres"), 0.001: ("mm", "millimetres")}[unit.metres]
+    value, name = _UNIT_NAMES[unit.metres]
     if unit.found:
         text = f"the coordinates were taken as {name}, which fits a size of {size}; override with --units"
         return StatedUnit(unit.metres), (Note("units-found", text, "units", value, numbers=numbers),)
@@ -117,7 +118,8 @@ def _unit(sample: np.ndarray, raw: RawPoints, path: Path, options: ReadOptions) 
 
 
 def _stated(unit: StatedUnit) -> tuple[Note, ...]:
-    text, numbers = "the file states its unit, {metres:g} m; override with --units", {"metres": unit.metres}
+    name = _UNIT_NAMES[unit.metres][1] if unit.metres in _UNIT_NAMES else "units of {metres:g} m"
+    text, numbers = f"the coordinates are in {name}, as the file says; override with --units", {"metres": unit.metres}
     if unit.z_metres is None or unit.z_metres == unit.metres:
         return (Note("units-stated", text, "units", numbers=numbers),)
     text = "the file states its units, {metres:g} m for x and y and {z_metres:g} m for z; override with --units"

@@ -186,10 +186,20 @@ def _read(path: Path, made_for: dict[Path, MadeFor], options: ReadOptions) -> Po
         return as_boxes(read_frame(path, options), made_for)
     if options.topic is not None or options.frame is not None:
         raise UsageError("only a recording has topics and frames", where=path)
-    cloud = read_points(path, columns=options.columns, up=options.up, units=options.units)
+    columns = options.columns or _predicted_columns(path, made_for)
+    cloud = read_points(path, columns=columns, up=options.up, units=options.units)
     if cloud.faces is not None:
         cloud = sample_surface(cloud, max(len(cloud), _SURFACE), np.random.default_rng(0))
     return as_boxes(cloud, made_for)
+
+
+def _predicted_columns(path: Path, made_for: Mapping[Path, MadeFor]) -> tuple[str, ...] | None:
+    """The names of the columns that `predict` was given with this scan."""
+    for origin, _, _ in made_for.values():
+        stated = None if origin.record is None else origin.record.settings.get("predict.columns")
+        if stated and (origin.name == path.name or len(made_for) == 1):
+            return tuple(map(str, stated))
+    return None
 
 
 def as_boxes(cloud: PointCloud, made_for: Mapping[Path, MadeFor]) -> PointCloud:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -15,7 +15,7 @@ from vol3d.view.draw.camera import View, place_camera
 from vol3d.view.draw.colours import hex_table, point_colours
 from vol3d.view.draw.raster import point_radius
 from vol3d.view.scene import FrameScene, Opening, Source, ViewScene
-from vol3d.view.window.panel import choice, gui_colour, heading, remark, slider, switches, whole_open3d
+from vol3d.view.window.panel import choice, gui_colour, heading, remarks, slider, switches, whole_open3d
 
 _POINT_PX, _LINE_PX = (2.0, 7.0), 2.0
 _DASHES = 11  # pieces of a dashed line, every other one drawn
@@ -37,6 +37,7 @@ class CloudContent:
         self.view, self.middle = self._viewpoint(size)
         self.point_px, self.labelled = self._point_size(), True
         self.labels: list[Any] = []
+        self.show_notes: Callable[[Sequence[str]], None] = lambda _notes: None
         self._fill(side)
         self.draw_points()
         self.draw_boxes()
@@ -130,8 +131,7 @@ class CloudContent:
         self._fill_classes(side)
         if self.scene.notes:
             heading(side, "Notes")
-            for note in self.scene.notes:
-                remark(side, note)
+            self.show_notes = remarks(side, self.scene.notes)
 
     def _fill_classes(self, side: Any) -> None:
         present = {name for one in self.series for name in one.scene.shown_classes()} | {*self.scene.shown_classes()}
@@ -160,6 +160,7 @@ class CloudContent:
         self.scene = self.series[int(place) - 1].scene
         self.draw_points()
         self.draw_boxes()
+        self.show_notes(self.scene.notes)
 
     def _change(self, opening: Opening) -> None:
         self.opening = opening

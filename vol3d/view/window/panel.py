@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from textwrap import fill
 from typing import Any
 
 from vol3d.scans.results.palette import INK, MUTED
@@ -27,16 +28,18 @@ def heading(side: Any, text: str) -> None:
     _label(side, text, INK)
 
 
-def remark(side: Any, text: str, width: int = 42) -> None:
-    """Small print, broken into lines of `width` characters."""
-    lines, line = [], ""
-    for word in text.split():
-        if line and len(line) + len(word) + 1 > width:
-            lines.append(line)
-            line = word
-        else:
-            line = f"{line} {word}".strip()
-    _label(side, "\n".join([*lines, line]), MUTED)
+def remarks(side: Any, texts: Sequence[str]) -> Callable[[Sequence[str]], None]:
+    """Small print, a paragraph for each text; what is returned shows others in its place."""
+    label = _label(side, _paragraphs(texts), MUTED)
+
+    def show(others: Sequence[str]) -> None:
+        label.text = _paragraphs(others)
+
+    return show
+
+
+def _paragraphs(texts: Sequence[str], width: int = 42) -> str:
+    return "\n\n".join(fill(text, width, break_long_words=False, break_on_hyphens=False) for text in texts)
 
 
 def choice(side: Any, names: Sequence[str], first: str, changed: Callable[[str], None]) -> None:
@@ -117,8 +120,9 @@ def gui_colour(colour: str) -> Any:
     return gui.Color(red / 255, green / 255, blue / 255)
 
 
-def _label(parent: Any, text: str, colour: str) -> None:
+def _label(parent: Any, text: str, colour: str) -> Any:
     gui = toolkit()
     label = gui.Label(text)
     label.text_color = gui_colour(colour)
     parent.add_child(label)
+    return label

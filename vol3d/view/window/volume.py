@@ -11,7 +11,7 @@ from vol3d.view.draw.camera import place_camera
 from vol3d.view.draw.colours import hex_table
 from vol3d.view.draw.surfaces import Surface, organ_surfaces
 from vol3d.view.scene import Camera, MaskLayer, ViewScene, VolumeLayer
-from vol3d.view.window.panel import heading, remark, slider, switches, whole_open3d
+from vol3d.view.window.panel import heading, remarks, slider, switches, whole_open3d
 
 # Name, and the axis of the volume that the plane's slider moves along.
 _PLANES = (("axial", 2), ("coronal", 1), ("sagittal", 0))
@@ -130,8 +130,7 @@ class VolumeContent:
             switches(side, ["on the slices"], [INK], {"on the slices"}, self._set_overlaid)
         if self.scene.notes:
             heading(side, "Notes")
-            for note in self.scene.notes:
-                remark(side, note)
+            remarks(side, self.scene.notes)
 
     def _mover(self, name: str, axis: int) -> Any:
         def move(value: float) -> None:

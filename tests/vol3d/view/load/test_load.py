@@ -52,6 +52,18 @@ def test_boxes_without_their_scan_are_refused_until_it_is_given(tmp_path: Path):
         load_view([boxes])
 
 
+def test_the_columns_that_predict_was_given_are_those_of_the_view(tmp_path: Path):
+    scan, boxes = write_room(tmp_path)
+    xyz = room_points()
+    brightness = np.linspace(0, 0.5, len(xyz), dtype=np.float32)
+    np.save(scan, np.column_stack([xyz, np.zeros_like(brightness), brightness]))
+    record = of_scan(
+        Record(settings={"predict.columns": ["x", "y", "z", "ring", "intensity"]}), ScanSource(scan, "room")
+    )
+    write_detections(boxes, detections(), PointCloud(xyz, source=scan), record)
+    np.testing.assert_allclose(load_view([boxes]).points[0].intensity, brightness)
+
+
 def of_scan_at(scan: Path) -> Record:
     return of_scan(Record(model="m"), ScanSource(scan, "room"))
 
