@@ -84,7 +84,7 @@ def load_prepared(out: Path, preprocess: PreprocessSettings | None = None, split
         settings = PreprocessSettings.model_validate(found["preprocess"])
         names = tuple(found["class_names"]), tuple(found["channel_names"])
         grids = {name: Grid(tuple(one["shape"]), np.array(one["affine"])) for name, one in found["cases"].items()}
-        keys = {name: str(one[SCAN]) for name, one in found["cases"].items() if SCAN in one}
+        keys = _keys(found["cases"])
     except (KeyError, TypeError, ValueError) as error:
         raise DataError("the index of the prepared data set is damaged", where=out / INDEX, got=error) from error
     wanted = {} if preprocess is None else {"preprocess": plain(preprocess)}
@@ -98,6 +98,10 @@ def load_prepared(out: Path, preprocess: PreprocessSettings | None = None, split
     if split is not None:
         _refuse_changed(split.labelled, found, out)
     return Prepared(out, settings, *names, grids, keys)
+
+
+def _keys(cases: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    return {name: str(one[SCAN]) for name, one in cases.items() if SCAN in one}
 
 
 def stamp_of(case: Case) -> str:

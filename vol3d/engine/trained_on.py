@@ -114,19 +114,23 @@ def seen_facts(infos: Sequence[Mapping[str, Any]], scored: Collection[str]) -> d
 def _seen_note(known: Sequence[TrainedOn], models: int, seen: Sequence[str], scored: int) -> tuple[Note, ...]:
     if not seen:
         return ()
-    members = sum(1 for one in known if not one.keys.isdisjoint(seen))
-    numbers: dict[str, float] = {"seen": len(seen), "scored": scored, "members": members, "models": models}
-    by_source = {source: {key for one in known for key in one.scans.get(source, ())} for source in _SOURCES}
-    ways = Counter(next(source for source in _SOURCES if key in by_source[source]) for key in seen)
-    numbers |= {source: ways[source] for source in _SOURCES if source in ways}
-    others = [f"{ways[source]} of them only {words}" for source, words in _SOURCES.items() if source in ways]
+    ways, members = _ways(known, seen), sum(not one.keys.isdisjoint(seen) for one in known)
     by = "this model" if models == 1 else "{members} of the {models} models of this ensemble"
-    text = "{seen} of {scored} scored cases were trained on by " + by
-    text += "" if set(ways) == {"training"} else " ({value})"
-    value = ", ".join(others[1:] if "training" in ways else others) or None
-    return (
-        Note("training-cases-scored", f"{text}; the score is not one of unseen data", value=value, numbers=numbers),
-    )
+    only = [f"{count} of them only {_SOURCES[way]}" for way, count in ways.items() if way != "training"]
+    text = "{seen} of {scored} scored cases were trained on by " + by + (" ({value})" if only else "")
+    numbers = {"seen": len(seen), "scored": scored, "members": members, "models": models, **ways}
+    template = f"{text}; the score is not one of unseen data"
+    return (Note("training-cases-scored", template, value=", ".join(only) or None, numbers=numbers),)
+
+
+def _ways(known: Sequence[TrainedOn], seen: Iterable[str]) -> dict[str, int]:
+    """Source -> how many of the scans were learned from in this way, and in none of the ways before it."""
+    rest, counts = Counter(seen), dict[str, int]()
+    for source in _SOURCES:
+        keys = {key for one in known for key in one.scans.get(source, ())}
+        if found := sum(rest.pop(key) for key in keys & rest.keys()):
+            counts[source] = found
+    return counts
 
 
 def _gaps(known: Sequence[TrainedOn], infos: Sequence[Mapping[str, Any]]) -> tuple[Note, ...]:
