@@ -19,6 +19,7 @@ BOUNDS = {
     "CenterPoint pillars, batch 4: network": (245, 2),
     "CenterPoint pillars, batch 4: loss": (200, 0),
     "moving averages of 100 parameters": (1, 0),
+    "segmentation, 16 planes": (390, 2),
 }
 
 

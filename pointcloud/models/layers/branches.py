@@ -20,7 +20,8 @@ def joinable(x: Tensor, branches: Sequence[nn.Sequential]) -> bool:
         return False
     norms = [branch[0][1] for branch in branches]  # type: ignore[index]
     alike = len({(type(norm), norm.training, norm.eps, norm.momentum, norm.num_features) for norm in norms}) == 1
-    return alike and type(norms[0]) is nn.BatchNorm2d and not hasattr(norms[0].weight, "full_tensor")
+    plain = type(norms[0]) is nn.BatchNorm2d and norms[0].momentum is not None
+    return alike and plain and not hasattr(norms[0].weight, "full_tensor")
 
 
 def joined(x: Tensor, branches: Sequence[nn.Sequential]) -> list[Tensor]:
@@ -40,11 +41,12 @@ def joined(x: Tensor, branches: Sequence[nn.Sequential]) -> list[Tensor]:
 
 def _normed(x: Tensor, norms: Sequence[nn.BatchNorm2d]) -> Tensor:
     training, count = norms[0].training, norms[0].num_features
-    state = [torch.cat([getattr(norm, name) for norm in norms]) for name in ("running_mean", "running_var")]
-    parameters = (torch.cat([getattr(norm, name) for norm in norms]) for name in ("weight", "bias"))
-    out = F.batch_norm(x, *state, *parameters, training, norms[0].momentum, norms[0].eps)  # type: ignore[arg-type]
+    mean, variance, weight, bias = (
+        torch.cat([getattr(norm, name) for norm in norms]) for name in ("running_mean", "running_var", "weight", "bias")
+    )
+    out = F.batch_norm(x, mean, variance, weight, bias, training, norms[0].momentum or 0.0, norms[0].eps)
     if training:
-        torch._foreach_copy_([norm.running_mean for norm in norms], list(state[0].split(count)))
-        torch._foreach_copy_([norm.running_var for norm in norms], list(state[1].split(count)))
+        torch._foreach_copy_([norm.running_mean for norm in norms], list(mean.split(count)))
+        torch._foreach_copy_([norm.running_var for norm in norms], list(variance.split(count)))
         torch._foreach_add_([norm.num_batches_tracked for norm in norms], 1)
     return out

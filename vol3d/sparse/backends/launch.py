@@ -103,11 +103,10 @@ def times(shape: Shape, run: Callable[[], object], also: Sequence[Launch] = ()) 
 def candidates(shape: Shape) -> list[Launch]:
     """Settings worth a try: a row of a block fills a line of 128 bytes, no block is wider than the channels."""
     line = 32 if shape.dtype == torch.float32 else 64
-    rows, wide_in, wide_out, parts = (64, 128), (line,), (64, 128), (1, 2, 4)
-    if shape.kernel == "weight_gradient":
-        rows, wide_in, wide_out, parts = (32, 64), (64, 128), (64,), (8, 16, 32)
     most_in, most_out = (max(16, 1 << (c - 1).bit_length()) for c in (shape.c_in, shape.c_out))
-    ways = product(rows, wide_in, wide_out, (4, 8), (3, 4), parts)
+    ways = product((64, 128), (line,), (64, 128), (4, 8), (3, 4), (1, 2, 4))
+    if shape.kernel == "weight_gradient":
+        ways = product((32, 64), (64, 128), (64,), (4, 8), (3, 4), (8, 16, 32))
     return sorted({Launch(r, min(i, most_in), min(o, most_out), *others) for r, i, o, *others in ways})
 
 
@@ -144,6 +143,9 @@ def _class(shape: Shape) -> Shape:
 def _table() -> dict[str, dict[str, list[Line]]]:
     table = json.loads((files("vol3d.sparse.backends") / "launch.json").read_text(encoding="utf-8"))
     return {
-        kernel: {name: [Line(*line[:2], Launch(*line[2:])) for line in table[kernel][name]] for name in table[kernel]}
+        kernel: {
+            name: [Line(width, rows, Launch(*sizes)) for width, rows, *sizes in kept]
+            for name, kept in table[kernel].items()
+        }
         for kernel in KERNELS
     }
