@@ -3,9 +3,10 @@
 What `benchmarks.counted_device` counts for one frame, and for a training step of batch 4, of CenterPoint with the six
 tasks of nuScenes on small maps: counts depend on layers and tasks, not on sizes. Everything runs once before it is
 counted, as what is sent once is sent then. Triton's kernels do not run here: suppression is counted in plain torch,
-and sparse convolution is left out but for the positions of its strided maps.
+and sparse convolution is left out but for the positions of its strided maps. Of UNETR the way from scores to labels.
 
-`--waits` prints the line of every wait. In `results/kernel_counts.json` "before" is commit 56da4eb.
+`--waits` prints the line of every wait. In `results/kernel_counts.json` "before" is commit 56da4eb,
+for segmentation commit fe158c7.
 """
 
 from __future__ import annotations
@@ -18,16 +19,21 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import numpy as np
 import torch
 
 from benchmarks.common import one_thread, print_table, save
 from benchmarks.counted_device import COUNTED, Counts
+from medical.classes import Classes
+from medical.segment import decide
+from medical.window import Slab
 from pointcloud.models.center_point.head import NUSCENES_TASKS, CenterHeadSettings
 from pointcloud.models.center_point.model import CenterPointSettings
 from pointcloud.structures.targets import BoxTargets
 from pointcloud.structures.voxels import VoxelSettings
 from vol3d.engine.optim import Ema
 from vol3d.files import write_json
+from vol3d.scans.volumes.volume import Grid
 from vol3d.sparse import Geometry, SparseTensor
 
 CLASSES = tuple(name for task in NUSCENES_TASKS for name in task)
@@ -110,6 +116,15 @@ def count_averages(rows: list[Row], show: bool) -> None:
     counted("moving averages of 100 parameters", lambda: ema.update(network, 100), rows, show)
 
 
+def count_decision(rows: list[Row], show: bool) -> None:
+    """From scores of 16 planes to labels of the scan's grid, which has twice as many voxels along each axis."""
+    torch.manual_seed(0)
+    scores = there(torch.randn(4, 16, 6, 5))
+    ready, grid = (Grid((16 * n, 6 * n, 5 * n), np.diag([2 / n, 2 / n, 2 / n, 1.0])) for n in (1, 2))
+    classes = Classes(names=("background", "a", "b", "c"))
+    counted("segmentation, 16 planes", lambda: decide(iter([Slab(0, 0, 16, scores)]), ready, grid, classes), rows, show)
+
+
 def main() -> None:
     """Counts, prints and writes."""
     parser = argparse.ArgumentParser()
@@ -119,7 +134,7 @@ def main() -> None:
     options = parser.parse_args()
     one_thread()
     rows: list[Row] = []
-    for part in (count_maps, count_pillars, count_averages):
+    for part in (count_maps, count_pillars, count_averages, count_decision):
         part(rows, options.waits)
     if options.before:
         earlier = {row["work"]: row for row in json.loads(options.before.read_text())["rows"]}

@@ -162,10 +162,10 @@ def ready_map(found: Any) -> object:
         from vol3d.sparse.backends import numba_backend
 
         return found.derived("tiles", numba_backend.list_pairs)
-    from vol3d.sparse.backends.launch import launch
+    from vol3d.sparse.backends.launch import Shape, launch
     from vol3d.sparse.backends.triton_backend import tap_blocks
 
-    rows = launch("convolve", torch.float16, 64, 64).block_rows
+    rows = launch(Shape("convolve", torch.float16, 64, 64, found.outputs)).block_rows
     return found.derived(f"taps of {rows} rows", lambda m: tap_blocks(m, rows))
 
 

@@ -24,6 +24,7 @@ from medical.inference import computing, low_precision
 from medical.preprocess import PreprocessSettings, prepare, prepared_shape
 from medical.window import Predict, Slab, WindowSettings, slab_numbers, stream
 from vol3d.errors import Vol3dError
+from vol3d.host import send
 from vol3d.memory import require_memory
 from vol3d.notes import Note
 from vol3d.scans.volumes.probabilities import Probabilities
@@ -188,24 +189,33 @@ def decide(
     maps = axis_maps(ready, grid)
     before: Tensor | None = None
     for slab in slabs:
-        way = _WayBack(slab.axis, maps, ready.shape, grid.shape)
+        way = _WayBack(slab.axis, maps, ready.shape, grid.shape, slab.scores.device)
+        places, planes, finite = [], [], []  # of a slab, so that a GPU is waited for once, not at each plane
         for index in range(slab.start, slab.stop):
-            plane = way.turn(probabilities_of(slab.scores.select(slab.axis + 1, index - slab.start), classes))
+            logits = slab.scores.select(slab.axis + 1, index - slab.start)
+            finite.append(torch.isfinite(logits).all())
+            plane = way.turn(probabilities_of(logits, classes))
             for target in way.targets(index):
-                values, place = way.resample(before, plane, target), way.place(target)
-                labels[place] = label_of(values, classes).cpu().numpy()
+                values = way.resample(before, plane, target)
+                places.append(way.place(target))
+                planes.append(label_of(values, classes))
                 if probabilities is not None:
-                    every_class = (slice(None), *place)
+                    every_class = (slice(None), *places[-1])
                     probabilities.array[every_class] = values.permute(2, 0, 1).cpu().numpy()
             before = plane
+        require_finite(finite)
+        for place, decided in zip(places, torch.stack(planes).cpu().numpy() if planes else (), strict=True):
+            labels[place] = decided
     return labels
 
 
 class _WayBack:
     """Planes of the prepared grid across its axis `axis` -> planes of the scan's grid."""
 
-    def __init__(self, axis: int, maps: Sequence[AxisMap], ready: tuple[int, ...], shape: tuple[int, ...]) -> None:
-        self.lines = [_Line(one, ready[one.source], count) for one, count in zip(maps, shape, strict=True)]
+    def __init__(
+        self, axis: int, maps: Sequence[AxisMap], ready: tuple[int, ...], shape: tuple[int, ...], device: torch.device
+    ) -> None:
+        self.lines = [_Line(one, ready[one.source], count, device) for one, count in zip(maps, shape, strict=True)]
         self.along = next(a for a in range(3) if maps[a].source == axis)
         self.first, self.second = (a for a in range(3) if a != self.along)
         self.turned = maps[self.first].source > maps[self.second].source
@@ -229,14 +239,14 @@ class _WayBack:
         return tuple(target if a == self.along else line.span for a, line in enumerate(self.lines))
 
 
-def probabilities_of(logits: Tensor, classes: Classes) -> Tensor:
-    """Logits (outputs, a, b) -> probabilities (a, b, outputs), contiguous: interpolation moves whole voxels.
-
-    Raises:
-        Vol3dError: they are not finite.
-    """
-    if not torch.isfinite(logits).all():
+def require_finite(finite: Sequence[Tensor]) -> None:
+    """Raises Vol3dError unless all of these are true, which say whether a network's logits are finite."""
+    if finite and not torch.stack([*finite]).all():
         raise Vol3dError("the network's output is not finite", do="Predict with window.amp=off, or train again.")
+
+
+def probabilities_of(logits: Tensor, classes: Classes) -> Tensor:
+    """Logits (outputs, a, b) -> probabilities (a, b, outputs), contiguous: interpolation moves whole voxels."""
     logits = logits.permute(1, 2, 0).contiguous()
     return logits.softmax(dim=-1) if classes.regions is None else logits.sigmoid()
 
@@ -254,7 +264,7 @@ def label_of(probabilities: Tensor, classes: Classes) -> Tensor:
 class _Line:
     """Linear interpolation along one axis from `length` samples to those of `count` targets that lie within reach."""
 
-    def __init__(self, axis: AxisMap, length: int, count: int) -> None:
+    def __init__(self, axis: AxisMap, length: int, count: int, device: torch.device) -> None:
         position = axis.coordinates(count)
         within = np.flatnonzero((position >= -1.0) & (position <= length))
         first = int(within[0]) if len(within) else 0
@@ -266,6 +276,8 @@ class _Line:
         self.lower = lower.astype(np.int64)
         self.weights = (position - lower).astype(np.float32)
         self.same = np.array_equal(position, np.arange(length))
+        tables = (self.lower, self.upper, self.weights)
+        self.low, self.high, self.shares = send([torch.from_numpy(table) for table in tables], device)
 
     def between(self, index: int) -> list[int]:
         """Targets whose upper neighbour is sample `index`."""
@@ -279,8 +291,5 @@ class _Line:
         """`plane` at the targets along `dim`."""
         if self.same:
             return plane
-        device = plane.device
-        low = plane.index_select(dim, torch.from_numpy(self.lower).to(device))
-        high = plane.index_select(dim, torch.from_numpy(self.upper).to(device))
-        weights = torch.from_numpy(self.weights).to(device)
-        return torch.lerp(low, high, weights[:, None, None] if dim == 0 else weights[:, None])
+        low, high = plane.index_select(dim, self.low), plane.index_select(dim, self.high)
+        return torch.lerp(low, high, self.shares[:, None, None] if dim == 0 else self.shares[:, None])

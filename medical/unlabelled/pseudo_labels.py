@@ -12,7 +12,7 @@ from torch import Tensor
 
 from medical.datasets.cases import IGNORED
 from medical.distortions import GAMMA, NOISE, with_gamma
-from medical.segment import average, inference, label_of, probabilities_of
+from medical.segment import average, inference, label_of, probabilities_of, require_finite
 from medical.training_set import PreparedCase
 from medical.unlabelled.modules import confidence
 from medical.unlabelled.settings import UnlabelledSettings
@@ -101,6 +101,7 @@ def _labels(image: Tensor, teacher: Loaded, settings: UnlabelledSettings, device
         for slab in stream(average(teacher.models, window, classes.outputs), image, window, device):
             for index in range(slab.start, slab.stop):
                 logits = slab.scores.select(slab.axis + 1, index - slab.start) / settings.temperature
+                require_finite([torch.isfinite(logits).all()])
                 found = probabilities_of(logits, classes)  # (a, b, outputs)
                 plane = label_of(found, classes)
                 plane[confidence(found, -1, classes.regions is not None) < settings.threshold] = IGNORED

@@ -14,11 +14,12 @@ PROJECT = Path(__file__).resolve().parents[2]
 BOUNDS = {
     "strided sparse map 3^3": (40, 1),
     "four levels of CenterPoint's encoder": (40, 1),
-    "CenterPoint pillars, a frame: network": (355, 3),
+    "CenterPoint pillars, a frame: network": (225, 3),
     "CenterPoint pillars, a frame: boxes": (220, 6),  # with Triton 1 wait; in torch each round of suppression is one
-    "CenterPoint pillars, batch 4: network": (415, 2),
+    "CenterPoint pillars, batch 4: network": (245, 2),
     "CenterPoint pillars, batch 4: loss": (200, 0),
     "moving averages of 100 parameters": (1, 0),
+    "segmentation, 16 planes": (390, 2),
 }
 
 

@@ -111,6 +111,11 @@ def knn(
     values, targets = computable(points), computable(queries)
     if values.device.type == "cpu" and values.shape[2] == 3:
         return _knn_cpu(values, targets, sizes, query_sizes, k)
+    if values.is_cuda and values.dtype == torch.float32 and values.shape[2] == 3 and k:
+        from vol3d.ops.neighbors_triton import MOST_NEAREST, nearest_triton
+
+        if k <= MOST_NEAREST:
+            return Nearest(*nearest_triton(values, targets, sizes, query_sizes, k))
     return Nearest(*neighbors_torch.nearest(values, targets, sizes, query_sizes, k))
 
 

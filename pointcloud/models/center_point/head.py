@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from pointcloud.models.center_point.decode import CenterDecodeSettings, CenterOutputs, candidates, suppressed
 from pointcloud.models.center_point.targets import CenterTargets, Drawing, task_targets
 from pointcloud.models.layers.bev_backbones import convolution
+from pointcloud.models.layers.branches import joinable, joined
 from pointcloud.structures.detections import chosen_detections
 from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.targets import BoxTargets, check_targets
@@ -107,7 +108,11 @@ class CenterHead(nn.Module):
 
     def forward(self, bev: Float[Tensor, "b c y x"]) -> tuple[CenterOutputs, ...]:
         shared = self.shared(bev)
-        return tuple(task(shared) for task in self.tasks)
+        branches = [branch for task in self.tasks for branch in task.outputs.values()]
+        if not joinable(shared, branches):
+            return tuple(task(shared) for task in self.tasks)
+        maps = iter(joined(shared, branches))
+        return tuple(_outputs({name: next(maps) for name in task.outputs}) for task in self.tasks)
 
     def targets(self, targets: list[BoxTargets], grid: MapGrid) -> list[CenterTargets]:
         """What each task's maps should be."""
@@ -154,8 +159,11 @@ class TaskHead(nn.Module):
             self.outputs[name] = nn.Sequential(hidden, last)
 
     def forward(self, x: Float[Tensor, "b c y x"]) -> CenterOutputs:
-        maps = {name: output(x).float() for name, output in self.outputs.items()}
-        return CenterOutputs(**{"velocity": None, **maps})
+        return _outputs({name: output(x).float() for name, output in self.outputs.items()})
+
+
+def _outputs(maps: dict[str, Tensor]) -> CenterOutputs:
+    return CenterOutputs(**{"velocity": None, **maps})
 
 
 def heatmap_loss(logits: Tensor, targets: CenterTargets, positives: Literal["cells", "objects"]) -> Tensor:

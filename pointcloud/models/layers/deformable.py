@@ -17,9 +17,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from vol3d.host import constant
 from vol3d.threads import parallel_for
 
 Size = tuple[int, int]
+_KERNEL = (torch.float32, torch.float16, torch.bfloat16)  # of a GPU: computed in float32
 _GRAIN = 256  # queries that are worth a call to another thread
 
 
@@ -41,6 +43,9 @@ def sample_maps(
         wide = torch.promote_types(values.dtype, torch.float32)  # numba has no float16
         out = _SampleMaps.apply(values.to(wide), tuple(sizes), places.to(wide), weights.to(wide))
         return out.to(values.dtype)
+    wide = torch.promote_types(torch.promote_types(values.dtype, places.dtype), weights.dtype)
+    if values.is_cuda and wide in _KERNEL and not (torch.compiler.is_compiling() or torch.compiler.is_exporting()):
+        return _SampleOnce.apply(values, tuple(sizes), places, weights).to(wide)
     return sample_torch(values, sizes, places, weights)
 
 
@@ -55,6 +60,31 @@ def sample_torch(values: Tensor, sizes: Sequence[Size], places: Tensor, weights:
         samples = F.grid_sample(cells.unflatten(2, size), grid[:, :, level], align_corners=False)
         total = total + (samples * share[:, :, :, level]).sum(-1)  # (B * heads, d, Q)
     return total.unflatten(0, (batch, heads)).permute(0, 3, 1, 2).flatten(2)
+
+
+class _SampleOnce(torch.autograd.Function):
+    """One kernel on CUDA. The samples are written out for the gradient only, while it is computed."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, sizes: tuple[Size, ...], places: Tensor, weights: Tensor) -> Tensor:
+        from pointcloud.models.layers.deformable_triton import sample_triton
+
+        ctx.save_for_backward(values, places, weights)
+        ctx.sizes = sizes
+        first = _extents(sizes)[1].tolist()
+        rows = tuple((*size, begin) for size, begin in zip(sizes, first, strict=True))
+        maps = constant(rows, values, torch.int32)
+        return sample_triton(values.float(), maps, places.float(), weights.float())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        leaves = [x.detach().requires_grad_() for x in ctx.saved_tensors]
+        with torch.enable_grad(), torch.autocast(leaves[0].device.type, enabled=False):
+            values, places, weights = (x.float() for x in leaves)
+            out = sample_torch(values, ctx.sizes, places, weights)
+        to_values, to_places, to_weights = torch.autograd.grad(out, leaves, gradients[0])
+        return to_values, None, to_places, to_weights
 
 
 class _SampleMaps(torch.autograd.Function):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from pointcloud.models.layers.deformable import (
 from tests.pointcloud.models.lidar_oracle import Fixture, close
 from tests.reference import object_dgcnn as twin
 
+PROJECT = Path(__file__).resolve().parents[3]
 SIZES = [(4, 5), (2, 3), (1, 1)]
 CELLS = 4 * 5 + 2 * 3 + 1
 
@@ -57,6 +61,23 @@ def test_samples_and_gradients_are_the_originals(oracle_root: Path) -> None:
     gradients = torch.autograd.grad(out, leaves, fixture["grad_out"])
     for gradient, name in zip(gradients, ("value", "sampling_locations", "attention_weights"), strict=True):
         close(gradient, fixture[f"grad.{name}"], atol=1e-4)
+
+
+def test_the_kernel_in_the_interpreter() -> None:
+    pytest.importorskip("triton", reason="no Triton on this system")
+    run("cpu", TRITON_INTERPRET="1")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_the_kernel_on_the_gpu() -> None:
+    run("cuda")
+
+
+def run(device: str, **environment: str) -> None:
+    command = [sys.executable, "-m", "tests.pointcloud.models.deformable_checks", device]
+    done = subprocess.run(command, cwd=PROJECT, env={**os.environ, **environment}, capture_output=True, text=True)
+    assert done.stdout.strip() == "same", done.stdout + done.stderr[-2000:]
 
 
 def test_halves_are_sampled_as_floats_are() -> None:

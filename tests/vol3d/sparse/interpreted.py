@@ -6,14 +6,31 @@ The interpreter's flag must be set before Triton is imported, hence the process 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from tests.vol3d.sparse.scenes import random_tensor
 from vol3d.sparse import Geometry, KernelMap, SparseTensor, sparse_convolve, use_backend
+from vol3d.sparse.backends import triton_backend
+from vol3d.sparse.backends.launch import Launch
 
 WINDOWS = {"submanifold": Geometry.submanifold(3), "strided": Geometry.of((3, 2, 3), (2, 1, 2), (1, 0, 1))}
+
+SIZES = (Launch(32, 16, 16, 4, 2, 1), Launch(32, 16, 32, 4, 3, 99), Launch(32, 32, 16, 4, 3, 3))
+"""Several blocks of rows and channels; programs that share a block, also more of them than there are steps."""
+
+
+@contextmanager
+def launched(size: Launch) -> Iterator[None]:
+    """Both kernels run with these settings."""
+    before, triton_backend.launch = triton_backend.launch, lambda _: size
+    try:
+        yield
+    finally:
+        triton_backend.launch = before
 
 
 def maps(x: SparseTensor, kind: str) -> KernelMap:
@@ -61,6 +78,13 @@ def small() -> None:
         compare("submanifold", 60, 16, 16, dtype, "cpu")
     for rows in (0, 1):
         compare("strided", rows, 3, 4, torch.float32, "cpu")
+    for size in SIZES:
+        with launched(size):
+            compare("inverse", 70, 21, 19, torch.float32, "cpu")
+            compare("submanifold", 1, 5, 3, torch.float32, "cpu")
+    with launched(SIZES[-1]):
+        for dtype in (torch.float16, torch.bfloat16):
+            compare("submanifold", 40, 21, 19, dtype, "cpu")
     wide = Geometry.submanifold(5)  # 125 taps: four words of bits, more than an order key holds
     x = random_tensor(40, 1, (5, 5, 5))
     for name in ("triton", "torch"):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vol3d.sparse.backends import torch_backend
-from vol3d.sparse.backends.launch import launch
+from vol3d.sparse.backends.launch import Shape, launch
 from vol3d.sparse.geometry import MapSpec, Packing
 from vol3d.sparse.kernel_map import KernelMap
 
@@ -23,7 +23,6 @@ if importlib.util.find_spec("triton") is None:
 
 NAME = "triton"
 USES = "CUDA"
-PARTS = 32  # partial sums of a weight gradient: enough programs to fill a GPU, added up in a fixed order
 sort_positions = torch_backend.sort_positions
 reversed_neighbours = torch_backend.reversed_neighbours
 coarser = torch_backend.coarser
@@ -50,10 +49,17 @@ def unfit(device: torch.device, dtype: torch.dtype) -> str | None:
 
 
 class TapBlocks(NamedTuple):
-    """order: int32 [rows], rows sorted by which taps they have; taps: int32 [blocks, words], see `convolve_kernel`."""
+    """Output rows in blocks, and what each block reads.
+
+    order: int32 [rows], rows sorted by which taps they have.
+    taps: int32 [blocks, taps], first those that some row of the block has; counts: int32 [blocks], how many these are.
+    inputs: int32 [blocks, taps, rows of a block], the input row that each reads through each of them, or -1.
+    """
 
     order: Tensor
     taps: Tensor
+    counts: Tensor
+    inputs: Tensor
 
 
 class TapPairs(NamedTuple):
@@ -69,21 +75,21 @@ def convolve(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
     from vol3d.sparse.backends.triton_kernels import convolve_kernel
 
     rows, c_in, c_out = kernel_map.outputs, features.shape[1], weight.shape[2]
-    size = launch("convolve", features.dtype, c_in, c_out)
+    size = launch(Shape("convolve", features.dtype, c_in, c_out, rows))
     blocks = kernel_map.derived(f"taps of {size.block_rows} rows", lambda m: tap_blocks(m, size.block_rows))
-    out = features.new_empty(rows, c_out)
-    convolve_kernel[-(-rows // size.block_rows), -(-c_out // size.block_out)](
+    chunks = -(-c_in // size.block_in)
+    parts = min(size.parts, kernel_map.taps * chunks)
+    out = features.new_empty(parts, rows, c_out, dtype=torch.float32 if parts > 1 else features.dtype)
+    convolve_kernel[-(-rows // size.block_rows), -(-c_out // size.block_out), parts](
         features.contiguous(),
         weight.contiguous(),
-        kernel_map.neighbours,
-        blocks.order,
-        blocks.taps,
+        *blocks,
         out,
         rows,
         c_in,
         c_out,
-        taps=kernel_map.taps,
-        words=blocks.taps.shape[1],
+        kernel_map.taps,
+        chunks=chunks,
         block_rows=size.block_rows,
         block_in=size.block_in,
         block_out=size.block_out,
@@ -92,7 +98,7 @@ def convolve(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
         num_warps=size.warps,
         num_stages=size.stages,
     )
-    return out
+    return out[0] if parts == 1 else out.sum(0).to(features.dtype)
 
 
 def weight_gradient(features: Tensor, grad: Tensor, kernel_map: KernelMap) -> Tensor:
@@ -100,10 +106,10 @@ def weight_gradient(features: Tensor, grad: Tensor, kernel_map: KernelMap) -> Te
     from vol3d.sparse.backends.triton_kernels import weight_gradient_kernel
 
     taps, c_in, c_out = kernel_map.taps, features.shape[1], grad.shape[1]
-    size = launch("weight_gradient", features.dtype, c_in, c_out)
+    size = launch(Shape("weight_gradient", features.dtype, c_in, c_out, kernel_map.outputs))
     pairs = kernel_map.derived("tap pairs", tap_pairs)
     columns, lines = -(-c_in // size.block_in), -(-c_out // size.block_out)
-    parts = max(1, min(PARTS // (columns * lines), kernel_map.outputs // (4 * size.block_rows)))
+    parts = max(1, min(size.parts // (columns * lines), kernel_map.outputs // (4 * size.block_rows)))
     partial = features.new_empty(parts, taps, c_in, c_out, dtype=torch.float32)
     weight_gradient_kernel[taps * parts, columns, lines](
         features.contiguous(),
@@ -151,19 +157,20 @@ def neighbours(spec: MapSpec) -> Tensor:
 
 
 def tap_blocks(kernel_map: KernelMap, block_rows: int) -> TapBlocks:
-    """Rows ordered by which taps they have, and the taps of each block of them. Does not wait for the device."""
-    has = kernel_map.neighbours >= 0
-    taps, rows = has.shape
-    bits = torch.arange(taps, device=has.device)
+    """Rows ordered by which taps they have, and what each block of them reads. Does not wait for the device."""
+    table = kernel_map.neighbours
+    taps, rows = table.shape
     # The first 62 taps decide the order; more would not fit a key, and the order is only a matter of speed.
-    key = (has[:62].to(torch.int64) << bits[:62, None]).sum(0)
+    has = table[:62] >= 0
+    key = (has.to(torch.int64) << torch.arange(len(has), device=table.device)[:, None]).sum(0)
     order = torch.argsort(key, stable=True)
-    blocks, words = -(-rows // block_rows), -(-taps // 32)
-    has = torch.nn.functional.pad(has[:, order], (0, blocks * block_rows - rows, 0, words * 32 - taps))
-    any_row = has.view(words, 32, blocks, block_rows).any(3).to(torch.int64)
-    word = (any_row << torch.arange(32, device=has.device)[None, :, None]).sum(1)
-    signed = torch.where(word >= 2**31, word - 2**32, word).to(torch.int32)
-    return TapBlocks(order.to(torch.int32), signed.t().contiguous())
+    blocks = -(-rows // block_rows)
+    inputs = torch.nn.functional.pad(table[:, order], (0, blocks * block_rows - rows), value=-1)
+    inputs = inputs.view(taps, blocks, block_rows).transpose(0, 1)
+    any_row = (inputs >= 0).any(2)
+    slots = torch.argsort(any_row.to(torch.uint8), dim=1, descending=True, stable=True)
+    inputs = inputs.gather(1, slots[..., None].expand_as(inputs))
+    return TapBlocks(order.to(torch.int32), slots.to(torch.int32), any_row.sum(1, dtype=torch.int32), inputs)
 
 
 def tap_pairs(kernel_map: KernelMap) -> TapPairs:

@@ -2,7 +2,7 @@
 
 A program of the product owns a block of output rows and output channels, and adds tap after tap in registers: no
 product is written to memory and none is added by atomics, so results are repeatable. Rows are ordered by which taps
-they have; a block then skips the taps that none of its rows has.
+they have; a block then reads a short list of taps instead of all of them.
 """
 
 from __future__ import annotations
@@ -15,56 +15,60 @@ import triton.language as tl
 def convolve_kernel(
     features,
     weight,
-    neighbours,
     order,
     block_taps,
+    counts,
+    inputs,
     out,
     rows,
     c_in,
     c_out,
-    taps: tl.constexpr,
-    words: tl.constexpr,
+    taps,
+    chunks: tl.constexpr,
     block_rows: tl.constexpr,
     block_in: tl.constexpr,
     block_out: tl.constexpr,
     precision: tl.constexpr,
     widen: tl.constexpr,
 ):
-    """out[order[r]] = sum over taps of features[neighbours[tap, order[r]]] @ weight[tap].
+    """out[part, order[r]] = sum over that part of a block's taps of features[input] @ weight[tap].
 
     Args:
-        features: [inputs, c_in]; weight: [taps, c_in, c_out]; neighbours: int32 [taps, rows], -1 for none.
-        order: int32 [rows], the row that each place holds.
-        block_taps: int32 [blocks, words], bit t of word w: some row of the block has tap 32 w + t.
-        out: [rows, c_out].
+        features: [rows of inputs, c_in]; weight: [taps, c_in, c_out].
+        order: int32 [rows], the row that each place of the blocks holds.
+        block_taps, counts, inputs: the taps of a block and what its rows read, see `triton_backend.TapBlocks`.
+        out: [parts, rows, c_out]; parts are the programs along the grid's third axis.
+        chunks: blocks of input channels.
         widen: compute the products in fp32 (the interpreter's bf16 products are wrong).
     """
-    block = tl.program_id(0)
-    place = block * block_rows + tl.arange(0, block_rows)
-    inside = place < rows
-    row = tl.load(order + place, mask=inside, other=0)
-    column = tl.program_id(1) * block_out + tl.arange(0, block_out)
+    block, part = tl.program_id(0), tl.program_id(2)
+    line, column = tl.arange(0, block_rows), tl.program_id(1) * block_out + tl.arange(0, block_out)
+    block_taps += block * taps
+    inputs += block.to(tl.int64) * taps * block_rows + line
+    # One flat loop over taps and channel blocks: whatever their numbers, the loads of later steps overlap a product.
+    steps = tl.load(counts + block) * chunks
+    share = tl.cdiv(steps, tl.num_programs(2))
+    first = part * share
+    slot = tl.minimum(first // chunks, taps - 1)
+    tap, found = tl.load(block_taps + slot), tl.load(inputs + slot * block_rows)
     total = tl.zeros((block_rows, block_out), tl.float32)
-    table, panel = neighbours + row, weight  # moved from tap to tap: pointers do not overflow as products may
-    for tap in range(taps):
-        word = tl.load(block_taps + block * words + tap // 32)
-        if (word >> (tap % 32)) & 1:
-            found = tl.load(table, mask=inside, other=-1)
-            source = features + found[:, None].to(tl.int64) * c_in
-            for start in range(0, c_in, block_in):
-                channel = start + tl.arange(0, block_in)
-                a = tl.load(
-                    source + channel[None, :], mask=(found[:, None] >= 0) & (channel[None, :] < c_in), other=0.0
-                )
-                at = channel[:, None] * c_out + column[None, :]
-                b = tl.load(panel + at, mask=(channel[:, None] < c_in) & (column[None, :] < c_out), other=0.0)
-                if widen:
-                    a, b = a.to(tl.float32), b.to(tl.float32)
-                total = tl.dot(a, b, total, input_precision=precision)
-        table += rows
-        panel += c_in * c_out
-    target = out + row[:, None].to(tl.int64) * c_out + column[None, :]
-    tl.store(target, total.to(out.dtype.element_ty), mask=inside[:, None] & (column[None, :] < c_out))
+    for step in range(first, tl.minimum(first + share, steps)):
+        # What the next step reads must be known before its loads can begin: it is looked up one step ahead.
+        slot = tl.minimum((step + 1) // chunks, taps - 1)
+        next_tap, next_found = tl.load(block_taps + slot), tl.load(inputs + slot * block_rows)
+        channel = step % chunks * block_in + tl.arange(0, block_in)
+        source = features + found[:, None].to(tl.int64) * c_in + channel[None, :]
+        a = tl.load(source, mask=(found[:, None] >= 0) & (channel[None, :] < c_in), other=0.0)
+        panel = weight + tap.to(tl.int64) * c_in * c_out + channel[:, None] * c_out + column[None, :]
+        b = tl.load(panel, mask=(channel[:, None] < c_in) & (column[None, :] < c_out), other=0.0)
+        if widen:
+            a, b = a.to(tl.float32), b.to(tl.float32)
+        total = tl.dot(a, b, total, input_precision=precision)
+        tap, found = next_tap, next_found
+    place = block * block_rows + line
+    row = tl.load(order + place, mask=place < rows, other=0).to(tl.int64)
+    target = out + (part.to(tl.int64) * rows + row[:, None]) * c_out + column[None, :]
+    tl.store(target, total.to(out.dtype.element_ty), mask=(place < rows)[:, None] & (column[None, :] < c_out))
 
 
 @triton.jit
@@ -99,21 +103,22 @@ def weight_gradient_kernel(
     column = tl.program_id(2) * block_out + tl.arange(0, block_out)
     total = tl.zeros((block_in, block_out), tl.float32)
     begin = first + part * share
-    for start in range(begin, tl.minimum(begin + share, last), block_pairs):
-        pair = start + tl.arange(0, block_pairs)
-        inside = pair < last
-        source = tl.load(inputs + pair, mask=inside, other=0).to(tl.int64)
-        target = tl.load(outputs + pair, mask=inside, other=0).to(tl.int64)
-        reads = inside[:, None] & (channel[None, :] < c_in)
-        a = tl.load(features + source[:, None] * c_in + channel[None, :], mask=reads, other=0.0)
-        g = tl.load(
-            grad + target[:, None] * c_out + column[None, :],
-            mask=inside[:, None] & (column[None, :] < c_out),
-            other=0.0,
-        )
+    pair = begin + tl.arange(0, block_pairs)
+    source, target = tl.load(inputs + pair, pair < last, other=-1), tl.load(outputs + pair, pair < last, other=-1)
+    for _ in range(begin, tl.minimum(begin + share, last), block_pairs):
+        # As above, the rows of the next step are looked up one step ahead.
+        pair += block_pairs
+        next_source = tl.load(inputs + pair, pair < last, other=-1)
+        next_target = tl.load(outputs + pair, pair < last, other=-1)
+        inside = (source >= 0)[:, None]
+        from_input = features + source.to(tl.int64)[:, None] * c_in + channel[None, :]
+        a = tl.load(from_input, mask=inside & (channel[None, :] < c_in), other=0.0)
+        from_output = grad + target.to(tl.int64)[:, None] * c_out + column[None, :]
+        g = tl.load(from_output, mask=inside & (column[None, :] < c_out), other=0.0)
         if widen:
             a, g = a.to(tl.float32), g.to(tl.float32)
         total = tl.dot(tl.trans(a), g, total, input_precision=precision)
+        source, target = next_source, next_target
     at = ((part * taps + tap).to(tl.int64) * c_in + channel[:, None]) * c_out + column[None, :]
     tl.store(partial + at, total, mask=(channel[:, None] < c_in) & (column[None, :] < c_out))
 
