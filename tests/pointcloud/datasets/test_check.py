@@ -91,7 +91,7 @@ def test_a_set_that_nobody_annotated_is_an_error() -> None:
         (
             np.eye(3),
             [[300, 0, 0, 1, 1, 1, 0], *([[0.3, 0.3, 0.3, 2, 2, 2, 0]] * 2)],
-            "warning x: 1 of 3 boxes lie outside",
+            "warning x: 1 of 3 boxes lie outside the cloud: chair",
         ),
         (np.eye(3), [[0.3, 0.3, 0.3, 0.1, 0.1, 0.1, 0]], "warning x: 1 of 1 boxes hold no point: chair"),
         (np.eye(3), [[0.3, 0.3, 0.3, 2, 2, 2, 0]] * 3, "warning x: 2 boxes are there twice"),
