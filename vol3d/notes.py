@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,18 @@ class Note:
         """The sentence of all notes of this kind, with `…` for each number."""
         return self.template.format(value=self.value, **dict.fromkeys(self.numbers, _Ellipsis()))
 
+    def form_of(self, notes: Sequence[Note]) -> str:
+        """The sentence of notes of this kind, with the lowest and the highest of each number that differs.
+
+        >>> found = [Note("found", "{ml:.3g} ml were found", numbers={"ml": ml}) for ml in (70, 1.5, 3)]
+        >>> found[0].form_of(found)
+        '1.5 to 70 ml were found'
+        """
+        of = {name: [note.numbers[name] for note in notes if name in note.numbers] for name in self.numbers}
+        return self.template.format(
+            value=self.value, **{name: _Reach(min(found), max(found)) for name, found in of.items()}
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The facts and the sentence, ready for JSON; see `from_dict`."""
         facts = {"code": self.code, "setting": self.setting, "value": self.value, "assumed": self.assumed}
@@ -74,6 +86,18 @@ def sort_notes(notes: Iterable[Note]) -> tuple[list[Note], list[Note]]:
     """What was assumed, and what was found, changed or left out: two lists, each in its order."""
     listed = list(notes)
     return [note for note in listed if note.assumed], [note for note in listed if not note.assumed]
+
+
+@dataclass(frozen=True)
+class _Reach:
+    """The numbers of several notes: one where they are printed alike, else from the lowest to the highest."""
+
+    low: float
+    high: float
+
+    def __format__(self, spec: str) -> str:
+        low, high = format(self.low, spec), format(self.high, spec)
+        return low if low == high else f"{low} to {high}"
 
 
 class _Ellipsis:

@@ -40,6 +40,7 @@ def test_codes_are_kebab_case() -> None:
 def test_the_sentence_is_made_of_the_facts() -> None:
     assert str(FOUND) == "y is up" and str(COUNT) == "2 of 10.0 points"
     assert FOUND.form() == "y is up" and COUNT.form() == "… of … points"
+    assert COUNT.form_of([COUNT, COUNT]) == str(COUNT)
 
 
 def test_notes_are_equal_if_their_facts_are() -> None:

@@ -261,12 +261,11 @@ def _without_source(row: PredictionRow) -> str:
 
 
 def count_notes(rows: Sequence[PredictionRow], assumed: bool) -> list[list[Any]]:
-    """How many scans have a note of what was assumed, or any other, and the note; numbers that differ are left open."""
+    """How many scans have a note of what was assumed, or any other, and the note; numbers that differ are ranges."""
     alike: dict[tuple[str | None, ...], list[Note]] = {}
     for row in rows:
         for note in row.notes:
             if note.assumed == assumed:
                 alike.setdefault(note.kind, []).append(note)
 
-    same = {kind: len({str(note) for note in notes}) == 1 for kind, notes in alike.items()}
-    return [[len(notes), str(notes[0]) if same[kind] else notes[0].form()] for kind, notes in alike.items()]
+    return [[len(notes), notes[0].form_of(notes)] for notes in alike.values()]

@@ -21,7 +21,7 @@ from vol3d.engine.loop import train
 from vol3d.engine.results import CASES, rows_of_runs, table
 from vol3d.engine.task import Evaluation, ScoringTask
 from vol3d.errors import UsageError
-from vol3d.terminal import Progress
+from vol3d.terminal import Progress, say
 
 if TYPE_CHECKING:
     from vol3d.model import Model
@@ -65,7 +65,11 @@ def train_folds(
     tasks = {f"fold{fold}": load_task(path, [*overrides, f"data.fold={fold}"]) for fold in range(count)}
     folder = Path(out)
     with processes(device) as group:
-        evaluations = {name: train(task, folder / name, device=device) for name, task in tasks.items()}
+        evaluations = {}
+        for name, task in tasks.items():
+            if group.is_main:
+                say(f"{folder / name}: {len(evaluations) + 1} of {count} folds")
+            evaluations[name] = train(task, folder / name, device=device)
         if group.is_main:
             write_folds(folder, evaluations)
         return _spread(evaluations)

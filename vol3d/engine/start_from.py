@@ -170,7 +170,8 @@ def _refuse(
         f"the part {part} has other sizes than the model's",
         where=start.checkpoint,
         got=checkpoint.listed(sizes),
-        do="Give the model its settings, or name the parts to take over in start_from.parts.",
+        do="Train the recipe of those weights (`vol3d models` shows it, or the settings of a run), or name the parts to "
+        "take over in start_from.parts.",
     )
 
 
