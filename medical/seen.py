@@ -62,7 +62,7 @@ def scan_traits(channel_names: Sequence[str], seen: Seen | None = None) -> tuple
         spread = seen.ranges.get(f"spread-{channel}") if seen is not None else None
         slack = 0.25 * spread.low if spread is not None else 0.0
         for end, percent in (("low", LOW), ("high", HIGH)):
-            what = f"{percent:.0f} % of the voxels of {_plain(name)} are at most {{found:.4g}}"
+            what = f"percentile {percent:.0f} of the intensities of {_plain(name)} is {{found:.4g}}"
             traits.append(Intensity(f"{end}-{channel}", "", what, ".4g", slack=slack))
         traits.append(Trait(f"spread-{channel}", "", "{found:.4g}", ".4g", float("-inf"), float("inf")))
     return tuple(traits)

@@ -38,7 +38,7 @@ def on_files(files: Files, config: Any) -> Files:
     named = {file.src_uri: ROOT / "docs" / file.src_uri for file in files.documentation_pages() if file.abs_src_path}
     pages = {f"docs/{uri}": path for uri, path in named.items() if path.is_file()}
     pages |= {name: ROOT / name for name in COPIED}
-    for target in sorted({link for name, path in pages.items() for link in _leaving(name, path.read_text("utf-8"))}):
+    for target in _reached(pages):
         files.append(File.generated(config, site_path(target), abs_src_path=str(ROOT / target)))
     return files
 
@@ -70,6 +70,16 @@ def site_path(target: str) -> str:
     if target.endswith(".ipynb"):
         target = f"{target.removesuffix('.ipynb')}.md"
     return target.removeprefix("docs/") if target.startswith("docs/") else f"{OUTSIDE}/{target}"
+
+
+def _reached(pages: dict[str, Path]) -> list[str]:
+    """The files outside `docs/` that these pages lead to, and those that a page among them leads to."""
+    found: set[str] = set()
+    while pages:
+        links = {link for name, path in pages.items() for link in _leaving(name, path.read_text("utf-8"))} - found
+        found |= links
+        pages = {link: ROOT / link for link in links if link.endswith(".md")}
+    return sorted(found)
 
 
 def _leaving(page: str, text: str) -> set[str]:

@@ -104,6 +104,9 @@ class FolderSettings(DatasetSettings):
     def split(self) -> DataSplit:
         """See `DatasetSettings.split`."""
         path = self.root / "dataset.json"
+        if self.root.is_dir() and not path.is_file():
+            do = f"`vol3d init folder {self.root} classes=NAME,NAME` writes it."
+            raise DataError("own data need a dataset.json", where=self.root, got="none", do=do)
         value = read_document(path)
         if "classes" not in value and {"channel_names", "file_ending"} & set(value):
             return split_of(self.root, self)
@@ -270,8 +273,10 @@ def _place(folder: Path, name: str) -> str:
 
 
 def _absent_labels(names: list[str], folder: Path) -> list[Fault]:
-    do = f"Add {_place(folder, 'NAME')} if it is meant for training; without it the case is only predicted."
-    return [Fault(name, "warning", "has no label", do, code="absent-label") for name in names]
+    do = "Add {} if it is meant for training; without it the case is only predicted."
+    return [
+        Fault(name, "warning", "has no label", do.format(_place(folder, name)), code="absent-label") for name in names
+    ]
 
 
 def _in_order(found: dict[str, Path], channels: tuple[str, ...]) -> tuple[Path, ...]:

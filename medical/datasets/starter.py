@@ -39,8 +39,8 @@ def draft(root: Path, stated: Mapping[str, str], progress: Progress) -> Draft | 
     images, labels = _folders(root, stated)
     files, _ = by_stem(scans_in(root / labels), "label")
     channels = names_in(stated, "channels") or _channels(root / images, list(files))
-    names, ignore = _names(files, progress)
-    classes, remarks = _classes(names, names_in(stated, "classes"), path)
+    names, having, ignore = _names(files, progress)
+    classes, remarks = _classes(names, names_in(stated, "classes"), path, having)
     content: dict[str, Any] = {"classes": classes}
     content |= {"ignore": ignore} if ignore else {}
     content |= {"channels": channels} if channels != _ONE_CHANNEL else {}
@@ -90,9 +90,11 @@ def _are_channels(folder: Path, names: set[str]) -> bool:
     return folder.is_dir() and 0 < len(names) <= 16 and not any(folder.glob("*.dcm"))
 
 
-def _names(files: Mapping[str, Path], progress: Progress) -> tuple[dict[int, str], int | None]:
-    """Number -> name over all label maps, empty where no file names it; and the number of voxels to ignore."""
+def _names(files: Mapping[str, Path], progress: Progress) -> tuple[dict[int, str], dict[int, list[Path]], int | None]:
+    """Number -> name over all label maps, empty where no file names it; number -> the maps that have it; and the
+    number of voxels to ignore."""
     names: dict[int, str] = {}
+    having: dict[int, list[Path]] = {}
     for done, (case, path) in enumerate(files.items()):
         progress(done, len(files), case)
         for number, name in _names_in(path).items():
@@ -101,11 +103,13 @@ def _names(files: Mapping[str, Path], progress: Progress) -> tuple[dict[int, str
                 do = "Give the classes: classes=NAME,NAME in the order of their numbers."
                 raise DataError("label maps name a number differently", where=path, got=got, do=do)
             names[number] = name or names.get(number, "")
+            having.setdefault(number, []).append(path)
     if not names:
         where = next((path.parent for path in files.values()), None)
         check = "`vol3d data check` says why, once there is a dataset.json." if files else None
         raise DataError("no label map with a label", where=where, got=f"{len(files)} files", do=check)
-    return _without_ignored(dict(sorted(names.items())))
+    known, ignore = _without_ignored(dict(sorted(names.items())))
+    return known, having, ignore
 
 
 def _without_ignored(names: dict[int, str]) -> tuple[dict[int, str], int | None]:
@@ -125,14 +129,20 @@ def _names_in(path: Path) -> dict[int, str]:
     return {int(value): named.get(int(value), "") for value in np.unique(label.array) if value}
 
 
-def _classes(names: Mapping[int, str], stated: Sequence[str], path: Path) -> tuple[list[str], list[str]]:
+def _classes(
+    names: Mapping[int, str], stated: Sequence[str], path: Path, having: Mapping[int, Sequence[Path]]
+) -> tuple[list[str], list[str]]:
     """The classes by number with the background first, and what to say about them."""
     count = max(names)
     if stated:
         given = [*stated] if stated[0].casefold() == "background" else ["background", *stated]
         if len(given) != count + 1:
             got, wanted = f"{len(given) - 1} classes", f"{count}, since label maps go up to {count}"
-            raise UsageError("not as many classes as labels", where="classes", got=got, wanted=wanted)
+            do = (
+                f"The label {count} is in {listed((one.name for one in having[count]), 3)}. If that is a fault, write "
+                f"{path} by hand, and `vol3d data check` lists all of them."
+            )
+            raise UsageError("not as many classes as labels", where="classes", got=got, wanted=wanted, do=do)
         return given, []
     named = {number: name or f"label {number}" for number, name in names.items()}
     classes = ["background", *(named.get(number, f"{UNUSED}{number}") for number in range(1, count + 1))]

@@ -125,7 +125,8 @@ class NnunetTask(VolumeTask):
         """How the network saw the axes of this scan."""
         if self.cascade.turn is None:
             text = (
-                "the network saw the axes in the order of the file, {value}, as nnU-Net does; override with orientation"
+                "the network saw the axes in the order of the file, {value}, as nnU-Net does; if its training scans "
+                "were stored otherwise, override with orientation=RAS"
             )
             seen = Note("orientation-as-stored", text, "orientation", code, assumed=True)
         else:

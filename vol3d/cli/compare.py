@@ -72,7 +72,7 @@ def show(comparison: Comparison) -> None:
     """A row for each metric and class, and what is to be known of them."""
     rows = [[_cell(value) for value in row] for row in comparison.rows()]
     if more := print_first_columns(list(comparison.columns), rows):
-        say(f"{more} more columns: --json prints them")
+        say(f"more columns ({more}): --json prints them")
     for note in comparison.notes:
         print(note)
     corrected = "'better' where p corrected by Holm's rule is below 0.05"

@@ -64,7 +64,7 @@ def check(dataset: Dataset, root: Root, words: Words = None, workers: Workers = 
         print_json({"data_set": split.name, "cases": cases, "errors": errors, "faults": described})
     elif faults:
         print_table(["", "case", "fault", "what to do"], rows_of(faults))
-    say(f"{split.name}: {cases} cases, {errors} errors, {len(faults) - errors} warnings")
+    say(f"{split.name}: {cases} cases, errors: {errors}, warnings: {len(faults) - errors}")
     if errors:
         raise typer.Exit(Vol3dError.exit_code)
 

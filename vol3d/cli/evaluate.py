@@ -170,7 +170,7 @@ def _show_classes(classes: Mapping[str, Mapping[str, Any]]) -> None:
     columns = {key: None for key in columns if key not in shared}
     rows = [[name, *(row.get(column) for column in columns)] for name, row in classes.items()]
     if more := print_first_columns(["class", *columns], rows):
-        say(f"{more} more columns: --json prints them, -o writes them")
+        say(f"more columns ({more}): --json prints them, -o writes them")
     if shared:
         say("in each class: " + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shared.items()))
 

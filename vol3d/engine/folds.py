@@ -66,7 +66,11 @@ def train_folds(
     tasks = {f"fold{fold}": load_task(path, [*overrides, f"data.fold={fold}"]) for fold in range(count)}
     folder = Path(out)
     with processes(device) as group:
-        evaluations = {name: train(task, folder / name, device=device) for name, task in tasks.items()}
+        evaluations = {}
+        for name, task in tasks.items():
+            if group.is_main:
+                say(f"{folder / name}: {len(evaluations) + 1} of {count} folds")
+            evaluations[name] = train(task, folder / name, device=device)
         if group.is_main:
             write_folds(folder, evaluations)
         return _spread(evaluations)

@@ -177,7 +177,8 @@ def _refuse(
         f"the part {part} has other sizes than the model's",
         where=start.checkpoint,
         got=checkpoint.listed(sizes),
-        do="Give the model its settings, or name the parts to take over in start_from.parts.",
+        do="Train with the recipe of those weights (their card or the run's config.yaml has it), or name the parts to "
+        "take over in start_from.parts.",
     )
 
 

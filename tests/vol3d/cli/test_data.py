@@ -69,7 +69,7 @@ def test_volumes_need_a_recipe_and_scenes_take_none(msd: Path, tmp_path: Path, c
 def test_scenes_from_raw_files_to_a_prepared_folder(tmp_path: Path, capsys):
     rooms, ready = write_scannet(tmp_path / "rooms"), tmp_path / "ready"
     assert main(["data", "check", "scannet", str(rooms), "--workers", "0"]) == 0
-    assert "ScanNet: 4 cases, 0 errors, 1 warnings" in capsys.readouterr().err
+    assert "ScanNet: 4 cases, errors: 0, warnings: 1" in capsys.readouterr().err
     assert main(["data", "prepare", "scannet", str(rooms), "-o", str(ready), "--workers", "0"]) == 0
     assert "ScanNet is ready in" in capsys.readouterr().err
     for root in (rooms, ready):

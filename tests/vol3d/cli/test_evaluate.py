@@ -71,7 +71,7 @@ def test_a_wide_table_leaves_out_its_last_columns_and_breaks_no_word(kinds: int,
     heads = said.out.strip().splitlines()[0].split()
     assert heads == ["class", *row][: len(row) + 1 - left_out]
     assert max(map(len, said.out.splitlines())) <= 160
-    assert (f"{left_out} more columns" in said.err) == (left_out > 0)
+    assert (f"more columns ({left_out})" in said.err) == (left_out > 0)
 
 
 def test_scores_replace_those_of_before_and_nothing_else(data: str, capsys):

@@ -192,7 +192,9 @@ def test_refusals(
 def test_classes_must_be_as_many_as_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = volumes(tmp_path / "mine")
     assert init("folder", str(root), "classes=a") == 2
-    assert "not as many classes as labels" in capsys.readouterr().err and not (root / "dataset.json").exists()
+    said = capsys.readouterr().err
+    assert "not as many classes as labels" in said and "The label 2 is in " in said and ".nii.gz" in said
+    assert not (root / "dataset.json").exists()
     for path in (root / "images").iterdir():
         path.rename(path.with_name(f"x{path.name}"))
     assert init("folder", str(root), "classes=a,b") == 1

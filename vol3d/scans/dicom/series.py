@@ -116,9 +116,10 @@ def choose(found: Sequence[Series], wanted: str | None, where: Path) -> Series:
 
     others = [one for one in found if one is not chosen]
     _check_others(chosen, others)
-    if wanted is not None or not others:
+    no_volumes = [one for one in others if one not in candidates]
+    if not no_volumes:
         return chosen
-    note = Note("series-left-out", "left out, since no volumes: {value}", value=_listed(others))
+    note = Note("series-left-out", "left out, since no volumes: {value}", value=_listed(no_volumes))
     return replace(chosen, notes=(*chosen.notes, note))
 
 

@@ -101,7 +101,7 @@ def _step(result: list[Frame], normal: np.ndarray, series: Series, where: str | 
             "the slices are not evenly spaced: one is missing, or two series are mixed",
             where=where,
             got=f"{gaps[odd[0]]:.3f} mm between {result[odd[0]].name} and {result[odd[0] + 1].name} "
-            f"({len(odd)} such places in {len(result)} slices)",
+            f"({len(odd)} such {'place' if len(odd) == 1 else 'places'} in {len(result)} slices)",
             wanted=f"{usual:.3f} mm",
             do="Export the series again, complete.",
         )

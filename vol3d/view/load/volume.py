@@ -106,10 +106,13 @@ def _layer(image: Volume, labels: dict[Path, Segmentation]) -> VolumeLayer:
 
 
 def _mask_names(paths: Sequence[Path]) -> list[str]:
-    """`mask` for one alone; else the stems of the files, those that come again with a number."""
+    """`mask` for one alone; else the stems of the files, or of their folders where the stems are one; with a number
+    where a name comes again."""
     stems = [scan_stem(path) for path in paths]
     if len(stems) == 1:
         return ["mask"]
+    if len(set(stems)) == 1:
+        stems = [path.resolve().parent.name or stem for path, stem in zip(paths, stems, strict=True)]
     earlier = [stems[:n].count(stem) for n, stem in enumerate(stems)]
     return [f"{stem} {count + 1}" if count else stem for stem, count in zip(stems, earlier, strict=True)]
 

@@ -39,6 +39,15 @@ def test_scouts_doses_and_the_like_are_no_candidates(tmp_path: Path) -> None:
     assert "'scout'" in str(volume.notes[1]) and "RTDOSE" in str(volume.notes[0])
 
 
+def test_a_named_series_notes_the_localiser_but_no_other_scan(tmp_path: Path) -> None:
+    for series, prefix in (("1.2.3", "a"), ("1.2.4", "b")):
+        write_series(tmp_path / "s", series=series, prefix=prefix)
+    assert read_volume(tmp_path / "s", series="1.2.4").notes == ()
+    write_series(tmp_path / "s", 3, series="7.9", prefix="l", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    (note,) = read_volume(tmp_path / "s", series="1.2.4").notes
+    assert note.code == "series-left-out" and "7.9" in str(note) and "1.2.3" not in str(note)
+
+
 def test_localisers_in_the_series_of_the_scan(tmp_path: Path) -> None:
     values = write_series(tmp_path / "s")
     one_slice(tmp_path / "s" / "l.dcm", "1.2.3", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
