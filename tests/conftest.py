@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+import sys
+from collections.abc import Generator, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from hypothesis import settings
 from tests import shapes
 
 shapes.install()  # before a test module imports anything of the packages
+
+# Compiled test modules and packages are kept, as numba keeps its kernels there: a hundred processes of the tests import
+# them, and pytest rewrites each test module.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A busy machine is no failure, and CI tries the same examples each time; elsewhere they are new in each run.
 settings.register_profile("vol3d", deadline=None, derandomize="CI" in os.environ)
@@ -24,6 +30,26 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     """Tests of bad input want the refusal that a user sees, and run without the checks of shapes."""
     with shapes.unchecked() if item.get_closest_marker("bad_input") else nullcontext():
         return (yield)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_core() -> Iterator[None]:
+    """Where no number of workers is named, cases are done in this process: others take seconds to start."""
+    from vol3d.dataset_tools import processes
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "cores", lambda: 1)
+        yield
+
+
+@pytest.fixture(scope="session")
+def short_drives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two synthetic drives of a second, which nobody changes."""
+    from pointcloud.generate.drives.write import write_drives
+
+    root = tmp_path_factory.mktemp("short_drives") / "drives"
+    write_drives(root, 2, seed=3, workers=0, seconds=1)
+    return root
 
 
 PROJECT = Path(__file__).resolve().parents[1]

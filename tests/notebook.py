@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import ast
 import json
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
+
+import vol3d
 
 
 def cells(path: Path, kind: str) -> list[str]:
@@ -19,7 +23,30 @@ def cells(path: Path, kind: str) -> list[str]:
 
 
 def run(path: Path) -> None:
-    """Executes the cells; the value of a last expression is shown as in a notebook, as HTML where it has some."""
+    """Executes the cells; the value of a last expression is shown as in a notebook, as HTML where it has some.
+
+    The samples are three of the twelve scans.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        few = fewer_samples(Path(folder), 3)
+        vol3d.samples = lambda: few
+        _execute(path)
+
+
+def fewer_samples(folder: Path, count: int) -> Path:
+    """The samples with so many of their labelled scans, in `folder`."""
+    own = vol3d.samples()
+    about = json.loads((own / "dataset.json").read_text("utf-8"))
+    for part in ("training", "validation"):
+        about[part] = about[part][:count]
+        for file in (name for case in about[part] for name in case.values()):
+            (folder / file).parent.mkdir(exist_ok=True)
+            shutil.copyfile(own / file, folder / file)
+    (folder / "dataset.json").write_text(json.dumps(about), "utf-8")
+    return folder
+
+
+def _execute(path: Path) -> None:
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for number, source in enumerate(cells(path, "code"), 1):
         tree = ast.parse(source)

@@ -12,7 +12,6 @@ import torch
 from benchmarks import distillation
 from benchmarks.distillation import task_of, with_needs, work
 from benchmarks.distillation_rows import COMPARED, FULL, ROWS, SMALL, TABLES, Size
-from pointcloud.generate.drives.write import write_drives
 from tests.pointcloud.distill.small import CENTER, RECIPE
 from vol3d.errors import UsageError
 from vol3d.lock import lock
@@ -65,11 +64,12 @@ def test_every_row_stands_in_a_table_behind_what_it_needs() -> None:
         with_needs(["voxel"])
 
 
-def test_a_tiny_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_tiny_table(
+    tmp_path: Path, short_drives: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     torch.set_num_threads(1)
-    write_drives(tmp_path / "drives", 2, seed=3, workers=0, seconds=1)
     queries, center = tmp_path / "queries.yaml", tmp_path / "center.yaml"
-    queries.write_text(RECIPE.replace("ROOT", str(tmp_path / "drives")))
+    queries.write_text(RECIPE.replace("ROOT", str(short_drives)))
     text = queries.read_text()
     center.write_text(" ".join(CENTER.replace("model=", "model: ").split()) + "\n" + text[text.index("data:") :])
     kinds: Any = {"centerpoint_pillars": str(center), "pillars": str(queries)}
@@ -87,7 +87,7 @@ def test_a_tiny_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert {(one["row"], one["less"]) for one in table["differences"]} >= {("pillars_nms", "pillars")}
     assert "| Object DGCNN, pillars | 0." in (out / "table.md").read_text()
     assert "pillars_nms seed 0 is done" in capsys.readouterr().err
-    work(names, 1, size, out, ["train.epochs=1", f"data.root={tmp_path / 'drives'}"])
+    work(names, 1, size, out, ["train.epochs=1", f"data.root={short_drives}"])
     assert "is done" not in capsys.readouterr().err
     with pytest.raises(UsageError, match=r"settings\.json: the folder has the runs of other recipes or settings"):
         work(names, 1, size, out, ["train.epochs=2"])

@@ -40,7 +40,7 @@ def over_cases(
 
     Args:
         function: can be pickled: a function of a module, or `functools.partial` of one.
-        workers: processes; 0 works in this one; None takes one per core, and none for a single case.
+        workers: processes; 0 works in this one; None takes one per core, and none for a single case or core.
         progress: called after each case, in the order in which they end.
 
     Raises:
@@ -49,7 +49,8 @@ def over_cases(
     """
     work = partial(_named, function)
     if workers is None:
-        workers = min(cores(), len(cases)) if len(cases) > 1 else 0
+        workers = min(cores(), len(cases))
+        workers = workers if workers > 1 else 0
     if workers <= 0:
         return [_told(work(case), number, cases, progress) for number, case in enumerate(cases)]
     # A forked child inherits locks that another thread holds, and CUDA does not survive a fork.

@@ -177,7 +177,7 @@ def test_files_that_cannot_be_read_do_not_hide_the_others(tmp_path: Path) -> Non
     (root / "scans/scene0001_00/scene0001_00.txt").unlink()
     groups = {"segGroups": [{"label": "spaceship", "segments": [7]}]}
     (root / "scans/scene0002_00/scene0002_00.aggregation.json").write_text(json.dumps(groups))
-    faults = {fault.case: fault for fault in check(ScanNetSettings(root=root).split(), 2) if fault.severity == "error"}
+    faults = {fault.case: fault for fault in check(ScanNetSettings(root=root).split(), 1) if fault.severity == "error"}
     assert set(faults) == {"scene0000_00", "scene0001_00", "scene0002_00"}
     assert "spaceship" in faults["scene0002_00"].what and "does not exist" in faults["scene0001_00"].what
     assert [faults[f"scene000{n}_00"].code for n in range(3)] == ["unreadable-file", "absent-file", "unreadable-file"]

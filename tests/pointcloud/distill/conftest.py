@@ -7,19 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from pointcloud.generate.drives.write import write_drives
-from tests.pointcloud.distill.small import CENTER, CPU, RECIPE
+from tests.pointcloud.distill.small import CENTER, CPU, RECIPE, taught
 from vol3d.config import load_task
 from vol3d.engine.loop import train
 
 
 @pytest.fixture(scope="session")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recipe(short_drives: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
-    root = tmp_path_factory.mktemp("distill")
-    write_drives(root / "drives", 2, seed=3, workers=0, seconds=1)
-    path = root / "recipe.yaml"
-    path.write_text(RECIPE.replace("ROOT", str(root / "drives")))
+    path = tmp_path_factory.mktemp("distill") / "recipe.yaml"
+    path.write_text(RECIPE.replace("ROOT", str(short_drives)))
     return path
 
 
@@ -28,6 +25,14 @@ def teacher(recipe: Path) -> str:
     folder = recipe.parent / "teacher"
     train(load_task(recipe, ["train.seed=7", "model.head.queries=36"]), folder, device=CPU)
     return str(folder)
+
+
+@pytest.fixture(scope="session")
+def student(recipe: Path, teacher: str) -> Path:
+    """The run of a student, which nobody changes."""
+    folder = recipe.parent / "student"
+    train(taught(recipe, teacher), folder, device=CPU)
+    return folder
 
 
 @pytest.fixture(scope="session")

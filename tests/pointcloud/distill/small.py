@@ -22,7 +22,7 @@ model:
   head: {heads: 2, points: 2, encoder_layers: 0, decoder_layers: 2, ffn: 16, queries: 40, max_detections: 30}
 data: {name: nuscenes, root: ROOT, sweeps: 2}
 optim: {lr: 2e-3}
-train: {epochs: 3, batch: 2, ema: 0.9}
+train: {epochs: 3, batch: 2, ema: 0.9, evaluate_every: 3}
 """
 CENTER = """model={
   name: centerpoint,

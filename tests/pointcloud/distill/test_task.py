@@ -57,12 +57,11 @@ def test_without_beta_it_is_plain_training_to_the_bit(recipe: Path, teacher: str
     assert_same(*(checkpoint.read_checkpoint(tmp_path / run / "best.safetensors")[0] for run in ("plain", "taught")))
 
 
-def test_a_run_tells_its_teacher_and_its_checkpoint_needs_none(recipe: Path, teacher: str, tmp_path: Path) -> None:
-    train(taught(recipe, teacher), tmp_path / "run", device=CPU)
-    assert {"teacher_class", "teacher_box", "teacher_velocity", "class", "box"} <= set(columns(tmp_path / "run"))
-    again = load_distillation(tmp_path / "run" / "config.yaml")
+def test_a_run_tells_its_teacher_and_its_checkpoint_needs_none(recipe: Path, teacher: str, student: Path) -> None:
+    assert {"teacher_class", "teacher_box", "teacher_velocity", "class", "box"} <= set(columns(student))
+    again = load_distillation(student / "config.yaml")
     assert again.settings.distill.sha256 == checkpoint.load(teacher).info[0]["sha256"]
-    loaded = checkpoint.load(tmp_path / "run")
+    loaded = checkpoint.load(student)
     assert not isinstance(loaded.task, DistillTask)
     assert loaded.task.settings.model_dump(mode="json") == load_task(recipe).resolved().model_dump(mode="json")
     assert loaded.info[0]["task"] == "lidar" and "distill" not in loaded.info[0]["settings"]
@@ -71,7 +70,8 @@ def test_a_run_tells_its_teacher_and_its_checkpoint_needs_none(recipe: Path, tea
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["distill.method=features", "model.neck.width=12", "model.head.heads=2"], ["CACHE"]]
+    "words",
+    [["train.evaluate_every=1"], ["distill.method=features", "model.neck.width=12", "model.head.heads=2"], ["CACHE"]],
 )
 def test_a_run_that_was_stopped_ends_as_one_that_never_was(
     recipe: Path, teacher: str, tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
@@ -119,13 +119,11 @@ def test_two_processes_are_taught_together(recipe: Path, teacher: str, tmp_path:
     assert checkpoint.load(tmp_path / "run").info[0]["score"] is not None
 
 
-def test_another_teacher_cannot_go_on(recipe: Path, teacher: str, tmp_path: Path) -> None:
-    train(taught(recipe, teacher, "train.epochs=1"), tmp_path / "run", device=CPU)
-    train(load_task(recipe, ["train.seed=8", "train.epochs=1"]), tmp_path / "other", device=CPU)
+def test_another_teacher_cannot_go_on(recipe: Path, student: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"distill\.sha256: "):
-        train(taught(recipe, str(tmp_path / "other"), "train.epochs=1"), tmp_path / "run", device=CPU)
+        train(taught(recipe, str(student)), student, device=CPU)
     with pytest.raises(CheckpointError, match="not the teacher that the run began with"):
-        task = load_distillation(tmp_path / "run" / "config.yaml", [f"distill.teacher={tmp_path / 'other'}"])
+        task = load_distillation(student / "config.yaml", [f"distill.teacher={student}"])
         train(task, tmp_path / "again", device=CPU)
 
 

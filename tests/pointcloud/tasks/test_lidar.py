@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
-from pointcloud.generate.drives.write import write_drives
 from pointcloud.metrics.nuscenes.submission import read_submission
 from tests.pointcloud.synthetic import write_rooms
 from vol3d import checkpoint
@@ -39,16 +38,9 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def drives(tmp_path_factory):
-    root = tmp_path_factory.mktemp("drives") / "root"
-    write_drives(root, 2, seed=3, workers=0, seconds=1)
-    return root
-
-
-@pytest.fixture(scope="module")
-def recipe(drives):
-    path = drives.parent / "recipe.yaml"
-    path.write_text(RECIPE.replace("ROOT", str(drives)))
+def recipe(short_drives, tmp_path_factory):
+    path = tmp_path_factory.mktemp("lidar") / "recipe.yaml"
+    path.write_text(RECIPE.replace("ROOT", str(short_drives)))
     return path
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from vol3d.dataset_tools import processes
 from vol3d.dataset_tools.processes import over_cases
 from vol3d.errors import DataError, Vol3dError
 
@@ -25,6 +26,10 @@ CASES = [Case(name) for name in "abc"]
 
 def _name(case: Case) -> str:
     return case.name
+
+
+def _process(case: Case) -> int:
+    return os.getpid()
 
 
 def _need_memory(case: Case) -> None:
@@ -45,6 +50,14 @@ def test_results_come_in_the_order_of_the_cases(workers: int) -> None:
     assert over_cases(_name, CASES, workers, lambda *words: told.append(words)) == ["a", "b", "c"]
     assert sorted(told) == [(1, 3, told[0][2]), (2, 3, told[1][2]), (3, 3, told[2][2])]
     assert {name for _, _, name in told} == set("abc")
+
+
+@pytest.mark.parametrize(("cores", "cases", "others"), [(2, 2, True), (2, 1, False), (1, 3, False)])
+def test_by_default_there_is_a_process_for_each_core(
+    cores: int, cases: int, others: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "cores", lambda: cores)
+    assert (os.getpid() not in over_cases(_process, CASES[:cases])) == others
 
 
 def test_no_case_is_no_work() -> None:
