@@ -66,7 +66,7 @@ def train_folds(
     tasks = {f"fold{fold}": load_task(path, [*overrides, f"data.fold={fold}"]) for fold in range(count)}
     folder = Path(out)
     with processes(device) as group:
-        evaluations = {}
+        evaluations: dict[str, Evaluation] = {}
         for name, task in tasks.items():
             if group.is_main:
                 say(f"{folder / name}: {len(evaluations) + 1} of {count} folds")

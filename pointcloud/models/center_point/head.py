@@ -6,7 +6,8 @@ package's convention; released weights in another one are converted when they ar
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -108,11 +109,11 @@ class CenterHead(nn.Module):
 
     def forward(self, bev: Float[Tensor, "b c y x"]) -> tuple[CenterOutputs, ...]:
         shared = self.shared(bev)
-        branches = [branch for task in self.tasks for branch in task.outputs.values()]
+        branches = [branch for task in self.tasks for branch in task.outputs.values()]  # type: ignore[operator, union-attr]
         if not joinable(shared, branches):
             return tuple(task(shared) for task in self.tasks)
         maps = iter(joined(shared, branches))
-        return tuple(_outputs({name: next(maps) for name in task.outputs}) for task in self.tasks)
+        return tuple(_outputs({name: next(maps) for name in task.outputs}) for task in self.tasks)  # type: ignore[union-attr]
 
     def targets(self, targets: list[BoxTargets], grid: MapGrid) -> list[CenterTargets]:
         """What each task's maps should be."""
@@ -162,7 +163,7 @@ class TaskHead(nn.Module):
         return _outputs({name: output(x).float() for name, output in self.outputs.items()})
 
 
-def _outputs(maps: dict[str, Tensor]) -> CenterOutputs:
+def _outputs(maps: Mapping[str, Any]) -> CenterOutputs:
     return CenterOutputs(**{"velocity": None, **maps})
 
 

@@ -40,13 +40,15 @@ def joined(x: Tensor, branches: Sequence[nn.Sequential]) -> list[Tensor]:
 
 
 def _normed(x: Tensor, norms: Sequence[nn.BatchNorm2d]) -> Tensor:
+    def of_all(name: str) -> list[Tensor]:
+        return [getattr(norm, name) for norm in norms]
+
     training, count = norms[0].training, norms[0].num_features
-    mean, variance, weight, bias = (
-        torch.cat([getattr(norm, name) for norm in norms]) for name in ("running_mean", "running_var", "weight", "bias")
-    )
+    parts = ("running_mean", "running_var", "weight", "bias")
+    mean, variance, weight, bias = (torch.cat(of_all(name)) for name in parts)
     out = F.batch_norm(x, mean, variance, weight, bias, training, norms[0].momentum or 0.0, norms[0].eps)
     if training:
-        torch._foreach_copy_([norm.running_mean for norm in norms], list(mean.split(count)))
-        torch._foreach_copy_([norm.running_var for norm in norms], list(variance.split(count)))
-        torch._foreach_add_([norm.num_batches_tracked for norm in norms], 1)
+        torch._foreach_copy_(of_all("running_mean"), list(mean.split(count)))
+        torch._foreach_copy_(of_all("running_var"), list(variance.split(count)))
+        torch._foreach_add_(of_all("num_batches_tracked"), 1)
     return out

@@ -195,9 +195,9 @@ def _read(path: Path, made_for: dict[Path, MadeFor], options: ReadOptions) -> Po
 
 def _predicted_columns(path: Path, made_for: Mapping[Path, MadeFor]) -> tuple[str, ...] | None:
     """The names of the columns that `predict` was given with this scan."""
-    for origin, _, _ in made_for.values():
-        stated = None if origin.record is None else origin.record.settings.get("predict.columns")
-        if stated and (origin.name == path.name or len(made_for) == 1):
+    for scan in (one.scan for one in made_for.values()):
+        stated = None if scan.record is None else scan.record.settings.get("predict.columns")
+        if stated and (scan.name == path.name or len(made_for) == 1):
             return tuple(map(str, stated))
     return None
 
