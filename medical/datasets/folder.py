@@ -104,9 +104,7 @@ class FolderSettings(DatasetSettings):
     def split(self) -> DataSplit:
         """See `DatasetSettings.split`."""
         path = self.root / "dataset.json"
-        if self.root.is_dir() and not path.is_file():
-            do = f"`vol3d init folder {self.root} classes=NAME,NAME` writes it."
-            raise DataError("own data need a dataset.json", where=self.root, got="none", do=do)
+        _require_document(path)
         value = read_document(path)
         if "classes" not in value and {"channel_names", "file_ending"} & set(value):
             return split_of(self.root, self)
@@ -125,6 +123,12 @@ class FolderSettings(DatasetSettings):
         test = tuple(case for case in cases if case not in labelled)
         name = document.name or self.root.resolve().name
         return DataSplit(name, class_names, document.channels, train, validation, test, tuple(faults))
+
+
+def _require_document(path: Path) -> None:
+    if path.parent.is_dir() and not path.is_file():
+        do = f"`vol3d init folder {path.parent} classes=NAME,NAME` writes it."
+        raise DataError("own data need a dataset.json", where=path.parent, got="none", do=do)
 
 
 def classes_of(path: Path) -> LabelTable:

@@ -7,18 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from torch import nn
 
 from pointcloud.datasets.scenes import SceneReader, SceneSplit, counted, scan_keys, unusual_names
 from pointcloud.datasets.settings import SceneSettings
-from pointcloud.structures.detector import Detector, DetectorSettings
+from pointcloud.structures.detector import Detector
 from pointcloud.structures.features import Feature, did_you_mean, point_features
 from pointcloud.structures.order import canonical_faces, canonical_order
+from pointcloud.tasks.settings import CloudSettings
 from pointcloud.tasks.start_from import require_features, takes_input
 from pointcloud.training.samples import CloudSamples
 from vol3d.engine.seen import Seen, Trait, ranges_of, some_of, synthetic_note
@@ -35,7 +36,7 @@ from vol3d.scans.points.fields import usual_name
 from vol3d.scans.points.find import find_point_files, points_file_stem
 from vol3d.scans.points.layouts import check_names
 from vol3d.scans.points.mesh import sample_surface
-from vol3d.scans.points.options import Axis, LengthUnit, ReadOptions
+from vol3d.scans.points.options import ReadOptions
 from vol3d.scans.points.read import points_of, read_points
 from vol3d.scans.recordings.find import is_recording, recording_stem, split_recordings
 from vol3d.scans.recordings.recording import Recording, open_recording
@@ -43,36 +44,7 @@ from vol3d.scans.results.detections import Detections
 from vol3d.scans.source import ScanSource
 from vol3d.terminal import Progress, say
 
-CloudFormat = Literal["csv", "kitti", "mcap", "rrd"]
 D = TypeVar("D", bound=nn.Module)
-
-
-class ReadSettings(Settings):
-    """How a person's files are read and which boxes are written; `auto` is inferred from the file, and noted."""
-
-    columns: tuple[str, ...] | None = Field(None, description="names of the columns of a file that does not name them")
-    up: Axis | None = "auto"
-    units: LengthUnit = "auto"
-    score: float = Field(0.3, ge=0, le=1, description="boxes of a lower score are not written")
-    formats: tuple[CloudFormat, ...] = Field((), description="what else is written beside the JSON")
-    topic: str | None = Field(None, description="recordings: the topic of the clouds; null: the only one")
-    every: int = Field(1, ge=1, description="recordings: one of so many clouds is predicted")
-    calib: Path | None = Field(None, description="KITTI's calibration, a file or a folder; null: beside the sweep")
-
-    @property
-    def up_of_files(self) -> Axis:
-        """The axis up in files of points, of which some kinds usually have the same."""
-        return self.up or "auto"
-
-
-class CloudSettings(RunSettings):
-    """Everything about a run; a recipe in `configs/` is one of these. Each task names its models and data."""
-
-    model: DetectorSettings
-    data: Any
-    repeat: int = Field(1, ge=1, description="how often an epoch shows each scene")
-    predict: ReadSettings = ReadSettings()
-    class_names: tuple[str, ...] | None = Field(None, min_length=1, description="null: as the data set names them")
 
 
 class CloudTask(CompleteTask[PointCloud | Recording]):

@@ -29,8 +29,9 @@ from pointcloud.inference.traits import (
 )
 from pointcloud.inference.tta import SAME_OBJECT_IOU, Flips, check_symmetric, detect_flipped, merge_views
 from pointcloud.structures.detector import LidarDetector, LidarDetectorSettings
-from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings, in_evaluation, ordered, surface_of
+from pointcloud.tasks.base import CloudTask, in_evaluation, ordered, surface_of
 from pointcloud.tasks.grounded import GroundedScene, GroundRule, lifted
+from pointcloud.tasks.settings import CloudSettings, ReadSettings
 from pointcloud.tasks.start_from import other_ground, rescale_input, takes_input
 from pointcloud.training.lidar_augment import LidarAugmentSettings
 from pointcloud.training.lidar_samples import LidarSamples

@@ -19,7 +19,8 @@ from pointcloud.inference.postprocess import FOR_PEOPLE, DetectionPostprocessSet
 from pointcloud.inference.traits import OF_ROOMS, of_room
 from pointcloud.structures.detector import AttendingDetector, RoomDetector, RoomDetectorSettings
 from pointcloud.structures.proposals import join_proposals
-from pointcloud.tasks.base import CloudSettings, CloudTask, ReadSettings, in_evaluation, ordered, surface_of
+from pointcloud.tasks.base import CloudTask, in_evaluation, ordered, surface_of
+from pointcloud.tasks.settings import CloudSettings, ReadSettings
 from pointcloud.training.augment import CuboidSettings, SceneAugmentSettings
 from pointcloud.training.samples import SceneSamples, to_network
 from vol3d.config.chosen import FromCatalogue

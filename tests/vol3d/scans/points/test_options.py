@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from pointcloud.datasets.point_folder import PointFolderSettings
-from pointcloud.tasks.base import ReadSettings
+from pointcloud.tasks.settings import ReadSettings
 from vol3d.errors import UsageError
 from vol3d.scans.points.options import UNIT_METRES, Axis, LengthUnit, ReadOptions
 
