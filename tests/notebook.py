@@ -25,10 +25,10 @@ def cells(path: Path, kind: str) -> list[str]:
 def run(path: Path) -> None:
     """Executes the cells; the value of a last expression is shown as in a notebook, as HTML where it has some.
 
-    The samples are three of the twelve scans.
+    The samples are five of the twelve scans, as few as there are folds.
     """
     with tempfile.TemporaryDirectory() as folder:
-        few = fewer_samples(Path(folder), 3)
+        few = fewer_samples(Path(folder), 5)
         vol3d.samples = lambda: few
         _execute(path)
 

@@ -64,6 +64,7 @@ def test_every_row_stands_in_a_table_behind_what_it_needs() -> None:
         with_needs(["voxel"])
 
 
+@pytest.mark.usefixtures("blank_pictures")
 def test_a_tiny_table(
     tmp_path: Path, short_drives: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from vol3d import __version__
@@ -16,6 +17,7 @@ def versions() -> dict[str, str]:
     return known | {name: installed(name) or "not installed" for name in PACKAGES}
 
 
+@cache
 def installed(package: str) -> str | None:
     """Version of an installed distribution, or None."""
     try:

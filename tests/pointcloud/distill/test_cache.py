@@ -20,6 +20,8 @@ from vol3d.config import load_task
 from vol3d.engine.loop import train
 from vol3d.errors import CheckpointError, UsageError
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 def test_answers_are_kept_once(recipe: Path, teacher: str, tmp_path: Path) -> None:
     task = taught(recipe, teacher, f"distill.cache={tmp_path}", "distill.taught=all")

@@ -27,6 +27,8 @@ from vol3d.engine.order import Loader, Plan
 from vol3d.engine.stop import Stopped, StopRequest
 from vol3d.errors import CheckpointError, UsageError
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 def losses(task: Any, steps: int) -> list[dict[str, float]]:
     """Terms of some steps."""

@@ -61,9 +61,9 @@ def test_a_run_is_scored_by_the_benchmark_of_its_data(run):
     assert (run / "report.html").is_file() and (run / "best.safetensors").is_file()
 
 
-def test_the_submission_holds_every_sample_that_was_scored(run, drives, tmp_path):
+def test_the_submission_holds_every_sample_that_was_scored(run, short_drives, tmp_path):
     path = tmp_path / "deep" / "results_nusc.json"
-    main(["evaluate", str(run), "--data", str(drives), "--submission", str(path), "--json"])
+    main(["evaluate", str(run), "--data", str(short_drives), "--submission", str(path), "--json"])
     validation = load_task(run / "config.yaml").split.validation
     assert set(read_submission(path).results) == {sample.name for sample in validation}
 
@@ -83,17 +83,17 @@ def test_a_folder_of_clouds_has_no_benchmark(recipe, tmp_path):
     assert task.evaluate(task.model().eval(), CPU, silent).score_name == "ap25"
 
 
-def test_other_drives_are_seen_with_as_many_sweeps_as_in_training_unless_told(run, drives):
+def test_other_drives_are_seen_with_as_many_sweeps_as_in_training_unless_told(run, short_drives):
     task = checkpoint.load(run, CPU).task
-    assert {sample.sweeps for sample in task.for_dataset(NuScenesSettings(root=drives)).split.validation} == {2}
+    assert {sample.sweeps for sample in task.for_dataset(NuScenesSettings(root=short_drives)).split.validation} == {2}
     assert {
-        one.sweeps for one in task.for_dataset(NuScenesSettings(root=drives, sweeps=1), "all").split.validation
+        one.sweeps for one in task.for_dataset(NuScenesSettings(root=short_drives, sweeps=1), "all").split.validation
     } == {1}
 
 
-def test_one_sweep_of_a_file_becomes_boxes(run, drives, tmp_path):
+def test_one_sweep_of_a_file_becomes_boxes(run, short_drives, tmp_path):
     sweep = tmp_path / "sweep.bin"
-    shutil.copy(next((drives / "samples" / "LIDAR_TOP").iterdir()), sweep)
+    shutil.copy(next((short_drives / "samples" / "LIDAR_TOP").iterdir()), sweep)
     words = ["--columns", "x,y,z,intensity,ring", "--score", "0"]
     main(["predict", str(run), str(sweep), "-o", str(tmp_path / "out"), *words])
     found = read_detections(tmp_path / "out" / "sweep.json")
@@ -101,8 +101,8 @@ def test_one_sweep_of_a_file_becomes_boxes(run, drives, tmp_path):
     assert (tmp_path / "out" / "sweep.boxes.ply").is_file()
 
 
-def test_a_wrong_list_of_columns_is_told_before_a_file_is_read(run, drives, tmp_path, capsys):
-    sweep = next((drives / "samples" / "LIDAR_TOP").iterdir())
+def test_a_wrong_list_of_columns_is_told_before_a_file_is_read(run, short_drives, tmp_path, capsys):
+    sweep = next((short_drives / "samples" / "LIDAR_TOP").iterdir())
     for names, told in (("x,y,z,intnsity,_", "Did you mean 'intensity'"), ("x,y,w,intensity,_", "no good list")):
         words = ["predict", str(run), str(sweep), "-o", str(tmp_path / "out"), "--columns", names]
         assert main(words) == 2 and told in " ".join(capsys.readouterr().err.split())

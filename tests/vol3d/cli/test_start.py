@@ -21,7 +21,8 @@ ELSEWHERE = {
 }
 OF_POINTS = {"numba", "llvmlite", "scipy.linalg", "pointcloud"}
 OF_VOLUMES = {"nibabel", "pydicom", "medical"}
-CODE = "import sys; from vol3d.cli.main import main; code = main(sys.argv[1:]); print(*sys.modules); sys.exit(code)"
+CODE = "import sys; from vol3d.cli.main import main; codes = [main(words.split('|')) for words in sys.argv[1:]]; "
+CODE += "print(*sys.modules); sys.exit(max(codes))"
 
 
 def scan(kind: str, folder: Path) -> Path:
@@ -38,18 +39,29 @@ def scan(kind: str, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("kind", "words", "others"),
+    ("commands", "others"),
     [
-        ("volume", ("unetr-hippocampus",), OF_POINTS),
-        ("room", ("3detr-rooms", "--units", "m", "--up", "z"), OF_VOLUMES),
-        ("sweep", ("centerpoint-drives", "--columns", "x,y,z,intensity"), OF_VOLUMES),
+        ({"volume": ("unetr-hippocampus",)}, OF_POINTS),
+        (
+            {
+                "room": ("3detr-rooms", "--units", "m", "--up", "z"),
+                "sweep": ("centerpoint-drives", "--columns", "x,y,z,intensity"),
+            },
+            OF_VOLUMES,
+        ),
     ],
+    ids=["volume", "points"],
 )
-def test_predict_loads_only_what_it_uses(kind: str, words: tuple[str, ...], others: set[str], tmp_path: Path) -> None:
-    name, *options = words
-    command = [sys.executable, "-c", CODE, "predict", name, str(scan(kind, tmp_path)), "-o", str(tmp_path / "out")]
-    done = subprocess.run([*command, *options], cwd=PROJECT, capture_output=True, text=True, check=False)
+def test_predict_loads_only_what_it_uses(
+    commands: dict[str, tuple[str, ...]], others: set[str], tmp_path: Path
+) -> None:
+    lines = [
+        "|".join(["predict", name, str(scan(kind, tmp_path)), "-o", str(tmp_path / f"out_{kind}"), *options])
+        for kind, (name, *options) in commands.items()
+    ]
+    command = [sys.executable, "-c", CODE, *lines]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert list((tmp_path / "out").iterdir()), "the command predicted nothing"
+    assert all(list((tmp_path / f"out_{kind}").iterdir()) for kind in commands), "a command predicted nothing"
     loaded = set(done.stdout.splitlines()[-1].split())
     assert "torch" in loaded and not loaded & (ELSEWHERE | others)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch._dynamo  # else each process that `launch` forks imports it for itself, which takes a second
 
 from tests.vol3d.engine.test_resume import assert_equal, at_step
 from tests.vol3d.engine.toy import toy
@@ -159,18 +160,18 @@ def test_one_process_alone() -> None:
 
 @pytest.mark.slow
 def test_torchrun(tmp_path: Path) -> None:
-    def torchrun(out: Path, *words: str) -> subprocess.CompletedProcess[str]:
-        module = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    def torchrun(count: int, out: Path, *words: str) -> subprocess.CompletedProcess[str]:
+        module = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "-m"]
         command = [*module, "tests.vol3d.engine.toy", str(out), *words]
         env = os.environ | {"OMP_NUM_THREADS": "1"}
         root = Path(__file__).resolve().parents[3]
         return subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False, timeout=120)
 
-    whole = torchrun(tmp_path / "whole")
+    whole = torchrun(2, tmp_path / "whole")
     assert whole.returncode == 0, whole.stderr
     assert len(set(re.findall(r"score (\S+)", whole.stdout))) == 1
     task = toy(tmp_path)
     assert codes(launch(lambda rank: train(task, tmp_path / "same", device="cpu"), tmp_path / "log")) == [0, 0]
     assert_equal(tmp_path / "whole", tmp_path / "same")
-    stopped = torchrun(tmp_path / "run", "data.fault=nan", "data.fault_at=1", "train.save_every_s=1e-6")
+    stopped = torchrun(1, tmp_path / "run", "data.fault=nan", "data.fault_at=1", "train.save_every_s=1e-6")
     assert stopped.returncode != 0 and "case_01" in stopped.stderr
