@@ -32,4 +32,4 @@ def encode_angle(angle: Float[Tensor, "*k"], bins: int) -> tuple[Int64[Tensor, "
     width = 2 * math.pi / bins
     turned = (angle + width / 2) % (2 * math.pi)
     index = (turned / width).long().clamp(max=bins - 1)
-    return index, (turned - (index * width + width / 2)) / (width / 2)
+    return index, (turned - (index.to(angle.dtype) + 0.5) * width) / (width / 2)

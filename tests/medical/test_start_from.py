@@ -100,7 +100,7 @@ def test_unscaled_intensities_must_be_alike(recipe: Path, tmp_path: Path) -> Non
     for path in root.glob("imagesTr/blobs*.nii.gz"):
         image = nib.load(path)
         nib.save(nib.Nifti1Image(100 * image.get_fdata(dtype=np.float32), image.affine), path)
-    with pytest.raises(UsageError, match="intensities are on another scale than the other network's: 1 % of"):
+    with pytest.raises(UsageError, match="intensities are on another scale than the other network's: percentile 1 of"):
         initial_model(load_task(recipe, [*words, f"data.root={root}"]))
 
 

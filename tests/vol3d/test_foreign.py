@@ -77,7 +77,7 @@ def test_models_prints_the_card(tmp_path: Path, capsys: pytest.CaptureFixture[st
     written(tmp_path / "plan.txt")
     assert main(["models", str(tmp_path), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said.pop("format") == 1
+    assert said.pop("format") == 2
     assert said == {"models": [{"kind": "model folder of a test", "labels": ["a", "b"], "files": {"plan": "two"}}]}
     assert main(["models", str(tmp_path)]) == 0
     assert "plan: two" in capsys.readouterr().out

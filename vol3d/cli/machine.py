@@ -125,13 +125,10 @@ def _cuda() -> dict[str, Any]:
 
 
 def _sparse() -> dict[str, Any]:
-    """Backends of the sparse convolutions, where this release has them."""
-    import vol3d.sparse
+    """Backends of the sparse convolutions."""
+    from vol3d.sparse import list_backends
 
-    backends = getattr(vol3d.sparse, "backends", None)
-    if backends is None:
-        return {"backends": "none in this release"}
-    return {one.name: "available" if one.available else f"no: {one.reason}" for one in backends()}
+    return {one.name: "available" if one.available else f"no: {one.reason}" for one in list_backends()}
 
 
 def _viewer() -> dict[str, Any]:

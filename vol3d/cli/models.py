@@ -13,7 +13,6 @@ from vol3d import catalog, foreign
 from vol3d.cli import names
 from vol3d.cli.console import print_json, print_table
 from vol3d.cli.options import Json
-from vol3d.engine.trained_on import trained_on_text
 from vol3d.shipped import about, seen_of
 from vol3d.terminal import say
 
@@ -116,6 +115,8 @@ def _text(value: Any) -> Any:
 
 def _facts(path: Path, info: dict[str, Any]) -> dict[str, Any]:
     """None stands for what was not recorded."""
+    from vol3d.engine.trained_on import trained_on_text
+
     known, settings = about(path.parent, info), info["settings"]
     start = info.get("started_from") or {**(settings.get("start_from") or {}), "sha256": None}
     return {

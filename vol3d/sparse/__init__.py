@@ -1,6 +1,6 @@
 """Sparse 3D convolution: tensors, layers, kernel maps and the backends that compute them."""
 
-from vol3d.sparse.backend import BackendState, backends, set_backend, use_backend
+from vol3d.sparse.backend import BackendState, list_backends, set_backend, use_backend
 from vol3d.sparse.convolve import sparse_convolve
 from vol3d.sparse.geometry import Geometry
 from vol3d.sparse.kernel_map import KernelMap
@@ -25,8 +25,8 @@ __all__ = [
     "SparseSequential",
     "SparseTensor",
     "SubMConv3d",
-    "backends",
     "from_spconv",
+    "list_backends",
     "set_backend",
     "sparse_convolve",
     "state_from_spconv",

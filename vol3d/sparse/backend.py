@@ -31,7 +31,7 @@ class Convolver(Protocol):
     """
 
     NAME: str
-    USES: str  # what it is chosen for, as `backends` states it
+    USES: str  # what it is chosen for, as `list_backends` states it
 
     def unavailable(self) -> str | None: ...
 
@@ -54,7 +54,7 @@ _chosen: ContextVar[str | None] = ContextVar("vol3d_sparse_backend", default=Non
 _process_choice: str | None = None
 
 
-def backends() -> list[BackendState]:
+def list_backends() -> list[BackendState]:
     """Every backend, whether it can be used on this machine, and why or why not."""
     states = []
     for name in NAMES:

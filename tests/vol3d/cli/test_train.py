@@ -65,7 +65,7 @@ def test_json_of_runs(toy: Path, capsys):  # noqa: F811
         return json.loads(capsys.readouterr().out)
 
     dry = said("--dry-run")
-    assert (dry["format"], dry["steps"], len(dry["verdict"])) == (1, 5, 3) and len(dry["loss"]) == 2
+    assert (dry["format"], dry["steps"], len(dry["verdict"])) == (2, 5, 3) and len(dry["loss"]) == 2
     run = said("epochs=2", "-o", "a")
     assert (run["run"], run["score_name"]) == ("a", "mean_dice") and 0 <= run["score"] <= 1
     assert Path(run["report"]).is_file() and "classes" in run["summary"]

@@ -91,7 +91,7 @@ def test_more_seeds_later_train_only_the_new_ones(tmp_path: Path) -> None:
 def test_the_training_data_are_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
     samples = ToyTask.samples
-    monkeypatch.setattr(ToyTask, "samples", lambda self, progress=None: opened.append(1) or samples(self, progress))
+    monkeypatch.setattr(ToyTask, "samples", lambda self, *how: opened.append(1) or samples(self, *how))
     together = seeds(tmp_path, 3).scores
     assert opened == [1]
     alone = seeds(tmp_path, 1, "train.seed=7", out="alone").scores

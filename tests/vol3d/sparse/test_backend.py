@@ -16,7 +16,7 @@ import torch
 from tests.vol3d.sparse.conftest import ON_CPU
 from tests.vol3d.sparse.scenes import random_tensor
 from vol3d.errors import UsageError
-from vol3d.sparse import SubMConv3d, backend, backends, set_backend, use_backend
+from vol3d.sparse import SubMConv3d, backend, list_backends, set_backend, use_backend
 from vol3d.sparse.backends import numba_backend, numba_trial, torch_backend
 
 CPU = torch.device("cpu")
@@ -32,7 +32,7 @@ def test_automatic_choice_on_the_cpu() -> None:
 
 
 def test_all_are_listed_with_a_reason() -> None:
-    states = {state.name: state for state in backends()}
+    states = {state.name: state for state in list_backends()}
     assert list(states) == ["triton", "spconv", "numba", "torch"]
     assert states["numba"] == ("numba", True, "used for CPU") and states["torch"].available
     if not torch.cuda.is_available():
@@ -41,7 +41,7 @@ def test_all_are_listed_with_a_reason() -> None:
 
 
 def test_every_backend_for_the_cpu_goes_through_the_common_tests() -> None:
-    modules = [backend._load(state.name)[0] for state in backends() if state.available]
+    modules = [backend._load(state.name)[0] for state in list_backends() if state.available]
     assert {module.NAME for module in modules if module.unfit(CPU, torch.float32) is None} == set(ON_CPU)
 
 
@@ -111,7 +111,7 @@ def test_torch_computes_where_a_backend_cannot_be_imported(
 
     monkeypatch.setattr(backend, "importlib", SimpleNamespace(import_module=broken))
     assert chosen() == "torch" and backend.for_maps(CPU) is torch_backend
-    state = next(state for state in backends() if state.name == "numba")
+    state = next(state for state in list_backends() if state.name == "numba")
     assert not state.available and state.reason.endswith(str(fault))
     with pytest.raises(UsageError, match="set_backend: backend numba is not available: "):
         set_backend("numba")
@@ -127,7 +127,11 @@ def test_torch_computes_where_numba_does_not_compile_the_kernels(
     assert chosen() == "torch" and backend.for_maps(CPU) is torch_backend
     layer = SubMConv3d(4, 4)
     assert layer(random_tensor(50, 4)).features.shape == (50, 4)
-    assert ("numba", False, "numba does not compile its kernels: TypeError: inttoptr: opaque pointers") in backends()
+    assert (
+        "numba",
+        False,
+        "numba does not compile its kernels: TypeError: inttoptr: opaque pointers",
+    ) in list_backends()
     monkeypatch.setattr(numba_trial, "_call_each", lambda *_: 2)
     numba_backend.unavailable.cache_clear()
     assert "wrong numbers on this CPU" in str(numba_backend.unavailable())

@@ -113,7 +113,8 @@ PROJECTED = 'PROJCS["a",GEOGCS["b",SPHEROID["c",6378137,298],UNIT["degree",0.017
 def test_the_stated_unit_is_taken(tmp_path: Path, text: str, metres: float) -> None:
     xyz = write(tmp_path / "a.las", version="1.4", point_format=7, vlrs=[wkt(text)])
     cloud = read_points(tmp_path / "a.las")
-    assert any(str(note).startswith(f"the file states its unit, {metres:g} m") for note in cloud.notes)
+    name = "metres" if metres == 1 else f"units of {metres:g} m"
+    assert any(str(note).startswith(f"the coordinates are in {name}, as the file says") for note in cloud.notes)
     assert np.abs(cloud.xyz + cloud.origin - xyz * metres).max() < 2e-5
     assert np.allclose(cloud.in_file(cloud.xyz), xyz, rtol=0, atol=1e-4)
 

@@ -130,7 +130,9 @@ def test_a_value_outside_its_type(tmp_path: Path) -> None:
 
 def test_the_files_own_unit(tmp_path: Path) -> None:
     cloud = read_points(write_ply(tmp_path / "a.ply", columns(), comment="units: mm"), up="z")
-    assert np.allclose(cloud.xyz[:, 0], columns()["x"] / 1000) and "the file states its unit" in str(cloud.notes[0])
+    assert np.allclose(
+        cloud.xyz[:, 0], columns()["x"] / 1000
+    ) and "the coordinates are in millimetres, as the file says" in str(cloud.notes[0])
 
 
 def test_columns_are_the_files_own(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_the_same_scan_whatever_its_unit(tmp_path: Path, name: str) -> None:
     else:
         path.write_text(("// coordinates in mm\n" if name == "a.xyz" else "x [mm],y [mm],z [mm]\n") + rows)
     cloud = read_points(path)
-    assert "the file states its unit, 0.001 m; override with --units" in map(str, cloud.notes)
+    assert "the coordinates are in millimetres, as the file says; override with --units" in map(str, cloud.notes)
     assert np.allclose(cloud.xyz, xyz, atol=1e-4)
 
 
