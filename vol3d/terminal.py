@@ -125,6 +125,11 @@ def is_aloud() -> bool:
     return _aloud
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 model`, `2 models`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def say(line: str) -> None:
     """A remark for a person, on stderr, so that stdout stays a result."""
     if _aloud:

@@ -14,7 +14,7 @@ from vol3d.cli.options import Changes, Checkpoint, Device, Json, Words
 from vol3d.errors import UsageError
 from vol3d.output import require_output
 from vol3d.paths import user_path
-from vol3d.terminal import progress, say
+from vol3d.terminal import counted, progress, say
 
 if TYPE_CHECKING:
     from vol3d.engine.task import Evaluation, Part
@@ -87,7 +87,7 @@ def evaluate(
         _evaluate_folds(checkpoint, root, dataset, out, device, settings, as_json)
         return
     model = vol3d.load(checkpoint, str(pick_device(device, "--device")), settings)
-    say(f"{checkpoint}: {len(model.models)} model(s) on {model.device}, cases of {root}")
+    say(f"{checkpoint}: {counted(len(model.models), 'model')} on {model.device}, cases of {root}")
     with progress("evaluating") as report:
         evaluation = vol3d.evaluate(
             model,

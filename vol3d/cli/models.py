@@ -14,7 +14,7 @@ from vol3d.cli import names
 from vol3d.cli.console import print_json, print_table
 from vol3d.cli.options import Json
 from vol3d.shipped import about, seen_of
-from vol3d.terminal import say
+from vol3d.terminal import counted, say
 
 Which = Annotated[
     str | None,
@@ -145,7 +145,7 @@ def _expected_input(settings: Mapping[str, Any]) -> str:
         prepared, channels = settings["preprocess"], settings["channel_names"]
         spacing = prepared.get("spacing_mm")
         grid = "at its own spacing" if spacing is None else f"resampled to {' x '.join(map(str, spacing))} mm"
-        listed = f"{len(channels)} channel(s): {', '.join(channels)}"
+        listed = f"{counted(len(channels), 'channel')}: {', '.join(channels)}"
         return f"a volume with {listed}; turned to {prepared['orientation']}, {grid}"
     measured = [name for name in settings["model"].get("features") or () if name != "height"]  # that is computed
     columns = ", ".join(["x", "y", "z", *measured])

@@ -15,7 +15,7 @@ from vol3d.errors import UsageError
 from vol3d.notes import MergedNotes
 from vol3d.output import require_output
 from vol3d.shipped import about
-from vol3d.terminal import aside, progress, say
+from vol3d.terminal import aside, counted, progress, say
 
 if TYPE_CHECKING:
     from vol3d.engine.predict import PredictionRow
@@ -193,7 +193,7 @@ def _exit_status(rows: Sequence[PredictionRow]) -> int:
 def _introduce(checkpoint: str, model: Model) -> None:
     """What is known of a model before it predicts."""
     count, classes = len(model.models), ", ".join(model.class_names)
-    say(f"{checkpoint}: {count} model(s) on {model.device}, classes {classes}")
+    say(f"{checkpoint}: {counted(count, 'model')} on {model.device}, classes {classes}")
     if (folder := shipped().get(checkpoint)) is not None:
         shown = about(folder)
         say(f"{checkpoint}: licence {shown.licence}, trained on {shown.trained_on}")

@@ -45,7 +45,7 @@ def test_models_are_grouped_by_task(capsys):
 
 def test_a_card_says_what_a_scan_must_be(capsys):
     for name, wanted in (
-        ("unetr-hippocampus", "a volume with 1 channel(s): MRI; turned to RAS, at its own spacing"),
+        ("unetr-hippocampus", "a volume with 1 channel: MRI; turned to RAS, at its own spacing"),
         ("kitti-cars", "points with x, y, z, intensity; z points up, in m"),
         ("3detr-rooms", "points with x, y, z; the axis that points up is detected"),
     ):
