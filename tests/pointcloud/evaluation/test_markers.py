@@ -17,7 +17,7 @@ from vol3d.errors import DataError, UsageError
 from vol3d.prediction import BoxPrediction
 from vol3d.recording_prediction import FrameResult, FramesPrediction
 from vol3d.scans.points.cloud import PointCloud
-from vol3d.scans.recordings.find import is_recording, recordings_in
+from vol3d.scans.recordings.find import recordings_in
 from vol3d.scans.recordings.recording import Frame, open_recording
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.source import ScanSource
@@ -143,7 +143,9 @@ def test_a_recording_that_breaks_off_ends_with_its_last_cloud(tmp_path: Path) ->
 def test_what_was_written_is_taken_for_no_recording(tmp_path: Path) -> None:
     path = bag(tmp_path / "drive")
     write_markers(predicted(path), tmp_path / f"drive{SUFFIXES['mcap']}")
-    assert recordings_in(tmp_path) == [path] and not is_recording(tmp_path / "drive.boxes.mcap")
+    assert recordings_in(tmp_path) == [path]
+    with pytest.raises(DataError, match=r"the recording has no clouds.*/vol3d/boxes"):  # where it is named
+        open_recording(tmp_path / "drive.boxes.mcap")
 
 
 @pytest.mark.parametrize("name", ["mcap", "rrd"])

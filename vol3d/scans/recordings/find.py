@@ -19,8 +19,7 @@ _HEAD = 4096  # bytes of the metadata in which its mark stands
 def is_recording(path: Path) -> bool:
     """Whether a path is a bag's folder, or a file with the name of a recording."""
     if not path.is_dir():
-        name = path.name.lower()
-        return name.endswith(STORAGE_SUFFIXES) and not name.endswith(MARKERS_SUFFIX)
+        return path.name.lower().endswith(STORAGE_SUFFIXES)
     metadata = path / _METADATA
     if not metadata.is_file():
         return False
@@ -29,7 +28,7 @@ def is_recording(path: Path) -> bool:
 
 
 def recordings_in(folder: Path) -> list[Path]:
-    """The recordings in a folder and below, in order, without hidden ones; files in a bag's folder are the bag's."""
+    """The recordings in a folder and below, in order, without hidden ones and results; a bag's folder is one."""
     found = []
     for here, below, names in os.walk(folder):
         if is_recording(Path(here)):
@@ -37,7 +36,8 @@ def recordings_in(folder: Path) -> list[Path]:
             below.clear()
             continue
         below[:] = sorted(name for name in below if not name.startswith("."))
-        files = (Path(here, name) for name in sorted(names) if not name.startswith("."))
+        meant = (name for name in sorted(names) if not name.startswith(".") and not name.endswith(MARKERS_SUFFIX))
+        files = (Path(here, name) for name in meant)
         found += [path for path in files if is_recording(path)]
     return found
 
