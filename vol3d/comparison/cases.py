@@ -41,6 +41,7 @@ def compare_cases(a: Scores, b: Scores) -> Comparison:
     notes = [f"{len(cases)} cases were paired; a case counts for a class where both have a number"]
     notes += _without_partner(a, b, metrics, cases, classes)
     notes += _notes(a, b, classes, cases)
+    notes += [f"{one.path}: {text}" for one in (a, b) for text in one.remarks]
     return Comparison("cases", str(a.path), str(b.path), len(cases), corrected(rows), tuple(notes))
 
 

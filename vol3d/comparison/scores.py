@@ -6,7 +6,7 @@ import csv
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from typing import Any, Literal
 from vol3d.dataset_tools.fault import listed
 from vol3d.engine import results
 from vol3d.engine.task import Evaluation, Metric
+from vol3d.engine.trained_on import remarks
 from vol3d.errors import DataError, UsageError
 from vol3d.files import read_text
 from vol3d.report.folder import number
@@ -46,6 +47,7 @@ class Scores:
         better: column that can be compared -> which values are the better ones.
         titles: column -> what a reader sees.
         rules: column -> by which rule it was measured, where the file says it.
+        remarks: what the scores must be read with, a sentence each.
     """
 
     path: Path
@@ -53,6 +55,7 @@ class Scores:
     better: Mapping[str, Better]
     titles: Mapping[str, str]
     rules: Mapping[str, Any]
+    remarks: tuple[str, ...] = ()
 
     @cached_property
     def cases(self) -> list[str]:
@@ -100,8 +103,10 @@ def _of_csv(path: Path) -> Scores:
     except csv.Error as error:
         raise DataError("no table of scores", where=path, got=str(error)) from error
     runs = dict.fromkeys(row["run"] for row in rows if row.get("run"))  # of folds: each describes its numbers
-    known = [results.read(path.parent / run) for run in runs if run == Path(run).name]
-    return _scores(path, rows, next((one.metrics for one in known if one is not None), ()), {})
+    read = (results.read(path.parent / run) for run in runs if run == Path(run).name)
+    known = [one for one in read if one is not None]
+    said = dict.fromkeys(text for one in known for text in remarks(one.summary))
+    return replace(_scores(path, rows, known[0].metrics if known else (), {}), remarks=tuple(said))
 
 
 def _scores(
@@ -112,7 +117,8 @@ def _scores(
     described = BETTER | {metric.key: metric.better for metric in metrics if metric.better is not None}
     better = {name: way for name, way in described.items() if name in columns}
     rules = {column: summary[key] for column, key in RULES.items() if key in summary}
-    return Scores(path, table, better, {metric.key: metric.label for metric in metrics}, rules)
+    titles = {metric.key: metric.label for metric in metrics}
+    return Scores(path, table, better, titles, rules, tuple(remarks(summary)))
 
 
 def _table(path: Path, rows: Sequence[Mapping[str, Any]]) -> dict[Key, dict[str, float]]:

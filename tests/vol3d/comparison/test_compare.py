@@ -93,6 +93,16 @@ def test_folds_are_one_evaluation(tmp_path: Path) -> None:
     assert found.pairs == 12 and found.differences[0].title == "Dice"
 
 
+def test_what_a_score_must_be_read_with_is_noted(tmp_path: Path) -> None:
+    note = {"code": "training-cases-scored", "text": "3 of 12 scored cases were trained on by this model"}
+    a, b = write(tmp_path / "a", rows()), write(tmp_path / "b", rows(0.03), remarks=[note])
+    assert vol3d.compare(a, b).notes[-1] == f"{b / results.EVALUATION}: {note['text']}"
+    write(tmp_path / "folds/fold0", rows(0.03), remarks=[note])
+    listed = results.rows_of_runs({"fold0": Evaluation(0.8, "mean_dice", {}, rows(0.03))})
+    files.write_text(tmp_path / "folds" / results.CASES, results.table(listed))
+    assert vol3d.compare(a, tmp_path / "folds").notes[-1].endswith(note["text"])
+
+
 def test_a_case_counts_where_both_have_a_number(tmp_path: Path) -> None:
     first, second = rows(cases=3), rows(0.1, cases=3)
     first[0]["dice"] = second[2]["dice"] = math.nan
