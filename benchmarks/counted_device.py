@@ -4,7 +4,7 @@ Tensors on `COUNTED` hold a CPU tensor and say that they are elsewhere, so code 
 loops are closed to it, `.cpu()` is a copy, `.item()` a wait. Every operation is computed on the CPU and counted.
 
     kernels   operations that start work on the device: all but views and memory that is only set aside. One operation
-              may start several kernels; the count is a lower bound. A Triton kernel counts as one.
+              may start several kernels; the count is a lower bound. Triton's kernels cannot run, torch's do.
     waits     moments at which the host stands still until the device has done all it was asked: values read back,
               results of a size that only the device knows, copies that the host waits for.
 
@@ -53,6 +53,7 @@ class _Module:
 
 
 _setup_privateuseone_for_python_backend("counted", backend_module=_Module())
+sys.modules["triton"] = None  # type: ignore[assignment]  # as if it were not installed
 COUNTED = torch.device("counted", 0)
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -41,7 +41,6 @@ def compare_cases(a: Scores, b: Scores) -> Comparison:
     notes = [f"{len(cases)} cases were paired; a case counts for a class where both have a number"]
     notes += _without_partner(a, b, metrics, cases, classes)
     notes += _notes(a, b, classes, cases)
-    notes += [f"{one.path}: {text}" for one in (a, b) for text in one.remarks]
     return Comparison("cases", str(a.path), str(b.path), len(cases), corrected(rows), tuple(notes))
 
 
@@ -139,4 +138,4 @@ def _notes(a: Scores, b: Scores, classes: Sequence[str], cases: Sequence[Any]) -
         notes.append(f"measured by other rules, and left out: {', '.join(other)}")
     if len(cases) < FEW:
         notes.append(f"with {len(cases)} cases Wilcoxon's test cannot give a p below {2 / 2 ** len(cases):.3g}")
-    return notes
+    return notes + [f"{one.path}: {text}" for one in (a, b) for text in one.remarks]

@@ -54,7 +54,7 @@ def keep_rotated(
         raise DataError("not an IoU threshold", where="iou_threshold", got=iou_threshold, wanted="0 to 1")
     if boxes.device.type == "cpu":
         kept = _one_by_one(boxes, scores, there, lambda _, b, s: nms_rotated(b, s, iou_threshold))
-    elif _has_triton():
+    elif boxes.is_cuda and _has_triton():
         from vol3d.geometry.nms_triton import keep_rotated_triton
 
         kept = keep_rotated_triton(boxes, there, iou_threshold)
@@ -90,7 +90,7 @@ def keep_circle(
             return nms_circle(rows, points, squared_radii[group], compare="squared_distance")
 
         kept = _one_by_one(boxes, scores, there, suppress)
-    elif _has_triton():
+    elif boxes.is_cuda and _has_triton():
         from vol3d.geometry.nms_triton import keep_circle_triton
 
         kept = keep_circle_triton(boxes, there, tuple(squared_radii))
