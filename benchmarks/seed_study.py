@@ -83,19 +83,13 @@ def earlier(tiny: Tiny, epochs: int, data: Path, folder: Path) -> Path:
     return folder
 
 
-def rows_of(network: str, scratch: SeedStudy, started: SeedStudy, epochs: int) -> list[Row]:
-    """The spread of both, then their difference."""
-    compared = compare_seeds(scratch.folder, started.folder)
-    score, spread = compared.rows[0], compared.spread
-    rows: list[Row] = []
-    for start, study in (("scratch", scratch), ("trained", started)):
-        facts = study.to_dict()
-        keys = ("score_name", "mean", "deviation", "deviation_interval", "minimum", "maximum", "failed", "epochs")
-        outliers = {"outliers": study.outliers, "epochs_of_training": epochs}
-        rows.append({"network": network, "start": start, "seeds": len(study.scores)} | outliers)
-        rows[-1] |= {key: facts[key] for key in keys} | {"scores": list(study.scores.values())}
-    found = {"difference": asdict(score), "spread": None if spread is None else asdict(spread)}
-    return [*rows, {"network": network, "start": "trained - scratch", **found}]
+def row_of(network: str, start: str, study: SeedStudy, epochs: int) -> Row:
+    """How the scores of a study spread."""
+    facts = study.to_dict()
+    keys = ("score_name", "mean", "deviation", "deviation_interval", "minimum", "maximum", "failed", "epochs")
+    row: Row = {"network": network, "start": start, "seeds": len(study.scores), "epochs_of_training": epochs}
+    row |= {"outliers": study.outliers} | {key: facts[key] for key in keys}
+    return row | {"scores": list(study.scores.values())}
 
 
 def main() -> None:
@@ -107,7 +101,7 @@ def main() -> None:
     parser.add_argument("--before", type=Path, help="data of the earlier training; the same if left out")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--epochs", type=int, help="of every studied training, for a trial")
+    parser.add_argument("--epochs", type=int, help="of every studied training: a trial, whose facts are not saved")
     chosen = parser.parse_args()
     one_thread()
     tiny, out = STUDIES[chosen.network], chosen.runs / chosen.network
@@ -119,8 +113,15 @@ def main() -> None:
         train_seeds(tiny.recipe, [*words, *start], out / name, chosen.seeds, "cpu", jobs=chosen.jobs)
         for name, start in (("scratch", []), ("trained", [f"start_from={before}"]))
     ]
-    rows = rows_of(chosen.network, studies[0], studies[1], epochs)
-    print_table([{key: value for key, value in row.items() if not isinstance(value, list | dict)} for row in rows])
+    rows = [row_of(chosen.network, one.folder.name, one, epochs) for one in studies]
+    shown = ("network", "start", "seeds", "mean", "deviation", "minimum", "maximum", "outliers")
+    print_table([{key: row[key] for key in shown} for row in rows])
+    found = compare_seeds(studies[0].folder, studies[1].folder)
+    print(*found.notes, sep="\n")
+    facts = {"difference": asdict(found.differences[0]), "spread": found.spread and asdict(found.spread)}
+    rows.append({"network": chosen.network, "start": "trained - scratch", **facts})
+    if epochs != EPOCHS[chosen.network]:
+        return
     path = RESULTS / "seed_study.json"
     known = read_json(path)["rows"] if path.is_file() else []
     print(f"written to {save('seed_study', [*(row for row in known if row['network'] != chosen.network), *rows])}")
