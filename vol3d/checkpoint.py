@@ -159,14 +159,15 @@ def _load_one(
     tensors, info = read_checkpoint(path)
     if info["task"] not in catalog.TASKS:
         raise CheckpointError("unknown task", where=path, got=info["task"], wanted=", ".join(catalog.TASKS))
-    task = task_of(path, info, _seen(path, info), changes)
+    info = _completed(path, info)
+    task = task_of(path, info, info.get(SEEN), changes)
     if list(task.class_names) != info["class_names"]:
         raise CheckpointError("other classes", where=path, got=info["class_names"], wanted=list(task.class_names))
     model = task.model()
     load_strictly(model, tensors, path)
     if task.settings.train.channels_last:
         to_channels_last(model, {2})  # 3D convolutions without gradients are slower so
-    return task, model.to(device or "cpu").eval(), _with_trained_on(path, info)
+    return task, model.to(device or "cpu").eval(), info
 
 
 def task_of(path: Path, info: Mapping[str, Any], seen: Any, changes: Sequence[str]) -> CompleteTask[Any]:
@@ -192,25 +193,17 @@ def task_of(path: Path, info: Mapping[str, Any], seen: Any, changes: Sequence[st
     return task_type(settings.model_copy(update={SEEN: scans}))
 
 
-def _seen(path: Path, info: Mapping[str, Any]) -> Any:
-    """What the training scans were like; for shipped weights older than that, it was measured afterwards."""
-    return info.get(SEEN) or _beside(path, SEEN)
-
-
-def _beside(path: Path, what: str) -> Any:
-    beside = path.with_name(f"{what}.json")
-    return files.read_json(beside) if beside.is_file() else None
-
-
 def said_by(where: str | Path) -> list[dict[str, Any]]:
     """What each file of weights behind `where` (see `resolve`) says about itself, without loading the weights."""
-    return [_with_trained_on(path, read_info(path)) for path in resolve(where)]
+    return [_completed(path, read_info(path)) for path in resolve(where)]
 
 
-def _with_trained_on(path: Path, info: dict[str, Any]) -> dict[str, Any]:
-    """With the training scans of shipped weights that were saved before these were recorded."""
-    later: dict[str, Any] = {SEEN: _seen(path, info), TRAINED_ON: info.get(TRAINED_ON) or _beside(path, TRAINED_ON)}
-    info = info | {key: value for key, value in later.items() if value is not None}
+def _completed(path: Path, info: dict[str, Any]) -> dict[str, Any]:
+    """With what was measured later of the training scans of shipped weights, and stands in files beside them."""
+    for key in (SEEN, TRAINED_ON):
+        beside = path.with_name(f"{key}.json")
+        if not info.get(key) and beside.is_file():
+            info = info | {key: files.read_json(beside)}
     try:
         recorded(info)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""How wide a scan is, by which a room is told from a street."""
+"""How wide a scan is, which distinguishes a room from a street."""
 
 from __future__ import annotations
 

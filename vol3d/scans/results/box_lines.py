@@ -31,10 +31,8 @@ def write_box_lines(path: str | Path, detections: Detections, cloud: PointCloud 
     """
     cloud = cloud or PointCloud(np.zeros((0, 3), np.float32))
     refuse_overwrite(Path(path), cloud.source)
-    colours, (moving, ways) = (
-        box_colours(detections.labels, len(detections.class_names)),
-        velocity_lines(detections.boxes),
-    )
+    colours = box_colours(detections.labels, len(detections.class_names))
+    moving, ways = velocity_lines(detections.boxes)
     of_boxes = np.concatenate((corners(detections.boxes), ticks(detections.boxes)), axis=1)  # (N, 10, 3)
     boxes, moved = np.arange(len(detections)), 10 * len(detections) + 2 * np.arange(len(moving))
 
