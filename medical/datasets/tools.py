@@ -9,7 +9,7 @@ from medical.datasets.check import check
 from medical.datasets.folds import DatasetSettings
 from medical.datasets.prepare import prepare as write_arrays
 from medical.datasets.stats import stats
-from vol3d.dataset_tools.tables import Table, flatten
+from vol3d.dataset_tools.tables import Table, flatten, left_out
 from vol3d.errors import UsageError
 from vol3d.terminal import Progress
 
@@ -36,6 +36,6 @@ def prepare(data: DatasetSettings, settings: Any, out: Path, workers: int | None
 
 
 def tables(facts: dict[str, Any]) -> list[Table]:
-    """The fingerprint of `stats` for a reader."""
-    shown = {key: len(value) if key in ("cases", "unreadable") else value for key, value in facts.items()}
-    return [Table(None, ["", str(facts["name"])], flatten(shown))]
+    """The fingerprint of `stats` for a reader, and the cases that are not in it."""
+    shown = {key: value for key, value in facts.items() if key != "unreadable"} | {"cases": len(facts["cases"])}
+    return [Table(None, ["", str(facts["name"])], flatten(shown)), *left_out(facts["unreadable"])]

@@ -11,7 +11,7 @@ from pointcloud.datasets.findings import Findings, inspect
 from pointcloud.datasets.scenes import SceneSplit
 from pointcloud.structures.class_sizes import known_size
 from vol3d.dataset_tools.processes import over_cases
-from vol3d.dataset_tools.tables import Table, flatten
+from vol3d.dataset_tools.tables import Table, flatten, left_out
 from vol3d.errors import DataError
 from vol3d.terminal import Progress
 
@@ -69,7 +69,6 @@ def tables(facts: dict[str, Any]) -> list[Table]:
     spreads = {"points": summary["points"], "boxes": summary["boxes"]}
     spreads |= {f"extent {axis} (m)": spread for axis, spread in summary["extent_m"].items()}
     parts = {f"{part} scenes": count for part, count in facts["parts"].items()}
-    parts |= {"unreadable scenes": len(facts["unreadable"])}
     parts |= {key.replace("_", " "): summary[key] for key in ("boxes_without_points", "boxes_are_turned")}
     scenes = Table(None, ["", facts["name"]], flatten(parts))
     each = Table(
@@ -90,7 +89,7 @@ def tables(facts: dict[str, Any]) -> list[Table]:
         for name, one in facts["classes"].items()
     ]
     columns = ["class", "boxes", "scenes", "mean size (m)", "elsewhere (m)", "median points", "without points"]
-    return [scenes, each, Table(None, columns, rows)]
+    return [scenes, each, Table(None, columns, rows), *left_out(facts["unreadable"])]
 
 
 def _metres(size: Sequence[float] | None) -> str | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vol3d.cli.console import cell, print_first_columns, print_json
+from vol3d.cli.console import cell, print_first_columns, print_json, print_table
 from vol3d.cli.options import Json
 from vol3d.errors import UsageError
 from vol3d.output import require_output
@@ -69,7 +70,9 @@ def _page(out: Path) -> Path:
 
 
 def show(comparison: Comparison) -> None:
-    """A row for each metric and class, and what is to be known of them."""
+    """What is measured over all cases, a row for each metric and class, and what is to be known of them."""
+    if comparison.totals:
+        print_table(comparison.total_columns, [[_cell(value) for value in row] for row in comparison.total_rows()])
     rows = [[_cell(value) for value in row] for row in comparison.rows()]
     if more := print_first_columns(list(comparison.columns), rows):
         say(f"more columns ({more}): --json prints them")
@@ -80,4 +83,6 @@ def show(comparison: Comparison) -> None:
 
 
 def _cell(value: Any) -> Any:
-    return " to ".join(map(cell, value)) if isinstance(value, tuple) else value
+    if not isinstance(value, tuple):
+        return value
+    return " to ".join(map(cell, value)) if all(map(math.isfinite, value)) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ import typer
 from vol3d.catalog import shipped
 from vol3d.cli.console import SOME_FAILED, print_json, print_table
 from vol3d.cli.options import Changes, Checkpoint, Device, Json, Series, files_and_settings
+from vol3d.dataset_tools.fault import listed
 from vol3d.errors import UsageError
 from vol3d.notes import MergedNotes
 from vol3d.output import require_output
@@ -220,7 +222,7 @@ def show(rows: Sequence[PredictionRow], out: Path) -> None:
     if done:
         _show_done([_cells(row, names[row.source]) for row in done])
     for title, assumed in (("assumed", True), ("noted", False)):
-        if remarks := count_notes(rows, assumed):
+        if remarks := _notes(rows, names, assumed):
             print_table(["scans", title], remarks)
 
     failures = [[names[row.source], _without_source(row)] for row in rows if row.status == "failed"]
@@ -234,7 +236,7 @@ def show(rows: Sequence[PredictionRow], out: Path) -> None:
 
 def _short_names(rows: Sequence[PredictionRow]) -> dict[ScanSource, str]:
     """Names without folders, unless two scans have the same."""
-    names = {row.source: row.source.path.name for row in rows}
+    names = {row.source: row.source.short for row in rows}
     clear = len(set(names.values())) == len(names)
     return names if clear else {source: str(source) for source in names}
 
@@ -260,7 +262,15 @@ def _without_source(row: PredictionRow) -> str:
     return (row.error or "").removeprefix(f"{row.source.path}: ")
 
 
-def count_notes(rows: Sequence[PredictionRow], assumed: bool) -> list[list[Any]]:
-    """How many scans have a note of what was assumed, or any other, and the note; a number that differs is a range."""
-    merged = MergedNotes(note for row in rows for note in row.notes if note.assumed == assumed)
-    return [[count, str(note)] for note, count in merged.counted()]
+def _notes(rows: Sequence[PredictionRow], names: Mapping[ScanSource, str], assumed: bool) -> list[list[Any]]:
+    """Which scans have a note of what was assumed, or any other, and the note; a number that differs is a range."""
+    having = defaultdict[tuple[str, str | None, str | None], list[str]](list)
+    merged = MergedNotes()
+    for row in rows:
+        for note in row.notes:
+            if note.assumed == assumed:
+                merged.add(note)
+                having[note.kind].append(names[row.source])
+    which = {kind: list(dict.fromkeys(found)) for kind, found in having.items()}
+    every = len(rows) if len(rows) > 1 else 0
+    return [["all" if len(which[one.kind]) == every else listed(which[one.kind], 3), str(one)] for one in merged]

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from vol3d.comparison.result import Comparison, Difference, corrected
-from vol3d.comparison.scores import COUNTED, TRUTHS, Scores
+from vol3d.comparison.scores import ALL, COUNTED, TRUTHS, Scores
+from vol3d.comparison.totals import total_differences
 from vol3d.dataset_tools.fault import listed
 from vol3d.errors import UsageError
 from vol3d.statistics import bootstrap_interval, mean_of_means, wilcoxon_p
 
-ALL = "all classes"
 _SAME_TRUTH = 1e-6  # relative; the same truth is counted to the voxel, and written with all digits
 FEW = 6  # cases from which on Wilcoxon's test can reach 0.05
 
@@ -23,7 +23,8 @@ def compare_cases(a: Scores, b: Scores) -> Comparison:
     """Per metric and class: the mean difference B - A with its bootstrap interval over cases, and Wilcoxon's test.
 
     A case counts for a class where both have a number. `all classes` is the mean over classes of the mean over cases,
-    tested by the cases' means over the classes that count in them.
+    tested by the cases' means over the classes that count in them. What is measured over all cases together, such as
+    AP, stands beside it without a test.
 
     Raises:
         UsageError: scored on other cases or another truth, or no class or metric in common.
@@ -32,16 +33,24 @@ def compare_cases(a: Scores, b: Scores) -> Comparison:
     cases = list(dict.fromkeys((*a.cases, *b.cases)))
     classes = [name for name in a.classes if name in b.classes]
     metrics = [name for name in a.better if name in b.better and not _other_rules(a, b, name)]
-    if not classes or not metrics:
-        what, key = ("class", "classes") if not classes else ("metric", "better")
-        got = " and ".join(listed(getattr(one, key), 8) for one in (a, b))
-        raise UsageError(f"the scores have no {what} in common", where=f"{a.path} and {b.path}", got=got)
+    totals = total_differences(a.evaluation, b.evaluation, a.columns)
+    _refuse_strangers(a, b, classes, [*metrics, *totals])
 
     rows = [one for metric in metrics for one in _differences(a, b, metric, cases, classes)]
+    counted = [one for one in rows if one.pairs] or rows
     notes = [f"{len(cases)} cases were paired; a case counts for a class where both have a number"]
     notes += _without_partner(a, b, metrics, cases, classes)
     notes += _notes(a, b, classes, cases)
-    return Comparison("cases", str(a.path), str(b.path), len(cases), corrected(rows), tuple(notes))
+    return Comparison("cases", str(a.path), str(b.path), len(cases), corrected(counted), tuple(notes), totals=totals)
+
+
+def _refuse_strangers(a: Scores, b: Scores, classes: Sequence[str], compared: Sequence[Any]) -> None:
+    """Raises UsageError where there is no class, or nothing to compare, that both have."""
+    if classes and compared:
+        return
+    what, key = ("metric", "better") if classes else ("class", "classes")
+    got = " and ".join(listed(getattr(one, key), 8) for one in (a, b))
+    raise UsageError(f"the scores have no {what} in common", where=f"{a.path} and {b.path}", got=got)
 
 
 def _differences(a: Scores, b: Scores, metric: str, cases: Sequence[str], classes: Sequence[str]) -> list[Difference]:
@@ -60,7 +69,7 @@ def _difference(a: Scores, metric: str, name: str, before: np.ndarray, after: np
     means = np.array([mean_of_means((after - before)[[case]]) for case in np.flatnonzero(counted)])
     return Difference(
         metric=metric,
-        title=a.titles.get(metric, metric),
+        title=a.titles.get(metric, metric.replace("_", " ")),
         name=name,
         pairs=int(counted.sum()),
         a=mean_of_means(before),
@@ -83,6 +92,8 @@ def _without_partner(
     a: Scores, b: Scores, metrics: Sequence[str], cases: Sequence[str], classes: Sequence[str]
 ) -> list[str]:
     """How many numbers are in no difference: a false alarm where the other side rightly found nothing is such a one."""
+    if not metrics:
+        return []
     metric = "dice" if "dice" in metrics else metrics[0]
     keys = [(case, name) for case in cases for name in classes]
     known = [[math.isfinite(_value(one, *key, metric)) for one in (a, b)] for key in keys]

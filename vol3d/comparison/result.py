@@ -50,6 +50,29 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class TotalDifference:
+    """A number that is measured over all cases together, such as AP; no test of it is made.
+
+    Args:
+        metric, title: its key, and what a reader sees.
+        name: of the class, or `all classes`.
+        a, b: the numbers, with the 95 % intervals that each evaluation gives by itself, where it does.
+        difference: B - A.
+        better: which values are the better ones.
+    """
+
+    metric: str
+    title: str
+    name: str
+    a: float
+    b: float
+    difference: float
+    a_interval: tuple[float, float] | None
+    b_interval: tuple[float, float] | None
+    better: Literal["higher", "lower"]
+
+
+@dataclass(frozen=True)
 class SpreadChange:
     """How the scores of two trainings spread over the seeds.
 
@@ -76,6 +99,7 @@ class Comparison:
         differences: one for each metric and class.
         notes: what else is to be known, a sentence each.
         spread: of the score over the seeds, of two trainings.
+        totals: what is measured over all cases together.
     """
 
     kind: Literal["cases", "seeds"]
@@ -85,6 +109,7 @@ class Comparison:
     differences: tuple[Difference, ...]
     notes: tuple[str, ...] = ()
     spread: SpreadChange | None = None
+    totals: tuple[TotalDifference, ...] = ()
 
     @property
     def test(self) -> str:
@@ -109,6 +134,20 @@ class Comparison:
             ]
             for one in self.differences
         ]
+
+    @property
+    def total_columns(self) -> tuple[str, ...]:
+        """Titles of `total_rows`: none of the intervals where no evaluation gives one."""
+        every = ("over all cases", "class", "A", "B", "B - A", "A 95 %", "B 95 %")
+        return every if any(one.a_interval or one.b_interval for one in self.totals) else every[:-2]
+
+    def total_rows(self) -> list[list[Any]]:
+        """A row of values for each number over all cases, intervals as (low, high)."""
+        shown = len(self.total_columns)
+        rows = [
+            [one.title, one.name, one.a, one.b, one.difference, one.a_interval, one.b_interval] for one in self.totals
+        ]
+        return [row[:shown] for row in rows]
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -22,6 +22,7 @@ from vol3d.report.folder import number
 Better = Literal["higher", "lower"]
 Key = tuple[str, str]
 """Case and class."""
+ALL = "all classes"
 
 BETTER: dict[str, Better] = {
     **dict.fromkeys(("dice", "nsd", "lesions_found", "hits", "mean_iou"), "higher"),
@@ -48,6 +49,7 @@ class Scores:
         titles: column -> what a reader sees.
         rules: column -> by which rule it was measured, where the file says it.
         remarks: what the scores must be read with, a sentence each.
+        evaluation: which the rows are of, where one was read.
     """
 
     path: Path
@@ -56,6 +58,7 @@ class Scores:
     titles: Mapping[str, str]
     rules: Mapping[str, Any]
     remarks: tuple[str, ...] = ()
+    evaluation: Evaluation | None = None
 
     @cached_property
     def cases(self) -> list[str]:
@@ -94,7 +97,8 @@ def read_scores(path: Path) -> Scores:
 
 def scores_of(evaluation: Evaluation, path: Path) -> Scores:
     """The scores of an evaluation that was read from `path`; see `read_scores`."""
-    return _scores(path, evaluation.rows, evaluation.metrics, evaluation.summary)
+    scores = _scores(path, evaluation.rows, evaluation.metrics, evaluation.summary)
+    return replace(scores, evaluation=evaluation)
 
 
 def _of_csv(path: Path) -> Scores:

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from vol3d.comparison.cases import ALL, refuse_others
+from vol3d.comparison.cases import refuse_others
 from vol3d.comparison.result import SIGNIFICANT, Comparison, Difference, SpreadChange, corrected
 from vol3d.comparison.scores import Better, Scores, scores_of
+from vol3d.comparison.totals import Key, described, numbers
 from vol3d.dataset_tools.fault import listed
 from vol3d.engine import results
 from vol3d.engine.task import Evaluation
@@ -20,8 +20,6 @@ from vol3d.errors import DataError, UsageError
 from vol3d.files import read_json
 from vol3d.statistics import paired_t, pairs_needed, spread_p
 
-Key = tuple[str, str]
-"""Metric, and the class or `all classes`."""
 Runs = Mapping[str, Evaluation]
 """Name of each seed that has ended -> its evaluation."""
 SUMMARY = "seeds.json"
@@ -120,29 +118,6 @@ def refuse_other_cases(runs: list[tuple[Path, Evaluation]]) -> None:
         refuse_others(tables[0], other)
 
 
-def described(evaluation: Evaluation) -> dict[Key, tuple[str, Better]]:
-    """What can be compared, the score first: what a reader sees, and which values are better."""
-    known: dict[str, tuple[str, Better]] = {
-        metric.key: (metric.label, metric.better) for metric in evaluation.metrics if metric.better is not None
-    }
-    known.setdefault(evaluation.score_name, (evaluation.score_name.replace("_", " "), "higher"))
-    first = (evaluation.score_name, ALL)
-    return {key: known[key[0]] for key in (first, *numbers(evaluation)) if key[0] in known}
-
-
-def numbers(evaluation: Evaluation) -> dict[Key, float]:
-    """All numbers of the summary and of its tables of classes."""
-    tables: list[Mapping[str, Any]] = [{ALL: {**evaluation.summary, evaluation.score_name: evaluation.score}}]
-    tables += [value for value in evaluation.summary.values() if _is_table(value)]
-    return {
-        (key, name): float(value)
-        for table in tables
-        for name, row in table.items()
-        for key, value in row.items()
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    }
-
-
 def _difference(key: Key, described: tuple[str, Better], before: np.ndarray, after: np.ndarray) -> Difference:
     """Of the numbers (seeds,) of A and of B."""
     differences = after - before
@@ -189,7 +164,3 @@ def _answer(score: Difference) -> str:
         return f"{measured}: no difference beyond that of seeds is shown, and no number of seeds could"
     needed = f"about {score.needed} seeds could tell one of this size"
     return f"{measured}: no difference beyond that of seeds is shown; {needed}"
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, dict) and bool(value) and all(isinstance(row, dict) for row in value.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,12 @@ class Table:
     title: str | None
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
+
+
+def left_out(unreadable: Sequence[Mapping[str, str]]) -> list[Table]:
+    """The `name` of what could not be read and is not in the facts, and `why`; no table where all was read."""
+    rows = [[one["name"], one["why"]] for one in unreadable]
+    return [Table("Not in these figures, since they cannot be read", ["name", "why"], rows)] if rows else []
 
 
 def flatten(value: Any, prefix: str = "") -> list[list[str]]:

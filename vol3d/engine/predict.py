@@ -159,7 +159,7 @@ def predict_files(
         remove_leftovers(folder, of_the_dead=True)
     rows = []
     for number, (source, result) in enumerate(results.items()):
-        progress(number, len(results), source.path.name)
+        progress(number, len(results), source.short)
         seg = dicom_path(result) if dicom_seg and is_dicom_source(source.path) else None
         try:
             beside = _all_beside(task, source, result, seg)
@@ -167,7 +167,7 @@ def predict_files(
             if is_done([result, *beside], wanted, overwrite):
                 row = PredictionRow(source, "skipped", result, dicom_seg=_there(seg))
             else:
-                windows = partial(_windows, progress, number, len(results), source.path.name)
+                windows = partial(_windows, progress, number, len(results), source.short)
                 unfinished = Unfinished(result, wanted, overwrite)
                 row = _predicted(task, models, source, device, unfinished, beside, windows)
                 row = replace(row, dicom_seg=_there(seg))

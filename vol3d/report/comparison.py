@@ -26,10 +26,11 @@ def write_comparison(path: str | Path, comparison: Comparison) -> None:
     write_text(Path(path), document("A against B", f"vol3d comparison, {written}", parts))
 
 
-def comparison_parts(comparison: Comparison) -> tuple[str, str]:
-    """The differences as a table, and their intervals as charts."""
-    table_of_all = section("Difference B - A", _table(comparison))
-    return table_of_all, section("Intervals of 95 %", _charts(comparison))
+def comparison_parts(comparison: Comparison) -> list[str]:
+    """What is measured over all cases, the differences as a table, and their intervals as charts."""
+    totals = [section("Over all cases", table(comparison.total_columns, comparison.total_rows(), "sortable"))]
+    by_case = [section("Difference B - A", _table(comparison)), section("Intervals of 95 %", _charts(comparison))]
+    return totals * bool(comparison.totals) + by_case
 
 
 def _facts(comparison: Comparison) -> dict[str, str | int]:

@@ -30,5 +30,14 @@ class ScanSource:
         """All that it is read from: files, or a folder."""
         return self.channels or (self.path,)
 
+    @property
+    def short(self) -> str:
+        """What a person knows it by, without folders: the file's name; of several series the name of its result.
+
+        >>> ScanSource(Path("study"), "study_T1", series="1.2.3").short
+        'study_T1'
+        """
+        return self.name if self.series else self.path.name
+
     def __str__(self) -> str:
         return f"{self.path} (series {self.series})" if self.series else str(self.path)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vol3d.comparison.scores import COUNTED, Scores, scores_of
-from vol3d.comparison.seeds import described, numbers
+from vol3d.comparison.totals import described, numbers
 from vol3d.errors import DataError
 from vol3d.seeds.study import SeedStudy
 

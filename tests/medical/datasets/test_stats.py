@@ -11,6 +11,7 @@ import pytest
 from medical.datasets.msd import MsdSettings
 from medical.datasets.stats import stats
 from medical.datasets.suggest import is_ct, target_spacing_mm
+from medical.datasets.tools import tables
 from medical.preprocess import PreprocessSettings
 from tests.medical.synthetic import blobs, write_msd
 from vol3d.errors import DataError
@@ -68,6 +69,8 @@ def test_bad_cases_are_left_out_by_name(tmp_path: Path) -> None:
     found = stats(split, workers=0)
     assert [one["name"] for one in found["unreadable"]] == ["blobs_002"]
     assert (found["summary"]["cases"], found["summary"]["labelled"]) == (3, 2)
+    (row,) = tables(found)[1].rows
+    assert row[0] == "blobs_002" and "blobs_002.nii.gz" in row[1]
     for path in (task / "imagesTr").iterdir():
         path.write_bytes(b"nothing")
     (task / "imagesTs/blobs_004.nii.gz").write_bytes(b"")

@@ -224,6 +224,7 @@ def test_stats_leave_out_what_cannot_be_read(tmp_path: Path) -> None:
     (root / "scans/scene0000_00/scene0000_00_vh_clean_2.ply").write_bytes(b"ply\n")
     facts = stats(ScanNetSettings(root=root).split(), 0)
     assert [one["name"] for one in facts["unreadable"]] == ["scene0000_00"] and len(facts["scenes"]) == 3
+    assert tables(facts)[-1].rows[0][0] == "scene0000_00" and "cannot be read" in (tables(facts)[-1].title or "")
     for folder in ("scans", "scans_test"):
         for path in (root / folder).glob("*/*.ply"):
             path.write_bytes(b"")

@@ -75,11 +75,15 @@ def test_json_is_one_object(scans: Path, capsys):
     assert rows[2]["volumes_ml"] == {"in": 1.25}
 
 
-def test_what_was_assumed_is_told_once_with_a_count_and_in_json_as_a_list(scans: Path, capsys):
+def test_what_was_assumed_is_told_once_with_its_scans_and_in_json_as_a_list(scans: Path, capsys):
     assert predict(scans) == 0
     said = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["3", "0", "to", "2", "words", "fit", "a", "page"] in said
-    assert ["3", "one", "language", "was", "assumed"] in said
+    assert ["all", "0", "to", "2", "words", "fit", "a", "page"] in said
+    assert ["all", "one", "language", "was", "assumed"] in said
+    (scans / "scan_0.txt").write_text("bad")
+    assert predict(scans, "--overwrite") == 3
+    said = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["scan_1.txt,", "scan_2.txt", "one", "language", "was", "assumed"] in said
     assert predict(scans / "scan_2.txt", "--overwrite") == 0
     assert "2 words fit a page" in capsys.readouterr().out
     assert predict(scans / "scan_1.txt", "--overwrite", "--json") == 0

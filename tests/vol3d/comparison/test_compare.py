@@ -216,7 +216,31 @@ def test_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(capsys.readouterr().out)
     better = [one["winner"] for one in found["differences"]]
     assert f"B better in {better.count('B')}" in text and text.count("<svg") == 2  # Dice and HD95
-    assert text.count("<tr>") == 1 + len(better) and "Wilcoxon" in text and "http" not in text.split("<main>")[1]
+    assert (
+        text.count("<tr>") == 2 + len(better) + len(found["totals"])
+        and "Wilcoxon" in text
+        and "http" not in text.split("<main>")[1]
+    )
+
+
+def test_what_no_case_has_by_itself_stands_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """AP is of all scenes together: both values are shown, with their own intervals and without a test."""
+    metrics = (Metric("ap25", "AP25", None, "higher", "ap25_interval"), Metric("ar25", "AR25", None, "higher"))
+    table = [{"scene": f"s{n}", "class": "chair", "ground_truths": 2, "hits": 1, "mean_iou": 0.5} for n in range(8)]
+    for name, ap in (("a", 0.4), ("b", 0.5)):
+        classes = {"chair": {"ap25": ap, "ground_truths": 16}, "sofa": {"ap25": 0.0, "ground_truths": 0}}
+        (tmp_path / name).mkdir()
+        summary = {"ap25": ap, "ap25_interval": [ap - 0.1, ap + 0.1], "ar25": math.nan, "classes": classes}
+        results.write(tmp_path / name, Evaluation(ap, "ap25", summary, table, metrics=metrics), step=1)
+    found = vol3d.compare(tmp_path / "a", tmp_path / "b")
+    assert [(one.metric, one.name) for one in found.totals] == [("ap25", "all classes"), ("ap25", "chair")]
+    assert found.totals[0].difference == pytest.approx(0.1) and found.totals[0].b_interval == pytest.approx((0.4, 0.6))
+    assert found.totals[1].a_interval is None
+    json.dumps(files.plain(found.to_dict()), allow_nan=False)
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
+    printed = capsys.readouterr().out
+    assert printed.index("AP25") < printed.index("hits") and "0.4000 to 0.6000" in printed
+    assert not vol3d.compare(tmp_path / "a/cases.csv", tmp_path / "b").totals
 
 
 @pytest.mark.bad_input

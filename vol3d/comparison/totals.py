@@ -1,0 +1,84 @@
+"""What an evaluation measured over all its cases together, such as AP or a mean, and how two of them differ in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from vol3d.comparison.result import TotalDifference
+from vol3d.comparison.scores import ALL, Better
+from vol3d.engine.evaluation import Evaluation
+
+Key = tuple[str, str]
+"""Metric, and the class or `all classes`."""
+Described = tuple[str, Better]
+"""What a reader sees, and which values are better."""
+
+
+def total_differences(
+    a: Evaluation | None, b: Evaluation | None, by_case: Collection[str]
+) -> tuple[TotalDifference, ...]:
+    """Of what both measured and no case has by itself (`by_case`): over all classes, and one number for each class."""
+    if a is None or b is None:
+        return ()
+    before, after = numbers(a), numbers(b)
+    known = {key: one for key, one in described(a).items() if key in before and key in after}
+    return tuple(
+        TotalDifference(
+            metric=metric,
+            title=title,
+            name=name,
+            a=before[metric, name],
+            b=after[metric, name],
+            difference=after[metric, name] - before[metric, name],
+            a_interval=_interval(a, metric, name),
+            b_interval=_interval(b, metric, name),
+            better=better,
+        )
+        for (metric, name), (title, better) in _shown(known, a).items()
+        if metric not in by_case
+    )
+
+
+def _shown(known: Mapping[Key, Described], evaluation: Evaluation) -> dict[Key, Described]:
+    """Every total over all classes; of each annotated class the score, or the first metric that classes have."""
+    totals = {*evaluation.summary, evaluation.score_name}
+    classes = {name for name, row in evaluation.summary.get("classes", {}).items() if row.get("ground_truths") != 0}
+    metrics = [metric for metric, name in known if name in classes]
+    first = evaluation.score_name if evaluation.score_name in metrics else next(iter(metrics), "")
+    wanted = {(metric, ALL) for metric in totals} | {(first, name) for name in classes}
+    return {key: one for key, one in known.items() if key in wanted}
+
+
+def _interval(evaluation: Evaluation, metric: str, name: str) -> tuple[float, float] | None:
+    """The 95 % interval that an evaluation gives of its number."""
+    place = next((one.interval for one in evaluation.metrics if one.key == metric), None)
+    table = evaluation.summary if name == ALL else evaluation.summary["classes"].get(name, {})
+    low, high = table.get(place or "") or (math.nan, math.nan)
+    return (float(low), float(high)) if math.isfinite(low) and math.isfinite(high) else None
+
+
+def described(evaluation: Evaluation) -> dict[Key, Described]:
+    """What can be compared, the score first: what a reader sees, and which values are better."""
+    known = {metric.key: (metric.label, metric.better) for metric in evaluation.metrics if metric.better is not None}
+    known.setdefault(evaluation.score_name, (evaluation.score_name.replace("_", " "), "higher"))
+    first = (evaluation.score_name, ALL)
+    return {key: known[key[0]] for key in (first, *numbers(evaluation)) if key[0] in known}
+
+
+def numbers(evaluation: Evaluation) -> dict[Key, float]:
+    """All numbers of the summary and of its tables of classes."""
+    tables: list[Mapping[str, Any]] = [{ALL: {**evaluation.summary, evaluation.score_name: evaluation.score}}]
+    tables += [value for value in evaluation.summary.values() if _is_table(value)]
+    return {
+        (key, name): float(value)
+        for table in tables
+        for name, row in table.items()
+        for key, value in row.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    }
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and all(isinstance(row, dict) for row in value.values())
