@@ -32,6 +32,8 @@ def doctor(as_json: Json = False) -> None:
 def _line(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={it}" for name, it in value.items()) or "none"
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value)) or "none"
     return "unknown" if value is None else str(value)

@@ -43,6 +43,12 @@ def test_models_are_grouped_by_task(capsys):
     assert said.count("own clouds: a folder and a small JSON") == 2, "of rooms and of LiDAR"
 
 
+def test_limits_of_threads_are_told_in_words(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert main(["doctor"]) == 0
+    assert "OMP_NUM_THREADS=3" in capsys.readouterr().out
+
+
 def test_a_card_says_what_a_scan_must_be(capsys):
     for name, wanted in (
         ("unetr-hippocampus", "a volume with 1 channel: MRI; turned to RAS, at its own spacing"),
