@@ -55,9 +55,9 @@ def farthest_point_sample(
     if values.device.type != "cpu":
         usable = usable_points(values, sizes, skip_near_origin)
         if values.is_cuda and values.shape[2] == 3 and values.dtype == torch.float32 and usable.numel():
-            from vol3d.ops.sampling_triton import sample_clouds_triton  # Triton exists only where CUDA does
+            from vol3d.ops.sampling_steps import sample_on_cuda  # Triton exists only where CUDA does
 
-            return sample_clouds_triton(values, usable, starts, k)
+            return sample_on_cuda(values, usable, starts, k)
         return sample_by_rows(values, usable, starts, k)
     from vol3d.ops import sampling_cpu  # numba takes a third of a second to import
 
