@@ -24,6 +24,12 @@ def test_kernels_in_the_interpreter() -> None:
     assert done.stdout.strip() == "same", done.stdout + done.stderr[-2000:]
 
 
+def test_cuda_without_triton_is_computed_in_plain_torch() -> None:
+    command = [sys.executable, "-m", "tests.vol3d.ops.no_triton_checks"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert done.stdout.strip() == "same", done.stdout + done.stderr[-2000:]
+
+
 def test_large_clouds_are_spread_over_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("triton", reason="no Triton on this system")
     from vol3d.ops import sampling_steps
