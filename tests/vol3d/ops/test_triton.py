@@ -42,6 +42,25 @@ def test_large_clouds_are_spread_over_programs(monkeypatch: pytest.MonkeyPatch) 
     assert not sampling_steps.spreads(40_000, 2048)
 
 
+def test_the_steps_compile_for_a_gpu_and_round_as_a_cpu_does() -> None:
+    triton = pytest.importorskip("triton", reason="no Triton on this system")
+    from triton.backends.compiler import GPUTarget
+
+    from vol3d.ops import sampling_steps
+
+    floats, ints, numbers = (
+        dict.fromkeys(names.split(), kind)
+        for names, kind in (("xyz nearest tops", "*fp32"), ("firsts", "*i32"), ("step padded parts k", "i32"))
+    )
+    types = {**floats, **ints, "picks": "*i64", **numbers}
+    sizes = {"POINTS": sampling_steps.POINTS, "WIDTH": 64}
+    order = [name for name in sampling_steps._step.arg_names if name not in sizes]
+    signature = {name: types[name] for name in order} | dict.fromkeys(sizes, "constexpr")
+    source = triton.compiler.ASTSource(fn=sampling_steps._step, signature=signature, constexprs=sizes)
+    made = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=sampling_steps._LAUNCH)
+    assert made.asm["cubin"] and "fma.rn.f32" not in made.asm["ptx"]
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cpu_and_gpu_agree() -> None:
