@@ -3,10 +3,11 @@
 What `benchmarks.counted_device` counts for one frame, and for a training step of batch 4, of CenterPoint with the six
 tasks of nuScenes on small maps: counts depend on layers and tasks, not on sizes. Everything runs once before it is
 counted, as what is sent once is sent then. Triton's kernels do not run here: suppression is counted in plain torch,
-and sparse convolution is left out but for the positions of its strided maps. Of UNETR the way from scores to labels.
+and sparse convolution is left out but for the positions of its strided maps. Of UNETR mirrored views of a window, and
+the way from scores to labels.
 
 `--waits` prints the line of every wait. In `results/kernel_counts.json` "before" is commit 56da4eb,
-for segmentation commit fe158c7.
+for segmentation commit fe158c7, for mirrored views 056c992.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ import torch
 from benchmarks.common import one_thread, print_table, save
 from benchmarks.counted_device import COUNTED, Counts
 from medical.classes import Classes
-from medical.segment import decide
-from medical.window import Slab
+from medical.models.unetr import UnetrSettings
+from medical.segment import average, decide
+from medical.window import Slab, WindowSettings
 from pointcloud.models.center_point.head import NUSCENES_TASKS, CenterHeadSettings
 from pointcloud.models.center_point.model import CenterPointSettings
 from pointcloud.structures.targets import BoxTargets
@@ -125,6 +127,18 @@ def count_decision(rows: list[Row], show: bool) -> None:
     counted("segmentation, 16 planes", lambda: decide(iter([Slab(0, 0, 16, scores)]), ready, grid, classes), rows, show)
 
 
+def count_views(rows: list[Row], show: bool) -> None:
+    """The eight mirrored views of one window through UNETR."""
+    torch.manual_seed(0)
+    sizes = UnetrSettings(width=24, depth=3, heads=2, mlp=24, features=2, skips=(1, 2, 3))
+    network, window = sizes.build(1, 3, (32, 32, 32)).eval(), WindowSettings(size=(32, 32, 32), mirror_axes=(0, 1, 2))
+    with Counts():
+        network.to(COUNTED)
+    predict, windows = average([network], window, 3), there(torch.rand(1, 1, 32, 32, 32))
+    with torch.no_grad():
+        counted("segmentation, 8 mirrored views of a window", lambda: predict(windows), rows, show)
+
+
 def main() -> None:
     """Counts, prints and writes."""
     parser = argparse.ArgumentParser()
@@ -134,7 +148,7 @@ def main() -> None:
     options = parser.parse_args()
     one_thread()
     rows: list[Row] = []
-    for part in (count_maps, count_pillars, count_averages, count_decision):
+    for part in (count_maps, count_pillars, count_averages, count_decision, count_views):
         part(rows, options.waits)
     if options.before:
         earlier = {row["work"]: row for row in json.loads(options.before.read_text())["rows"]}

@@ -5,7 +5,7 @@
 Inputs are synthetic (`scenes`): a room for sampling and neighbours, LiDAR sweeps for voxels. The figure of a peer that
 is not installed is left out. Hard voxels are filled with the same limits by both sides, and their contents compared
 to the bit; the peer keeps its tables and hands out its own buffer, ours returns tensors of its own. On CUDA the one
-peer is spconv's wheel for it.
+peer is spconv's wheel for it, and sampling is also timed with one program a cloud and with many, whatever ours chooses.
 """
 
 from __future__ import annotations
@@ -43,7 +43,22 @@ def sampling(points: NDArray[np.float32], device: str) -> Works:
         import fpsample
 
         works["fpsample"] = lambda: fpsample.bucket_fps_kdline_sampling(points, PICKS, h=7)
+    if device == "cuda":
+        works |= both_samplers(batch)
     return works
+
+
+def both_samplers(batch: torch.Tensor) -> Works:
+    """The two kernels of `vol3d.ops.sampling_steps`: their lines cross where `SPREAD_FROM` should lie."""
+    from vol3d.ops.sampling_steps import POINTS, Steps
+    from vol3d.ops.sampling_triton import sample_clouds_triton
+
+    usable, starts = torch.ones_like(batch[..., 0], dtype=torch.bool), torch.zeros_like(batch[:, 0, 0]).long()
+    steps = Steps(batch.device, 1, -(-batch.shape[1] // POINTS), PICKS).capture()
+    return {
+        "one program": lambda: sample_clouds_triton(batch, usable, starts, PICKS),
+        "many programs": lambda: steps.take(batch, usable, starts),
+    }
 
 
 def balls(points: NDArray[np.float32], device: str) -> Works:
@@ -137,10 +152,11 @@ def main() -> None:
     panels: dict[str, Panel] = {}
     for name in ("FPS", "ball", "kNN 16", "kNN 16, all", *GRIDS):
         sizes = (10_000, 40_000, 150_000) if name not in GRIDS else (30_000, 100_000, 300_000)
+        sizes = (4000, *sizes) if name == "FPS" and device == "cuda" else sizes
         lines: dict[str, tuple[list[float], list[float]]] = {}
         for count in sizes:
             ms = least_ms(works_of(name, count, device), 3 if name == "kNN 16, all" else 7, device)
-            peer = next((p for p in ("fpsample", "SciPy", "spconv") if p in ms), "-")
+            peer = next((p for p in ("fpsample", "one program", "SciPy", "spconv") if p in ms), "-")
             ratio = ms[peer] / ms["ours"] if peer in ms else "-"
             row = {"work": name, "points": count, "ours ms": ms["ours"], "ours, mean ms": ms.get("ours, mean", "-")}
             rows.append(row | {"peer": peer, "peer ms": ms.get(peer, "-"), "x peer": ratio})

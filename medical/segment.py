@@ -145,22 +145,49 @@ def average(models: Sequence[nn.Module], window: WindowSettings, outputs: int) -
     """Mean logits of all models and all flips of `window.mirror_axes`, float32."""
     axes = [axis + 2 for axis in window.mirror_axes]
     flips = [flip for count in range(len(axes) + 1) for flip in combinations(axes, count)]
+    at_once = len(flips)  # views of a window that a GPU is given as one batch; half where they do not fit
 
     def predict(windows: Tensor) -> Tensor:
-        total: Tensor | None = None
-        with computing(window.amp, windows.device):
-            for model in models:
-                for flip in flips:
-                    logits = model(windows.flip(flip) if flip else windows).float()
-                    logits = logits.flip(flip) if flip else logits
-                    total = logits if total is None else total.add_(logits)
-        assert total is not None
+        nonlocal at_once
+        while True:
+            try:
+                with computing(window.amp, windows.device):
+                    total = sum_of_views(models, windows, flips, at_once if windows.is_cuda else 1)
+                break
+            except torch.OutOfMemoryError:
+                if at_once == 1 or not windows.is_cuda:
+                    raise
+            at_once //= 2
+            torch.cuda.empty_cache()
         if total.shape[1] != outputs or total.shape[2:] != windows.shape[2:]:
             wanted = (windows.shape[0], outputs, *windows.shape[2:])
             raise ValueError(f"the network's output must be {wanted}, got {tuple(total.shape)}")
         return total.div_(len(models) * len(flips)) if len(models) * len(flips) > 1 else total
 
     return predict
+
+
+def sum_of_views(
+    models: Sequence[nn.Module], windows: Tensor, flips: Sequence[tuple[int, ...]], at_once: int
+) -> Tensor:
+    """Sum of the logits of all models and views, each turned back, float32.
+
+    Args:
+        flips: the axes that are turned round in each view; () is the window as it is.
+        at_once: views in one forward pass.
+    """
+    total: Tensor | None = None
+    for model in models:
+        for first in range(0, len(flips), at_once):
+            group = flips[first : first + at_once]
+            views = [windows.flip(flip) if flip else windows for flip in group]
+            logits = model(torch.cat(views) if len(views) > 1 else views[0]).float()
+            for place, flip in enumerate(group):
+                view = logits.narrow(0, place * len(windows), len(windows))
+                back = view.flip(flip) if flip else view
+                total = back if total is None else total.add_(back)
+    assert total is not None
+    return total
 
 
 @contextmanager

@@ -114,6 +114,13 @@ class DistillTask(TrainingTask):
         Teacher.of(loaded.models[0]).check_classes(self.class_names)
         return loaded
 
+    def on(self, device: torch.device) -> DistillTask:
+        """The student's, too."""
+        task = super().on(device)
+        if task is not self:
+            task.student = self.student.on(device)
+        return task
+
     def resolved(self) -> RunSettings:
         """The student's, without the teacher."""
         return self.student.resolved()

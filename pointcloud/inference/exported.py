@@ -77,10 +77,8 @@ class GraphRoomDetector(GraphDetector, RoomDetector[Any]):
 
 
 def exported_task(task: Any) -> Any:
-    """With the precision of the graph, where the task has one to choose."""
+    """With the precision of the graph."""
     settings = task.resolved()
-    if not hasattr(settings.predict, "amp"):
-        return task.with_settings(settings)
     predict = settings.predict.model_copy(update={"amp": "off"})
     return task.with_settings(settings.model_copy(update={"predict": predict}))
 
@@ -105,7 +103,7 @@ def holding(task: Any, run: Run, kept: Mapping[str, Tensor]) -> nn.Module:
         UsageError: a precision, which is the graph's own.
         CheckpointError: weights of another detector.
     """
-    if (amp := getattr(task.settings.predict, "amp", "off")) != "off":
+    if (amp := task.settings.predict.amp) != "off":
         do = "Export with --half for 16-bit numbers."
         raise UsageError("the precision of an exported network is its own", where="predict.amp", got=amp, do=do)
     detector = _split(task.model())

@@ -19,6 +19,7 @@ from pointcloud.datasets.settings import SceneSettings
 from pointcloud.structures.detector import Detector
 from pointcloud.structures.features import Feature, did_you_mean, point_features
 from pointcloud.structures.order import canonical_faces, canonical_order
+from pointcloud.tasks.precision import is_low
 from pointcloud.tasks.settings import CloudSettings
 from pointcloud.tasks.start_from import require_features, takes_input
 from pointcloud.training.samples import CloudSamples
@@ -139,6 +140,10 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
     def shown(self, scenes: Sequence[SceneReader]) -> Sequence[SceneReader]:
         """The training scenes as the network gets them."""
         return scenes
+
+    def in_bfloat16(self, device: torch.device) -> bool:
+        """Whether networks predict in bfloat16."""
+        return is_low(self.settings.predict.amp, self.settings.train.amp, device)
 
     def with_settings(self, settings: CloudSettings) -> CloudTask:
         """The same kind of problem with other settings."""

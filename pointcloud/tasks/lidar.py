@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -31,6 +31,7 @@ from pointcloud.inference.tta import SAME_OBJECT_IOU, Flips, check_symmetric, de
 from pointcloud.structures.detector import LidarDetector, LidarDetectorSettings
 from pointcloud.tasks.base import CloudTask, in_evaluation, ordered, surface_of
 from pointcloud.tasks.grounded import GroundedScene, GroundRule, lifted
+from pointcloud.tasks.precision import computing, condition, noted
 from pointcloud.tasks.settings import CloudSettings, ReadSettings
 from pointcloud.tasks.start_from import other_ground, rescale_input, takes_input
 from pointcloud.training.lidar_augment import LidarAugmentSettings
@@ -39,7 +40,6 @@ from pointcloud.training.object_bank import PasteSettings, object_bank
 from pointcloud.training.object_noise import ObjectNoiseSettings
 from pointcloud.training.samples import to_network
 from vol3d.config.chosen import LATER, FromCatalogue
-from vol3d.engine.device import has_bfloat16
 from vol3d.engine.seen import Seen, SeenRange, Trait, some_of, unlike
 from vol3d.engine.settings import RunSettings
 from vol3d.engine.task import Evaluation
@@ -50,8 +50,6 @@ from vol3d.scans.points.options import Axis, LengthUnit
 from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
 
-_PRECISION = Note("precision", "computed in {value} (predict.amp=off: in float32)", "predict.amp", "bf16")
-
 
 class LidarReadSettings(ReadSettings):
     """As all files are read; scanners on vehicles write metres with z up, and their files do not state it."""
@@ -59,10 +57,6 @@ class LidarReadSettings(ReadSettings):
     up: Axis | None = Field(None, description="the axis up; null: z, and in recordings as the frame of a cloud says")
     units: LengthUnit = "m"
     ground: GroundChoice = Field(None, description="auto, or its z in the file, m: shifted to where it was in training")
-    amp: Literal["auto", "off", "bf16"] = Field(
-        "auto",
-        description="precision; auto: bf16 where the model was trained in it and the device has it, else float32",
-    )
 
     @field_validator("up", mode="before")
     @classmethod
@@ -167,8 +161,7 @@ class LidarTask(CloudTask):
         rule = self.ground_rule
         if rule is not None:
             conditions["ground"] = f"as found in each sweep, shifted to {rule.aim_m:g} m"
-        if self.in_bfloat16(device):
-            conditions["precision"] = "bfloat16 (predict.amp)"
+        conditions |= condition(self.in_bfloat16(device))
 
         def detect(cloud: PointCloud) -> Detections:
             shown = cloud if change is None else brightened(cloud, change.factor)
@@ -200,14 +193,9 @@ class LidarTask(CloudTask):
         points = to_network(cloud, None, self.settings.model.features).to(device)
         detectors: list[LidarDetector[Any]] = [in_evaluation(LidarDetector.of(model)) for model in models]
         _check_grounds(detectors)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.in_bfloat16(device)):
+        with computing(self.in_bfloat16(device), device):
             found = [detect_flipped(detector, [points], self.settings.test_flips)[0] for detector in detectors]
         return found[0] if len(found) == 1 else merge_views(found, SAME_OBJECT_IOU)
-
-    def in_bfloat16(self, device: torch.device) -> bool:
-        """Whether networks compute in bfloat16; what their heads say, and all that follows, is float32."""
-        amp = self.settings.predict.amp
-        return amp == "bf16" or (amp == "auto" and self.settings.train.amp == "bf16" and has_bfloat16(device))
 
     def with_options(self, options: Mapping[str, Any]) -> CloudTask:
         """As of all clouds, and where the `ground` lies."""
@@ -279,9 +267,7 @@ class LidarTask(CloudTask):
         shift = cloud.shift_m if isinstance(cloud, PreparedSweep) else ground_shift(cloud, *self._ground)
         shown = ordered(raised(cloud, shift), self.settings.model.features)
         found = replace(lifted(self.detect(models, shown, device), -shift), frame="scan")
-        if self.in_bfloat16(device):
-            cloud = replace(cloud, notes=(*cloud.notes, _PRECISION))
-        return found.select(found.scores >= self.settings.predict.score), cloud
+        return found.select(found.scores >= self.settings.predict.score), noted(cloud, self.in_bfloat16(device))
 
 
 def _scanner_note(cloud: PointCloud) -> tuple[Note, ...]:

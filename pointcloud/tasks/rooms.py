@@ -20,6 +20,7 @@ from pointcloud.inference.traits import OF_ROOMS, of_room
 from pointcloud.structures.detector import AttendingDetector, RoomDetector, RoomDetectorSettings
 from pointcloud.structures.proposals import join_proposals
 from pointcloud.tasks.base import CloudTask, in_evaluation, ordered, surface_of
+from pointcloud.tasks.precision import computing, condition, noted
 from pointcloud.tasks.settings import CloudSettings, ReadSettings
 from pointcloud.training.augment import CuboidSettings, SceneAugmentSettings
 from pointcloud.training.samples import SceneSamples, to_network
@@ -86,7 +87,7 @@ class DetectionTask(CloudTask):
                 found = self.detect(models, scene.cloud, device, self.settings.postprocess, seed=done)
                 yield ScoredScene(scene.name, scene.cloud, scene.truth, found)
 
-        conditions = self._conditions(len(models)) | self.noted(scenes)
+        conditions = self._conditions(len(models)) | condition(self.in_bfloat16(device)) | self.noted(scenes)
         return evaluate_scenes(detected(), self.class_names, conditions, pictures)
 
     def _conditions(self, models: int) -> dict[str, str]:
@@ -110,8 +111,14 @@ class DetectionTask(CloudTask):
         columns = self.settings.model
         points = to_network(cloud, self.settings.points, columns.features, seed, columns.floor_percent).to(device)
         detectors: list[RoomDetector[Any]] = [in_evaluation(RoomDetector.of(model)) for model in models]
-        proposals = [detector.proposals(detector([points]))[0] for detector in detectors]
+        with computing(self.in_bfloat16(device), device):
+            predictions = [detector([points]) for detector in detectors]
+        proposals = [detector.proposals(one)[0] for detector, one in zip(detectors, predictions, strict=True)]
         return postprocess(join_proposals(proposals), self.class_names, choice)
+
+    def in_bfloat16(self, device: torch.device) -> bool:
+        """As of all clouds; on a CPU only if asked for, which saves a twelfth of a small network's time there."""
+        return super().in_bfloat16(device) and (device.type != "cpu" or self.settings.predict.amp == "bf16")
 
     def _detect_aligned(
         self,
@@ -181,6 +188,7 @@ class DetectionTask(CloudTask):
         settings = self.settings
         choice = settings.postprocess.model_copy(update={"per_class": False, "min_score": settings.predict.score})
         shown = ordered(cloud, settings.model.features, settings.points)
+        cloud = noted(cloud, self.in_bfloat16(device))
         if not settings.predict.align or settings.model.angle_bins != 1:
             return self.detect(models, shown, device, choice), cloud
         found, note = self._detect_aligned(models, shown, device, choice)

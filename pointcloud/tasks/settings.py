@@ -20,6 +20,10 @@ class ReadSettings(Settings):
     columns: tuple[str, ...] | None = Field(None, description="names of the columns of a file that does not name them")
     up: Axis | None = "auto"
     units: LengthUnit = "auto"
+    amp: Literal["auto", "off", "bf16"] = Field(
+        "auto",
+        description="precision; auto: bf16 where the model was trained in it and the device has it, else float32",
+    )
     score: float = Field(0.3, ge=0, le=1, description="boxes of a lower score are not written")
     formats: tuple[CloudFormat, ...] = Field((), description="what else is written beside the JSON")
     topic: str | None = Field(None, description="recordings: the topic of the clouds; null: the only one")

@@ -20,6 +20,7 @@ BOUNDS = {
     "CenterPoint pillars, batch 4: loss": (200, 0),
     "moving averages of 100 parameters": (1, 0),
     "segmentation, 16 planes": (390, 2),
+    "segmentation, 8 mirrored views of a window": (165, 0),
 }
 
 

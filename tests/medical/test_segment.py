@@ -104,6 +104,38 @@ def test_ensembles_and_mirrors_are_averaged_before_the_decision() -> None:
     torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
 
 
+class OnGpu(torch.Tensor):
+    """A CPU tensor that says it is on a GPU."""
+
+    is_cuda = True  # type: ignore[assignment]
+
+
+def test_a_gpu_is_given_all_mirrored_views_at_once_or_as_many_as_fit() -> None:
+    torch.manual_seed(0)
+    network, batches, room = nn.Conv3d(1, 3, 3, padding=1), [], [0]
+
+    def scarce(image: torch.Tensor) -> torch.Tensor:
+        batches.append(len(image))
+        if len(image) > 2 * room[0]:
+            raise torch.OutOfMemoryError("out of memory")
+        return network(image)
+
+    window, image = WindowSettings(size=(8, 8, 8), mirror_axes=(0, 1, 2)), torch.randn(2, 1, 8, 8, 8)
+    with torch.no_grad():
+        wanted = average([network], window, 3)(image)
+        for most, tried in ((8, [16, 16]), (2, [16, 8, 4, 4, 4, 4, 4, 4, 4, 4]), (1, [16, 8, 4, *[2] * 16])):
+            batches.clear()
+            room[0] = most
+            predict = average([scarce], window, 3)  # type: ignore[list-item]
+            for _ in range(2):  # what did not fit is not tried again
+                got = predict(image.as_subclass(OnGpu)).as_subclass(torch.Tensor)
+                torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
+            assert batches == tried
+        room[0] = 0
+        with pytest.raises(torch.OutOfMemoryError):
+            average([scarce], window, 3)(image.as_subclass(OnGpu))  # type: ignore[list-item]
+
+
 def test_models_come_back_as_they_were() -> None:
     volume, _ = scan()
     model = Thresholds().train()

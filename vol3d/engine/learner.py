@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from vol3d.engine.distributed import Processes
 from vol3d.engine.memory_format import to_channels_last
 from vol3d.engine.optim import Ema, full_state, make_optimizer, set_schedule, unsharded, whole
 from vol3d.engine.parts import freeze, shares
-from vol3d.engine.settings import RunSettings
+from vol3d.engine.settings import RunSettings, TrainSettings
 from vol3d.engine.start_from import initial_model
 from vol3d.engine.task import Batch, TrainingTask
 from vol3d.errors import Vol3dError
@@ -86,7 +86,7 @@ class Learner:
         self.is_sharded = train.shard and group.count > 1
         if self.is_sharded:
             sharding.shard(self.model, group)
-        volumes_last = 3 in _last(train.channels_last, group.device)
+        volumes_last = 3 in _last(train, group.device)
         self.objective: nn.Module = Objective(self.model, group.device, train.amp, volumes_last)
         if group.count > 1 and not self.is_sharded:
             self.objective = DistributedDataParallel(self.objective)
@@ -182,20 +182,20 @@ def fresh_model(task: TrainingTask, device: torch.device, weights: dict[str, Ten
 
 def _placed(model: nn.Module, task: TrainingTask, device: torch.device) -> nn.Module:
     model = model.to(device)
-    formats = _last(task.settings.train.channels_last, device)
-    to_channels_last(model, formats)
+    to_channels_last(model, _last(task.settings.train, device))
     return model
 
 
-def _last(setting: bool | Literal["auto"], device: torch.device) -> set[int]:
+def _last(train: TrainSettings, device: torch.device) -> set[int]:
     """The numbers of dimensions whose convolutions are channels last.
 
     On a CPU a step of UNETR takes 1.2 times as long with it in float32 and 1.7 times in bfloat16; one of CenterPoint on
     pillars the same (`benchmarks/results/segmentation_formats.json`).
+    On a GPU kernels of tensor cores read 16-bit maps in this order, and others are turned around them; not measured.
     """
-    if setting == "auto":
-        return {2} if device.type == "cpu" else set()
-    return {2, 3} if setting else set()
+    if train.channels_last == "auto":
+        return {2} if device.type == "cpu" or train.amp != "off" else set()
+    return {2, 3} if train.channels_last else set()
 
 
 def _channels_last(tensor: Tensor) -> Tensor:

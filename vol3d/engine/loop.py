@@ -64,6 +64,7 @@ def train(
     if overfit is not None:
         task = task.overfit(overfit)
     with processes(device) as group, ExitStack() as stack:
+        task = task.on(group.device)
         if dry_run:
             return dry_run_task(task, group)
         if group.is_main:

@@ -63,11 +63,14 @@ class TrainSettings(Settings):
     )
     batch: int = Field(2, ge=1, description="samples per step and process")
     accumulate: int = Field(1, ge=1, description="batches summed into one optimiser step")
-    amp: Literal["off", "bf16", "fp16"] = "off"
+    amp: Literal["off", "auto", "bf16", "fp16"] = Field(
+        "off",
+        description="precision of the forward pass; auto: bf16 where the device has it, else off, and the run keeps it",
+    )
     ema: float | None = Field(None, gt=0, lt=1, description="decay of the averaged weights that are evaluated and kept")
     channels_last: bool | Literal["auto"] = Field(
         "auto",
-        description="channels-last memory format of convolutions; auto: in 2D on a CPU, never in 3D, where it is slow",
+        description="channels-last memory format of convolutions; auto: in 2D on a CPU, and on a GPU with amp",
     )
     seed: int = Field(0, ge=0)
     workers: int = Field(0, ge=0, description="data-loader processes")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from vol3d.config.chosen import Unread
+from vol3d.engine.device import has_bfloat16
 from vol3d.engine.evaluation import Evaluation as Evaluation
 from vol3d.engine.evaluation import Metric as Metric
 from vol3d.engine.seen import Seen
@@ -95,6 +97,7 @@ Windows = Callable[[int, int], None]
 """Called as `progress(done, total)` in windows, or whatever parts a task predicts one after the other."""
 Scan = TypeVar("Scan")
 """What a task predicts: a volume, or a cloud of points."""
+Training = TypeVar("Training", bound="TrainingTask")
 
 
 class Task(ABC):
@@ -171,6 +174,18 @@ class TrainingTask(ModelTask):
     def learning(self) -> TrainingTask:
         """The task of the model that learns: this one, or that of a student."""
         return self
+
+    def on(self: Training, device: torch.device) -> Training:
+        """With what the device decides: bfloat16 or float32 in place of `train.amp: auto`.
+
+        A run's files state what it was, so that it predicts as it learned and does not go on elsewhere in another.
+        """
+        if self.settings.train.amp != "auto":
+            return self
+        train = self.settings.train.model_copy(update={"amp": "bf16" if has_bfloat16(device) else "off"})
+        task = copy(self)
+        task.settings = self.settings.model_copy(update={"train": train})
+        return task
 
     def trunk(self, model: nn.Module) -> nn.Module:
         """The module whose children are the parts that `start_from`, `freeze` and `optim.parts` name."""

@@ -8,7 +8,6 @@ compute in float64, as the compiled loops do.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 
 import torch
@@ -19,6 +18,7 @@ from vol3d.errors import DataError
 from vol3d.geometry.iou import iou_bev
 from vol3d.geometry.nms import nms_circle, nms_rotated
 from vol3d.host import constant
+from vol3d.kernels import takes_triton
 
 Kept = Bool[Tensor, "g n"]
 
@@ -54,7 +54,7 @@ def keep_rotated(
         raise DataError("not an IoU threshold", where="iou_threshold", got=iou_threshold, wanted="0 to 1")
     if boxes.device.type == "cpu":
         kept = _one_by_one(boxes, scores, there, lambda _, b, s: nms_rotated(b, s, iou_threshold))
-    elif boxes.is_cuda and _has_triton():
+    elif takes_triton(boxes):
         from vol3d.geometry.nms_triton import keep_rotated_triton
 
         kept = keep_rotated_triton(boxes, there, iou_threshold)
@@ -90,7 +90,7 @@ def keep_circle(
             return nms_circle(rows, points, squared_radii[group], compare="squared_distance")
 
         kept = _one_by_one(boxes, scores, there, suppress)
-    elif boxes.is_cuda and _has_triton():
+    elif takes_triton(boxes):
         from vol3d.geometry.nms_triton import keep_circle_triton
 
         kept = keep_circle_triton(boxes, there, tuple(squared_radii))
@@ -143,7 +143,3 @@ def _entering(boxes: Tensor, scores: Tensor, there: Tensor, max_candidates: int 
 def _best(mask: Tensor, count: int | None) -> Tensor:
     """The first so many places of each group that are True."""
     return mask if count is None else mask & (mask.cumsum(dim=1) <= count)
-
-
-def _has_triton() -> bool:
-    return importlib.util.find_spec("triton") is not None

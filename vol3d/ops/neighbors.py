@@ -10,6 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vol3d.errors import DataError
+from vol3d.kernels import takes_triton
 from vol3d.ops import neighbors_torch
 from vol3d.ops.checks import (
     cloud_counts,
@@ -67,7 +68,7 @@ def ball_query(
     values, queries = computable(points), computable(centers)
     # As the original: the radius is rounded first, then its square.
     radius2 = float(torch.tensor(radius, dtype=values.dtype) ** 2)
-    if values.is_cuda and values.dtype == torch.float32:
+    if takes_triton(values) and values.dtype == torch.float32:
         from vol3d.ops.neighbors_triton import ball_triton
 
         indices, hits = ball_triton(values, queries, sizes, center_sizes, radius2, k)
@@ -111,7 +112,7 @@ def knn(
     values, targets = computable(points), computable(queries)
     if values.device.type == "cpu" and values.shape[2] == 3:
         return _knn_cpu(values, targets, sizes, query_sizes, k)
-    if values.is_cuda and values.dtype == torch.float32 and values.shape[2] == 3 and k:
+    if takes_triton(values) and values.dtype == torch.float32 and values.shape[2] == 3 and k:
         from vol3d.ops.neighbors_triton import MOST_NEAREST, nearest_triton
 
         if k <= MOST_NEAREST:

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vol3d.errors import DataError
+from vol3d.kernels import takes_triton
 from vol3d.ops.checks import cloud_counts, computable, require_floats, require_same_device, require_whole
 from vol3d.ops.sampling_torch import sample_by_rows, usable_points
 from vol3d.threads import parallel_for
@@ -54,10 +55,10 @@ def farthest_point_sample(
     values = computable(points)
     if values.device.type != "cpu":
         usable = usable_points(values, sizes, skip_near_origin)
-        if values.is_cuda and values.shape[2] == 3 and values.dtype == torch.float32 and usable.numel():
-            from vol3d.ops.sampling_triton import sample_clouds_triton  # Triton exists only where CUDA does
+        if takes_triton(values) and values.shape[2] == 3 and values.dtype == torch.float32 and usable.numel():
+            from vol3d.ops.sampling_steps import sample_on_cuda
 
-            return sample_clouds_triton(values, usable, starts, k)
+            return sample_on_cuda(values, usable, starts, k)
         return sample_by_rows(values, usable, starts, k)
     from vol3d.ops import sampling_cpu  # numba takes a third of a second to import
 

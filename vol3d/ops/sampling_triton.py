@@ -1,4 +1,4 @@
-"""Farthest-point sampling on CUDA: one launch, one program per cloud, the buckets of `sampling_cpu` with Triton.
+"""Farthest-point sampling of small clouds on CUDA: one launch, one program per cloud, the buckets of `sampling_cpu`.
 
 Each step tests the boxes of all buckets at once, lists those that the new pick can change and visits only them.
 """
@@ -11,11 +11,11 @@ import triton.language as tl
 from torch import Tensor
 
 BUCKET = 256
-_NO_POINT: tl.constexpr = tl.constexpr(2**31 - 1)
+NO_POINT: tl.constexpr = tl.constexpr(2**31 - 1)
 
 
 @triton.jit
-def _squared(x, y, z):
+def squared(x, y, z):
     return (x * x + y * y) + z * z
 
 
@@ -24,11 +24,11 @@ def _visit(bucket, x, y, z, xyz, order, nearest, farthest, winner, padded, bucke
     """Brings one bucket's distances up to date and notes its farthest point: distance, place, lowest index."""
     j = bucket * SIZE + tl.arange(0, SIZE)
     px, py, pz = tl.load(xyz + j), tl.load(xyz + padded + j), tl.load(xyz + 2 * padded + j)
-    d = tl.minimum(tl.load(nearest + j), _squared(px - x, py - y, pz - z))
+    d = tl.minimum(tl.load(nearest + j), squared(px - x, py - y, pz - z))
     tl.store(nearest + j, d)
     top = tl.max(d, 0)
     index = tl.load(order + j)
-    first = tl.min(tl.where(d == top, index, _NO_POINT), 0)
+    first = tl.min(tl.where(d == top, index, NO_POINT), 0)
     tl.store(farthest + bucket, top)
     tl.store(winner + bucket, first)
     tl.store(winner + buckets + bucket, tl.max(tl.where(index == first, j, -1), 0))
@@ -39,7 +39,7 @@ def _box_distance(x, y, z, boxes, b, known, buckets):
     dx = tl.maximum(tl.load(boxes + b, known) - x, x - tl.load(boxes + 3 * buckets + b, known))
     dy = tl.maximum(tl.load(boxes + buckets + b, known) - y, y - tl.load(boxes + 4 * buckets + b, known))
     dz = tl.maximum(tl.load(boxes + 2 * buckets + b, known) - z, z - tl.load(boxes + 5 * buckets + b, known))
-    return _squared(tl.maximum(dx, 0.0), tl.maximum(dy, 0.0), tl.maximum(dz, 0.0))
+    return squared(tl.maximum(dx, 0.0), tl.maximum(dy, 0.0), tl.maximum(dz, 0.0))
 
 
 @triton.jit
@@ -68,8 +68,8 @@ def _sample(xyz, order, nearest, boxes, farthest, winner, listed, places, picks,
         tl.debug_barrier()
         far = tl.load(farthest + b, known, other=-2.0)
         top = tl.max(far, 0)
-        index = tl.load(winner + b, known, other=_NO_POINT)
-        first = tl.min(tl.where(far == top, index, _NO_POINT), 0)
+        index = tl.load(winner + b, known, other=NO_POINT)
+        first = tl.min(tl.where(far == top, index, NO_POINT), 0)
         place = tl.max(tl.where((far == top) & (index == first), tl.load(winner + buckets + b, known, other=-1), -1), 0)
         current = tl.where(top < 0, tl.load(places + 2 * cloud + 1), place)
         tl.debug_barrier()

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from vol3d.host import constant
+from vol3d.kernels import takes_triton
 from vol3d.threads import parallel_for
 
 Size = tuple[int, int]
@@ -44,7 +45,8 @@ def sample_maps(
         out = _SampleMaps.apply(values.to(wide), tuple(sizes), places.to(wide), weights.to(wide))
         return out.to(values.dtype)
     wide = torch.promote_types(torch.promote_types(values.dtype, places.dtype), weights.dtype)
-    if values.is_cuda and wide in _KERNEL and not (torch.compiler.is_compiling() or torch.compiler.is_exporting()):
+    traced = torch.compiler.is_compiling() or torch.compiler.is_exporting()
+    if takes_triton(values) and wide in _KERNEL and not traced:
         return _SampleOnce.apply(values, tuple(sizes), places, weights).to(wide)
     return sample_torch(values, sizes, places, weights)
 

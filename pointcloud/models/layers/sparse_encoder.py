@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from pydantic import Field, model_validator
@@ -101,9 +102,10 @@ class SparseEncoder(nn.Module):
     def forward(self, voxels: Voxels, grid: VoxelGrid) -> Float[Tensor, "b c y x"]:
         """The map: channel c of layer z is c * layers + z."""
         nz, ny, nx = grid.shape
-        x = SparseTensor(voxels.coordinates, voxels.features, (nz + 1, ny, nx), voxels.samples, check=False)
+        x = SparseTensor(voxels.coordinates, voxels.features.float(), (nz + 1, ny, nx), voxels.samples, check=False)
         levels = x.sites.coarser_levels(self.windows)  # all at once: a GPU is waited for once; the layers find them
-        x = self.input(x)
+        with torch.autocast(voxels.features.device.type, enabled=False):  # bfloat16 has steps of 0.25 m at 50 m
+            x = self.input(x)
         for stage in self.stages:
             x = stage(x)
         x = self.output(x)

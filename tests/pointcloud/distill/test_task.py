@@ -225,6 +225,12 @@ def test_features_of_another_width_are_compared_in_mixed_precision(recipe: Path,
     assert losses(taught(recipe, teacher, *words), 1)[0]["teacher_features"] > 0
 
 
+def test_the_student_is_trained_in_the_precision_of_the_device(recipe: Path, teacher: str) -> None:
+    task = taught(recipe, teacher, "train.amp=auto").on(CPU)
+    amp = task.settings.train.amp
+    assert amp == task.student.settings.train.amp == task.recipe().train.amp != "auto"
+
+
 def test_other_classes_are_refused(recipe: Path, tmp_path: Path) -> None:
     root = write_rooms(tmp_path / "data")
     path = tmp_path / "rooms.yaml"

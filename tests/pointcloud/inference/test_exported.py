@@ -79,7 +79,9 @@ def rooms(name: str, **sizes: Any) -> DetectionTask:
     model = {"name": name, "width": 16, "heads": 2, "queries": 8, "aggregation": small, "decoder_layers": 2, **sizes}
     data = {"name": "point_folder", "root": "."}
     return DetectionTask(
-        DetectionTask.settings_type.model_validate({"model": model, "data": data, "class_names": CLASSES})
+        DetectionTask.settings_type.model_validate(
+            {"model": model, "data": data, "class_names": CLASSES, "predict": {"amp": "off"}}
+        )
     )
 
 

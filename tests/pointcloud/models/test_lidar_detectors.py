@@ -111,6 +111,8 @@ def test_bfloat16_autocast_trains(settings: Any) -> None:
     sum(terms.values()).backward()
     assert without_gradient(model) == []
     assert len(model.decode(prediction)) == 2
+    exact = model.loss(model([cloud, cloud]), [targets, targets])
+    assert sum(terms.values()).item() == pytest.approx(sum(exact.values()).item(), rel=0.01)
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,13 @@ def test_bfloat16_autocast_trains_and_boxes_are_float32(settings: Any) -> None:
     sum(terms.values()).backward()
     assert without_gradient(model) == []
 
+    model.eval()  # no dropout
+    exact, rough = model(clouds), prediction
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = model(clouds)
+    wanted, found = (sum(model.loss(one, targets).values()).item() for one in (exact, rough))
+    assert found == pytest.approx(wanted, rel=0.01)
+
 
 # --- scenes of all kinds --------------------------------------------------------------------------------------------
 

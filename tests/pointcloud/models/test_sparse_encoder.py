@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,18 @@ def test_bfloat16_autocast_trains() -> None:
         bev = model(some_voxels(2, 60), SMALL)
     bev.float().sum().backward()
     assert all(bool(p.grad.isfinite().all()) for p in model.parameters())
+
+
+def test_the_first_layer_sees_metres_in_float32_whatever_the_others_do() -> None:
+    model, seen = SparseEncoder(3, RESIDUAL).eval(), []
+    model.input.register_forward_hook(lambda _module, _inputs, out: seen.append(out.features))
+    voxels = some_voxels(1, 60)
+    voxels = replace(voxels, features=voxels.features + torch.tensor([50.03, -50.01, 0.0]))
+    with torch.no_grad():
+        model(voxels, SMALL)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            model(voxels, SMALL)
+    assert torch.equal(*seen)
 
 
 @pytest.mark.parametrize(("cells", "layers"), [(24, 1), (40, 2), (80, 4)])

@@ -129,7 +129,7 @@ def test_prediction_in_bfloat16_where_trained_so_and_the_device_has_it(run, monk
     cloud, settings = loaded.task.split.validation[0].read().cloud, loaded.task.settings
     trained = settings.model_copy(update={"train": settings.train.model_copy(update={"amp": "bf16"})})
     for has in (True, False):
-        monkeypatch.setattr("pointcloud.tasks.lidar.has_bfloat16", lambda device, has=has: has)
+        monkeypatch.setattr("pointcloud.tasks.precision.has_bfloat16", lambda device, has=has: has)
         assert loaded.task.with_settings(trained).in_bfloat16(CPU) is has
         assert not loaded.task.in_bfloat16(CPU)
 

@@ -112,6 +112,21 @@ def test_an_ensemble_takes_the_proposals_of_all(recipe):
     assert evaluation.summary["models"] == "proposals of 2 together"
 
 
+def test_prediction_in_bfloat16_on_a_gpu_where_trained_so_and_on_a_cpu_where_asked_for(recipe, monkeypatch):
+    monkeypatch.setattr("pointcloud.tasks.precision.has_bfloat16", lambda device: True)
+    trained = load_task(recipe, ["train.amp=bf16"])
+    assert trained.in_bfloat16(torch.device("cuda")) and not trained.in_bfloat16(CPU)
+    assert not load_task(recipe).in_bfloat16(torch.device("cuda"))
+
+    plain, low = (load_task(recipe, [f"predict.amp={amp}", "predict.score=0"]) for amp in ("off", "bf16"))
+    models, cloud = [plain.model().eval()], plain.split.validation[0].read().cloud
+    (one, _), (other, seen) = (task.find(models, cloud, CPU) for task in (plain, low))
+    assert other.boxes.dtype == one.boxes.dtype == np.float32 and not np.array_equal(one.scores, other.scores)
+    assert [note.value for note in seen.notes if note.code == "precision"] == ["bf16"]
+    condition = low.evaluate(models[0], CPU, lambda done, total, name: None).summary["precision"]
+    assert condition == "bfloat16 (predict.amp)"
+
+
 def test_options_of_predict(recipe):
     task = load_task(recipe)
     assert task.with_options({"columns": "x,y,z,ring"}).settings.predict.columns == ("x", "y", "z", "ring")

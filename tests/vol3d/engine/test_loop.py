@@ -97,6 +97,18 @@ def test_settings_train_and_resume_bit_equal(tmp_path: Path, monkeypatch: pytest
     assert_equal(tmp_path / "run", tmp_path / "whole")
 
 
+def test_a_run_states_the_precision_that_its_device_decided_and_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for has, amp in ((True, "bf16"), (False, "off")):
+        monkeypatch.setattr("vol3d.engine.task.has_bfloat16", lambda device, has=has: has)
+        for _ in range(2):  # the second time it has ended
+            train(toy(tmp_path, "train.amp=auto"), tmp_path / amp, device="cpu")
+        assert checkpoint.load(tmp_path / amp).task.settings.train.amp == amp  # type: ignore[union-attr]
+    with pytest.raises(UsageError, match=r"the run in it has other settings .train.amp: bf16 -> off"):
+        train(toy(tmp_path, "train.amp=auto"), tmp_path / "bf16", device="cpu")
+
+
 def test_accumulated_batches_equal_one_large_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.nn.functional, "dropout", lambda x, p, training: x)
     # The size of the logits counts each sample alike, as does the mean of the cross entropy.

@@ -145,13 +145,19 @@ def test_a_pipe_gets_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "device", "dimensions"),
-    [("auto", "cpu", {2}), ("auto", "meta", set()), (True, "cpu", {2, 3}), (False, "cpu", set())],
+    ("setting", "device", "amp", "dimensions"),
+    [
+        ("auto", "cpu", "off", {2}),
+        ("auto", "meta", "off", set()),
+        ("auto", "meta", "bf16", {2}),
+        (True, "cpu", "off", {2, 3}),
+        (False, "cpu", "bf16", set()),
+    ],
 )
 def test_convolutions_of_volumes_are_channels_last_only_where_that_is_asked_for(
-    tmp_path: Path, setting: bool | str, device: str, dimensions: set[int]
+    tmp_path: Path, setting: bool | str, device: str, amp: str, dimensions: set[int]
 ) -> None:
-    task = toy(tmp_path, f"train.channels_last={str(setting).lower()}")
+    task = toy(tmp_path, f"train.channels_last={str(setting).lower()}", f"train.amp={amp}")
     model = nn.Sequential(
         nn.Conv2d(3, 5, 3),
         nn.ConvTranspose2d(5, 3, 3),

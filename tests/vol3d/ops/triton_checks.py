@@ -11,8 +11,26 @@ import torch
 
 from vol3d.ops.neighbors_torch import ball, nearest
 from vol3d.ops.neighbors_triton import ball_triton, nearest_triton
+from vol3d.ops.sampling_steps import POINTS, Steps
 from vol3d.ops.sampling_torch import sample_by_rows, usable_points
 from vol3d.ops.sampling_triton import sample_clouds_triton
+
+
+def check_steps(device: str, seed: int, lattice: bool, skip: bool, parts: int = 3, k: int = 12) -> None:
+    """Steps of many programs on clouds of unlike sizes, one after the other in the same buffers."""
+    random = torch.Generator().manual_seed(seed)
+    steps = Steps(torch.device(device), 2, parts, k)
+    steps = steps.capture() if device == "cuda" else steps
+    for n in (parts * POINTS, 1, (parts - 1) * POINTS + 5, 7):
+        points = torch.randn(2, n, 3, generator=random)
+        points = ((points * 2).round() / 2 if lattice else points).to(device)
+        points[0, n // 3] = torch.tensor([0.02, -0.015, 0.01])
+        points[1, n // 2 + 1 :] = torch.nan
+        usable = usable_points(points, torch.tensor([n, n // 2 + 1], device=device), skip)
+        starts = torch.tensor([n // 3, 0], device=device)
+        picks, wanted = steps.take(points, usable, starts), sample_by_rows(points, usable, starts, k)
+        if not torch.equal(picks, wanted):
+            raise SystemExit(f"steps differ: n {n}, seed {seed}, lattice {lattice}: {picks} {wanted}")
 
 
 def check(device: str, n: int, seed: int, lattice: bool, skip: bool) -> None:
@@ -46,4 +64,6 @@ if __name__ == "__main__":
     device = sys.argv[1]
     for n, seed, lattice, skip in ((1, 0, False, False), (300, 1, False, False), (280, 2, True, True)):
         check(device, n, seed, lattice, skip)
+    for seed, lattice, skip in ((0, False, False), (1, True, True)):
+        check_steps(device, seed, lattice, skip)
     print("same")

@@ -6,19 +6,19 @@ fp16 and bf16 are multiplied as they are and summed in fp32. fp32 follows `torch
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from vol3d.kernels import has_triton
 from vol3d.sparse.backends import torch_backend
 from vol3d.sparse.backends.launch import Shape, launch
 from vol3d.sparse.geometry import MapSpec, Packing
 from vol3d.sparse.kernel_map import KernelMap
 
-if importlib.util.find_spec("triton") is None:
+if not has_triton():
     raise ImportError("triton is not installed")
 
 NAME = "triton"
