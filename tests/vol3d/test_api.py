@@ -74,6 +74,8 @@ def test_an_array_is_shown_as_it_was_read(tmp_path: Path) -> None:
     found = model.predict(lying, columns=["x", "y", "z"], units="mm", up="y", score=0.0)
     found.show(png=tmp_path / "room.png")
     assert (tmp_path / "room.png").read_bytes()[:4] == b"\x89PNG"
+    for background, corner in (("dark", DARK), ("light", LIGHT)):
+        assert tuple(pixels(found.picture(size=(320, 240), background=background))[0, 0]) == corner.rgb
     scan, written = found.on_disk(tmp_path)
     scene = load_view([scan, written.save(tmp_path / "out")])
     assert np.allclose(np.sort(scene.points[0].xyz, axis=0), np.sort(found.cloud.xyz, axis=0), atol=1e-3)

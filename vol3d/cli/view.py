@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -18,6 +18,7 @@ from vol3d.terminal import say, tell
 if TYPE_CHECKING:
     from vol3d.scans.points.options import ReadOptions
     from vol3d.view.scene import Camera, Opening, ViewScene
+    from vol3d.view.theme import Background
 
 Files = Annotated[
     list[str],
@@ -46,6 +47,9 @@ Eye = Annotated[
         help="Camera position: degrees from +x and above the horizon, as in 45,30.  Default: automatic.",
     ),
 ]
+Behind = Annotated[
+    str, typer.Option(metavar="SHADE", help="dark or light (for print and slides); slices of a volume stay black.")
+]
 Level = Annotated[
     str | None,
     typer.Option(
@@ -71,6 +75,7 @@ def view(
         int, typer.Option(min=0, max=10_000, metavar="N", help="Write class and score at the N surest boxes.")
     ] = 12,
     window_level: Level = None,
+    background: Behind = "dark",
     size: Annotated[str, typer.Option(metavar="WxH", help="Size of the picture or window in pixels.")] = "1280x800",
     port: Annotated[int | None, typer.Option(metavar="N", help="Port of the page.  Default: a free one.")] = None,
     columns: Annotated[
@@ -107,7 +112,9 @@ def view(
     asked = _asked_attention(model, attention, color)
     pixels = parse_size(size)
     grey = None if window_level is None else parse_window(window_level)
-    opening = replace(_opening(color, score, classes, camera), labels=labels, window=grey)
+    opening = replace(
+        _opening(color, score, classes, camera), labels=labels, window=grey, background=cast("Background", background)
+    )
     from vol3d.scans.points.options import ReadOptions
     from vol3d.view.load.read import load_view
     from vol3d.view.show import shown_in_window, write_picture

@@ -13,7 +13,6 @@ from matplotlib.patheffects import withStroke
 
 from vol3d.errors import UsageError
 from vol3d.scans.results.box_shapes import box_lines, corners, velocity_lines
-from vol3d.scans.results.palette import GROUND
 from vol3d.view.draw.boxes import box_colours, box_label
 from vol3d.view.draw.camera import View, place_camera
 from vol3d.view.draw.colours import point_colours
@@ -22,6 +21,7 @@ from vol3d.view.draw.margins import DPI, Margins, measure, write_margins
 from vol3d.view.draw.raster import draw_points, point_radius
 from vol3d.view.draw.volume_picture import draw_volume
 from vol3d.view.scene import BoxLayer, ViewScene
+from vol3d.view.theme import Theme
 
 _SMALLEST, _LARGEST = (320, 240), (8192, 8192)
 _PIECES = 28  # of a box's line, each drawn bright or faint
@@ -44,6 +44,7 @@ def draw_scene(scene: ViewScene, size: tuple[int, int] = (1280, 800)) -> bytes:
     if not all(low <= side <= high for low, side, high in zip(_SMALLEST, size, _LARGEST, strict=True)):
         wanted = f"{_SMALLEST[0]}x{_SMALLEST[1]} to {_LARGEST[0]}x{_LARGEST[1]}"
         raise UsageError("the picture cannot have this size", got=f"{size[0]}x{size[1]}", wanted=wanted)
+    scene, theme = scene.on_background(), scene.opening.theme
     if scene.volume is not None:
         return draw_volume(scene, scene.volume, size[0])
     margins = measure(scene, size)
@@ -53,23 +54,22 @@ def draw_scene(scene: ViewScene, size: tuple[int, int] = (1280, 800)) -> bytes:
     xyz = np.concatenate([np.zeros((0, 3), np.float32), *(layer.xyz for layer in scene.points)])
     held = (xyz, hold) if scene.around is None else (scene.around, None)
     view = place_camera(scene.opening.camera, held[0], stage, held[1])
-    colours = [point_colours(layer, scene.opening.source) for layer in scene.points]
+    colours = [point_colours(layer, scene.opening.source, theme) for layer in scene.points]
     rgb = np.concatenate([np.zeros((0, 3), np.uint8), *colours])
-    ground = tuple(bytes.fromhex(GROUND[1:]))
-    pixels, depth = draw_points(view, xyz, rgb, point_radius(xyz), (ground[0], ground[1], ground[2]))
-    figure = _page(pixels, size, margins.foot)
+    pixels, depth = draw_points(view, xyz, rgb, point_radius(xyz), theme.rgb)
+    figure = _page(pixels, size, margins.foot, theme)
     labels = [label for layer in scene.boxes for label in _draw_boxes(figure, scene, layer, view, depth, margins.foot)]
-    _write_labels(figure, labels, size, margins)
+    _write_labels(figure, labels, size, margins, theme)
     write_margins(figure, scene, xyz, margins)
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
 
 
-def _page(pixels: np.ndarray, size: tuple[int, int], foot: int) -> Figure:
+def _page(pixels: np.ndarray, size: tuple[int, int], foot: int, theme: Theme) -> Figure:
     """A figure measured in pixels from its lower left corner, with the scene between two strips."""
     width, height = size
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=GROUND)
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=theme.ground)
     figure.figimage(pixels, 0, foot, origin="upper", zorder=-1)
     ax = figure.add_axes((0, 0, 1, 1))
     ax.set(xlim=(0, width), ylim=(0, height))
@@ -99,7 +99,8 @@ def _draw_boxes(
             labels.append(Label(box_label(layer.detections, row, layer.scored), colour, around, weight))
     dashes: str | tuple[float, tuple[float, ...]] = "-" if layer.colour is None else (0.0, (4.0, 2.0))
     ax = figure.axes[0]
-    halo = LineCollection([run for run, _ in bright], colors=GROUND, linewidths=_WIDTH_PT + 1.8, alpha=0.55, zorder=3)
+    halo = LineCollection([run for run, _ in bright], colors=scene.opening.theme.ground, linewidths=_WIDTH_PT + 1.8)
+    halo.set(alpha=0.55, zorder=3)
     ax.add_collection(halo)
     for runs, alpha, order in ((faint, _FAINT, 2), (bright, 1.0, 4)):
         ink = LineCollection([run for run, _ in runs], colors=[colour for _, colour in runs], linewidths=_WIDTH_PT)
@@ -129,8 +130,9 @@ def _runs(lines: np.ndarray, view: View, depth: np.ndarray, foot: int) -> Iterat
                 start = at
 
 
-def _write_labels(figure: Figure, labels: list[Label], size: tuple[int, int], margins: Margins) -> None:
+def _write_labels(figure: Figure, labels: list[Label], size: tuple[int, int], margins: Margins, theme: Theme) -> None:
     page = (2.0, float(margins.foot), size[0] - 2.0, float(size[1] - margins.head))
     for label, (x, y), points in place_labels(labels, DPI / 72, page):
         text = figure.axes[0].text(x, y, label.text, color=label.colour, fontsize=points, ha="left", va="bottom")
-        text.set(parse_math=False, zorder=6, weight="bold", path_effects=[withStroke(linewidth=2.4, foreground=GROUND)])
+        halo = withStroke(linewidth=2.4, foreground=theme.ground)
+        text.set(parse_math=False, zorder=6, weight="bold", path_effects=[halo])

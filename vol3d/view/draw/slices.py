@@ -17,8 +17,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from vol3d.errors import UsageError
-from vol3d.scans.results.palette import GROUND, INK, MUTED, class_colours
+from vol3d.scans.results.palette import class_colours
 from vol3d.scans.volumes.appearance import grey_window
+from vol3d.view.theme import DARK, Theme
 
 _WIDTH_INCH, _DPI, _COLUMNS = 10.0, 110, 5
 # Dash pattern (offset, on and off in points) and width of the first, second and third mask's outlines.
@@ -41,6 +42,7 @@ def slice_picture(
     title: str,
     orientation: str,
     window: tuple[float, float] | None = None,
+    theme: Theme = DARK,
 ) -> bytes:
     """A PNG of the axial, coronal and sagittal plane through the middle of the foreground, all at one scale.
 
@@ -53,6 +55,7 @@ def slice_picture(
         title: one line above the planes.
         orientation: where i, j, k point to, `RAS` for right, anterior, superior.
         window: values that are black and white; None: soft tissue in CT, else percentiles around the foreground.
+        theme: of what is around the planes; they are black where the image is.
 
     Raises:
         UsageError: image, masks, spacing or orientation do not fit together.
@@ -67,13 +70,14 @@ def slice_picture(
     labels = sorted(
         {int(label) for plane in planes for mask in plane.masks.values() for label in np.unique(mask)} - {0}
     )
-    colours = class_colours(tuple(masks), max([len(class_names) - 1, *labels]))
-    entries = _legend_entries(masks, labels, class_names, colours)
-    figure, axes = _layout(planes, title, f"grey values {low:.4g} to {high:.4g}", -(-len(entries) // _COLUMNS))
+    listed = class_colours(tuple(masks), max([len(class_names) - 1, *labels]))
+    colours = {key: theme.shown(colour) for key, colour in listed.items()}
+    entries = _legend_entries(masks, labels, class_names, colours, theme)
+    figure, axes = _layout(planes, title, f"grey values {low:.4g} to {high:.4g}", -(-len(entries) // _COLUMNS), theme)
     for ax, plane in zip(axes, planes, strict=True):
-        _draw(ax, plane, low, high, colours)
+        _draw(ax, plane, low, high, colours, theme)
     _scale_bar(axes[0], planes[0])
-    _legend(figure, entries)
+    _legend(figure, entries, theme)
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
@@ -172,7 +176,9 @@ def _cut(
     )
 
 
-def _layout(planes: Sequence[_Plane], title: str, grey: str, legend_rows: int) -> tuple[Figure, list[Axes]]:
+def _layout(
+    planes: Sequence[_Plane], title: str, grey: str, legend_rows: int, theme: Theme
+) -> tuple[Figure, list[Axes]]:
     """A figure whose panels share one scale, so that a millimetre is a millimetre in all of them."""
     gap, head, foot = 0.3, 0.42, 0.3 + 0.22 * legend_rows
     usable = _WIDTH_INCH - gap * (len(planes) + 1)
@@ -180,7 +186,7 @@ def _layout(planes: Sequence[_Plane], title: str, grey: str, legend_rows: int) -
     scale = min(usable / sum(plane.size_mm[0] for plane in planes), 6.0 / tallest)
     height = scale * tallest
     total = head + 0.3 + height + foot
-    figure = Figure(figsize=(_WIDTH_INCH, total), dpi=_DPI, facecolor=GROUND)
+    figure = Figure(figsize=(_WIDTH_INCH, total), dpi=_DPI, facecolor=theme.ground)
     left = (_WIDTH_INCH - scale * sum(plane.size_mm[0] for plane in planes) - gap * (len(planes) - 1)) / 2
     axes = []
     for plane in planes:
@@ -189,13 +195,17 @@ def _layout(planes: Sequence[_Plane], title: str, grey: str, legend_rows: int) -
         axes.append(figure.add_axes((left / _WIDTH_INCH, bottom / total, width / _WIDTH_INCH, tall / total)))
         left += width + gap
     start = gap / _WIDTH_INCH
-    figure.text(start, 1 - 0.2 / total, title, color=INK, fontsize=12, weight="bold", va="center", parse_math=False)
+    figure.text(
+        start, 1 - 0.2 / total, title, color=theme.ink, fontsize=12, weight="bold", va="center", parse_math=False
+    )
     note = f"the patient's right is on the left (radiological convention); {grey}"
-    figure.text(1 - start, 1 - 0.2 / total, note, color=MUTED, fontsize=8.5, va="center", ha="right")
+    figure.text(1 - start, 1 - 0.2 / total, note, color=theme.muted, fontsize=8.5, va="center", ha="right")
     return figure, axes
 
 
-def _draw(ax: Axes, plane: _Plane, low: float, high: float, colours: Mapping[tuple[str, int], str]) -> None:
+def _draw(
+    ax: Axes, plane: _Plane, low: float, high: float, colours: Mapping[tuple[str, int], str], theme: Theme
+) -> None:
     width, height = plane.size_mm
     pixels = np.nan_to_num(plane.pixels, nan=low)
     ax.imshow(pixels, cmap="gray", vmin=low, vmax=high, origin="lower", extent=(0, width, 0, height), aspect="auto")
@@ -211,12 +221,12 @@ def _draw(ax: Axes, plane: _Plane, low: float, high: float, colours: Mapping[tup
     ax.set(xlim=(0, width), ylim=(0, height), xticks=[], yticks=[])
     for spine in ax.spines.values():
         spine.set_visible(False)
-    ax.set_title(plane.where, color=MUTED, fontsize=8.5, pad=4)
-    box = {"boxstyle": "round,pad=0.15", "facecolor": GROUND, "edgecolor": "none", "alpha": 0.55}
+    ax.set_title(plane.where, color=theme.muted, fontsize=8.5, pad=4)
+    box = {"boxstyle": "round,pad=0.15", "facecolor": DARK.ground, "edgecolor": "none", "alpha": 0.55}
     edges = (((0, 0.5), (10, 0)), ((1, 0.5), (-10, 0)), ((0.5, 1), (0, -10)), ((0.5, 0), (0, 10)))
     for letter, (edge, inwards) in zip(plane.letters, edges, strict=True):
         text = ax.annotate(letter, edge, inwards, "axes fraction", "offset points", ha="center", va="center")
-        text.set(color=INK, fontsize=9, bbox=box)
+        text.set(color=DARK.ink, fontsize=9, bbox=box)
 
 
 def _scale_bar(ax: Axes, plane: _Plane) -> None:
@@ -225,8 +235,8 @@ def _scale_bar(ax: Axes, plane: _Plane) -> None:
     decade = 10.0 ** np.floor(np.log10(width / 4))
     length = max(decade * step for step in (1, 2, 5) if decade * step <= width / 4)
     x, y = 0.06 * width, 0.05 * height
-    ax.plot([x, x + length], [y, y], color=INK, linewidth=2, solid_capstyle="butt")
-    ax.text(x, y + 0.02 * height, f"{length:g} mm", color=INK, fontsize=8, va="bottom")
+    ax.plot([x, x + length], [y, y], color=DARK.ink, linewidth=2, solid_capstyle="butt")
+    ax.text(x, y + 0.02 * height, f"{length:g} mm", color=DARK.ink, fontsize=8, va="bottom")
 
 
 def _legend_entries(
@@ -234,6 +244,7 @@ def _legend_entries(
     labels: Sequence[int],
     class_names: Sequence[str],
     colours: Mapping[tuple[str, int], str],
+    theme: Theme,
 ) -> list[Line2D]:
     """One line per mask and class; where the masks share the colours, one per class and one per mask."""
     names = {label: class_names[label] if label < len(class_names) else f"label {label}" for label in labels}
@@ -248,11 +259,11 @@ def _legend_entries(
         ]
     classes = [Line2D([], [], color=colours[lines[0][0], label], linewidth=4, label=names[label]) for label in labels]
     return classes + [
-        Line2D([], [], color=INK, linestyle=style, linewidth=width, label=mask) for mask, style, width in lines
+        Line2D([], [], color=theme.ink, linestyle=style, linewidth=width, label=mask) for mask, style, width in lines
     ]
 
 
-def _legend(figure: Figure, entries: Sequence[Line2D]) -> None:
+def _legend(figure: Figure, entries: Sequence[Line2D], theme: Theme) -> None:
     if not entries:
         return
     legend = figure.legend(
@@ -260,7 +271,7 @@ def _legend(figure: Figure, entries: Sequence[Line2D]) -> None:
         loc="lower center",
         ncols=min(len(entries), _COLUMNS),
         frameon=False,
-        labelcolor=INK,
+        labelcolor=theme.ink,
         fontsize=9,
         handlelength=2.6,
         columnspacing=1.6,

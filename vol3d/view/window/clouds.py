@@ -9,12 +9,12 @@ from typing import Any, cast
 import numpy as np
 
 from vol3d.scans.results.box_shapes import box_lines, corners, velocity_lines
-from vol3d.scans.results.palette import INK
 from vol3d.view.draw.boxes import box_colours, box_label
 from vol3d.view.draw.camera import View, place_camera
 from vol3d.view.draw.colours import hex_table, point_colours
 from vol3d.view.draw.raster import point_radius
 from vol3d.view.scene import FrameScene, Opening, Source, ViewScene
+from vol3d.view.theme import DARK
 from vol3d.view.window.panel import choice, gui_colour, heading, remarks, slider, switches, whole_open3d
 
 _POINT_PX, _LINE_PX = (2.0, 7.0), 2.0
@@ -50,7 +50,9 @@ class CloudContent:
         material.shader, material.point_size = "defaultUnlit", self.point_px
         for number, layer in enumerate(self.scene.points):
             cloud = open3d.t.geometry.PointCloud(open3d.core.Tensor(np.ascontiguousarray(layer.xyz)))
-            colours = np.ascontiguousarray(point_colours(layer, self.opening.source).astype(np.float32) / 255)
+            colours = np.ascontiguousarray(
+                point_colours(layer, self.opening.source, self.opening.theme).astype(np.float32) / 255
+            )
             cloud.point.colors = open3d.core.Tensor(colours)
             self._replace(f"points {number}", cloud, material)
 
@@ -151,8 +153,8 @@ class CloudContent:
         layers = self.scene.boxes
         names = [layer.name for layer in layers]
         heading(side, "Boxes")
-        switches(side, names, [layer.colour or INK for layer in layers], set(names), self._set_layers)
-        switches(side, ["class and score"], [INK], {"class and score"}, self._set_labelled)
+        switches(side, names, [layer.colour or DARK.ink for layer in layers], set(names), self._set_layers)
+        switches(side, ["class and score"], [DARK.ink], {"class and score"}, self._set_labelled)
         if any(layer.scored for layer in layers):
             slider(side, "score from", (0, 1), self.opening.score, self._set_score)
 

@@ -6,7 +6,16 @@ from collections.abc import Callable, Sequence
 from textwrap import fill
 from typing import Any
 
-from vol3d.scans.results.palette import INK, MUTED
+import numpy as np
+
+from vol3d.view.theme import DARK
+
+# Textures and the background are taken as sRGB and shown without its curve: the curve beforehand gives back what was
+# meant.
+_LINEAR = np.arange(256) / 255
+_CURVE = np.where(_LINEAR <= 0.0031308, 12.92 * _LINEAR, 1.055 * _LINEAR ** (1 / 2.4) - 0.055)
+SHOWN = (255 * _CURVE).round().astype(np.uint8)
+"""What to give for each of the 256 values so that it is shown."""
 
 
 def toolkit() -> Any:
@@ -25,12 +34,12 @@ def whole_open3d() -> Any:
 
 def heading(side: Any, text: str) -> None:
     """A line that begins a part of the panel."""
-    _label(side, text, INK)
+    _label(side, text, DARK.ink)
 
 
 def remarks(side: Any, texts: Sequence[str]) -> Callable[[Sequence[str]], None]:
     """Small print, a paragraph for each text; what is returned shows others in its place."""
-    label = _label(side, _paragraphs(texts), MUTED)
+    label = _label(side, _paragraphs(texts), DARK.muted)
 
     def show(others: Sequence[str]) -> None:
         label.text = _paragraphs(others)
@@ -63,7 +72,7 @@ def slider(
 ) -> None:
     """A number between two limits, under its name."""
     gui = toolkit()
-    _label(side, name, MUTED)
+    _label(side, name, DARK.muted)
     bar = gui.Slider(gui.Slider.INT if whole else gui.Slider.DOUBLE)
     bar.set_limits(*limits)
     if whole:

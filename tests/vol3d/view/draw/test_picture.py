@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,28 +10,24 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.image import imread
 
-from tests.vol3d.view.scenes import organs, room
+from tests.vol3d.view.scenes import organs, pixels, room
 from vol3d.errors import UsageError
 from vol3d.scans.results.box_shapes import box_lines, corners, velocity_lines
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.results.palette import class_colours
 from vol3d.view.draw import picture
 from vol3d.view.draw.camera import View, place_camera
-from vol3d.view.draw.colours import HEIGHTS, hex_table, point_colours, ramp
+from vol3d.view.draw.colours import hex_table, point_colours, ramp
 from vol3d.view.draw.labels import Label
 from vol3d.view.draw.margins import measure
 from vol3d.view.draw.picture import draw_scene
 from vol3d.view.draw.raster import draw_points, draw_surfaces, point_radius
 from vol3d.view.draw.surfaces import Surface, organ_surfaces, surface_net
 from vol3d.view.scene import FOUND, BoxLayer, Camera, Opening, PointLayer, ViewScene
+from vol3d.view.theme import DARK
 
 GROUND = (0, 0, 0)
-
-
-def pixels(png: bytes) -> np.ndarray:
-    return (imread(io.BytesIO(png))[..., :3] * 255).round().astype(int)
 
 
 def ahead(size: tuple[int, int] = (64, 48)) -> View:
@@ -160,7 +155,7 @@ def test_boxes_of_a_room_that_was_turned_back_have_no_tick():
 
 def test_colours_by_height_class_and_cloud():
     layer = PointLayer("a", np.array([(0, 0, 0), (0, 0, 9)], np.float32), classes=np.array([0, 3]), flat="#010203")
-    np.testing.assert_allclose(point_colours(layer, "height"), hex_table((HEIGHTS[0], HEIGHTS[-1])), atol=12)
+    np.testing.assert_allclose(point_colours(layer, "height"), hex_table((DARK.heights[0], DARK.heights[-1])), atol=12)
     assert (point_colours(layer, "flat") == (1, 2, 3)).all()
     assert (point_colours(layer, "class")[0] != point_colours(layer, "class")[1]).any()
     assert layer.sources() == ("class", "height", "flat")

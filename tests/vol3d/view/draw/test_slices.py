@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from matplotlib.image import imread
 
+from tests.vol3d.view.scenes import pixels
 from vol3d.errors import UsageError
 from vol3d.scans.results.palette import class_colours
 from vol3d.view.draw.slices import _middle, slice_picture
 
 NAMES = ("background", "anterior", "posterior")
-
-
-def pixels(png: bytes) -> np.ndarray:
-    return (imread(io.BytesIO(png))[..., :3] * 255).round().astype(int)
 
 
 def coloured(picture: np.ndarray, colour: str) -> np.ndarray:
