@@ -18,6 +18,7 @@ from medical.demo import SAMPLES
 from tests.conftest import PROJECT
 from tests.medical.synthetic import write_msd
 from tests.pointcloud.synthetic import room
+from tests.vol3d.view.scenes import pixels
 from vol3d.api import _words
 from vol3d.cli.main import main
 from vol3d.config import load_task
@@ -25,6 +26,7 @@ from vol3d.config.chosen import Unread
 from vol3d.errors import CheckpointError, DataError, UsageError, Vol3dError
 from vol3d.scans import read_detections, read_labels
 from vol3d.view.load.read import load_view
+from vol3d.view.theme import DARK, LIGHT
 
 SCAN = sorted((SAMPLES / "imagesTr").glob("*.nii.gz"))[0]
 

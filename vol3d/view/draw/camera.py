@@ -13,6 +13,7 @@ _NEAR = 1e-3  # of the distance to the target; what is nearer is not drawn
 _TRIED = tuple(range(15, 375, 30))  # azimuths; none looks along the walls of a room that lies along the axes
 _LOOKED_AT, _COARSE = 12_000, 96
 _STEEP, _ROOM_LIKE = 55.0, 0.12
+_SPARE = 0.06  # of a room beyond the middle 98 % of its points
 _ABOVE = Camera(-90.0, 89.0)  # of a drive: x to the right and y up, as on a map
 
 
@@ -80,6 +81,8 @@ def _body(sample: np.ndarray, held: np.ndarray) -> tuple[bool, np.ndarray]:
     if not room:  # a drive thins out towards its edges
         low, high = np.percentile(sample, [4, 96], axis=0)
         high[2] = np.percentile(sample[:, 2], 99)
+    else:
+        low, high = low - _SPARE * (high - low), high + _SPARE * (high - low)
     core = sample[((sample >= low) & (sample <= high)).all(axis=1)]
     body = np.concatenate((core, held))
     return room, body if len(body) else sample

@@ -12,11 +12,13 @@ from matplotlib.lines import Line2D
 
 from vol3d.view.draw.colours import value_range
 from vol3d.view.draw.footer import footer, footer_height
+from vol3d.view.draw.text import text_width
 from vol3d.view.scene import Source, ViewScene
 
 DPI = 100
 _HEAD, _ORIGINS, _ROW = 46, 34, 19  # pixels of the strip above, of the line of origins and of a line of classes
-_LEFT, _SWATCH, _GAP, _CHARACTER = 16.0, 16.0, 22.0, 6.6
+_LEFT, _SWATCH, _GAP = 16.0, 16.0, 22.0
+_TITLE_PT, _FACTS_PT, _ORIGIN_PT, _CLASS_PT = 12.0, 8.5, 9.0, 8.5
 
 
 class Entry(NamedTuple):
@@ -49,19 +51,19 @@ def write_margins(figure: Figure, scene: ViewScene, xyz: np.ndarray, margins: Ma
     """Title and facts above; what lines and colours mean, and the notes, below."""
     width, height = (figure.get_size_inches() * DPI).round()
     ax, theme = figure.axes[0], scene.opening.theme
-    extent = " x ".join(f"{side:.3g}" for side in np.ptp(xyz, axis=0)) + " m, " if len(xyz) else ""
-    room = int((width - 40) / 6.4 - 1.45 * len(scene.title))
-    ax.text(16, height - 24, scene.title, color=theme.ink, fontsize=12, weight="bold", va="center", parse_math=False)
-    facts = f"{extent}{len(xyz):,} points"
-    if len(facts) <= room:
-        ax.text(width - 16, height - 24, facts, color=theme.muted, fontsize=8.5, va="center", ha="right")
+    extent = " x ".join(f"{side:.3g}" for side in np.ptp(xyz, axis=0)) + " m, " if len(xyz) > 1 else ""
+    title = ax.text(16, height - 24, scene.title, color=theme.ink, fontsize=_TITLE_PT, weight="bold", va="center")
+    title.set_parse_math(False)
+    facts = f"{extent}{len(xyz):,} point{'' if len(xyz) == 1 else 's'}"
+    if _wide(scene.title, _TITLE_PT, bold=True) + _GAP + _wide(facts, _FACTS_PT) <= width - 2 * _LEFT:
+        ax.text(width - 16, height - 24, facts, color=theme.muted, fontsize=_FACTS_PT, va="center", ha="right")
     middle = margins.foot - _ORIGINS / 2
     end = _origins(figure, scene, middle)
     _colour_bar(figure, scene, end, middle)
     for entry in margins.classes:
         y = margins.foot - _ORIGINS - _ROW * (entry.row + 0.5) + 4
         ax.plot([entry.left + 4], [y], marker="s", markersize=6, color=entry.colour, linestyle="")
-        ax.text(entry.left + _SWATCH, y, entry.text, color=theme.ink, fontsize=8.5, va="center", parse_math=False)
+        ax.text(entry.left + _SWATCH, y, entry.text, color=theme.ink, fontsize=_CLASS_PT, va="center", parse_math=False)
     ax.text(_LEFT, 8, margins.notes, color=theme.muted, fontsize=7.5, va="bottom", parse_math=False)
 
 
@@ -75,7 +77,7 @@ def _classes(scene: ViewScene, width: int) -> tuple[Entry, ...]:
         if not any(counts):
             continue
         text = f"{name} {' / '.join(map(str, counts))}"
-        wide = _SWATCH + _CHARACTER * len(text)
+        wide = _SWATCH + _wide(text, _CLASS_PT)
         if entries and left + wide > width - _LEFT:
             left, row = _LEFT, row + 1
         entries.append(Entry(text, colour, left, row))
@@ -100,8 +102,13 @@ def _written(figure: Figure, entries: Sequence[Line2D], names: Sequence[str], mi
     place = (6 / width, middle / height)
     legend = figure.legend(entries, names, loc="center left", bbox_to_anchor=place, frameon=False, ncols=len(names))
     for text in legend.get_texts():
-        text.set(color=ink, fontsize=9, parse_math=False)
-    return 30.0 + sum(60 + 6.5 * len(name) for name in names)
+        text.set(color=ink, fontsize=_ORIGIN_PT, parse_math=False)
+    return 30.0 + sum(60 + _wide(name, _ORIGIN_PT) for name in names)
+
+
+def _wide(text: str, points: float, bold: bool = False) -> float:
+    """Pixels of a line of text."""
+    return points * DPI / 72 * text_width(text, bold)
 
 
 def _colour_bar(figure: Figure, scene: ViewScene, start: float, middle: float) -> None:
@@ -112,11 +119,13 @@ def _colour_bar(figure: Figure, scene: ViewScene, start: float, middle: float) -
     if source is None or start + 330 > width:
         return
     low, high = value_range(values)
+    unit, short = {"height": (" m", _short), "attention": (" %", _digits)}.get(source, ("", _short))
+    if short(low) == short(high):
+        return
     ramp = LinearSegmentedColormap.from_list("ramp", theme.heights if source == "height" else theme.intensities)
     ax = figure.add_axes(((width - 16 - 210) / width, (middle - 4) / height, 120 / width, 8 / height))
     ax.imshow(np.linspace(0, 1, 120)[None], cmap=ramp, aspect="auto")
     ax.set_axis_off()
-    unit, short = {"height": (" m", _short), "attention": (" %", _digits)}.get(source, ("", _short))
     page = figure.axes[0]
     page.text(
         width - 232, middle, f"{source} {short(low)}{unit}", color=theme.muted, fontsize=8, va="center", ha="right"

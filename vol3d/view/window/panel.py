@@ -16,6 +16,7 @@ _LINEAR = np.arange(256) / 255
 _CURVE = np.where(_LINEAR <= 0.0031308, 12.92 * _LINEAR, 1.055 * _LINEAR ** (1 / 2.4) - 0.055)
 SHOWN = (255 * _CURVE).round().astype(np.uint8)
 """What to give for each of the 256 values so that it is shown."""
+_SWATCH_PX = 20
 
 
 def toolkit() -> Any:
@@ -84,9 +85,21 @@ def slider(
 
 
 def switches(
-    side: Any, names: Sequence[str], colours: Sequence[str], on: set[str], changed: Callable[[set[str]], None]
+    side: Any,
+    names: Sequence[str],
+    on: set[str],
+    changed: Callable[[set[str]], None],
+    colours: Sequence[str] | None = None,
+    ground: str = DARK.ground,
 ) -> None:
-    """A box to tick for each name, in its colour, and two buttons for all of them; `on` is what is ticked at first."""
+    """A box to tick for each name, and two buttons for all of them.
+
+    Args:
+        on: what is ticked at first.
+        changed: is given what is ticked.
+        colours: of what the names stand for.
+        ground: what these colours are seen on.
+    """
     gui = toolkit()
     ticked: set[str] = set(on)
     boxes: list[Any] = []
@@ -111,14 +124,16 @@ def switches(
             row.add_child(button)
         row.add_stretch()
         side.add_child(row)
-    for name, colour in zip(names, colours, strict=True):
+    for number, name in enumerate(names):
         row = gui.Horiz(6)
         box = gui.Checkbox("")
         box.checked = name in ticked
         box.set_on_checked(lambda state, name=name: tick(name, state))
         boxes.append(box)
         row.add_child(box)
-        _label(row, name, colour)
+        if colours is not None:
+            row.add_child(gui.ImageWidget(_swatch(colours[number], ground)))
+        _label(row, name, DARK.ink)
         side.add_child(row)
 
 
@@ -127,6 +142,14 @@ def gui_colour(colour: str) -> Any:
     gui = toolkit()
     red, green, blue = bytes.fromhex(colour[1:])
     return gui.Color(red / 255, green / 255, blue / 255)
+
+
+def _swatch(colour: str, ground: str) -> Any:
+    """A square of the colour, framed by the ground."""
+    pixels = np.empty((_SWATCH_PX, _SWATCH_PX, 3), np.uint8)
+    pixels[:] = list(bytes.fromhex(ground[1:]))
+    pixels[3:-3, 3:-3] = list(bytes.fromhex(colour[1:]))
+    return whole_open3d().geometry.Image(pixels)
 
 
 def _label(parent: Any, text: str, colour: str) -> Any:

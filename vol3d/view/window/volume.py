@@ -10,7 +10,6 @@ from vol3d.view.draw.camera import place_camera
 from vol3d.view.draw.colours import hex_table
 from vol3d.view.draw.surfaces import Surface, organ_surfaces
 from vol3d.view.scene import Camera, MaskLayer, ViewScene, VolumeLayer
-from vol3d.view.theme import DARK
 from vol3d.view.window.panel import SHOWN, heading, remarks, slider, switches, whole_open3d
 
 # Name, and the axis of the volume that the plane's slider moves along.
@@ -110,7 +109,7 @@ class VolumeContent:
 
     def _fill(self, side: Any) -> None:
         heading(side, "Slices")
-        switches(side, [name for name, _ in _PLANES], [DARK.ink] * 3, set(self.planes), self._set_planes)
+        switches(side, [name for name, _ in _PLANES], set(self.planes), self._set_planes)
         for name, axis in _PLANES:
             last = self.layer.volume.grid.shape[axis] - 1
             slider(side, name, (0, max(last, 1)), self.at[axis], self._mover(name, axis), whole=True)
@@ -122,8 +121,9 @@ class VolumeContent:
         if self.surfaces:
             heading(side, "Organs")
             colours = {surface.name: surface.colour for _, surface in self.surfaces}
-            switches(side, list(colours), list(colours.values()), set(self.organs), self._set_organs)
-            switches(side, ["on the slices"], [DARK.ink], {"on the slices"}, self._set_overlaid)
+            ground = self.scene.opening.theme.ground
+            switches(side, list(colours), set(self.organs), self._set_organs, list(colours.values()), ground)
+            switches(side, ["on the slices"], {"on the slices"}, self._set_overlaid)
         if self.scene.notes:
             heading(side, "Notes")
             remarks(side, self.scene.notes)

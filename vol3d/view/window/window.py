@@ -11,6 +11,7 @@ from typing import Any
 from vol3d.errors import Vol3dError
 from vol3d.view.scene import FrameScene, ViewScene
 from vol3d.view.window.libraries import explain_open3d, why_no_window
+from vol3d.view.window.names import BoxNames
 from vol3d.view.window.panel import SHOWN, toolkit
 
 _PANEL_EM = 19
@@ -102,6 +103,8 @@ class ViewWindow:
         self.window.set_on_layout(self._lay_out)
         self.window.set_on_close(closed)
         self._gui, self._app = gui, app
+        self.names = BoxNames(self.window, self.stage, scene.opening.theme)
+        self.window.set_on_tick_event(self.names.place)
         self.content = self._fill(scene, size, series)
 
     def run(self) -> None:
@@ -118,7 +121,7 @@ class ViewWindow:
         from vol3d.view.window.clouds import CloudContent
 
         series = [one._replace(scene=one.scene.on_background()) for one in series]
-        return CloudContent(scene, self.stage, self.side, stage, series)
+        return CloudContent(scene, self.stage, self.side, self.names, stage, series)
 
     def _lay_out(self, _context: Any) -> None:
         area = self.window.content_rect

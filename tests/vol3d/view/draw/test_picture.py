@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from tests.vol3d.view.scenes import organs, pixels, room
 from vol3d.errors import UsageError
@@ -17,10 +19,11 @@ from vol3d.scans.results.box_shapes import box_lines, corners, velocity_lines
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.results.palette import class_colours
 from vol3d.view.draw import picture
+from vol3d.view.draw.boxes import label_weights
 from vol3d.view.draw.camera import View, place_camera
 from vol3d.view.draw.colours import hex_table, point_colours, ramp
 from vol3d.view.draw.labels import Label
-from vol3d.view.draw.margins import measure
+from vol3d.view.draw.margins import measure, write_margins
 from vol3d.view.draw.picture import draw_scene
 from vol3d.view.draw.raster import draw_points, draw_surfaces, point_radius
 from vol3d.view.draw.surfaces import Surface, organ_surfaces, surface_net
@@ -218,10 +221,58 @@ def test_the_legend_counts_every_class_that_is_shown_and_notes_are_whole():
 @pytest.mark.parametrize(("asked", "written"), [(12, 12), (3, 3), (0, 0), (50, 21)])
 def test_only_the_surest_boxes_are_labelled(asked: int, written: int, monkeypatch: pytest.MonkeyPatch):
     seen: list[Label] = []
-    monkeypatch.setattr(picture, "place_labels", lambda labels, *rest: seen.extend(labels) or [])
+    monkeypatch.setattr(picture, "place_labels", lambda labels, *rest, **words: seen.extend(labels) or [])
     draw_scene(replace(drive(21), opening=Opening(labels=asked)), (640, 400))
     scores = [float(label.text.split()[1]) for label in seen]
     assert len(scores) == written and scores == sorted(scores, reverse=True) and scores[:1] in ([], [1.0])
+
+
+def test_of_annotations_each_class_is_named_before_one_is_named_twice():
+    boxes = np.array([[x, 0, 0, size, 1, 1, 0] for x, size in enumerate((1, 3, 2, 5))], np.float32)
+    found = Detections(boxes, np.array([0.1, 1, 1, 1], np.float32), np.array([0, 0, 1, 0]), ("car", "van"))
+    np.testing.assert_allclose(label_weights(BoxLayer("a", found, False)), (1 + 1 / 3, 1.5, 2, 2))
+    np.testing.assert_allclose(label_weights(BoxLayer("a", found, True)), found.scores)
+    assert not len(label_weights(BoxLayer("a", found.select(np.zeros(0, np.int64)), False)))
+
+
+@pytest.mark.parametrize("name", ["REGULAR_VEHICLE", "WWW", "ill"])
+def test_classes_of_the_legend_do_not_touch_and_are_not_cut(name: str):
+    scene = drive(40)
+    names = tuple(f"{name} {i}" for i in range(20))
+    found = replace(scene.boxes[0].detections, labels=np.arange(40) % 20, class_names=names)
+    colours = dict.fromkeys(names, "#56b4e9")
+    scene = replace(scene, boxes=(replace(scene.boxes[0], detections=found),), class_colours=colours)
+    entries = measure(scene, (640, 400)).classes
+    renderer = FigureCanvasAgg(figure := Figure(dpi=100)).get_renderer()
+    ends = [
+        entry.left + 16 + figure.text(0, 0, entry.text, fontsize=8.5).get_window_extent(renderer).width
+        for entry in entries
+    ]
+    assert len(entries) == 20 and max(ends) <= 640
+    for end, before, after in zip(ends, entries, entries[1:], strict=False):
+        assert after.row == before.row + 1 or end + 8 < after.left
+
+
+def test_a_room_is_in_the_picture_as_a_whole_and_stray_points_need_not_be():
+    points = room().points[0].xyz
+    stray = np.concatenate([points, [(90, 0, 0), (0, -90, 40)]])
+    for xyz in (points, stray):
+        view = place_camera(Camera(), xyz, (640, 400))
+        at, _ = view.project(points)
+        assert (at >= 0).all() and (at <= view.size).all()
+        assert np.ptp(at, axis=0).max() > 250
+
+
+def test_a_lone_point_is_large_enough_to_be_seen_and_is_one_point():
+    lone = PointLayer("a", np.ones((1, 3), np.float32), rgb=np.full((1, 3), 255, np.uint8))
+    bright = pixels(draw_scene(ViewScene("", (lone,)), (640, 400)))[60:340] > 200
+    assert 12 < bright.all(axis=-1).sum() < 80
+    figure = Figure(figsize=(6.4, 4.0))
+    figure.add_axes((0, 0, 1, 1))
+    scene = ViewScene("a title", (replace(lone, rgb=None),))
+    write_margins(figure, scene, lone.xyz, measure(scene, (640, 400)))
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert "1 point" in texts and len(figure.axes) == 1  # no scale from one height to the same one
 
 
 def test_thirty_classes_have_thirty_colours():
