@@ -16,7 +16,7 @@ from matplotlib.image import imread
 
 from tests.vol3d.view.scenes import pixels, write_organs, write_room
 from vol3d.cli.main import main
-from vol3d.cli.view import parse_camera, parse_size, parse_window
+from vol3d.cli.view_options import parse_camera, parse_size, parse_window
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.view import page
 from vol3d.view.scene import Camera, FrameScene, ViewScene
@@ -27,7 +27,7 @@ from vol3d.view.window import libraries, window
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:
     """What was opened, instead of opening it; without a display at first."""
     opened: list[tuple[str, object]] = []
-    monkeypatch.setattr(page, "serve", lambda scene, port, browser: opened.append(("page", port)))
+    monkeypatch.setattr(page, "serve", lambda scene, port, browser, series: opened.append(("page", port)))
     monkeypatch.setattr(window, "show_window", lambda scene, size, series=(): opened.append(("window", size)))
     monkeypatch.setattr(libraries, "has_display", lambda: False)
     return opened
