@@ -109,6 +109,8 @@ def _stand(body: np.ndarray, azimuth: float, elevation: float, zoom: float, size
     eye[2] = min(*back, nearest - 0.05 * smallest)
     middle = (nearest + farthest) / 2
     eye[2] = middle - (middle - eye[2]) / zoom
+    centre = np.median(local[:, :2], axis=0)  # the nearer the eye comes, the more it looks there
+    eye[:2] = centre + (eye[:2] - centre) / (zoom * max(zoom, 1.0))
     return View(axes.T @ eye, axes, focal, size, _NEAR * (middle - eye[2]))
 
 

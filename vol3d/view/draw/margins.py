@@ -52,10 +52,12 @@ def write_margins(figure: Figure, scene: ViewScene, xyz: np.ndarray, margins: Ma
     width, height = (figure.get_size_inches() * DPI).round()
     ax, theme = figure.axes[0], scene.opening.theme
     extent = " x ".join(f"{side:.3g}" for side in np.ptp(xyz, axis=0)) + " m, " if len(xyz) > 1 else ""
-    title = ax.text(16, height - 24, scene.title, color=theme.ink, fontsize=_TITLE_PT, weight="bold", va="center")
+    wide = _wide(scene.title, _TITLE_PT, bold=True)
+    points = _TITLE_PT * min(1.0, (width - 2 * _LEFT) / max(wide, 1e-9))
+    title = ax.text(16, height - 24, scene.title, color=theme.ink, fontsize=points, weight="bold", va="center")
     title.set_parse_math(False)
     facts = f"{extent}{len(xyz):,} point{'' if len(xyz) == 1 else 's'}"
-    if _wide(scene.title, _TITLE_PT, bold=True) + _GAP + _wide(facts, _FACTS_PT) <= width - 2 * _LEFT:
+    if wide + _GAP + _wide(facts, _FACTS_PT) <= width - 2 * _LEFT:
         ax.text(width - 16, height - 24, facts, color=theme.muted, fontsize=_FACTS_PT, va="center", ha="right")
     middle = margins.foot - _ORIGINS / 2
     end = _origins(figure, scene, middle)

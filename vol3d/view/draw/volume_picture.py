@@ -33,8 +33,8 @@ def draw_volume(scene: ViewScene, layer: VolumeLayer, width: int) -> bytes:
     masks = {mask.name: _kept(mask, scene.opening.classes) for mask in layer.masks}
     names = _class_names(layer)
     image, spacing = layer.volume.array[0], layer.volume.grid.spacing_mm
-    planes = slice_picture(image, spacing, masks, names, scene.title, "RAS", scene.opening.window, theme)
-    rows = [_fitted((imread(io.BytesIO(planes))[..., :3] * 255).round().astype(np.uint8), width)]
+    planes = slice_picture(image, spacing, masks, names, scene.title, "RAS", scene.opening.window, theme, width)
+    rows = [(imread(io.BytesIO(planes))[..., :3] * 255).round().astype(np.uint8)]
     for mask in layer.masks:
         surfaces = [
             one for one in organ_surfaces(mask) if scene.opening.classes is None or one.name in scene.opening.classes
@@ -83,16 +83,6 @@ def _caption(notes: tuple[str, ...], width: int, theme: Theme) -> np.ndarray:
     text = footer(notes, width)
     figure = _blank(width, footer_height(text), theme.ground)
     figure.text(18 / width, 0.5, text, color=theme.ink, fontsize=7.5, va="center", parse_math=False)
-    return _pixels(figure)
-
-
-def _fitted(picture: np.ndarray, width: int) -> np.ndarray:
-    """The picture at another width, smoothed where it shrinks and grows."""
-    height = round(picture.shape[0] * width / picture.shape[1])
-    figure = _blank(width, height, "black")
-    ax = figure.add_axes((0, 0, 1, 1))
-    ax.imshow(picture, interpolation="lanczos", aspect="auto")
-    ax.set_axis_off()
     return _pixels(figure)
 
 

@@ -263,6 +263,14 @@ def test_a_room_is_in_the_picture_as_a_whole_and_stray_points_need_not_be():
         assert np.ptp(at, axis=0).max() > 250
 
 
+@pytest.mark.parametrize("zoom", [0.5, 2.0, 8.0])
+def test_the_middle_of_a_wide_scene_stays_in_sight_when_the_eye_comes_near(zoom: float):
+    xyz = np.random.default_rng(0).normal(0, (60, 60, 0.5), (4000, 3))
+    seen = [place_camera(Camera(-120, 25, z), xyz, (640, 400)).project(np.zeros((1, 3)))[0][0] for z in (1.0, zoom)]
+    away = [np.abs(at - (320, 200)) / (320, 200) for at in seen]
+    assert (away[1] < 0.6).all() and (zoom < 1 or away[1][1] < away[0][1])
+
+
 def test_a_lone_point_is_large_enough_to_be_seen_and_is_one_point():
     lone = PointLayer("a", np.ones((1, 3), np.float32), rgb=np.full((1, 3), 255, np.uint8))
     bright = pixels(draw_scene(ViewScene("", (lone,)), (640, 400)))[60:340] > 200
