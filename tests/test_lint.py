@@ -166,8 +166,8 @@ ROOMS = {
         "digest": {"dicom", "read", "recordings", "results", "source", "volumes"},
         "read": {"dicom", "paths", "volumes"},
     },
-    "vol3d.view": {"scene": set(), "load": {"scene"}, "draw": {"scene"}}
-    | {"window": {"draw", "scene"}, "page": {"draw", "scene"}},
+    "vol3d.view": {"theme": set(), "scene": {"theme"}, "load": {"scene", "theme"}, "draw": {"scene", "theme"}}
+    | {"window": {"draw", "scene", "theme"}, "page": {"draw", "scene", "theme"}},
     "medical": {
         "datasets": set(),
         "models": set(),

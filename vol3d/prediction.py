@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from vol3d.scans.results.write import describe_objects, write_detections
 from vol3d.scans.volumes.probabilities import Probabilities
 from vol3d.scans.volumes.volume import Segmentation, Volume
 from vol3d.terminal import say
+
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
 
 
 @dataclass(frozen=True)
@@ -124,12 +127,18 @@ class Prediction(ABC):
             say(f"{path.name}: {note}")
         return path
 
-    def show(self, png: str | Path | None = None, scan: str | Path | None = None) -> None:
+    def show(
+        self,
+        png: str | Path | None = None,
+        scan: str | Path | None = None,
+        background: Background = "dark",
+    ) -> None:
         """Opens the viewer on the scan and what was found: a window, or a page where there is no display.
 
         Args:
             png: write a picture there instead.
             scan: where the scan is now, if it has moved.
+            background: `light` for print and slides.
 
         Raises:
             UsageError: the scan is not there.
@@ -137,22 +146,29 @@ class Prediction(ABC):
         from vol3d.view.show import show
 
         with self._files(scan is None) as paths:
-            show(paths, *(None if one is None else user_path(one) for one in (png, scan)))
+            picture, own = (None if one is None else user_path(one) for one in (png, scan))
+            show(paths, picture, own, background)
 
-    def picture(self, scan: str | Path | None = None, size: tuple[int, int] = (1280, 800)) -> bytes:
+    def picture(
+        self,
+        scan: str | Path | None = None,
+        size: tuple[int, int] = (1280, 800),
+        background: Background = "dark",
+    ) -> bytes:
         """The scan and what was found, as the bytes of a PNG; in a notebook a result shows itself.
 
         Args:
             scan: where the scan is now, if it has moved.
             size: (width, height) in pixels.
+            background: `light` for print and slides.
 
         Raises:
-            UsageError: the scan is not there.
+            UsageError: the scan is not there, or an unknown background.
         """
         from vol3d.view.show import picture
 
         with self._files(scan is None) as paths:
-            return picture(paths, None if scan is None else user_path(scan), size)
+            return picture(paths, None if scan is None else user_path(scan), size, background)
 
     def _repr_html_(self) -> str:
         from vol3d.report.inline import prediction_html

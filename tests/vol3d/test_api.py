@@ -18,6 +18,7 @@ from medical.demo import SAMPLES
 from tests.conftest import PROJECT
 from tests.medical.synthetic import write_msd
 from tests.pointcloud.synthetic import room
+from tests.vol3d.view.scenes import pixels
 from vol3d.api import _words
 from vol3d.cli.main import main
 from vol3d.config import load_task
@@ -25,6 +26,7 @@ from vol3d.config.chosen import Unread
 from vol3d.errors import CheckpointError, DataError, UsageError, Vol3dError
 from vol3d.scans import read_detections, read_labels
 from vol3d.view.load.read import load_view
+from vol3d.view.theme import DARK, LIGHT
 
 SCAN = sorted((SAMPLES / "imagesTr").glob("*.nii.gz"))[0]
 
@@ -74,6 +76,8 @@ def test_an_array_is_shown_as_it_was_read(tmp_path: Path) -> None:
     found = model.predict(lying, columns=["x", "y", "z"], units="mm", up="y", score=0.0)
     found.show(png=tmp_path / "room.png")
     assert (tmp_path / "room.png").read_bytes()[:4] == b"\x89PNG"
+    for background, corner in (("dark", DARK), ("light", LIGHT)):
+        assert tuple(pixels(found.picture(size=(320, 240), background=background))[0, 0]) == corner.rgb
     scan, written = found.on_disk(tmp_path)
     scene = load_view([scan, written.save(tmp_path / "out")])
     assert np.allclose(np.sort(scene.points[0].xyz, axis=0), np.sort(found.cloud.xyz, axis=0), atol=1e-3)

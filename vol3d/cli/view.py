@@ -2,57 +2,48 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from vol3d.cli.console import print_json
 from vol3d.cli.options import Json, Series
-from vol3d.cli.view_frames import Shown, view_frames
+from vol3d.cli.view_frames import view_frames
+from vol3d.cli.view_options import (
+    Behind,
+    Classes,
+    Color,
+    Columns,
+    Every,
+    Eye,
+    Files,
+    Frame,
+    Labels,
+    Level,
+    Network,
+    Page,
+    Place,
+    Png,
+    Port,
+    Scan,
+    Score,
+    Size,
+    Topic,
+    Units,
+    Up,
+    Window,
+    asked_attention,
+    parse_opening,
+    parse_size,
+)
+from vol3d.cli.view_shown import Shown
 from vol3d.errors import UsageError
 from vol3d.terminal import say, tell
 
 if TYPE_CHECKING:
     from vol3d.scans.points.options import ReadOptions
-    from vol3d.view.scene import Camera, Opening, ViewScene
-
-Files = Annotated[
-    list[str],
-    typer.Argument(help="Point clouds and the JSON of their boxes, or a volume and its masks.", metavar="FILE..."),
-]
-Scan = Annotated[
-    Path | None,
-    typer.Option(metavar="PATH", help="The scan that the results belong to.  Default: the one that they name."),
-]
-Png = Annotated[Path | None, typer.Option(metavar="OUT.png", help="Write a picture; needs no display, GPU or Open3D.")]
-Window = Annotated[bool, typer.Option("--window", help="Open a window (Open3D).  Default: where there is a display.")]
-Page = Annotated[bool, typer.Option("--page", help="Serve a browser page on 127.0.0.1.  Default: without a display.")]
-Color = Annotated[str | None, typer.Option(metavar="BY", help="Colour by rgb, class, height, intensity or flat.")]
-Classes = Annotated[
-    str | None, typer.Option(metavar="NAMES", help="Show only these classes or organs, as in chair,table.")
-]
-Network = Annotated[str | None, typer.Option(metavar="NAME", help="The model whose attention is shown.")]
-Place = Annotated[
-    str | None,
-    typer.Option(metavar="X,Y,Z", help="Colour by the attention of --model from this place, in metres as of boxes."),
-]
-Eye = Annotated[
-    str | None,
-    typer.Option(
-        metavar="AZ,EL[,ZOOM]",
-        help="Camera position: degrees from +x and above the horizon, as in 45,30.  Default: automatic.",
-    ),
-]
-Level = Annotated[
-    str | None,
-    typer.Option(
-        metavar="W,L",
-        help="Volumes: width and level of the grey values, as in 1500,-600 for lungs.  Default: soft tissue in CT.",
-    ),
-]
+    from vol3d.view.scene import ViewScene
 
 
 def view(
@@ -62,36 +53,22 @@ def view(
     window: Window = False,
     page: Page = False,
     color: Color = None,
-    score: Annotated[float, typer.Option(min=0, max=1, metavar="S", help="Show boxes with at least this score.")] = 0.3,
+    score: Score = 0.3,
     classes: Classes = None,
     camera: Eye = None,
     model: Network = None,
     attention: Place = None,
-    labels: Annotated[
-        int, typer.Option(min=0, max=10_000, metavar="N", help="Write class and score at the N surest boxes.")
-    ] = 12,
+    labels: Labels = 12,
     window_level: Level = None,
-    size: Annotated[str, typer.Option(metavar="WxH", help="Size of the picture or window in pixels.")] = "1280x800",
-    port: Annotated[int | None, typer.Option(metavar="N", help="Port of the page.  Default: a free one.")] = None,
-    columns: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Names of a point file's columns, as in x,y,z,intensity.")
-    ] = None,
-    up: Annotated[str, typer.Option(metavar="AXIS", help="Axis of the points that points up, as in y or -z.")] = "auto",
-    units: Annotated[str, typer.Option(metavar="UNIT", help="Unit of the points: m, cm, mm, ft or in.")] = "auto",
-    topic: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Recordings: the topic of the clouds.  Default: the only one.")
-    ] = None,
-    frame: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Recordings: the number of the cloud.  Default: 0.")
-    ] = None,
-    every: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Recordings: show one of N clouds: OUT-000020.png and so on, or a page or window to step through.",
-        ),
-    ] = None,
+    background: Behind = "dark",
+    size: Size = "1280x800",
+    port: Port = None,
+    columns: Columns = None,
+    up: Up = "auto",
+    units: Units = "auto",
+    topic: Topic = None,
+    frame: Frame = None,
+    every: Every = None,
     series: Series = None,
     as_json: Json = False,
 ) -> None:
@@ -103,37 +80,28 @@ def view(
       vol3d view scan.nii.gz out/scan.nii.gz --page
       vol3d view bag/ out/bag.jsonl --topic /points --every 5 --page
     """
-    _check_way(png, window, page, port, as_json)
-    asked = _asked_attention(model, attention, color)
-    pixels = parse_size(size)
-    grey = None if window_level is None else parse_window(window_level)
-    opening = replace(_opening(color, score, classes, camera), labels=labels, window=grey)
+    shown = Shown(png, window, page, port, parse_size(size), as_json)
+    shown.check()
+    asked = asked_attention(model, attention, color)
+    opening = parse_opening(color, score, classes, camera, labels, window_level, background)
     from vol3d.scans.points.options import ReadOptions
-    from vol3d.view.load.read import load_view
-    from vol3d.view.show import shown_in_window, write_picture
 
     named = tuple(name.strip() for name in columns.split(",")) if columns else None
     options = ReadOptions(named, up, units, topic, frame)
     if every is not None:
         _refuse_beside_frames(model, series)
-        status = view_frames(files, every, opening, options, scan, Shown(png, window, page, port, pixels, as_json))
-        raise typer.Exit(status)
+        raise typer.Exit(view_frames(files, every, opening, options, scan, shown))
+    from vol3d.view.load.read import load_view
+
     scene = load_view(files, opening, options, series, scan)
     if asked is not None:
         scene = _attention(scene, *asked, options)
     for note in scene.notes:
         say(f"note: {note}")
-    if png is not None:
-        write_picture(scene, png, pixels)
-        _print_picture(png, scene, as_json)
-    elif window:
-        from vol3d.view.window.window import show_window
-
-        show_window(scene, pixels)
-    elif page or not shown_in_window(scene, pixels):
-        from vol3d.view.page import serve
-
-        serve(scene, port, True)
+    if png is None:
+        shown.open(scene)
+    else:
+        _write(scene, png, shown)
 
 
 def _refuse_beside_frames(model: str | None, series: str | None) -> None:
@@ -143,106 +111,15 @@ def _refuse_beside_frames(model: str | None, series: str | None) -> None:
             raise UsageError("not with --every", where=option, got=value, do=f"Leave {option} or --every out.")
 
 
-def _print_picture(png: Path, scene: ViewScene, as_json: bool) -> None:
-    if as_json:
+def _write(scene: ViewScene, png: Path, shown: Shown) -> None:
+    """The picture, and what is printed of it."""
+    from vol3d.view.show import write_picture
+
+    write_picture(scene, png, shown.size)
+    if shown.as_json:
         print_json({"picture": str(png), "notes": [str(note) for note in scene.notes]})
     else:
         tell(str(png))
-
-
-def _check_way(png: Path | None, window: bool, page: bool, port: int | None, as_json: bool) -> None:
-    """Refuses what cannot be shown or written, before anything is read."""
-    if as_json and png is None:
-        raise UsageError("a window or a page has no result to print", where="--json", do="Add --png OUT.png.")
-    if sum((png is not None, window, page)) > 1:
-        raise UsageError("only one of --png, --window and --page can be shown")
-    if port is not None and (png is not None or window):
-        raise UsageError("only the page has a port", where="--port", got=port)
-    if png is not None:
-        from vol3d.view.show import check_picture
-
-        check_picture(png)
-
-
-def parse_place(text: str) -> tuple[float, float, float]:
-    """`X,Y,Z` as three numbers.
-
-    Raises:
-        UsageError: anything else.
-    """
-    try:
-        x, y, z = (float(word) for word in text.split(","))
-    except ValueError:
-        x = y = z = math.nan
-    if not all(math.isfinite(value) for value in (x, y, z)):
-        raise UsageError("not a place", where="--attention", got=text, wanted="X,Y,Z in metres, as in 1.2,0.5,0.6")
-    return x, y, z
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """`1280x800` as two numbers.
-
-    Raises:
-        UsageError: anything else, or sides that are not 320x240 to 8192x8192.
-    """
-    width, _, height = text.lower().partition("x")
-    wanted = "WIDTHxHEIGHT from 320x240 to 8192x8192, as in 1280x800"
-    if not (width.isdecimal() and height.isdecimal()) or len(text) > 9:
-        raise UsageError("not a size", where="--size", got=text, wanted=wanted)
-    size = int(width), int(height)
-    if not (320 <= size[0] <= 8192 and 240 <= size[1] <= 8192):
-        raise UsageError("not a size that can be drawn", where="--size", got=text, wanted=wanted)
-    return size
-
-
-def parse_window(text: str) -> tuple[float, float]:
-    """`WIDTH,LEVEL` as the values that are black and white.
-
-    Raises:
-        UsageError: not two numbers, or a width that is not positive.
-    """
-    try:
-        width, level = (float(word) for word in text.split(","))
-    except ValueError:
-        width = level = math.nan
-    if not (math.isfinite(level) and 0 < width < math.inf):
-        raise UsageError("not a window", where="--window-level", got=text, wanted="WIDTH,LEVEL, as in 400,40")
-    return level - width / 2, level + width / 2
-
-
-def parse_camera(text: str) -> Camera:
-    """`AZIMUTH,ELEVATION[,ZOOM]` in degrees.
-
-    Raises:
-        UsageError: not two or three numbers, an elevation outside -89 to 89, a zoom outside 0.01 to 100.
-    """
-    from vol3d.view.scene import Camera
-
-    wanted = "azimuth, elevation from -89 to 89 and maybe a zoom from 0.01 to 100, as in 45,30 or 45,30,2"
-    try:
-        values = [float(word) for word in text.split(",")]
-    except ValueError:
-        values = []
-    azimuth, elevation, zoom = (*values, 1.0)[:3] if len(values) in (2, 3) else (0.0, 0.0, 0.0)
-    if not (abs(azimuth) <= 3600 and -89 <= elevation <= 89 and 0.01 <= zoom <= 100):
-        raise UsageError("not a camera position", where="--camera", got=text, wanted=wanted)
-    return Camera(azimuth, elevation, zoom)
-
-
-def _asked_attention(
-    model: str | None, attention: str | None, color: str | None
-) -> tuple[str, tuple[float, float, float]] | None:
-    """The model and the place, before anything is read."""
-    if attention is None and model is not None:
-        do = "Add --attention X,Y,Z."
-        raise UsageError("of a model only the attention is shown", where="--model", got=model, do=do)
-    if attention is None:
-        return None
-    if model is None:
-        raise UsageError("attention is a model's", where="--attention", got=attention, do="Add --model NAME.")
-    if color is not None:
-        raise UsageError("attention colours the points", where="--color", got=color, do="Leave --color out.")
-    return model, parse_place(attention)
 
 
 def _attention(scene: ViewScene, model: str, place: tuple[float, float, float], options: ReadOptions) -> ViewScene:
@@ -256,13 +133,3 @@ def _attention(scene: ViewScene, model: str, place: tuple[float, float, float], 
     up, units = (None if word.lower() == "auto" else word for word in (options.up, options.units))
     found = load(model).attention(scene.sources[0], place, columns=options.columns, up=up, units=units)
     return with_attention(scene, found, np.array(place), model)
-
-
-def _opening(color: str | None, score: float, classes: str | None, camera: str | None) -> Opening:
-    from vol3d.view.scene import SOURCES, Camera, Opening
-
-    source = next((known for known in SOURCES[1:] if known == color), None)  # attention has an option of its own
-    if color is not None and source is None:
-        raise UsageError("unknown way to colour points", where="--color", got=color, wanted=" or ".join(SOURCES[1:]))
-    named = None if classes is None else tuple(name.strip() for name in classes.split(",") if name.strip())
-    return Opening(source, score, named, Camera() if camera is None else parse_camera(camera))

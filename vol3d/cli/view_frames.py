@@ -4,35 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from vol3d.cli.console import SOME_FAILED, print_json
+from vol3d.cli.view_shown import Shown
 from vol3d.errors import UsageError
 from vol3d.terminal import progress, say, tell
 
 if TYPE_CHECKING:
     from vol3d.scans.points.options import ReadOptions
     from vol3d.view.scene import FrameScene, Opening
-
-
-class Shown(NamedTuple):
-    """How clouds are shown.
-
-    Args:
-        png: the pictures are `NAME-000020.png` of `NAME.png`; None shows the page or the window.
-        window: a window, whatever the display.
-        page: the page.
-        port: of the page.
-        size: of a picture or the window, pixels.
-        as_json: pictures are listed as JSON.
-    """
-
-    png: Path | None
-    window: bool
-    page: bool
-    port: int | None
-    size: tuple[int, int]
-    as_json: bool
 
 
 def view_frames(
@@ -65,7 +46,8 @@ def view_frames(
         else:
             tell("\n".join(map(str, pictures)))
         return SOME_FAILED if failed else 0
-    _show(_all(frames, every), shown)
+    series = _all(frames, every)
+    shown.open(series[0].scene, series)
     return 0
 
 
@@ -93,17 +75,3 @@ def _all(frames: Iterator[FrameScene], every: int) -> list[FrameScene]:
     for note in series[0].scene.notes:
         say(f"note: {note}")
     return series
-
-
-def _show(series: list[FrameScene], shown: Shown) -> None:
-    from vol3d.view.show import shown_in_window
-
-    first = series[0].scene
-    if shown.window:
-        from vol3d.view.window.window import show_window
-
-        show_window(first, shown.size, series)
-    elif shown.page or not shown_in_window(first, shown.size, series):
-        from vol3d.view.page import serve
-
-        serve(first, shown.port, True, series)

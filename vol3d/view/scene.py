@@ -6,14 +6,16 @@ ready to draw: points are finite, boxes are in the frame of the points, volume a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
+from vol3d.errors import UsageError
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.volumes.volume import Segmentation, Volume
+from vol3d.view.theme import DARK, THEMES, Background, Theme
 
 Source = Literal["attention", "rgb", "class", "height", "intensity", "flat"]
 SOURCES: tuple[Source, ...] = get_args(Source)
@@ -39,7 +41,7 @@ class PointLayer:
     rgb: np.ndarray | None = None
     intensity: np.ndarray | None = None
     classes: np.ndarray | None = None
-    flat: str = "#a9b2bb"
+    flat: str = DARK.clouds[0]
     attention: np.ndarray | None = None
 
     def sources(self) -> tuple[Source, ...]:
@@ -123,6 +125,10 @@ class Opening:
         camera: see `Camera`.
         labels: boxes of each layer whose names are written, the surest first; the legend names and counts all classes.
         window: values of a volume that are black and white; None: chosen by its values.
+        background: behind clouds, and around the slices of a volume, whose air is black on both.
+
+    Raises:
+        UsageError: an unknown background.
     """
 
     source: Source | None = None
@@ -131,6 +137,18 @@ class Opening:
     camera: Camera = field(default_factory=Camera)
     labels: int = 12
     window: tuple[float, float] | None = None
+    background: Background = "dark"
+
+    def __post_init__(self) -> None:
+        if self.background not in THEMES:
+            raise UsageError(
+                "unknown background", where="--background", got=self.background, wanted=" or ".join(THEMES)
+            )
+
+    @property
+    def theme(self) -> Theme:
+        """The colours that the background asks for."""
+        return THEMES[self.background]
 
     def shows(self, layer: BoxLayer) -> np.ndarray:
         """(N,) bool, which boxes of the layer are shown."""
@@ -176,6 +194,20 @@ class ViewScene:
     def colour_sources(self) -> tuple[Source, ...]:
         """What any of the clouds can be coloured by."""
         return tuple(source for source in SOURCES if any(source in layer.sources() for layer in self.points))
+
+    def on_background(self) -> ViewScene:
+        """The same with the colours of clouds, boxes and masks as the background of its opening bears them."""
+        shown, volume = self.opening.theme.shown, self.volume
+        if volume is not None:
+            masks = [replace(m, colours={label: shown(one) for label, one in m.colours.items()}) for m in volume.masks]
+            volume = replace(volume, masks=tuple(masks))
+        return replace(
+            self,
+            points=tuple(replace(layer, flat=shown(layer.flat)) for layer in self.points),
+            boxes=tuple(replace(layer, colour=layer.colour and shown(layer.colour)) for layer in self.boxes),
+            volume=volume,
+            class_colours={name: shown(colour) for name, colour in self.class_colours.items()},
+        )
 
     def shown_classes(self) -> tuple[str, ...]:
         """Classes that at least one box has, in the order of `class_colours`."""

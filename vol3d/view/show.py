@@ -13,24 +13,29 @@ from vol3d.terminal import say
 
 if TYPE_CHECKING:
     from vol3d.view.scene import FrameScene, ViewScene
+    from vol3d.view.theme import Background
 
 SIZE = (1280, 800)
 _PNG = b"\x89PNG"
 
 
-def show(paths: Sequence[Path], png: Path | None = None, scan: Path | None = None) -> None:
+def show(
+    paths: Sequence[Path], png: Path | None = None, scan: Path | None = None, background: Background = "dark"
+) -> None:
     """Shows scans and results together, as `load_view` reads them.
 
     Args:
         png: write a picture there; None opens a window where there is a display, else serves a page until Ctrl-C.
         scan: the scan that the results belong to, whatever they say.
+        background: `light` for print and slides.
 
     Raises:
         DataError, UsageError: as `load_view`.
     """
     from vol3d.view.load.read import load_view
+    from vol3d.view.scene import Opening
 
-    scene = load_view(paths, scan=scan)
+    scene = load_view(paths, Opening(background=background), scan=scan)
     if png is not None:
         write_picture(scene, png, SIZE)
     elif not shown_in_window(scene, SIZE):
@@ -39,12 +44,18 @@ def show(paths: Sequence[Path], png: Path | None = None, scan: Path | None = Non
         serve(scene, None, True)
 
 
-def picture(paths: Sequence[Path], scan: Path | None = None, size: tuple[int, int] = SIZE) -> bytes:
+def picture(
+    paths: Sequence[Path],
+    scan: Path | None = None,
+    size: tuple[int, int] = SIZE,
+    background: Background = "dark",
+) -> bytes:
     """Scans and results together as the bytes of a PNG; raises as `show`."""
     from vol3d.view.draw.picture import draw_scene
     from vol3d.view.load.read import load_view
+    from vol3d.view.scene import Opening
 
-    return draw_scene(load_view(paths, scan=scan), size)
+    return draw_scene(load_view(paths, Opening(background=background), scan=scan), size)
 
 
 def write_picture(scene: ViewScene, path: Path, size: tuple[int, int]) -> None:

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from tests.vol3d.view.scenes import write_organs, write_room
+from tests.vol3d.view.scenes import pixels, write_organs, write_room
 from vol3d.cli.main import main
-from vol3d.cli.view import parse_camera, parse_size, parse_window
+from vol3d.cli.view_options import parse_camera, parse_size, parse_window
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.view import page
 from vol3d.view.scene import Camera, FrameScene, ViewScene
@@ -27,7 +27,7 @@ from vol3d.view.window import libraries, window
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:
     """What was opened, instead of opening it; without a display at first."""
     opened: list[tuple[str, object]] = []
-    monkeypatch.setattr(page, "serve", lambda scene, port, browser: opened.append(("page", port)))
+    monkeypatch.setattr(page, "serve", lambda scene, port, browser, series: opened.append(("page", port)))
     monkeypatch.setattr(window, "show_window", lambda scene, size, series=(): opened.append(("window", size)))
     monkeypatch.setattr(libraries, "has_display", lambda: False)
     return opened
@@ -40,6 +40,8 @@ def test_a_picture_of_boxes_that_find_their_scan(tmp_path: Path, capsys):
     assert imread(io.BytesIO(out.read_bytes())).shape[:2] == (400, 640)
     said = capsys.readouterr()
     assert said.out == f"{out}\n" and "note: " in said.err
+    assert main(["view", str(boxes), "--png", str(out), "--background", "light"]) == 0
+    assert (pixels(out.read_bytes())[0, 0] == 255).all()
 
 
 def test_boxes_whose_scan_has_gone_give_no_picture_until_it_is_given(tmp_path: Path, capsys):
@@ -118,6 +120,7 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path, capsys):
         (["--png", "a.png", "--color", "rgb"], 2, "no cloud here has it"),
         (["--png", "a.png", "--classes", "sofa"], 2, "wanted chair, table"),
         (["--png", "a.png", "--score", "2"], 2, "--score"),
+        (["--png", "a.png", "--background", "white"], 2, "--background: unknown background; got white, wanted dark or"),
     ],
 )
 def test_wrong_words_are_told_in_a_line(tmp_path, monkeypatch, capsys, words, code, told):

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
+from matplotlib.image import imread
 
 from vol3d.scans import Detections, Grid, PointCloud, Segmentation, Volume, write_detections, write_nifti
 from vol3d.view.scene import FOUND, BoxLayer, MaskLayer, PointLayer, ViewScene, VolumeLayer
 
 COLOURS = {"chair": "#56b4e9", "table": "#00c48f"}
 BOXES = np.array([(1, 1, 0.5, 1, 0.6, 1, 0), (3, 1, 0.4, 1.2, 0.8, 0.8, 0), (3, 3, 0.5, 0.5, 0.5, 1, 0)], np.float32)
+
+
+def pixels(png: bytes) -> np.ndarray:
+    """(height, width, 3) int: red, green and blue from 0 to 255."""
+    return (imread(io.BytesIO(png))[..., :3] * 255).round().astype(int)
 
 
 def room_points(count: int = 4000) -> np.ndarray:

@@ -1,12 +1,10 @@
-"""Colours of pictures: safe for the common kinds of colour blindness (Okabe and Ito 2008; Tol 2021, 'muted')."""
+"""Colours of classes on dark: safe for the common kinds of colour blindness (Okabe and Ito 2008; Tol 2021, 'muted')."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-
-GROUND, INK, MUTED = "#101418", "#f2f4f6", "#a9b2bb"
 
 # Few classes: the first mask in cool colours and the second in warm ones, so that they differ at a glance.
 _COOL = ("#56b4e9", "#00c48f", "#4d7fff")
@@ -21,6 +19,8 @@ _MANY = (
 )
 DISTINCT = len(_MANY)
 """How many classes have a colour of their own; those of more repeat."""
+COLOURS = tuple(dict.fromkeys((*_COOL, *_WARM, *_MANY)))
+"""All colours that a class may have, each once."""
 
 
 def box_colours(labels: np.ndarray, classes: int) -> np.ndarray:

@@ -13,6 +13,7 @@ _NEAR = 1e-3  # of the distance to the target; what is nearer is not drawn
 _TRIED = tuple(range(15, 375, 30))  # azimuths; none looks along the walls of a room that lies along the axes
 _LOOKED_AT, _COARSE = 12_000, 96
 _STEEP, _ROOM_LIKE = 55.0, 0.12
+_SPARE = 0.06  # of a room beyond the middle 98 % of its points
 _ABOVE = Camera(-90.0, 89.0)  # of a drive: x to the right and y up, as on a map
 
 
@@ -80,6 +81,8 @@ def _body(sample: np.ndarray, held: np.ndarray) -> tuple[bool, np.ndarray]:
     if not room:  # a drive thins out towards its edges
         low, high = np.percentile(sample, [4, 96], axis=0)
         high[2] = np.percentile(sample[:, 2], 99)
+    else:
+        low, high = low - _SPARE * (high - low), high + _SPARE * (high - low)
     core = sample[((sample >= low) & (sample <= high)).all(axis=1)]
     body = np.concatenate((core, held))
     return room, body if len(body) else sample
@@ -106,6 +109,8 @@ def _stand(body: np.ndarray, azimuth: float, elevation: float, zoom: float, size
     eye[2] = min(*back, nearest - 0.05 * smallest)
     middle = (nearest + farthest) / 2
     eye[2] = middle - (middle - eye[2]) / zoom
+    centre = np.median(local[:, :2], axis=0)  # the nearer the eye comes, the more it looks there
+    eye[:2] = centre + (eye[:2] - centre) / (zoom * max(zoom, 1.0))
     return View(axes.T @ eye, axes, focal, size, _NEAR * (middle - eye[2]))
 
 

@@ -8,33 +8,32 @@ import numpy as np
 
 from vol3d.scans.results.palette import DISTINCT, class_colours
 from vol3d.view.scene import PointLayer, Source
+from vol3d.view.theme import DARK, Theme
 
-# From low to high; even steps of lightness, so that order survives without colour.
-HEIGHTS = ("#3a3f8f", "#3170a8", "#2f9ea0", "#6cc07a", "#c9d957", "#fbe28a")
-INTENSITIES = ("#3b3f63", "#6f4a94", "#b8578c", "#ee7f66", "#fbc06f", "#fdf3c0")
-UNLABELLED = "#6b7480"
 _ENDS = (1.0, 99.0)  # percentiles that get the first and the last colour
 
 
-def point_colours(layer: PointLayer, source: Source | None = None) -> np.ndarray:
+def point_colours(layer: PointLayer, source: Source | None = None, theme: Theme = DARK) -> np.ndarray:
     """(N, 3) uint8 colour of each point.
 
     Args:
         source: what to colour by; None, and what the layer lacks: the first of `layer.sources()`.
+        theme: of the background; `layer.flat` is already as it bears it.
     """
     if source is None or source not in layer.sources():
         source = layer.sources()[0]
     if source == "attention" and layer.attention is not None:
-        return ramp(layer.attention, INTENSITIES)
+        return ramp(layer.attention, theme.intensities)
     if source == "rgb" and layer.rgb is not None:
-        return layer.rgb
+        return theme.own_colours(layer.rgb)
     if source == "class" and layer.classes is not None:
-        table = hex_table((UNLABELLED, *class_colours(("points",), DISTINCT).values()))
+        classes = map(theme.shown, class_colours(("points",), DISTINCT).values())
+        table = hex_table((theme.unlabelled, *classes))
         return table[np.where(layer.classes > 0, (layer.classes - 1) % DISTINCT + 1, 0)]
     if source == "intensity" and layer.intensity is not None:
-        return ramp(layer.intensity, INTENSITIES)
+        return ramp(layer.intensity, theme.intensities)
     if source == "height":
-        return ramp(layer.xyz[:, 2], HEIGHTS)
+        return ramp(layer.xyz[:, 2], theme.heights)
     return np.broadcast_to(hex_table((layer.flat,)), (len(layer.xyz), 3))
 
 

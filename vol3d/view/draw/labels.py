@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vol3d.view.draw.text import text_width
+
 _SIZES = (8.0, 6.5)
 _NEAR = 30.0  # points of the page within which one name serves for several boxes
-_ASPECT = 0.56  # mean width of a character as a share of the font's size
+_UPPER = 0.15  # of a box's height: corners that far below the highest one are of its upper edge
 
 
 class Label(NamedTuple):
@@ -24,7 +26,21 @@ class Label(NamedTuple):
 Placed = tuple[Label, tuple[float, float], float]
 
 
-def place_labels(labels: Sequence[Label], unit: float, page: tuple[float, float, float, float]) -> list[Placed]:
+def around_box(corners: np.ndarray) -> tuple[float, float, float, float]:
+    """What a label of a box with these corners (8, 2) keeps to: its height, and the width of its upper edge, so that
+    the label stands at the box and not in the corner of a rectangle that the box does not fill."""
+    bottom, top = corners[:, 1].min(), corners[:, 1].max()
+    upper = corners[corners[:, 1] >= top - _UPPER * (top - bottom), 0]
+    return float(upper.min()), float(bottom), float(upper.max()), float(top)
+
+
+def place_labels(
+    labels: Sequence[Label],
+    unit: float,
+    page: tuple[float, float, float, float],
+    bold: bool = False,
+    sizes: Sequence[float] = _SIZES,
+) -> list[Placed]:
     """Lower left corner and font size (points) of each label that finds a place; those of most weight choose first.
 
     A label stands above, below or inside its rectangle, covers no other label and does not leave the page; where the
@@ -35,13 +51,15 @@ def place_labels(labels: Sequence[Label], unit: float, page: tuple[float, float,
         labels: equal weights are served in this order.
         unit: length of one typographic point in the page's coordinates.
         page: low x, low y, high x, high y.
+        bold: whether they are written so.
+        sizes: of the type in points, the larger first.
     """
     taken = np.zeros((0, 4))
     placed: list[Placed] = []
     for label in sorted(labels, key=lambda label: -label.weight):
         if _is_named(label, placed, _NEAR * unit):
             continue
-        spot = _spot(label, unit, page, taken)
+        spot = _spot(label, unit, page, taken, text_width(label.text, bold), sizes)
         if spot is not None:
             box, size = spot
             taken = np.concatenate([taken, box[None]])
@@ -56,11 +74,16 @@ def _is_named(label: Label, placed: Sequence[Placed], near: float) -> bool:
 
 
 def _spot(
-    label: Label, unit: float, page: tuple[float, float, float, float], taken: np.ndarray
+    label: Label,
+    unit: float,
+    page: tuple[float, float, float, float],
+    taken: np.ndarray,
+    share: float,
+    sizes: Sequence[float],
 ) -> tuple[np.ndarray, float] | None:
     left, bottom, right, top = label.around
-    for size in _SIZES:
-        width, height, gap = _ASPECT * size * unit * len(label.text), 1.15 * size * unit, 2 * unit
+    for size in sizes:
+        width, height, gap = share * size * unit, 1.15 * size * unit, 2 * unit
         centre = (left + right - width) / 2
         rows = (top - height - gap, bottom + gap, top + gap, bottom - height - gap)
         inside = [(left + gap, rows[0]), (left + gap, rows[1]), (right - width - gap, rows[1])]

@@ -10,14 +10,15 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from vol3d.scans.results.palette import INK, MUTED
-from vol3d.view.draw.colours import HEIGHTS, INTENSITIES, value_range
+from vol3d.view.draw.colours import value_range
 from vol3d.view.draw.footer import footer, footer_height
+from vol3d.view.draw.text import text_width
 from vol3d.view.scene import Source, ViewScene
 
 DPI = 100
 _HEAD, _ORIGINS, _ROW = 46, 34, 19  # pixels of the strip above, of the line of origins and of a line of classes
-_LEFT, _SWATCH, _GAP, _CHARACTER = 16.0, 16.0, 22.0, 6.6
+_LEFT, _SWATCH, _GAP = 16.0, 16.0, 22.0
+_TITLE_PT, _FACTS_PT, _ORIGIN_PT, _CLASS_PT = 12.0, 8.5, 9.0, 8.5
 
 
 class Entry(NamedTuple):
@@ -49,21 +50,23 @@ def measure(scene: ViewScene, size: tuple[int, int]) -> Margins:
 def write_margins(figure: Figure, scene: ViewScene, xyz: np.ndarray, margins: Margins) -> None:
     """Title and facts above; what lines and colours mean, and the notes, below."""
     width, height = (figure.get_size_inches() * DPI).round()
-    ax = figure.axes[0]
-    extent = " x ".join(f"{side:.3g}" for side in np.ptp(xyz, axis=0)) + " m, " if len(xyz) else ""
-    room = int((width - 40) / 6.4 - 1.45 * len(scene.title))
-    ax.text(16, height - 24, scene.title, color=INK, fontsize=12, weight="bold", va="center", parse_math=False)
-    facts = f"{extent}{len(xyz):,} points"
-    if len(facts) <= room:
-        ax.text(width - 16, height - 24, facts, color=MUTED, fontsize=8.5, va="center", ha="right")
+    ax, theme = figure.axes[0], scene.opening.theme
+    extent = " x ".join(f"{side:.3g}" for side in np.ptp(xyz, axis=0)) + " m, " if len(xyz) > 1 else ""
+    wide = _wide(scene.title, _TITLE_PT, bold=True)
+    points = _TITLE_PT * min(1.0, (width - 2 * _LEFT) / max(wide, 1e-9))
+    title = ax.text(16, height - 24, scene.title, color=theme.ink, fontsize=points, weight="bold", va="center")
+    title.set_parse_math(False)
+    facts = f"{extent}{len(xyz):,} point{'' if len(xyz) == 1 else 's'}"
+    if wide + _GAP + _wide(facts, _FACTS_PT) <= width - 2 * _LEFT:
+        ax.text(width - 16, height - 24, facts, color=theme.muted, fontsize=_FACTS_PT, va="center", ha="right")
     middle = margins.foot - _ORIGINS / 2
     end = _origins(figure, scene, middle)
     _colour_bar(figure, scene, end, middle)
     for entry in margins.classes:
         y = margins.foot - _ORIGINS - _ROW * (entry.row + 0.5) + 4
         ax.plot([entry.left + 4], [y], marker="s", markersize=6, color=entry.colour, linestyle="")
-        ax.text(entry.left + _SWATCH, y, entry.text, color=INK, fontsize=8.5, va="center", parse_math=False)
-    ax.text(_LEFT, 8, margins.notes, color=MUTED, fontsize=7.5, va="bottom", parse_math=False)
+        ax.text(entry.left + _SWATCH, y, entry.text, color=theme.ink, fontsize=_CLASS_PT, va="center", parse_math=False)
+    ax.text(_LEFT, 8, margins.notes, color=theme.muted, fontsize=7.5, va="bottom", parse_math=False)
 
 
 def _classes(scene: ViewScene, width: int) -> tuple[Entry, ...]:
@@ -76,7 +79,7 @@ def _classes(scene: ViewScene, width: int) -> tuple[Entry, ...]:
         if not any(counts):
             continue
         text = f"{name} {' / '.join(map(str, counts))}"
-        wide = _SWATCH + _CHARACTER * len(text)
+        wide = _SWATCH + _wide(text, _CLASS_PT)
         if entries and left + wide > width - _LEFT:
             left, row = _LEFT, row + 1
         entries.append(Entry(text, colour, left, row))
@@ -86,40 +89,50 @@ def _classes(scene: ViewScene, width: int) -> tuple[Entry, ...]:
 
 def _origins(figure: Figure, scene: ViewScene, middle: float) -> float:
     """How many boxes of each origin are shown; where it ends in pixels."""
-    entries, names = [], []
+    entries, names, ink = [], [], scene.opening.theme.ink
     for layer in scene.boxes:
         shown, every = int(scene.opening.shows(layer).sum()), len(layer.detections)
         limit = f", score from {scene.opening.score:.2g}" if layer.scored and scene.opening.score > 0 else ""
         count = f"{shown}" if shown == every else f"{shown} of {every}{limit}"
         names.append(f"{layer.name} ({count})")
-        entries.append(Line2D([], [], color=layer.colour or INK, linestyle="--" if layer.colour else "-"))
-    return _written(figure, entries, names, middle) if entries else _LEFT
+        entries.append(Line2D([], [], color=layer.colour or ink, linestyle="--" if layer.colour else "-"))
+    return _written(figure, entries, names, middle, ink) if entries else _LEFT
 
 
-def _written(figure: Figure, entries: Sequence[Line2D], names: Sequence[str], middle: float) -> float:
+def _written(figure: Figure, entries: Sequence[Line2D], names: Sequence[str], middle: float, ink: str) -> float:
     width, height = figure.get_size_inches() * DPI
     place = (6 / width, middle / height)
     legend = figure.legend(entries, names, loc="center left", bbox_to_anchor=place, frameon=False, ncols=len(names))
     for text in legend.get_texts():
-        text.set(color=INK, fontsize=9, parse_math=False)
-    return 30.0 + sum(60 + 6.5 * len(name) for name in names)
+        text.set(color=ink, fontsize=_ORIGIN_PT, parse_math=False)
+    return 30.0 + sum(60 + _wide(name, _ORIGIN_PT) for name in names)
+
+
+def _wide(text: str, points: float, bold: bool = False) -> float:
+    """Pixels of a line of text."""
+    return points * DPI / 72 * text_width(text, bold)
 
 
 def _colour_bar(figure: Figure, scene: ViewScene, start: float, middle: float) -> None:
     """What the colours of the points mean, where they follow a number."""
     source, values = _shown_values(scene)
     width, height = figure.get_size_inches() * DPI
+    theme = scene.opening.theme
     if source is None or start + 330 > width:
         return
     low, high = value_range(values)
-    ramp = LinearSegmentedColormap.from_list("ramp", HEIGHTS if source == "height" else INTENSITIES)
+    unit, short = {"height": (" m", _short), "attention": (" %", _digits)}.get(source, ("", _short))
+    if short(low) == short(high):
+        return
+    ramp = LinearSegmentedColormap.from_list("ramp", theme.heights if source == "height" else theme.intensities)
     ax = figure.add_axes(((width - 16 - 210) / width, (middle - 4) / height, 120 / width, 8 / height))
     ax.imshow(np.linspace(0, 1, 120)[None], cmap=ramp, aspect="auto")
     ax.set_axis_off()
-    unit, short = {"height": (" m", _short), "attention": (" %", _digits)}.get(source, ("", _short))
     page = figure.axes[0]
-    page.text(width - 232, middle, f"{source} {short(low)}{unit}", color=MUTED, fontsize=8, va="center", ha="right")
-    page.text(width - 100, middle, f"{short(high)}{unit}", color=MUTED, fontsize=8, va="center", ha="left")
+    page.text(
+        width - 232, middle, f"{source} {short(low)}{unit}", color=theme.muted, fontsize=8, va="center", ha="right"
+    )
+    page.text(width - 100, middle, f"{short(high)}{unit}", color=theme.muted, fontsize=8, va="center", ha="left")
 
 
 def _short(value: float) -> str:

@@ -13,19 +13,20 @@ from matplotlib.patheffects import withStroke
 
 from vol3d.errors import UsageError
 from vol3d.scans.results.box_shapes import box_lines, corners, velocity_lines
-from vol3d.scans.results.palette import GROUND
-from vol3d.view.draw.boxes import box_colours, box_label
+from vol3d.view.draw.boxes import box_colours, box_label, label_weights
 from vol3d.view.draw.camera import View, place_camera
 from vol3d.view.draw.colours import point_colours
-from vol3d.view.draw.labels import Label, place_labels
+from vol3d.view.draw.labels import Label, around_box, place_labels
 from vol3d.view.draw.margins import DPI, Margins, measure, write_margins
 from vol3d.view.draw.raster import draw_points, point_radius
 from vol3d.view.draw.volume_picture import draw_volume
 from vol3d.view.scene import BoxLayer, ViewScene
+from vol3d.view.theme import Theme
 
 _SMALLEST, _LARGEST = (320, 240), (8192, 8192)
 _PIECES = 28  # of a box's line, each drawn bright or faint
 _WIDTH_PT, _FAINT = 1.5, 0.28
+_LONE_PX, _LONE_SHARE = 3.0, 0.05  # few points have at least this share of their mean distance, up to so many pixels
 _HIDDEN = 0.02  # of the depth: a line this much behind a point is hidden by it
 
 
@@ -44,6 +45,7 @@ def draw_scene(scene: ViewScene, size: tuple[int, int] = (1280, 800)) -> bytes:
     if not all(low <= side <= high for low, side, high in zip(_SMALLEST, size, _LARGEST, strict=True)):
         wanted = f"{_SMALLEST[0]}x{_SMALLEST[1]} to {_LARGEST[0]}x{_LARGEST[1]}"
         raise UsageError("the picture cannot have this size", got=f"{size[0]}x{size[1]}", wanted=wanted)
+    scene, theme = scene.on_background(), scene.opening.theme
     if scene.volume is not None:
         return draw_volume(scene, scene.volume, size[0])
     margins = measure(scene, size)
@@ -53,23 +55,31 @@ def draw_scene(scene: ViewScene, size: tuple[int, int] = (1280, 800)) -> bytes:
     xyz = np.concatenate([np.zeros((0, 3), np.float32), *(layer.xyz for layer in scene.points)])
     held = (xyz, hold) if scene.around is None else (scene.around, None)
     view = place_camera(scene.opening.camera, held[0], stage, held[1])
-    colours = [point_colours(layer, scene.opening.source) for layer in scene.points]
+    colours = [point_colours(layer, scene.opening.source, theme) for layer in scene.points]
     rgb = np.concatenate([np.zeros((0, 3), np.uint8), *colours])
-    ground = tuple(bytes.fromhex(GROUND[1:]))
-    pixels, depth = draw_points(view, xyz, rgb, point_radius(xyz), (ground[0], ground[1], ground[2]))
-    figure = _page(pixels, size, margins.foot)
+    pixels, depth = draw_points(view, xyz, rgb, _radius(view, xyz), theme.rgb)
+    figure = _page(pixels, size, margins.foot, theme)
     labels = [label for layer in scene.boxes for label in _draw_boxes(figure, scene, layer, view, depth, margins.foot)]
-    _write_labels(figure, labels, size, margins)
+    _write_labels(figure, labels, size, margins, theme)
     write_margins(figure, scene, xyz, margins)
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
 
 
-def _page(pixels: np.ndarray, size: tuple[int, int], foot: int) -> Figure:
+def _radius(view: View, xyz: np.ndarray) -> float:
+    """Of a point's disc in metres; few points are drawn large enough to be seen."""
+    if not len(xyz):
+        return 0.0
+    least_px = min(_LONE_PX, _LONE_SHARE * float(np.sqrt(view.size[0] * view.size[1] / len(xyz))))
+    away = float(np.median((xyz[:: max(1, len(xyz) // 1000)] - view.eye) @ view.axes[2]))
+    return max(point_radius(xyz), least_px * away / view.focal_px)
+
+
+def _page(pixels: np.ndarray, size: tuple[int, int], foot: int, theme: Theme) -> Figure:
     """A figure measured in pixels from its lower left corner, with the scene between two strips."""
     width, height = size
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=GROUND)
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=theme.ground)
     figure.figimage(pixels, 0, foot, origin="upper", zorder=-1)
     ax = figure.add_axes((0, 0, 1, 1))
     ax.set(xlim=(0, width), ylim=(0, height))
@@ -80,9 +90,9 @@ def _page(pixels: np.ndarray, size: tuple[int, int], foot: int) -> Figure:
 def _draw_boxes(
     figure: Figure, scene: ViewScene, layer: BoxLayer, view: View, depth: np.ndarray, foot: int
 ) -> list[Label]:
-    """Draws the layer's boxes that are shown, and returns the labels of the surest."""
+    """Draws the layer's boxes that are shown, and returns the labels that matter most."""
     rows = np.flatnonzero(scene.opening.shows(layer))
-    colours = box_colours(scene, layer)
+    colours, weights = box_colours(scene, layer), label_weights(layer)
     bright: list[tuple[np.ndarray, str]] = []
     faint: list[tuple[np.ndarray, str]] = []
     labels = []
@@ -94,12 +104,13 @@ def _draw_boxes(
         pixels, ahead = view.project(corners(layer.detections.boxes[row][None])[0])
         if np.isfinite(ahead).all():
             pixels[:, 1] = view.size[1] - pixels[:, 1] + foot
-            around = (*pixels.min(axis=0), *pixels.max(axis=0))
-            weight = float(layer.detections.scores[row]) if layer.scored else 2.0 - 1e-3 * float(ahead.min())
-            labels.append(Label(box_label(layer.detections, row, layer.scored), colour, around, weight))
+            labels.append(
+                Label(box_label(layer.detections, row, layer.scored), colour, around_box(pixels), float(weights[row]))
+            )
     dashes: str | tuple[float, tuple[float, ...]] = "-" if layer.colour is None else (0.0, (4.0, 2.0))
     ax = figure.axes[0]
-    halo = LineCollection([run for run, _ in bright], colors=GROUND, linewidths=_WIDTH_PT + 1.8, alpha=0.55, zorder=3)
+    halo = LineCollection([run for run, _ in bright], colors=scene.opening.theme.ground, linewidths=_WIDTH_PT + 1.8)
+    halo.set(alpha=0.55, zorder=3)
     ax.add_collection(halo)
     for runs, alpha, order in ((faint, _FAINT, 2), (bright, 1.0, 4)):
         ink = LineCollection([run for run, _ in runs], colors=[colour for _, colour in runs], linewidths=_WIDTH_PT)
@@ -129,8 +140,9 @@ def _runs(lines: np.ndarray, view: View, depth: np.ndarray, foot: int) -> Iterat
                 start = at
 
 
-def _write_labels(figure: Figure, labels: list[Label], size: tuple[int, int], margins: Margins) -> None:
+def _write_labels(figure: Figure, labels: list[Label], size: tuple[int, int], margins: Margins, theme: Theme) -> None:
     page = (2.0, float(margins.foot), size[0] - 2.0, float(size[1] - margins.head))
-    for label, (x, y), points in place_labels(labels, DPI / 72, page):
+    for label, (x, y), points in place_labels(labels, DPI / 72, page, bold=True):
         text = figure.axes[0].text(x, y, label.text, color=label.colour, fontsize=points, ha="left", va="bottom")
-        text.set(parse_math=False, zorder=6, weight="bold", path_effects=[withStroke(linewidth=2.4, foreground=GROUND)])
+        halo = withStroke(linewidth=2.4, foreground=theme.ground)
+        text.set(parse_math=False, zorder=6, weight="bold", path_effects=[halo])

@@ -15,12 +15,18 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from scipy.ndimage import distance_transform_edt
 
 from vol3d.errors import UsageError
-from vol3d.scans.results.palette import GROUND, INK, MUTED, class_colours
+from vol3d.scans.results.palette import class_colours
 from vol3d.scans.volumes.appearance import grey_window
+from vol3d.view.draw.text import text_width
+from vol3d.view.theme import DARK, Theme
 
-_WIDTH_INCH, _DPI, _COLUMNS = 10.0, 110, 5
+_WIDTH_INCH, _COLUMNS = 10.0, 5
+_LEGEND_PT, _TITLE_PT, _NOTE_PT, _NUMBER_PT = 9.0, 12.0, 8.5, 6.5
+_HANDLE, _BETWEEN = 2.6, 1.6  # of the legend: length of a line and space between columns, in font sizes
 # Dash pattern (offset, on and off in points) and width of the first, second and third mask's outlines.
 _Dashes = tuple[float, tuple[float, ...]] | Literal["-", ":"]
 _STYLES: tuple[tuple[_Dashes, float], ...] = (("-", 2.0), ((0.0, (3.0, 1.6)), 1.5), (":", 1.8))
@@ -41,8 +47,12 @@ def slice_picture(
     title: str,
     orientation: str,
     window: tuple[float, float] | None = None,
+    theme: Theme = DARK,
+    width_px: int = 1100,
 ) -> bytes:
     """A PNG of the axial, coronal and sagittal plane through the middle of the foreground, all at one scale.
+
+    Where there are more classes than colours, the outlines are numbered.
 
     Args:
         image: (i, j, k) voxels of any real type; non-finite ones are shown black.
@@ -53,6 +63,8 @@ def slice_picture(
         title: one line above the planes.
         orientation: where i, j, k point to, `RAS` for right, anterior, superior.
         window: values that are black and white; None: soft tissue in CT, else percentiles around the foreground.
+        theme: of what is around the planes; they are black where the image is.
+        width_px: of the picture, which is as high as it takes.
 
     Raises:
         UsageError: image, masks, spacing or orientation do not fit together.
@@ -67,13 +79,19 @@ def slice_picture(
     labels = sorted(
         {int(label) for plane in planes for mask in plane.masks.values() for label in np.unique(mask)} - {0}
     )
-    colours = class_colours(tuple(masks), max([len(class_names) - 1, *labels]))
-    entries = _legend_entries(masks, labels, class_names, colours)
-    figure, axes = _layout(planes, title, f"grey values {low:.4g} to {high:.4g}", -(-len(entries) // _COLUMNS))
+    listed = class_colours(tuple(masks), max([len(class_names) - 1, *labels]))
+    colours = {key: theme.shown(colour) for key, colour in listed.items()}
+    entries = _legend_entries(masks, labels, class_names, colours, theme)
+    columns = _columns(entries)
+    figure = Figure(dpi=width_px / _WIDTH_INCH, facecolor=theme.ground)
+    note = f"the patient's right is on the left (radiological convention); grey values {low:.4g} to {high:.4g}"
+    axes = _layout(figure, planes, (title, note), -(-len(entries) // columns), theme)
     for ax, plane in zip(axes, planes, strict=True):
-        _draw(ax, plane, low, high, colours)
+        _draw(ax, plane, low, high, colours, theme)
+        if _repeat(labels, colours):
+            _number(ax, plane)
     _scale_bar(axes[0], planes[0])
-    _legend(figure, entries)
+    _legend(figure, entries, columns, theme)
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
@@ -172,30 +190,47 @@ def _cut(
     )
 
 
-def _layout(planes: Sequence[_Plane], title: str, grey: str, legend_rows: int) -> tuple[Figure, list[Axes]]:
-    """A figure whose panels share one scale, so that a millimetre is a millimetre in all of them."""
-    gap, head, foot = 0.3, 0.42, 0.3 + 0.22 * legend_rows
-    usable = _WIDTH_INCH - gap * (len(planes) + 1)
-    tallest = max(plane.size_mm[1] for plane in planes)
-    scale = min(usable / sum(plane.size_mm[0] for plane in planes), 6.0 / tallest)
+def _layout(
+    figure: Figure, planes: Sequence[_Plane], heading: tuple[str, str], legend_rows: int, theme: Theme
+) -> list[Axes]:
+    """Panels that share one scale, so that a millimetre is a millimetre in all of them; gives the figure its size.
+
+    Args:
+        heading: title and note, on one line if it holds both.
+    """
+    gap, foot = 0.3, 0.3 + 0.22 * legend_rows
+    title, note = heading
+    usable = _WIDTH_INCH - 2 * gap
+    of_title, of_note = _inches(title, _TITLE_PT, bold=True), _inches(note, _NOTE_PT)
+    lines = 1 if of_title + gap + of_note <= usable else 2
+    head = 0.2 + 0.22 * lines
+    widths, tallest = [plane.size_mm[0] for plane in planes], max(plane.size_mm[1] for plane in planes)
+    scale = min((_WIDTH_INCH - gap * (len(planes) + 1)) / sum(widths), 6.0 / tallest)
     height = scale * tallest
     total = head + 0.3 + height + foot
-    figure = Figure(figsize=(_WIDTH_INCH, total), dpi=_DPI, facecolor=GROUND)
-    left = (_WIDTH_INCH - scale * sum(plane.size_mm[0] for plane in planes) - gap * (len(planes) - 1)) / 2
+    figure.set_size_inches(_WIDTH_INCH, total)
+    left = (_WIDTH_INCH - scale * sum(widths) - gap * (len(planes) - 1)) / 2
     axes = []
     for plane in planes:
         width, tall = scale * plane.size_mm[0], scale * plane.size_mm[1]
         bottom = foot + (height - tall) / 2
         axes.append(figure.add_axes((left / _WIDTH_INCH, bottom / total, width / _WIDTH_INCH, tall / total)))
         left += width + gap
-    start = gap / _WIDTH_INCH
-    figure.text(start, 1 - 0.2 / total, title, color=INK, fontsize=12, weight="bold", va="center", parse_math=False)
-    note = f"the patient's right is on the left (radiological convention); {grey}"
-    figure.text(1 - start, 1 - 0.2 / total, note, color=MUTED, fontsize=8.5, va="center", ha="right")
-    return figure, axes
+    start, size = gap / _WIDTH_INCH, _TITLE_PT * min(1.0, usable / max(of_title, 1e-9))
+    above = figure.text(start, 1 - 0.2 / total, title, color=theme.ink, fontsize=size, weight="bold", va="center")
+    above.set_parse_math(False)
+    place = (1 - start, 1 - 0.2 / total, "right") if lines == 1 else (start, 1 - 0.42 / total, "left")
+    figure.text(*place[:2], note, color=theme.muted, fontsize=_NOTE_PT, va="center", ha=place[2])
+    return axes
 
 
-def _draw(ax: Axes, plane: _Plane, low: float, high: float, colours: Mapping[tuple[str, int], str]) -> None:
+def _inches(text: str, points: float, bold: bool = False) -> float:
+    return points / 72 * text_width(text, bold)
+
+
+def _draw(
+    ax: Axes, plane: _Plane, low: float, high: float, colours: Mapping[tuple[str, int], str], theme: Theme
+) -> None:
     width, height = plane.size_mm
     pixels = np.nan_to_num(plane.pixels, nan=low)
     ax.imshow(pixels, cmap="gray", vmin=low, vmax=high, origin="lower", extent=(0, width, 0, height), aspect="auto")
@@ -211,12 +246,12 @@ def _draw(ax: Axes, plane: _Plane, low: float, high: float, colours: Mapping[tup
     ax.set(xlim=(0, width), ylim=(0, height), xticks=[], yticks=[])
     for spine in ax.spines.values():
         spine.set_visible(False)
-    ax.set_title(plane.where, color=MUTED, fontsize=8.5, pad=4)
-    box = {"boxstyle": "round,pad=0.15", "facecolor": GROUND, "edgecolor": "none", "alpha": 0.55}
+    ax.set_title(plane.where, color=theme.muted, fontsize=8.5, pad=4)
+    box = {"boxstyle": "round,pad=0.15", "facecolor": DARK.ground, "edgecolor": "none", "alpha": 0.55}
     edges = (((0, 0.5), (10, 0)), ((1, 0.5), (-10, 0)), ((0.5, 1), (0, -10)), ((0.5, 0), (0, 10)))
     for letter, (edge, inwards) in zip(plane.letters, edges, strict=True):
         text = ax.annotate(letter, edge, inwards, "axes fraction", "offset points", ha="center", va="center")
-        text.set(color=INK, fontsize=9, bbox=box)
+        text.set(color=DARK.ink, fontsize=9, bbox=box)
 
 
 def _scale_bar(ax: Axes, plane: _Plane) -> None:
@@ -225,8 +260,38 @@ def _scale_bar(ax: Axes, plane: _Plane) -> None:
     decade = 10.0 ** np.floor(np.log10(width / 4))
     length = max(decade * step for step in (1, 2, 5) if decade * step <= width / 4)
     x, y = 0.06 * width, 0.05 * height
-    ax.plot([x, x + length], [y, y], color=INK, linewidth=2, solid_capstyle="butt")
-    ax.text(x, y + 0.02 * height, f"{length:g} mm", color=INK, fontsize=8, va="bottom")
+    halo = [withStroke(linewidth=4, foreground=DARK.ground, alpha=0.55)]
+    ax.plot([x, x + length], [y, y], color=DARK.ink, linewidth=2, solid_capstyle="butt", path_effects=halo)
+    name = f"{length:g} mm"
+    ax.text(x, y + 0.02 * height, name, color=DARK.ink, fontsize=8, va="bottom", path_effects=halo)
+
+
+def _repeat(labels: Sequence[int], colours: Mapping[tuple[str, int], str]) -> bool:
+    """Whether two of the labels have one colour, in the same mask."""
+    first = next(iter(colours), ("", 0))[0]
+    return len({colours[first, label] for label in labels}) < len(labels)
+
+
+def _number(ax: Axes, plane: _Plane) -> None:
+    """The label of each region of the first mask, where it has most room; one that would cover another is left out."""
+    mask = next(iter(plane.masks.values()))
+    (width, height), (rows, columns) = plane.size_mm, mask.shape
+    spacing = (height / rows, width / columns)
+    regions = []
+    for label in np.unique(mask[mask != 0]):
+        room = distance_transform_edt(np.pad(mask == label, 1), sampling=spacing)
+        row, column = np.unravel_index(int(room.argmax()), room.shape)
+        regions.append((float(room.max()), int(label), (column - 0.5) * spacing[1], (row - 0.5) * spacing[0]))
+
+    mm_of_point = width / (ax.get_window_extent().width / ax.figure.dpi * 72)
+    least = np.array((text_width("000"), 1.2)) * _NUMBER_PT * mm_of_point
+    taken = np.zeros((0, 2))
+    for _, label, x, y in sorted(regions, key=lambda region: -region[0]):
+        if (np.abs(taken - (x, y)) < least).all(axis=1).any():
+            continue
+        taken = np.concatenate((taken, [(x, y)]))
+        text = ax.text(x, y, str(label), color=DARK.ink, fontsize=_NUMBER_PT, ha="center", va="center")
+        text.set_path_effects([withStroke(linewidth=2, foreground=DARK.ground)])
 
 
 def _legend_entries(
@@ -234,36 +299,54 @@ def _legend_entries(
     labels: Sequence[int],
     class_names: Sequence[str],
     colours: Mapping[tuple[str, int], str],
+    theme: Theme,
 ) -> list[Line2D]:
     """One line per mask and class; where the masks share the colours, one per class and one per mask."""
-    names = {label: class_names[label] if label < len(class_names) else f"label {label}" for label in labels}
+    names = _shown_names(labels, class_names, _repeat(labels, colours))
     lines = [(mask, style, width) for mask, (style, width) in zip(masks, _STYLES, strict=False)]
     if not labels:
         return []
     if len(lines) == 1 or colours[lines[0][0], labels[0]] != colours[lines[1][0], labels[0]]:
+        entries = [(mask, label, style, width) for mask, style, width in lines for label in labels]
         return [
-            Line2D([], [], color=colours[mask, label], linestyle=style, linewidth=width, label=f"{mask}: {name}")
-            for mask, style, width in lines
-            for label, name in names.items()
+            Line2D([], [], color=colours[mask, label], linestyle=style, linewidth=width, label=text)
+            for mask, label, style, width in entries
+            for text in [names[label] if len(lines) == 1 else f"{mask}: {names[label]}"]
         ]
     classes = [Line2D([], [], color=colours[lines[0][0], label], linewidth=4, label=names[label]) for label in labels]
     return classes + [
-        Line2D([], [], color=INK, linestyle=style, linewidth=width, label=mask) for mask, style, width in lines
+        Line2D([], [], color=theme.ink, linestyle=style, linewidth=width, label=mask) for mask, style, width in lines
     ]
 
 
-def _legend(figure: Figure, entries: Sequence[Line2D]) -> None:
+def _shown_names(labels: Sequence[int], class_names: Sequence[str], numbered: bool) -> dict[int, str]:
+    """Label -> class name, with the label before it where outlines are numbered."""
+    nameless = {label: f"label {label}" for label in labels}
+    names = {label: class_names[label] for label in labels if label < len(class_names)}
+    if numbered:
+        names = {label: f"{label} {name}" for label, name in names.items() if name != nameless[label]}
+    return nameless | names
+
+
+def _columns(entries: Sequence[Line2D]) -> int:
+    """How many columns of the legend fit."""
+    widest = max((_inches(str(entry.get_label()), _LEGEND_PT) for entry in entries), default=0.0)
+    column = widest + (_HANDLE + 0.8 + _BETWEEN) * _LEGEND_PT / 72
+    return max(1, min(len(entries), _COLUMNS, int((_WIDTH_INCH - 0.3) / column)))
+
+
+def _legend(figure: Figure, entries: Sequence[Line2D], columns: int, theme: Theme) -> None:
     if not entries:
         return
     legend = figure.legend(
         handles=entries,
         loc="lower center",
-        ncols=min(len(entries), _COLUMNS),
+        ncols=columns,
         frameon=False,
-        labelcolor=INK,
-        fontsize=9,
-        handlelength=2.6,
-        columnspacing=1.6,
+        labelcolor=theme.ink,
+        fontsize=_LEGEND_PT,
+        handlelength=_HANDLE,
+        columnspacing=_BETWEEN,
     )
     for text in legend.get_texts():
         text.set_parse_math(False)

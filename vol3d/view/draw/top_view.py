@@ -25,8 +25,8 @@ from scipy.ndimage import distance_transform_edt
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.box_shapes import footprints, have_headings, ticks, velocity_lines
 from vol3d.scans.results.detections import Detections
-from vol3d.scans.results.palette import GROUND, INK, MUTED
 from vol3d.view.draw.labels import Label, place_labels
+from vol3d.view.theme import DARK
 
 _WIDTH, _TALLEST, _DPI = 10.0, 8.5, 110
 _GAP, _HEAD, _FOOT = 0.3, 0.42, 0.42
@@ -148,7 +148,7 @@ def _layout(size: np.ndarray) -> tuple[Figure, Axes]:
     scale = min((_WIDTH - 2 * _GAP) / size[0], _TALLEST / size[1])
     width, height = scale * size
     total = _HEAD + height + _FOOT
-    figure = Figure(figsize=(_WIDTH, total), dpi=_DPI, facecolor=GROUND)
+    figure = Figure(figsize=(_WIDTH, total), dpi=_DPI, facecolor=DARK.ground)
     ax = figure.add_axes(((_WIDTH - width) / 2 / _WIDTH, _FOOT / total, width / _WIDTH, height / total))
     ax.set_axis_off()
     return figure, ax
@@ -177,11 +177,11 @@ def _rings(ax: Axes, range_m: float) -> None:
     step = _round_length(range_m / 2.5)
     for radius in np.arange(step, range_m + 1e-6, step):
         turn = np.linspace(0, 2 * np.pi, 181)
-        ax.plot(radius * np.cos(turn), radius * np.sin(turn), color=MUTED, alpha=0.35, linewidth=0.7, zorder=2)
+        ax.plot(radius * np.cos(turn), radius * np.sin(turn), color=DARK.muted, alpha=0.35, linewidth=0.7, zorder=2)
         side = -radius / np.sqrt(2)
-        note = ax.text(side, -side, f"{radius:g} m", color=MUTED, fontsize=8, ha="right", va="bottom", zorder=2)
-        note.set_path_effects([withStroke(linewidth=2, foreground=GROUND)])
-    ax.plot([0], [0], marker="+", color=INK, markersize=9, zorder=2)
+        note = ax.text(side, -side, f"{radius:g} m", color=DARK.muted, fontsize=8, ha="right", va="bottom", zorder=2)
+        note.set_path_effects([withStroke(linewidth=2, foreground=DARK.ground)])
+    ax.plot([0], [0], marker="+", color=DARK.ink, markersize=9, zorder=2)
 
 
 def _boxes(ax: Axes, boxes: Detections, stroke: _Stroke) -> None:
@@ -190,7 +190,7 @@ def _boxes(ax: Axes, boxes: Detections, stroke: _Stroke) -> None:
         return
 
     outlines = list(footprints(table))
-    halo = PolyCollection(outlines, facecolors="none", edgecolors=GROUND, linewidths=stroke.width + 2.2)
+    halo = PolyCollection(outlines, facecolors="none", edgecolors=DARK.ground, linewidths=stroke.width + 2.2)
     halo.set(alpha=0.75, zorder=3)
     lines = PolyCollection(outlines, facecolors="none", edgecolors=stroke.colour, linewidths=stroke.width)
     lines.set(linestyle=stroke.line, zorder=4)
@@ -225,7 +225,7 @@ def _write_labels(ax: Axes, labels: Sequence[Label], low: np.ndarray, high: np.n
     per_point = (high[0] - low[0]) / (ax.get_window_extent().width * 72 / _DPI)  # metres in a point of the page
     for label, (x, y), size in place_labels(labels, per_point, (*low, *high)):
         text = ax.text(x, y, label.text, color=label.colour, fontsize=size, ha="left", va="bottom", zorder=6)
-        text.set(parse_math=False, path_effects=[withStroke(linewidth=3, foreground=GROUND)])
+        text.set(parse_math=False, path_effects=[withStroke(linewidth=3, foreground=DARK.ground)])
 
 
 def _scale_bar(figure: Figure, ax: Axes, width_m: float) -> None:
@@ -235,9 +235,9 @@ def _scale_bar(figure: Figure, ax: Axes, width_m: float) -> None:
     name = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m" if length >= 1 else f"{length * 100:g} cm"
     y = 0.21 / figure.get_figheight()
     figure.add_artist(
-        Line2D([0.5 - share / 2, 0.5 + share / 2], [y, y], color=INK, linewidth=2.4, solid_capstyle="butt")
+        Line2D([0.5 - share / 2, 0.5 + share / 2], [y, y], color=DARK.ink, linewidth=2.4, solid_capstyle="butt")
     )
-    figure.text(0.5 + share / 2 + 0.008, y, name, color=INK, fontsize=9, va="center")
+    figure.text(0.5 + share / 2 + 0.008, y, name, color=DARK.ink, fontsize=9, va="center")
 
 
 def _round_length(at_most: float) -> float:
@@ -251,8 +251,8 @@ def _heading(figure: Figure, title: str, low: np.ndarray, high: np.ndarray, styl
     cut = f", without points over {style.cut_m:g} m above the floor" if style.cut_m is not None else ""
     note = f"from above, {across:.3g} m x {up:.3g} m, x right, y up{cut}"
     start, top = _GAP / _WIDTH, 1 - 0.21 / figure.get_figheight()
-    figure.text(start, top, title, color=INK, fontsize=12, weight="bold", va="center", parse_math=False)
-    figure.text(1 - start, top, note, color=MUTED, fontsize=8.5, va="center", ha="right")
+    figure.text(start, top, title, color=DARK.ink, fontsize=12, weight="bold", va="center", parse_math=False)
+    figure.text(1 - start, top, note, color=DARK.muted, fontsize=8.5, va="center", ha="right")
 
 
 def _entry(count: int, stroke: _Stroke) -> Line2D:
@@ -268,12 +268,18 @@ def _legend(figure: Figure, entries: Sequence[Line2D], points: str) -> None:
             bbox_to_anchor=(_GAP / _WIDTH - 0.008, 0.0),
             ncols=len(entries),
             frameon=False,
-            labelcolor=INK,
+            labelcolor=DARK.ink,
             fontsize=9.5,
             handlelength=3,
             columnspacing=2,
         )
     if points:
         figure.text(
-            1 - _GAP / _WIDTH, 0.2 / figure.get_figheight(), points, color=MUTED, fontsize=8.5, va="center", ha="right"
+            1 - _GAP / _WIDTH,
+            0.2 / figure.get_figheight(),
+            points,
+            color=DARK.muted,
+            fontsize=8.5,
+            va="center",
+            ha="right",
         )

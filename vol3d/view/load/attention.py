@@ -10,8 +10,8 @@ from scipy.spatial import cKDTree
 from vol3d.errors import UsageError
 from vol3d.scans.results.attention import AttentionMap
 from vol3d.scans.results.detections import Detections
-from vol3d.scans.results.palette import INK
 from vol3d.view.scene import BoxLayer, ViewScene
+from vol3d.view.theme import DARK
 
 _FAR_M = 1.0  # from the place to the nearest point of the scan
 _MARK_M = 0.15
@@ -68,6 +68,6 @@ def with_attention(scene: ViewScene, found: AttentionMap, place: np.ndarray, mod
         scene,
         points=(replace(layer, attention=percent),),
         boxes=(box,),
-        class_colours={_START: INK},
+        class_colours={_START: DARK.ink},
         notes=(note, *scene.notes),
     )

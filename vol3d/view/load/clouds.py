@@ -18,14 +18,14 @@ from vol3d.scans.recordings.find import is_recording
 from vol3d.scans.recordings.recording import read_frame
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.results.frames import FrameLines
-from vol3d.scans.results.palette import INK, class_colours
+from vol3d.scans.results.palette import class_colours
 from vol3d.scans.results.read import parse_objects, read_detections
 from vol3d.scans.results.record import read_record
 from vol3d.view.load.belongs import Origin, check_scan, find_scan, note_of_other
 from vol3d.view.load.listing import ListedScene, pick_scene
 from vol3d.view.scene import FOUND, TRUTH, BoxLayer, PointLayer, ViewScene
+from vol3d.view.theme import DARK
 
-_FLAT = ("#a9b2bb", "#88ccee", "#e6b366", "#7fc99a", "#d98fa5")
 _MARGIN_M = 1.0  # how far from the points a box may stand
 _SURFACE = 200_000  # points drawn from a mesh that has fewer corners
 
@@ -229,7 +229,7 @@ def _layer(cloud: PointCloud, origin: np.ndarray, number: int, count: int) -> Po
         rgb=cloud.columns.get("rgb"),
         intensity=None if intensity is None else np.nan_to_num(intensity.astype(np.float32), posinf=0.0, neginf=0.0),
         classes=None if classes is None else np.maximum(classes.astype(np.int64), 0),
-        flat=_FLAT[number % len(_FLAT)] if count > 1 else _FLAT[0],
+        flat=DARK.clouds[number % len(DARK.clouds)],
     )
 
 
@@ -253,5 +253,5 @@ def _box_layers(found: Sequence[tuple[Path, Detections]]) -> tuple[BoxLayer, ...
         name = FOUND if has_scores else TRUTH
         if scored.count(has_scores) > 1:
             name += f" ({path.stem})"
-        layers.append(BoxLayer(name, boxes, has_scores, INK if any(scored) and not has_scores else None))
+        layers.append(BoxLayer(name, boxes, has_scores, DARK.ink if any(scored) and not has_scores else None))
     return tuple(layers)

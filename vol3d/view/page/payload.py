@@ -13,13 +13,14 @@ from vol3d.scans.results.box_shapes import box_lines, corners, velocity_lines
 from vol3d.scans.results.palette import DISTINCT, class_colours
 from vol3d.view.draw.boxes import box_colours
 from vol3d.view.draw.camera import place_camera
-from vol3d.view.draw.colours import HEIGHTS, INTENSITIES, UNLABELLED, value_range
+from vol3d.view.draw.colours import value_range
 from vol3d.view.page.buffers import Buffers, as_buffer
 from vol3d.view.page.voxels import describe_volume
 from vol3d.view.scene import BoxLayer, PointLayer, ViewScene
+from vol3d.view.theme import DARK, LIGHT
 
 MOST_POINTS = 2_000_000
-_RAMPS = {"height": HEIGHTS, "intensity": INTENSITIES, "attention": INTENSITIES}
+_RAMPS = {"height": DARK.heights, "intensity": DARK.intensities, "attention": DARK.intensities}
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,9 @@ def describe(scene: ViewScene, most_points: int = MOST_POINTS) -> Payload:
         origin=[float(value) for value in scene.origin],
         opening=asdict(scene.opening) | {"camera": _camera(scene)},
         sources=list(scene.colour_sources()),
-        ramps={name: list(colours) for name, colours in _RAMPS.items()} | {"class": [UNLABELLED, *classes]},
+        ramps={name: list(colours) for name, colours in _RAMPS.items()} | {"class": [DARK.unlabelled, *classes]},
         class_colours=scene.class_colours,
+        on_light={"colours": LIGHT.counterparts, "own": LIGHT.own},
         clouds=[_describe_points(layer, share, f"cloud{i}", payload) for i, layer in enumerate(scene.points)],
         boxes=[_describe_boxes(scene, layer, f"boxes{i}", payload) for i, layer in enumerate(scene.boxes)],
         volume=None if scene.volume is None else describe_volume(scene.volume, payload.buffers, notes),

@@ -9,17 +9,16 @@ from typing import Any, cast
 import numpy as np
 
 from vol3d.scans.results.box_shapes import box_lines, corners, velocity_lines
-from vol3d.scans.results.palette import INK
-from vol3d.view.draw.boxes import box_colours, box_label
+from vol3d.view.draw.boxes import box_colours, box_label, label_weights
 from vol3d.view.draw.camera import View, place_camera
 from vol3d.view.draw.colours import hex_table, point_colours
 from vol3d.view.draw.raster import point_radius
-from vol3d.view.scene import FrameScene, Opening, Source, ViewScene
-from vol3d.view.window.panel import choice, gui_colour, heading, remarks, slider, switches, whole_open3d
+from vol3d.view.scene import BoxLayer, FrameScene, Opening, Source, ViewScene
+from vol3d.view.window.names import BoxName, BoxNames
+from vol3d.view.window.panel import choice, heading, remarks, slider, switches, whole_open3d
 
 _POINT_PX, _LINE_PX = (2.0, 7.0), 2.0
 _DASHES = 11  # pieces of a dashed line, every other one drawn
-_LABELS = 150  # more would hide the scene
 
 
 class CloudContent:
@@ -29,14 +28,19 @@ class CloudContent:
     """
 
     def __init__(
-        self, scene: ViewScene, stage: Any, side: Any, size: tuple[int, int], series: Sequence[FrameScene] = ()
+        self,
+        scene: ViewScene,
+        stage: Any,
+        side: Any,
+        names: BoxNames,
+        size: tuple[int, int],
+        series: Sequence[FrameScene] = (),
     ) -> None:
-        self.series = series
+        self.series, self.names = series, names
         self.scene, self.stage, self.opening = scene, stage, scene.opening
         self.layers = {layer.name for layer in scene.boxes}
         self.view, self.middle = self._viewpoint(size)
         self.point_px, self.labelled = self._point_size(), True
-        self.labels: list[Any] = []
         self.show_notes: Callable[[Sequence[str]], None] = lambda _notes: None
         self._fill(side)
         self.draw_points()
@@ -50,7 +54,9 @@ class CloudContent:
         material.shader, material.point_size = "defaultUnlit", self.point_px
         for number, layer in enumerate(self.scene.points):
             cloud = open3d.t.geometry.PointCloud(open3d.core.Tensor(np.ascontiguousarray(layer.xyz)))
-            colours = np.ascontiguousarray(point_colours(layer, self.opening.source).astype(np.float32) / 255)
+            colours = np.ascontiguousarray(
+                point_colours(layer, self.opening.source, self.opening.theme).astype(np.float32) / 255
+            )
             cloud.point.colors = open3d.core.Tensor(colours)
             self._replace(f"points {number}", cloud, material)
 
@@ -59,9 +65,7 @@ class CloudContent:
         open3d = whole_open3d()
         material = open3d.visualization.rendering.MaterialRecord()
         material.shader, material.line_width = "unlitLine", _LINE_PX
-        for label in self.labels:
-            self.stage.remove_3d_label(label)
-        self.labels = []
+        names: list[BoxName] = []
         for number, layer in enumerate(self.scene.boxes):
             self.stage.scene.remove_geometry(f"boxes {number}")
             rows = np.flatnonzero(self.opening.shows(layer)) if layer.name in self.layers else np.zeros(0, np.int64)
@@ -82,17 +86,18 @@ class CloudContent:
             drawn.colors = open3d.utility.Vector3dVector(of_lines)
             self._replace(f"boxes {number}", drawn, material)
             if self.labelled:
-                self._label(number, rows.tolist(), colours)
+                names += self._names(layer, rows)
+        self.names.show(names)
 
-    def _label(self, number: int, rows: list[int], colours: list[str]) -> None:
-        layer = self.scene.boxes[number]
-        surest = sorted(rows, key=lambda row: -float(layer.detections.scores[row]))[:_LABELS]
-        # Labels of annotations stand below, so that they do not cover those of the detections.
-        place = corners(layer.detections.boxes)[:, slice(4, 8) if layer.colour is None else slice(0, 4)].mean(axis=1)
-        for row in surest:
-            label = self.stage.add_3d_label(place[row], box_label(layer.detections, row, layer.scored))
-            label.color = gui_colour(colours[row])
-            self.labels.append(label)
+    def _names(self, layer: BoxLayer, rows: np.ndarray) -> list[BoxName]:
+        """Of these boxes, those that matter most."""
+        weights, colours = label_weights(layer), box_colours(self.scene, layer)
+        first = rows[np.argsort(-weights[rows], kind="stable")][: self.opening.labels]
+        texts = [box_label(layer.detections, row, layer.scored) for row in first.tolist()]
+        places = corners(layer.detections.boxes[first])
+        return [
+            BoxName(*one) for one in zip(texts, [colours[row] for row in first], places, weights[first], strict=True)
+        ]
 
     def _replace(self, name: str, geometry: Any, material: Any) -> None:
         self.stage.scene.remove_geometry(name)
@@ -139,7 +144,7 @@ class CloudContent:
             heading(side, "Classes")
             on = set(classes if self.opening.classes is None else self.opening.classes)
             colours = [self.scene.class_colours[name] for name in classes]
-            switches(side, classes, colours, on, self._set_classes)
+            switches(side, classes, on, self._set_classes, colours, self.opening.theme.ground)
 
     def _fill_points(self, side: Any) -> None:
         first = self.opening.source or self.scene.points[0].sources()[0]
@@ -151,8 +156,8 @@ class CloudContent:
         layers = self.scene.boxes
         names = [layer.name for layer in layers]
         heading(side, "Boxes")
-        switches(side, names, [layer.colour or INK for layer in layers], set(names), self._set_layers)
-        switches(side, ["class and score"], [INK], {"class and score"}, self._set_labelled)
+        switches(side, names, set(names), self._set_layers)
+        switches(side, ["class and score"], {"class and score"}, self._set_labelled)
         if any(layer.scored for layer in layers):
             slider(side, "score from", (0, 1), self.opening.score, self._set_score)
 

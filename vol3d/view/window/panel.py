@@ -6,7 +6,17 @@ from collections.abc import Callable, Sequence
 from textwrap import fill
 from typing import Any
 
-from vol3d.scans.results.palette import INK, MUTED
+import numpy as np
+
+from vol3d.view.theme import DARK
+
+# Textures and the background are taken as sRGB and shown without its curve: the curve beforehand gives back what was
+# meant.
+_LINEAR = np.arange(256) / 255
+_CURVE = np.where(_LINEAR <= 0.0031308, 12.92 * _LINEAR, 1.055 * _LINEAR ** (1 / 2.4) - 0.055)
+SHOWN = (255 * _CURVE).round().astype(np.uint8)
+"""What to give for each of the 256 values so that it is shown."""
+_SWATCH_PX = 20
 
 
 def toolkit() -> Any:
@@ -25,12 +35,12 @@ def whole_open3d() -> Any:
 
 def heading(side: Any, text: str) -> None:
     """A line that begins a part of the panel."""
-    _label(side, text, INK)
+    _label(side, text, DARK.ink)
 
 
 def remarks(side: Any, texts: Sequence[str]) -> Callable[[Sequence[str]], None]:
     """Small print, a paragraph for each text; what is returned shows others in its place."""
-    label = _label(side, _paragraphs(texts), MUTED)
+    label = _label(side, _paragraphs(texts), DARK.muted)
 
     def show(others: Sequence[str]) -> None:
         label.text = _paragraphs(others)
@@ -63,7 +73,7 @@ def slider(
 ) -> None:
     """A number between two limits, under its name."""
     gui = toolkit()
-    _label(side, name, MUTED)
+    _label(side, name, DARK.muted)
     bar = gui.Slider(gui.Slider.INT if whole else gui.Slider.DOUBLE)
     bar.set_limits(*limits)
     if whole:
@@ -75,9 +85,21 @@ def slider(
 
 
 def switches(
-    side: Any, names: Sequence[str], colours: Sequence[str], on: set[str], changed: Callable[[set[str]], None]
+    side: Any,
+    names: Sequence[str],
+    on: set[str],
+    changed: Callable[[set[str]], None],
+    colours: Sequence[str] | None = None,
+    ground: str = DARK.ground,
 ) -> None:
-    """A box to tick for each name, in its colour, and two buttons for all of them; `on` is what is ticked at first."""
+    """A box to tick for each name, and two buttons for all of them.
+
+    Args:
+        on: what is ticked at first.
+        changed: is given what is ticked.
+        colours: of what the names stand for.
+        ground: what these colours are seen on.
+    """
     gui = toolkit()
     ticked: set[str] = set(on)
     boxes: list[Any] = []
@@ -102,14 +124,16 @@ def switches(
             row.add_child(button)
         row.add_stretch()
         side.add_child(row)
-    for name, colour in zip(names, colours, strict=True):
+    for number, name in enumerate(names):
         row = gui.Horiz(6)
         box = gui.Checkbox("")
         box.checked = name in ticked
         box.set_on_checked(lambda state, name=name: tick(name, state))
         boxes.append(box)
         row.add_child(box)
-        _label(row, name, colour)
+        if colours is not None:
+            row.add_child(gui.ImageWidget(_swatch(colours[number], ground)))
+        _label(row, name, DARK.ink)
         side.add_child(row)
 
 
@@ -118,6 +142,14 @@ def gui_colour(colour: str) -> Any:
     gui = toolkit()
     red, green, blue = bytes.fromhex(colour[1:])
     return gui.Color(red / 255, green / 255, blue / 255)
+
+
+def _swatch(colour: str, ground: str) -> Any:
+    """A square of the colour, framed by the ground."""
+    pixels = np.empty((_SWATCH_PX, _SWATCH_PX, 3), np.uint8)
+    pixels[:] = list(bytes.fromhex(ground[1:]))
+    pixels[3:-3, 3:-3] = list(bytes.fromhex(colour[1:]))
+    return whole_open3d().geometry.Image(pixels)
 
 
 def _label(parent: Any, text: str, colour: str) -> Any:

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from vol3d.scans.results.palette import INK
 from vol3d.view.draw.camera import place_camera
 from vol3d.view.draw.colours import hex_table
 from vol3d.view.draw.surfaces import Surface, organ_surfaces
 from vol3d.view.scene import Camera, MaskLayer, ViewScene, VolumeLayer
-from vol3d.view.window.panel import heading, remarks, slider, switches, whole_open3d
+from vol3d.view.window.panel import SHOWN, heading, remarks, slider, switches, whole_open3d
 
 # Name, and the axis of the volume that the plane's slider moves along.
 _PLANES = (("axial", 2), ("coronal", 1), ("sagittal", 0))
@@ -19,10 +18,6 @@ _OVERLAY = 0.45  # share of the class's colour over the grey
 _CAMERA = Camera(60.0, 25.0)
 # Direction to the lamp (right, front, head) and its strength: from above before the patient, and from below behind.
 _LAMPS, _AMBIENT = (((0.5, 0.8, 1.0), 0.7), ((-0.7, -0.6, -0.3), 0.25)), 0.25
-# Textures are taken as sRGB and shown without its curve: the curve beforehand gives back the grey that was meant.
-_LINEAR = np.arange(256) / 255
-_CURVE = np.where(_LINEAR <= 0.0031308, 12.92 * _LINEAR, 1.055 * _LINEAR ** (1 / 2.4) - 0.055)
-_SHOWN = (255 * _CURVE).round().astype(np.uint8)
 
 
 class VolumeContent:
@@ -70,7 +65,7 @@ class VolumeContent:
         mesh.triangle_uvs = open3d.utility.Vector2dVector(across[triangles.ravel()])
         material = open3d.visualization.rendering.MaterialRecord()
         material.shader = "defaultUnlit"
-        material.albedo_img = open3d.geometry.Image(np.ascontiguousarray(_SHOWN[texture]))
+        material.albedo_img = open3d.geometry.Image(np.ascontiguousarray(SHOWN[texture]))
         self.stage.scene.add_geometry(name, mesh, material)
 
     def show_surfaces(self) -> None:
@@ -114,7 +109,7 @@ class VolumeContent:
 
     def _fill(self, side: Any) -> None:
         heading(side, "Slices")
-        switches(side, [name for name, _ in _PLANES], [INK] * 3, set(self.planes), self._set_planes)
+        switches(side, [name for name, _ in _PLANES], set(self.planes), self._set_planes)
         for name, axis in _PLANES:
             last = self.layer.volume.grid.shape[axis] - 1
             slider(side, name, (0, max(last, 1)), self.at[axis], self._mover(name, axis), whole=True)
@@ -126,8 +121,9 @@ class VolumeContent:
         if self.surfaces:
             heading(side, "Organs")
             colours = {surface.name: surface.colour for _, surface in self.surfaces}
-            switches(side, list(colours), list(colours.values()), set(self.organs), self._set_organs)
-            switches(side, ["on the slices"], [INK], {"on the slices"}, self._set_overlaid)
+            ground = self.scene.opening.theme.ground
+            switches(side, list(colours), set(self.organs), self._set_organs, list(colours.values()), ground)
+            switches(side, ["on the slices"], {"on the slices"}, self._set_overlaid)
         if self.scene.notes:
             heading(side, "Notes")
             remarks(side, self.scene.notes)

@@ -9,10 +9,10 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from vol3d.errors import Vol3dError
-from vol3d.scans.results.palette import GROUND
 from vol3d.view.scene import FrameScene, ViewScene
 from vol3d.view.window.libraries import explain_open3d, why_no_window
-from vol3d.view.window.panel import toolkit
+from vol3d.view.window.names import BoxNames
+from vol3d.view.window.panel import SHOWN, toolkit
 
 _PANEL_EM = 19
 
@@ -96,14 +96,15 @@ class ViewWindow:
         self.stage.scene.view.set_shadowing(False)
         self.stage.scene.scene.enable_sun_light(False)
         self.stage.scene.scene.enable_indirect_light(False)
-        red, green, blue = bytes.fromhex(GROUND[1:])
-        self.stage.scene.set_background([red / 255, green / 255, blue / 255, 1.0])
+        self.stage.scene.set_background([*SHOWN[list(scene.opening.theme.rgb)] / 255, 1.0])
         self.side = gui.ScrollableVert(0.4 * self.em, gui.Margins(0.8 * self.em, 0.6 * self.em, 1.3 * self.em, 0))
         self.window.add_child(self.stage)
         self.window.add_child(self.side)
         self.window.set_on_layout(self._lay_out)
         self.window.set_on_close(closed)
         self._gui, self._app = gui, app
+        self.names = BoxNames(self.window, self.stage, scene.opening.theme)
+        self.window.set_on_tick_event(self.names.place)
         self.content = self._fill(scene, size, series)
 
     def run(self) -> None:
@@ -112,13 +113,15 @@ class ViewWindow:
 
     def _fill(self, scene: ViewScene, size: tuple[int, int], series: Sequence[FrameScene]) -> Any:
         stage = (max(size[0] - _PANEL_EM * self.em, size[0] // 2), size[1])
+        scene = scene.on_background()
         if scene.volume is not None:
             from vol3d.view.window.volume import VolumeContent
 
             return VolumeContent(scene, scene.volume, self.stage, self.side, stage)
         from vol3d.view.window.clouds import CloudContent
 
-        return CloudContent(scene, self.stage, self.side, stage, series)
+        series = [one._replace(scene=one.scene.on_background()) for one in series]
+        return CloudContent(scene, self.stage, self.side, self.names, stage, series)
 
     def _lay_out(self, _context: Any) -> None:
         area = self.window.content_rect

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,28 +10,27 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.image import imread
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
-from tests.vol3d.view.scenes import organs, room
+from tests.vol3d.view.scenes import organs, pixels, room
 from vol3d.errors import UsageError
 from vol3d.scans.results.box_shapes import box_lines, corners, velocity_lines
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.results.palette import class_colours
 from vol3d.view.draw import picture
+from vol3d.view.draw.boxes import label_weights
 from vol3d.view.draw.camera import View, place_camera
-from vol3d.view.draw.colours import HEIGHTS, hex_table, point_colours, ramp
+from vol3d.view.draw.colours import hex_table, point_colours, ramp
 from vol3d.view.draw.labels import Label
-from vol3d.view.draw.margins import measure
+from vol3d.view.draw.margins import measure, write_margins
 from vol3d.view.draw.picture import draw_scene
 from vol3d.view.draw.raster import draw_points, draw_surfaces, point_radius
 from vol3d.view.draw.surfaces import Surface, organ_surfaces, surface_net
 from vol3d.view.scene import FOUND, BoxLayer, Camera, Opening, PointLayer, ViewScene
+from vol3d.view.theme import DARK
 
 GROUND = (0, 0, 0)
-
-
-def pixels(png: bytes) -> np.ndarray:
-    return (imread(io.BytesIO(png))[..., :3] * 255).round().astype(int)
 
 
 def ahead(size: tuple[int, int] = (64, 48)) -> View:
@@ -160,7 +158,7 @@ def test_boxes_of_a_room_that_was_turned_back_have_no_tick():
 
 def test_colours_by_height_class_and_cloud():
     layer = PointLayer("a", np.array([(0, 0, 0), (0, 0, 9)], np.float32), classes=np.array([0, 3]), flat="#010203")
-    np.testing.assert_allclose(point_colours(layer, "height"), hex_table((HEIGHTS[0], HEIGHTS[-1])), atol=12)
+    np.testing.assert_allclose(point_colours(layer, "height"), hex_table((DARK.heights[0], DARK.heights[-1])), atol=12)
     assert (point_colours(layer, "flat") == (1, 2, 3)).all()
     assert (point_colours(layer, "class")[0] != point_colours(layer, "class")[1]).any()
     assert layer.sources() == ("class", "height", "flat")
@@ -223,10 +221,66 @@ def test_the_legend_counts_every_class_that_is_shown_and_notes_are_whole():
 @pytest.mark.parametrize(("asked", "written"), [(12, 12), (3, 3), (0, 0), (50, 21)])
 def test_only_the_surest_boxes_are_labelled(asked: int, written: int, monkeypatch: pytest.MonkeyPatch):
     seen: list[Label] = []
-    monkeypatch.setattr(picture, "place_labels", lambda labels, *rest: seen.extend(labels) or [])
+    monkeypatch.setattr(picture, "place_labels", lambda labels, *rest, **words: seen.extend(labels) or [])
     draw_scene(replace(drive(21), opening=Opening(labels=asked)), (640, 400))
     scores = [float(label.text.split()[1]) for label in seen]
     assert len(scores) == written and scores == sorted(scores, reverse=True) and scores[:1] in ([], [1.0])
+
+
+def test_of_annotations_each_class_is_named_before_one_is_named_twice():
+    boxes = np.array([[x, 0, 0, size, 1, 1, 0] for x, size in enumerate((1, 3, 2, 5))], np.float32)
+    found = Detections(boxes, np.array([0.1, 1, 1, 1], np.float32), np.array([0, 0, 1, 0]), ("car", "van"))
+    np.testing.assert_allclose(label_weights(BoxLayer("a", found, False)), (1 + 1 / 3, 1.5, 2, 2))
+    np.testing.assert_allclose(label_weights(BoxLayer("a", found, True)), found.scores)
+    assert not len(label_weights(BoxLayer("a", found.select(np.zeros(0, np.int64)), False)))
+
+
+@pytest.mark.parametrize("name", ["REGULAR_VEHICLE", "WWW", "ill"])
+def test_classes_of_the_legend_do_not_touch_and_are_not_cut(name: str):
+    scene = drive(40)
+    names = tuple(f"{name} {i}" for i in range(20))
+    found = replace(scene.boxes[0].detections, labels=np.arange(40) % 20, class_names=names)
+    colours = dict.fromkeys(names, "#56b4e9")
+    scene = replace(scene, boxes=(replace(scene.boxes[0], detections=found),), class_colours=colours)
+    entries = measure(scene, (640, 400)).classes
+    renderer = FigureCanvasAgg(figure := Figure(dpi=100)).get_renderer()
+    ends = [
+        entry.left + 16 + figure.text(0, 0, entry.text, fontsize=8.5).get_window_extent(renderer).width
+        for entry in entries
+    ]
+    assert len(entries) == 20 and max(ends) <= 640
+    for end, before, after in zip(ends, entries, entries[1:], strict=False):
+        assert after.row == before.row + 1 or end + 8 < after.left
+
+
+def test_a_room_is_in_the_picture_as_a_whole_and_stray_points_need_not_be():
+    points = room().points[0].xyz
+    stray = np.concatenate([points, [(90, 0, 0), (0, -90, 40)]])
+    for xyz in (points, stray):
+        view = place_camera(Camera(), xyz, (640, 400))
+        at, _ = view.project(points)
+        assert (at >= 0).all() and (at <= view.size).all()
+        assert np.ptp(at, axis=0).max() > 250
+
+
+@pytest.mark.parametrize("zoom", [0.5, 2.0, 8.0])
+def test_the_middle_of_a_wide_scene_stays_in_sight_when_the_eye_comes_near(zoom: float):
+    xyz = np.random.default_rng(0).normal(0, (60, 60, 0.5), (4000, 3))
+    seen = [place_camera(Camera(-120, 25, z), xyz, (640, 400)).project(np.zeros((1, 3)))[0][0] for z in (1.0, zoom)]
+    away = [np.abs(at - (320, 200)) / (320, 200) for at in seen]
+    assert (away[1] < 0.6).all() and (zoom < 1 or away[1][1] < away[0][1])
+
+
+def test_a_lone_point_is_large_enough_to_be_seen_and_is_one_point():
+    lone = PointLayer("a", np.ones((1, 3), np.float32), rgb=np.full((1, 3), 255, np.uint8))
+    bright = pixels(draw_scene(ViewScene("", (lone,)), (640, 400)))[60:340] > 200
+    assert 12 < bright.all(axis=-1).sum() < 80
+    figure = Figure(figsize=(6.4, 4.0))
+    figure.add_axes((0, 0, 1, 1))
+    scene = ViewScene("a title", (replace(lone, rgb=None),))
+    write_margins(figure, scene, lone.xyz, measure(scene, (640, 400)))
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert "1 point" in texts and len(figure.axes) == 1  # no scale from one height to the same one
 
 
 def test_thirty_classes_have_thirty_colours():

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from matplotlib.image import imread
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from tests.vol3d.view.scenes import pixels
 from vol3d.errors import UsageError
 from vol3d.scans.results.palette import class_colours
+from vol3d.view.draw import slices
 from vol3d.view.draw.slices import _middle, slice_picture
 
 NAMES = ("background", "anterior", "posterior")
-
-
-def pixels(png: bytes) -> np.ndarray:
-    return (imread(io.BytesIO(png))[..., :3] * 255).round().astype(int)
 
 
 def coloured(picture: np.ndarray, colour: str) -> np.ndarray:
@@ -138,3 +138,59 @@ def test_a_ct_is_drawn_in_the_window_of_soft_tissue_unless_another_is_asked_for(
 
     assert round(255 * 200 / 400) in greys(None)  # 40 in -160 to 240
     assert round(255 * 1040 / 2000) not in greys(None) and round(255 * 1040 / 2000) in greys((-1000.0, 1000.0))
+
+
+def texts_of(monkeypatch: pytest.MonkeyPatch, labels: np.ndarray, names: Sequence[str], title: str = "t") -> list[Text]:
+    """What is written in the picture of this mask."""
+    figures: list[Figure] = []
+    monkeypatch.setattr(slices, "FigureCanvasAgg", lambda figure: figures.append(figure) or FigureCanvasAgg(figure))
+    slice_picture(np.zeros(labels.shape), (1, 1, 1), {"mask": labels}, names, title, "RAS", (0.0, 1.0))
+    return figures[0].findobj(Text)
+
+
+def many(classes: int) -> tuple[np.ndarray, list[str]]:
+    """Columns of labels 1 to `classes`, and their names."""
+    labels = np.repeat(np.arange(1, classes + 1), 6)[:, None, None] * np.ones((1, 12, 12), int)
+    return labels, ["background", *(f"organ {chr(65 + i % 26)}" for i in range(classes))]
+
+
+@pytest.mark.parametrize("classes", [30, 31])
+def test_outlines_are_numbered_where_colours_repeat(classes: int, monkeypatch: pytest.MonkeyPatch):
+    written = [text.get_text() for text in texts_of(monkeypatch, *many(classes))]
+    numbers = [text for text in written if text.isdecimal()]
+    assert (len(numbers) > 20) == (classes == 31) == ("31 organ E" in written) == ("1 organ A" in written)
+    assert ("organ A" in written) == (classes == 30)  # of one mask no name is written
+
+
+def test_numbers_do_not_cover_each_other(monkeypatch: pytest.MonkeyPatch):
+    labels, names = many(200)
+    written = texts_of(monkeypatch, labels[::6], names)
+    boxes = [text.get_window_extent() for text in written if text.get_text().isdecimal()]
+    assert 5 < len(boxes) < 200
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:i])
+
+
+@pytest.mark.parametrize("name", ["X" * 40, "q", "left gluteus maximus"])
+def test_the_legend_fits(name: str, monkeypatch: pytest.MonkeyPatch):
+    labels, _ = many(12)
+    written = texts_of(monkeypatch, labels, ["background", *(f"{name} {i}" for i in range(12))])
+    entries = [text.get_window_extent() for text in written if text.get_text().startswith(name)]
+    assert len(entries) == 12 and all(box.x0 >= 0 and box.x1 <= 1100 and box.y0 >= 0 for box in entries)
+
+
+@pytest.mark.parametrize("title", ["t", "a title " * 6, "W" * 200])
+def test_title_and_note_have_room(title: str, monkeypatch: pytest.MonkeyPatch):
+    written = {text.get_text(): text.get_window_extent() for text in texts_of(monkeypatch, volume()[1], NAMES, title)}
+    note = next(box for text, box in written.items() if "radiological" in text)
+    planes = [box for text, box in written.items() if "slice" in text]
+    for box in (written[title], note):
+        assert box.x0 >= 0 and box.x1 <= 1100 and not any(box.overlaps(plane) for plane in planes)
+    assert not written[title].overlaps(note)
+
+
+@pytest.mark.parametrize("width", [320, 999, 1280])
+def test_a_picture_has_the_width_that_was_asked_for(width: int):
+    image, labels = volume()
+    png = slice_picture(image, (1, 1, 1), {"truth": labels}, NAMES, "case", "RAS", width_px=width)
+    assert pixels(png).shape[1] == width

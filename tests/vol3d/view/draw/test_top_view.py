@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
@@ -12,21 +11,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matplotlib.image import imread
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
+from tests.vol3d.view.scenes import pixels
 from vol3d.geometry import footprint_corners
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.box_shapes import footprints
 from vol3d.scans.results.detections import Detections
-from vol3d.view.draw.labels import Label, place_labels
+from vol3d.view.draw.labels import Label, around_box, place_labels
+from vol3d.view.draw.text import text_width
 from vol3d.view.draw.top_view import ROOM, STREET, TopViewStyle, draw_top_view
 
 NAMES = ("chair", "table")
 TRUTH, FOUND = "#56c1ff", "#ffa62b"
-
-
-def pixels(png: bytes) -> np.ndarray:
-    return (imread(io.BytesIO(png))[..., :3] * 255).round().astype(int)
 
 
 def coloured(picture: np.ndarray, colour: str) -> np.ndarray:
@@ -112,10 +110,27 @@ def test_labels_do_not_cover_each_other_and_the_weightier_stay():
     assert 3 < len(placed) < 50
     weights = [label.weight for label, _, _ in placed]
     assert weights == sorted(weights, reverse=True) and weights[0] == 49 / 50
-    areas = [(x, y, x + 0.56 * size * len(label.text), y + 1.15 * size) for label, (x, y), size in placed]
+    areas = [(x, y, x + size * text_width(label.text), y + 1.15 * size) for label, (x, y), size in placed]
     for i, a in enumerate(areas):
         assert min(a[:2]) >= -100 and max(a[2:]) <= 150
         assert not any(a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3] for b in areas[:i])
+
+
+def test_texts_are_as_wide_as_they_are_drawn():
+    figure = Figure(dpi=100)
+    for text, bold in (("REGULAR_VEHICLE 44", False), ("illi 1", True), ("a $x$ b", False), ("", False)):
+        drawn = figure.text(0, 0, text, fontsize=20, weight="bold" if bold else "normal", parse_math=False)
+        extent = drawn.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+        assert 20 * 100 / 72 * text_width(text, bold) == pytest.approx(extent.width, rel=0.05)
+
+
+def test_a_label_keeps_to_the_upper_edge_of_its_box():
+    upright = np.array([(x, y) for x in (0, 4) for y in (0, 1, 9, 10)], float)
+    assert around_box(upright) == (0, 0, 4, 10)
+    askew = np.array([(0, 5), (5, 10), (10, 5), (5, 0)] * 2, float)
+    assert around_box(askew) == (5, 0, 5, 10)
+    ((_, (x, y), _),) = place_labels([Label("bed", "#fff", around_box(askew), 1.0)], 0.1, (0.0, 0.0, 20.0, 20.0))
+    assert x == 5 and y > 10
 
 
 def test_a_row_of_equal_boxes_is_named_once():

@@ -14,9 +14,10 @@ from vol3d.api import load
 from vol3d.cli.main import main
 from vol3d.errors import UsageError
 from vol3d.scans.results.attention import AttentionMap
-from vol3d.view.draw.colours import INTENSITIES, hex_table, point_colours
+from vol3d.view.draw.colours import hex_table, point_colours
 from vol3d.view.load.attention import require_scan, with_attention
 from vol3d.view.page.payload import describe
+from vol3d.view.theme import DARK
 
 SCAN = replace(room(), boxes=(), origin=np.array([100.0, 0, 0]))
 MAP = AttentionMap(np.array([[101.0, 1, 0], [103, 3, 0]]), np.array([0.25, 0.75], np.float32), 0, 4)
@@ -28,7 +29,7 @@ def test_points_have_the_weight_of_the_nearest_encoded_point() -> None:
     near = np.linalg.norm(layer.xyz - [1, 1, 0], axis=1) < np.linalg.norm(layer.xyz - [3, 3, 0], axis=1)
     assert layer.attention is not None and layer.attention.tolist() == np.where(near, 25, 75).tolist()
     assert layer.sources()[0] == "attention" and mark.detections.boxes[0, :3].tolist() == [1, 1, 0]
-    ends = hex_table(INTENSITIES)[[0, -1]].tolist()
+    ends = hex_table(DARK.intensities)[[0, -1]].tolist()
     assert {tuple(colour) for colour in point_colours(layer).tolist()} == {tuple(end) for end in ends}
     assert "(101.00, 1.00, 0.00), 0.20 m from the place" in scene.notes[0]
     assert "mean of 4 heads" in scene.notes[0] and "weights 25 to 75 %, even would be 50 %" in scene.notes[0]

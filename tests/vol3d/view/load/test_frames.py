@@ -15,7 +15,8 @@ from tests.vol3d.scans.recordings.bags import CLOUD, cloud_message, needs_rosbag
 from tests.vol3d.view.page.browser import Browser
 from tests.vol3d.view.page.test_page import until
 from vol3d.cli.console import SOME_FAILED
-from vol3d.cli.view_frames import Shown, view_frames
+from vol3d.cli.view_frames import view_frames
+from vol3d.cli.view_shown import Shown
 from vol3d.errors import DataError, UsageError
 from vol3d.scans.points.options import ReadOptions
 from vol3d.view.load.frames import load_frames

@@ -17,10 +17,11 @@ from matplotlib.image import imread
 
 from tests.vol3d.view.page.browser import Browser
 from tests.vol3d.view.page.scenes import organ, room
-from vol3d.view.draw.colours import INTENSITIES, hex_table
+from vol3d.view.draw.colours import hex_table
 from vol3d.view.page.payload import describe
 from vol3d.view.page.server import PageServer
-from vol3d.view.scene import PointLayer, ViewScene
+from vol3d.view.scene import Opening, PointLayer, ViewScene
+from vol3d.view.theme import DARK, THEMES, Background
 
 SET = "const input = document.querySelector(%r); input.value = %r; input.dispatchEvent(new Event(%r));"
 
@@ -133,7 +134,7 @@ def test_attention_colours_the_points_and_its_legend_is_in_per_cent(browser: Bro
         assert browser.run("return document.querySelector('.legend').textContent") == "0.50 %2.0 %"
         slide(browser, "#size", 8)
         seen = picture(browser)
-        for colour in hex_table(INTENSITIES)[[0, -1]].astype(int):
+        for colour in hex_table(DARK.intensities)[[0, -1]].astype(int):
             assert (np.abs(seen * 255 - colour).max(axis=-1) < 4).sum() > 100
 
 
@@ -180,11 +181,29 @@ def test_a_picture_is_saved_with_the_names_of_the_boxes_on_it(browser: Browser):
         assert saved.shape[:2] == shown.shape[:2] and np.abs(saved[..., :3] - shown).mean() < 0.01
 
 
-def test_light_and_dark_are_one_key_apart(browser: Browser):
-    with opened(browser, room()):
-        dark = picture(browser)[2, 2].mean()
+@pytest.mark.parametrize("first", ["dark", "light"])
+def test_the_page_opens_dark_or_light_and_one_key_changes_all_its_colours(browser: Browser, first: Background):
+    layers = [replace(layer, colour=None) for layer in room().boxes]  # coloured by class
+    scene = replace(room(), boxes=tuple(layers), opening=Opening(background=first))
+    swatch = "return document.querySelector('#classes rect').getAttribute('fill')"
+    with opened(browser, scene):
+        for background in [first, *({"dark", "light"} - {first})]:
+            seen, theme = picture(browser) * 255, THEMES[background]
+            assert (seen[2, 2].mean() > 200) == (background == "light")
+            chair = theme.shown(scene.class_colours["chair"])
+            assert (np.abs(seen - hex_table([chair])[0].astype(int)).max(axis=-1) < 3).sum() > 100
+            assert browser.run(swatch) == chair
+            browser.run("dispatchEvent(new KeyboardEvent('keydown', {key: 'l'}))")
+
+
+def test_organs_have_their_colours_on_light_too(browser: Browser):
+    with opened(browser, replace(organ(), opening=Opening(background="light"))):
+        until(browser, lambda now: now["surfaces"] == 1)
+        assert browser.run("return document.querySelector('.mask rect').getAttribute('fill')") == "#0080c8"
+        assert browser.run("return window.vol3d.view.surfaces.made.values().next().value.colour") == "#56b4e9"
+        on_light = picture(browser)
         browser.run("dispatchEvent(new KeyboardEvent('keydown', {key: 'l'}))")
-        assert dark < 0.2 and picture(browser)[2, 2].mean() > 0.8
+        assert blue(picture(browser)) > 1000 > np.abs(on_light[-3, -3] - 1).max()
 
 
 @pytest.mark.parametrize("points", [0, 1])

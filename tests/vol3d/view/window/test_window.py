@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -16,11 +17,15 @@ import pytest
 from tests.vol3d.view.scenes import COLOURS, organs, room, write_organs, write_room
 from tests.vol3d.view.window.screen import Screen, screen
 from vol3d.scans import Grid, Volume, write_nifti
+from vol3d.scans.results.box_shapes import corners
 from vol3d.view.draw.colours import hex_table
 from vol3d.view.scene import Opening
+from vol3d.view.theme import LIGHT
 from vol3d.view.window import clouds as window_clouds
+from vol3d.view.window import names as window_names
 from vol3d.view.window import volume as window_volume
 from vol3d.view.window.libraries import missing_libraries
+from vol3d.view.window.names import BoxName, BoxNames, seen_labels
 from vol3d.view.window.volume import plane
 
 CLOSE_SOON = """
@@ -161,20 +166,17 @@ class FakeScene:
 
 class FakeStage:
     def __init__(self) -> None:
-        self.scene, self.labels = FakeScene(), set[Any]()
+        self.scene = FakeScene()
 
     def setup_camera(self, *_: Any) -> None: ...
 
-    def add_3d_label(self, place: np.ndarray, text: str) -> Any:
-        label = type("Label", (), {"text": text})()
-        self.labels.add(label)
-        return label
 
-    def remove_3d_label(self, label: Any) -> None:
-        self.labels.remove(label)
+class FakeNames:
+    def show(self, names: list[BoxName]) -> None:
+        self.names = names
 
     def texts(self) -> list[str]:
-        return sorted(label.text for label in self.labels)
+        return sorted(name.text for name in self.names)
 
 
 @pytest.fixture
@@ -184,37 +186,116 @@ def controls(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[Any], None]
     for module in (window_clouds, window_volume):
         monkeypatch.setattr(module, "heading", lambda *_: None)
         monkeypatch.setattr(
-            module, "switches", lambda side, names, colours, on, call: found.update({f"show {names[0]}": call})
+            module, "switches", lambda side, names, on, call, *_: found.update({f"show {names[0]}": call})
         )
         monkeypatch.setattr(
             module, "slider", lambda side, name, limits, first, call, whole=False: found.update({name: call})
         )
     monkeypatch.setattr(window_clouds, "choice", lambda side, names, first, call: found.update({"colour": call}))
-    monkeypatch.setattr(window_clouds, "gui_colour", lambda colour: colour)
     return found
 
 
 def test_score_classes_layers_and_labels_change_what_is_shown(controls):
-    stage = FakeStage()
-    window_clouds.CloudContent(replace(room(), opening=Opening(score=0.3)), stage, None, (900, 800))
-    assert stage.texts() == ["chair 0.90", "table 0.60"]
+    stage, names = FakeStage(), FakeNames()
+    window_clouds.CloudContent(replace(room(), opening=Opening(score=0.3)), stage, None, names, (900, 800))
+    assert names.texts() == ["chair 0.90", "table 0.60"]
     controls["score from"](0.1)
-    assert stage.texts() == ["chair 0.20", "chair 0.90", "table 0.60"]
+    assert names.texts() == ["chair 0.20", "chair 0.90", "table 0.60"]
     assert len(stage.scene.held["boxes 0"][0].lines) == 3 * 12
     controls["show chair"]({"table"})
-    assert stage.texts() == ["table 0.60"]
+    assert names.texts() == ["table 0.60"]
     controls["show chair"](set())
-    assert stage.texts() == [] and "boxes 0" not in stage.scene.held
+    assert names.texts() == [] and "boxes 0" not in stage.scene.held
     controls["show chair"]({"chair", "table"})
     controls["show class and score"](set())
-    assert stage.texts() == [] and len(stage.scene.held["boxes 0"][0].lines) == 3 * 12
+    assert names.texts() == [] and len(stage.scene.held["boxes 0"][0].lines) == 3 * 12
     controls["show found"](set())
     assert "boxes 0" not in stage.scene.held
 
 
+def test_only_so_many_names_are_asked_for_as_labels_are(controls):
+    names = FakeNames()
+    for count, written in ((0, []), (1, ["chair 0.90"]), (2, ["chair 0.90", "table 0.60"])):
+        opening = Opening(labels=count)
+        window_clouds.CloudContent(replace(room(), opening=opening), FakeStage(), None, names, (900, 800))
+        assert names.texts() == written
+
+
+def cube(x: float, y: float, z: float, side: float = 1.0) -> np.ndarray:
+    return corners(np.array([(x, y, z, side, side, side, 0.0)]))[0]
+
+
+# An eye at the origin that looks along -z, x to the right and y up, 90 degrees wide, as OpenGL has it.
+CLIP = np.array([(1, 0, 0, 0), (0, 1, 0, 0), (0, 0, -1.02, -0.2), (0, 0, -1, 0)], float)
+
+
+def test_names_stand_where_their_boxes_are_seen_and_others_are_left_out():
+    seen = BoxName("seen", "#fff", cube(0, 0, -10), 1.0)
+    behind, aside = seen._replace(text="behind", corners=cube(0, 0, 3)), seen._replace(corners=cube(50, 0, -10))
+    around = seen._replace(text="around the eye", corners=cube(0, 0, 0, 4))
+    (label,) = seen_labels([behind, aside, seen, around], CLIP, (200, 100))
+    reach = 0.5 / 9.5  # of the nearer face, as a share of the distance
+    assert label.text == "seen"
+    np.testing.assert_allclose(label.around, (100 * (1 - reach), 50 * (1 - reach), 100 * (1 + reach), 50 * (1 + reach)))
+    assert seen_labels([], CLIP, (200, 100)) == []
+
+
+class Rect(NamedTuple):
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class FakeWidget:
+    """Whatever widget the toolkit would make."""
+
+    def __init__(self, *_: Any) -> None:
+        self.children: list[FakeWidget] = []
+        self.scaling, self.theme, self.text, self.visible = 1.0, self, "", False
+        self.font_size, self.frame = 15, Rect(0, 0, 400, 300)
+        self.scene, self.camera, self.turn = self, self, np.eye(4)
+
+    def add_child(self, child: FakeWidget) -> None:
+        self.children.append(child)
+
+    def get_children(self) -> list[FakeWidget]:
+        return self.children
+
+    def get_view_matrix(self) -> np.ndarray:
+        return self.turn
+
+    def get_projection_matrix(self) -> np.ndarray:
+        return CLIP
+
+    def texts(self) -> list[str]:
+        return [child.children[-1].text for child in self.children if child.visible]
+
+
+def test_names_are_written_again_only_when_the_eye_or_the_names_change(monkeypatch: pytest.MonkeyPatch):
+    gui = SimpleNamespace(Widget=FakeWidget, Label=FakeWidget, Rect=Rect, Color=lambda *_: "clear")
+    monkeypatch.setattr(window_names, "toolkit", lambda: gui)
+    monkeypatch.setattr(window_names, "gui_colour", lambda colour: colour)
+    window, stage = FakeWidget(), FakeWidget()
+    names = BoxNames(window, stage, LIGHT)
+    assert names.place() and not names.place() and window.texts() == []
+    names.show([BoxName(f"box {i}", "#123456", cube(3 * (i - 1), 0, -10), i) for i in range(3)])
+    assert names.place() and not names.place()
+    assert window.texts() == ["box 2", "box 1", "box 0"]
+    halo, text = window.children[0].children[0], window.children[0].children[-1]
+    assert (halo.text_color, text.text_color) == (LIGHT.ground, "#123456") and window.children[0].frame.width == 0
+    first = text.frame
+    stage.turn = np.array([(1, 0, 0, 1.0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)])
+    assert names.place() and text.frame.x > first.x and text.frame.y == first.y
+    names.show([BoxName("one", "#123456", cube(0, 0, -10), 1.0)])
+    assert names.place() and window.texts() == ["one"] and len(window.children) == 3
+    names.show([BoxName(f"{i}", "#123456", cube(i % 9 - 4, i // 9 - 2, -5, 0.1), 1.0) for i in range(45)])
+    assert names.place() and 10 < len(window.texts()) <= 18
+
+
 def test_points_change_colour_and_size(controls):
     stage = FakeStage()
-    window_clouds.CloudContent(room(), stage, None, (900, 800))
+    window_clouds.CloudContent(room(), stage, None, FakeNames(), (900, 800))
 
     def colours() -> np.ndarray:
         return stage.scene.held["points 0"][0].point.colors.numpy()

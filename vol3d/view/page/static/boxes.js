@@ -22,10 +22,15 @@ export class Boxes {
   }
 
   colourBy(what) {
+    this.by = what;
     const byClass = what === "class" || !this.layer.own_colour;
     this.colours = this.layer.classes.map((name) => (byClass ? this.classColours[name] : this.layer.own_colour));
     this.owner.forEach((box, i) => this.lines.colours.array.set(rgb(this.colours[box]).map((v) => Math.round(255 * v)), 3 * i));
     this.lines.colours.needsUpdate = true;
+  }
+
+  recolour() {
+    this.colourBy(this.by);
   }
 
   // Shows the boxes that pass, the selected one with wider lines.

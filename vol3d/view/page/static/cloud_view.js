@@ -1,6 +1,7 @@
 // Clouds and boxes: what stands in the scene and the parts of the panel that change it.
 import * as THREE from "three";
 import { Boxes } from "./boxes.js";
+import { shown } from "./colours.js";
 import { checkbox, checklist, el, gradient, section, select, slider } from "./dom.js";
 import { Ground, lengthName } from "./ground.js";
 import { Overlay } from "./overlay.js";
@@ -142,10 +143,15 @@ export class CloudView {
         const selected = chosen?.layer === layer && chosen.index === i;
         if (!layer.shown[i] || !(this.labelled || selected)) continue;
         const [x, y, z, , , h] = layer.layer.boxes[i], weight = layer.layer.scored ? 1 + layer.layer.scores[i] : 1;
-        labels.push({ text: layer.label(i), colour: layer.colours[i], at: [x, y, z + h / 2], weight: selected ? Infinity : weight });
+        labels.push({ text: layer.label(i), colour: shown(layer.colours[i]), at: [x, y, z + h / 2], weight: selected ? Infinity : weight });
       }
     }
     return labels;
+  }
+
+  recolour() {
+    for (const one of [this.points, this.ground, ...this.boxes]) one.recolour();
+    this.selection?.refresh();
   }
 
   key(event) {

@@ -1,8 +1,29 @@
-// Colours as the shaders take them: display values from 0 to 1, no conversion.
+// Colours as the page's theme has them. What the server sends is meant for dark; light has a counterpart of each.
 import * as THREE from "three";
 
+let onLight = { colours: {}, own: 1 };
+
+export function setTheme(name, light = onLight) {
+  document.documentElement.dataset.theme = name;
+  onLight = light;
+}
+
+export function theme() {
+  return document.documentElement.dataset.theme;
+}
+
+export function shown(hex) {
+  return theme() === "dark" ? hex : onLight.colours[hex] ?? hex;
+}
+
+// The share of their brightness that points in their own colours keep.
+export function ownShare() {
+  return theme() === "dark" ? 1 : onLight.own;
+}
+
+// As the shaders take it: display values from 0 to 1, no conversion.
 export function rgb(hex) {
-  const value = parseInt(hex.slice(1), 16);
+  const value = parseInt(shown(hex).slice(1), 16);
   return [(value >> 16 & 255) / 255, (value >> 8 & 255) / 255, (value & 255) / 255];
 }
 

@@ -1,4 +1,5 @@
 // The few kinds of elements that the panel is made of.
+import { shown } from "./colours.js";
 
 export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -61,13 +62,22 @@ export function checklist(title, rows, change) {
 
 // A style attribute would be refused by the page's policy; the colour of a shape is no style.
 function swatch(colour) {
-  return svg({ "aria-hidden": "true" }, shape("rect", { width: "100%", height: "100%", rx: 3, fill: colour }));
+  return svg({ "aria-hidden": "true" }, painted("fill", colour, "rect", { width: "100%", height: "100%", rx: 3 }));
 }
 
 // A bar whose colours go from the first to the last.
 export function gradient(colours) {
-  const stops = colours.map((colour, i) => shape("stop", { offset: i / (colours.length - 1), "stop-color": colour }));
+  const stops = colours.map((colour, i) => painted("stop-color", colour, "stop", { offset: i / (colours.length - 1) }));
   return svg({ "aria-hidden": "true" }, shape("linearGradient", { id: "ramp" }, ...stops), shape("rect", { width: "100%", height: "100%", rx: 3, fill: "url(#ramp)" }));
+}
+
+// A shape whose attribute is a colour of the scene; `repaint` gives it the one of another theme.
+function painted(attribute, colour, tag, attributes) {
+  return shape(tag, { ...attributes, [attribute]: shown(colour), "data-colour": colour, "data-painted": attribute });
+}
+
+export function repaint() {
+  for (const made of document.querySelectorAll("[data-colour]")) made.setAttribute(made.dataset.painted, shown(made.dataset.colour));
 }
 
 const svg = (attributes, ...children) => shape("svg", attributes, ...children);

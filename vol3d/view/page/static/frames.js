@@ -1,4 +1,5 @@
 // The clouds of a recording: each is a page of its own, and what was chosen goes from one to the next.
+import { theme } from "./colours.js";
 import { button, el, section, select } from "./dom.js";
 
 const KEPT = "vol3d-frame";
@@ -10,6 +11,7 @@ export function takeOver(description) {
   if (!description.frames || !kept) return null;
   const { opening, class_colours: colours, sources } = description;
   opening.score = kept.score;
+  opening.background = kept.theme;
   opening.classes = kept.hidden.length ? Object.keys(colours).filter((name) => !kept.hidden.includes(name)) : opening.classes;
   opening.source = sources.includes(kept.source) ? kept.source : opening.source;
   return kept;
@@ -23,7 +25,7 @@ export function frameSection({ frames }, view, kept) {
   const go = (index) => {
     const number = numbers[Math.min(Math.max(index, 0), numbers.length - 1)];
     if (number === now) return;
-    sessionStorage.setItem(KEPT, JSON.stringify({ ...view.choices, ...view.stage.standing }));
+    sessionStorage.setItem(KEPT, JSON.stringify({ theme: theme(), ...view.choices, ...view.stage.standing }));
     location.replace(`/${location.pathname.split("/")[1]}/frame/${number}/`);
   };
   const before = button("Previous", () => go(at - 1), "The cloud before (,)");

@@ -14,10 +14,10 @@ export class Ground {
     const geometry = new THREE.BufferGeometry().setAttribute("position", new THREE.Float32BufferAttribute(ends, 3));
     this.lines = new THREE.LineSegments(geometry, new THREE.LineBasicMaterial({ transparent: true, opacity: 0.28 }));
     this.lines.frustumCulled = false;
-    this.theme();
+    this.recolour();
   }
 
-  theme() {
+  recolour() {
     this.lines.material.color.set(themed("soft"));
   }
 }

@@ -1,6 +1,6 @@
 // Point clouds: round dots coloured by one of several sources, up to a height.
 import * as THREE from "three";
-import { colourTable, rgb } from "./colours.js";
+import { colourTable, ownShare, rgb } from "./colours.js";
 
 const MODES = { rgb: 0, class: 1, intensity: 2, height: 3, flat: 4, attention: 5 };
 
@@ -8,7 +8,7 @@ const VERTEX = `
   attribute vec3 rgb;
   attribute float intensity, attention, kind;
   uniform int mode;
-  uniform float size, reference, low, high, ceiling, kinds;
+  uniform float own, size, reference, low, high, ceiling, kinds;
   uniform vec3 flatColour;
   uniform sampler2D heights, intensities, classes;
   varying vec3 vColour;
@@ -23,7 +23,7 @@ const VERTEX = `
     gl_Position = projectionMatrix * eye;
     if (position.z > ceiling) gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
     gl_PointSize = clamp(size * reference / -eye.z, max(1.0, 0.4 * size), 12.0 * size);
-    if (mode == 0) vColour = rgb;
+    if (mode == 0) vColour = own * rgb;
     else if (mode == 1) vColour = texture2D(classes, vec2((kind + 0.5) / kinds, 0.5)).rgb;
     else if (mode == 2) vColour = ramp(intensities, intensity);
     else if (mode == 3) vColour = ramp(heights, (position.z - low) / max(high - low, 1e-6));
@@ -45,16 +45,13 @@ export class Points {
     this.reference = { value: 1 };
     this.size = { value: 2 };
     this.ceiling = { value: 1e30 };
-    const tables = {
-      heights: { value: colourTable(ramps.height, true) },
-      intensities: { value: colourTable(ramps.intensity, true) },
-      classes: { value: colourTable(ramps.class, false) },
-      kinds: { value: ramps.class.length },
-    };
-    this.layers = clouds.map((cloud) => this.#layer(cloud, tables, buffers));
+    this.ramps = ramps;
+    this.tables = { heights: { value: null }, intensities: { value: null }, classes: { value: null }, kinds: { value: ramps.class.length }, own: { value: 1 } };
+    this.layers = clouds.map((cloud) => this.#layer(cloud, buffers));
+    this.recolour();
   }
 
-  #layer(cloud, tables, buffers) {
+  #layer(cloud, buffers) {
     const geometry = new THREE.BufferGeometry();
     const array = (column, type) => new type(buffers.get(cloud.buffers[column]));
     const xyz = array("xyz", Float32Array);
@@ -67,15 +64,26 @@ export class Points {
       vertexShader: VERTEX,
       fragmentShader: FRAGMENT,
       uniforms: {
-        ...tables, size: this.size, reference: this.reference, ceiling: this.ceiling,
+        ...this.tables, size: this.size, reference: this.reference, ceiling: this.ceiling,
         mode: { value: 0 }, low: { value: cloud.height_range[0] }, high: { value: cloud.height_range[1] },
-        flatColour: { value: new THREE.Vector3(...rgb(cloud.flat)) },
+        flatColour: { value: new THREE.Vector3() },
       },
     });
     const points = new THREE.Points(geometry, material);
     points.frustumCulled = false;
     this.group.add(points);
     return { cloud, xyz, points };
+  }
+
+  // In the colours of the page's theme.
+  recolour() {
+    const { heights, intensities, classes, own } = this.tables;
+    own.value = ownShare();
+    for (const { value } of [heights, intensities, classes]) value?.dispose();
+    heights.value = colourTable(this.ramps.height, true);
+    intensities.value = colourTable(this.ramps.intensity, true);
+    classes.value = colourTable(this.ramps.class, false);
+    for (const { cloud, points } of this.layers) points.material.uniforms.flatColour.value.set(...rgb(cloud.flat));
   }
 
   // What a cloud lacks it shows by its first source.

@@ -1,5 +1,6 @@
 // The box that was clicked, and what is known of it.
 import * as THREE from "three";
+import { shown } from "./colours.js";
 import { button, el, section } from "./dom.js";
 
 export class Selection {
@@ -67,7 +68,7 @@ export class Selection {
     this.glass.position.set(x, y, z);
     this.glass.scale.set(l, w, h);
     this.glass.rotation.z = yaw;
-    this.glass.material.color.set(this.chosen.layer.colours[index]);
+    this.glass.material.color.set(shown(this.chosen.layer.colours[index]));
     const metres = (...values) => values.map((value) => value.toFixed(2)).join("  ");
     const [ox, oy, oz] = this.origin;
     const rows = [["Class", layer.classes[index], "strong"], ["From", layer.name]];

@@ -37,6 +37,7 @@ export class Surfaces {
     if (!this.made.has(organ.surface)) {
       if (!on) return;
       const geometry = new THREE.BufferGeometry(), made = new THREE.Group();
+      made.colour = organ.colour;
       made.add(new THREE.Mesh(geometry, this.#material(organ.colour)), new THREE.Mesh(geometry, this.#ghost(organ.colour)));
       this.made.set(organ.surface, made);
       this.group.add(made);
@@ -60,6 +61,13 @@ export class Surfaces {
     return new THREE.ShaderMaterial({
       vertexShader: VERTEX, fragmentShader: FRAGMENT, uniforms, transparent: true, depthWrite: false, depthFunc: THREE.GreaterDepth,
     });
+  }
+
+  // In the colours of the page's theme.
+  recolour() {
+    for (const { colour, children } of this.made.values()) {
+      for (const { material } of children) material.uniforms.colour.value.set(...rgb(colour));
+    }
   }
 
   setOpacity(value) {

@@ -1,7 +1,8 @@
 // Loads the scene, builds its kind of view, and the parts of the panel that every view has.
 import { CloudView } from "./cloud_view.js";
+import { setTheme, theme } from "./colours.js";
 import { VolumeView } from "./volume_view.js";
-import { button, el, section } from "./dom.js";
+import { button, el, repaint, section } from "./dom.js";
 import { frameSection, takeOver } from "./frames.js";
 import { loadBuffers, loadDescription } from "./load.js";
 
@@ -9,8 +10,10 @@ const find = (id) => document.getElementById(id);
 window.vol3d = { state: { ready: false } };  // for tests and for the curious
 
 async function main() {
-  setTheme("dark");  // scans are looked at in the dark
+  setTheme("dark");  // until the scene says otherwise
   const description = await loadDescription();
+  const kept = takeOver(description);
+  setTheme(description.opening.background, description.on_light);
   document.title = `${description.title} · vol3d`;
   find("title").textContent = description.title;
   const View = description.volume ? VolumeView : CloudView;
@@ -20,7 +23,6 @@ async function main() {
     find("progress-text").textContent = `Loading ${(loaded / 1e6).toFixed(0)} of ${(total / 1e6).toFixed(0)} MB`;
   });
   find("progress-text").textContent = "Drawing …";
-  const kept = takeOver(description);
   const view = new View(description, buffers);
   commonSections(description, view, kept);
   find("loading").hidden = true;
@@ -30,13 +32,14 @@ async function main() {
 }
 
 function commonSections(description, view, kept) {
-  const theme = button("", () => {
-    setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+  const shade = button("", () => {
+    setTheme(theme() === "dark" ? "light" : "dark");
     name();
-    view.ground?.theme();
+    repaint();
+    view.recolour();
     view.stage.redraw();
   }, "Light or dark (l)");
-  const name = () => { theme.textContent = document.documentElement.dataset.theme === "dark" ? "Light" : "Dark"; };
+  const name = () => { shade.textContent = theme() === "dark" ? "Light" : "Dark"; };
   name();
   const looks = [
     button("Reset", () => view.stage.look("home"), "The whole scene (r)"),
@@ -44,7 +47,7 @@ function commonSections(description, view, kept) {
     button("Front", () => view.stage.look("front"), "From the front (f)"),
   ];
   const picture = button("Picture", () => savePicture(view, description.title), "Save what is shown as a PNG (s)");
-  const made = section("View", el("div", { className: "buttons" }, ...looks, picture, theme));
+  const made = section("View", el("div", { className: "buttons" }, ...looks, picture, shade));
   find("sections").prepend(made);
   const steps = frameSection(description, view, kept);
   if (description.notes.length) section("Notes", ...description.notes.map((note) => el("p", { className: "note" }, note)));
@@ -52,7 +55,7 @@ function commonSections(description, view, kept) {
     ["drag", "turn"], ["right drag", "move"], ["wheel", "closer, farther"], ...view.keyHelp,
     ["r  t  f", "whole, top, front"], ["s", "save a picture"], ...(description.frames ? [[",  .", "previous, next cloud"]] : []),
   ]));
-  const shortcuts = { r: looks[0], t: looks[1], f: looks[2], s: picture, l: theme, ...steps };
+  const shortcuts = { r: looks[0], t: looks[1], f: looks[2], s: picture, l: shade, ...steps };
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches?.("select")) return;
     if (shortcuts[event.key]) shortcuts[event.key].click();
@@ -62,10 +65,6 @@ function commonSections(description, view, kept) {
 
 function keys(rows) {
   return el("dl", { className: "keys" }, ...rows.flatMap(([key, what]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, what)]));
-}
-
-function setTheme(name) {
-  document.documentElement.dataset.theme = name;
 }
 
 // Both canvases in one PNG.

@@ -31,6 +31,7 @@ export class VolumeView {
     }));
     this.#hereSection();
     this.#windowSection();
+    this.painters = [];  // one for each mask
     this.organs = volume.masks.map((mask) => mask.organs.map(({ name }) => !opening.classes || opening.classes.includes(name)));
     volume.masks.forEach((mask, number) => this.#maskSection(mask, number));
     if (volume.masks.length) this.#maskLookSection();
@@ -176,6 +177,7 @@ export class VolumeView {
         this.solid[number] = on;
         colour();
       }));
+    this.painters.push(colour);
     colour();
   }
 
@@ -190,6 +192,11 @@ export class VolumeView {
         this.surfaces.setOpacity(value);
         this.stage.redraw();
       }));
+  }
+
+  recolour() {
+    this.surfaces.recolour();
+    for (const paint of this.painters) paint();
   }
 
   get keyHelp() {
