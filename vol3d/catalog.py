@@ -32,6 +32,7 @@ class Entry:
             `pointcloud.evaluation.benchmark`.
         submit: likewise of the function that writes what the benchmark takes of the test set.
         also: further tasks that run it.
+        marks: of a data set, patterns of what its folder holds, and no other layout's does; see `vol3d.layouts`.
     """
 
     target: str
@@ -43,6 +44,7 @@ class Entry:
     benchmark: str | None = None
     submit: str | None = None
     also: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -159,18 +161,49 @@ MODELS = {
 }
 
 DATASETS = {
-    "msd": Entry("medical.datasets.msd:MsdSettings", "segmentation", "Medical Segmentation Decathlon, any task"),
-    "nnunet": Entry("medical.datasets.msd:NnunetSettings", "segmentation", "nnU-Net's raw data, any DatasetXXX_Name"),
-    "btcv": Entry("medical.datasets.btcv:BtcvSettings", "segmentation", "BTCV abdomen (Synapse), 13 organs"),
-    "folder": Entry("medical.datasets.folder:FolderSettings", "segmentation", "own volumes: a folder and a small JSON"),
-    "scannet": Entry("pointcloud.datasets.scannet.dataset:ScanNetSettings", "detection", "ScanNet v2, 18 classes"),
-    "sun_rgbd": Entry("pointcloud.datasets.sun_rgbd.dataset:SunRgbdSettings", "detection", "SUN RGB-D, 10 classes"),
+    "msd": Entry(
+        "medical.datasets.msd:MsdSettings",
+        "segmentation",
+        "Medical Segmentation Decathlon, any task",
+        marks=("dataset.json",),
+    ),
+    "nnunet": Entry(
+        "medical.datasets.msd:NnunetSettings",
+        "segmentation",
+        "nnU-Net's raw data, any DatasetXXX_Name",
+        marks=("dataset.json",),
+    ),
+    "btcv": Entry(
+        "medical.datasets.btcv:BtcvSettings",
+        "segmentation",
+        "BTCV abdomen (Synapse), 13 organs",
+        marks=("dataset_0.json", "RawData/Training/img", "Training/img"),
+    ),
+    "folder": Entry(
+        "medical.datasets.folder:FolderSettings",
+        "segmentation",
+        "own volumes: a folder and a small JSON",
+        marks=("dataset.json",),
+    ),
+    "scannet": Entry(
+        "pointcloud.datasets.scannet.dataset:ScanNetSettings",
+        "detection",
+        "ScanNet v2, 18 classes",
+        marks=("scans/scene*", "*_vert.npy", "scannet_*/*_vert.npy", "scannet_infos_*"),
+    ),
+    "sun_rgbd": Entry(
+        "pointcloud.datasets.sun_rgbd.dataset:SunRgbdSettings",
+        "detection",
+        "SUN RGB-D, 10 classes",
+        marks=("SUNRGBD", "sunrgbd_pc_bbox_votes_50k_*"),
+    ),
     "nuscenes": Entry(
         "pointcloud.datasets.nuscenes.dataset:NuScenesSettings",
         "lidar",
         "nuScenes drives, 10 classes",
         benchmark="pointcloud.evaluation.nuscenes_truth:benchmark",
         submit="pointcloud.evaluation.nuscenes_truth:submit",
+        marks=("v1.0-*/sample_data.json",),
     ),
     "kitti": Entry(
         "pointcloud.datasets.kitti.dataset:KittiSettings",
@@ -178,6 +211,7 @@ DATASETS = {
         "KITTI: car, pedestrian, cyclist",
         benchmark="pointcloud.evaluation.kitti_truth:benchmark",
         submit="pointcloud.evaluation.kitti_truth:submit",
+        marks=("training/velodyne", "testing/velodyne"),
     ),
     "argoverse2": Entry(
         "pointcloud.datasets.argoverse2.dataset:Argoverse2Settings",
@@ -185,12 +219,14 @@ DATASETS = {
         "Argoverse 2 sensor drives, 26 classes",
         benchmark="pointcloud.evaluation.argoverse2:benchmark",
         submit="pointcloud.evaluation.argoverse2:submit",
+        marks=("train/*/sensors/lidar", "val/*/sensors/lidar", "test/*/sensors/lidar"),
     ),
     "point_folder": Entry(
         "pointcloud.datasets.point_folder:PointFolderSettings",
         "detection",
         "own clouds: a folder and a small JSON",
         also=("lidar",),
+        marks=("boxes.json",),
     ),
 }
 

@@ -37,8 +37,9 @@ def size_of(text: str, where: str) -> int:
     >>> size_of("1.5 GB", "--memory"), size_of("2GiB", "--memory")
     (1500000000, 2147483648)
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?\s*", text, re.IGNORECASE)
-    size = round(float(found[1]) * _UNITS[(found[2] or "").casefold()]) if found else 0
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?)?(B?)\s*", text, re.IGNORECASE)
+    has_unit = found is not None and bool(found[2] or found[3])  # a bare 8 was hardly meant to be 8 bytes
+    size = round(float(found[1]) * _UNITS[(found[2] or "").casefold()]) if found and has_unit else 0
     if size < 1:
         raise UsageError("no size of memory", where=where, got=text, wanted="8GB, for example")
     return size

@@ -1,4 +1,4 @@
-"""What the folder of a shipped model says about it, without loading the weights."""
+"""What the folder of a shipped or imported model says about it, without loading the weights."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from vol3d.errors import Vol3dError
 from vol3d.files import read_json
 from vol3d.notes import Note
 
+SOURCE = "released.json"
+"""Beside imported weights: whose they are, and their licence."""
 # Name -> words that only its text has all of.
 _LICENCES = {
     "CC-BY-NC-SA 4.0": ("by-nc-sa", "4.0"),
@@ -58,7 +60,7 @@ def licence_notes(licence: str | None) -> tuple[Note, ...]:
 def about(folder: Path, info: Mapping[str, Any] | None = None) -> ShippedModel:
     """The model whose weights lie in a folder; `info`: what they say about themselves, where that was read already."""
     config = _object(folder / "config.json") if info is None else info
-    seen = seen_of(folder, config)
+    seen, source = seen_of(folder, config), _object(folder / SOURCE)
     kind = "generated" if seen.get("synthetic") else "real"
     licence = next((file for file in sorted(folder.glob("LICENSE*")) if file.is_file()), None)
     return ShippedModel(
@@ -66,8 +68,8 @@ def about(folder: Path, info: Mapping[str, Any] | None = None) -> ShippedModel:
         classes=tuple(str(item) for item in config.get("class_names") or ()),
         score=config.get("score"),
         of=config.get("score_name"),
-        trained_on=f"{seen['data']}, {kind}" if "data" in seen else None,
-        licence=licence_name(licence) if licence else None,
+        trained_on=f"{seen['data']}, {kind}" if "data" in seen else source.get("data"),
+        licence=licence_name(licence) if licence else source.get("licence"),
         task=config.get("task"),
     )
 

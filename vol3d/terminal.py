@@ -127,7 +127,16 @@ def is_aloud() -> bool:
 
 def counted(number: int, noun: str) -> str:
     """`1 model`, `2 models`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def rough(value: float) -> str:
+    """Three digits, or the whole number where it has more.
+
+    >>> [rough(value) for value in (0.0385, 3.8, 1000.0, 12345.6)]
+    ['0.0385', '3.8', '1,000', '12,346']
+    """
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
 
 
 def say(line: str) -> None:

@@ -17,6 +17,7 @@ from medical.datasets.folds import DatasetSettings, choose
 from medical.datasets.msd import read_listing
 from vol3d.dataset_tools.fault import Fault
 from vol3d.errors import DataError
+from vol3d.layouts import layout_hint
 
 CLASS_NAMES = (
     "background",
@@ -115,7 +116,7 @@ def _folders(root: Path) -> tuple[Path, Path, Path]:
         return root / "imagesTr", root / "labelsTr", root / "imagesTs"
     wanted = "dataset_0.json, imagesTr, or RawData/Training/img"
     got = ", ".join(path.name for path in visible(root)[:5]) or "an empty folder"
-    raise DataError("not a BTCV folder", where=root, got=got, wanted=wanted)
+    raise DataError("not a BTCV folder", where=root, got=got, wanted=wanted, do=layout_hint(root, "btcv"))
 
 
 def _numbered(folder: Path) -> dict[int, Path]:

@@ -165,8 +165,9 @@ def _judge_boxes(scene: Scene, found: Findings) -> None:
         _judge_places(scene.cloud.xyz, names, found)
     twice = copies(found.boxes, found.labels)
     if twice:
-        what = f"{twice} boxes are there twice"
-        found.add("warning", what, "Remove the copies.", code="duplicate-box", numbers={"boxes": twice})
+        what = "1 box is there twice" if twice == 1 else f"{twice} boxes are there twice"
+        do = "Remove the copies, unless the labels are a benchmark's."
+        found.add("warning", what, do, code="duplicate-box", numbers={"boxes": twice})
 
 
 def _judge_angles(yaw: np.ndarray, found: Findings) -> None:

@@ -38,6 +38,7 @@ from vol3d.dataset_tools.fault import Fault, absent_file, fault_of, listed
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
 from vol3d.files import read_json
+from vol3d.layouts import layout_hint
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.find import find_point_files, points_file_stem
 from vol3d.scans.points.options import Axis, LengthUnit
@@ -152,12 +153,13 @@ class FolderScene:
         return fingerprint_of([self.path], [self.class_names, self.boxes, self.box_labels, *reading], quick)
 
 
-_SCHEMA = "`help(pointcloud.datasets.point_folder)` shows what to write into it."
+_SCHEMA = "`vol3d init point_folder FOLDER classes=A,B` begins one; `docs/data.md` shows what to write into it."
 
 
 def _read_listing(path: Path) -> Listing:
     if not path.is_file():
-        raise DataError("the JSON of the boxes is missing", where=path, do=_SCHEMA)
+        do = layout_hint(path.parent, "point_folder") if path.parent.is_dir() else None
+        raise DataError("the JSON of the boxes is missing", where=path, do=do or _SCHEMA)
     try:
         return Listing.model_validate(read_json(path))
     except ValidationError as error:

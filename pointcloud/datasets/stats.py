@@ -15,6 +15,8 @@ from vol3d.dataset_tools.tables import Table, flatten, left_out
 from vol3d.errors import DataError
 from vol3d.terminal import Progress
 
+_USUAL = "published mean (m)"
+
 
 def stats(split: SceneSplit, workers: int | None = None, progress: Progress | None = None) -> dict[str, Any]:
     """The description, JSON-ready.
@@ -88,7 +90,10 @@ def tables(facts: dict[str, Any]) -> list[Table]:
         ]
         for name, one in facts["classes"].items()
     ]
-    columns = ["class", "boxes", "scenes", "mean size (m)", "elsewhere (m)", "median points", "without points"]
+    columns = ["class", "boxes", "scenes", "mean size (m)", _USUAL, "median points", "without points"]
+    if all(row[columns.index(_USUAL)] is None for row in rows):
+        rows = [[value for value, name in zip(row, columns, strict=True) if name != _USUAL] for row in rows]
+        columns.remove(_USUAL)
     return [scenes, each, Table(None, columns, rows), *left_out(facts["unreadable"])]
 
 

@@ -49,7 +49,7 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
 def test_settings_can_be_changed_but_not_the_sizes_of_the_weights(tmp_path: Path) -> None:
     saved(tmp_path)
     assert checkpoint.load(tmp_path, changes=["train.batch=7"]).task.settings.train.batch == 7
-    with pytest.raises(UsageError, match="did you mean 'batch'"):
+    with pytest.raises(UsageError, match=r"did you mean 'train\.batch'"):
         checkpoint.load(tmp_path, changes=["train.bach=7"])
     with pytest.raises(CheckpointError, match=r"shape|size"):
         checkpoint.load(tmp_path, changes=["model.width=9"])

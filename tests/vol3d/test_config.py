@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 
 from tests.vol3d.engine.toy import CONFIG, ToyTask, register
 from vol3d import config
+from vol3d.config.locate import locate
 from vol3d.config.yaml import MAX_BYTES
 from vol3d.engine.settings import OptimSettings, RunSettings, Settings
 from vol3d.errors import UsageError
@@ -82,7 +83,7 @@ data: {root: ~/data sets/ü, folds: folds.json, names: {on: 1, no: 2, 3: 3}}
     [
         (
             "model:\n  name: pillars\n  voxel_sizes: [1, 2, 3]\n",
-            "a.yaml:3: unknown setting 'model.voxel_sizes'; did you mean 'voxel_size'?",
+            "a.yaml:3: unknown setting 'model.voxel_sizes'; did you mean 'model.voxel_size'?",
         ),
         ("# note\noptimm: {lr: 1}\n", "a.yaml:2: unknown setting 'optimm'; did you mean 'optim'?"),
         ("model:\n  name: dense\n  voxel_size: 1\n", "a.yaml:3: unknown setting 'model.voxel_size'"),
@@ -120,7 +121,7 @@ def test_faults_name_the_line(tmp_path: Path, text: str, message: str) -> None:
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     told = fault(tmp_path, "train:\n  epochs: x\n  seeed: 1\noptim: {lr: -1}\n").splitlines()
     assert len(told) == 3
-    assert "a.yaml:3: unknown setting 'train.seeed'; did you mean 'seed'?" in told
+    assert "a.yaml:3: unknown setting 'train.seeed'; did you mean 'train.seed'?" in told
 
 
 def test_a_union_of_types_is_one_fault(tmp_path: Path) -> None:
@@ -154,7 +155,7 @@ def test_overrides(tmp_path: Path) -> None:
         ("epochs", "'epochs': an override reads key.path=value"),
         ("=3", "'=3': an override reads key.path=value"),
         ("train..epochs=3", "'train..epochs=3': an override"),
-        ("train.epoch=3", "'train.epoch=3': unknown setting 'train.epoch'; did you mean 'epochs'?"),
+        ("train.epoch=3", "'train.epoch=3': unknown setting 'train.epoch'; did you mean 'train.epochs'?"),
         ("trian.epochs=3", "'trian.epochs=3': unknown setting 'trian'; did you mean 'train'?"),
         ("train.epochs=x", "'train.epochs=x': 'train.epochs' should be a valid integer, got 'x'"),
         ("train.epochs.more=3", "'train.epochs.more=3': 'train.epochs' is a value"),
@@ -173,7 +174,7 @@ def test_no_such_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert config.read("configs/unetr_btcv.yaml").values == {"train": {"epochs": 9}}
     with pytest.raises(UsageError, match="Did you mean 'unetr_btcv'"):
         config.read("unetr_btvc")
-    with pytest.raises(UsageError, match="unetr_btcv"):
+    with pytest.raises(UsageError, match="lists all recipes"):
         config.read(tmp_path)
 
 
@@ -223,3 +224,10 @@ def test_reading_a_configuration_needs_no_torch() -> None:
 def test_a_text_that_looks_like_something_else_stays_a_text(tmp_path: Path, text: str) -> None:
     before = Example(data=Data(root=Path(text), names={text: 1}))
     assert built(tmp_path, config.dump(before)) == before
+
+
+def test_a_name_that_is_no_recipe_gets_those_with_a_word_of_it() -> None:
+    with pytest.raises(UsageError, match=r"with a word of this name: [^.]*second_kitti.*`vol3d models` lists all"):
+        locate("second_argoverse2")
+    with pytest.raises(UsageError, match=r"recipe\. `vol3d models` lists all recipes"):
+        locate("xyz")

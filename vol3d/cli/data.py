@@ -18,7 +18,7 @@ from vol3d.cli.options import Json
 from vol3d.dataset_tools.fault import Fault
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.output import require_output
-from vol3d.terminal import progress, say
+from vol3d.terminal import counted, progress, say
 
 MANY, SHOWN = 12, 3  # faults of one kind that are printed one by one, and that are shown of more
 app = typer.Typer(rich_markup_mode="rich")
@@ -64,7 +64,7 @@ def check(dataset: Dataset, root: Root, words: Words = None, workers: Workers = 
         print_json({"data_set": split.name, "cases": cases, "errors": errors, "faults": described})
     elif faults:
         print_table(["", "case", "fault", "what to do"], rows_of(faults))
-    say(f"{split.name}: {cases} cases, errors: {errors}, warnings: {len(faults) - errors}")
+    say(f"{split.name}: {counted(cases, 'case')}, errors: {errors}, warnings: {len(faults) - errors}")
     if errors:
         raise typer.Exit(Vol3dError.exit_code)
 
@@ -137,7 +137,7 @@ def prepare(
         raise UsageError("this is the data set itself", where="--out", got=out, do="Choose another folder.")
     require_output(out)
     data = find_data(dataset, root, words)
-    overrides = [f"data.{word}" for word in (f"name={dataset}", _root(root), *(words or []))]
+    overrides = [f"data.{word}" for word in (f"name={dataset}", _root(root), *_of_data(words))]
     settings: Any = load_task(recipe, overrides).settings if recipe else None
     with progress("preparing") as report:
         name = tools.prepare(data, settings, out, workers, report)
@@ -293,7 +293,7 @@ def find_split(dataset: str, root: Path, words: list[str] | None = None) -> Any:
 
 
 def find_data(dataset: str, root: Path, words: list[str] | None = None) -> Any:
-    """The settings of the data set at `root`, as the `key=value` words say.
+    """The settings of the data set at `root`, as the `key=value` words say, with `data.` before them or without.
 
     Raises:
         UsageError: a word is no setting of the data set.
@@ -301,7 +301,12 @@ def find_data(dataset: str, root: Path, words: list[str] | None = None) -> Any:
     from vol3d.config import build, from_words
 
     entry = catalog.find(dataset, catalog.DATASETS, "data set")
-    return build(from_words([_root(root), *(words or [])]), catalog.load(entry.target))
+    return build(from_words([_root(root), *_of_data(words)]), catalog.load(entry.target))
+
+
+def _of_data(words: list[str] | None) -> list[str]:
+    """Words as the data set calls its settings: those of a recipe have `data.` before them."""
+    return [word.removeprefix("data.") for word in words or []]
 
 
 def _root(root: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -152,27 +152,31 @@ def show(evaluation: Evaluation, as_json: bool, out: Path | None = None) -> None
         print_json(evaluation.summary)
         return
     from vol3d.engine.trained_on import remarks
+    from vol3d.report.folder import RunFolder
 
+    title = RunFolder(name="", measured=evaluation.metrics).title
     classes: dict[str, Any] = next((value for value in evaluation.summary.values() if _is_table(value)), {})
     if classes:
-        _show_classes(classes)
+        _show_classes(classes, title)
     if evaluation.score_name:
         print(f"{evaluation.score_name} {cell(evaluation.score)}")
-    _show_facts(evaluation.summary)
+    _show_facts(evaluation.summary, title)
     for text in remarks(evaluation.summary):
         say(f"note: {text}")
 
 
-def _show_classes(classes: Mapping[str, Mapping[str, Any]]) -> None:
+def _show_classes(classes: Mapping[str, Mapping[str, Any]], title: Callable[[str], str]) -> None:
     """A row for each class; columns that do not fit are left out and counted, counts of all classes said once."""
+    from vol3d.report.scores import shown
+
     columns = _columns(classes)
     shared = {key: value for key in columns if (value := _shared_count(key, classes)) is not None}
     columns = {key: None for key in columns if key not in shared}
-    rows = [[name, *(row.get(column) for column in columns)] for name, row in classes.items()]
-    if more := print_first_columns(["class", *columns], rows):
+    rows = [[name, *(shown(row, column) for column in columns)] for name, row in classes.items()]
+    if more := print_first_columns(["class", *map(title, columns)], rows):
         say(f"more columns ({more}): --json prints them, -o writes them")
     if shared:
-        say("in each class: " + ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shared.items()))
+        say("in each class: " + ", ".join(f"{title(key)} {value}" for key, value in shared.items()))
 
 
 def _columns(classes: Mapping[str, Mapping[str, Any]]) -> dict[str, None]:
@@ -189,9 +193,9 @@ def _shared_count(key: str, classes: Mapping[str, Mapping[str, Any]]) -> int | N
     return first if alike else None
 
 
-def _show_facts(summary: Mapping[str, Any]) -> None:
+def _show_facts(summary: Mapping[str, Any], title: Callable[[str], str]) -> None:
     """Short facts on one line, long ones on a line each; tables are left out."""
-    facts = {key.replace("_", " "): value for key, value in summary.items() if not _is_nested(value)}
+    facts = {title(key): value for key, value in summary.items() if not _is_nested(value)}
     long = {key: value for key, value in facts.items() if len(str(value)) > _LONG}
     say("; ".join(f"{key} {_fact(value)}" for key, value in facts.items() if key not in long))
     for key, value in long.items():

@@ -18,14 +18,12 @@ from vol3d.files import make_folder, sha256, write_json
 from vol3d.output import require_output
 from vol3d.paths import user_path
 from vol3d.released.readers import RELEASED
+from vol3d.shipped import SOURCE
 from vol3d.terminal import say
 
 if TYPE_CHECKING:
     from vol3d.engine.task import CompleteTask, TakesModel
     from vol3d.released.store import Offer
-
-SOURCE = "released.json"
-"""Beside imported weights: whose they are, and their licence."""
 
 
 def import_weights(

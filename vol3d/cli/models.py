@@ -92,7 +92,11 @@ def _show(title: str, rows: list[dict[str, Any]]) -> None:
 
 def _describe(model: str, as_json: bool) -> None:
     """What each network behind a name, a folder or a file says about itself."""
-    if (kind := foreign.kind_of(model)) is not None:
+    from vol3d.released.readers import RELEASED
+
+    if model in RELEASED and not Path(model).exists():
+        cards = _published(model, RELEASED[model])
+    elif (kind := foreign.kind_of(model)) is not None:
         cards = [{"kind": kind.title, **foreign.card(kind, model)}]
     else:
         from vol3d.checkpoint import resolve, said_by
@@ -103,7 +107,21 @@ def _describe(model: str, as_json: bool) -> None:
         return
     for card in cards:
         shown = str(card.pop("weights", model))
-        print_table(["", shown], [[key.replace("_", " "), _text(value)] for key, value in card.items()])
+        rows = [[key.replace("_", " "), _text(value)] for key, value in card.items() if value not in (None, "", ())]
+        print_table(["", shown], rows)
+
+
+def _published(name: str, entry: catalog.Entry) -> list[dict[str, Any]]:
+    """Each file that is published under the name of released weights, and how to get it."""
+    from vol3d.released.table import of_name
+
+    known = {"weights": name, "task": entry.task, "summary": entry.summary}
+    fetch = f"vol3d import {name} -o OUT"
+    by_hand = f"vol3d import {name} FILE -o OUT, with the file of the publisher's page"
+    return [
+        {**known, **file.facts(), "size_mb": file.size_mb, "import": fetch if file.url else by_hand}
+        for file in of_name(name)
+    ]
 
 
 def _text(value: Any) -> Any:
@@ -127,7 +145,7 @@ def _facts(path: Path, info: dict[str, Any]) -> dict[str, Any]:
         "expected input": _expected_input(settings),
         "seen in training": _seen(path.parent, info),
         "score": known.score,
-        "of": known.of,
+        "of": None if known.score is None else known.of,
         "step": info.get("step"),
         "trained on": known.trained_on,
         "training scans": trained_on_text(info),
@@ -150,7 +168,7 @@ def _expected_input(settings: Mapping[str, Any]) -> str:
     measured = [name for name in settings["model"].get("features") or () if name != "height"]  # that is computed
     columns = ", ".join(["x", "y", "z", *measured])
     reading = settings.get("predict") or {}
-    up, units = reading.get("up", "auto"), reading.get("units", "auto")
+    up, units = reading.get("up", "auto") or "z", reading.get("units", "auto")  # no `up` stands for that of LiDAR
     axis = "the axis that points up is detected" if up == "auto" else f"{up} points up"
     length = "the unit is detected" if units == "auto" else f"in {units}"
     return f"points with {columns}; {axis}, {length}; --up and --units override it"

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vol3d.terminal import counted, rough
+
 _TERMS = 6  # of a loss that are listed one by one
 
 
@@ -41,8 +43,8 @@ def verdict(summary: Mapping[str, Any], out: Path) -> list[str]:
     fits = f"{size(free_mb)} are free" if written_mb < free_mb else f"NOT ENOUGH ROOM: {size(free_mb)} are free"
     peak = f"memory: {size(summary['mb_peak'])} at the peak" if summary["mb_peak"] else "memory: not measured here"
     return [
-        f"time: about {duration(summary['hours_estimated'] * 3600)} for {steps:,} step{'s' if steps > 1 else ''} "
-        f"({steps / epoch:.3g} epochs of {epoch:,}) and the evaluations{_over_time(summary)}",
+        f"time: about {duration(summary['hours_estimated'] * 3600)} for {counted(steps, 'step')} "
+        f"({rough(steps / epoch)} epochs of {epoch:,}) and the evaluations{_over_time(summary)}",
         f"{peak}; loader processes (train.workers) come on top",
         f"writes: about {size(written_mb)} into {out}: {files}; {fits}",
     ]

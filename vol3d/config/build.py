@@ -89,7 +89,7 @@ def _nearest(schema: dict[str, Any], path: Key, values: Any) -> str | None:
     """
     word = str(path[-1])
     if near := difflib.get_close_matches(word, _names(schema, schema, path[:-1], values), n=1):
-        return near[0]
+        return dotted((*path[:-1], near[0]))
     if word in ELSEWHERE or word in SHORT:
         return ELSEWHERE.get(word) or SHORT[word]
     sections = _names(schema, schema, (), values)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from vol3d.errors import UsageError
 from vol3d.files import require_file
 from vol3d.paths import user_path
+
+_MANY = 8  # recipes that a message names
 
 
 def recipes() -> dict[str, Path]:
@@ -33,6 +37,14 @@ def locate(name: str) -> Path:
     by_stem = {key.rsplit("/", 1)[-1]: file for key, file in shipped.items()}
     if found := shipped.get(asked) or by_stem.get(asked):
         return found
-    near = difflib.get_close_matches(asked, [*shipped, *by_stem], n=1)
-    hint = f"Did you mean '{near[0]}'?" if near else f"Shipped recipes: {', '.join(shipped) or 'none'}."
-    raise UsageError("no such configuration file or recipe", where=name, do=hint)
+    raise UsageError("no such configuration file or recipe", where=name, do=_hint(asked, [*shipped, *by_stem]))
+
+
+def _hint(asked: str, names: Sequence[str]) -> str:
+    """The nearest name, those with a word of it, or where all are listed."""
+    if near := difflib.get_close_matches(asked, names, n=1):
+        return f"Did you mean '{near[0]}'?"
+    words = set(re.split(r"[\W_]+", Path(asked).name.lower())) - {""}
+    alike = [name for name in dict.fromkeys(names) if words & set(re.split(r"[\W_]+", name.lower()))]
+    listed = f"Recipes with a word of this name: {', '.join(alike[:_MANY])}. " if alike else ""
+    return f"{listed}`vol3d models` lists all recipes."

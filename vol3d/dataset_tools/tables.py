@@ -39,4 +39,10 @@ def flatten(value: Any, prefix: str = "") -> list[list[str]]:
             row for key, item in value.items() for row in flatten(item, f"{prefix} / {key}" if prefix else str(key))
         ]
     items = value if isinstance(value, (list, tuple)) else [value]
-    return [[prefix, ", ".join(f"{item:.5g}" if isinstance(item, float) else str(item) for item in items)]]
+    return [[prefix, ", ".join(map(_text, items))]]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.5g}" if isinstance(value, float) else str(value)

@@ -30,7 +30,7 @@ from vol3d.engine.task import Evaluation, Samples, TrainingTask
 from vol3d.engine.trained_on import TRAINED_ON, TrainedOn
 from vol3d.errors import CheckpointError, DataError, UsageError, Vol3dError
 from vol3d.lock import LOCK, lock
-from vol3d.terminal import Progress, say
+from vol3d.terminal import Progress, counted, rough, say
 
 ROWS = 1000
 """About how many rows `metrics.csv` gets in a run."""
@@ -170,8 +170,8 @@ class _Run:
             return self.point.about["steps"]
         steps = steps_in_time(self.task, self.group)
         if self.group.is_main:
-            epochs = steps / self.plan.steps
-            say(f"{self.settings.hours:.3g} h on this machine are {steps} steps ({epochs:.3g} epochs) and evaluations")
+            epochs, found = rough(steps / self.plan.steps), counted(steps, "step")
+            say(f"{self.settings.hours:.3g} h suffice for {found} ({epochs} epochs) and evaluations on this machine")
         return steps
 
     def work(self, stack: ExitStack) -> Evaluation:

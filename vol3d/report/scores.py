@@ -73,7 +73,7 @@ def _score(run: RunFolder, key: str) -> str:
     summary = run.evaluation
     score = number(summary.get(key, summary.get("score")))
     text = f"{score:.3f}" if math.isfinite(score) else "–"
-    line = f'<div class="score"><b>{text}</b><span>{escape(run.title(key))}</span></div>'
+    line = f'<div class="score"><b>{text}</b><span> {escape(run.title(key))}</span></div>'
     if interval := _interval(run, key):
         line += f'<p class="interval">95 % confidence interval {interval[0]:.3f} to {interval[1]:.3f}</p>'
     return f"<div>{line}</div>"
@@ -160,11 +160,11 @@ def first_table(summary: Mapping[str, Any]) -> Table:
 def _table_of_rows(run: RunFolder, corner: str, rows: Table) -> str:
     cells = [(key, value) for row in rows.values() for key, value in row.items()]
     columns = list(dict.fromkeys(key for key, value in cells if not isinstance(value, dict)))
-    lines = [[name, *(_shown(row, column) for column in columns)] for name, row in rows.items()]
+    lines = [[name, *(shown(row, column) for column in columns)] for name, row in rows.items()]
     return table([corner, *map(run.title, columns)], lines)
 
 
-def _shown(row: Mapping[str, Any], column: str) -> Any:
+def shown(row: Mapping[str, Any], column: str) -> Any:
     """A value of a row; a score of what is annotated nowhere is none, whatever it counts in the mean."""
     value = row.get(column)
     return None if row.get("ground_truths") == 0 and isinstance(value, (float, list)) else value

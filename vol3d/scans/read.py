@@ -73,10 +73,10 @@ def read_labels(path: str | Path, grid: Grid | None = None) -> Volume:
 
 
 def is_dicom_source(path: Path) -> bool:
-    """True for what is read as DICOM: a folder, an archive, a file of that kind."""
+    """True for what is read as DICOM: a folder, an archive, a file of that kind. A `.npz` is an archive of arrays."""
     if path.is_dir() or path.name.lower().endswith((".zip", *DICOM)):
         return path.exists()
-    return is_dicom(path) or (path.is_file() and zipfile.is_zipfile(path))
+    return is_dicom(path) or (path.is_file() and path.suffix.lower() != ".npz" and zipfile.is_zipfile(path))
 
 
 def _dicom_labels(path: Path, grid: Grid | None) -> Volume:

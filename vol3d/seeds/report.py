@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vol3d.comparison.result import Comparison
+from vol3d.comparison.scores import ALL
 from vol3d.engine.results import REPORT
 from vol3d.files import write_text
 from vol3d.report.comparison import comparison_parts
@@ -145,8 +146,7 @@ def _pair(pair: Extremes | None) -> str:
     if pair is None:
         return ""
     heads = [f"least: {pair.least}", f"most: {pair.most}", "difference"]
-    classes = table(["", "of", *heads], [[gap.title, gap.name, *_numbers(gap)] for gap in pair.classes])
-    parts = [f'<p class="note">{_SELECTED}</p>', classes]
+    parts = [f'<p class="note">{_SELECTED}</p>', class_gaps(pair, heads)]
     if pair.cases:
         count, title = len(pair.cases), pair.cases[0].title
         said = f"{pair.most} is better in {pair.better_in} of {count} cases, {pair.least} in {pair.worse_in}."
@@ -154,6 +154,18 @@ def _pair(pair: Extremes | None) -> str:
         parts += [f"<h3>cases with the largest differences, {escape(title)}</h3><p>{escape(said)}</p>"]
         parts += [table(["case", *heads], shown)]
     return section("The most and the least fortunate seed", "".join(parts))
+
+
+def class_gaps(pair: Extremes, heads: Sequence[str]) -> str:
+    """All totals, and the first number of each class; the others can be unfolded."""
+    first = next((gap.title for gap in pair.classes if gap.name != ALL), "")
+    parts: list[list[list[str]]] = [[], []]
+    for gap in pair.classes:
+        is_more = gap.name != ALL and gap.title != first
+        parts[is_more].append([gap.title, gap.name, *_numbers(gap)])
+    shown, more = (table(["metric", "of", *heads], rows) for rows in parts)
+    folded = f"<details><summary>{len(parts[1])} more numbers by class</summary>{more}</details>"
+    return shown + (folded if parts[1] else "")
 
 
 def _numbers(gap: Gap) -> list[str]:

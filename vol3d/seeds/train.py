@@ -60,7 +60,7 @@ def train_seeds(
             _check_jobs(jobs, group.count)
             failed = side_by_side(work, seeds, jobs, _Told(work, n))
         else:
-            failed = SeedTrainer(work).attempt_all(seeds, together=group.count > 1)
+            failed = SeedTrainer(work).attempt_all(seeds, together=group.count > 1, show=group.is_main)
         reasons = {work.name(seed): error for seed, error in failed.items()}
         if len(failed) == n:
             raise Vol3dError(f"all {n} seeds failed, the first one: {failed[first]}", where=out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from vol3d.engine.stop import Stopped
 from vol3d.engine.task import Samples, TrainingTask
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.lock import FolderBusyError
+from vol3d.terminal import counted, say
 
 Load = Callable[[str | Path, Sequence[str]], TrainingTask]
 
@@ -71,14 +72,17 @@ class SeedTrainer:
             return str(error) or type(error).__name__
         return None
 
-    def attempt_all(self, seeds: Iterable[int], together: bool) -> dict[int, str]:
+    def attempt_all(self, seeds: Sequence[int], together: bool, show: bool = True) -> dict[int, str]:
         """Trains one seed after the other; why those failed that did.
 
         Args:
             together: this process is one of several that train together; they all leave at the first error.
+            show: whether each seed is named when it begins.
         """
         failed: dict[int, str] = {}
-        for seed in seeds:
+        for number, seed in enumerate(seeds, 1):
+            if show:
+                say(f"{self.work.out / self.work.name(seed)}: {number} of {counted(len(seeds), 'seed')}")
             if together:
                 self.train(seed)
             elif (error := self.attempt(seed)) is not None:

@@ -26,6 +26,7 @@ from pointcloud.datasets.settings import SceneSettings, SubmissionForm
 from pointcloud.structures.sensor import Density, Sensor
 from vol3d.dataset_tools.fault import Fault, absent_file, listed
 from vol3d.errors import DataError
+from vol3d.layouts import layout_hint
 
 NAME = "Argoverse 2"
 PARTS = {"train": "train", "validation": "val", "test": "test"}
@@ -94,7 +95,8 @@ class Argoverse2Settings(SceneSettings):
         logs = {part: _logs(self.root / folder) for part, folder in PARTS.items()}
         if not any(logs.values()):
             wanted = f"train/LOG/{SWEEPS}/*.feather, and val, test likewise"
-            raise DataError("not an Argoverse 2 folder", where=self.root, got=_content(self.root), wanted=wanted)
+            do = layout_hint(self.root, self.name)
+            raise DataError("not an Argoverse 2 folder", where=self.root, got=_content(self.root), wanted=wanted, do=do)
         if self.validation is not None:
             labelled, share = [*logs["train"], *logs["validation"]], self.validation
             logs["validation"] = [log for log in labelled if chance_of(log.name) < share]

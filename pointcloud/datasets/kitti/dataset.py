@@ -33,6 +33,7 @@ from pointcloud.structures.sensor import Sensor
 from vol3d.dataset_tools.fault import Fault, absent_file
 from vol3d.errors import DataError
 from vol3d.files import read_text
+from vol3d.layouts import layout_hint
 from vol3d.notes import Note
 from vol3d.scans.points.cloud import PointCloud
 
@@ -201,7 +202,8 @@ class KittiSettings(SceneSettings):
             return prepared_split(self.root, self.class_names, PreparedKittiFrame)
         training, testing = self.root / "training", self.root / "testing"
         if not (training / "velodyne").is_dir() and not (testing / "velodyne").is_dir():
-            raise DataError("not a KITTI folder", where=self.root, wanted="training/velodyne or testing/velodyne")
+            wanted, do = "training/velodyne or testing/velodyne", layout_hint(self.root, self.name)
+            raise DataError("not a KITTI folder", where=self.root, wanted=wanted, do=do)
 
         parts = frame_lists(self.root, NAME, self.validation)
         train, validation = (self._frames(training, names) for names in (parts.train, parts.validation))

@@ -27,6 +27,7 @@ from pointcloud.structures.sensor import Density, Sensor
 from vol3d.dataset_tools.fault import Fault, absent_file, listed, refuse_errors
 from vol3d.errors import DataError
 from vol3d.files import is_there
+from vol3d.layouts import layout_hint
 
 NAME = "nuScenes"
 TEST = "v1.0-test"
@@ -126,7 +127,7 @@ class NuScenesSettings(SceneSettings):
             return self.version
         known = [version for version in PREFERRED if version in found] or found
         if not known:
-            do = "Unpack the metadata archive here."
+            do = layout_hint(self.root, self.name) or "Unpack the metadata archive here."
             raise DataError("no tables", where=self.root, wanted="v1.0-trainval/sample_data.json", do=do)
         if known == found and len(found) > 1 and found[0] not in PREFERRED:
             raise DataError("several versions", where=self.root, got=listed(found), do="Choose one with data.version.")

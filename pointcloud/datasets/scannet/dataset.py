@@ -26,6 +26,7 @@ from pointcloud.structures.generated import is_generated
 from vol3d.dataset_tools.fault import Fault, Severity, absent_file, listed
 from vol3d.errors import DataError
 from vol3d.files import is_there, read_text
+from vol3d.layouts import layout_hint
 
 NAME = "ScanNet"
 NYU40 = dict(zip(SCANNET_CLASSES, (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39), strict=True))
@@ -68,7 +69,8 @@ class ScanNetSettings(SceneSettings):
             return self._indexed()
         got = ", ".join(sorted(path.name for path in self.root.iterdir())[:5]) or "an empty folder"
         wanted = "scans (the raw download), *_vert.npy, points with scannet_infos_train.json, or a prepared index.json"
-        raise DataError("not a ScanNet folder", where=self.root, got=got, wanted=wanted)
+        do = layout_hint(self.root, self.name)
+        raise DataError("not a ScanNet folder", where=self.root, got=got, wanted=wanted, do=do)
 
     def _raw(self) -> SceneSplit:
         labels = read_label_map(self._meta(LABEL_MAP))

@@ -29,6 +29,7 @@ from pointcloud.structures.generated import is_generated
 from vol3d.dataset_tools.fault import Fault, listed
 from vol3d.errors import DataError
 from vol3d.files import is_there
+from vol3d.layouts import layout_hint
 
 NAME = "SUN RGB-D"
 META = {"v1": "SUNRGBDMeta.mat", "v2": "SUNRGBDMeta3DBB_v2.mat"}
@@ -64,7 +65,8 @@ class SunRgbdSettings(SceneSettings):
             return self._official()
         got = ", ".join(sorted(path.name for path in self.root.iterdir())[:5]) or "an empty folder"
         wanted = f"SUNRGBD (the unpacked archive), {exported[0].name}, or a prepared index.json"
-        raise DataError("not a SUN RGB-D folder", where=self.root, got=got, wanted=wanted)
+        do = layout_hint(self.root, self.name)
+        raise DataError("not a SUN RGB-D folder", where=self.root, got=got, wanted=wanted, do=do)
 
     def _official(self) -> SceneSplit:
         parts = read_allsplit(self._file("allsplit.mat"))

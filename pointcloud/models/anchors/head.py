@@ -132,7 +132,8 @@ class AnchorHead(nn.Module):
         if not settings.shared and set(settings.anchors) != set(class_names):
             got = ", ".join(settings.anchors)
             wanted = "anchors for " + ", ".join(class_names)
-            raise UsageError("anchors of other classes", where="head.anchors", got=got, wanted=wanted)
+            do = "Give model.head.anchors an entry for each class, or keep the classes of the recipe."
+            raise UsageError("anchors of other classes", where="head.anchors", got=got, wanted=wanted, do=do)
         self.settings, self.class_names = settings, class_names
         self.rules = tuple(settings.anchors[name] for name in (settings.anchors if settings.shared else class_names))
         self.columns = 9 if settings.velocity else 7

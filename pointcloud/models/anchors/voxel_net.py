@@ -121,7 +121,8 @@ class VoxelNet(SplitDetector[AnchorPrediction], LidarDetector[AnchorPrediction])
         super().__init__(settings, class_names)
         if set(settings.anchors) != set(class_names):
             got, wanted = ", ".join(settings.anchors), "anchors for " + ", ".join(class_names)
-            raise UsageError("anchors of other classes", where="anchors", got=got, wanted=wanted)
+            do = "Give model.anchors an entry for each class, or keep the classes of the recipe."
+            raise UsageError("anchors of other classes", where="anchors", got=got, wanted=wanted, do=do)
         self.rules = tuple(settings.anchors[name] for name in class_names)
         self.points = PointStack(3 + width(settings.features), settings.vfe)
         self.middle = MiddleLayers(self.points.width, settings.middle_width)

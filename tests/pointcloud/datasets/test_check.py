@@ -216,6 +216,12 @@ def test_stats_count_what_is_there(tmp_path: Path) -> None:
     scenes, each, classes = tables(facts)
     assert scenes.columns[1] == "ScanNet" and scenes.rows[0] == ["train scenes", "2"]
     assert each.rows[0] == ["points", 3600, 3600, 3600, 3600] and len(classes.rows) == 18
+    assert scenes.rows[-1] == ["boxes are turned", "no"] and "published mean (m)" in classes.columns
+    for one in facts["classes"].values():
+        one.pop("known_size_m")  # as where nobody published any: no column of dashes
+    own = tables(facts)[2]
+    assert list(own.columns) == [name for name in classes.columns if name != "published mean (m)"]
+    assert [len(row) for row in own.rows] == [len(own.columns)] * 18
     json.dumps(facts, allow_nan=False)
 
 

@@ -252,5 +252,5 @@ def test_a_wrong_setting_of_the_teacher_is_named_with_its_line(recipe: Path, tmp
     lines = len(path.read_text().splitlines())
     with pytest.raises(UsageError) as caught:
         load_distillation(path)
-    assert f"{path}:{lines - 1}: unknown setting 'distill.methd'; did you mean 'method'?" in str(caught.value)
+    assert f"{path}:{lines - 1}: unknown setting 'distill.methd'; did you mean 'distill.method'?" in str(caught.value)
     assert f"{path}:{lines}: 'distill.teacher_sees.sweeps' should be greater" in str(caught.value)

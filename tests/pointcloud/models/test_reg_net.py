@@ -107,7 +107,7 @@ def test_a_detector_takes_it_by_its_kind_and_refuses_what_does_not_fit() -> None
     assert task.settings.model.backbone == RegNetSettings()  # type: ignore[attr-defined]
     with pytest.raises(UsageError, match=r"'model.backbone.kind' cannot be 'regnets'; did you mean 'regnet'\?"):
         load_task("pointpillars_nuscenes", ["model.backbone={kind: regnets}"])
-    with pytest.raises(UsageError, match=r"unknown setting 'model.backbone.dept'; did you mean 'depth'\?"):
+    with pytest.raises(UsageError, match=r"'model\.backbone\.dept'; did you mean 'model\.backbone\.depth'\?"):
         load_task("pointpillars_nuscenes", ["model.backbone={kind: regnet, dept: 3}"])
     with pytest.raises(UsageError, match=r"neck\.upsample must bring all maps to one size"):
         load_task("pointpillars_nuscenes", [word, "model.neck={upsample: [1, 2, 2]}"])

@@ -108,6 +108,8 @@ def test_own_clouds_are_read_as_the_words_say(tmp_path: Path, capsys, verb: str)
     ]
     assert main([*words, "up=y", "units=mm"]) == 0
     assert "found" not in capsys.readouterr().out
+    assert main([*words, "data.up=y", "data.units=mm"]) == 0  # as a recipe calls them
+    capsys.readouterr()
     if verb == "prepare":
         xyz = np.load(out / "scenes/room0.points.npy")
         np.testing.assert_allclose(np.ptp(xyz, axis=0), np.ptp(room(0).xyz, axis=0), atol=1e-3)

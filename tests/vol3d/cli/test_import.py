@@ -108,6 +108,9 @@ def test_a_name_is_enough(mirror: Files, tmp_path: Path, capsys) -> None:
     assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in released.state_dict().items())
     about = json.loads((tmp_path / "run" / "released.json").read_text())
     assert about["licence"].startswith("Apache-2.0") and about["sha256"] == sha256(tmp_path / "a.pth")
+    assert main(["models", str(tmp_path / "run"), "--json"]) == 0
+    (card,) = json.loads(capsys.readouterr().out)["models"]
+    assert card["licence"] == about["licence"] and card["trained on"] == about["data"]
 
 
 def test_a_person_is_asked(mirror: Files, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:

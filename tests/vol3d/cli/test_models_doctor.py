@@ -54,6 +54,7 @@ def test_a_card_says_what_a_scan_must_be(capsys):
         ("unetr-hippocampus", "a volume with 1 channel: MRI; turned to RAS, at its own spacing"),
         ("kitti-cars", "points with x, y, z, intensity; z points up, in m"),
         ("3detr-rooms", "points with x, y, z; the axis that points up is detected"),
+        ("centerpoint-drives", "points with x, y, z, intensity, time; z points up, in m"),
     ):
         assert main(["models", name, "--json"]) == 0
         (said,) = json.loads(capsys.readouterr().out)["models"]
@@ -72,6 +73,15 @@ def test_models_describes_one(tmp_path: Path, capsys):
     (tmp_path / "bare.safetensors").write_bytes(b"0" * 40)
     assert main(["models", str(tmp_path / "bare.safetensors")]) == 1
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_released_weights_have_a_card_of_each_published_file(capsys):
+    assert main(["models", "centerpoint-voxel", "--json"]) == 0
+    ours, theirs = json.loads(capsys.readouterr().out)["models"]
+    assert ours["publisher"] == "mmdetection3d" and ours["import"] == "vol3d import centerpoint-voxel -o OUT"
+    assert theirs["url"] is None and "FILE" in theirs["import"] and "NC" in theirs["data"]
+    assert main(["models", "centerpoint-voxel"]) == 0
+    assert "–" not in capsys.readouterr().out  # what nobody states is no row
 
 
 def test_first_comment(tmp_path: Path):

@@ -46,7 +46,7 @@ def test_seeds_and_folds(toy: Path, capsys):  # noqa: F811
 def test_a_wrong_setting_names_its_line(toy: Path, capsys):  # noqa: F811
     Path("wrong.yaml").write_text("model: {name: toy}\ndata: {root: x}\noptim:\n  lrr: 1\n")
     assert main(["train", "wrong.yaml"]) == 2
-    assert capsys.readouterr().err == "error: wrong.yaml:4: unknown setting 'optim.lrr'; did you mean 'lr'?\n"
+    assert capsys.readouterr().err == "error: wrong.yaml:4: unknown setting 'optim.lrr'; did you mean 'optim.lr'?\n"
     assert main(["train", *WORDS, "optim.lr"]) == 2
     assert "key.path=value" in capsys.readouterr().err
 

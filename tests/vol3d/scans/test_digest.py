@@ -35,6 +35,12 @@ def test_a_file_is_its_content(tmp_path: Path) -> None:
         digest(tmp_path / "none.bin")
 
 
+def test_an_archive_of_arrays_is_a_file_like_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "000001_pc.npz"
+    np.savez(path, pc=np.zeros((3, 6), np.float32))
+    assert digest(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def test_a_series_is_its_slices_wherever_they_are(tmp_path: Path) -> None:
     write_series(tmp_path / "ct")
     before = digest(tmp_path / "ct")

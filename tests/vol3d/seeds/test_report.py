@@ -16,7 +16,8 @@ from vol3d import files
 from vol3d.cli.main import main
 from vol3d.engine.metrics import Metrics
 from vol3d.errors import UsageError
-from vol3d.seeds.extremes import F1, Gap, extremes
+from vol3d.seeds.extremes import F1, Extremes, Gap, extremes
+from vol3d.seeds.report import class_gaps
 from vol3d.seeds.study import read_study
 from vol3d.seeds.train import write_study
 
@@ -92,6 +93,14 @@ def test_the_gaps_of_cases_and_classes(tmp_path: Path) -> None:
     assert {gap.name for gap in pair.classes} == {"all classes", "liver", "tumour"}
     assert pair.classes[0] == Gap("all classes", "mean Dice", 0.8, 0.85)
     json.dumps(pair.to_dict(), allow_nan=False)
+
+
+def test_of_each_class_one_number_is_shown_and_the_others_unfold(tmp_path: Path) -> None:
+    gaps = [Gap(name, title, 0.1, 0.2) for name in ("all classes", "car", "bus") for title in ("AP", "ATE (m)")]
+    page = class_gaps(Extremes("seed0", "seed1", tuple(gaps)), ["least", "most", "difference"])
+    shown, folded = page.split("<details>")
+    assert shown.count("<tr>") == 1 + 4 and "2 more numbers by class" in folded and folded.count("<tr>") == 1 + 2
+    assert "<details>" not in class_gaps(Extremes("seed0", "seed1", tuple(gaps[:3])), ["least", "most", "difference"])
 
 
 def test_scenes_are_compared_by_f1(tmp_path: Path) -> None:

@@ -119,13 +119,18 @@ def _load(file: IO[bytes], path: Path, name: str, size: int) -> np.ndarray:
         if min(shape, default=0) < 0 or math.prod(shape) * max(dtype.itemsize, 1) > size:
             got, wanted = f"{shape} of {dtype}", f"at most {size} bytes"
             what = "the header announces more than the file holds"
-            raise DataError(what, where=f"{path}: {name}", got=got, wanted=wanted, do=COPY)
+            raise DataError(what, where=_place(path, name), got=got, wanted=wanted, do=COPY)
         file.seek(0)
         return np.lib.format.read_array(file, allow_pickle=False)
     except (zipfile.BadZipFile, zlib.error, DataError):
         raise
     except Exception as fault:  # ValueError, EOFError, SyntaxError, TokenError and others for a damaged header
-        raise DataError("no array can be read", where=f"{path}: {name}", got=str(fault)[:200], do=COPY) from fault
+        raise DataError("no array can be read", where=_place(path, name), got=str(fault)[:200], do=COPY) from fault
+
+
+def _place(path: Path, name: str) -> str:
+    """The file, and which of its arrays unless it is one itself."""
+    return str(path) if name == path.name else f"{path}: {name}"
 
 
 def array_points(array: np.ndarray, path: Path, name: str, columns: tuple[str, ...] | None) -> RawPoints:

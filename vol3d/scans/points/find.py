@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vol3d.errors import DataError
@@ -24,7 +24,8 @@ def find_point_files(paths: Iterable[str | Path]) -> list[Path]:
     """Every point file that the paths mean, each once, in order.
 
     A folder gives the point files in it and below, without hidden ones and without `.txt`, `.csv` and `.feather`,
-    which must be named or matched by a pattern (`scans/*.txt`). Boxes that `predict` drew are none of them.
+    which must be named or matched by a pattern (`scans/*.txt`). Boxes that `predict` drew are none of them, nor are
+    the columns beside the points of a prepared scene (`NAME.rgb.npy` beside `NAME.points.npy`).
 
     Raises:
         UsageError: a path that does not exist.
@@ -44,10 +45,24 @@ def _in_folder(folder: Path) -> list[Path]:
     for here, below, names in os.walk(folder):
         below[:] = sorted(name for name in below if not name.startswith("."))
         files += [Path(here, name) for name in sorted(names) if not name.startswith(".")]
-    points = [path for path in files if path.name.lower().endswith(wanted) and not _is_box_lines(path)]
+    points = [path for path in files if path.name.lower().endswith(wanted) and not _is_beside(path)]
     if not points:
-        raise DataError("no point file in this folder", where=folder, wanted=f"one of {', '.join(wanted)}")
+        do = _by_pattern(folder, files)
+        raise DataError("no point file in this folder", where=folder, wanted=f"one of {', '.join(wanted)}", do=do)
     return points
+
+
+def _by_pattern(folder: Path, files: Sequence[Path]) -> str | None:
+    """How to give files of a kind that is left out of folders; None if there are none."""
+    kind = next((kind for kind in _ONLY_BY_NAME for path in files if path.name.lower().endswith(kind)), None)
+    return f"Of {kind} files give the names or a pattern, '{folder}/**/*{kind}'." if kind else None
+
+
+def _is_beside(path: Path) -> bool:
+    """Whether a file of points only goes with a scan: boxes that were drawn, a column of a prepared scene."""
+    name, _, column = path.name.removesuffix(".npy").rpartition(".")
+    is_column = name and column != "points" and path.suffix == ".npy"
+    return (bool(is_column) and path.with_name(f"{name}.points.npy").exists()) or _is_box_lines(path)
 
 
 def _is_box_lines(path: Path) -> bool:

@@ -35,6 +35,20 @@ def test_boxes_that_were_drawn_beside_the_scans_are_no_scans(tmp_path: Path) -> 
     assert find_point_files([tmp_path / "*.ply", drawn]) == [moving]
 
 
+def test_columns_of_a_prepared_scene_are_no_scans(tmp_path: Path) -> None:
+    names = ["a.points.npy", "b.rgb.npy", "v1.2.npy"]
+    for name in [*names, "a.rgb.npy"]:
+        (tmp_path / name).write_bytes(b"x")
+    assert find_point_files([tmp_path]) == [tmp_path / name for name in names]
+
+
+def test_kinds_that_must_be_named_are_pointed_out(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "315966.feather").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"Of \.feather files give the names or a pattern, '.*/\*\*/\*\.feather'"):
+        find_point_files([tmp_path])
+
+
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         find_point_files([tmp_path / "none.ply"])

@@ -1,0 +1,49 @@
+"""A folder of another layout, or the one above or below, is recognised by its names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vol3d import catalog
+from vol3d.config import build, from_words
+from vol3d.errors import DataError
+from vol3d.layouts import layout_hint
+
+HOLDS = {
+    "btcv": "RawData/Training/img/img0001.nii.gz",
+    "scannet": "scannet_instance_data/scene0000_00_vert.npy",
+    "sun_rgbd": "sunrgbd_pc_bbox_votes_50k_v1_val/000001_pc.npz",
+    "nuscenes": "v1.0-mini/sample_data.json",
+    "kitti": "training/velodyne/000000.bin",
+    "argoverse2": "val/LOG/sensors/lidar/315966.feather",
+    "point_folder": "boxes.json",
+}
+
+
+def made(root: Path, name: str) -> Path:
+    path = root / HOLDS[name]
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"")
+    return root
+
+
+@pytest.mark.parametrize("name", HOLDS)
+def test_each_layout_is_known_to_the_others(tmp_path: Path, name: str) -> None:
+    for other in (one for one in HOLDS if one != name):
+        root = made(tmp_path / other, other)
+        assert f"It looks like {other}:" in str(layout_hint(root, name))
+        with pytest.raises(DataError, match=f"It looks like {other}:"):
+            build(from_words([f"root={root}"]), catalog.load(catalog.DATASETS[name].target)).split()
+
+
+@pytest.mark.parametrize("name", HOLDS)
+def test_the_folder_above_the_right_one(tmp_path: Path, name: str) -> None:
+    inside = made(tmp_path / "download", name)
+    assert layout_hint(tmp_path, name) == f"Give {inside}, which is one."
+
+
+def test_nothing_known(tmp_path: Path) -> None:
+    assert layout_hint(tmp_path, "kitti") is None
+    assert all(entry.marks for entry in catalog.DATASETS.values())
