@@ -33,7 +33,9 @@ def sample_on_cuda(points: Tensor, usable: Tensor, starts: Tensor, k: int) -> Te
     stream = torch.cuda.current_stream(points.device).cuda_stream
     with _ORDER:
         steps = _captured(points.device, stream, batch, triton.cdiv(n, POINTS), k)
-        return steps.take(points, usable, starts)
+        if steps is not None:
+            return steps.take(points, usable, starts)
+    return sample_clouds_triton(points, usable, starts, k)
 
 
 def spreads(n: int, k: int) -> bool:
@@ -126,6 +128,12 @@ class Steps:
 
 
 @lru_cache(maxsize=KEPT)
-def _captured(device: torch.device, stream: int, batch: int, parts: int, k: int) -> Steps:
-    """Kept for each stream: within one, a graph is not replayed before what it left has been copied."""
-    return Steps(device, batch, parts, k).capture()
+def _captured(device: torch.device, stream: int, batch: int, parts: int, k: int) -> Steps | None:
+    """Kept for each stream: within one, a graph is not replayed before what it left has been copied.
+
+    None where the driver or the memory refuses the graph, asked once: picks are the same without it.
+    """
+    try:
+        return Steps(device, batch, parts, k).capture()
+    except RuntimeError:
+        return None
