@@ -122,7 +122,8 @@ class CloudContent:
         field_of_view = float(np.degrees(2 * np.arctan(self.view.size[1] / 2 / self.view.focal_px)))
         self.stage.setup_camera(field_of_view, self.stage.scene.bounding_box, self.middle.astype(np.float32))
         target = self.view.eye + ahead * self.view.axes[2]
-        self.stage.scene.camera.look_at(target.astype(np.float32), self.view.eye.astype(np.float32), [0, 0, 1])
+        up = -self.view.axes[1].astype(np.float32)
+        self.stage.scene.camera.look_at(target.astype(np.float32), self.view.eye.astype(np.float32), up)
         self.stage.center_of_rotation = target.astype(np.float32)
 
     def _fill(self, side: Any) -> None:

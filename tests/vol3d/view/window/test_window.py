@@ -112,7 +112,7 @@ def test_a_window_shows_slices_the_right_way_up(tmp_path: Path):
     with screen(tmp_path) as shown:
         process = command(shown, str(tmp_path / "rising.nii.gz"), "--window")
         picture = wait_for(shown, process, lambda now: int((now[:, :900].max(axis=-1) > 150).sum()) > 3000)
-        rows = np.where(picture[:, :900].max(axis=-1) > 20, picture[:, :900].max(axis=-1).astype(float), np.nan)
+        rows = np.where(picture[:, :900].max(axis=-1) > 30, picture[:, :900].max(axis=-1).astype(float), np.nan)
         level = [np.nanmean(part) for part in np.array_split(rows[np.isfinite(rows).any(axis=1)], 5)]
         assert level[0] > level[1] + 20 > level[3] + 40
         shown.close()
