@@ -147,6 +147,7 @@ def evaluate(
     out: str | Path | None = None,
     submission: str | Path | None = None,
     device: str = "auto",
+    data_settings: Sequence[str] = (),
     progress: Progress = no_progress,
 ) -> Evaluation:
     """The data set's official metrics of a model.
@@ -160,6 +161,7 @@ def evaluate(
             the data set itself names validation cases; else all. `test` writes the submission and scores nothing.
         out: write evaluation, cases, pictures and report into this folder.
         submission: also write what the data set's benchmark takes; of the test set that alone.
+        data_settings: of the data set that is scored, `["up=y", "units=mm"]`.
         progress: called before each case, `progress(done, total, name)`.
 
     Raises:
@@ -175,7 +177,7 @@ def evaluate(
     if isinstance(model, Run):
         model = model.folder
     ready = model if isinstance(model, Model) else load(model, device)
-    return score(ready, user_path(data), dataset, fold, split, folder, written, progress)
+    return score(ready, user_path(data), dataset, fold, split, folder, written, progress, data_settings)
 
 
 def score(

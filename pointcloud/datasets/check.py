@@ -78,7 +78,7 @@ def _absent_classes(split: SceneSplit, findings: Sequence[Findings]) -> Iterator
     occurring = {int(label) for found in findings if found.scene in train for label in found.labels}
     absent = [name for label, name in enumerate(split.class_names) if label not in occurring]
     if train and absent:
-        what = f"no training scene has a box of {len(absent)} classes: {listed(absent)}"
+        what = f"no training scene has a box of {len(absent)} class{'es' * (len(absent) > 1)}: {listed(absent)}"
         do, numbers = "Check the labels' names, or remove the classes.", {"classes": len(absent)}
         yield Fault(split.name, "warning", what, do, code="absent-classes", numbers=numbers)
 

@@ -86,6 +86,8 @@ def evaluate(
         _refuse_with_folds(fold, split, submission)
         _evaluate_folds(checkpoint, root, dataset, out, device, settings, as_json)
         return
+    of_data = [word.removeprefix("data.") for word in settings if word.startswith("data.")]
+    settings = [word for word in settings if not word.startswith("data.")]
     model = vol3d.load(checkpoint, str(pick_device(device, "--device")), settings)
     say(f"{checkpoint}: {counted(len(model.models), 'model')} on {model.device}, cases of {root}")
     with progress("evaluating") as report:
@@ -97,6 +99,7 @@ def evaluate(
             split=cast("Part | None", split),
             out=out,
             submission=submission,
+            data_settings=of_data,
             progress=report,
         )
     show(evaluation, as_json, out)

@@ -96,7 +96,7 @@ def steps_in_time(task: TrainingTask, group: Processes) -> int:
     Raises:
         Vol3dError: whatever the run would have stopped at.
     """
-    pace = _measure(task, group, Learner(task, group))
+    pace = _measure(task, group, Learner(task, group, show=False))  # the run itself tells of its start
     return group.share(_steps_within(task.settings.train, pace))
 
 

@@ -70,14 +70,21 @@ class Objective(nn.Module):
 
 
 class Learner:
-    """Everything that an optimiser step changes; `kept` is what is evaluated and saved of the `model` that learns."""
+    """Everything that an optimiser step changes; `kept` is what is evaluated and saved of the `model` that learns.
 
-    def __init__(self, task: TrainingTask, group: Processes, weights: dict[str, Tensor] | None = None) -> None:
+    Args:
+        show: print what the model took over from the one that it starts from.
+    """
+
+    def __init__(
+        self, task: TrainingTask, group: Processes, weights: dict[str, Tensor] | None = None, show: bool = True
+    ) -> None:
         self.settings: RunSettings = task.settings
         self.group = group
         train = self.settings.train
         torch.manual_seed(train.seed)
-        self.kept = _placed(initial_model(task, group.is_main) if weights is None else task.model(), task, group.device)
+        fresh = initial_model(task, show and group.is_main) if weights is None else task.model()
+        self.kept = _placed(fresh, task, group.device)
         self.model = task.training_module(self.kept).to(group.device)
         if weights is not None:
             self.model.load_state_dict(weights)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vol3d import catalog
-from vol3d.config import dump
+from vol3d.config import build, dump, from_words
 from vol3d.engine import results
 from vol3d.engine.settings import Settings
 from vol3d.engine.task import Evaluation, Part, ScoringTask
@@ -29,13 +31,14 @@ def score(
     out: Path | None,
     submission: Path | None,
     progress: Progress,
+    data_settings: Sequence[str] = (),
 ) -> Evaluation:
     """The evaluation that `vol3d.api.evaluate` describes; its summary states what was scored, and with what."""
     trained = _scoring(model)
     _check_part(part, _layout(trained, dataset))
     if part == "test":
         _check_test(submission, out)
-    task, chosen = on_data(trained, root, dataset, fold, part)
+    task, chosen = on_data(trained, root, dataset, fold, part, data_settings)
     if submission is not None:
         task = task.with_submission(submission)
         require_own(submission)
@@ -73,12 +76,17 @@ def _scoring(model: Model) -> ScoringTask:
 
 
 def on_data(
-    task: ScoringTask, root: Path, dataset: str | None, fold: int | None, part: Part | None
+    task: ScoringTask,
+    root: Path,
+    dataset: str | None,
+    fold: int | None,
+    part: Part | None,
+    settings: Sequence[str] = (),
 ) -> tuple[ScoringTask, Part]:
     """The task on the data set at `root`, and the part of it that is scored.
 
     Raises:
-        UsageError: no such data set or part, or one without folds.
+        UsageError: no such data set or part, or one without folds; `settings` that it does not have.
         CheckpointError: the data set has other classes.
     """
     trained_on: Any = task.data
@@ -92,6 +100,9 @@ def on_data(
     known = trained_on.model_dump() if same or (fold is not None and dataset is None) else {}
     asked = {"root": root} if fold is None else {"root": root, "fold": fold}
     data = kind(**known | asked)
+    if settings:
+        whole = [f"{name}={json.dumps(value)}" for name, value in data.model_dump(mode="json").items()]
+        data = build(from_words([*whole, *settings]), kind)
     chosen = part or _usual_part(data, fold is not None or same)
     return task.for_dataset(data, chosen), chosen
 

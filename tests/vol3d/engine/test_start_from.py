@@ -40,6 +40,16 @@ def test_all_weights_are_taken_over(source: Path, tmp_path: Path, capsys: pytest
     assert "anew" not in told
 
 
+def test_a_run_by_the_clock_tells_its_start_once(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = toy(tmp_path, f"start_from={source}", "train.hours=0.0001")
+    with terminal.speaking(True):
+        train(task, tmp_path / "run", device="cpu")
+    told = capsys.readouterr().err
+    assert told.count("begin as in") == 1 and "h suffice for " in told
+
+
 def test_the_head_of_other_classes_begins_anew(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
