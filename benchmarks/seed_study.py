@@ -5,8 +5,8 @@
 
 Picard ("torch.manual_seed(3407) is all you need", 2021) asked three things of images: how scores are distributed over
 seeds, whether there are outliers, and whether trained weights shrink the spread. UNETR starts from a masked
-reconstruction of its own training images, 3DETR from a training on the rooms of `--before`. Trainings take about a
-minute each, so that a score is far from what its recipe reaches. The same command goes on where it stopped, with more
+reconstruction of its own training images, 3DETR from a training on the rooms of `--before`. Trainings take a minute
+or two each, so that a score is far from what its recipe reaches. The same command goes on where it stopped, with more
 seeds if asked. Reports lie in RUNS; the facts go to `benchmarks/results/seed_study.json`.
 """
 
@@ -63,15 +63,15 @@ STUDIES = {
             "model.aggregation={points: 128, radius_m: 0.4, neighbours: 16, widths: [16, 32, 64]}",
             "model.interim={points: 64, radius_m: 0.8, neighbours: 16, widths: [64, 64, 64]}",
             *("model.width=64", "model.encoder_ffn=128", "model.queries=32", "model.decoder_layers=3"),
-            "train.ema=0.98",
+            *("train.ema=0.98", "train.batch=4", "optim.lr=2e-3"),
         ),
         own=(),
         before="3detr_rooms_small",
         before_own=(),
     ),
 }
-EPOCHS = {"unetr": 3, "3detr": 10}
-"""Of every studied training; the one before has ten times as many."""
+EPOCHS = {"unetr": (3, 30), "3detr": (40, 120)}
+"""Of every studied training, and of the one before."""
 
 
 def earlier(tiny: Tiny, epochs: int, data: Path, folder: Path) -> Path:
@@ -101,12 +101,12 @@ def main() -> None:
     parser.add_argument("--before", type=Path, help="data of the earlier training; the same if left out")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--epochs", type=int, help="of every studied training: a trial, whose facts are not saved")
+    parser.add_argument("--epochs", type=int, help="of every training: a trial, whose facts are not saved")
     chosen = parser.parse_args()
     one_thread()
     tiny, out = STUDIES[chosen.network], chosen.runs / chosen.network
-    epochs = chosen.epochs or EPOCHS[chosen.network]
-    before = earlier(tiny, 10 * epochs, chosen.before or chosen.data, out / "before")
+    epochs, epochs_before = (chosen.epochs, chosen.epochs) if chosen.epochs else EPOCHS[chosen.network]
+    before = earlier(tiny, epochs_before, chosen.before or chosen.data, out / "before")
     words = [f"data.root={chosen.data}", *tiny.words, *tiny.own]
     words += [f"train.epochs={epochs}", f"train.evaluate_every={max(1, epochs // 4)}"]
     studies = [
@@ -120,7 +120,7 @@ def main() -> None:
     print(*found.notes, sep="\n")
     facts = {"difference": asdict(found.differences[0]), "spread": found.spread and asdict(found.spread)}
     rows.append({"network": chosen.network, "start": "trained - scratch", **facts})
-    if epochs != EPOCHS[chosen.network]:
+    if chosen.epochs:
         return
     path = RESULTS / "seed_study.json"
     known = read_json(path)["rows"] if path.is_file() else []

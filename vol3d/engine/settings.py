@@ -65,7 +65,7 @@ class TrainSettings(Settings):
     accumulate: int = Field(1, ge=1, description="batches summed into one optimiser step")
     amp: Literal["off", "auto", "bf16", "fp16"] = Field(
         "off",
-        description="precision of the forward pass; auto: bf16 where the device has it, else off, and the run keeps it",
+        description="precision; auto: bf16 where the device has it, else off",
     )
     ema: float | None = Field(None, gt=0, lt=1, description="decay of the averaged weights that are evaluated and kept")
     channels_last: bool | Literal["auto"] = Field(

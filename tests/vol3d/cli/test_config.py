@@ -30,7 +30,7 @@ def test_every_setting_has_its_meaning_and_a_change_its_value(capsys: pytest.Cap
     assert "  epochs: 7  # passes over the training samples; default 100" in lines
     assert "  lr: 0.002  # peak learning rate; default 0.0001" in lines
     assert "  betas: [0.9, 0.98]  # default [0.9, 0.999]" in lines
-    assert "  amp: bf16  # one of off, bf16, fp16; default 'off'" in lines
+    assert "  shard: false  # shard weights and optimiser over the processes (fully_shard), not DDP" in lines
 
 
 @pytest.mark.parametrize("name", [NAME, "3detr_rooms_small", "centerpoint_pillars_drives", "kitti_cars"])
