@@ -50,7 +50,7 @@ def report(folder: Path, content: dict[str, Any]) -> str:
 
 def test_both_scores_lead_each_with_its_interval(tmp_path: Path):
     page = report(tmp_path, summary())
-    assert re.findall(r'class="score"><b>([\d.]+)</b><span>(\w+)', page) == [("0.612", "AP25"), ("0.412", "AP50")]
+    assert re.findall(r'class="score"><b>([\d.]+)</b><span> (\w+)', page) == [("0.612", "AP25"), ("0.412", "AP50")]
     assert Tree(page).has("0.551 to 0.662", "0.351 to 0.462", "AR25", "scenes", "recall at IoU 0.25", "ground truths")
 
 
