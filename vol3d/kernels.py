@@ -1,11 +1,32 @@
-"""Which operations go through a Triton kernel: one rule for all that have one beside their plain torch twin."""
+"""Which operations go through a Triton kernel, and on which GPU: one rule for all that have one beside a torch twin."""
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import cache, wraps
 from importlib.util import find_spec
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
+
+Run = TypeVar("Run", bound=Callable[..., Any])
+
+
+def on_its_device(run: Run) -> Run:
+    """Launches the kernels of `run` on the GPU of its first argument, a tensor or a tuple that begins with one.
+
+    Triton launches on the current GPU, whatever the arguments lie on: tensors on `cuda:1` would be out of reach.
+    """
+
+    @wraps(run)
+    def guarded(first: Any, *others: Any, **named: Any) -> Any:
+        tensor: Tensor = first if isinstance(first, Tensor) else first[0]
+        with torch.cuda.device(tensor.device) if tensor.is_cuda and torch.cuda.is_available() else nullcontext():
+            return run(first, *others, **named)
+
+    return guarded  # type: ignore[return-value]
 
 
 def takes_triton(tensor: Tensor) -> bool:

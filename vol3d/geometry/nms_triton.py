@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vol3d.geometry.boxes import YAW
 from vol3d.host import constant
+from vol3d.kernels import on_its_device
 
 ROWS, BITS = 16, 32  # boxes of a program; boxes of a word
 
@@ -114,6 +115,7 @@ def keep_circle_triton(boxes: Tensor, there: Tensor, squared_radii: tuple[float,
     return _keep(boxes, there, squared_radii, circle=True)
 
 
+@on_its_device
 def _keep(boxes: Tensor, there: Tensor, limits: tuple[float, ...], circle: bool) -> Tensor:
     groups, count = there.shape
     if not there.numel():

@@ -10,6 +10,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from vol3d.kernels import on_its_device
+
 CENTERS, POINTS = 16, 128  # of a block
 PARTS = 8  # of a cloud, searched by programs of their own: a room's 2,048 centers alone do not fill a GPU
 MOST_NEAREST = 32  # of a list that is kept in registers
@@ -76,6 +78,7 @@ def _list(points, centers, sizes, center_sizes, counts, before, indices, padded,
         first += POINTS
 
 
+@on_its_device
 def ball_triton(
     points: Tensor, centers: Tensor, sizes: Tensor, center_sizes: Tensor, radius2: float, k: int
 ) -> tuple[Tensor, Tensor]:
@@ -129,6 +132,7 @@ def _nearest(points, queries, sizes, query_sizes, squared, indices, padded, rows
     tl.store(indices + at, tl.where(none, -1, number & 0xFFFFFFFF), inside)
 
 
+@on_its_device
 def nearest_triton(
     points: Tensor, queries: Tensor, sizes: Tensor, query_sizes: Tensor, k: int
 ) -> tuple[Tensor, Tensor]:

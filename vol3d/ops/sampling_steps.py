@@ -15,6 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from vol3d.kernels import on_its_device
 from vol3d.ops.sampling_triton import NO_POINT, sample_clouds_triton, squared
 
 POINTS = 1024  # of a program
@@ -25,6 +26,7 @@ _LAUNCH = {"num_warps": 4, "enable_fp_fusion": False}  # without fusion every ba
 _ORDER = threading.Lock()  # of those who fill the same buffers and replay the same graph
 
 
+@on_its_device
 def sample_on_cuda(points: Tensor, usable: Tensor, starts: Tensor, k: int) -> Tensor:
     """Picks (B, k) int64 from float32 points (B, N, 3); see `sampling_torch.sample_by_rows`. N >= 1."""
     batch, n = usable.shape

@@ -10,6 +10,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from vol3d.kernels import on_its_device
+
 BUCKET = 256
 NO_POINT: tl.constexpr = tl.constexpr(2**31 - 1)
 
@@ -75,6 +77,7 @@ def _sample(xyz, order, nearest, boxes, farthest, winner, listed, places, picks,
         tl.debug_barrier()
 
 
+@on_its_device
 def sample_clouds_triton(points: Tensor, usable: Tensor, starts: Tensor, k: int) -> Tensor:
     """Picks (B, k) int64 from float32 points (B, N, 3); see `sampling_torch.sample_by_rows`. N >= 1."""
     batch, n = usable.shape

@@ -6,6 +6,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from vol3d.kernels import on_its_device
+
 QUERIES = 16  # of a program
 
 
@@ -44,6 +46,7 @@ def _sample(values, maps, places, weights, out, cells, queries, heads, depth, le
     tl.store(out + row[:, None] * depth + channel[None, :], total, there[:, None] & (channel < depth)[None, :])
 
 
+@on_its_device
 def sample_triton(values: Tensor, maps: Tensor, places: Tensor, weights: Tensor) -> Tensor:
     """See `deformable.sample_maps`; float32, `maps` int32 (levels, 3): height, width and first cell."""
     batch, cells, heads, depth = values.shape

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vol3d.kernels import has_triton
+from vol3d.kernels import has_triton, on_its_device
 from vol3d.sparse.backends import torch_backend
 from vol3d.sparse.backends.launch import Shape, launch
 from vol3d.sparse.geometry import MapSpec, Packing
@@ -70,6 +70,7 @@ class TapPairs(NamedTuple):
     bounds: Tensor
 
 
+@on_its_device
 def convolve(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
     """See `torch_backend.convolve`."""
     from vol3d.sparse.backends.triton_kernels import convolve_kernel
@@ -101,6 +102,7 @@ def convolve(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
     return out[0] if parts == 1 else out.sum(0).to(features.dtype)
 
 
+@on_its_device
 def weight_gradient(features: Tensor, grad: Tensor, kernel_map: KernelMap) -> Tensor:
     """See `torch_backend.weight_gradient`."""
     from vol3d.sparse.backends.triton_kernels import weight_gradient_kernel
@@ -131,6 +133,7 @@ def weight_gradient(features: Tensor, grad: Tensor, kernel_map: KernelMap) -> Te
     return partial.sum(0).to(features.dtype)
 
 
+@on_its_device
 def neighbours(spec: MapSpec) -> Tensor:
     """See `torch_backend.neighbours`. Does not wait for the device."""
     from vol3d.sparse.backends.triton_kernels import search_kernel
