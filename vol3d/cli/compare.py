@@ -73,8 +73,9 @@ def show(comparison: Comparison) -> None:
     """What is measured over all cases, a row for each metric and class, and what is to be known of them."""
     if comparison.totals:
         print_table(comparison.total_columns, [[_cell(value) for value in row] for row in comparison.total_rows()])
-    rows = [[_cell(value) for value in row] for row in comparison.rows()]
-    if more := print_first_columns(list(comparison.columns), rows):
+    titles = comparison.columns
+    rows = [[_cell(value, title) for value, title in zip(row, titles, strict=True)] for row in comparison.rows()]
+    if more := print_first_columns(titles, rows):
         say(f"more columns ({more}): --json prints them")
     for note in comparison.notes:
         print(note)
@@ -82,7 +83,10 @@ def show(comparison: Comparison) -> None:
     say(f"A {comparison.a}; B {comparison.b}; {comparison.test}; {corrected}")
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: Any, title: str = "") -> Any:
+    """An interval as text; a p value that four places show as 0 by its bound."""
+    if title.startswith("p") and value < 0.0001:
+        return "< 0.0001"
     if not isinstance(value, tuple):
         return value
     return " to ".join(map(cell, value)) if all(map(math.isfinite, value)) else None
