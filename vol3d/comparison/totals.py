@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from vol3d.comparison.result import TotalDifference
 from vol3d.comparison.scores import ALL, Better
 from vol3d.engine.evaluation import Evaluation
+from vol3d.report.scores import interval_of
 
 Key = tuple[str, str]
 """Metric, and the class or `all classes`."""
@@ -44,19 +45,24 @@ def total_differences(
 def _shown(known: Mapping[Key, Described], evaluation: Evaluation) -> dict[Key, Described]:
     """Every total over all classes; of each annotated class the score, or the first metric that classes have."""
     totals = {*evaluation.summary, evaluation.score_name}
-    classes = {name for name, row in evaluation.summary.get("classes", {}).items() if row.get("ground_truths") != 0}
+    classes = {name for name, row in _classes(evaluation).items() if row.get("ground_truths") != 0}
     metrics = [metric for metric, name in known if name in classes]
     first = evaluation.score_name if evaluation.score_name in metrics else next(iter(metrics), "")
     wanted = {(metric, ALL) for metric in totals} | {(first, name) for name in classes}
     return {key: one for key, one in known.items() if key in wanted}
 
 
+def _classes(evaluation: Evaluation) -> Mapping[str, Mapping[str, Any]]:
+    """The rows of the classes; none where nothing is told by class."""
+    table = evaluation.summary.get("classes")
+    return table if _is_table(table) else {}
+
+
 def _interval(evaluation: Evaluation, metric: str, name: str) -> tuple[float, float] | None:
     """The 95 % interval that an evaluation gives of its number."""
-    place = next((one.interval for one in evaluation.metrics if one.key == metric), None)
-    table = evaluation.summary if name == ALL else evaluation.summary["classes"].get(name, {})
-    low, high = table.get(place or "") or (math.nan, math.nan)
-    return (float(low), float(high)) if math.isfinite(low) and math.isfinite(high) else None
+    return interval_of(
+        metric, evaluation.summary if name == ALL else _classes(evaluation).get(name, {}), evaluation.metrics
+    )
 
 
 def described(evaluation: Evaluation) -> dict[Key, Described]:
@@ -68,17 +74,20 @@ def described(evaluation: Evaluation) -> dict[Key, Described]:
 
 
 def numbers(evaluation: Evaluation) -> dict[Key, float]:
-    """All numbers of the summary and of its tables of classes."""
+    """All numbers of the summary and of its tables of classes.
+
+    Of what several tables have under one name, the first counts: KITTI's AP at looser overlaps has that of `classes`.
+    """
     tables: list[Mapping[str, Any]] = [{ALL: {**evaluation.summary, evaluation.score_name: evaluation.score}}]
     tables += [value for value in evaluation.summary.values() if _is_table(value)]
-    return {
-        (key, name): float(value)
-        for table in tables
-        for name, row in table.items()
-        for key, value in row.items()
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    }
+    found: dict[Key, float] = {}
+    for table in tables:
+        for name, row in table.items():
+            for key, value in row.items():
+                if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+                    found.setdefault((key, name), float(value))
+    return found
 
 
-def _is_table(value: Any) -> bool:
+def _is_table(value: Any) -> TypeGuard[dict[str, dict[str, Any]]]:
     return isinstance(value, dict) and bool(value) and all(isinstance(row, dict) for row in value.values())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vol3d.engine.evaluation import Metric
 from vol3d.engine.trained_on import remarks
 from vol3d.report.detection import OF_DETECTORS
 from vol3d.report.escape import escape
@@ -74,14 +75,15 @@ def _score(run: RunFolder, key: str) -> str:
     score = number(summary.get(key, summary.get("score")))
     text = f"{score:.3f}" if math.isfinite(score) else "–"
     line = f'<div class="score"><b>{text}</b><span> {escape(run.title(key))}</span></div>'
-    if interval := _interval(run, key):
+    if interval := interval_of(key, run.evaluation, run.measured):
         line += f'<p class="interval">95 % confidence interval {interval[0]:.3f} to {interval[1]:.3f}</p>'
     return f"<div>{line}</div>"
 
 
-def _interval(run: RunFolder, key: str) -> tuple[float, float] | None:
-    place = next((metric.interval for metric in run.measured if metric.key == key), None)
-    bounds = numbers(run.evaluation.get(place)) if place else []
+def interval_of(key: str, table: Mapping[str, Any], metrics: Sequence[Metric]) -> tuple[float, float] | None:
+    """The 95 % interval of a number that stands beside it in the summary or in a row; None without one."""
+    place = next((metric.interval for metric in metrics if metric.key == key), None)
+    bounds = numbers(table.get(place)) if place else []
     return (bounds[0], bounds[1]) if len(bounds) == 2 and all(map(math.isfinite, bounds)) else None
 
 

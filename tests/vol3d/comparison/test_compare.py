@@ -243,6 +243,17 @@ def test_what_no_case_has_by_itself_stands_first(tmp_path: Path, capsys: pytest.
     assert not vol3d.compare(tmp_path / "a/cases.csv", tmp_path / "b").totals
 
 
+def test_a_class_has_the_numbers_of_the_first_table(tmp_path: Path) -> None:
+    """KITTI's evaluation repeats AP at looser overlaps, under the same names."""
+    metrics = (Metric("ap3d", "AP 3D", None, "higher"),)
+    summary = {"ap3d": 0.3, "classes": {"Car": {"ap3d": 0.3}}, "with_loose_overlaps": {"Car": {"ap3d": 0.9}}}
+    table = [{"scene": "s0", "class": "Car", "ground_truths": 2, "hits": 1}]
+    (tmp_path / "a").mkdir()
+    results.write(tmp_path / "a", Evaluation(0.3, "ap3d", summary, table, metrics=metrics), step=1)
+    totals = vol3d.compare(tmp_path / "a", tmp_path / "a").totals
+    assert [(one.name, one.a) for one in totals] == [("all classes", 0.3), ("Car", 0.3)]
+
+
 @pytest.mark.bad_input
 def test_a_page_of_another_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a, b = write(tmp_path / "a", rows()), write(tmp_path / "b", rows(0.03))
