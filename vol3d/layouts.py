@@ -13,16 +13,16 @@ def layout_hint(root: Path, wanted: str) -> str | None:
     None where neither is found. The names are those of `catalog.DATASETS`.
     """
     marks = catalog.DATASETS[wanted].marks
-    if inside := next((folder for folder in _folders(root) if has_layout(folder, marks)), None):
+    if inside := next((folder for folder in _folders(root) if _has_layout(folder, marks)), None):
         return f"Give {inside}, which is one."
-    others = [name for name, entry in catalog.DATASETS.items() if name != wanted and has_layout(root, entry.marks)]
+    others = [name for name, entry in catalog.DATASETS.items() if name != wanted and _has_layout(root, entry.marks)]
     if not others:
         return None
     name = " or ".join(others)
     return f"It looks like {name}: name that layout, in a recipe as data.name, in `vol3d evaluate` as --dataset."
 
 
-def has_layout(folder: Path, marks: tuple[str, ...]) -> bool:
+def _has_layout(folder: Path, marks: tuple[str, ...]) -> bool:
     """Whether a folder holds something that matches one of the patterns."""
     return any(next(folder.glob(mark), None) is not None for mark in marks)
 

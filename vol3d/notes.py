@@ -95,26 +95,22 @@ class MergedNotes:
             self.add(note)
 
     def add(self, note: Note) -> None:
-        """Counts it, and widens the ranges of its kind."""
+        """Widens the ranges of its kind."""
         self._kinds.setdefault(note.kind, _Kind(note)).add(note)
 
-    def counted(self) -> list[tuple[Note, int]]:
-        """Each kind once, and of how many notes; of a number `x` that differs, there are `x_min` and `x_max`."""
-        return [(kind.merged(), kind.count) for kind in self._kinds.values()]
-
     def __iter__(self) -> Iterator[Note]:
-        return (note for note, _ in self.counted())
+        """Each kind once; of a number `x` that differs, there are `x_min` and `x_max`."""
+        return (kind.merged() for kind in self._kinds.values())
 
 
 class _Kind:
     """The first note of a kind, and the lowest and highest of each of its numbers."""
 
     def __init__(self, first: Note) -> None:
-        self.count, self._first = 0, first
+        self._first = first
         self._low, self._high = dict(first.numbers), dict(first.numbers)
 
     def add(self, note: Note) -> None:
-        self.count += 1
         for name in self._first.numbers.keys() & note.numbers.keys():
             self._low[name] = min(self._low[name], note.numbers[name])
             self._high[name] = max(self._high[name], note.numbers[name])

@@ -85,8 +85,8 @@ def show(comparison: Comparison) -> None:
 
 def _cell(value: Any, title: str = "") -> Any:
     """An interval as text; a p value that four places show as 0 by its bound."""
-    if title.startswith("p") and value < 0.0001:
-        return "< 0.0001"
+    from vol3d.comparison.result import bounded
+
     if not isinstance(value, tuple):
-        return value
+        return bounded(value, title, 4)
     return " to ".join(map(cell, value)) if all(map(math.isfinite, value)) else None

@@ -41,6 +41,9 @@ Series = Annotated[
         help="DICOM: UID, number or description of one series.  Default: all volumes; to view, the only one.",
     ),
 ]
+Topic = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Recordings: the topic of the clouds.  Default: the only one.")
+]
 
 
 def files_and_settings(words: Sequence[str] | None) -> tuple[list[str], list[str]]:

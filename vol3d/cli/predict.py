@@ -11,7 +11,7 @@ import typer
 
 from vol3d.catalog import shipped
 from vol3d.cli.console import SOME_FAILED, print_json, print_table
-from vol3d.cli.options import Changes, Checkpoint, Device, Json, Series, files_and_settings
+from vol3d.cli.options import Changes, Checkpoint, Device, Json, Series, Topic, files_and_settings
 from vol3d.dataset_tools.fault import listed
 from vol3d.errors import UsageError
 from vol3d.notes import MergedNotes
@@ -106,9 +106,6 @@ Roi = Annotated[
 Smooth = Annotated[
     int | None,
     typer.Option(min=0, max=200, metavar="N", help="Volumes: rounds of smoothing of the surfaces.  Default: 0."),
-]
-Topic = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Recordings: the topic of the clouds.  Default: the only one.")
 ]
 Every = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Recordings: predict one of N clouds.  Default: each.")

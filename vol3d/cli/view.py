@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from vol3d.cli.console import print_json
-from vol3d.cli.options import Json, Series
+from vol3d.cli.options import Json, Series, Topic
 from vol3d.cli.view_frames import view_frames
 from vol3d.cli.view_options import (
     Behind,
@@ -29,7 +29,6 @@ from vol3d.cli.view_options import (
     Scan,
     Score,
     Size,
-    Topic,
     Units,
     Up,
     Window,

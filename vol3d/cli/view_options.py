@@ -62,9 +62,6 @@ Columns = Annotated[
 ]
 Up = Annotated[str, typer.Option(metavar="AXIS", help="Axis of the points that points up, as in y or -z.")]
 Units = Annotated[str, typer.Option(metavar="UNIT", help="Unit of the points: m, cm, mm, ft or in.")]
-Topic = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Recordings: the topic of the clouds.  Default: the only one.")
-]
 Frame = Annotated[
     int | None, typer.Option(min=0, metavar="N", help="Recordings: the number of the cloud.  Default: 0.")
 ]

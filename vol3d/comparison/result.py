@@ -155,6 +155,12 @@ class Comparison:
         return asdict(self) | {"differences": rows, "notes": list(self.notes)}
 
 
+def bounded(value: Any, title: str, places: int) -> Any:
+    """A value under its column's title; a p value that so many places show as 0 is given by its bound."""
+    least = 10.0**-places
+    return f"< {least:.{places}f}" if title.startswith("p") and value < least else value
+
+
 def corrected(differences: Sequence[Difference]) -> tuple[Difference, ...]:
     """With `p_holm`."""
     values = holm(np.array([one.p for one in differences]))

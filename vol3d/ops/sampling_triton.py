@@ -18,6 +18,7 @@ NO_POINT: tl.constexpr = tl.constexpr(2**31 - 1)
 
 @triton.jit
 def squared(x, y, z):
+    """The squared length of (x, y, z), summed in the order of the compiled loops: picks depend on the last bit."""
     return (x * x + y * y) + z * z
 
 

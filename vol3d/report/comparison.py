@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
-from vol3d.comparison.result import SIGNIFICANT, Comparison, Difference
+from vol3d.comparison.result import SIGNIFICANT, Comparison, Difference, bounded
 from vol3d.files import write_text
 from vol3d.report.document import document
 from vol3d.report.environment import versions
@@ -52,14 +51,10 @@ def _notes(comparison: Comparison) -> str:
 
 def _table(comparison: Comparison) -> str:
     rows = [
-        [_cell(title, value) for title, value in zip(comparison.columns, row, strict=True)] for row in comparison.rows()
+        [bounded(value, title, 3) for value, title in zip(row, comparison.columns, strict=True)]
+        for row in comparison.rows()
     ]
     return f'<div class="scroll">{table(comparison.columns, rows, "sortable")}</div>'
-
-
-def _cell(title: str, value: Any) -> Any:
-    """A p value that three places show as 0 is given by its bound."""
-    return "< 0.001" if title.startswith("p") and value < 0.001 else value
 
 
 def _charts(comparison: Comparison) -> str:

@@ -27,7 +27,7 @@ class Theme:
         ink: text and annotated boxes.
         muted: notes.
         unlabelled: points without a class.
-        clouds: of clouds that are told apart by colour.
+        clouds: one for each of several clouds that are shown together.
         heights: from low to high in even steps of lightness, so that order survives without colour.
         intensities: from weak to strong, in the same way; of attention, too.
         classes: one for each of `vol3d.scans.results.palette.COLOURS`.
