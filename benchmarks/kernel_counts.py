@@ -1,13 +1,14 @@
 """Kernels and host waits of the CUDA path, without a GPU: `python -m benchmarks.kernel_counts [--json OUT] [--waits]`.
 
 What `benchmarks.counted_device` counts for one frame, and for a training step of batch 4, of CenterPoint with the six
-tasks of nuScenes on small maps: counts depend on layers and tasks, not on sizes. Everything runs once before it is
-counted, as what is sent once is sent then. Triton's kernels do not run here: suppression is counted in plain torch,
-and sparse convolution is left out but for the positions of its strided maps. Of UNETR mirrored views of a window, and
-the way from scores to labels.
+tasks of nuScenes on small maps, and of 3DETR and 3DETR-m on few points: counts depend on layers and tasks, not on
+sizes. Everything runs once before it is counted, as what is sent once is sent then. Triton's kernels do not run here:
+farthest points, neighbours and suppression count as one kernel each, as attention does; sparse convolution is left out
+but for the positions of its strided maps. Of UNETR mirrored views of a window, and the way from scores to labels.
 
 `--waits` prints the line of every wait. In `results/kernel_counts.json` "before" is commit 56da4eb,
-for segmentation commit fe158c7, for mirrored views 056c992.
+for segmentation commit fe158c7, for mirrored views 056c992, for 3DETR and the boxes of
+CenterPoint 0e8c4cf.
 """
 
 from __future__ import annotations
@@ -15,26 +16,35 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from benchmarks.common import one_thread, print_table, save
-from benchmarks.counted_device import COUNTED, Counts
+from benchmarks.counted_device import COUNTED, Counts, as_one
 from medical.classes import Classes
 from medical.models.unetr import UnetrSettings
 from medical.segment import average, decide
 from medical.window import Slab, WindowSettings
+from pointcloud.inference.postprocess import postprocess
 from pointcloud.models.center_point.head import NUSCENES_TASKS, CenterHeadSettings
 from pointcloud.models.center_point.model import CenterPointSettings
+from pointcloud.models.layers.set_abstraction import SetAbstractionSettings
+from pointcloud.models.three_detr.model import ThreeDetr, ThreeDetrMaskedSettings, ThreeDetrSettings
 from pointcloud.structures.targets import BoxTargets
 from pointcloud.structures.voxels import VoxelSettings
 from vol3d.engine.optim import Ema
 from vol3d.files import write_json
+from vol3d.geometry import nms_groups
+from vol3d.ops import neighbors_torch, sampling
 from vol3d.scans.volumes.volume import Grid
 from vol3d.sparse import Geometry, SparseTensor
 
@@ -51,6 +61,22 @@ def counted(work: str, run: Callable[[], object], rows: list[Row], show: bool) -
     rows.append({"work": work, "kernels": counts.kernels.total(), "waits": counts.waits.total()})
     for place, times in counts.waits.most_common() if show else ():
         print(f"  {work}: {times} x {place}")
+
+
+@contextmanager
+def fused() -> Iterator[None]:
+    """What is one kernel on a GPU counts as one: torch's attention, and Triton's samples, neighbours, suppression."""
+    runs = (
+        (functional, "scaled_dot_product_attention"),
+        (sampling, "sample_by_rows"),
+        (neighbors_torch, "ball"),
+        (neighbors_torch, "nearest"),
+        (nms_groups, "keep_rotated_torch"),  # two kernels
+    )
+    with ExitStack() as stack:
+        for module, name in runs:
+            stack.enter_context(patch.object(module, name, as_one(name, getattr(module, name))))
+        yield
 
 
 def there(tensor: torch.Tensor) -> torch.Tensor:
@@ -101,12 +127,44 @@ def count_pillars(rows: list[Row], show: bool) -> None:
         with Counts():
             prediction = model([cloud])
         counted("CenterPoint pillars, a frame: network", lambda: model([cloud]), rows, show)
-        counted("CenterPoint pillars, a frame: boxes", lambda: model.decode(prediction), rows, show)
+        with fused():
+            counted("CenterPoint pillars, a frame: boxes", lambda: model.decode(prediction), rows, show)
     model.train()
     with Counts():
         batch = model([cloud] * 4)
     counted("CenterPoint pillars, batch 4: network", lambda: model([cloud] * 4), rows, show)
     counted("CenterPoint pillars, batch 4: loss", lambda: model.loss(batch, targets), rows, show)
+
+
+def count_rooms(rows: list[Row], show: bool) -> None:
+    """A frame of 3DETR and of 3DETR-m, and the forward pass and loss of a batch of four."""
+    first = SetAbstractionSettings(points=64, radius_m=0.5, neighbours=8, widths=(32, 32, 32))
+    then = SetAbstractionSettings(points=32, radius_m=0.5, neighbours=8, widths=(32, 32, 32))
+    boxes = torch.cat([torch.rand(6, 3) * 4, torch.rand(6, 3) + 0.3, torch.zeros(6, 1)], dim=1)
+    for name, settings in (
+        ("3DETR", ThreeDetrSettings(queries=16, width=32, aggregation=first)),
+        ("3DETR-m", ThreeDetrMaskedSettings(queries=16, width=32, aggregation=first, interim=then)),
+    ):
+        torch.manual_seed(0)
+        model = settings.build(CLASSES).eval()
+        cloud, truth = there(torch.rand(500, 3) * 4), BoxTargets(boxes, torch.arange(len(boxes)))
+        with Counts(), fused():
+            model.to(COUNTED)
+            targets = [truth.to(COUNTED) for _ in range(4)]
+        with torch.no_grad(), fused():
+            counted(f"{name}, a frame", partial(detect, model, cloud), rows, show)
+        model.train()
+        with fused():
+            counted(f"{name}, batch 4: network", partial(model, [cloud] * 4), rows, show)
+            with Counts():
+                batch = model([cloud] * 4)
+        counted(f"{name}, batch 4: loss", partial(model.loss, batch, targets), rows, show)
+
+
+def detect(model: ThreeDetr, cloud: torch.Tensor) -> None:
+    """From a cloud to boxes on the host."""
+    for proposals in model.proposals(model([cloud])):
+        postprocess(proposals, model.class_names)
 
 
 def count_averages(rows: list[Row], show: bool) -> None:
@@ -148,7 +206,7 @@ def main() -> None:
     options = parser.parse_args()
     one_thread()
     rows: list[Row] = []
-    for part in (count_maps, count_pillars, count_averages, count_decision, count_views):
+    for part in (count_maps, count_pillars, count_rooms, count_averages, count_decision, count_views):
         part(rows, options.waits)
     if options.before:
         earlier = {row["work"]: row for row in json.loads(options.before.read_text())["rows"]}

@@ -1,4 +1,4 @@
-"""What the host knows, on the device that computes with it: sent without waiting until the device has done the rest."""
+"""Between the host and the device that computes: numbers are sent without waiting, and fetched in one wait."""
 
 from __future__ import annotations
 
@@ -31,14 +31,45 @@ def _sent(values: tuple[Any, ...], dtype: torch.dtype, device: torch.device) -> 
 
 
 def send(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
-    """CPU tensors on a device: those of a type go together in one copy from pinned memory, which nobody waits for."""
-    if device.type == "cpu":
-        return list(tensors)
-    sent: dict[int, Tensor] = {}
-    for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
-        numbers = [number for number, tensor in enumerate(tensors) if tensor.dtype == dtype]
-        joined = torch.cat([tensors[number].flatten() for number in numbers])
-        joined = joined.pin_memory() if device.type == "cuda" else joined
-        parts = joined.to(device, non_blocking=True).split([tensors[number].numel() for number in numbers])
-        sent |= {number: part.view(tensors[number].shape) for number, part in zip(numbers, parts, strict=True)}
-    return [sent[number] for number in range(len(tensors))]
+    """Tensors on a device: those of the host go in one copy from pinned memory, which nobody waits for."""
+    here = [tensor for tensor in tensors if tensor.device.type == "cpu"]
+    if device.type == "cpu" or not here:
+        return [tensor.to(device) for tensor in tensors]
+    together = joined(here)
+    together = together.pin_memory() if device.type == "cuda" else together
+    arrived = iter(parted(together.to(device, non_blocking=True), here))
+    return [next(arrived) if tensor.device.type == "cpu" else tensor.to(device) for tensor in tensors]
+
+
+def fetch(*tensors: Tensor) -> list[Tensor]:
+    """Detached copies on the host, all of one device: from a GPU in one transfer, and so in one wait.
+
+    >>> fetch(torch.ones(2), torch.tensor([True]))
+    [tensor([1., 1.]), tensor([True])]
+    """
+    held = [tensor.detach() for tensor in tensors]
+    if not held or held[0].device.type == "cpu":
+        return held
+    there = joined(held)
+    if there.device.type != "cuda":
+        return parted(there.cpu(), held)
+    here = torch.empty(there.shape, dtype=there.dtype, pin_memory=True).copy_(there, non_blocking=True)
+    torch.cuda.current_stream(there.device).synchronize()
+    return parted(here, held)
+
+
+def joined(tensors: Sequence[Tensor]) -> Tensor:
+    """The bytes of tensors of any types, those of the longest numbers first, so that each begins where it may."""
+    return torch.cat([tensors[place].contiguous().flatten().view(torch.uint8) for place in _longest_first(tensors)])
+
+
+def parted(together: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """What was `joined`, as tensors of these types and shapes again."""
+    order = _longest_first(like)
+    pieces = together.split([like[place].numel() * like[place].element_size() for place in order])
+    of_place = dict(zip(order, pieces, strict=True))
+    return [of_place[place].view(tensor.dtype).view(tensor.shape) for place, tensor in enumerate(like)]
+
+
+def _longest_first(tensors: Sequence[Tensor]) -> list[int]:
+    return sorted(range(len(tensors)), key=lambda place: -tensors[place].element_size())

@@ -48,11 +48,10 @@ def postprocess(
 
     With `per_class` they come class by class; within a class, and else, in the order of the proposals.
     """
-    settings = settings or DetectionPostprocessSettings()
+    settings, proposals = settings or DetectionPostprocessSettings(), proposals.on_host
     kept = surviving(proposals, settings)
-    boxes = proposals.boxes[kept].detach().cpu().float().numpy()
-    probability, objectness = proposals.class_probability[kept], proposals.objectness[kept]
-    scores = (probability * objectness[:, None]).detach().cpu().float().numpy()  # (kept, classes)
+    boxes = proposals.boxes[kept].numpy()
+    scores = (proposals.class_probability[kept] * proposals.objectness[kept, None]).numpy()  # (kept, classes)
     queries, classes = scores.shape
     if settings.per_class:
         flat, labels = scores.T.ravel(), np.repeat(np.arange(classes), queries)
@@ -71,13 +70,14 @@ def surviving(proposals: Proposals, settings: DetectionPostprocessSettings) -> T
     If every box is nearly empty the one with the highest objectness counts as filled. Of overlapping boxes with equal
     objectness the one that comes first stays.
     """
-    boxes, objectness = proposals.boxes.detach().cpu().float(), proposals.objectness.detach().cpu().float()
+    proposals = proposals.on_host
+    boxes, objectness = proposals.boxes, proposals.objectness
     candidates = torch.arange(len(boxes))
     if settings.min_points and len(boxes):
-        filled = count_points_in_boxes(proposals.points.detach().cpu().float(), boxes) >= settings.min_points
+        filled = count_points_in_boxes(proposals.points, boxes) >= settings.min_points
         candidates = filled.nonzero()[:, 0] if bool(filled.any()) else objectness.argmax()[None]
     if settings.nms_iou is not None:
-        labels = proposals.class_probability.detach().cpu()[candidates].argmax(dim=-1)
+        labels = proposals.class_probability[candidates].argmax(dim=-1)
         hulls = enclosing_axis_aligned(boxes[candidates])
         rank = nms_axis_aligned(hulls, objectness[candidates], settings.nms_iou, space="3d", labels=labels)
         candidates = candidates[rank].sort().values

@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pointcloud.structures.detections import to_detections
 from vol3d.errors import DataError
+from vol3d.host import fetch
 from vol3d.scans.results.detections import Detections
 
 
@@ -46,9 +48,13 @@ class Proposals:
     def best(self, class_names: tuple[str, ...]) -> Detections:
         """Every proposal with its best class; scores are objectness times that class's probability. On the CPU."""
         best = self.class_probability.max(dim=-1)
-        scores = best.values * self.objectness
-        boxes, scores, labels = (values.detach().cpu() for values in (self.boxes, scores, best.indices))
-        return Detections(boxes.numpy(), scores.numpy(), labels.numpy(), class_names)
+        return to_detections(self.boxes, best.values * self.objectness, best.indices, class_names, "scan")
+
+    @property
+    def on_host(self) -> Proposals:
+        """The same on the CPU, without gradients and in float32; one transfer."""
+        held = fetch(self.boxes, self.class_probability, self.objectness, self.points)
+        return Proposals(*(part.float() for part in held))
 
 
 def of_each_scan(boxes: Tensor, probability: Tensor, objectness: Tensor, points: Sequence[Tensor]) -> list[Proposals]:

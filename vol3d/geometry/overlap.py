@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vol3d.geometry.boxes import YAW, working_dtype
+from vol3d.host import constant
 from vol3d.threads import parallel_for
 
 # An edge shorter than this (m) along an axis encloses no area worth the name, and 1 / length^2 must not overflow.
@@ -75,7 +76,7 @@ def corners_in_frame_of(frame: Float[Tensor, "*a _"], boxes: Float[Tensor, "*b _
     length, width = boxes[..., 3], boxes[..., 4]
     lx, ly = (length * cos)[..., None], (length * sin)[..., None]
     wx, wy = (-width * sin)[..., None], (width * cos)[..., None]
-    front, left = boxes.new_tensor((1.0, -1.0, -1.0, 1.0)), boxes.new_tensor((1.0, 1.0, -1.0, -1.0))
+    front, left = constant((1.0, -1.0, -1.0, 1.0), boxes), constant((1.0, 1.0, -1.0, -1.0), boxes)
     return x + front * lx + left * wx, y + front * ly + left * wy
 
 

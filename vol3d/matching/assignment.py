@@ -15,6 +15,7 @@ from jaxtyping import Int64, Real
 from torch import Tensor
 
 from vol3d.errors import DataError, UsageError
+from vol3d.host import fetch
 from vol3d.threads import parallel_for
 
 Infeasible = Literal["raise", "partial"]
@@ -54,7 +55,7 @@ def assign(costs: Sequence[Tensor], *, infeasible: Infeasible = "raise") -> list
     begins = np.cumsum(shapes[:, 0]) - shapes[:, 0]
     out = np.full(int(shapes[:, 0].sum()), -1, dtype=np.int64)
     places = (np.cumsum(sizes) - sizes, shapes[:, 1].copy(), begins)
-    _run(flat.cpu().numpy(), places, shapes[:, 0].copy(), shapes[:, 1].copy(), infeasible, out)
+    _run(fetch(flat)[0].numpy(), places, shapes[:, 0].copy(), shapes[:, 1].copy(), infeasible, out)
     found = torch.from_numpy(out).split(shapes[:, 0].tolist())
     pairs = []
     for cost, columns in zip(costs, found, strict=True):
@@ -93,18 +94,8 @@ def assign_padded(
     samples = np.arange(len(high), dtype=np.int64)
     places = (samples * (n * m), np.full_like(samples, m), samples * n)
     out = np.full(len(high) * n, -1, dtype=np.int64)
-    _run(_fetch(values).numpy().reshape(-1), places, high, wide, infeasible, out, batch)
+    _run(fetch(values)[0].numpy().reshape(-1), places, high, wide, infeasible, out, batch)
     return torch.from_numpy(out).reshape(*batch, n).to(cost.device, non_blocking=True)
-
-
-def _fetch(values: Tensor) -> Tensor:
-    """The values on the host; from a GPU in one copy, to pinned memory."""
-    if values.device.type != "cuda":
-        return values.cpu()
-    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
-    host.copy_(values, non_blocking=True)
-    torch.cuda.current_stream(values.device).synchronize()
-    return host
 
 
 def _run(

@@ -19,6 +19,7 @@ import torch.distributed
 from torch import Tensor
 
 from vol3d.errors import DataError, UsageError
+from vol3d.host import send
 from vol3d.matching.sets import Matches, SetTargets
 
 
@@ -108,7 +109,7 @@ def average_count(counts: Tensor, device: torch.device | str = "cpu") -> Tensor:
         counts: (batch,) of each sample.
         device: of the result.
     """
-    count = counts.sum().to(device=device, dtype=torch.float32)
+    (count,) = send([counts.sum().float()], torch.device(device))
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.all_reduce(count)
         count = count / torch.distributed.get_world_size()

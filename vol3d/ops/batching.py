@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vol3d.errors import DataError
+from vol3d.host import send
 from vol3d.ops.checks import require_floats, require_same_device
 
 
@@ -30,7 +31,7 @@ def pad_clouds(clouds: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     Differentiable in the points. Raises DataError where the clouds differ in columns, dtype or device.
     """
     require_clouds(clouds, "clouds")
-    counts = torch.tensor([len(cloud) for cloud in clouds], device=clouds[0].device)
+    (counts,) = send([torch.tensor([len(cloud) for cloud in clouds])], clouds[0].device)
     return torch.nn.utils.rnn.pad_sequence(list(clouds), batch_first=True), counts
 
 

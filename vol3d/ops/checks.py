@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vol3d.errors import DataError
+from vol3d.host import send
 
 
 def computable(values: Tensor) -> Tensor:
@@ -97,7 +98,7 @@ def cloud_counts(points: Tensor, counts: Tensor | Sequence[int] | None, name: st
             raise DataError("wrong counts", where=f"{prefix}counts", got=got, wanted=f"{batch} whole numbers")
         if sizes.device.type == "cpu" and batch and not 0 <= int(sizes.min()) <= int(sizes.max()) <= padded:
             raise DataError("out of range", where=f"{prefix}counts", got=sizes.tolist(), wanted=f"0 to {padded}")
-        sizes = sizes.to(points.device, torch.int64).clamp(0, padded)
+        sizes = send([sizes.long()], points.device)[0].clamp(0, padded)
     if points.device.type == "cpu":
         _require_finite(points, sizes, name)
     return sizes

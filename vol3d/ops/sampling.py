@@ -13,6 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vol3d.errors import DataError
+from vol3d.host import send
 from vol3d.kernels import takes_triton
 from vol3d.ops.checks import cloud_counts, computable, require_floats, require_same_device, require_whole
 from vol3d.ops.sampling_torch import sample_by_rows, usable_points
@@ -107,7 +108,7 @@ def _starts(start: int | Tensor, sizes: Tensor, k: int) -> Tensor:
         raise DataError("wrong start", where="start", got=got, wanted=f"one index or {len(sizes)} indices")
     if starts.ndim:
         require_same_device(points=sizes, start=starts)
-    starts = starts.to(sizes.device, torch.int64).expand(len(sizes)).contiguous()
+    starts = send([starts.long()], sizes.device)[0].expand(len(sizes)).contiguous()
     if sizes.device.type == "cpu" and k > 0 and len(sizes):
         if k > int(sizes.min()):
             got = f"k = {k} and a cloud of {int(sizes.min())} points"

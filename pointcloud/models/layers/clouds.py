@@ -23,8 +23,10 @@ def batch_clouds(clouds: list[Tensor], features: Sequence[Feature]) -> tuple[Ten
     Raises:
         DataError: a cloud is empty, has other columns than the features, or values that are not finite.
     """
+    check_clouds(clouds, features)
     for index, cloud in enumerate(clouds):
-        _check(cloud, index, features)
+        if not len(cloud):
+            raise DataError("no points", where=f"clouds[{index}]", do="Leave the scan out.", index=index)
     padded = pad_clouds(clouds)[0].float()
     low = torch.stack([cloud[:, :3].amin(dim=0) for cloud in clouds])
     high = torch.stack([cloud[:, :3].amax(dim=0) for cloud in clouds])
@@ -32,16 +34,26 @@ def batch_clouds(clouds: list[Tensor], features: Sequence[Feature]) -> tuple[Ten
     return padded[..., :3].contiguous(), beyond, [len(cloud) for cloud in clouds], Bounds(low.float(), high.float())
 
 
-def _check(cloud: Tensor, index: int, features: Sequence[Feature]) -> None:
-    where, columns = f"clouds[{index}]", 3 + width(features)
-    if cloud.ndim != 2 or cloud.shape[1] != columns:
-        wanted = f"(N, {columns}): " + ", ".join(("x y z", *features))
-        raise DataError("wrong columns", where=where, got=tuple(cloud.shape), wanted=wanted, index=index)
-    if not len(cloud):
-        raise DataError("no points", where=where, do="Leave the scan out.", index=index)
-    finite = cloud.isfinite().all(dim=1)
-    if not bool(finite.all()):
-        row = int((~finite).nonzero()[0, 0])
-        what = f"values that are not finite in {int((~finite).sum())} of {len(cloud)} points"
-        got, do = cloud[row].tolist(), "Take them out."
-        raise DataError(what, where=f"{where}[{row}]", got=got, do=do, index=index)
+def check_clouds(clouds: Sequence[Tensor], features: Sequence[Feature]) -> None:
+    """Refuses what is no batch of clouds with these features; an empty cloud is one.
+
+    Raises:
+        DataError: not a list of clouds, other columns than the features, values that are not finite.
+    """
+    if not isinstance(clouds, (list, tuple)) or not clouds:
+        raise DataError("not a list of clouds", where="clouds", got=type(clouds).__name__, wanted="one cloud or more")
+    columns = 3 + width(features)
+    for index, cloud in enumerate(clouds):
+        if not isinstance(cloud, Tensor) or cloud.ndim != 2 or cloud.shape[1] != columns:
+            got = tuple(cloud.shape) if isinstance(cloud, Tensor) else type(cloud).__name__
+            wanted = f"(N, {columns}): " + ", ".join(("x y z", *features))
+            raise DataError("wrong columns", where=f"clouds[{index}]", got=got, wanted=wanted, index=index)
+    if bool(torch.stack([cloud.sum() for cloud in clouds]).isfinite().all()):  # what is not finite shows in the sum
+        return
+    for index, cloud in enumerate(clouds):
+        finite = cloud.isfinite().all(dim=1)
+        if not bool(finite.all()):  # else the sum overflowed
+            row = int((~finite).nonzero()[0, 0])
+            what = f"values that are not finite in {int((~finite).sum())} of {len(cloud)} points"
+            where, do = f"clouds[{index}][{row}]", "Take them out."
+            raise DataError(what, where=where, got=cloud[row].tolist(), do=do, index=index)

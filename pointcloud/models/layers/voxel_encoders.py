@@ -21,10 +21,10 @@ from jaxtyping import Float, Int32
 from pydantic import Field
 from torch import Tensor, nn
 
-from pointcloud.structures.features import Feature, width
+from pointcloud.models.layers.clouds import check_clouds
+from pointcloud.structures.features import Feature
 from pointcloud.structures.voxels import VoxelSettings
 from vol3d.engine.settings import Settings
-from vol3d.errors import DataError
 from vol3d.ops import VoxelBlocks, VoxelGrid, VoxelPoints, assign_voxels, voxelize
 from vol3d.sparse import SparseBatchNorm
 from vol3d.threads import parallel_for
@@ -264,28 +264,3 @@ def encode_voxels(
         what = f"a cloud has voxels beyond max_voxels {limit}: those of its first points are kept"
         warnings.warn(what, stacklevel=2)
     return Voxels(encoded, voxels.coordinates, len(clouds), left_out)
-
-
-def check_clouds(clouds: Sequence[Tensor], features: Sequence[Feature]) -> None:
-    """Refuses what is no batch of clouds with these features; an empty cloud is one.
-
-    Raises:
-        DataError: not a list of clouds, other columns than the features, values that are not finite.
-    """
-    if not isinstance(clouds, (list, tuple)) or not clouds:
-        raise DataError("not a list of clouds", where="clouds", got=type(clouds).__name__, wanted="one cloud or more")
-    columns = 3 + width(features)
-    for index, cloud in enumerate(clouds):
-        if not isinstance(cloud, Tensor) or cloud.ndim != 2 or cloud.shape[1] != columns:
-            got = tuple(cloud.shape) if isinstance(cloud, Tensor) else type(cloud).__name__
-            wanted = f"(N, {columns}): " + ", ".join(("x y z", *features))
-            raise DataError("wrong columns", where=f"clouds[{index}]", got=got, wanted=wanted, index=index)
-    if bool(torch.stack([cloud.sum() for cloud in clouds]).isfinite().all()):  # what is not finite shows in the sum
-        return
-    for index, cloud in enumerate(clouds):
-        finite = cloud.isfinite().all(dim=1)
-        if not bool(finite.all()):  # else the sum overflowed
-            row = int((~finite).nonzero()[0, 0])
-            what = f"values that are not finite in {int((~finite).sum())} of {len(cloud)} points"
-            where, do = f"clouds[{index}][{row}]", "Take them out."
-            raise DataError(what, where=where, got=cloud[row].tolist(), do=do, index=index)

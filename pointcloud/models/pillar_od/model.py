@@ -17,7 +17,7 @@ from jaxtyping import Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pointcloud.models.layers.voxel_encoders import check_clouds
+from pointcloud.models.layers.clouds import check_clouds
 from pointcloud.models.pillar_od.head import PillarHead, PillarHeadSettings, PillarOutputs
 from pointcloud.models.pillar_od.layers import Conv, PointLayer, Upsample, ViewNet, norm
 from pointcloud.models.pillar_od.views import STATISTICS, Align, CylinderSettings, ViewPoints, cylindrical
