@@ -38,7 +38,7 @@ class Benchmark(Protocol):
         Args:
             scenes: readers of this data set, from its own files or prepared.
             detect: the detector.
-            class_names: of the detections.
+            class_names: of the detections; objects of other classes are not compared.
             progress: called before each scene.
             conditions: copied into the summary.
             pictures: best, median and worst scene from above.
@@ -121,7 +121,7 @@ def overlap_benchmark(
     def scored() -> Iterator[ScoredScene]:
         for reader in one_by_one(scenes, progress):
             scene = reader.read()
-            yield ScoredScene(scene.name, scene.cloud, scene.truth, detect(scene.cloud))
+            yield ScoredScene(scene.name, scene.cloud, scene.truth.of_classes(class_names), detect(scene.cloud))
 
     return evaluate_scenes(scored(), class_names, conditions, pictures, STREET)
 

@@ -41,10 +41,10 @@ def benchmark(
 
     def frames() -> Iterator[NuscenesFrame]:
         for sample in one_by_one(scenes, progress):
-            cloud = sample.read().cloud
-            yield NuscenesFrame(sample.name, cloud, detect(cloud), benchmark_truth(sample), sample.global_from_lidar)
+            cloud, truth = sample.read().cloud, benchmark_truth(sample, class_names)
+            yield NuscenesFrame(sample.name, cloud, detect(cloud), truth, sample.global_from_lidar)
 
-    return evaluate_nuscenes(frames(), conditions, pictures, submission)
+    return evaluate_nuscenes(frames(), conditions, pictures, submission, class_names)
 
 
 def submit(
@@ -60,12 +60,12 @@ def submit(
     return sum(len(boxes) for boxes in read_submission(path, found).results.values())
 
 
-def benchmark_truth(sample: NuScenesSample) -> NuscenesTruth:
-    """All annotated boxes of the benchmark's classes in the world, and the bicycle racks."""
+def benchmark_truth(sample: NuScenesSample, class_names: Sequence[str] = CLASSES) -> NuscenesTruth:
+    """All annotated boxes of these of the benchmark's classes in the world, and the bicycle racks."""
     found = sample.annotations()
     columns = (found.translation, found.size_wlh, found.rotation_wxyz, found.velocity)
     boxes = from_columns(NuscenesBoxes(*(torch.from_numpy(column.astype(np.float64)) for column in columns)))
-    names = found.class_names
+    names = [name if name in class_names else None for name in found.class_names]
     known = np.array([name is not None for name in names], np.bool_)
     attributes = [ATTRIBUTES.index(name) if name in ATTRIBUTES else NO_ATTRIBUTE for name in found.attributes]
     return NuscenesTruth(

@@ -75,20 +75,22 @@ class DetectionTask(CloudTask):
         self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
     ) -> Evaluation:
         """Average precision on the validation scenes."""
-        from pointcloud.evaluation.scenes import ScoredScene, evaluate_scenes  # not for prediction
+        from pointcloud.evaluation.common_classes import CommonDetections  # not for prediction
+        from pointcloud.evaluation.scenes import ScoredScene, evaluate_scenes
 
         models = list(model) if isinstance(model, nn.ModuleList) else [model]
-        scenes = self.scored_scenes()
+        scenes, names = self.scored_scenes(), self.common.common
+        both = CommonDetections(self.common, self.class_names, self.split.class_names)
 
         def detected() -> Iterator[ScoredScene]:
             for done, reader in enumerate(scenes):
                 progress(done, len(scenes), reader.name)
                 scene = reader.read()
-                found = self.detect(models, scene.cloud, device, self.settings.postprocess, seed=done)
-                yield ScoredScene(scene.name, scene.cloud, scene.truth, found)
+                found = both.of(self.detect(models, scene.cloud, device, self.settings.postprocess, seed=done))
+                yield ScoredScene(scene.name, scene.cloud, scene.truth.of_classes(names), found)
 
         conditions = self._conditions(len(models)) | condition(self.in_bfloat16(device)) | self.noted(scenes)
-        return evaluate_scenes(detected(), self.class_names, conditions, pictures)
+        return both.stated(evaluate_scenes(detected(), names, conditions, pictures), scenes)
 
     def _conditions(self, models: int) -> dict[str, str]:
         """What a score must be read with."""

@@ -12,7 +12,7 @@ from vol3d.config import build, dump, from_words
 from vol3d.engine import results
 from vol3d.engine.settings import Settings
 from vol3d.engine.task import Evaluation, Part, ScoringTask
-from vol3d.engine.trained_on import TRAINED_ON, seen_facts
+from vol3d.engine.trained_on import REMARKS, TRAINED_ON, seen_facts
 from vol3d.errors import UsageError
 from vol3d.files import make_folder, remove_leftovers, write_text
 from vol3d.scans.results.submission import require_own, seal
@@ -53,7 +53,9 @@ def score(
         seal(submission, model.record)
     evaluation.summary.update(split=chosen, data=str(root), checkpoint=model.name, models=len(model.models))
     if chosen != "test":
-        evaluation.summary.update(_seen(model, task, progress))
+        seen = _seen(model, task, progress)
+        remarks = [*evaluation.summary.get(REMARKS, ()), *seen.get(REMARKS, ())]
+        evaluation.summary.update(seen | ({REMARKS: remarks} if remarks else {}))
     if out is not None:
         write_text(out / results.CONFIG, dump(task.settings))
         results.write(out, evaluation, step=0)
@@ -87,7 +89,7 @@ def on_data(
 
     Raises:
         UsageError: no such data set or part, or one without folds; `settings` that it does not have.
-        CheckpointError: the data set has other classes.
+        CheckpointError: the data set has none of the model's classes.
     """
     trained_on: Any = task.data
     kind = _layout(task, dataset)
