@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from vol3d.report.examples import choose_examples
 from vol3d.scans.volumes.grid import orientation
 from vol3d.scans.volumes.volume import Segmentation, Volume
 from vol3d.statistics import bootstrap_interval, mean_of_means
+
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
 
 CONVENTIONS = (
     "a class absent from truth and prediction is not counted; one missed or found where there is none counts with"
@@ -70,7 +73,7 @@ def evaluate_cases(
     cases: Iterable[ScoredCase],
     classes: ScoredClasses,
     conditions: Mapping[str, str] | None = None,
-    pictures: bool = False,
+    pictures: Background | None = None,
     measures: Measures = Measures(),  # noqa: B008 (frozen)
 ) -> Evaluation:
     """Scores cases as they come; only one is held at a time.
@@ -92,7 +95,7 @@ def evaluate_cases(
         scores = score_case(case.prediction.labels, case.truth.array[0], case.image.grid, classes.scored, measures)
         table[case.name] = scores
         if pictures:
-            drawn[case.name] = _picture(case, classes, _mean_dice(scores, classes.counted))
+            drawn[case.name] = _picture(case, classes, _mean_dice(scores, classes.counted), pictures)
     if not table:
         raise DataError("there is no case to evaluate", do="Check that the split has labelled validation cases.")
     summary = _summary(table, tuple(classes.scored), classes.counted) | {"nsd_tolerance_mm": measures.tolerance_mm}
@@ -210,8 +213,9 @@ def _mean_dice(scores: Scores, counted: tuple[str, ...]) -> float:
     return mean_of_means(np.array([[scores[name].dice for name in counted]]))
 
 
-def _picture(case: ScoredCase, classes: ScoredClasses, dice: float) -> bytes:
+def _picture(case: ScoredCase, classes: ScoredClasses, dice: float, background: Background) -> bytes:
     from vol3d.view.draw.slices import slice_picture  # with matplotlib
+    from vol3d.view.theme import THEMES
 
     return slice_picture(
         case.image.array[0],
@@ -220,6 +224,7 @@ def _picture(case: ScoredCase, classes: ScoredClasses, dice: float) -> bytes:
         classes.names,
         f"{case.name}, mean Dice {dice:.3f}",
         "".join(orientation(case.image.affine)),
+        theme=THEMES[background],
     )
 
 

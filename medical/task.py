@@ -53,6 +53,7 @@ from vol3d.terminal import Progress, say
 
 if TYPE_CHECKING:
     from medical.models.unetr import Unetr
+    from vol3d.view.theme import Background
 
 MOST_MEASURED = 32  # training cases that are read once more for what a checkpoint knows of them
 
@@ -194,7 +195,7 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         return with_unlabelled(self, labelled, settings.unlabelled, progress, device or pick_device(None))
 
     def evaluate(
-        self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
+        self, model: nn.Module, device: torch.device, progress: Progress, pictures: Background | None = None
     ) -> Evaluation:
         """Dice, HD95 and volumes on the validation cases, each whole and on its own grid."""
         from medical.evaluate import ScoredCase, evaluate_cases  # not for prediction

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.results.submission import claim
 from vol3d.view.draw.top_view import STREET
+
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
 
 RINGS_M = ((0, 10), (10, 20), (20, 30), (30, 40), (40, 50))
 ERRORS = (
@@ -80,7 +83,7 @@ class NuscenesFrame(NamedTuple):
 def evaluate_nuscenes(
     frames: Iterable[NuscenesFrame],
     conditions: Mapping[str, str] | None = None,
-    pictures: bool = False,
+    pictures: Background | None = None,
     submission: Path | None = None,
     class_names: Sequence[str] = CLASSES,
 ) -> Evaluation:
@@ -128,7 +131,7 @@ def evaluate_nuscenes(
         summary["no_score"] = "no sample has an annotated box that counts, so there is nothing to score"
         score = float("nan")
 
-    shown = draw_examples(_counted(candidates.scenes, scores, list(found)), counts, threshold, STREET)
+    shown = draw_examples(_counted(candidates.scenes, scores, list(found)), counts, threshold, STREET, pictures)
     return Evaluation(score, "nds", summary, rows, shown, MEASURED)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,6 +26,9 @@ from vol3d.engine.task import Evaluation
 from vol3d.scans.results.submission import claim
 from vol3d.terminal import Progress
 
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
+
 BICYCLE_RACK = "static_object.bicycle_rack"
 
 
@@ -34,7 +38,7 @@ def benchmark(
     class_names: Sequence[str],
     progress: Progress,
     conditions: Mapping[str, str] | None = None,
-    pictures: bool = False,
+    pictures: Background | None = None,
     submission: Path | None = None,
 ) -> Evaluation:
     """NDS; a submission is one JSON file. See `pointcloud.evaluation.benchmark.Benchmark`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -49,6 +49,9 @@ from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.options import Axis, LengthUnit
 from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
+
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
 
 
 class LidarReadSettings(ReadSettings):
@@ -144,7 +147,7 @@ class LidarTask(CloudTask):
         )
 
     def evaluate(
-        self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
+        self, model: nn.Module, device: torch.device, progress: Progress, pictures: Background | None = None
     ) -> Evaluation:
         """The data set's own benchmark on the validation scenes; of a test set what it takes, without a score."""
         from pointcloud.evaluation.benchmark import benchmark_of, submit  # not for prediction

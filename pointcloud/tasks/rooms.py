@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -35,6 +35,9 @@ from vol3d.scans.recordings.recording import Recording
 from vol3d.scans.results.attention import AttentionMap
 from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
+
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
 
 
 class PredictSettings(ReadSettings):
@@ -72,7 +75,7 @@ class DetectionTask(CloudTask):
         )
 
     def evaluate(
-        self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
+        self, model: nn.Module, device: torch.device, progress: Progress, pictures: Background | None = None
     ) -> Evaluation:
         """Average precision on the validation scenes."""
         from pointcloud.evaluation.common_classes import CommonDetections  # not for prediction

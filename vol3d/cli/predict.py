@@ -11,7 +11,7 @@ import typer
 
 from vol3d.catalog import shipped
 from vol3d.cli.console import SOME_FAILED, print_json, print_table
-from vol3d.cli.options import Changes, Checkpoint, Device, Json, Series, Topic, files_and_settings
+from vol3d.cli.options import Behind, Changes, Checkpoint, Device, Json, Series, Topic, files_and_settings
 from vol3d.dataset_tools.fault import listed
 from vol3d.errors import UsageError
 from vol3d.notes import MergedNotes
@@ -136,6 +136,7 @@ def predict(
     formats: Formats = None,
     probabilities: Probabilities = False,
     entropy: Entropy = False,
+    background: Behind = "dark",
     roi: Roi = None,
     smooth: Smooth = None,
     calib: Calib = None,
@@ -160,6 +161,7 @@ def predict(
     formats = _all_formats(formats, probabilities=probabilities, entropy=entropy)
     options: dict[str, Any] = {"mirror": mirror, "roi": roi, "smooth": smooth, "series": series, "formats": formats}
     options |= {"columns": columns, "up": up, "units": units, "ground": ground, "align": align, "score": score}
+    options |= {"background": None if background == "dark" else background}
     options |= {"fast": fast or None, "topic": topic, "every": every, "calib": calib, "dicom_seg": dicom_seg or None}
     scans, words = files_and_settings(inputs)
     if not scans:

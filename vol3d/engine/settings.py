@@ -79,6 +79,7 @@ class TrainSettings(Settings):
     loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field(
         ("tensorboard",), description="where numbers go beside metrics.csv: tensorboard, wandb, mlflow"
     )
+    background: Literal["dark", "light"] = Field("dark", description="of the report's pictures; light: for print")
     shard: bool = Field(False, description="shard weights and optimiser over the processes (fully_shard), not DDP")
 
     @field_validator("loggers", mode="before")

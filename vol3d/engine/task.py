@@ -13,7 +13,7 @@ from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -32,6 +32,9 @@ from vol3d.prediction import Beside, Prediction, Unfinished
 from vol3d.scans.results.attention import AttentionMap
 from vol3d.scans.source import ScanSource
 from vol3d.terminal import Progress
+
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ class ModelTask(Task):
 
     @abstractmethod
     def evaluate(
-        self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
+        self, model: nn.Module, device: torch.device, progress: Progress, pictures: Background | None = None
     ) -> Evaluation:
         """Scores `model` on the validation split; `pictures` adds those of the report.
 

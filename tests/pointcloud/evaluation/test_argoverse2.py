@@ -62,7 +62,7 @@ def scored(root: Path, found: list[tuple[float, ...]], sweeps: int = 1, **option
 
 
 def test_detections_are_scored_by_the_benchmark(root: Path) -> None:
-    summary = scored(root, [(12, 3, 0.8, 0, 0.9)], pictures=True)
+    summary = scored(root, [(12, 3, 0.8, 0, 0.9)], pictures="dark")
     classes = summary["classes"]
     assert isinstance(classes, dict) and classes["REGULAR_VEHICLE"]["ground_truths"] == 4
     assert classes["REGULAR_VEHICLE"]["ap_4m"] == pytest.approx(51 / 101)  # one of two cars of each sweep

@@ -9,6 +9,7 @@ from torch import nn
 
 from pointcloud.tasks.rooms import DetectionTask
 from tests.pointcloud.synthetic import CLASSES, room, write_rooms
+from tests.vol3d.view.scenes import pixels
 from vol3d import checkpoint
 from vol3d.cli.main import main
 from vol3d.config import load_task
@@ -51,8 +52,9 @@ def recipe(tmp_path, root):
 
 
 def test_from_recipe_to_boxes(tmp_path, recipe, root):
-    evaluation = train(load_task(recipe), tmp_path / "run")
+    evaluation = train(load_task(recipe, ["train.background=light"]), tmp_path / "run")
     assert evaluation.score_name == "ap25" and 0 <= evaluation.score <= 1
+    assert all(pixels(png)[:10].mean() > 220 for png in evaluation.pictures.values())
     assert set(evaluation.summary["classes"]) == set(CLASSES)
     assert all(png[:4] == b"\x89PNG" for png in evaluation.pictures.values()) and evaluation.pictures
     loaded = checkpoint.load(tmp_path / "run", CPU)
