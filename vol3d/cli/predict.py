@@ -215,7 +215,7 @@ def say_failure(row: PredictionRow) -> None:
 
 
 def show(rows: Sequence[PredictionRow], out: Path) -> None:
-    """A table of what happened, the failures with their reason; names without folders where they are clear."""
+    """A table of what was done, and which scans failed; names without folders where they are clear."""
     names = _short_names(rows)
     done = [row for row in rows if row.status != "failed"]
     if done:
@@ -224,13 +224,11 @@ def show(rows: Sequence[PredictionRow], out: Path) -> None:
         if remarks := _notes(rows, names, assumed):
             print_table(["scans", title], remarks)
 
-    failures = [[names[row.source], _without_source(row)] for row in rows if row.status == "failed"]
-    if failures:
-        print_table(["failed", "reason"], failures)
-
+    failures = [names[row.source] for row in rows if row.status == "failed"]  # each with its reason by `say_failure`
     skipped = sum(row.status == "skipped" for row in rows)
     remark = f", {skipped} skipped because a result exists (--overwrite predicts them again)" if skipped else ""
-    say(f"{len(done) - skipped} written to {out}{remark}, {len(failures)} failed")
+    which = f": {listed(failures, 8)}" if failures else ""
+    say(f"{len(done) - skipped} written to {out}{remark}, {len(failures)} failed{which}")
 
 
 def _short_names(rows: Sequence[PredictionRow]) -> dict[ScanSource, str]:
@@ -255,10 +253,6 @@ def _cells(row: PredictionRow, name: str) -> dict[str, Any]:
         if isinstance(value, dict):
             cells |= {f"{key.replace('_', ' ')}: {below}": item for below, item in value.items()}
     return cells
-
-
-def _without_source(row: PredictionRow) -> str:
-    return (row.error or "").removeprefix(f"{row.source.path}: ")
 
 
 def _notes(rows: Sequence[PredictionRow], names: Mapping[ScanSource, str], assumed: bool) -> list[list[Any]]:
