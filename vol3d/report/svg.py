@@ -184,7 +184,7 @@ class Axis:
 
     def ticks(self, wanted: int) -> list[float]:
         """About so many round numbers, ascending."""
-        return ticks(*sorted((self.low, self.high)), wanted, self.whole)
+        return ticks(min(self.low, self.high), max(self.low, self.high), wanted, self.whole)
 
     def place(self, value: float) -> float:
         """Pixel of a value."""
