@@ -61,6 +61,11 @@ class Classes:
         return {region: self._labels(members) for region, members in self.regions.items()}
 
     @property
+    def counted(self) -> tuple[str, ...]:
+        """What the means of the scores are over: all that is scored."""
+        return tuple(self.scored)
+
+    @property
     def written_labels(self) -> tuple[int, ...]:
         """Per output, the label that it writes: a class writes itself, a region the class it adds to those after it."""
         if self.regions is None:

@@ -60,7 +60,7 @@ def _score(task: Any, cases: Sequence[Case], masks: Path) -> Evaluation:
         return ScoredCase(case.name, image, read_labels(_label(case)), prediction)
 
     conditions = {"data": "sample cases of MSD Task04 Hippocampus", "checkpoint": MODEL}
-    return evaluate_cases(map(scored, cases), task.classes, conditions, pictures=True)
+    return evaluate_cases(map(scored, cases), task.classes, conditions, pictures="dark")
 
 
 def _label(case: Case) -> Path:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from medical.classes import Classes
 from medical.datasets.cases import IGNORED
 from medical.lesions import LesionCounts
 from medical.metrics import ClassScore, Measures, score_case
@@ -19,6 +18,9 @@ from vol3d.report.examples import choose_examples
 from vol3d.scans.volumes.grid import orientation
 from vol3d.scans.volumes.volume import Segmentation, Volume
 from vol3d.statistics import bootstrap_interval, mean_of_means
+
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
 
 CONVENTIONS = (
     "a class absent from truth and prediction is not counted; one missed or found where there is none counts with"
@@ -42,6 +44,22 @@ MEASURED = (
 )
 
 
+class ScoredClasses(Protocol):
+    """What is scored: `Classes`, or `MatchedClasses` of a model on another data set."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """`names[label]` of truth and prediction, background first."""
+
+    @property
+    def scored(self) -> Mapping[str, Sequence[int]]:
+        """What a score is reported for -> labels that belong to it."""
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """Those of `scored` that the means are over."""
+
+
 class ScoredCase(NamedTuple):
     """A case ready to be scored; all three on the image's grid. Voxels of the truth may be `IGNORED`."""
 
@@ -53,14 +71,14 @@ class ScoredCase(NamedTuple):
 
 def evaluate_cases(
     cases: Iterable[ScoredCase],
-    classes: Classes,
+    classes: ScoredClasses,
     conditions: Mapping[str, str] | None = None,
-    pictures: bool = False,
+    pictures: Background | None = None,
     measures: Measures = Measures(),  # noqa: B008 (frozen)
 ) -> Evaluation:
     """Scores cases as they come; only one is held at a time.
 
-    The score is the mean over foreground classes (regions, where the classes have them) of the mean over cases of
+    The score is the mean over the counted classes (regions, where the classes have them) of the mean over cases of
     Dice. `conditions` (split, post-processing ...) are copied into the summary. With `pictures` the best, the median
     and the worst case are shown.
 
@@ -77,10 +95,10 @@ def evaluate_cases(
         scores = score_case(case.prediction.labels, case.truth.array[0], case.image.grid, classes.scored, measures)
         table[case.name] = scores
         if pictures:
-            drawn[case.name] = _picture(case, classes, _mean_dice(scores))
+            drawn[case.name] = _picture(case, classes, _mean_dice(scores, classes.counted), pictures)
     if not table:
         raise DataError("there is no case to evaluate", do="Check that the split has labelled validation cases.")
-    summary = _summary(table, tuple(classes.scored)) | {"nsd_tolerance_mm": measures.tolerance_mm}
+    summary = _summary(table, tuple(classes.scored), classes.counted) | {"nsd_tolerance_mm": measures.tolerance_mm}
     summary |= {"conventions": CONVENTIONS, **_lesion_rule(measures), **(conditions or {})}
     if left_out:
         summary["ignored_voxels"] = left_out
@@ -89,7 +107,9 @@ def evaluate_cases(
         for name, scores in table.items()
         for scored, score in scores.items()
     ]
-    return Evaluation(summary["mean_dice"], "mean_dice", summary, rows, _chosen(table, drawn), MEASURED)
+    return Evaluation(
+        summary["mean_dice"], "mean_dice", summary, rows, _chosen(table, drawn, classes.counted), MEASURED
+    )
 
 
 def _without_ignored(case: ScoredCase) -> tuple[ScoredCase, int]:
@@ -103,7 +123,7 @@ def _without_ignored(case: ScoredCase) -> tuple[ScoredCase, int]:
     return case._replace(truth=truth, prediction=found), count
 
 
-def check_truth(case: ScoredCase, classes: Classes) -> None:
+def check_truth(case: ScoredCase, classes: ScoredClasses) -> None:
     """Refuses a truth that does not fit its image or its classes."""
     if not case.truth.grid.same_place(case.image.grid, tolerance_mm=0.1):
         raise DataError(
@@ -140,17 +160,17 @@ _OVER_CASES = ("dice", "hd95_mm", "nsd")
 Scores = Mapping[str, ClassScore]
 
 
-def _summary(table: Mapping[str, Scores], names: tuple[str, ...]) -> dict[str, Any]:
+def _summary(table: Mapping[str, Scores], names: tuple[str, ...], counted: tuple[str, ...]) -> dict[str, Any]:
     per_class = {name: _class_summary([scores[name] for scores in table.values()]) for name in names}
     totals: dict[str, Any] = {}
     for key in _OVER_CASES:
-        values = np.array([[getattr(scores[name], key) for name in names] for scores in table.values()])
+        values = np.array([[getattr(scores[name], key) for name in counted] for scores in table.values()])
         totals |= {f"mean_{key}": mean_of_means(values), f"mean_{key}_interval": list(bootstrap_interval(values))}
     return {
         **totals,
         "cases": len(table),
-        "missed": sum(row["missed"] for row in per_class.values()),
-        "false_alarms": sum(row["false_alarms"] for row in per_class.values()),
+        "missed": sum(per_class[name]["missed"] for name in counted),
+        "false_alarms": sum(per_class[name]["false_alarms"] for name in counted),
         "classes": per_class,
     }
 
@@ -189,12 +209,13 @@ def _deviation(values: np.ndarray) -> float:
     return float(counted.std(ddof=1)) if len(counted) > 1 else math.nan
 
 
-def _mean_dice(scores: Mapping[str, ClassScore]) -> float:
-    return mean_of_means(np.array([[score.dice for score in scores.values()]]))
+def _mean_dice(scores: Scores, counted: tuple[str, ...]) -> float:
+    return mean_of_means(np.array([[scores[name].dice for name in counted]]))
 
 
-def _picture(case: ScoredCase, classes: Classes, dice: float) -> bytes:
+def _picture(case: ScoredCase, classes: ScoredClasses, dice: float, background: Background) -> bytes:
     from vol3d.view.draw.slices import slice_picture  # with matplotlib
+    from vol3d.view.theme import THEMES
 
     return slice_picture(
         case.image.array[0],
@@ -203,11 +224,12 @@ def _picture(case: ScoredCase, classes: Classes, dice: float) -> bytes:
         classes.names,
         f"{case.name}, mean Dice {dice:.3f}",
         "".join(orientation(case.image.affine)),
+        theme=THEMES[background],
     )
 
 
-def _chosen(table: Mapping[str, Mapping[str, ClassScore]], drawn: Mapping[str, bytes]) -> dict[str, bytes]:
+def _chosen(table: Mapping[str, Scores], drawn: Mapping[str, bytes], counted: tuple[str, ...]) -> dict[str, bytes]:
     """Title -> picture of the best, median and worst case by mean Dice over the classes counted in it."""
-    means = {name: _mean_dice(table[name]) for name in drawn}
+    means = {name: _mean_dice(table[name], counted) for name in drawn}
     chosen = choose_examples(means)
     return {f"{word} case {name}, mean Dice {means[name]:.3f}": drawn[name] for word, name in chosen.items()}

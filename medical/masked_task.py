@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -36,6 +36,9 @@ from vol3d.errors import DataError, UsageError
 from vol3d.prediction import MaskPrediction
 from vol3d.scans.volumes.volume import Volume
 from vol3d.terminal import Progress
+
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
 
 SCORE = "explained_share"
 _METRIC = Metric(SCORE, "explained share", better="higher", headline=True, by_case=True)
@@ -170,7 +173,7 @@ class MaskedTask(SegmentationTask):
         return MaskedSamples(readers, augment, model.patch, model.hidden)
 
     def evaluate(
-        self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
+        self, model: nn.Module, device: torch.device, progress: Progress, pictures: Background | None = None
     ) -> Evaluation:
         """Share of the detail in hidden patches that is explained, of one window of each validation case.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
+import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import nn
@@ -23,6 +24,7 @@ from medical.datasets.regions import tumour_regions
 from medical.deep_supervision import DeepSupervision, Staged
 from medical.fast import fast_notes, fast_window
 from medical.losses import LossSettings
+from medical.matched_classes import MatchedClasses, match_classes
 from medical.postprocess import PostprocessSettings, postprocess
 from medical.preprocess import PreprocessSettings, with_coarser_voxels
 from medical.results.options import VolumeSettings
@@ -36,6 +38,7 @@ from medical.unlabelled.settings import UnlabelledSettings
 from medical.volume_task import VolumeTask
 from medical.window import WindowSettings
 from vol3d.config.chosen import FromCatalogue
+from vol3d.engine.common_classes import with_all_classes
 from vol3d.engine.device import pick_device
 from vol3d.engine.seen import Seen, ranges_of, some_of, unlike
 from vol3d.engine.settings import RunSettings, Settings
@@ -50,6 +53,7 @@ from vol3d.terminal import Progress, say
 
 if TYPE_CHECKING:
     from medical.models.unetr import Unetr
+    from vol3d.view.theme import Background
 
 MOST_MEASURED = 32  # training cases that are read once more for what a checkpoint knows of them
 
@@ -90,6 +94,8 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
     settings_type: ClassVar[type[RunSettings]] = SegmentationSettings
     shared: ClassVar[frozenset[str]] = frozenset({"preprocess", "postprocess", "regions", "channel_names"})
     settings: SegmentationSettings
+    scored_on: tuple[str, ...] | None = None
+    """The classes of another data set, background first, whose cases `evaluate` goes through."""
 
     @cached_property
     def split(self) -> DataSplit:
@@ -189,21 +195,34 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         return with_unlabelled(self, labelled, settings.unlabelled, progress, device or pick_device(None))
 
     def evaluate(
-        self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
+        self, model: nn.Module, device: torch.device, progress: Progress, pictures: Background | None = None
     ) -> Evaluation:
         """Dice, HD95 and volumes on the validation cases, each whole and on its own grid."""
         from medical.evaluate import ScoredCase, evaluate_cases  # not for prediction
 
         models = list(model) if isinstance(model, nn.ModuleList) else [model]
-        cases = self.split.require().validation
+        cases, matched, left_out, missed = self.split.require().validation, self.matched, 0, 0
 
         def segmented() -> Iterator[ScoredCase]:
+            nonlocal left_out, missed
             for done, case in enumerate(cases):
                 progress(done, len(cases), case.name)
-                image, truth = read_pair(case, self.class_names, self.channel_names)
-                yield ScoredCase(case.name, image, truth, self.segment(models, image, device))
+                image, truth = read_pair(case, matched.names, self.channel_names)
+                found, others = matched.relabelled(self.segment(models, image, device))
+                left_out += others
+                missed += int(np.count_nonzero(np.isin(truth.array, matched.alone)))
+                yield ScoredCase(case.name, image, truth, found)
 
-        return evaluate_cases(segmented(), self.classes, self._conditions(len(models)), pictures)
+        evaluation = evaluate_cases(segmented(), matched, self._conditions(len(models)), pictures)
+        if matched.classes.is_all:
+            return evaluation
+        remarks = matched.classes.remarks(left_out, "voxels", missed, "voxels")
+        return with_all_classes(evaluation, tuple(self.classes.scored), {}, remarks)
+
+    @property
+    def matched(self) -> MatchedClasses:
+        """What is scored of the model's classes on the data set's labels."""
+        return match_classes(self.classes, self.scored_on or self.class_names, self.split.name)
 
     def _conditions(self, models: int) -> dict[str, str]:
         """What a score must be read with."""
@@ -273,10 +292,10 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         raise UsageError("this data set has no benchmark to submit to", where="--submission", got=path)
 
     def for_dataset(self, data: Settings, part: Part = "validation") -> SegmentationTask:
-        """The same problem with the cases of another data set, whose classes must be these.
+        """The same problem with the cases of another data set, which has some of the classes, matched by name.
 
         Raises:
-            CheckpointError: the data set has other classes.
+            CheckpointError: the data set has none of the classes.
         """
         if not isinstance(data, DatasetSettings):
             raise UsageError("no data set of volumes", where="data", got=type(data).__name__)
@@ -284,9 +303,9 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
             data = data.model_copy(update={"fold": "all"})  # a few new cases need not be enough for folds
         task = type(self)(self.resolved().model_copy(update={"data": data, "prepared": None}))
         split = data.split().require()
-        self.require_classes(split.class_names, split.name)
+        match_classes(self.classes, split.class_names, split.name)
         chosen = {"validation": split.validation, "train": split.train, "all": split.labelled}[part]
-        task.split = replace(split, validation=chosen)
+        task.split, task.scored_on = replace(split, validation=chosen), split.class_names
         return task
 
     def mirrored(self, axes: str) -> SegmentationTask:

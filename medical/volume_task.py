@@ -27,6 +27,7 @@ from vol3d.scans.volumes.from_array import volume_of
 from vol3d.scans.volumes.probabilities import Probabilities, on_disk
 from vol3d.scans.volumes.volume import Volume
 from vol3d.terminal import say
+from vol3d.view.theme import require_background
 
 
 class VolumeTask(PredictionTask[Volume]):
@@ -36,7 +37,7 @@ class VolumeTask(PredictionTask[Volume]):
     windowless: bool = False
     """Whether a scan is seen whole, so that `predict.fast` has nothing to leave out."""
     result_suffix: ClassVar[str] = ".nii.gz"
-    unrecorded: ClassVar[frozenset[str]] = frozenset({"predict.formats", "predict.smooth"})
+    unrecorded: ClassVar[frozenset[str]] = frozenset({"predict.formats", "predict.smooth", "predict.background"})
 
     @property
     @abstractmethod
@@ -66,6 +67,8 @@ class VolumeTask(PredictionTask[Volume]):
             wanted["roi"] = chosen_classes(words, self.class_names)
         if (rounds := rest.pop("smooth", None)) is not None:
             wanted["smooth"] = rounds
+        if (word := rest.pop("background", None)) is not None:
+            wanted["background"] = require_background(word)
         if rest.pop("fast", None):
             wanted["fast"] = self._may_be_fast(axes)
         super().with_options(rest)

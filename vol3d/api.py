@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from vol3d.scans.results.detections import Detections
     from vol3d.scans.volumes.volume import Volume
     from vol3d.terminal import Progress
+    from vol3d.view.theme import Background
 
 
 def load(name: str | Path, device: str = "auto", settings: Mapping[str, Any] | Sequence[str] = ()) -> Model:
@@ -146,6 +147,7 @@ def evaluate(
     split: Literal["validation", "train", "all", "test"] | None = None,
     out: str | Path | None = None,
     submission: str | Path | None = None,
+    background: Background = "dark",
     device: str = "auto",
     data_settings: Sequence[str] = (),
     progress: Progress = no_progress,
@@ -161,23 +163,26 @@ def evaluate(
             the data set itself names validation cases; else all. `test` writes the submission and scores nothing.
         out: write evaluation, cases, pictures and report into this folder.
         submission: also write what the data set's benchmark takes; of the test set that alone.
+        background: of the pictures; `light` for print and slides.
         data_settings: of the data set that is scored, `["up=y", "units=mm"]`.
         progress: called before each case, `progress(done, total, name)`.
 
     Raises:
         UsageError: no such model or data set, or options that do not go together.
-        CheckpointError: the data set has other classes than the model.
+        CheckpointError: the data set has none of the model's classes.
     """
     from vol3d.engine.score import score
     from vol3d.output import require_output
     from vol3d.paths import user_path
+    from vol3d.view.theme import require_background
 
     written = None if submission is None else require_output(submission, user_path(submission).is_dir())
     folder = None if out is None else require_output(out)
     if isinstance(model, Run):
         model = model.folder
     ready = model if isinstance(model, Model) else load(model, device)
-    return score(ready, user_path(data), dataset, fold, split, folder, written, progress, data_settings)
+    shade = require_background(background)
+    return score(ready, user_path(data), dataset, fold, split, folder, written, progress, data_settings, shade)
 
 
 def score(
@@ -188,6 +193,7 @@ def score(
     tolerance_mm: float = 1.0,
     lesion_iou: float = 0.1,
     out: str | Path | None = None,
+    background: Background = "dark",
     progress: Progress = no_progress,
 ) -> Evaluation:
     """Masks that anybody made against the truth: Dice, HD95, NSD, volumes, and lesions as connected components.
@@ -202,6 +208,7 @@ def score(
         tolerance_mm: how far apart surfaces may be for NSD.
         lesion_iou: least intersection over union of a detected lesion.
         out: write evaluation, cases, pictures and report into this folder.
+        background: of the pictures; `light` for print and slides.
         progress: called before each case, `progress(done, total, name)`.
 
     Raises:
@@ -212,13 +219,14 @@ def score(
     from vol3d.files import make_folder
     from vol3d.output import require_output
     from vol3d.paths import user_path
+    from vol3d.view.theme import require_background
 
     folder = None if out is None else require_output(out)
     if folder is not None:
         results.require_own(folder)
     document = None if classes is None else user_path(classes)
     paths = user_path(predicted), user_path(truth)
-    pictures = folder is not None
+    pictures = None if folder is None else require_background(background)
     score_masks = catalog.load(catalog.SCORE_MASKS)
     evaluation: Evaluation = score_masks(*paths, document, tolerance_mm, lesion_iou, pictures, progress)
     if folder is not None:

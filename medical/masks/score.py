@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.scans.volumes.volume import Segmentation, Volume
 from vol3d.terminal import Progress, say
 
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
+
 
 def score_masks(
     predicted: Path,
@@ -25,7 +29,7 @@ def score_masks(
     classes: Path | None,
     tolerance_mm: float,
     lesion_iou: float,
-    pictures: bool,
+    pictures: Background | None,
     progress: Progress,
 ) -> Evaluation:
     """The evaluation that `vol3d.api.score` describes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from medical.results.maps import MAPS
 from medical.results.options import MaskSettings
@@ -15,6 +15,9 @@ from vol3d.notes import Note
 from vol3d.prediction import Beside, MaskPrediction
 from vol3d.scans.read import is_dicom_source
 from vol3d.scans.source import ScanSource
+
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
 
 _NO_SERIES = Note("no-rtstruct", "no RT structure set: the scan is not a DICOM series")
 
@@ -32,15 +35,18 @@ def writers(settings: MaskSettings, class_names: tuple[str, ...], source: ScanSo
         elif form == "radiomics":
             found[".radiomics.csv"] = Beside(write_radiomics)
         else:
-            found[f".{form}"] = _page(form)
+            found[f".{form}"] = _page(form, settings.background)
     return found
 
 
-def _page(form: str) -> Beside:
+def _page(form: str, background: Background) -> Beside:
     from medical.results.page import write_page, write_picture
     from medical.results.table import write_table
 
-    return Beside({"csv": write_table, "png": write_picture, "html": write_page}[form])
+    if form == "csv":
+        return Beside(write_table)
+    write = partial(write_page if form == "html" else write_picture, background=background)
+    return Beside(write, f"background={background}")
 
 
 def _surfaces(form: MeshFormat, settings: MaskSettings, class_names: tuple[str, ...]) -> dict[str, Beside]:

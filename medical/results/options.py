@@ -20,6 +20,7 @@ class MaskSettings(Settings):
     roi: tuple[str, ...] = Field((), description="classes that stay in the mask; empty: all")
     formats: tuple[MaskFormat, ...] = Field((), description="what else is written beside the mask")
     smooth: int = Field(0, ge=0, le=200, description="rounds of Taubin's smoothing of surfaces")
+    background: Literal["dark", "light"] = Field("dark", description="of pictures; light: for print and slides")
     fast: bool = Field(False, description="windows that overlap by at most a quarter, and no mirrored views")
     coarser: float = Field(
         1.0, ge=1, le=4, description="the network sees voxels this many times as long; it was not trained for that"

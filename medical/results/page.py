@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,34 +18,44 @@ from vol3d.report.escape import escape
 from vol3d.report.html import fact_list, image, section, table
 from vol3d.scans.volumes.grid import orientation
 
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
+
 _NOTED = ("What was assumed", "What else was noted")
 WARNING = "Research software, not a medical device: no finding of it replaces that of a physician."
 
 
-def picture(prediction: MaskPrediction) -> bytes:
+def picture(prediction: MaskPrediction, background: Background = "dark") -> bytes:
     """PNG of the axial, coronal and sagittal plane through the middle of what was found."""
     from vol3d.view.draw.slices import slice_picture  # with matplotlib
+    from vol3d.view.theme import THEMES
 
     volume = prediction.volume
     title = volume.source.name if volume.source else "scan"
     masks, names = {"prediction": prediction.mask}, prediction.class_names
     return slice_picture(
-        volume.array[0], volume.grid.spacing_mm, masks, names, title, "".join(orientation(volume.affine))
+        volume.array[0],
+        volume.grid.spacing_mm,
+        masks,
+        names,
+        title,
+        "".join(orientation(volume.affine)),
+        theme=THEMES[background],
     )
 
 
-def write_picture(prediction: MaskPrediction, path: Path) -> tuple[Note, ...]:
+def write_picture(prediction: MaskPrediction, path: Path, background: Background = "dark") -> tuple[Note, ...]:
     """`picture` as a file."""
-    write_bytes(path, picture(prediction))
+    write_bytes(path, picture(prediction, background))
     return ()
 
 
-def write_page(prediction: MaskPrediction, path: Path) -> tuple[Note, ...]:
+def write_page(prediction: MaskPrediction, path: Path, background: Background = "dark") -> tuple[Note, ...]:
     """One HTML file that loads nothing: picture, volumes, what was assumed, model and hashes."""
     source = prediction.volume.source
     name = source.name if source else "scan"
     written = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    shown = f'<div class="pictures"><figure>{image(picture(prediction), name)}</figure></div>'
+    shown = f'<div class="pictures"><figure>{image(picture(prediction, background), name)}</figure></div>'
     parts = [
         f'<aside class="faults"><b>{escape(WARNING)}</b></aside>',
         section("Volumes and intensities", _numbers(prediction)),

@@ -198,20 +198,29 @@ class SceneSplit:
                 raise DataError(f"no {_WORDS[part]} scenes", where=self.name, do="Run `vol3d data check` on it.")
         return self
 
-    def require_boxes(self, part: Part) -> SceneSplit:
-        """This split, if a scene of the part has an annotated box; scenes are read until one has.
+    def require_boxes(self, part: Part, class_names: Sequence[str] | None = None) -> SceneSplit:
+        """This split, if a scene of the part has an annotated box of these classes, by default of any; scenes are read
+        until one has.
 
         Raises:
             DataError: none has; the message lists what is annotated instead.
         """
         scenes: tuple[SceneReader, ...] = getattr(self, part)
-        if scenes and not any(len(scene.labels()) for scene in scenes):
+        names = self.class_names if class_names is None else class_names
+        wanted_labels = [label for label, name in enumerate(self.class_names) if name in names]
+        if scenes and not any(np.isin(scene.labels(), wanted_labels).any() for scene in scenes):
             others = Counter(name for scene in scenes if isinstance(scene, NamesOthers) for name in scene.other_names())
-            got, wanted = counted(others) or "no object at all", f"objects of {', '.join(self.class_names)}"
+            others += annotated_names(scenes, self.class_names)
+            got, wanted = counted(others) or "no object at all", f"objects of {', '.join(names)}"
             what = f"no {_WORDS[part]} scene has a box of any class"
             do = "Check the names in the label files against the classes."
             raise DataError(what, where=self.name, got=got, wanted=wanted, do=do)
         return self
+
+
+def annotated_names(scenes: Iterable[SceneReader], class_names: Sequence[str]) -> Counter[str]:
+    """How many annotated objects there are of each class, by name."""
+    return Counter(class_names[label] for scene in scenes for label in scene.labels().tolist())
 
 
 def unusual_names(scenes: Iterable[SceneReader]) -> Counter[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -40,6 +40,9 @@ from vol3d.engine.task import Evaluation, Samples, TrainingTask
 from vol3d.engine.trained_on import TrainedOn, inherited
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.terminal import Progress, say
+
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
 
 METHOD_OF = dict.fromkeys(set(DistillSettings.model_fields) - {"alpha", "beta"}, "set") | {
     "pseudo_labels": "pseudo_labels"
@@ -212,7 +215,7 @@ class DistillTask(TrainingTask):
         return TwoViews(self.dense.samples(progress, device), self.views, self.kept)
 
     def evaluate(
-        self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
+        self, model: nn.Module, device: torch.device, progress: Progress, pictures: Background | None = None
     ) -> Evaluation:
         """The student on its own view."""
         return self.student.evaluate(model, device, progress, pictures)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from vol3d.scans.results.detections import Detections
 from vol3d.scans.results.submission import claim
 from vol3d.terminal import Progress
 from vol3d.view.draw.top_view import STREET
+
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
 
 RINGS_M = ((0, 50), (50, 100), (100, 150))
 ERRORS = (
@@ -67,7 +70,7 @@ def benchmark(
     class_names: Sequence[str],
     progress: Progress,
     conditions: Mapping[str, str] | None = None,
-    pictures: bool = False,
+    pictures: Background | None = None,
     submission: Path | None = None,
 ) -> Evaluation:
     """CDS over the detector's classes; a submission is one feather file. See `benchmark.Benchmark`.
@@ -97,7 +100,7 @@ def benchmark(
     if submission is not None:
         claim(submission)
         write_submission(submission, detections, class_names)
-    return _evaluation(compared, near, class_names, conditions, candidates.scenes)
+    return _evaluation(compared, near, class_names, conditions, candidates.scenes, pictures)
 
 
 def submit(
@@ -137,6 +140,7 @@ def _evaluation(
     class_names: Sequence[str],
     conditions: Mapping[str, str] | None,
     candidates: Sequence[ScoredScene],
+    pictures: Background | None,
 ) -> Evaluation:
     """Scores, tables and pictures of what was compared."""
     sweeps = list(compared.values())
@@ -158,7 +162,8 @@ def _evaluation(
     if not scores.objects.any():
         summary["no_score"] = "no sweep has an annotated box that counts, so there is nothing to score"
         score = float("nan")
-    return Evaluation(score, "cds", summary, rows, draw_examples(candidates, counts, threshold, STREET), MEASURED)
+    shown = draw_examples(candidates, counts, threshold, STREET, pictures)
+    return Evaluation(score, "cds", summary, rows, shown, MEASURED)
 
 
 def _near(found: Cuboids, truth: Cuboids, matches: Matches) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from pointcloud.datasets.scenes import SceneReader
 from vol3d import catalog
@@ -14,6 +14,9 @@ from vol3d.errors import DataError, UsageError
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
+
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
 
 Detect = Callable[[PointCloud], Detections]
 """Points of a scene -> boxes in the same frame."""
@@ -30,7 +33,7 @@ class Benchmark(Protocol):
         class_names: Sequence[str],
         progress: Progress,
         conditions: Mapping[str, str] | None = None,
-        pictures: bool = False,
+        pictures: Background | None = None,
         submission: Path | None = None,
     ) -> Evaluation:
         """The score and its tables.
@@ -38,10 +41,10 @@ class Benchmark(Protocol):
         Args:
             scenes: readers of this data set, from its own files or prepared.
             detect: the detector.
-            class_names: of the detections.
+            class_names: of the detections; objects of other classes are not compared.
             progress: called before each scene.
             conditions: copied into the summary.
-            pictures: best, median and worst scene from above.
+            pictures: on which background the best, median and worst scene are drawn from above; None: not at all.
             submission: where the detections are also written as the benchmark takes them.
 
         Raises:
@@ -104,7 +107,7 @@ def overlap_benchmark(
     class_names: Sequence[str],
     progress: Progress,
     conditions: Mapping[str, str] | None = None,
-    pictures: bool = False,
+    pictures: Background | None = None,
     submission: Path | None = None,
 ) -> Evaluation:
     """AP at an IoU, for data sets without their own rules; see `Benchmark`.
@@ -121,7 +124,7 @@ def overlap_benchmark(
     def scored() -> Iterator[ScoredScene]:
         for reader in one_by_one(scenes, progress):
             scene = reader.read()
-            yield ScoredScene(scene.name, scene.cloud, scene.truth, detect(scene.cloud))
+            yield ScoredScene(scene.name, scene.cloud, scene.truth.of_classes(class_names), detect(scene.cloud))
 
     return evaluate_scenes(scored(), class_names, conditions, pictures, STREET)
 

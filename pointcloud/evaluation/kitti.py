@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,6 +29,9 @@ from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.results.submission import claim
 from vol3d.view.draw.top_view import TopViewStyle
+
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
 
 DRAWS = 500
 RINGS_M = ((0, 20), (20, 40), (40, 80))
@@ -91,7 +94,7 @@ class KittiScored(NamedTuple):
 def evaluate_kitti(
     scored: Iterable[KittiScored],
     conditions: Mapping[str, str] | None = None,
-    pictures: bool = False,
+    pictures: Background | None = None,
     submission: Path | None = None,
 ) -> Evaluation:
     """Scores frames as they come; the score is the mean AP over classes in space, moderate, R40 (`ap3d_moderate`).
@@ -142,7 +145,7 @@ def evaluate_kitti(
     score = "ap3d_moderate_area" if few else "ap3d_moderate"
 
     rows = count_rows(counts, CLASSES)
-    shown = draw_examples(_counted(candidates.scenes, kept), counts, threshold, AHEAD)
+    shown = draw_examples(_counted(candidates.scenes, kept), counts, threshold, AHEAD, pictures)
     return Evaluation(summary[score], score, summary, rows, shown, MEASURED)
 
 

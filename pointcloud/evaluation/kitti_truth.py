@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from vol3d.engine.task import Evaluation
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
+
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
 
 
 @runtime_checkable
@@ -45,7 +48,7 @@ def benchmark(
     class_names: Sequence[str],
     progress: Progress,
     conditions: Mapping[str, str] | None = None,
-    pictures: bool = False,
+    pictures: Background | None = None,
     submission: Path | None = None,
 ) -> Evaluation:
     """KITTI's AP; a submission is a folder of text files. See `pointcloud.evaluation.benchmark.Benchmark`."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.results.submission import claim
 from vol3d.view.draw.top_view import STREET
+
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
 
 RINGS_M = ((0, 10), (10, 20), (20, 30), (30, 40), (40, 50))
 ERRORS = (
@@ -80,13 +83,15 @@ class NuscenesFrame(NamedTuple):
 def evaluate_nuscenes(
     frames: Iterable[NuscenesFrame],
     conditions: Mapping[str, str] | None = None,
-    pictures: bool = False,
+    pictures: Background | None = None,
     submission: Path | None = None,
+    class_names: Sequence[str] = CLASSES,
 ) -> Evaluation:
     """Scores samples as they come; the score is NDS (`nds`), NaN if nothing is annotated anywhere.
 
-    `conditions` are copied into the summary. With `pictures` the best, median and worst sample by F1 are shown from
-    above. The detections are also written as an official result file to `submission`, if given.
+    NDS and the means are over `class_names`, which are all of the benchmark unless the detector or the data set has
+    fewer. `conditions` are copied into the summary. With `pictures` the best, median and worst sample by F1 are shown
+    from above. The detections are also written as an official result file to `submission`, if given.
 
     Raises:
         DataError: no sample, one token twice, values that are not finite.
@@ -103,7 +108,7 @@ def evaluate_nuscenes(
         if pictures:
             candidates.add(_scene(frame, found[frame.token]))
 
-    scores = nuscenes_scores(found, truth)
+    scores = nuscenes_scores(found, truth, class_names)
     if submission is not None:
         claim(submission)
         write_submission(submission, Submission(LIDAR_ONLY, found))
@@ -120,11 +125,13 @@ def evaluate_nuscenes(
     summary |= score_helpers(matches, near, CLASSES, _HIT, threshold)
     summary |= {"conventions": CONVENTIONS, **(conditions or {})}
     score = scores.nds
+    if set(class_names) != set(CLASSES):
+        summary["classes_scored"] = f"{len(class_names)} of the benchmark's {len(CLASSES)}"
     if not len(scores.truth.labels):
         summary["no_score"] = "no sample has an annotated box that counts, so there is nothing to score"
         score = float("nan")
 
-    shown = draw_examples(_counted(candidates.scenes, scores, list(found)), counts, threshold, STREET)
+    shown = draw_examples(_counted(candidates.scenes, scores, list(found)), counts, threshold, STREET, pictures)
     return Evaluation(score, "nds", summary, rows, shown, MEASURED)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,6 +26,9 @@ from vol3d.engine.task import Evaluation
 from vol3d.scans.results.submission import claim
 from vol3d.terminal import Progress
 
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
+
 BICYCLE_RACK = "static_object.bicycle_rack"
 
 
@@ -34,17 +38,17 @@ def benchmark(
     class_names: Sequence[str],
     progress: Progress,
     conditions: Mapping[str, str] | None = None,
-    pictures: bool = False,
+    pictures: Background | None = None,
     submission: Path | None = None,
 ) -> Evaluation:
     """NDS; a submission is one JSON file. See `pointcloud.evaluation.benchmark.Benchmark`."""
 
     def frames() -> Iterator[NuscenesFrame]:
         for sample in one_by_one(scenes, progress):
-            cloud = sample.read().cloud
-            yield NuscenesFrame(sample.name, cloud, detect(cloud), benchmark_truth(sample), sample.global_from_lidar)
+            cloud, truth = sample.read().cloud, benchmark_truth(sample, class_names)
+            yield NuscenesFrame(sample.name, cloud, detect(cloud), truth, sample.global_from_lidar)
 
-    return evaluate_nuscenes(frames(), conditions, pictures, submission)
+    return evaluate_nuscenes(frames(), conditions, pictures, submission, class_names)
 
 
 def submit(
@@ -60,12 +64,12 @@ def submit(
     return sum(len(boxes) for boxes in read_submission(path, found).results.values())
 
 
-def benchmark_truth(sample: NuScenesSample) -> NuscenesTruth:
-    """All annotated boxes of the benchmark's classes in the world, and the bicycle racks."""
+def benchmark_truth(sample: NuScenesSample, class_names: Sequence[str] = CLASSES) -> NuscenesTruth:
+    """All annotated boxes of these of the benchmark's classes in the world, and the bicycle racks."""
     found = sample.annotations()
     columns = (found.translation, found.size_wlh, found.rotation_wxyz, found.velocity)
     boxes = from_columns(NuscenesBoxes(*(torch.from_numpy(column.astype(np.float64)) for column in columns)))
-    names = found.class_names
+    names = [name if name in class_names else None for name in found.class_names]
     known = np.array([name is not None for name in names], np.bool_)
     attributes = [ATTRIBUTES.index(name) if name in ATTRIBUTES else NO_ATTRIBUTE for name in found.attributes]
     return NuscenesTruth(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pointcloud.metrics.counts import Counts
 from vol3d.report.examples import choose_examples
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 from vol3d.view.draw.top_view import TopViewStyle, draw_top_view
+
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
 
 CANDIDATES, _POINTS = 256, 50_000
 
@@ -51,8 +54,12 @@ def draw_examples(
     counts: Mapping[str, Mapping[int, Counts]],
     threshold: float,
     style: TopViewStyle,
+    background: Background | None,
 ) -> dict[str, bytes]:
-    """Title -> picture of the best, median and worst scene by F1; scenes with nothing to find or found do not count."""
+    """Title -> picture of the best, median and worst scene by F1; scenes with nothing to find or found do not count.
+
+    Without a `background` there are no scenes to draw.
+    """
     by_name = {scene.name: scene for scene in scenes}
     f1s = {name: _f1(counts[name].values()) for name in by_name}
     pictures = {}
@@ -60,7 +67,9 @@ def draw_examples(
         scene, f1 = by_name[name], f1s[name]
         found = scene.found.select(scene.found.scores >= threshold)
         title = f"{name}, F1 {f1:.2f}, scores from {threshold:.2f}"
-        pictures[f"{word} scene {name}, F1 {f1:.3f}"] = draw_top_view(scene.cloud, scene.truth, found, title, style)
+        pictures[f"{word} scene {name}, F1 {f1:.3f}"] = draw_top_view(
+            scene.cloud, scene.truth, found, title, style, background or "dark"
+        )
     return pictures
 
 

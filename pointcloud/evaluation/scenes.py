@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from pointcloud.metrics.thresholds import score_helpers
 from vol3d.engine.task import Evaluation, Metric
 from vol3d.errors import DataError
 from vol3d.view.draw.top_view import ROOM, TopViewStyle
+
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
 
 IOU_THRESHOLDS = (0.25, 0.5)
 DRAWS = 500
@@ -39,7 +42,7 @@ def evaluate_scenes(
     scored: Iterable[ScoredScene],
     class_names: Sequence[str],
     conditions: Mapping[str, str] | None = None,
-    pictures: bool = False,
+    pictures: Background | None = None,
     style: TopViewStyle = ROOM,
 ) -> Evaluation:
     """Scores scenes as they come; of each only what its detections overlap is kept.
@@ -77,7 +80,7 @@ def evaluate_scenes(
         summary["no_score"] = "no scene has an annotated box, so there is nothing to score"
 
     rows = count_rows(counts, class_names)
-    shown = draw_examples(candidates.scenes, counts, threshold, style)
+    shown = draw_examples(candidates.scenes, counts, threshold, style, pictures)
     return Evaluation(summary["ap25"], "ap25", summary, rows, shown, (*MEASURED, *MEASURED_COUNTS))
 
 

@@ -23,6 +23,7 @@ from pointcloud.tasks.precision import is_low
 from pointcloud.tasks.settings import CloudSettings
 from pointcloud.tasks.start_from import require_features, takes_input
 from pointcloud.training.samples import CloudSamples
+from vol3d.engine.common_classes import CommonClasses
 from vol3d.engine.seen import Seen, Trait, ranges_of, some_of, synthetic_note
 from vol3d.engine.settings import RunSettings, Settings
 from vol3d.engine.task import CompleteTask, Part, Windows
@@ -93,14 +94,19 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
             say(str(fault))
         return split
 
+    @property
+    def common(self) -> CommonClasses:
+        """Which of the model's classes the scenes are annotated with; all of them where it is trained."""
+        return CommonClasses.of(self.class_names, self.split.class_names, self.split.name)
+
     def scored_scenes(self) -> tuple[SceneReader, ...]:
         """The scenes that `evaluate` goes through.
 
         Raises:
-            DataError: listing showed an error, there is no scene, or none that is scored has a box.
+            DataError: listing showed an error, there is no scene, or none that is scored has a box of the classes.
         """
         split = self.split.require("validation")
-        return (split.require_boxes("validation") if self.scored else split).validation
+        return (split.require_boxes("validation", self.common.common) if self.scored else split).validation
 
     def noted(self, scenes: Sequence[SceneReader], notes: Sequence[Note] = ()) -> dict[str, str]:
         """What a score must be read with: what the data set or the points did not say, and objects left out."""
@@ -183,12 +189,12 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
         return 0
 
     def for_dataset(self, data: Settings, part: Part = "validation") -> CloudTask:
-        """The same problem with the scenes of another data set, whose classes must be these.
+        """The same problem with the scenes of another data set, which has some of the classes, matched by name.
 
         What decides how its scenes look, such as sweeps of drives, is the training's where `data` do not set it.
 
         Raises:
-            CheckpointError: the data set has other classes.
+            CheckpointError: the data set has none of the classes.
             DataError: it has no scenes to test on.
         """
         if not isinstance(data, SceneSettings):
@@ -196,7 +202,7 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
         data = data.for_evaluation(self.data)
         data = data.for_test() if part == "test" else data
         task, split = self.with_settings(self.resolved().model_copy(update={"data": data})), data.split()
-        self.require_classes(split.class_names, split.name)
+        CommonClasses.of(self.class_names, split.class_names, split.name)
         if part == "test":
             task.split, task.scored = split.only_test(), False
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -49,6 +49,9 @@ from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.points.options import Axis, LengthUnit
 from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
+
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
 
 
 class LidarReadSettings(ReadSettings):
@@ -144,15 +147,17 @@ class LidarTask(CloudTask):
         )
 
     def evaluate(
-        self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
+        self, model: nn.Module, device: torch.device, progress: Progress, pictures: Background | None = None
     ) -> Evaluation:
         """The data set's own benchmark on the validation scenes; of a test set what it takes, without a score."""
         from pointcloud.evaluation.benchmark import benchmark_of, submit  # not for prediction
+        from pointcloud.evaluation.common_classes import CommonDetections
 
         models = list(model) if isinstance(model, nn.ModuleList) else [model]
         scenes, notes = self.scored_scenes(), dict[tuple[str, str | None, str | None], Note]()
         conditions = {"data": self.split.name, "models": str(len(models)), "test flips": self.settings.test_flips}
-        change = None
+        names, change = self.common.common, None
+        both = CommonDetections(self.common, self.class_names, self.split.class_names)
         if self.settings.seen is not None and "intensity" in self.settings.model.features:
             change = _other_scale(scenes, self.settings.seen.ranges.get(BRIGHTEST))
         if change is not None:
@@ -167,14 +172,15 @@ class LidarTask(CloudTask):
             shown = cloud if change is None else brightened(cloud, change.factor)
             found, assumed = self.detect_on_ground(models, shown, device)
             notes.update((note.kind, note) for note in (*cloud.notes, *assumed))
-            return found
+            return both.of(found)
 
         if not self.scored:
-            return submit(self.data.name, scenes, detect, self.class_names, progress, self.submission)
+            written = submit(self.data.name, scenes, detect, names, progress, self.submission)
+            return both.stated(written, scenes, scored=False)
         benchmark = benchmark_of(self.data.name)
-        evaluation = benchmark(scenes, detect, self.class_names, progress, conditions, pictures, self.submission)
+        evaluation = benchmark(scenes, detect, names, progress, conditions, pictures, self.submission)
         evaluation.summary.update(self.noted(scenes, list(notes.values())))
-        return evaluation
+        return both.stated(evaluation, scenes)
 
     def detect_on_ground(
         self, models: Sequence[nn.Module], cloud: PointCloud, device: torch.device

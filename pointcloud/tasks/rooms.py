@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -35,6 +35,9 @@ from vol3d.scans.recordings.recording import Recording
 from vol3d.scans.results.attention import AttentionMap
 from vol3d.scans.results.detections import Detections
 from vol3d.terminal import Progress
+
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
 
 
 class PredictSettings(ReadSettings):
@@ -72,23 +75,25 @@ class DetectionTask(CloudTask):
         )
 
     def evaluate(
-        self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
+        self, model: nn.Module, device: torch.device, progress: Progress, pictures: Background | None = None
     ) -> Evaluation:
         """Average precision on the validation scenes."""
-        from pointcloud.evaluation.scenes import ScoredScene, evaluate_scenes  # not for prediction
+        from pointcloud.evaluation.common_classes import CommonDetections  # not for prediction
+        from pointcloud.evaluation.scenes import ScoredScene, evaluate_scenes
 
         models = list(model) if isinstance(model, nn.ModuleList) else [model]
-        scenes = self.scored_scenes()
+        scenes, names = self.scored_scenes(), self.common.common
+        both = CommonDetections(self.common, self.class_names, self.split.class_names)
 
         def detected() -> Iterator[ScoredScene]:
             for done, reader in enumerate(scenes):
                 progress(done, len(scenes), reader.name)
                 scene = reader.read()
-                found = self.detect(models, scene.cloud, device, self.settings.postprocess, seed=done)
-                yield ScoredScene(scene.name, scene.cloud, scene.truth, found)
+                found = both.of(self.detect(models, scene.cloud, device, self.settings.postprocess, seed=done))
+                yield ScoredScene(scene.name, scene.cloud, scene.truth.of_classes(names), found)
 
         conditions = self._conditions(len(models)) | condition(self.in_bfloat16(device)) | self.noted(scenes)
-        return evaluate_scenes(detected(), self.class_names, conditions, pictures)
+        return both.stated(evaluate_scenes(detected(), names, conditions, pictures), scenes)
 
     def _conditions(self, models: int) -> dict[str, str]:
         """What a score must be read with."""

@@ -25,8 +25,11 @@ XYZ = 3
 
 def takes_input(network: nn.Module, start: StartSettings | None) -> bool:
     """Whether the part that sees the points is taken over."""
-    first, _ = next(iter(network.named_children()))
-    return start is None or start.parts is None or any(part.split(".")[0] == first for part in start.parts)
+    if start is None or start.pairs is None:
+        return True
+    weights = (name for name, part in network.named_children() if next(part.parameters(), None) is not None)
+    first = next(weights, None)  # what only averages the points of a voxel has none
+    return any(theirs.split(".")[0] == first for theirs, _ in start.pairs)
 
 
 def require_features(own: Sequence[str], other: Sequence[str]) -> None:

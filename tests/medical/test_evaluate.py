@@ -16,6 +16,7 @@ from medical.evaluate import ScoredCase, evaluate_cases
 from medical.metrics import Measures
 from medical.postprocess import PostprocessSettings, postprocess
 from tests.medical.synthetic import CLASSES, blobs
+from tests.vol3d.view.scenes import pixels
 from vol3d.errors import DataError, UsageError
 from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
 
@@ -65,10 +66,10 @@ def test_summary_counts_misses_and_false_alarms() -> None:
 def test_pictures_of_best_median_and_worst() -> None:
     empty = np.zeros((12, 16, 10), np.uint8)
     cases = [case("good", 0), case("half", 1, prediction=without(1, 1)), case("bad", 2, prediction=empty)]
-    pictures = evaluate_cases(cases, NAMES, pictures=True).pictures
+    pictures = evaluate_cases(cases, NAMES, pictures="dark").pictures
     assert {title.split(",")[0] for title in pictures} == {"best case good", "median case half", "worst case bad"}
     assert all(content.startswith(b"\x89PNG") for content in pictures.values())
-    assert list(evaluate_cases(cases[:1], NAMES, pictures=True).pictures) == ["best case good, mean Dice 1.000"]
+    assert list(evaluate_cases(cases[:1], NAMES, pictures="dark").pictures) == ["best case good, mean Dice 1.000"]
 
 
 def test_one_case_at_a_time() -> None:
@@ -139,3 +140,11 @@ def test_lesions_are_counted_where_they_are_asked_for() -> None:
     assert np.isnan(result.summary["classes"]["posterior"]["lesion_sensitivity"])
     assert "at least 0.5" in result.summary["lesion_rule"]
     assert result.rows[0]["lesions"] == 2 and result.rows[0]["false_positives"] == 1
+
+
+def test_pictures_have_the_background_that_was_asked_for():
+    dark, light = (
+        pixels(next(iter(evaluate_cases([case("a", 0)], NAMES, pictures=shade).pictures.values())))
+        for shade in ("dark", "light")
+    )
+    assert dark[:10].mean() < 60 and light[:10].mean() > 220

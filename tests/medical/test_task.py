@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
 import nibabel as nib
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from medical.datasets.cases import IGNORED
+from medical.datasets.folder import FolderSettings
 from medical.datasets.pairs import read_image
 from medical.preprocess import PreprocessSettings
 from medical.training_set import prepare_in_memory
@@ -79,10 +81,60 @@ def test_other_data_and_other_classes(tmp_path, recipe, root):
     part = task.for_dataset(task.settings.data, "train")
     assert part.split.validation == task.split.train
     other = write_msd(tmp_path / "other", class_names=("background", "liver", "tumour"))
-    with pytest.raises(CheckpointError, match=r"other classes; got background, liver, tumour, wanted background"):
+    message = r"other classes.*got liver, tumour, wanted one or more of anterior, posterior"
+    with pytest.raises(CheckpointError, match=message):
         task.for_dataset(task.settings.data.model_copy(update={"root": other}))
     with pytest.raises(UsageError, match="no data set of volumes"):
         task.for_dataset(task.settings.train)
+
+
+def test_only_common_classes_are_scored_and_labels_are_matched_by_name(tmp_path, recipe):
+    """Truth in other numbers: tumour 1, posterior 2, so that the model's anterior (1) must never meet it."""
+    task = load_task(recipe)
+    other = write_msd(tmp_path / "other", class_names=("background", "tumour", "posterior"))
+    data = task.settings.data.model_copy(update={"root": other})
+    torch.manual_seed(0)
+    model = task.model()
+    evaluation = task.for_dataset(data, "train").evaluate(model, CPU, lambda *_: None)
+    same = task.for_dataset(task.settings.data, "train").evaluate(model, CPU, lambda *_: None)
+
+    rows, twin = evaluation.summary["classes"], same.summary["classes"]
+    assert list(rows) == ["anterior", "posterior", "tumour"] and rows["anterior"] == {}
+    assert rows["posterior"] == twin["posterior"]  # both label it 2
+    assert rows["tumour"]["dice"] == 0 and rows["tumour"]["missed"] == evaluation.summary["cases"]
+    assert evaluation.score == rows["posterior"]["dice"] and evaluation.summary["missed"] == rows["posterior"]["missed"]
+    absent, unknown = evaluation.summary["remarks"]
+    assert (absent["value"], unknown["value"]) == ("anterior", "tumour")
+    assert absent["numbers"]["left_out"] > 0 and unknown["numbers"]["missed"] > 0
+    assert "remarks" not in same.summary
+
+
+def test_the_same_classes_in_other_numbers_have_the_same_scores(tmp_path, recipe, root):
+    task, swapped = load_task(recipe), tmp_path / "swapped"
+    shutil.copytree(root, swapped)
+    document = json.loads((swapped / "dataset.json").read_text())
+    write_json(swapped / "dataset.json", document | {"labels": {"0": "background", "1": "posterior", "2": "anterior"}})
+    for path in (swapped / "labelsTr").glob("blobs*"):
+        image = nib.load(path)
+        labels = np.array([0, 2, 1], np.uint8)[np.asarray(image.dataobj)]
+        nib.save(nib.Nifti1Image(labels, image.affine, image.header), path)
+    model = task.model()
+    one, other = (
+        task.for_dataset(task.settings.data.model_copy(update={"root": where})).evaluate(model, CPU, lambda *_: None)
+        for where in (root, swapped)
+    )
+    assert other.summary["classes"] == one.summary["classes"] and "remarks" not in other.summary
+
+
+def test_ignored_voxels_of_other_data_stay_ignored(tmp_path, recipe):
+    """The number of ignored voxels, 1, is the model's anterior."""
+    task = load_task(recipe)
+    root = write_folder(tmp_path / "own", classes=["background", "ignore", "posterior"])
+    evaluation = task.for_dataset(FolderSettings(root=root), "all").evaluate(task.model(), CPU, lambda *_: None)
+    summary = evaluation.summary
+    assert summary["ignored_voxels"] > 0 and set(summary["classes"]) == {"anterior", "posterior"}
+    assert summary["classes"]["anterior"] == {} and [one["value"] for one in summary["remarks"]] == ["anterior"]
+    assert {row["class"] for row in evaluation.rows} == {"posterior"}
 
 
 def test_a_score_names_its_conditions(recipe):

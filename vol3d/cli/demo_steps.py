@@ -43,7 +43,7 @@ def score_scenes(task: ScoringTask, loaded: Loaded, out: Path) -> Evaluation:
     from vol3d.engine import results
 
     with progress("scoring") as report:
-        evaluation = task.evaluate(loaded.models[0], torch.device("cpu"), report, pictures=True)
+        evaluation = task.evaluate(loaded.models[0], torch.device("cpu"), report, pictures="dark")
     results.write(out, evaluation, step=0)
     return evaluation
 

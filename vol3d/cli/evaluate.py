@@ -10,7 +10,7 @@ import typer
 
 from vol3d.cli import names
 from vol3d.cli.console import cell, print_first_columns, print_json
-from vol3d.cli.options import Changes, Checkpoint, Device, Json, Words
+from vol3d.cli.options import Behind, Changes, Checkpoint, Device, Json, Words
 from vol3d.errors import UsageError
 from vol3d.output import require_output
 from vol3d.paths import user_path
@@ -18,6 +18,7 @@ from vol3d.terminal import counted, progress, say
 
 if TYPE_CHECKING:
     from vol3d.engine.task import Evaluation, Part
+    from vol3d.view.theme import Background
 
 Root = Annotated[
     Path | None, typer.Option("--data", help="The data set's folder; the word data=ROOT is the same.", metavar="ROOT")
@@ -63,6 +64,7 @@ def evaluate(
     split: PartName = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the scores, pictures and report.")] = None,
     submission: Submission = None,
+    background: Behind = "dark",
     changes: Changes = None,
     device: Device = None,
     as_json: Json = False,
@@ -84,7 +86,7 @@ def evaluate(
     root, settings = _root(data, [*(words or []), *(changes or [])])
     if folds:
         _refuse_with_folds(fold, split, submission)
-        _evaluate_folds(checkpoint, root, dataset, out, device, settings, as_json)
+        _evaluate_folds(checkpoint, root, dataset, out, device, settings, background, as_json)
         return
     of_data = [word.removeprefix("data.") for word in settings if word.startswith("data.")]
     settings = [word for word in settings if not word.startswith("data.")]
@@ -99,6 +101,7 @@ def evaluate(
             split=cast("Part | None", split),
             out=out,
             submission=submission,
+            background=cast("Background", background),
             data_settings=of_data,
             progress=report,
         )
@@ -119,6 +122,7 @@ def _evaluate_folds(
     out: Path | None,
     device: str | None,
     settings: list[str],
+    background: str,
     as_json: bool,
 ) -> None:
     """One fold after the other, a table of their scores, and the report of all in `out`."""
@@ -126,10 +130,13 @@ def _evaluate_folds(
     from vol3d.cli.train import print_spread
     from vol3d.engine.device import pick_device
     from vol3d.engine.folds import evaluate_folds
+    from vol3d.view.theme import require_background
 
-    chosen = str(pick_device(device, "--device"))
+    chosen, shade = str(pick_device(device, "--device")), require_background(background)
     with progress("evaluating") as report:
-        spread = evaluate_folds(checkpoint, root, dataset, out, lambda path: vol3d.load(path, chosen, settings), report)
+        spread = evaluate_folds(
+            checkpoint, root, dataset, out, lambda path: vol3d.load(path, chosen, settings), report, shade
+        )
     print_spread(spread, out, as_json)
 
 

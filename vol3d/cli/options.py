@@ -45,6 +45,15 @@ Topic = Annotated[
     str | None, typer.Option(metavar="NAME", help="Recordings: the topic of the clouds.  Default: the only one.")
 ]
 
+Behind = Annotated[
+    str,
+    typer.Option(
+        "--background",
+        metavar="SHADE",
+        help="Of pictures: dark or light (for print and slides); slices of a volume stay black.",
+    ),
+]
+
 
 def files_and_settings(words: Sequence[str] | None) -> tuple[list[str], list[str]]:
     """Arguments that are not `KEY=VALUE`, or are files of that name, and those that are."""

@@ -11,7 +11,7 @@ import typer
 
 from vol3d.catalog import shipped
 from vol3d.cli.console import SOME_FAILED, print_json, print_table
-from vol3d.cli.options import Changes, Checkpoint, Device, Json, Series, Topic, files_and_settings
+from vol3d.cli.options import Behind, Changes, Checkpoint, Device, Json, Series, Topic, files_and_settings
 from vol3d.dataset_tools.fault import listed
 from vol3d.errors import UsageError
 from vol3d.notes import MergedNotes
@@ -136,6 +136,7 @@ def predict(
     formats: Formats = None,
     probabilities: Probabilities = False,
     entropy: Entropy = False,
+    background: Behind = "dark",
     roi: Roi = None,
     smooth: Smooth = None,
     calib: Calib = None,
@@ -160,6 +161,7 @@ def predict(
     formats = _all_formats(formats, probabilities=probabilities, entropy=entropy)
     options: dict[str, Any] = {"mirror": mirror, "roi": roi, "smooth": smooth, "series": series, "formats": formats}
     options |= {"columns": columns, "up": up, "units": units, "ground": ground, "align": align, "score": score}
+    options |= {"background": None if background == "dark" else background}
     options |= {"fast": fast or None, "topic": topic, "every": every, "calib": calib, "dicom_seg": dicom_seg or None}
     scans, words = files_and_settings(inputs)
     if not scans:
@@ -213,7 +215,7 @@ def say_failure(row: PredictionRow) -> None:
 
 
 def show(rows: Sequence[PredictionRow], out: Path) -> None:
-    """A table of what happened, the failures with their reason; names without folders where they are clear."""
+    """A table of what was done, and which scans failed; names without folders where they are clear."""
     names = _short_names(rows)
     done = [row for row in rows if row.status != "failed"]
     if done:
@@ -222,13 +224,11 @@ def show(rows: Sequence[PredictionRow], out: Path) -> None:
         if remarks := _notes(rows, names, assumed):
             print_table(["scans", title], remarks)
 
-    failures = [[names[row.source], _without_source(row)] for row in rows if row.status == "failed"]
-    if failures:
-        print_table(["failed", "reason"], failures)
-
+    failures = [names[row.source] for row in rows if row.status == "failed"]  # each with its reason by `say_failure`
     skipped = sum(row.status == "skipped" for row in rows)
     remark = f", {skipped} skipped because a result exists (--overwrite predicts them again)" if skipped else ""
-    say(f"{len(done) - skipped} written to {out}{remark}, {len(failures)} failed")
+    which = f": {listed(failures, 8)}" if failures else ""
+    say(f"{len(done) - skipped} written to {out}{remark}, {len(failures)} failed{which}")
 
 
 def _short_names(rows: Sequence[PredictionRow]) -> dict[ScanSource, str]:
@@ -253,10 +253,6 @@ def _cells(row: PredictionRow, name: str) -> dict[str, Any]:
         if isinstance(value, dict):
             cells |= {f"{key.replace('_', ' ')}: {below}": item for below, item in value.items()}
     return cells
-
-
-def _without_source(row: PredictionRow) -> str:
-    return (row.error or "").removeprefix(f"{row.source.path}: ")
 
 
 def _notes(rows: Sequence[PredictionRow], names: Mapping[ScanSource, str], assumed: bool) -> list[list[Any]]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from vol3d.cli.console import SOME_FAILED
 from vol3d.cli.evaluate import show
-from vol3d.cli.options import Json
+from vol3d.cli.options import Behind, Json
 from vol3d.output import require_output
 from vol3d.terminal import progress, say
+
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
 
 
 def score(
@@ -32,6 +35,7 @@ def score(
         float, typer.Option(min=0, max=1, metavar="S", help="Least overlap (IoU) of a detected lesion.")
     ] = 0.1,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the scores, pictures and report.")] = None,
+    background: Behind = "dark",
     as_json: Json = False,
 ) -> None:
     """Score masks that any program made: Dice, HD95, NSD, volumes and detected lesions, per case and class.
@@ -56,6 +60,7 @@ def score(
             tolerance_mm=tolerance,
             lesion_iou=lesion_iou,
             out=out,
+            background=cast("Background", background),
             progress=report,
         )
     show(evaluation, as_json, out)

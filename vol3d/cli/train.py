@@ -11,7 +11,7 @@ import typer
 
 from vol3d.cli import names
 from vol3d.cli.console import SOME_FAILED, print_json, print_table
-from vol3d.cli.options import Device, Json
+from vol3d.cli.options import Behind, Device, Json
 from vol3d.cli.verdict import rows, verdict
 from vol3d.errors import UsageError
 from vol3d.output import require_output
@@ -50,6 +50,7 @@ def train(
     folds: Annotated[bool, typer.Option("--folds", help="Train every fold; the folder is an ensemble.")] = False,
     dry_run: DryRun = False,
     overfit: Overfit = None,
+    background: Behind = "dark",
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -67,6 +68,8 @@ def train(
     from vol3d.config import load_task
 
     words, folder = overrides or [], out or default_folder(config)
+    if background != "dark":
+        words = [*words, f"train.background={background}"]
     if not dry_run:
         require_output(folder)
     if folds:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from vol3d.cli.console import print_json
-from vol3d.cli.options import Json, Series, Topic
+from vol3d.cli.options import Behind, Json, Series, Topic
 from vol3d.cli.view_frames import view_frames
 from vol3d.cli.view_options import (
-    Behind,
     Classes,
     Color,
     Columns,

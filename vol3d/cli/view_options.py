@@ -45,9 +45,6 @@ Score = Annotated[float, typer.Option(min=0, max=1, metavar="S", help="Show boxe
 Labels = Annotated[
     int, typer.Option(min=0, max=10_000, metavar="N", help="Write class and score at the N surest boxes.")
 ]
-Behind = Annotated[
-    str, typer.Option(metavar="SHADE", help="dark or light (for print and slides); slices of a volume stay black.")
-]
 Level = Annotated[
     str | None,
     typer.Option(

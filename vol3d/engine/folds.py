@@ -26,6 +26,7 @@ from vol3d.terminal import Progress, say
 
 if TYPE_CHECKING:
     from vol3d.model import Model
+    from vol3d.view.theme import Background
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def evaluate_folds(
     out: Path | None,
     load: Callable[[str], Model],
     progress: Progress,
+    background: Background = "dark",
 ) -> Spread:
     """Scores the model of each fold on the cases that it was not trained on; writes each, and all, into `out`.
 
@@ -91,6 +93,7 @@ def evaluate_folds(
         root: the data set's folder.
         dataset: its layout; None is as the data that the models were trained on.
         load: makes a model of a run's folder.
+        background: of the pictures.
 
     Raises:
         UsageError: `where` holds no folds, or a model that was not trained on one.
@@ -106,7 +109,9 @@ def evaluate_folds(
             do = "Leave --folds out, or give the folder that `vol3d train --folds` wrote."
             raise UsageError("this model was not trained on a fold", where=path.parent, do=do)
         place = None if out is None else out / name
-        evaluations[name] = score(model, root, dataset, fold, "validation", place, None, progress)
+        evaluations[name] = score(
+            model, root, dataset, fold, "validation", place, None, progress, background=background
+        )
         for text in remarks(evaluations[name].summary):
             say(f"note: {name}: {text}")
     if out is not None:

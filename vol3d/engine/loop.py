@@ -270,8 +270,9 @@ class _Run:
 
     def _score(self, model: nn.Module, log: Log, pictures: bool) -> Evaluation:
         torch.manual_seed(self.settings.seed)
+        background = self.settings.background if pictures else None
         with self._cases(log, "evaluate") as progress:
-            return self.task.evaluate(model, self.group.device, progress, pictures)
+            return self.task.evaluate(model, self.group.device, progress, background)
 
     @contextmanager
     def _cases(self, log: Log, title: str) -> Iterator[Progress]:

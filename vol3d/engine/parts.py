@@ -23,17 +23,36 @@ def parts_of(trunk: nn.Module) -> dict[str, nn.Module | nn.Parameter]:
     return dict(trunk.named_children()) | dict(trunk.named_parameters(recurse=False))
 
 
-def check_parts(trunk: nn.Module, parts: Iterable[str], where: str, who: str = "the model") -> None:
+def is_part(trunk: nn.Module, name: str) -> bool:
+    """Whether a model has a module or a parameter of this name."""
+    return name in dict(trunk.named_parameters()) or (name != "" and name in dict(trunk.named_modules()))
+
+
+def check_parts(
+    trunk: nn.Module, parts: Iterable[str], where: str, who: str = "the model", do: str | None = None
+) -> None:
     """Refuses names that are neither modules nor parameters of a model.
+
+    Args:
+        who: what the message calls the model.
+        do: what to write instead, if that is known.
 
     Raises:
         UsageError: names the parts that there are.
     """
-    known = {name for name, _ in trunk.named_modules() if name} | {name for name, _ in trunk.named_parameters()}
     for part in parts:
-        if part not in known:
-            wanted = ", ".join(parts_of(trunk)) + ", or a part of these as in encoder.layers.0"
-            raise UsageError(f"{who} has no such part", where=where, got=part, wanted=wanted)
+        if not is_part(trunk, part):
+            wanted = ", ".join(parts_of(trunk))
+            if inner := _inner(trunk):
+                wanted += f", or a part of these as in {inner}"
+            raise UsageError(f"{who} has no such part", where=where, got=part, wanted=wanted, do=do)
+
+
+def _inner(trunk: nn.Module) -> str | None:
+    """A part within a part, of those that have the most parameters; None where no part has any."""
+    inner = {name: module for name, module in trunk.named_modules() if name.count(".") == 1}
+    sizes = {name: sum(p.numel() for p in module.parameters()) for name, module in inner.items()}
+    return max(sizes, key=sizes.__getitem__, default=None)
 
 
 def freeze(trunk: nn.Module, parts: Iterable[str]) -> list[nn.Module]:

@@ -19,6 +19,7 @@ FORMAT = 1
 # What may change between a stop and its resume: it decides where and how fast the run works, not what it learns.
 HARMLESS = {
     *("train.workers", "train.save_every_s", "train.evaluate_every", "train.channels_last", "train.loggers"),
+    "train.background",
     "data.root",
     # A teacher's fingerprint shows whether it is the same.
     *("unlabelled.root", "unlabelled.teacher", "distill.teacher", "distill.cache"),

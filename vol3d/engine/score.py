@@ -12,7 +12,7 @@ from vol3d.config import build, dump, from_words
 from vol3d.engine import results
 from vol3d.engine.settings import Settings
 from vol3d.engine.task import Evaluation, Part, ScoringTask
-from vol3d.engine.trained_on import TRAINED_ON, seen_facts
+from vol3d.engine.trained_on import REMARKS, TRAINED_ON, seen_facts
 from vol3d.errors import UsageError
 from vol3d.files import make_folder, remove_leftovers, write_text
 from vol3d.scans.results.submission import require_own, seal
@@ -20,6 +20,7 @@ from vol3d.terminal import Progress
 
 if TYPE_CHECKING:
     from vol3d.model import Model
+    from vol3d.view.theme import Background
 
 
 def score(
@@ -32,6 +33,7 @@ def score(
     submission: Path | None,
     progress: Progress,
     data_settings: Sequence[str] = (),
+    background: Background = "dark",
 ) -> Evaluation:
     """The evaluation that `vol3d.api.evaluate` describes; its summary states what was scored, and with what."""
     trained = _scoring(model)
@@ -48,16 +50,22 @@ def score(
     for place in (out, out and out / results.PICTURES, submission, submission and submission.parent):
         if place is not None:
             remove_leftovers(place, of_the_dead=True)
-    evaluation = task.evaluate(model.network(), model.device, progress, pictures=out is not None)
+    evaluation = task.evaluate(model.network(), model.device, progress, pictures=None if out is None else background)
     if submission is not None:
         seal(submission, model.record)
     evaluation.summary.update(split=chosen, data=str(root), checkpoint=model.name, models=len(model.models))
     if chosen != "test":
-        evaluation.summary.update(_seen(model, task, progress))
+        _add(evaluation.summary, _seen(model, task, progress))
     if out is not None:
         write_text(out / results.CONFIG, dump(task.settings))
         results.write(out, evaluation, step=0)
     return evaluation
+
+
+def _add(summary: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Adds facts to a summary, and their remarks after those that it has."""
+    remarks = [*summary.get(REMARKS, ()), *facts.get(REMARKS, ())]
+    summary.update(facts | ({REMARKS: remarks} if remarks else {}))
 
 
 def _seen(model: Model, task: ScoringTask, progress: Progress) -> dict[str, Any]:
@@ -87,7 +95,7 @@ def on_data(
 
     Raises:
         UsageError: no such data set or part, or one without folds; `settings` that it does not have.
-        CheckpointError: the data set has other classes.
+        CheckpointError: the data set has none of the model's classes.
     """
     trained_on: Any = task.data
     kind = _layout(task, dataset)

@@ -79,6 +79,7 @@ class TrainSettings(Settings):
     loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field(
         ("tensorboard",), description="where numbers go beside metrics.csv: tensorboard, wandb, mlflow"
     )
+    background: Literal["dark", "light"] = Field("dark", description="of the report's pictures; light: for print")
     shard: bool = Field(False, description="shard weights and optimiser over the processes (fully_shard), not DDP")
 
     @field_validator("loggers", mode="before")
@@ -93,8 +94,11 @@ class StartSettings(Settings):
     """Whose weights a model begins with; `start_from: NAME` is short for `start_from: {checkpoint: NAME}`."""
 
     checkpoint: str = Field(description="a run's folder, its best.safetensors, or the name of a shipped model")
-    parts: tuple[str, ...] | None = Field(
-        None, min_length=1, description="parts of the model that are taken over; null: all of a kind that both have"
+    parts: tuple[str, ...] | dict[str, str] | None = Field(
+        None,
+        min_length=1,
+        description="parts of the model that are taken over, or {theirs: ours} where names differ; null: all of a kind "
+        "that both have",
     )
     sha256: str | None = Field(None, description="the fingerprint of those weights; null: whichever they have")
 
@@ -107,6 +111,20 @@ class StartSettings(Settings):
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value  # `_short` saw it, so it is no longer read as JSON
+
+    @field_validator("parts")
+    @classmethod
+    def _each_once(cls, value: Any) -> Any:
+        if isinstance(value, dict) and len(set(value.values())) < len(value):
+            raise ValueError("two parts cannot become the same part of the model")
+        return value
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...] | None:
+        """Name of each part in the other model, and in this one; None for all of a kind that both have."""
+        if self.parts is None:
+            return None
+        return tuple(self.parts.items()) if isinstance(self.parts, dict) else tuple((name, name) for name in self.parts)
 
 
 class PredictionSettings(Settings):

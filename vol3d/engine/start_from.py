@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -84,17 +85,18 @@ class Takeover:
     Args:
         taken: parameters by name.
         anew: parameters that keep their fresh values.
-        parts: those that were looked at.
+        parts: those that were looked at, by their names in the other model and in this one.
     """
 
     taken: dict[str, nn.Parameter]
     anew: dict[str, nn.Parameter]
-    parts: tuple[str, ...]
+    parts: tuple[tuple[str, str], ...]
 
     def notes(self, source: str) -> tuple[Note, ...]:
         """What was taken over from `source`, and what begins anew, with names and counts."""
         text = "{tensors} tensors ({parameters:,} parameters) begin as in {value}"
-        parts = (part for part in self.parts if any(lies_in(name, part) for name in self.taken))
+        taken = ((theirs, ours) for theirs, ours in self.parts if any(lies_in(name, ours) for name in self.taken))
+        parts = (ours if theirs == ours else f"{theirs} as {ours}" for theirs, ours in taken)
         value = f"{source}: {', '.join(parts)}"
         found = [Note("started-from", text, "start_from", value, numbers=_counts(self.taken))]
         if self.anew:
@@ -118,47 +120,71 @@ def take_over(mine: nn.Module, theirs: nn.Module, start: StartSettings, outputs:
 
     Args:
         mine, theirs: the trunks of both models.
-        start: which parts; those of other kinds are left out unless they are named.
+        start: which parts, and how ours are called; those of other kinds are left out unless they are named.
         outputs: layers that stand for other classes, and begin anew; in their parts other layers may differ, too.
 
     Raises:
         UsageError: no such part, or none in common.
         CheckpointError: a part of other sizes.
     """
-    parts = _common(mine, theirs, start)
-    own, other = mine.state_dict(), theirs.state_dict()
+    pairs = _common(mine, theirs, start)
+    own, state = mine.state_dict(), theirs.state_dict()
     renewed = {name for name in own if any(fnmatchcase(name, f"{layer}.*") for layer in outputs)}
     loose = {_outermost(name) for name in renewed}
-    copied = set[str]()
-    for part in parts:
+    copied = dict[str, Tensor]()
+    for their_name, part in pairs:
+        other = _renamed(state, their_name, part)
         same, differing = _compared(part, own, other)
         if differing and _outermost(part) not in loose:
             _refuse(part, differing, own, other, start)
-        copied |= same - renewed
-    mine.load_state_dict(own | {name: other[name] for name in copied})
+        copied |= {name: other[name] for name in same - renewed}
+    mine.load_state_dict(own | copied)
 
     taken, anew = dict[str, nn.Parameter](), dict[str, nn.Parameter]()
     for name, parameter in mine.named_parameters():
         (taken if name in copied else anew)[name] = parameter
-    return Takeover(taken, anew, parts)
+    return Takeover(taken, anew, pairs)
+
+
+def _renamed(state: dict[str, Tensor], part: str, name: str) -> dict[str, Tensor]:
+    """The tensors of a part, called as if the part had another name."""
+    return {name + one[len(part) :]: tensor for one, tensor in state.items() if lies_in(one, part)}
 
 
 def _outermost(name: str) -> str:
     return name.split(".")[0]
 
 
-def _common(mine: nn.Module, theirs: nn.Module, start: StartSettings) -> tuple[str, ...]:
-    """The parts to take over: the named ones, or all that both have and that are of one kind."""
-    if start.parts is not None:
-        check_parts(mine, start.parts, _WHERE)
-        check_parts(theirs, start.parts, _WHERE, start.checkpoint)
-        return start.parts
+def _common(mine: nn.Module, theirs: nn.Module, start: StartSettings) -> tuple[tuple[str, str], ...]:
+    """The parts to take over by their names in the other model and in this one: the named ones, or all that both have
+    and that are of one kind."""
+    if start.pairs is not None:
+        for their_name, name in start.pairs:
+            check_parts(theirs, [their_name], _WHERE, start.checkpoint, _other_name(mine, theirs, name, "theirs"))
+            check_parts(mine, [name], _WHERE, do=_other_name(theirs, mine, their_name, "ours"))
+        return start.pairs
     other = parts_of(theirs)
-    common = tuple(name for name, part in parts_of(mine).items() if type(part) is type(other.get(name)))
+    common = tuple((name, name) for name, part in parts_of(mine).items() if type(part) is type(other.get(name)))
     if not common:
         got, wanted = ", ".join(other), "some of " + ", ".join(parts_of(mine))
         raise UsageError("the models have no part in common", where=start.checkpoint, got=got, wanted=wanted)
     return common
+
+
+def _other_name(having: nn.Module, lacking: nn.Module, part: str, missing: Literal["theirs", "ours"]) -> str | None:
+    """What to write for a part that one of the models has, where a part of the same kind has another name in the other.
+
+    Args:
+        missing: in which of the two models the name is wrong.
+    """
+    sought = dict(having.named_modules()).get(part) if part else None
+    if sought is None or type(sought).__module__.startswith("torch."):  # a list of layers is no kind
+        return None
+    alike = [name for name, one in lacking.named_modules() if name and type(one) is type(sought)]
+    if not alike:
+        return None
+    pair = f"{part}: {alike[0]}" if missing == "ours" else f"{alike[0]}: {part}"
+    return f"A part of this kind is called {alike[0]} there: write parts: {{{pair}}}."
 
 
 def _compared(part: str, own: dict[str, Tensor], other: dict[str, Tensor]) -> tuple[set[str], list[str]]:

@@ -13,7 +13,7 @@ from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -26,12 +26,15 @@ from vol3d.engine.evaluation import Metric as Metric
 from vol3d.engine.seen import Seen
 from vol3d.engine.settings import PredictionSettings, RunSettings, Settings
 from vol3d.engine.trained_on import TrainedOn
-from vol3d.errors import CheckpointError, UsageError
+from vol3d.errors import UsageError
 from vol3d.notes import Note
 from vol3d.prediction import Beside, Prediction, Unfinished
 from vol3d.scans.results.attention import AttentionMap
 from vol3d.scans.source import ScanSource
 from vol3d.terminal import Progress
+
+if TYPE_CHECKING:
+    from vol3d.view.theme import Background
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ class ModelTask(Task):
 
     @abstractmethod
     def evaluate(
-        self, model: nn.Module, device: torch.device, progress: Progress, pictures: bool = False
+        self, model: nn.Module, device: torch.device, progress: Progress, pictures: Background | None = None
     ) -> Evaluation:
         """Scores `model` on the validation split; `pictures` adds those of the report.
 
@@ -250,7 +253,7 @@ class TrainingTask(ModelTask):
 
 
 class ScoringTask(ModelTask):
-    """A problem whose model can be scored on any data set that has its classes.
+    """A problem whose model can be scored on any data set that has some of its classes; they are matched by name.
 
     Args:
         submission: where `evaluate` also writes what the benchmark takes; see `with_submission`.
@@ -267,7 +270,7 @@ class ScoringTask(ModelTask):
             part: which labelled cases become the validation split; of `test`, `evaluate` writes the submission only.
 
         Raises:
-            CheckpointError: the data set has other classes.
+            CheckpointError: the data set has none of the model's classes.
             DataError: it has no cases to test on.
         """
 
@@ -282,21 +285,6 @@ class ScoringTask(ModelTask):
         Raises:
             UsageError: there is no such benchmark.
         """
-
-    def require_classes(self, found: Sequence[str], where: str) -> None:
-        """Checks that a data set has the model's classes, in their order.
-
-        Raises:
-            CheckpointError: it has others.
-        """
-        if tuple(found) != tuple(self.class_names):
-            raise CheckpointError(
-                "the model was trained for other classes",
-                where=where,
-                got=", ".join(found),
-                wanted=", ".join(self.class_names),
-                do="Evaluate on a data set with the model's classes, in their order.",
-            )
 
 
 class PredictionTask(Task, Generic[Scan]):

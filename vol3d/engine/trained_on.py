@@ -17,6 +17,8 @@ from vol3d.dataset_tools.stamp import digest
 from vol3d.notes import Note
 
 TRAINED_ON = "trained_on"
+REMARKS = "remarks"
+"""Key of the summary of an evaluation: the notes that its scores must be read with, as facts."""
 _LETTERS = 16  # 64 bits: of a million scans and a million others, two are alike by chance once in ten million times
 _SOURCES = {
     "training": "with labels",
@@ -108,7 +110,7 @@ def seen_facts(infos: Sequence[Mapping[str, Any]], scored: Collection[str]) -> d
     every = frozenset[str]().union(*(one.keys for one in known))
     seen = [key for key in scored if key in every]
     notes = [*_seen_note(known, len(infos), seen, len(scored)), *_gaps(known, infos)]
-    return {"seen_cases": len(seen)} | ({"remarks": [note.to_dict() for note in notes]} if notes else {})
+    return {"seen_cases": len(seen)} | ({REMARKS: [note.to_dict() for note in notes]} if notes else {})
 
 
 def _seen_note(known: Sequence[TrainedOn], models: int, seen: Sequence[str], scored: int) -> tuple[Note, ...]:
@@ -147,7 +149,7 @@ def _gaps(known: Sequence[TrainedOn], infos: Sequence[Mapping[str, Any]]) -> tup
 
 def remarks(summary: Mapping[str, Any]) -> list[str]:
     """The sentences of the remarks in the summary of an evaluation, which may come from a file."""
-    listed = summary.get("remarks")
+    listed = summary.get(REMARKS)
     return (
         [str(one["text"]) for one in listed if isinstance(one, dict) and "text" in one]
         if isinstance(listed, list)

@@ -46,7 +46,7 @@ def band_chart(groups: Mapping[str, Sequence[Band]], x_label: str, y_label: str)
     xs = [band.x for band in every]
     x_low, x_high = (min(xs), max(xs)) if max(xs) > min(xs) else (min(xs) - 1, max(xs) + 1)
     y_range = with_margin(min(band.minimum for band in every), max(band.maximum for band in every), 0.05)
-    x_axis, y_axis = curve_axes((x_low, x_high), y_range)
+    x_axis, y_axis = curve_axes((x_low, x_high), y_range, counts="x")
     parts = grid(x_axis, y_axis, x_label)
     for index, (name, bands) in enumerate(drawn.items()):
         parts.append(f'<g class="s{index % SERIES}">{_bands(name, bands, x_axis, y_axis)}</g>')
@@ -94,7 +94,7 @@ def histogram(groups: Mapping[str, Mapping[str, float]], x_label: str) -> str:
     densities = {name: _density(np.array([*runs.values()]), xs, edges[1] - edges[0]) for name, runs in drawn.items()}
     highest = max(float(one.max()) for table in (counts, densities) for one in table.values() if len(one))
 
-    x_axis, y_axis = curve_axes((float(edges[0]), float(edges[-1])), (0.0, 1.08 * highest))
+    x_axis, y_axis = curve_axes((float(edges[0]), float(edges[-1])), (0.0, 1.08 * highest), counts="y")
     parts = grid(x_axis, y_axis, x_label)
     for index, (name, runs) in enumerate(drawn.items()):
         bars, marks = _bars(counts[name], edges, x_axis, y_axis), _marks(runs, x_axis, y_axis)

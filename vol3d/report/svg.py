@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -17,20 +18,31 @@ _POINTS = 240
 _ROW = 46
 
 
-def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
-    """Round numbers from `low` to `high`, about `wanted` of them."""
+def ticks(low: float, high: float, wanted: int = 5, whole: bool = False) -> list[float]:
+    """Round numbers from `low` to `high`, about `wanted` of them.
+
+    Args:
+        whole: what is counted, such as epochs, has no fractions; where no whole number lies between the two, there is
+            no number.
+
+    >>> ticks(0, 2), ticks(0, 2, whole=True), ticks(0.2, 0.7, whole=True)
+    ([0.0, 0.5, 1.0, 1.5, 2.0], [0.0, 1.0, 2.0], [])
+    """
     span = high - low
     if not math.isfinite(span) or span <= 0:
         return [low]
-    raw = span / wanted
+    raw = max(span / wanted, 1.0) if whole else span / wanted
     decade = 10.0 ** math.floor(math.log10(raw))
-    step = next(decade * factor for factor in (1, 2, 2.5, 5, 10) if decade * factor >= raw * 0.999)
+    steps = [decade * factor for factor in (1, 2, 2.5, 5, 10) if not whole or (decade * factor).is_integer()]
+    step = next(one for one in steps if one >= raw * 0.999)
     first = math.ceil(low / step - 1e-9)
     return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
 def line_chart(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x_label: str, y_label: str) -> str:
-    """Lines of (x, y) values; a line breaks where a value is not finite. Empty text if nothing can be drawn.
+    """Lines of (x, y) values over steps or epochs; a line breaks where a value is not finite.
+
+    Empty text if nothing can be drawn.
 
     A series of more than 240 points is drawn as the means of 240 stretches.
     """
@@ -41,7 +53,7 @@ def line_chart(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x_
     every = np.concatenate([piece for pieces in lines.values() for piece in pieces])
     x_low, x_high = float(every[:, 0].min()), float(every[:, 0].max())
     y_low, y_high = with_margin(float(every[:, 1].min()), float(every[:, 1].max()), 0.05)
-    x_axis, y_axis = curve_axes((x_low, x_high if x_high > x_low else x_low + 1), (y_low, y_high))
+    x_axis, y_axis = curve_axes((x_low, x_high if x_high > x_low else x_low + 1), (y_low, y_high), counts="x")
 
     parts = grid(x_axis, y_axis, x_label)
     for index, (name, pieces) in enumerate(lines.items()):
@@ -49,20 +61,21 @@ def line_chart(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x_
     return svg_frame(parts, CURVE_WIDTH, CURVE_HEIGHT, y_label) + legend(list(lines))
 
 
-def curve_axes(x: tuple[float, float], y: tuple[float, float]) -> tuple[Axis, Axis]:
-    """The axes of a chart of `CURVE_WIDTH` by `CURVE_HEIGHT` for values from low to high."""
-    return Axis(*x, LEFT, CURVE_WIDTH - RIGHT), Axis(y[1], y[0], TOP, CURVE_HEIGHT - BOTTOM)
+def curve_axes(x: tuple[float, float], y: tuple[float, float], counts: Literal["", "x", "y"] = "") -> tuple[Axis, Axis]:
+    """The axes of a chart of `CURVE_WIDTH` by `CURVE_HEIGHT`, from low to high; one may count whole things."""
+    across = Axis(*x, LEFT, CURVE_WIDTH - RIGHT, whole=counts == "x")
+    return across, Axis(y[1], y[0], TOP, CURVE_HEIGHT - BOTTOM, whole=counts == "y")
 
 
 def grid(x_axis: Axis, y_axis: Axis, x_label: str) -> list[str]:
     """Horizontal lines at round values, and the numbers of both axes."""
     parts = []
-    for y in ticks(y_axis.high, y_axis.low):
+    for y in y_axis.ticks(5):
         at = y_axis.place(y)
         line = f'<path class="grid" d="M{x_axis.start:g} {at:.1f}H{x_axis.stop:g}"/>'
         parts.append(line + svg_text(x_axis.start - 8, at + 4, y, "end"))
     below = y_axis.stop
-    parts += [svg_text(x_axis.place(x), below + 18, x, "middle") for x in ticks(x_axis.low, x_axis.high, 4)]
+    parts += [svg_text(x_axis.place(x), below + 18, x, "middle") for x in x_axis.ticks(4)]
     return [*parts, svg_text((x_axis.start + x_axis.stop) / 2, below + BOTTOM - 4, x_label, "middle")]
 
 
@@ -161,12 +174,17 @@ def _rows(names: Sequence[str], span: tuple[float, float], label: str, draw: Cal
 
 @dataclass(frozen=True)
 class Axis:
-    """Values from `low` to `high` along pixels from `start` to `stop`."""
+    """Values from `low` to `high` along pixels from `start` to `stop`; those that are counted have `whole` ticks."""
 
     low: float
     high: float
     start: float
     stop: float
+    whole: bool = False
+
+    def ticks(self, wanted: int) -> list[float]:
+        """About so many round numbers, ascending."""
+        return ticks(min(self.low, self.high), max(self.low, self.high), wanted, self.whole)
 
     def place(self, value: float) -> float:
         """Pixel of a value."""

@@ -12,10 +12,9 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from vol3d.errors import UsageError
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.volumes.volume import Segmentation, Volume
-from vol3d.view.theme import DARK, THEMES, Background, Theme
+from vol3d.view.theme import DARK, THEMES, Background, Theme, require_background
 
 Source = Literal["attention", "rgb", "class", "height", "intensity", "flat"]
 SOURCES: tuple[Source, ...] = get_args(Source)
@@ -140,10 +139,7 @@ class Opening:
     background: Background = "dark"
 
     def __post_init__(self) -> None:
-        if self.background not in THEMES:
-            raise UsageError(
-                "unknown background", where="--background", got=self.background, wanted=" or ".join(THEMES)
-            )
+        require_background(self.background)
 
     @property
     def theme(self) -> Theme:

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from vol3d.errors import UsageError
 from vol3d.scans.results.palette import COLOURS
 
 Background = Literal["dark", "light"]
@@ -97,3 +98,15 @@ LIGHT = Theme(
     own=0.88,
 )
 THEMES: dict[Background, Theme] = {"dark": DARK, "light": LIGHT}
+
+
+def require_background(word: str) -> Background:
+    """The word itself.
+
+    Raises:
+        UsageError: no background.
+    """
+    for known in THEMES:
+        if known == word:
+            return known
+    raise UsageError("unknown background", where="--background", got=word, wanted=" or ".join(THEMES))

@@ -9,7 +9,7 @@ errors are running means over the detections that took one within 2 m, read at t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +39,7 @@ class NuscenesScores:
         error_curves: (10, 5, 101) at `RECALLS`.
         found, truth: the boxes that count; detections from the best down.
         matches: (N, 4) for each row of `found` the row of `truth` that it took at each distance, -1 for none.
+        counted: (n,) labels of the classes that the means are over; all of the benchmark's, if it is to be NDS.
     """
 
     ap: np.ndarray
@@ -49,26 +50,35 @@ class NuscenesScores:
     found: BoxTable
     truth: BoxTable
     matches: np.ndarray
+    counted: np.ndarray
 
     @property
     def mean_ap(self) -> float:
         """Mean over classes and distances."""
-        return float(self.ap.mean())
+        return float(self.ap[self.counted].mean())
 
     @property
     def mean_errors(self) -> np.ndarray:
-        """(5,) mATE, mASE, mAOE, mAVE, mAAE: means over the classes that have the error."""
-        return np.nanmean(self.errors, axis=0)
+        """(5,) mATE, mASE, mAOE, mAVE, mAAE: means over the classes that have the error; NaN where none has."""
+        errors = self.errors[self.counted]
+        known = np.isfinite(errors).any(axis=0)
+        return np.where(known, np.nanmean(np.where(known, errors, 0), axis=0), math.nan)
 
     @property
     def nds(self) -> float:
         """nuScenes detection score (eq. 3): mean AP five times and 1 - error, not below 0, of each error."""
-        kept = np.maximum(0, 1 - self.mean_errors).sum()
-        return float((_MAP_WEIGHT * self.mean_ap + kept) / (_MAP_WEIGHT + len(ERRORS)))
+        errors = self.mean_errors
+        kept = np.maximum(0, 1 - errors[np.isfinite(errors)])
+        return float((_MAP_WEIGHT * self.mean_ap + kept.sum()) / (_MAP_WEIGHT + len(kept)))
 
 
-def nuscenes_scores(found: Mapping[str, NuscenesDetections], truth: Mapping[str, NuscenesTruth]) -> NuscenesScores:
+def nuscenes_scores(
+    found: Mapping[str, NuscenesDetections], truth: Mapping[str, NuscenesTruth], class_names: Sequence[str] = CLASSES
+) -> NuscenesScores:
     """Scores of the detections of a split, token -> boxes; equal scores count in the order of `found`.
+
+    Args:
+        class_names: of the benchmark's classes those that the means are over.
 
     Raises:
         DataError: no sample, samples that are not the same in both, more than 500 boxes in one, values not finite.
@@ -92,7 +102,8 @@ def nuscenes_scores(found: Mapping[str, NuscenesDetections], truth: Mapping[str,
             curves[label] = _error_curves(errors, boxes.scores[hit], confidence[label, ERRORS_AT])
         matches[mine] = np.where(taken >= 0, there[taken] if len(there) else -1, -1)
     errors = _mean_errors(curves, confidence[:, ERRORS_AT])
-    return NuscenesScores(_area(precision), errors, precision, confidence, curves, detections, annotated, matches)
+    counted, ap = np.array([CLASSES.index(name) for name in class_names], np.int64), _area(precision)
+    return NuscenesScores(ap, errors, precision, confidence, curves, detections, annotated, matches, counted)
 
 
 def ring_ap(scores: NuscenesScores, nearest_m: float, farthest_m: float) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import vol3d
 from medical.results.options import chosen_classes, chosen_formats
@@ -56,6 +57,20 @@ def test_what_is_there_is_not_made_again_unless_the_smoothing_differs(written: P
 
     assert again(3) == "skipped"
     assert again(4) == "failed"  # other settings; --overwrite replaces it
+
+
+def test_pictures_are_light_where_asked_for(tmp_path: Path) -> None:
+    def status(shade: str) -> str:
+        model = vol3d.load("unetr-hippocampus").with_options({"formats": "png,html", "background": shade})
+        return str(model.predict_files([str(scan())], tmp_path)[0].status)
+
+    assert status("light") == "written"
+    with Image.open(next(tmp_path.glob("*.png"))) as picture:
+        assert np.asarray(picture.convert("L"))[:20].mean() > 220
+    assert next(tmp_path.glob("*.html")).is_file()
+    assert status("light") == "skipped" and status("dark") == "failed"  # other settings; --overwrite replaces it
+    with pytest.raises(UsageError, match=r"--background: unknown background; got grey, wanted dark or light"):
+        status("grey")
 
 
 def test_the_table_is_that_of_the_mask(written: Path) -> None:

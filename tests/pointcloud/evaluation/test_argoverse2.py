@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pointcloud.conventions.feather import read_feather
 from pointcloud.datasets.argoverse2.dataset import Argoverse2Settings
@@ -14,11 +15,13 @@ from pointcloud.datasets.tools import prepare
 from pointcloud.evaluation.argoverse2 import benchmark
 from tests.pointcloud.datasets.argoverse2_maker import write_small_argoverse2
 from vol3d.cli.main import main
+from vol3d.config import load_task
 from vol3d.errors import DataError
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
 
 pytest.importorskip("pyarrow")
+CPU = torch.device("cpu")
 NAMES = ("REGULAR_VEHICLE", "PEDESTRIAN", "DOG")
 RECIPE = """
 model:
@@ -59,7 +62,7 @@ def scored(root: Path, found: list[tuple[float, ...]], sweeps: int = 1, **option
 
 
 def test_detections_are_scored_by_the_benchmark(root: Path) -> None:
-    summary = scored(root, [(12, 3, 0.8, 0, 0.9)], pictures=True)
+    summary = scored(root, [(12, 3, 0.8, 0, 0.9)], pictures="dark")
     classes = summary["classes"]
     assert isinstance(classes, dict) and classes["REGULAR_VEHICLE"]["ground_truths"] == 4
     assert classes["REGULAR_VEHICLE"]["ap_4m"] == pytest.approx(51 / 101)  # one of two cars of each sweep
@@ -112,3 +115,17 @@ def test_a_set_without_training_logs_is_evaluated_and_overfitted(root: Path, tmp
     recipe.write_text(RECIPE.replace("ROOT", str(only)))
     assert main(["train", str(recipe), "-o", str(run), "--device", "cpu", "--overfit", "2"]) == 0
     assert main(["evaluate", str(run), "--data", str(only), "--device", "cpu"]) == 0
+
+
+def test_a_model_of_few_categories_is_scored_on_these_of_a_whole_data_set(root: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.replace("ROOT", str(root)))
+    task = load_task(recipe, [f"data.class_names=[{', '.join(NAMES[1::-1])}]"])
+    summary = task.for_dataset(Argoverse2Settings(root=root)).evaluate(task.model(), CPU, silent).summary
+    assert summary["classes_scored"] == "2 of the benchmark's 26" and summary["remarks"][0]["numbers"]["common"] == 2
+    assert list(summary["classes"])[:2] == ["PEDESTRIAN", "REGULAR_VEHICLE"] and len(summary["classes"]) == 26
+    objects = summary["classes"]["DOG"]["ground_truths"]
+    assert summary["remarks"][0]["numbers"]["missed"] == sum(
+        row["ground_truths"] for name, row in summary["classes"].items() if name not in NAMES[:2]
+    )
+    assert objects >= 0 and summary["ground_truths"] > 0

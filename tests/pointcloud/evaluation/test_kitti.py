@@ -146,7 +146,7 @@ def test_rows_count_what_counts():
 def test_the_report_has_the_tables_the_curves_and_the_pictures(tmp_path: Path):
     pairs = {"a": (car(8), car(8)), "b": (car(8), car(20)), "c": (car(14), car(14.4))}
     frames = (frame(name, detections(one), detections(other)) for name, (one, other) in pairs.items())
-    evaluation = evaluate_kitti(frames, {"split": "val"}, pictures=True)
+    evaluation = evaluate_kitti(frames, {"split": "val"}, pictures="dark")
     assert all(picture.startswith(b"\x89PNG") for picture in evaluation.pictures.values())
     results.write(tmp_path, evaluation, step=1)
     page = (tmp_path / "report.html").read_text("utf-8")

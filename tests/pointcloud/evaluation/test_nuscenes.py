@@ -106,7 +106,7 @@ def test_the_report_has_the_tables_the_curves_and_the_pictures(tmp_path: Path):
     frames = (
         frame(token, *found) for token, found in {"a": [(5.0, 0.9)], "b": [(60.0, 0.8)], "c": [(15.0, 0.3)]}.items()
     )
-    evaluation = evaluate_nuscenes(frames, {"split": "mini"}, pictures=True)
+    evaluation = evaluate_nuscenes(frames, {"split": "mini"}, pictures="dark")
     assert len(evaluation.pictures) == 3 and all(p.startswith(b"\x89PNG") for p in evaluation.pictures.values())
     results.write(tmp_path, evaluation, step=1)
     page = (tmp_path / "report.html").read_text("utf-8")
@@ -118,8 +118,8 @@ def test_the_report_has_the_tables_the_curves_and_the_pictures(tmp_path: Path):
 def test_pictures_show_what_counts_only(monkeypatch: pytest.MonkeyPatch):
     shown = []
     monkeypatch.setattr("pointcloud.evaluation.pictures.draw_top_view", lambda *scene: shown.append(scene) or b"")
-    evaluate_nuscenes([frame("a", (5, 0.9), (60, 0.95), truth=(5, 70))], pictures=True)
-    (_, truth, found, _, _), *_ = shown
+    evaluate_nuscenes([frame("a", (5, 0.9), (60, 0.95), truth=(5, 70))], pictures="dark")
+    (_, truth, found, *_), *_ = shown
     np.testing.assert_allclose(truth.boxes[:, :2], [[5, 0]], atol=1e-3)
     np.testing.assert_allclose(found.boxes[:, [0, 1, 6, 7, 8]], [[5, 0, 0, 2, 0]], atol=1e-3)
 

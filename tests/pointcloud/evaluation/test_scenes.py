@@ -16,6 +16,7 @@ from pointcloud.evaluation.pictures import CANDIDATES, Candidates, ScoredScene
 from pointcloud.evaluation.scenes import evaluate_scenes
 from pointcloud.metrics.counts import best_threshold, count_scene
 from pointcloud.metrics.matches import match_scene
+from tests.vol3d.view.scenes import pixels
 from vol3d.engine import results
 from vol3d.errors import DataError
 from vol3d.files import plain
@@ -75,7 +76,7 @@ def test_summary_rows_and_curves():
 
 
 def test_report_of_an_evaluation(tmp_path: Path):
-    results.write(tmp_path, evaluate_scenes(three(), NAMES, pictures=True), step=3)
+    results.write(tmp_path, evaluate_scenes(three(), NAMES, pictures="dark"), step=3)
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "AP25" in page and "AP50" in page and "Precision and recall" in page and page.count("<img") == 3
     assert json.loads((tmp_path / "evaluation.json").read_text())["summary"]["precision_recall"]["ap50"]["chair"]
@@ -84,22 +85,22 @@ def test_report_of_an_evaluation(tmp_path: Path):
 
 
 def test_pictures_of_best_median_and_worst():
-    pictures = evaluate_scenes(three(), NAMES, pictures=True).pictures
+    pictures = evaluate_scenes(three(), NAMES, pictures="dark").pictures
     assert set(pictures) == {"best scene good, F1 1.000", "median scene half, F1 0.667", "worst scene bad, F1 0.000"}
     assert all(content.startswith(b"\x89PNG") for content in pictures.values())
-    assert list(evaluate_scenes(three()[:1], NAMES, pictures=True).pictures) == ["best scene good, F1 1.000"]
+    assert list(evaluate_scenes(three()[:1], NAMES, pictures="dark").pictures) == ["best scene good, F1 1.000"]
     assert evaluate_scenes(three(), NAMES).pictures == {}
 
 
 def test_nothing_found_nothing_there_and_no_points():
-    nothing_found = evaluate_scenes([scene("a", TRUTH, cubes(), points=0)], NAMES, pictures=True)
+    nothing_found = evaluate_scenes([scene("a", TRUTH, cubes(), points=0)], NAMES, pictures="dark")
     assert nothing_found.score == 0 and nothing_found.summary["best_f1"] == 0
     assert [row["missed"] for row in nothing_found.rows] == [2, 1] and len(nothing_found.pictures) == 1
-    nothing_there = evaluate_scenes([scene("a", cubes(), TRUTH, points=1)], NAMES, pictures=True)
+    nothing_there = evaluate_scenes([scene("a", cubes(), TRUTH, points=1)], NAMES, pictures="dark")
     assert math.isnan(nothing_there.score) and list(nothing_there.pictures) == ["best scene a, F1 0.000"]
     assert "no scene has an annotated box" in nothing_there.summary["no_score"]
     assert "no_score" not in nothing_found.summary
-    neither = evaluate_scenes([scene("a", cubes(), cubes())], NAMES, pictures=True)
+    neither = evaluate_scenes([scene("a", cubes(), cubes())], NAMES, pictures="dark")
     assert math.isnan(neither.score) and neither.rows == [] and neither.pictures == {}
     for result in (nothing_found, nothing_there, neither):
         json.dumps(plain(result.summary), allow_nan=False)
@@ -116,7 +117,7 @@ def test_scenes_are_let_go():
             alive.append(weakref.ref(one.cloud))
             yield one
 
-    assert evaluate_scenes(scenes(), NAMES, pictures=True).score == 1.0
+    assert evaluate_scenes(scenes(), NAMES, pictures="dark").score == 1.0
 
 
 def test_candidates_for_pictures_are_few_and_spread():
@@ -144,3 +145,11 @@ def test_bad_scenes_are_named():
         evaluate_scenes([three()[0], three()[0]], NAMES)
     with pytest.raises(DataError, match="a score of scene 'x' is NaN"):
         evaluate_scenes([scene("x", TRUTH, cubes((0, 0, math.nan)))], NAMES)
+
+
+def test_pictures_have_the_background_that_was_asked_for():
+    dark, light = (
+        pixels(next(iter(evaluate_scenes(three(), NAMES, pictures=shade).pictures.values())))
+        for shade in ("dark", "light")
+    )
+    assert dark[:10].mean() < 60 and light[:10].mean() > 220

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
+from pointcloud.datasets.point_folder import PointFolderSettings
 from pointcloud.metrics.nuscenes.submission import read_submission
+from pointcloud.tasks.lidar import LidarTask
 from tests.pointcloud.synthetic import write_rooms
 from vol3d import checkpoint
 from vol3d.cli.main import main
@@ -17,6 +19,7 @@ from vol3d.engine.loop import train
 from vol3d.engine.start_from import initial_model
 from vol3d.errors import CheckpointError, DataError, UsageError
 from vol3d.scans.points.read import points_of
+from vol3d.scans.results.detections import Detections
 from vol3d.scans.results.read import read_detections
 from vol3d.scans.source import ScanSource
 
@@ -81,6 +84,43 @@ def test_a_folder_of_clouds_has_no_benchmark(recipe, tmp_path):
     with pytest.raises(UsageError, match="no benchmark"):
         task.with_submission(tmp_path / "x.json").evaluate(task.model(), CPU, silent)
     assert task.evaluate(task.model().eval(), CPU, silent).score_name == "ap25"
+
+
+def write_street(root, class_names):
+    """One sweep with an object of each class, 10 m apart; boxes as `boxes.json` has them."""
+    root.mkdir(parents=True)
+    np.save(root / "sweep.npy", np.random.default_rng(0).uniform(-20, 20, (400, 4)).astype(np.float32))
+    sizes = {"center": [0.0, 0.0, 0.0], "size": [4.0, 2.0, 1.5], "yaw": 0.0}
+    objects = [sizes | {"class": name, "center": [10.0 * n, 0.0, 0.0]} for n, name in enumerate(class_names)]
+    content = {"format": 1, "class_names": class_names, "scenes": {"sweep.npy": objects}}
+    (root / "boxes.json").write_text(json.dumps(content))
+    return PointFolderSettings(root=root, columns=("x", "y", "z", "intensity"), up="z", units="m")
+
+
+def test_own_clouds_with_some_of_the_classes_are_scored_for_these(run, tmp_path, monkeypatch):
+    task = checkpoint.load(run, CPU).task
+    data = write_street(tmp_path / "street", ["tram", "car"])
+    found = Detections(
+        np.array([[10.0, 0, 0, 4, 2, 1.5, 0], [0, 0, 0, 4, 2, 1.5, 0], [30.0, 0, 0, 9, 3, 3, 0]], np.float32),
+        np.array([0.9, 0.8, 0.7], np.float32),
+        np.array([task.class_names.index(name) for name in ("car", "truck", "bus")]),
+        task.class_names,
+    )
+    monkeypatch.setattr(LidarTask, "detect", lambda *_: found)
+    evaluation = task.for_dataset(data, "all").evaluate(task.model(), CPU, silent)
+    rows, (absent, unknown) = evaluation.summary["classes"], evaluation.summary["remarks"]
+    assert evaluation.score == rows["car"]["ap25"] == 1.0 and evaluation.summary["detections"] == 1
+    assert rows["truck"] == {} and rows["tram"]["ground_truths"] == 1 and rows["tram"]["ap25"] == 0
+    assert list(rows) == [*task.class_names, "tram"]
+    assert absent["numbers"] == {"classes": 9, "of": 10, "common": 1, "left_out": 2}
+    assert "truck" in absent["value"] and unknown["value"] == "tram"
+
+
+def test_a_data_set_without_a_common_class_is_one_error_on_the_command_line(run, tmp_path, capsys):
+    data = write_street(tmp_path / "street", ["Car"])
+    assert main(["evaluate", str(run), "--data", str(data.root), "--dataset", "point_folder"]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "street: the model was trained for other classes" in said and "got Car, wanted one or more of car" in said
 
 
 def test_other_drives_are_seen_with_as_many_sweeps_as_in_training_unless_told(run, short_drives):

@@ -9,6 +9,7 @@ from torch import nn
 
 from pointcloud.tasks.rooms import DetectionTask
 from tests.pointcloud.synthetic import CLASSES, room, write_rooms
+from tests.vol3d.view.scenes import pixels
 from vol3d import checkpoint
 from vol3d.cli.main import main
 from vol3d.config import load_task
@@ -51,8 +52,9 @@ def recipe(tmp_path, root):
 
 
 def test_from_recipe_to_boxes(tmp_path, recipe, root):
-    evaluation = train(load_task(recipe), tmp_path / "run")
+    evaluation = train(load_task(recipe, ["train.background=light"]), tmp_path / "run")
     assert evaluation.score_name == "ap25" and 0 <= evaluation.score <= 1
+    assert all(pixels(png)[:10].mean() > 220 for png in evaluation.pictures.values())
     assert set(evaluation.summary["classes"]) == set(CLASSES)
     assert all(png[:4] == b"\x89PNG" for png in evaluation.pictures.values()) and evaluation.pictures
     loaded = checkpoint.load(tmp_path / "run", CPU)
@@ -98,11 +100,64 @@ def test_evaluating_on_another_data_set(tmp_path, recipe):
     assert (
         len(task.for_dataset(other, "all").split.validation) == 3 and len(task.for_dataset(other).split.validation) == 1
     )
-    boxes = json.loads((other.root / "boxes.json").read_text())
-    boxes["class_names"] = ["pillar", "box"]
-    (other.root / "boxes.json").write_text(json.dumps(boxes))
-    with pytest.raises(CheckpointError, match="trained for other classes"):
+    relabel(other.root, ["sofa", "lamp"], {"box": "sofa", "pillar": "lamp"})
+    with pytest.raises(CheckpointError, match=r"trained for other classes.*got sofa, lamp, wanted one or more of box"):
         task.for_dataset(other)
+
+
+def relabel(root, class_names, renamed):
+    """Names the classes of `boxes.json` anew; objects of a class without a new name are no longer annotated."""
+    path = root / "boxes.json"
+    content = json.loads(path.read_text())
+    for file, objects in content["scenes"].items():
+        kept = [one | {"class": renamed[one["class"]]} for one in objects if one["class"] in renamed]
+        content["scenes"][file] = kept
+    path.write_text(json.dumps(content | {"class_names": class_names}))
+
+
+def perfect(task, scenes):
+    """What a detector would find that finds all, by the name of the scene's points."""
+    truth = {scene.cloud.xyz.tobytes(): scene.truth for scene in (reader.read() for reader in scenes)}
+    return lambda models, cloud, *_, **__: truth[cloud.xyz.tobytes()].of_classes(task.class_names)
+
+
+def test_only_common_classes_are_scored_and_they_are_matched_by_name(tmp_path, recipe, monkeypatch):
+    task = DetectionTask(load_task(recipe).settings)
+    everything = task.split.labelled
+    mine = task.settings.data.model_copy(update={"root": write_rooms(tmp_path / "pillars")})
+    relabel(mine.root, ["sofa", "pillar"], {"pillar": "pillar", "box": "sofa"})  # label 1 is the model's 0 and no box
+    monkeypatch.setattr(DetectionTask, "detect", staticmethod(perfect(task, everything)))
+
+    evaluation = task.for_dataset(mine, "all").evaluate(task.model(), CPU, lambda *_: None)
+    rows, (absent, unknown) = evaluation.summary["classes"], evaluation.summary["remarks"]
+    assert evaluation.score == evaluation.summary["ap50"] == rows["pillar"]["ap25"] == 1.0
+    assert list(rows) == ["box", "pillar", "sofa"] and rows["box"] == {}
+    assert rows["sofa"] == dict.fromkeys(("ap25", "ap50", "recall25", "recall50"), 0.0) | {
+        "ground_truths": 8,
+        "detections": 0,
+    }
+    assert absent["value"] == "box" and absent["numbers"]["left_out"] == 8
+    assert unknown["value"] == "sofa" and unknown["numbers"]["missed"] == 8
+    assert evaluation.summary["ground_truths"] == evaluation.summary["detections"] == 8
+    assert {row["class"] for row in evaluation.rows} == {"pillar"}
+
+
+def test_other_numbers_of_the_same_classes_change_nothing(tmp_path, recipe):
+    task = DetectionTask(load_task(recipe).settings)
+    mine = task.settings.data.model_copy(update={"root": write_rooms(tmp_path / "turned")})
+    one = task.for_dataset(mine).evaluate(model := task.model(), CPU, lambda *_: None)
+    relabel(mine.root, ["pillar", "box"], {"box": "box", "pillar": "pillar"})
+    other = task.for_dataset(mine).evaluate(model, CPU, lambda *_: None)
+    assert one.rows == other.rows and "remarks" not in other.summary
+    assert one.summary["classes"] == other.summary["classes"]
+
+
+def test_scenes_without_an_object_of_a_common_class_are_refused(tmp_path, recipe):
+    task = DetectionTask(load_task(recipe).settings)
+    mine = task.settings.data.model_copy(update={"root": write_rooms(tmp_path / "sofas")})
+    relabel(mine.root, ["box", "sofa"], {"pillar": "sofa"})
+    with pytest.raises(DataError, match=r"no validation scene has a box of any class; got sofa \(2\), wanted .* box"):
+        task.for_dataset(mine).evaluate(task.model(), CPU, lambda *_: None)
 
 
 def test_an_ensemble_takes_the_proposals_of_all(recipe):

@@ -17,7 +17,7 @@ from pointcloud.models.anchors.anchors import AnchorSettings
 from pointcloud.models.anchors.point_pillars import PointPillars
 from pointcloud.models.pillar_od.head import PriorSettings
 from pointcloud.structures.detector import Detector
-from pointcloud.tasks.start_from import other_ground, rescale_input
+from pointcloud.tasks.start_from import other_ground, rescale_input, takes_input
 from tests.pointcloud.models import small, small_lidar
 from tests.pointcloud.models.small_lidar import CLASSES, drive
 from tests.pointcloud.tasks.test_seen import RECIPE
@@ -67,6 +67,28 @@ def test_only_layers_of_classes_depend_on_the_classes(name: str) -> None:
     assert found.anew and all(any(fnmatchcase(one, f"{layer}.*") for layer in layers) for one in found.anew)
     assert all(torch.equal(parameter, theirs.get_parameter(one)) for one, parameter in found.taken.items())
     assert {layer for layer in layers if not any(fnmatchcase(one, f"{layer}.*") for one in found.anew)} == set()
+
+
+def test_a_sparse_encoder_goes_from_second_into_centerpoint() -> None:
+    theirs, mine = (small_lidar.MODELS[name].build(CLASSES) for name in ("second", "centerpoint voxels"))
+    start = StartSettings(checkpoint="x", parts={"middle": "encoder.middle"})
+    found = take_over(mine, theirs, start)
+    assert {name.rpartition(".middle.")[0] for name in found.taken} == {"encoder"}
+    pairs = zip(mine.encoder.middle.state_dict().items(), theirs.middle.state_dict().values(), strict=True)
+    assert all(torch.equal(tensor, other) for (_, tensor), other in pairs)
+    assert takes_input(theirs, start)  # so that intensities are converted
+
+
+def test_the_part_that_sees_the_points_is_the_first_with_weights() -> None:
+    second, pillars = (small_lidar.MODELS[name].build(CLASSES) for name in ("second", "pointpillars"))
+    for network, parts, seen in (
+        (second, ("middle",), True),
+        (second, ("backbone", "neck"), False),
+        (pillars, ("points",), True),
+        (pillars, ("backbone",), False),
+    ):
+        assert takes_input(network, StartSettings(checkpoint="x", parts=parts)) is seen
+    assert takes_input(second, None) and takes_input(second, StartSettings(checkpoint="x"))
 
 
 @pytest.mark.parametrize("name", [name for name, one in small_lidar.MODELS.items() if "intensity" in one.features])

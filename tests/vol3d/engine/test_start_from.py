@@ -76,6 +76,10 @@ def test_only_the_named_parts_are_taken_over(source: Path, tmp_path: Path) -> No
     [
         (["model.width=16"], CheckpointError, r"the part layers has other sizes .*layers.0.bias \(8,\) for \(16,\)"),
         (["start_from.parts=[neck]"], UsageError, "no such part; got neck, wanted layers, conv, head, position"),
+        (["start_from.parts=[neck]"], UsageError, r"position, or a part of these as in layers\.1$"),
+        (["start_from.parts={head: neck}"], UsageError, "the model has no such part; got neck"),
+        (["start_from.parts={neck: head}"], UsageError, r"run has no such part; got neck"),
+        (["start_from.parts={layers.0: head}"], CheckpointError, r"the part head has other sizes"),
         (["start_from=nowhere"], UsageError, "no such checkpoint"),
     ],
 )
@@ -84,6 +88,56 @@ def test_what_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(kind, match=message):
         initial_model(toy(tmp_path, f"start_from={{checkpoint: {source}}}", *words))
+
+
+class Block(nn.Module):
+    def __init__(self, width: int = 3) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Linear(2, width), nn.BatchNorm1d(width)
+
+
+class Mine(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.head = nn.ModuleDict({"inner": Block(), "other": Block()}), nn.Linear(3, 2)
+
+
+class Theirs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.middle, self.bias = Block(), nn.Parameter(torch.ones(2))
+
+
+def test_a_part_of_another_name_is_taken_over(capsys: pytest.CaptureFixture[str]) -> None:
+    mine, theirs = Mine(), Theirs()
+    theirs.middle.norm.running_mean += 7
+    before = {name: tensor.clone() for name, tensor in mine.state_dict().items()}
+    start = StartSettings(checkpoint="x", parts={"middle": "encoder.inner", "bias": "head.bias"})
+    found = take_over(mine, theirs, start)
+    assert set(found.taken) == {f"encoder.inner.{n}.{k}" for n in ("first", "norm") for k in ("weight", "bias")} | {
+        "head.bias"
+    }
+    for name, tensor in mine.state_dict().items():
+        same = name.replace("encoder.inner", "middle").replace("head.bias", "bias")
+        source = theirs.state_dict()[same] if name != same else before[name]
+        assert torch.equal(tensor, source), name
+    assert found.notes("x")[0].value == "x: middle as encoder.inner, bias as head.bias"
+
+
+@pytest.mark.parametrize("parts", [("middle",), ("encoder.inner",)])
+def test_the_other_name_of_a_part_is_looked_up(parts: tuple[str, ...]) -> None:
+    message = r"no such part; got .*: write parts: \{middle: encoder\.inner\}\.$"
+    with pytest.raises(UsageError, match=message):
+        take_over(Mine(), Theirs(), StartSettings(checkpoint="x", parts=parts))
+    with pytest.raises(UsageError, match=r"got bias, wanted encoder, head, or a part of these as in encoder.inner$"):
+        take_over(Mine(), Theirs(), StartSettings(checkpoint="x", parts=("bias",)))
+
+
+def test_two_parts_cannot_become_one() -> None:
+    with pytest.raises(ValueError, match="two parts cannot become the same"):
+        StartSettings(checkpoint="x", parts={"a": "c", "b": "c"})
+    assert StartSettings(checkpoint="x", parts=["a"]).pairs == (("a", "a"),)  # type: ignore[arg-type]
+    assert StartSettings(checkpoint="x").pairs is None
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
@@ -141,7 +195,7 @@ def test_parts_of_another_kind_begin_anew_and_statistics_come_along() -> None:
     theirs.neck.running_mean += 5  # type: ignore[operator]
     sizes = mine.get_buffer("sizes").clone()
     found = take_over(mine, theirs, START)
-    assert found.parts == ("neck",) and set(found.anew) == {"head.weight", "head.bias"}
+    assert found.parts == (("neck", "neck"),) and set(found.anew) == {"head.weight", "head.bias"}
     assert bool((mine.get_buffer("neck.running_mean") == 5).all())
     assert torch.equal(mine.get_buffer("sizes"), sizes)  # settings made it, not training
 

@@ -74,3 +74,19 @@ def test_few_or_equal_values_have_bars_and_no_density(values: dict[str, float]) 
 
 def test_nothing() -> None:
     assert histogram({}, "score") == histogram({"one": {}}, "score") == ""
+
+
+def numbers(chart: str) -> list[str]:
+    return [node.text or "" for node in svg(chart).iter() if node.tag == "text"]
+
+
+@pytest.mark.parametrize("epochs", [(1, 2), (1, 3), (5,), (10, 20, 30)])
+def test_epochs_and_seeds_are_whole_numbers(epochs: tuple[int, ...]) -> None:
+    across = [text for text in numbers(band_chart({"a": [Band(e, 0.5, 0.1, 0.4, 0.6) for e in epochs]}, "epoch", "ap"))]
+    labels = across[: across.index("epoch")]
+    below = [text for text in labels if not text.startswith("0.")]
+    assert below and all(text.lstrip("-").isdecimal() for text in below)
+    for runs in (2, 3, 12):
+        up = numbers(histogram({"one": dict(list(GROUP.items())[:runs])}, "score"))
+        counts = up[: next(i for i, text in enumerate(up) if i and float(text) < float(up[i - 1]))]
+        assert len(counts) > 1 and all(text.isdecimal() for text in counts)

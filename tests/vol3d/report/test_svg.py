@@ -71,3 +71,10 @@ def test_intervals_stand_on_one_axis_with_zero():
     zeros = {float(found) for found in re.findall(r'd="M([\d.]+) [\d.]+v46"', chart)}
     assert len(centres) == 2 and len(zeros) == 1 and centres[1] < zeros.pop() < centres[0]
     assert "gone" not in chart and interval_chart({}, "Dice") == ""
+
+
+@given(st.floats(0, 1e4), st.floats(1, 1e4), st.integers(2, 8))
+def test_what_is_counted_has_whole_ticks(low: float, span: float, wanted: int):
+    found = ticks(low, low + span, wanted, whole=True)
+    assert found and all(value.is_integer() for value in found) and len(found) <= 2 * wanted + 2
+    assert low - 1e-6 <= found[0] and found[-1] <= low + span + 1e-6

@@ -231,3 +231,12 @@ def test_no_control_character_of_a_name_is_in_the_page(run: Path):
     (run / "pictures" / f"worst{odd}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     page = write_report(run).read_text("utf-8")
     assert r"\x1b[2J\u202e\x9b" in page and not set(odd[:1] + odd[4:]) & set(page)
+
+
+def test_dark_colours_are_for_screens_only(tmp_path: Path):
+    (tmp_path / "evaluation.json").write_text("{}")
+    style = write_report(tmp_path).read_text("utf-8")
+    assert re.findall(r"@media [^{]*prefers-color-scheme: dark[^{]*", style) == [
+        "@media screen and (prefers-color-scheme: dark) "
+    ]
+    assert "@media print" in style and "--ink: #000000" in style

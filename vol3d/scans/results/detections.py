@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +47,21 @@ class Detections:
     def select(self, keep: np.ndarray) -> Detections:
         """Those at the indices, or under the boolean mask, `keep`."""
         return Detections(self.boxes[keep], self.scores[keep], self.labels[keep], self.class_names, self.frame)
+
+    def of_classes(self, class_names: Sequence[str]) -> Detections:
+        """Those of the named classes, numbered in this order; a name without any is fine.
+
+        >>> boxes, scores = np.zeros((2, 7)), np.ones(2)
+        >>> Detections(boxes, scores, np.array([0, 1]), ("car", "bus")).of_classes(["tram", "bus"]).labels.tolist()
+        [1]
+        """
+        names = tuple(class_names)
+        if names == tuple(self.class_names):
+            return self
+        numbers = np.array([names.index(name) if name in names else -1 for name in self.class_names], np.int64)
+        labels = numbers[self.labels]
+        kept = labels >= 0
+        return Detections(self.boxes[kept], self.scores[kept], labels[kept], names, self.frame)
 
     def names(self) -> list[str]:
         """The class name of each box."""

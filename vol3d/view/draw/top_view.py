@@ -26,12 +26,16 @@ from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.box_shapes import footprints, have_headings, ticks, velocity_lines
 from vol3d.scans.results.detections import Detections
 from vol3d.view.draw.labels import Label, place_labels
-from vol3d.view.theme import DARK
+from vol3d.view.theme import THEMES, Background, Theme
 
 _WIDTH, _TALLEST, _DPI = 10.0, 8.5, 110
 _GAP, _HEAD, _FOOT = 0.3, 0.42, 0.42
 _POINTS = 150_000
-_HEIGHTS = LinearSegmentedColormap.from_list("heights", ["#2b3a4a", "#3f6d8e", "#5fa8a3", "#a8cf9a", "#f3efc3"])
+_HEIGHTS: dict[Background, LinearSegmentedColormap] = {
+    "dark": LinearSegmentedColormap.from_list("heights", ["#2b3a4a", "#3f6d8e", "#5fa8a3", "#a8cf9a", "#f3efc3"]),
+    "light": LinearSegmentedColormap.from_list("heights", ["#dfe7ec", "#b9cfdb", "#8fb4bd", "#6f958c", "#5d6f5c"]),
+}
+_ENDS: dict[Background, tuple[str, str]] = {"dark": ("dark", "bright"), "light": ("pale", "dark")}
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,12 @@ class _Stroke(NamedTuple):
     width: float
 
 
-_TRUTH = _Stroke("annotated", "#56c1ff", "-", 1.7)
-_FOUND = _Stroke("detected", "#ffa62b", (0.0, (3.2, 1.7)), 1.7)
+_DASHES = (0.0, (3.2, 1.7))
+_STROKES: dict[Background, tuple[_Stroke, _Stroke]] = {
+    "dark": (_Stroke("annotated", "#56c1ff", "-", 1.7), _Stroke("detected", "#ffa62b", _DASHES, 1.7)),
+    "light": (_Stroke("annotated", "#0068a8", "-", 1.7), _Stroke("detected", "#c84a00", _DASHES, 1.7)),
+}
+"""How boxes are drawn that are annotated, and that were detected."""
 
 
 def draw_top_view(
@@ -75,6 +83,7 @@ def draw_top_view(
     found: Detections | None = None,
     title: str = "",
     style: TopViewStyle = TopViewStyle(),
+    background: Background = "dark",
 ) -> bytes:
     """A PNG of the scan from above; where labels would cover one another, annotations and the surest boxes keep theirs.
 
@@ -84,30 +93,32 @@ def draw_top_view(
         found: detections, labelled with class and score; None: nothing was looked for.
         title: one line above the picture.
         style: what is drawn of the points.
+        background: `light` for print and slides.
     """
-    xyz, colours, legend = _points(cloud, style)
+    theme = THEMES[background]
+    xyz, colours, legend = _points(cloud, style, background)
     low, high = _frame(xyz, truth, found, style)
-    figure, ax = _layout(high - low)
+    figure, ax = _layout(high - low, theme)
     _paint(ax, xyz, colours, low, high, style.spread_m)
     ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     if style.range_m:
-        _rings(ax, style.range_m)
+        _rings(ax, style.range_m, theme)
     entries, labels = [], []
-    for boxes, stroke in ((truth, _TRUTH), (found, _FOUND)):
+    for boxes, stroke in zip((truth, found), _STROKES[background], strict=True):
         if boxes is not None:
-            _boxes(ax, boxes, stroke)
-            labels += _labels(boxes, stroke)
+            _boxes(ax, boxes, stroke, theme)
+            labels += _labels(boxes, stroke, scored=boxes is found)
             entries.append(_entry(len(boxes), stroke))
-    _write_labels(ax, labels, low, high)
-    _scale_bar(figure, ax, float(high[0] - low[0]))
-    _heading(figure, title, low, high, style)
-    _legend(figure, entries, legend)
+    _write_labels(ax, labels, low, high, theme)
+    _scale_bar(figure, ax, float(high[0] - low[0]), theme)
+    _heading(figure, title, low, high, style, theme)
+    _legend(figure, entries, legend, theme)
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
 
 
-def _points(cloud: PointCloud, style: TopViewStyle) -> tuple[np.ndarray, np.ndarray, str]:
+def _points(cloud: PointCloud, style: TopViewStyle, background: Background) -> tuple[np.ndarray, np.ndarray, str]:
     """Points to draw from the lowest to the highest, their colours (n, 3) in 0 to 1, and what these mean."""
     step = max(1, -(-len(cloud) // _POINTS))
     xyz, rgb = cloud.xyz[::step], cloud.columns.get("rgb")
@@ -118,12 +129,15 @@ def _points(cloud: PointCloud, style: TopViewStyle) -> tuple[np.ndarray, np.ndar
     rows = rows[np.argsort(xyz[rows, 2], kind="stable")]
     heights = xyz[rows, 2]
     if style.colour == "own" and rgb is not None:
-        return xyz[rows], 0.06 + 0.66 * rgb[::step][rows].astype(np.float32) / 255, ""
+        dimmest = 0.06 if background == "dark" else 0.34  # so that boxes stand out
+        return xyz[rows], dimmest + 0.66 * rgb[::step][rows].astype(np.float32) / 255, ""
     if not len(rows):
         return xyz[rows], np.zeros((0, 3)), ""
     bottom, top = (round(float(height), 1) + 0.0 for height in np.percentile(heights, [2, 98]))
     share = np.clip((heights - bottom) / max(top - bottom, 1e-6), 0, 1)
-    return xyz[rows], _HEIGHTS(share)[:, :3], f"points by height, {bottom:.1f} m (dark) to {top:.1f} m (bright)"
+    lowest, highest = _ENDS[background]
+    legend = f"points by height, {bottom:.1f} m ({lowest}) to {top:.1f} m ({highest})"
+    return xyz[rows], _HEIGHTS[background](share)[:, :3], legend
 
 
 def _frame(
@@ -143,12 +157,12 @@ def _frame(
     return middle - side / 2, middle + side / 2
 
 
-def _layout(size: np.ndarray) -> tuple[Figure, Axes]:
+def _layout(size: np.ndarray, theme: Theme) -> tuple[Figure, Axes]:
     """A figure whose axes have equal scales; its width is fixed."""
     scale = min((_WIDTH - 2 * _GAP) / size[0], _TALLEST / size[1])
     width, height = scale * size
     total = _HEAD + height + _FOOT
-    figure = Figure(figsize=(_WIDTH, total), dpi=_DPI, facecolor=DARK.ground)
+    figure = Figure(figsize=(_WIDTH, total), dpi=_DPI, facecolor=theme.ground)
     ax = figure.add_axes(((_WIDTH - width) / 2 / _WIDTH, _FOOT / total, width / _WIDTH, height / total))
     ax.set_axis_off()
     return figure, ax
@@ -172,25 +186,25 @@ def _paint(ax: Axes, xyz: np.ndarray, colours: np.ndarray, low: np.ndarray, high
     ax.imshow(image, origin="lower", extent=extent, aspect="auto", interpolation="nearest", zorder=1)
 
 
-def _rings(ax: Axes, range_m: float) -> None:
+def _rings(ax: Axes, range_m: float, theme: Theme) -> None:
     """Circles of equal distance from the sensor."""
     step = _round_length(range_m / 2.5)
     for radius in np.arange(step, range_m + 1e-6, step):
         turn = np.linspace(0, 2 * np.pi, 181)
-        ax.plot(radius * np.cos(turn), radius * np.sin(turn), color=DARK.muted, alpha=0.35, linewidth=0.7, zorder=2)
+        ax.plot(radius * np.cos(turn), radius * np.sin(turn), color=theme.muted, alpha=0.35, linewidth=0.7, zorder=2)
         side = -radius / np.sqrt(2)
-        note = ax.text(side, -side, f"{radius:g} m", color=DARK.muted, fontsize=8, ha="right", va="bottom", zorder=2)
-        note.set_path_effects([withStroke(linewidth=2, foreground=DARK.ground)])
-    ax.plot([0], [0], marker="+", color=DARK.ink, markersize=9, zorder=2)
+        note = ax.text(side, -side, f"{radius:g} m", color=theme.muted, fontsize=8, ha="right", va="bottom", zorder=2)
+        note.set_path_effects([withStroke(linewidth=2, foreground=theme.ground)])
+    ax.plot([0], [0], marker="+", color=theme.ink, markersize=9, zorder=2)
 
 
-def _boxes(ax: Axes, boxes: Detections, stroke: _Stroke) -> None:
+def _boxes(ax: Axes, boxes: Detections, stroke: _Stroke, theme: Theme) -> None:
     table = boxes.boxes
     if not len(table):
         return
 
     outlines = list(footprints(table))
-    halo = PolyCollection(outlines, facecolors="none", edgecolors=DARK.ground, linewidths=stroke.width + 2.2)
+    halo = PolyCollection(outlines, facecolors="none", edgecolors=theme.ground, linewidths=stroke.width + 2.2)
     halo.set(alpha=0.75, zorder=3)
     lines = PolyCollection(outlines, facecolors="none", edgecolors=stroke.colour, linewidths=stroke.width)
     lines.set(linestyle=stroke.line, zorder=4)
@@ -206,8 +220,7 @@ def _boxes(ax: Axes, boxes: Detections, stroke: _Stroke) -> None:
         ax.annotate("", there, here, arrowprops=arrow, zorder=5, annotation_clip=True)
 
 
-def _labels(boxes: Detections, stroke: _Stroke) -> list[Label]:
-    scored = stroke is _FOUND
+def _labels(boxes: Detections, stroke: _Stroke, scored: bool) -> list[Label]:
     return [
         Label(f"{name} {score:.2f}" if scored else name, stroke.colour, _anchor(box), float(score) if scored else 2.0)
         for name, score, box in zip(boxes.names(), boxes.scores, boxes.boxes.astype(np.float64), strict=True)
@@ -221,23 +234,23 @@ def _anchor(box: np.ndarray) -> tuple[float, float, float, float]:
     return (*(box[:2] - size / 2), *(box[:2] + size / 2))
 
 
-def _write_labels(ax: Axes, labels: Sequence[Label], low: np.ndarray, high: np.ndarray) -> None:
+def _write_labels(ax: Axes, labels: Sequence[Label], low: np.ndarray, high: np.ndarray, theme: Theme) -> None:
     per_point = (high[0] - low[0]) / (ax.get_window_extent().width * 72 / _DPI)  # metres in a point of the page
     for label, (x, y), size in place_labels(labels, per_point, (*low, *high)):
         text = ax.text(x, y, label.text, color=label.colour, fontsize=size, ha="left", va="bottom", zorder=6)
-        text.set(parse_math=False, path_effects=[withStroke(linewidth=3, foreground=DARK.ground)])
+        text.set(parse_math=False, path_effects=[withStroke(linewidth=3, foreground=theme.ground)])
 
 
-def _scale_bar(figure: Figure, ax: Axes, width_m: float) -> None:
+def _scale_bar(figure: Figure, ax: Axes, width_m: float, theme: Theme) -> None:
     """Below the picture, where it covers nothing."""
     length = _round_length(width_m / 6)
     share = length / width_m * ax.get_position().width
     name = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m" if length >= 1 else f"{length * 100:g} cm"
     y = 0.21 / figure.get_figheight()
     figure.add_artist(
-        Line2D([0.5 - share / 2, 0.5 + share / 2], [y, y], color=DARK.ink, linewidth=2.4, solid_capstyle="butt")
+        Line2D([0.5 - share / 2, 0.5 + share / 2], [y, y], color=theme.ink, linewidth=2.4, solid_capstyle="butt")
     )
-    figure.text(0.5 + share / 2 + 0.008, y, name, color=DARK.ink, fontsize=9, va="center")
+    figure.text(0.5 + share / 2 + 0.008, y, name, color=theme.ink, fontsize=9, va="center")
 
 
 def _round_length(at_most: float) -> float:
@@ -246,13 +259,13 @@ def _round_length(at_most: float) -> float:
     return float(max(decade * step for step in (1, 2, 5) if decade * step <= at_most * (1 + 1e-9)))
 
 
-def _heading(figure: Figure, title: str, low: np.ndarray, high: np.ndarray, style: TopViewStyle) -> None:
+def _heading(figure: Figure, title: str, low: np.ndarray, high: np.ndarray, style: TopViewStyle, theme: Theme) -> None:
     across, up = high - low
     cut = f", without points over {style.cut_m:g} m above the floor" if style.cut_m is not None else ""
     note = f"from above, {across:.3g} m x {up:.3g} m, x right, y up{cut}"
     start, top = _GAP / _WIDTH, 1 - 0.21 / figure.get_figheight()
-    figure.text(start, top, title, color=DARK.ink, fontsize=12, weight="bold", va="center", parse_math=False)
-    figure.text(1 - start, top, note, color=DARK.muted, fontsize=8.5, va="center", ha="right")
+    figure.text(start, top, title, color=theme.ink, fontsize=12, weight="bold", va="center", parse_math=False)
+    figure.text(1 - start, top, note, color=theme.muted, fontsize=8.5, va="center", ha="right")
 
 
 def _entry(count: int, stroke: _Stroke) -> Line2D:
@@ -260,7 +273,7 @@ def _entry(count: int, stroke: _Stroke) -> Line2D:
     return Line2D([], [], color=stroke.colour, linestyle=stroke.line, linewidth=stroke.width, label=label)
 
 
-def _legend(figure: Figure, entries: Sequence[Line2D], points: str) -> None:
+def _legend(figure: Figure, entries: Sequence[Line2D], points: str, theme: Theme) -> None:
     if entries:
         figure.legend(
             handles=list(entries),
@@ -268,7 +281,7 @@ def _legend(figure: Figure, entries: Sequence[Line2D], points: str) -> None:
             bbox_to_anchor=(_GAP / _WIDTH - 0.008, 0.0),
             ncols=len(entries),
             frameon=False,
-            labelcolor=DARK.ink,
+            labelcolor=theme.ink,
             fontsize=9.5,
             handlelength=3,
             columnspacing=2,
@@ -278,7 +291,7 @@ def _legend(figure: Figure, entries: Sequence[Line2D], points: str) -> None:
             1 - _GAP / _WIDTH,
             0.2 / figure.get_figheight(),
             points,
-            color=DARK.muted,
+            color=theme.muted,
             fontsize=8.5,
             va="center",
             ha="right",

@@ -11,7 +11,7 @@ import numpy as np
 
 from vol3d.scans.results.box_shapes import box_lines, corners, velocity_lines
 from vol3d.scans.results.palette import DISTINCT, class_colours
-from vol3d.view.draw.boxes import box_colours
+from vol3d.view.draw.boxes import box_colours, label_weights
 from vol3d.view.draw.camera import place_camera
 from vol3d.view.draw.colours import value_range
 from vol3d.view.page.buffers import Buffers, as_buffer
@@ -136,6 +136,7 @@ def _describe_boxes(scene: ViewScene, layer: BoxLayer, name: str, payload: Paylo
         "moving": moving.tolist(),
         "ways": f"{name}-ways",
         "boxes": [box[: 9 if np.isfinite(box).all() else 7].tolist() for box in boxes.boxes],
+        "label_weights": label_weights(layer).tolist(),
         "scores": [float(score) for score in boxes.scores],
         "classes": boxes.names(),
     }

@@ -154,3 +154,14 @@ def test_no_pyplot_and_no_torch():
         "import sys, vol3d.view.draw.top_view; print([m for m in ('matplotlib.pyplot', 'torch') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("style", [ROOM, STREET])
+def test_on_light_all_is_dark_on_white(style: TopViewStyle):
+    rng = np.random.default_rng(0)
+    points = PointCloud(rng.uniform(-20, 20, (4000, 3)).astype(np.float32), {"rgb": np.full((4000, 3), 255, np.uint8)})
+    one = boxes((0, 0, 0.5, 6, 4, 1, 0.2))
+    dark, light = (pixels(draw_top_view(points, one, one, "a title", style, shade)) for shade in ("dark", "light"))
+    assert dark[:20].mean() < 60 and light[:20].mean() > 220  # the line of the title
+    assert (light == 255).all(axis=2).mean() > 0.1 and (light.max(axis=2) < 60).any()
+    assert all(len(coloured(light, colour)) for colour in ("#0068a8", "#c84a00"))

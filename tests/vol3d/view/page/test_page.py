@@ -20,7 +20,7 @@ from tests.vol3d.view.page.scenes import organ, room
 from vol3d.view.draw.colours import hex_table
 from vol3d.view.page.payload import describe
 from vol3d.view.page.server import PageServer
-from vol3d.view.scene import Opening, PointLayer, ViewScene
+from vol3d.view.scene import Camera, Opening, PointLayer, ViewScene
 from vol3d.view.theme import DARK, THEMES, Background
 
 SET = "const input = document.querySelector(%r); input.value = %r; input.dispatchEvent(new Event(%r));"
@@ -124,6 +124,24 @@ def test_keys_walk_through_the_boxes(browser: Browser):
         for key, chosen in (("n", "table"), ("n", "chair"), ("p", "table"), ("p", "chair 0.20"), ("Escape", None)):
             browser.run("document.querySelector('.pane')." + press % key)
             assert state(browser)["selected"] == chosen
+
+
+def test_names_stand_at_as_many_boxes_as_were_asked_for_the_surest_first(browser: Browser):
+    found = room().boxes[1]  # apart from each other
+    for most, written in ((0, 0), (1, 1), (12, 4)):
+        scene = replace(room(), boxes=(found,), opening=Opening(labels=most, camera=Camera(0, 80)))
+        with opened(browser, scene):
+            picture(browser)
+            assert state(browser)["labels"] == written
+            assert browser.run(f"return window.vol3d.view.boxes[0].foremost({most})") == [0, 1, 2, 3][:most]
+            slide(browser, "#score", 0.7)
+            picture(browser)
+            assert state(browser)["labels"] == min(most, 1)
+            browser.run(
+                "document.querySelector('.pane').dispatchEvent(new KeyboardEvent('keydown', {key: 'n', bubbles: true}))"
+            )
+            picture(browser)
+            assert state(browser)["labels"] == 1  # the chosen box has its name
 
 
 def test_attention_colours_the_points_and_its_legend_is_in_per_cent(browser: Browser):

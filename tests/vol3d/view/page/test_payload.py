@@ -12,6 +12,7 @@ from tests.vol3d.view.page.scenes import organ, room
 from vol3d.scans.results.box_shapes import box_lines
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
+from vol3d.view.draw.boxes import label_weights
 from vol3d.view.page import voxels
 from vol3d.view.page.payload import Payload, describe
 from vol3d.view.scene import BoxLayer, Camera, MaskLayer, Opening, PointLayer, ViewScene, VolumeLayer
@@ -44,6 +45,7 @@ def test_boxes_come_back_with_their_lines_classes_and_scores():
         np.testing.assert_array_equal(np.array(sent["boxes"], np.float32), layer.detections.boxes)
         np.testing.assert_array_equal(np.array(sent["scores"], np.float32), layer.detections.scores)
         assert sent["classes"] == layer.detections.names()
+        assert sent["label_weights"] == label_weights(layer).tolist()
         lines = array(payload, sent["lines"], "<f4").reshape(len(layer.detections), sent["lines_per_box"], 2, 3)
         np.testing.assert_allclose(lines, box_lines(layer.detections.boxes), atol=1e-6)
 

@@ -47,6 +47,12 @@ export class Boxes {
     return this.shown.reduce((sum, value) => sum + value, 0);
   }
 
+  // Indices of those boxes that are shown whose labels matter most, as in the picture.
+  foremost(most) {
+    const weights = this.layer.label_weights;
+    return [...weights.keys()].filter((i) => this.shown[i]).sort((a, b) => weights[b] - weights[a]).slice(0, most);
+  }
+
   label(i) {
     return this.layer.scored ? `${this.layer.classes[i]} ${this.layer.scores[i].toFixed(2)}` : this.layer.classes[i];
   }

@@ -36,6 +36,7 @@ export class CloudView {
     this.present = present;
     this.filter = { score: opening.score, classes: new Set(opening.classes ?? present), visible: boxes.map(() => true) };
     this.labelled = true;
+    this.mostLabels = opening.labels;
     this.overlay = new Overlay(document.getElementById("overlay"), this.stage, {
       caption: `grid ${lengthName(this.ground.step)}`, labels: () => this.#labels(),
     });
@@ -139,11 +140,10 @@ export class CloudView {
   #labels() {
     const chosen = this.selection?.chosen, labels = [];
     for (const layer of this.boxes) {
-      for (let i = 0; i < layer.count; i++) {
-        const selected = chosen?.layer === layer && chosen.index === i;
-        if (!layer.shown[i] || !(this.labelled || selected)) continue;
-        const [x, y, z, , , h] = layer.layer.boxes[i], weight = layer.layer.scored ? 1 + layer.layer.scores[i] : 1;
-        labels.push({ text: layer.label(i), colour: shown(layer.colours[i]), at: [x, y, z + h / 2], weight: selected ? Infinity : weight });
+      const selected = chosen?.layer === layer ? chosen.index : -1;
+      for (const i of new Set([...(this.labelled ? layer.foremost(this.mostLabels) : []), ...(layer.shown[selected] ? [selected] : [])])) {
+        const [x, y, z, , , h] = layer.layer.boxes[i], weight = i === selected ? Infinity : layer.layer.label_weights[i];
+        labels.push({ text: layer.label(i), colour: shown(layer.colours[i]), at: [x, y, z + h / 2], weight });
       }
     }
     return labels;
