@@ -163,7 +163,7 @@ def test_a_small_network_learns_one_drive(settings: Any) -> None:
     cloud, targets = drive(4, seed=2)
     optimizer, learnt = torch.optim.AdamW(model.parameters(), lr=1e-2), 0
     model.train()  # one scene: its own statistics
-    for step in range(1, 241):  # how many it takes depends on the rounding of the processor
+    for step in range(1, 241):  # how many it takes depends on rounding
         loss = sum(model.loss(model([cloud]), [targets]).values())
         optimizer.zero_grad()
         loss.backward()
