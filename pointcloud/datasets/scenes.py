@@ -195,7 +195,9 @@ class SceneSplit:
         refuse_errors(self.listing, self.name)
         for part in parts or ("train", "validation"):
             if not getattr(self, part):
-                raise DataError(f"no {_WORDS[part]} scenes", where=self.name, do="Run `vol3d data check` on it.")
+                counts = [f"{len(getattr(self, one))} {word} scenes" for one, word in _WORDS.items() if one != "labelled"]
+                do = "Run `vol3d data check` on it."
+                raise DataError(f"no {_WORDS[part]} scenes", where=self.name, got=", ".join(counts), do=do)
         return self
 
     def require_boxes(self, part: Part) -> SceneSplit:
