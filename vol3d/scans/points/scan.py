@@ -174,9 +174,7 @@ def _rounded(xyz: np.ndarray, metres: float) -> tuple[Note, ...]:
     return (Note("coordinates-rounded", text, numbers={"step": step}),)
 
 
-def _surface(
-    faces: np.ndarray | None, points: int, path: Path
-) -> tuple[np.ndarray | None, tuple[Note, ...]]:
+def _surface(faces: np.ndarray | None, points: int, path: Path) -> tuple[np.ndarray | None, tuple[Note, ...]]:
     """The faces (F, 3) of a mesh; none, and a note, where most points are a corner of no face.
 
     Whatever takes points from a mesh's surface would see none of those points.
