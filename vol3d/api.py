@@ -378,6 +378,9 @@ def load_released(
         file = fetch(name, mirror, (lambda offer: True) if download else None)
     else:
         file = require_file(path, CheckpointError)
-    published = identify(name, file)
+    published = identify(file)
+    if published is not None and published.name != name:
+        do = f"Import it by that name: `vol3d import {published.name} {file} -o OUT`."
+        raise CheckpointError(f"not weights of {name}", where=file, got=f"the published {published.name}", do=do)
     known = {} if published is None else published.settings
     return catalog.load(entry.target)(name, file, {**known, **(settings or {})})

@@ -27,12 +27,14 @@ class Entry:
         summary: one line for the reader.
         recipe: of released weights, the shipped recipe that they were trained by, for `vol3d import`.
         stated: of released weights, what the reader takes beside the file -> the setting of a recipe that states it.
+        beside: of released weights, what the reader takes beside the file and no recipe has.
         together: of released weights, the part of a recipe that must be stated along with other class names.
         benchmark: of a data set, `module:attribute` of the function that scores it; see
             `pointcloud.evaluation.benchmark`.
         submit: likewise of the function that writes what the benchmark takes of the test set.
         also: further tasks that run it.
         marks: of a data set, patterns of what its folder holds, and no other layout's does; see `vol3d.layouts`.
+        keys: of a data set whose mark is a `dataset.json`, as that of others is, keys of which only its own has some.
     """
 
     target: str
@@ -40,11 +42,13 @@ class Entry:
     summary: str
     recipe: str | None = None
     stated: Mapping[str, str] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
     together: str | None = None
     benchmark: str | None = None
     submit: str | None = None
     also: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -166,12 +170,14 @@ DATASETS = {
         "segmentation",
         "Medical Segmentation Decathlon, any task",
         marks=("dataset.json",),
+        keys=("modality", "training"),
     ),
     "nnunet": Entry(
         "medical.datasets.msd:NnunetSettings",
         "segmentation",
         "nnU-Net's raw data, any DatasetXXX_Name",
         marks=("dataset.json",),
+        keys=("channel_names", "file_ending"),
     ),
     "btcv": Entry(
         "medical.datasets.btcv:BtcvSettings",
@@ -184,6 +190,7 @@ DATASETS = {
         "segmentation",
         "own volumes: a folder and a small JSON",
         marks=("dataset.json",),
+        keys=("classes",),
     ),
     "scannet": Entry(
         "pointcloud.datasets.scannet.dataset:ScanNetSettings",

@@ -37,6 +37,7 @@ from vol3d.errors import CheckpointError, UsageError, first_line
 from vol3d.files import require_file
 from vol3d.paths import user_path
 from vol3d.pickled import LONGEST_WORD, STARTS, longest_word
+from vol3d.shipped import about
 
 FORMAT = 1
 WEIGHTS, CONFIG = "best.safetensors", "config.json"
@@ -199,7 +200,10 @@ def said_by(where: str | Path) -> list[dict[str, Any]]:
 
 
 def _completed(path: Path, info: dict[str, Any]) -> dict[str, Any]:
-    """With what was measured later of the training scans of shipped weights, and stands in files beside them."""
+    """With what stands in files beside weights: their licence, and what was measured later of their training scans."""
+    known = about(path.parent, info)
+    stated = {"licence": known.licence, "data_terms": known.data_terms}
+    info = info | {key: value for key, value in stated.items() if value is not None}
     for key in (SEEN, TRAINED_ON):
         beside = path.with_name(f"{key}.json")
         if not info.get(key) and beside.is_file():
@@ -323,8 +327,8 @@ def read_weights(path: str | Path, allow: Sequence[type | tuple[type, str]] = ()
         CheckpointError: missing, damaged, or a pickle that asks for anything else.
     """
     source = require_file(path, CheckpointError)
-    if source.suffix != ".safetensors" and (letters := longest_word(source)) > LONGEST_WORD:
-        raise CheckpointError("damaged or no file of weights", where=source, got=f"a word of {letters} letters")
+    if source.suffix != ".safetensors":
+        _require_pickle(source)
     try:
         if source.suffix == ".safetensors":
             with safetensors.safe_open(source, framework="pt") as file:
@@ -332,11 +336,6 @@ def read_weights(path: str | Path, allow: Sequence[type | tuple[type, str]] = ()
         with torch.serialization.safe_globals([*_NUMBERS, *allow]):
             return torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        with source.open("rb") as file:
-            head = file.read(8)
-        if not head.startswith(STARTS):
-            wanted = "a .safetensors, .pt, .pth or .ckpt file"
-            raise CheckpointError("no checkpoint file", where=source, got=f"{head!r}", wanted=wanted) from error
         do = "Weights are tensors and plain values; do not load this file with other tools either."
         what = "refused: the file asks for code to be run, or is no file of weights"
         raise CheckpointError(what, where=source, do=do) from error
@@ -353,6 +352,20 @@ def is_own(path: Path) -> bool:
             return _KEY in (file.metadata() or {})
     except (OSError, safetensors.SafetensorError):
         return False
+
+
+def _require_pickle(path: Path) -> None:
+    """Raises CheckpointError for a file that torch did not write; torch would search it in vain, and long."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        _unreadable(path, error)
+    if not head.startswith(STARTS):
+        what = "a web page, and no checkpoint file" if head.lstrip().startswith(b"<") else "no checkpoint file"
+        raise CheckpointError(what, where=path, got=f"{head!r}", wanted="a .safetensors, .pt, .pth or .ckpt file")
+    if (letters := longest_word(path)) > LONGEST_WORD:
+        raise CheckpointError("damaged or no file of weights", where=path, got=f"a word of {letters} letters")
 
 
 def _unreadable(path: Path, error: Exception) -> NoReturn:

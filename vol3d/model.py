@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from vol3d.catalog import shipped
 from vol3d.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,17 +62,25 @@ class Model:
         from vol3d.engine.seen import synthetic_note
         from vol3d.shipped import licence_notes
 
-        return synthetic_note(self.task.settings.seen) + licence_notes(self.licence)
+        return synthetic_note(self.task.settings.seen) + licence_notes(self.licence, self.data_terms)
 
     @property
     def licence(self) -> str | None:
-        """Of the weights, where they were shipped or exported from such."""
-        from vol3d.shipped import about
+        """Of the weights, where they were shipped, imported, or exported from such; of an ensemble, all that differ."""
+        return self._stated("licence")
 
-        folder = shipped().get(self.name)
-        return (
-            about(folder).licence if folder else next((one["licence"] for one in self.info if "licence" in one), None)
-        )
+    @property
+    def data_terms(self) -> str | None:
+        """The data that imported weights were trained on, with its terms; of an ensemble, all that differ."""
+        return self._stated("data_terms")
+
+    @property
+    def licence_facts(self) -> dict[str, str]:
+        """Licence and terms, as far as they are known: for whatever is made with the model."""
+        return {key: text for key in ("licence", "data_terms") if (text := self._stated(key)) is not None}
+
+    def _stated(self, key: str) -> str | None:
+        return "; ".join(dict.fromkeys(str(one[key]) for one in self.info if one.get(key))) or None
 
     def predict(
         self,

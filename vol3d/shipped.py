@@ -34,6 +34,7 @@ class ShippedModel:
         trained_on: data set, and whether its scans were real.
         licence: of the weights.
         task: that runs it.
+        data_terms: of imported weights, the data that they were trained on, with its terms.
     """
 
     name: str
@@ -43,18 +44,23 @@ class ShippedModel:
     trained_on: str | None
     licence: str | None
     task: str | None = None
+    data_terms: str | None = None
 
     @property
     def notes(self) -> tuple[Note, ...]:
         """That the weights may not be used for everything, where that is so."""
-        return licence_notes(self.licence)
+        return licence_notes(self.licence, self.data_terms)
 
 
-def licence_notes(licence: str | None) -> tuple[Note, ...]:
-    """That weights of this licence may not be used for everything, where that is so."""
-    if licence is None or "NC" not in licence:
-        return ()
-    return (Note("non-commercial", "the weights are for non-commercial use only: {value}", value=licence),)
+def licence_notes(licence: str | None, data_terms: str | None = None) -> tuple[Note, ...]:
+    """That weights may not be used for everything, where that is so; both arguments as of `ShippedModel`."""
+    notes = []
+    if licence is not None and "NC" in licence:
+        notes.append(Note("non-commercial", "the weights are for non-commercial use only: {value}", value=licence))
+    if data_terms is not None:
+        text = "the weights were trained on {value}, whose terms may allow less than the licence of the weights"
+        notes.append(Note("data-terms", text, value=data_terms))
+    return tuple(notes)
 
 
 def about(folder: Path, info: Mapping[str, Any] | None = None) -> ShippedModel:
@@ -71,6 +77,7 @@ def about(folder: Path, info: Mapping[str, Any] | None = None) -> ShippedModel:
         trained_on=f"{seen['data']}, {kind}" if "data" in seen else source.get("data"),
         licence=licence_name(licence) if licence else source.get("licence"),
         task=config.get("task"),
+        data_terms=None if licence else source.get("data"),
     )
 
 

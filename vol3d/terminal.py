@@ -120,6 +120,17 @@ def speaking(aloud: bool = True) -> Iterator[None]:
         _aloud = before
 
 
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Nothing is remarked within the block: of a trial, whose outcome alone counts."""
+    global _aloud
+    before, _aloud = _aloud, False
+    try:
+        yield
+    finally:
+        _aloud = before
+
+
 def is_aloud() -> bool:
     """Whether remarks and progress are printed now."""
     return _aloud

@@ -65,6 +65,7 @@ from medical.datasets.patterns import CASE, is_pattern, matching_files
 from vol3d.dataset_tools.fault import Fault, listed
 from vol3d.engine.settings import Settings
 from vol3d.errors import DataError
+from vol3d.layouts import layout_hint
 
 
 class CaseEntry(Settings):
@@ -127,7 +128,8 @@ class FolderSettings(DatasetSettings):
 
 def _require_document(path: Path) -> None:
     if path.parent.is_dir() and not path.is_file():
-        do = f"`vol3d init folder {path.parent} classes=NAME,NAME` writes it."
+        do = layout_hint(path.parent, "folder")
+        do = do or f"`vol3d init folder {path.parent} classes=NAME,NAME` writes it."
         raise DataError("own data need a dataset.json", where=path.parent, got="none", do=do)
 
 

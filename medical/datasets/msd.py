@@ -30,6 +30,9 @@ from medical.datasets.labels import LabelTable, label_table
 from medical.datasets.nnunet import case_name, channel_files, raw_cases
 from vol3d.dataset_tools.fault import Fault
 from vol3d.errors import DataError
+from vol3d.layouts import layout_hint
+
+_OWN = "Own data without this JSON are read by the data set 'folder'."
 
 
 class MsdSettings(DatasetSettings):
@@ -97,7 +100,7 @@ def find_task(root: Path) -> Path:
             where=root,
             got=", ".join(task.name for task in tasks) or "no dataset.json",
             wanted="a folder with dataset.json, or its parent",
-            do="Choose one of these." if tasks else "Own data without this JSON are read by the data set 'folder'.",
+            do="Choose one of these." if tasks else layout_hint(root, "msd") or _OWN,
         )
     return tasks[0]
 

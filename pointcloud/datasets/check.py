@@ -36,7 +36,7 @@ def check(split: SceneSplit, workers: int | None = None, progress: Progress | No
     findings = over_cases(inspect, list(readers.values()), workers, progress)
     faults = [*split.listing, *(fault for found in findings for fault in found.faults)]
     faults += [
-        *_no_validation(split),
+        *_empty_parts(split),
         *repeated({part: getattr(split, part) for part in _PARTS}),
         *_twins(split, findings),
         *_absent_classes(split, findings),
@@ -47,7 +47,11 @@ def check(split: SceneSplit, workers: int | None = None, progress: Progress | No
     return sorted(dict.fromkeys(faults), key=lambda fault: (fault.severity, fault.case))
 
 
-def _no_validation(split: SceneSplit) -> Iterator[Fault]:
+def _empty_parts(split: SceneSplit) -> Iterator[Fault]:
+    """Parts without a scene that a training needs; a test set alone needs none."""
+    if split.validation and not split.train:
+        do = "Add training scenes if a model is to be trained; an evaluation needs none."
+        yield Fault(split.name, "warning", "there is no training scene", do, code="no-training-scene")
     if split.train and not split.validation:
         do = "Name some scenes for validation if a model is to be trained on the others."
         what = "no scene is held out for validation, which training needs"

@@ -134,6 +134,7 @@ ABSENT_LABELS = "absent-labels"
 """Code of the fault of a data set whose labels are not there at all."""
 Part = Literal["train", "validation", "labelled"]
 _WORDS: dict[Part, str] = {"train": "training", "validation": "validation", "labelled": "labelled"}
+_NEEDED: tuple[Part, ...] = ("train", "validation")
 
 
 @dataclass(frozen=True)
@@ -193,9 +194,11 @@ class SceneSplit:
             DataError: listing showed an error, or one of the parts is empty.
         """
         refuse_errors(self.listing, self.name)
-        for part in parts or ("train", "validation"):
+        for part in parts or _NEEDED:
             if not getattr(self, part):
-                raise DataError(f"no {_WORDS[part]} scenes", where=self.name, do="Run `vol3d data check` on it.")
+                counts = [f"{len(getattr(self, one))} {_WORDS[one]} scenes" for one in _NEEDED]
+                do = "Run `vol3d data check` on it."
+                raise DataError(f"no {_WORDS[part]} scenes", where=self.name, got=", ".join(counts), do=do)
         return self
 
     def require_boxes(self, part: Part, class_names: Sequence[str] | None = None) -> SceneSplit:

@@ -18,8 +18,9 @@ from pointcloud.exchange.own import read_own, write_own
 from pointcloud.exchange.scenes import LabelledScene
 from pointcloud.exchange.supervisely import read_supervisely, write_supervisely
 from pointcloud.exchange.sustechpoints import read_sustechpoints, write_sustechpoints
-from vol3d.errors import DataError, UsageError
+from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.files import make_folder
+from vol3d.layouts import layouts_of
 
 
 class LabelFormat(NamedTuple):
@@ -61,10 +62,32 @@ def convert_labels(source: Path, source_format: str, target_format: str, out: Pa
     if not source.exists():
         raise UsageError("no such file or folder", where=source)
     _check_out(out, target_format)
-    scenes = reader.read(source)
+    try:
+        scenes = reader.read(source)
+    except DataError as error:
+        if (do := _right_format(source, source_format)) is None:
+            raise
+        raise DataError(error.what, where=error.where, got=error.got, wanted=error.wanted, do=do) from error
     _check_names(scenes, source)
     writer.write(scenes, make_folder(out))
     return {"": len(scenes), **Counter(box.name for scene in scenes for box in scene.boxes)}
+
+
+def _right_format(source: Path, named: str) -> str | None:
+    """What to do with labels that are of another format than the one named: which one reads them; None if none does."""
+    fitting = [name for name, one in FORMATS.items() if name != named and _reads(one, source)]
+    if fitting:
+        return f"The labels are of another format: give --from {' or '.join(fitting)}."
+    if source.is_dir() and (layouts := [name for name in layouts_of(source) if name not in FORMATS]):
+        return f"The folder looks like the data set {' or '.join(layouts)}, whose boxes are not converted."
+    return None
+
+
+def _reads(one: LabelFormat, source: Path) -> bool:
+    try:
+        return any(scene.boxes for scene in one.read(source))
+    except Vol3dError:
+        return False
 
 
 def missing_clouds(out: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from vol3d import catalog
 from vol3d.config import build, from_words
 from vol3d.errors import DataError
-from vol3d.layouts import layout_hint
+from vol3d.layouts import layout_hint, layouts_of
 
 HOLDS = {
     "btcv": "RawData/Training/img/img0001.nii.gz",
@@ -42,6 +43,33 @@ def test_each_layout_is_known_to_the_others(tmp_path: Path, name: str) -> None:
 def test_the_folder_above_the_right_one(tmp_path: Path, name: str) -> None:
     inside = made(tmp_path / "download", name)
     assert layout_hint(tmp_path, name) == f"Give {inside}, which is one."
+
+
+DOCUMENTS = {
+    "msd": {"modality": {"0": "MRI"}, "labels": {"0": "background"}, "training": []},
+    "nnunet": {"channel_names": {"0": "MRI"}, "labels": {"background": 0}, "file_ending": ".nii.gz"},
+    "folder": {"classes": ["background", "liver"]},
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_dataset_json_is_that_of_one_layout(tmp_path: Path, name: str) -> None:
+    (tmp_path / "dataset.json").write_text(json.dumps(DOCUMENTS[name]))
+    assert layouts_of(tmp_path) == [name]
+    with pytest.raises(DataError, match=f"It looks like {name}:"):
+        build(from_words([f"root={tmp_path}"]), catalog.load(catalog.DATASETS["kitti"].target)).split()
+
+
+@pytest.mark.parametrize(("text", "found"), [("", [*DOCUMENTS]), ("{", [*DOCUMENTS]), ("[]", []), ("{}", [])])
+def test_a_dataset_json_that_says_nothing(tmp_path: Path, text: str, found: list[str]) -> None:
+    (tmp_path / "dataset.json").write_text(text)
+    assert layouts_of(tmp_path) == found
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_volumes_without_a_json_are_looked_at(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match="It looks like btcv:"):
+        build(from_words([f"root={made(tmp_path, 'btcv')}"]), catalog.load(catalog.DATASETS[name].target)).split()
 
 
 def test_nothing_known(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from vol3d.cli import names
 from vol3d.cli.console import cell, print_first_columns, print_json
+from vol3d.cli.licence import say_licence
 from vol3d.cli.options import Behind, Changes, Checkpoint, Device, Json, Words
 from vol3d.errors import UsageError
 from vol3d.output import require_output
@@ -92,6 +93,7 @@ def evaluate(
     settings = [word for word in settings if not word.startswith("data.")]
     model = vol3d.load(checkpoint, str(pick_device(device, "--device")), settings)
     say(f"{checkpoint}: {counted(len(model.models), 'model')} on {model.device}, cases of {root}")
+    say_licence(checkpoint, model)
     with progress("evaluating") as report:
         evaluation = vol3d.evaluate(
             model,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -21,19 +22,27 @@ from vol3d.released.readers import RELEASED
 from vol3d.shipped import SOURCE
 from vol3d.terminal import say
 
+SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
+
 if TYPE_CHECKING:
     from vol3d.engine.task import CompleteTask, TakesModel
     from vol3d.released.store import Offer
 
 
 def import_weights(
-    name: Annotated[str, typer.Argument(help="Name of the released model, as in 3detr-m-scannet.", metavar="NAME")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Name of the released model, as in 3detr-m-scannet.  A FILE alone is recognised where it can be.",
+            metavar="NAME",
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Output folder, for evaluate and predict.")],
     words: Annotated[
         list[str] | None,
         typer.Argument(
             help="File of the released weights; without it, the published file is fetched.  Words KEY=VALUE are "
-            "settings of the recipe.",
+            "settings of the recipe, or convention=ours|clockwise of boxes of mmdetection3d.",
             metavar="FILE|KEY=VALUE",
         ),
     ] = None,
@@ -62,20 +71,15 @@ def import_weights(
     [bold]Examples[/bold]
 
       vol3d import 3detr-m-scannet -o runs/3detr-m
+      vol3d import downloads/checkpoint.pth -o runs/found
       vol3d import unetr mine.pth -o runs/mine --recipe mine.yaml
-      vol3d predict runs/3detr-m scan.ply -o out
     """
+    name, file, settings = _words(name, words or [], is_download=mirror is not None or yes)
     entry = catalog.find(name, RELEASED, "released model")
-    files, settings = files_and_settings(words)
-    if len(files) > 1:
-        raise UsageError("more than one file", where="FILE", got=" ".join(files))
-    file = user_path(files[0]) if files else None
-    if file is not None and (mirror is not None or yes):
-        raise UsageError("--from and --yes belong to a download, and a FILE is given", got=file, do="Leave one out.")
     if (out / "best.safetensors").exists():  # perhaps days of somebody's training
         raise UsageError("the folder already holds a model", where=out, do="Choose another folder for -o.")
     require_output(out)
-    how = How(entry, recipe, (*settings, *(changes or ())))
+    how = _how(entry, recipe, [*settings, *(changes or ())])
     used = _published(name, mirror, yes) if file is None else file
     facts = _import(name, how, out, used, is_published=file is None)
     if as_json:
@@ -90,11 +94,13 @@ class How:
         entry: of the weights in the catalogue.
         recipe: that the person names; None is the publisher's.
         changes: of its settings, `key.path=value`.
+        stated: what the reader takes beside the file and no recipe has.
     """
 
     entry: catalog.Entry
     recipe: str | None
     changes: tuple[str, ...]
+    stated: Mapping[str, str]
 
     def task(self) -> TakesModel:
         """The task of the recipe.
@@ -114,7 +120,7 @@ class How:
 
     def beside(self, task: TakesModel) -> dict[str, Any]:
         """What the person states that the file does not hold, for its reader."""
-        found = {}
+        found: dict[str, Any] = dict(self.stated)
         for name, key in self.entry.stated.items():
             if self.recipe is not None or key in self._keys():
                 found[name] = _setting(task, key)
@@ -130,9 +136,60 @@ class How:
         return [word.partition("=")[0].strip() for word in self.changes]
 
 
+def _how(entry: catalog.Entry, recipe: str | None, words: Sequence[str]) -> How:
+    """Words `KEY=VALUE`, of which some are for the reader."""
+    pairs = [(word, *(part.strip() for part in word.partition("=")[::2])) for word in words]
+    changes = tuple(word for word, key, _ in pairs if key not in entry.beside)
+    return How(entry, recipe, changes, {key: value for _, key, value in pairs if key in entry.beside})
+
+
 def _setting(task: TakesModel | CompleteTask[Any], key: str) -> Any:
     """The value of a setting; None below one that has no such part."""
     return reduce(lambda value, part: getattr(value, part, None), key.split("."), task.settings)
+
+
+def _words(first: str, words: Sequence[str], is_download: bool) -> tuple[str, Path | None, list[str]]:
+    """Name of the model, its file if one is given, and settings; a file without a name is recognised.
+
+    Raises:
+        UsageError: two files, a file beside a download, a folder or a model of vol3d in its place.
+    """
+    files, settings = files_and_settings(words)
+    is_named = not _is_file(first)
+    files = files if is_named else [first, *files]
+    if len(files) > 1:
+        raise UsageError("more than one file", where="FILE", got=" ".join(files))
+    if not files:
+        return first, None, settings
+    file = user_path(files[0])
+    if is_download:
+        raise UsageError("--from and --yes belong to a download, and a FILE is given", got=file, do="Leave one out.")
+    _refuse_own(file)
+    return first if is_named else _recognised(file), file, settings
+
+
+def _is_file(word: str) -> bool:
+    """Whether a word in the place of NAME is a file: it is there, or has the suffix of weights."""
+    return word not in RELEASED and (user_path(word).exists() or Path(word).suffix in SUFFIXES)
+
+
+def _refuse_own(file: Path) -> None:
+    from vol3d.checkpoint import is_own
+
+    if file.is_dir():
+        do = "Give it to predict and evaluate as it is, or name the FILE in it."
+        raise UsageError("a folder, and one file of weights is imported", where=file, do=do)
+    if is_own(file):
+        do = f"Give evaluate and predict its folder, {file.parent}."
+        raise UsageError("a model of vol3d, which needs no import", where=file, do=do)
+
+
+def _recognised(file: Path) -> str:
+    from vol3d.errors import CheckpointError
+    from vol3d.files import require_file
+    from vol3d.released.recognise import recognise
+
+    return recognise(require_file(file, CheckpointError))
 
 
 def _published(name: str, mirror: str | None, yes: bool) -> Path:
@@ -155,19 +212,21 @@ def _ask(offer: Offer) -> bool:
 def _import(name: str, how: How, out: Path, file: Path, is_published: bool) -> dict[str, Any]:
     """Writes the model's folder and returns what it holds."""
     import vol3d
-    from vol3d.checkpoint import is_own, save_best
+    from vol3d.checkpoint import save_best
     from vol3d.engine.task import Evaluation
+    from vol3d.errors import CheckpointError
+    from vol3d.released.recognise import right_name
     from vol3d.released.table import direct, identify
 
-    if is_own(file):
-        do = f"Give evaluate and predict its folder, {file.parent}."
-        raise UsageError("a model of vol3d, which needs no import", where=file, do=do)
     recipe = how.task()
-    model = vol3d.load_released(name, file, how.beside(recipe))
+    try:
+        model = vol3d.load_released(name, file, how.beside(recipe))
+    except CheckpointError as error:
+        raise right_name(file, name) or error from error
     task = recipe.for_model(model)
     how.check(recipe, task)
     save_best(make_folder(out), task.holding(model), task, Evaluation(float("nan"), "not evaluated", {}), step=0)
-    source = direct(name) if is_published else identify(name, file)
+    source = direct(name) if is_published else identify(file)
     if source is not None:
         write_json(out / SOURCE, {**source.facts(), "sha256": sha256(file)})
         say(f"licence: {source.licence}; trained on {source.data}")

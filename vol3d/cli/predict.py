@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vol3d.catalog import shipped
 from vol3d.cli.console import SOME_FAILED, print_json, print_table
+from vol3d.cli.licence import say_licence
 from vol3d.cli.options import Behind, Changes, Checkpoint, Device, Json, Series, Topic, files_and_settings
 from vol3d.dataset_tools.fault import listed
 from vol3d.errors import UsageError
 from vol3d.notes import MergedNotes
 from vol3d.output import require_output
-from vol3d.shipped import about
 from vol3d.terminal import aside, counted, progress, say
 
 if TYPE_CHECKING:
@@ -195,11 +194,7 @@ def _introduce(checkpoint: str, model: Model) -> None:
     """What is known of a model before it predicts."""
     count, classes = len(model.models), ", ".join(model.class_names)
     say(f"{checkpoint}: {counted(count, 'model')} on {model.device}, classes {classes}")
-    if (folder := shipped().get(checkpoint)) is not None:
-        shown = about(folder)
-        say(f"{checkpoint}: licence {shown.licence}, trained on {shown.trained_on}")
-    for note in model.notes:
-        say(f"{checkpoint}: {note}")
+    say_licence(checkpoint, model)
 
 
 def _all_formats(formats: str | None, **maps: bool) -> str | None:

@@ -54,6 +54,7 @@ def score(
     if submission is not None:
         seal(submission, model.record)
     evaluation.summary.update(split=chosen, data=str(root), checkpoint=model.name, models=len(model.models))
+    evaluation.summary.update(model.licence_facts)
     if chosen != "test":
         _add(evaluation.summary, _seen(model, task, progress))
     if out is not None:

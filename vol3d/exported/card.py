@@ -92,7 +92,8 @@ def card(path: Path) -> dict[str, Any]:
         one["on"]: f"{one['largest']:.1e} of outputs up to {one['largest_output']:.3g}"
         for one in exported["differences"]
     }
-    return known | {"differences": differences, "licence": info.get("licence"), "SHA-256": info["sha256"]}
+    known |= {"differences": differences, "licence": info.get("licence")}
+    return known | ({"trained on": info["data_terms"]} if "data_terms" in info else {}) | {"SHA-256": info["sha256"]}
 
 
 def _parsed(path: Path) -> ModelProto:

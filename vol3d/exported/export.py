@@ -141,6 +141,6 @@ def _info(model: Model, task: Any, exported: Mapping[str, Any]) -> dict[str, Any
         "versions": {"vol3d": vol3d.__version__, "torch": str(torch.__version__)},
         "seen": None if seen is None else seen.model_dump(mode="json"),
         **{key: first[key] for key in ("score", "score_name", "step", TRAINED_ON) if key in first},
-        **({} if model.licence is None else {"licence": model.licence}),
+        **model.licence_facts,
         "exported": dict(exported),
     }

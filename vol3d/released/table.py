@@ -238,8 +238,7 @@ def direct(name: str) -> ReleasedFile:
     raise UsageError("these weights have no address that a program can fetch", got=name, do=do)
 
 
-def identify(name: str, path: Path) -> ReleasedFile | None:
+def identify(path: Path) -> ReleasedFile | None:
     """Which published file this is, by its SHA-256; None where it is none of those with a published one."""
-    known = [file for file in of_name(name) if file.sha256]
-    digest = files.sha256(path) if known else ""
-    return next((file for file in known if digest.startswith(file.sha256)), None)
+    digest = files.sha256(path)
+    return next((file for file in FILES if file.sha256 and digest.startswith(file.sha256)), None)

@@ -10,12 +10,13 @@ Object DGCNN's authors built on mmdetection3d 0.17, and have its layout.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from torch import Tensor
 
+from pointcloud.models.released.mmdet3d_config import model_options
 from pointcloud.models.released.weights import Convention, to_float
 from vol3d.checkpoint import read_weights
 from vol3d.errors import CheckpointError
@@ -34,6 +35,7 @@ PREFIXES: dict[Layout, tuple[tuple[str, ...], ...]] = {
     "OpenPCDet": (("vfe.",), ("backbone_3d.",), ("backbone_2d.",), ("backbone_2d.",), ("dense_head.",)),
     "CenterPoint": (("reader.",), ("backbone.",), ("neck.",), ("neck.",), ("bbox_head.",)),
 }
+_GRID = ("voxel_size", "point_cloud_range")
 IGNORED = ("global_step", "pts_bbox_head.loss", "dense_head.hm_loss_func", "dense_head.reg_loss_func", "bbox_head.crit")
 """What may be there and is not used: counters and losses."""
 
@@ -71,12 +73,18 @@ _HEADS: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True)
 class Source:
-    """Tensors of a released file, and what is known of it; `head` is a description where it is of another kind."""
+    """Tensors of a released file, and what is known of it.
+
+    Args:
+        head: a description where it is of another kind.
+        grid: `voxel_size` and `point_cloud_range` in metres, as far as the file states them.
+    """
 
     tensors: dict[str, Tensor]
     layout: Layout
     convention: Convention
     head: Head | str
+    grid: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 def read_source(path: str | Path, convention: Convention | None) -> Source:
@@ -91,7 +99,7 @@ def read_source(path: str | Path, convention: Convention | None) -> Source:
         convention = _convention(tensors, layout, meta, path)
     elif convention not in get_args(Convention):
         raise CheckpointError("no such convention", where=path, got=convention, wanted=" | ".join(get_args(Convention)))
-    return Source(tensors, layout, convention, _head(tensors))
+    return Source(tensors, layout, convention, _head(tensors), _grid(model_options(meta)))
 
 
 def read_parts(path: str | Path, kind: str) -> tuple[dict[str, Tensor], Mapping[Any, Any]]:
@@ -119,6 +127,20 @@ def _head(tensors: Mapping[str, Tensor]) -> str:
     return "anchors on several maps" if on_levels else found
 
 
+def _grid(options: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
+    """Size and range of the voxels in a config of any version, whose part around them has other names in each."""
+    found = {}
+    for option, value in options.items():
+        part, _, key = option.rpartition(".")
+        if key in _GRID and part.endswith("voxel_layer") and _is_numbers(value):
+            found[key] = tuple(map(float, value))
+    return found
+
+
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, int | float) for one in value)
+
+
 def _layout(tensors: Mapping[str, Tensor], path: str | Path) -> Layout:
     starts = {name.split(".")[0] for name in tensors}
     if "dense_head" in starts:
@@ -142,5 +164,5 @@ def _convention(tensors: Mapping[str, Tensor], layout: Layout, meta: Mapping[Any
         return "clockwise"  # Object DGCNN was written for versions before 1.0
     if not any(name.endswith(("bbox_head.conv_dir_cls.weight", "task_heads.0.rot.1.weight")) for name in tensors):
         return "ours"  # nothing in it that the convention changes
-    do = 'Pass {"convention": "ours"} for mmdetection3d from 1.0 on, {"convention": "clockwise"} before.'
+    do = "Add convention=ours for mmdetection3d from 1.0 on, convention=clockwise before; in Python settings={...}."
     raise CheckpointError("the file does not say what its boxes mean", where=path, do=do)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ValidationError
 from torch import Tensor, nn
 
@@ -50,6 +51,7 @@ from pointcloud.structures.features import width
 from pointcloud.structures.voxels import VoxelSettings
 from vol3d.checkpoint import load_strictly
 from vol3d.errors import CheckpointError
+from vol3d.terminal import say
 
 Anchored = PillarSettings | SecondDetectorSettings
 Published = CenterPointSettings | ObjectDgcnnSettings | Anchored
@@ -115,6 +117,7 @@ def load(name: str, path: str | Path, settings: Mapping[str, Any] | None = None)
         sizes = type(published).model_validate(merged(known.model_dump(), changes))
     except ValidationError as error:
         raise CheckpointError("settings that cannot be", where=path, got=error.errors()[0]["msg"]) from error
+    _check_grid(sizes.voxels, source, name, path)
     model = sizes.build(class_names)
     weights = our_weights(model, source)
     for key, tensor in model.state_dict().items():
@@ -122,6 +125,18 @@ def load(name: str, path: str | Path, settings: Mapping[str, Any] | None = None)
             weights.setdefault(key, tensor)
     load_strictly(model, weights, path)
     return model.eval()
+
+
+def _check_grid(voxels: VoxelSettings, source: Source, name: str, path: str | Path) -> None:
+    """Compares the grid with what the file states of it: no tensor shows how large the voxels were."""
+    ours = {"voxel_size": voxels.voxel_size_m, "point_cloud_range": voxels.point_range_m}
+    for key, stated in source.grid.items():
+        if not np.allclose(stated, ours[key], rtol=0, atol=1e-4):
+            what = f"trained with another `{key}` than {name}"
+            raise CheckpointError(what, where=path, got=list(stated), wanted=list(ours[key]))
+    if "voxel_size" not in source.grid:
+        size = " x ".join(f"{length:g}" for length in voxels.voxel_size_m[:2])
+        say(f"{path}: the file does not state its grid; cells of {size} m are taken, which {name} was published with")
 
 
 def merged(known: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

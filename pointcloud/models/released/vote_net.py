@@ -147,7 +147,7 @@ def _angles(tensors: Mapping[str, Tensor], meta: Mapping[Any, Any], path: str | 
         return early if str(version).startswith("0.") else later
     say(
         f"{path}: the file does not state its version; yaw is assumed to turn {later}, as from mmdetection3d 1.0 on "
-        f'(in Python: settings={{"angles": "{early}"}})'
+        f'(override with `vol3d import NAME FILE angles={early}`, in Python settings={{"angles": "{early}"}})'
     )
     return later
 

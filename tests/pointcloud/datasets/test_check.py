@@ -71,6 +71,14 @@ def test_training_without_validation_is_told_before_it_fails() -> None:
     ]
 
 
+def test_a_set_without_training_scenes_is_noted_before_a_training_fails() -> None:
+    scenes = (furnished("a", 0), furnished("b", 1))
+    assert "warning mine: there is no training scene" in said(validation=scenes)
+    split = SceneSplit("mine", ("chair", "bed"), (), scenes)
+    with pytest.raises(DataError, match="no training scenes; got 0 training scenes, 2 validation scenes"):
+        split.require()
+
+
 def test_a_set_that_nobody_annotated_is_an_error() -> None:
     empty = Made("a", furnished("a", 0).scene.cloud.xyz, [], [])
     assert "error mine: no scene has an annotated box" in said(empty)

@@ -46,6 +46,26 @@ def test_over_every_format_and_back(tmp_path: Path, name: str) -> None:
     assert next(iter(value["scenes"].values()))[0]["yaw"] == pytest.approx(0.25, abs=2e-6)
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_labels_under_another_name_are_refused_and_the_right_one_is_given(tmp_path: Path, name: str) -> None:
+    (tmp_path / "labels").mkdir()
+    FORMATS[name].write(SCENES, tmp_path / "labels")
+    for other in (one for one in FORMATS if one != name):
+        with pytest.raises(DataError, match=f"give --from {name}[.]"):
+            convert_labels(tmp_path / "labels", other, "point_folder", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_data_set_that_is_no_format_of_labels_is_named(tmp_path: Path) -> None:
+    (tmp_path / "set" / "scans" / "scene0000_00").mkdir(parents=True)
+    with pytest.raises(DataError, match="looks like the data set scannet, whose boxes are not converted"):
+        convert_labels(tmp_path / "set", "cvat", "point_folder", tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no label file in this folder") as caught:
+        convert_labels(tmp_path / "empty", "cvat", "point_folder", tmp_path / "out")
+    assert "another format" not in str(caught.value)
+
+
 def written(path: Path, value: Any) -> Path:
     path.write_text(json.dumps(value), "utf-8")
     return path

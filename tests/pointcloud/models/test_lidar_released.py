@@ -27,6 +27,7 @@ from tests.pointcloud.models.official_lidar import export, randomise
 from vol3d.checkpoint import read_weights
 from vol3d.errors import CheckpointError
 from vol3d.geometry import wrap_yaw
+from vol3d.terminal import speaking
 
 CENTER = {
     "backbone": SecondSettings(widths=(8, 12), layers=(1, 2), strides=(1, 2)),
@@ -186,6 +187,21 @@ def test_every_tensor_counts(change: dict[str, Any], message: str, tmp_path: Pat
     torch.save({k: t for k, t in tensors.items() if t is not None}, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match=message):
         load("centerpoint-pillar", tmp_path / "a.pth", SMALL["centerpoint-pillar"])
+
+
+def test_a_grid_that_the_file_states_is_the_published_one(tmp_path: Path, capsys) -> None:
+    """The tensors of CenterPoint on voxels of 0.1 m and of 0.075 m have the same names and shapes."""
+    tensors = export(stored("centerpoint-voxel", "mmdetection3d"), "mmdetection3d")
+    config = "model = dict({part}voxel_layer=dict(voxel_size=[0.075, 0.075, 0.2], max_num_points=10){end})"
+    for part, end in (("pts_", ""), ("data_preprocessor=dict(", ")")):
+        meta = {"mmdet3d_version": "1.4.0", "cfg": config.format(part=part, end=end)}
+        torch.save({"state_dict": tensors, "meta": meta}, tmp_path / "a.pth")
+        with pytest.raises(CheckpointError, match=r"another `voxel_size` .* got \[0.075, .* wanted \[0.25, "):
+            load("centerpoint-voxel", tmp_path / "a.pth", SMALL["centerpoint-voxel"])
+    torch.save({"state_dict": tensors, "meta": {"mmdet3d_version": "1.4.0"}}, tmp_path / "a.pth")
+    with speaking():
+        load("centerpoint-voxel", tmp_path / "a.pth", SMALL["centerpoint-voxel"])
+    assert "does not state its grid" in capsys.readouterr().err
 
 
 def test_files_of_other_things_are_refused(tmp_path: Path) -> None:

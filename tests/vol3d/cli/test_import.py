@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from safetensors.torch import load_file
 import vol3d
 from pointcloud.datasets.kitti.dataset import KittiSettings
 from pointcloud.models.anchors.point_pillars import PointPillarsSettings
+from tests.pointcloud.datasets.makers import write_scannet
 from tests.vol3d.released.server import Files, serving
 from vol3d import checkpoint
 from vol3d.cli.main import main
@@ -111,6 +113,28 @@ def test_a_name_is_enough(mirror: Files, tmp_path: Path, capsys) -> None:
     assert main(["models", str(tmp_path / "run"), "--json"]) == 0
     (card,) = json.loads(capsys.readouterr().out)["models"]
     assert card["licence"] == about["licence"] and card["trained on"] == about["data"]
+
+
+def test_licence_and_terms_go_where_the_weights_go(mirror: Files, tmp_path: Path, capsys) -> None:
+    """Into what predict and evaluate print, and what is exported states."""
+    assert main(["import", "3detr-scannet", "--from", mirror.url, "-o", str(tmp_path / "run"), "--yes"]) == 0
+    capsys.readouterr()
+    model = vol3d.load(tmp_path / "run", "cpu")
+    assert model.licence is not None and model.licence.startswith("Apache-2.0")
+    assert [note.code for note in model.notes] == ["data-terms"] and "ScanNet v2" in str(model.notes[0])
+    root = write_scannet(tmp_path / "scannet")
+    main(["predict", str(tmp_path / "run"), "nowhere", "-o", str(tmp_path / "out")])
+    predicted = " ".join(capsys.readouterr().err.split())
+    assert main(["evaluate", str(tmp_path / "run"), "--data", str(root), "--json"]) == 0
+    evaluated = capsys.readouterr()
+    for printed in (predicted, " ".join(evaluated.err.split())):
+        assert f"licence {model.licence}" in printed and str(model.notes[0]) in printed
+    summary = json.loads(evaluated.out)
+    assert (summary["licence"], summary["data_terms"]) == (model.licence, model.data_terms)
+    folders = [tmp_path / "folds" / f"fold{number}" for number in (0, 1)]
+    for folder in folders:
+        shutil.copytree(tmp_path / "run", folder)
+    assert vol3d.load(tmp_path / "folds", "cpu").licence == model.licence
 
 
 def test_a_person_is_asked(mirror: Files, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:

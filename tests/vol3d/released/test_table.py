@@ -11,7 +11,7 @@ import pytest
 
 import vol3d
 from vol3d import catalog, files
-from vol3d.errors import UsageError
+from vol3d.errors import CheckpointError, UsageError
 from vol3d.released.readers import RELEASED
 from vol3d.released.table import FILES, ReleasedFile, direct, identify, offered
 
@@ -48,8 +48,9 @@ def test_the_real_file(oracle_root: Path) -> None:
     (entry,) = (file for file in FILES if file.name == "votenet-sunrgbd")
     assert entry.file == path.name and entry.sha256 == files.sha256(path)
     assert entry.size_mb == round(path.stat().st_size / 1e6, 1)
-    assert identify("votenet-sunrgbd", path) is entry
-    assert identify("votenet-scannet", path) is None and identify("unetr", path) is None
+    assert identify(path) is entry
+    with pytest.raises(CheckpointError, match="not weights of votenet-scannet; got the published votenet-sunrgbd"):
+        vol3d.load_released("votenet-scannet", path)
 
 
 def test_direct() -> None:

@@ -36,7 +36,7 @@ def scan_of(raw: RawPoints, path: Path, options: ReadOptions) -> PointCloud:
     if not len(xyz):
         raise DataError("no points in the file", where=path)
     columns, changed = named_columns(raw.fields, path)
-    faces = _checked_faces(raw.faces, len(xyz), path)
+    faces, loose = _surface(raw.faces, len(xyz), path)
     keep, dropped = _measured(xyz, path)
     if not keep.all():
         xyz, columns, faces = xyz[keep], {name: values[keep] for name, values in columns.items()}, _kept(faces, keep)
@@ -53,7 +53,7 @@ def scan_of(raw: RawPoints, path: Path, options: ReadOptions) -> PointCloud:
     matrix = np.eye(4)
     matrix[:3, :3] = turn_matrix(up).T / np.array([metres, metres, unit.z_metres or metres])[:, None]
     xyz, origin, moved = _near(turn_up(xyz, up), metres)
-    notes = (*raw.notes, *changed, *dropped, *unit_notes, *up_note, *moved)
+    notes = (*raw.notes, *changed, *loose, *dropped, *unit_notes, *up_note, *moved)
     return PointCloud(xyz, columns, faces, origin, path, notes, matrix)
 
 
@@ -174,10 +174,20 @@ def _rounded(xyz: np.ndarray, metres: float) -> tuple[Note, ...]:
     return (Note("coordinates-rounded", text, numbers={"step": step}),)
 
 
-def _checked_faces(faces: np.ndarray | None, points: int, path: Path) -> np.ndarray | None:
+def _surface(faces: np.ndarray | None, points: int, path: Path) -> tuple[np.ndarray | None, tuple[Note, ...]]:
+    """The faces (F, 3) of a mesh; none, and a note, where most points are a corner of no face.
+
+    Whatever takes points from a mesh's surface would see none of those points.
+    """
     if faces is None or not len(faces):
-        return None
+        return None, ()
     if faces.min() < 0 or faces.max() >= points:
         got, wanted = f"{faces.min()} to {faces.max()}", f"0 to {points - 1}"
         raise DataError("a face names a point that is not there", where=path, got=got, wanted=wanted, do=COPY)
-    return faces
+    corners = np.zeros(points, bool)
+    corners[faces] = True
+    if 2 * corners.sum() >= points:
+        return faces, ()
+    text = "{loose} of {points} points belong to no triangle, so the file was taken as points and not as a mesh"
+    numbers = {"loose": points - int(corners.sum()), "points": points}
+    return None, (Note("faces-ignored", text, numbers=numbers),)

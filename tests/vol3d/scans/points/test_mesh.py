@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from vol3d.errors import DataError
 from vol3d.notes import Note
 from vol3d.scans import PointCloud, sample_surface
+from vol3d.scans.points.read import read_points
 
 CORNERS = np.array([[0, 0, 0], [3, 0, 0], [0, 3, 0], [0, 0, 1], [0, 1, 1], [9, 9, 9]], np.float32)
 FACES = np.array([[0, 1, 2], [0, 3, 4], [5, 5, 5], [0, 1, 1]])  # areas 4.5 and 0.5, and two without
@@ -68,3 +71,16 @@ def test_the_same_generator_gives_the_same_points(n: int, seed: int) -> None:
 def test_meshes_that_cannot_be_sampled(faces: np.ndarray | None, message: str) -> None:
     with pytest.raises(DataError, match=message):
         sample_surface(mesh(faces), 10, np.random.default_rng(0))
+
+
+def test_points_that_no_triangle_has_are_not_lost(tmp_path: Path) -> None:
+    """A scan with a stray face: a mesh of one triangle would be drawn from that triangle alone."""
+    points = np.random.default_rng(0).uniform(0, 4, (500, 3)).astype(np.float32)
+    np.savez(tmp_path / "few.npz", points=points, faces=np.array([[0, 1, 2]]))
+    np.savez(tmp_path / "half.npz", points=points, faces=np.arange(252).reshape(-1, 3))
+    cloud = read_points(tmp_path / "few.npz", up="z", units="m")
+    assert cloud.faces is None and len(cloud) == 500
+    (note,) = (note for note in cloud.notes if note.code == "faces-ignored")
+    assert str(note).startswith("497 of 500 points belong to no triangle")
+    mesh = read_points(tmp_path / "half.npz", up="z", units="m")
+    assert mesh.faces is not None and "faces-ignored" not in {note.code for note in mesh.notes}
