@@ -86,7 +86,7 @@ def test_a_dicom_series_becomes_a_mask_and_a_dicom_segmentation(
     written = read_dicom_seg(out / f"{series.name}.dcm", mask.grid)
     assert written.label_names == {number: name for number, name in enumerate(CLASSES) if number}
     np.testing.assert_array_equal(written.array, mask.array)
-    assert "text.nii.gz" in capsys.readouterr().out
+    assert "1 failed: text.nii.gz" in capsys.readouterr().err
     assert sorted(path.suffix for path in out.iterdir()) == [".dcm", ".gz", ".json"]
 
 

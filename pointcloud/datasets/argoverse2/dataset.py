@@ -38,7 +38,7 @@ class Argoverse2Settings(SceneSettings):
 
     sensor = Sensor(max_intensity=255.0, ground_m=-0.33)
     submission = SubmissionForm(".feather")
-    taken_over = frozenset({"sweeps", "every_beam", "class_names"})
+    taken_over = frozenset({"sweeps", "every_beam"})
     thinned_by = frozenset({"validation_step"})
 
     name: Literal["argoverse2"] = "argoverse2"

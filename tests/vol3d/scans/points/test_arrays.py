@@ -66,10 +66,11 @@ def test_npz_by_a_usual_name_or_alone(tmp_path: Path, key: str) -> None:
 
 
 def test_npz_with_columns_and_faces(tmp_path: Path) -> None:
+    faces = np.array([[0, 1, 39], *np.arange(21).reshape(7, 3)])
     more = {"color": RNG.random((40, 3)), "labels": RNG.integers(0, 5, 40), "other": np.zeros(7)}
-    np.savez_compressed(tmp_path / "a.npz", coord=XYZ, faces=np.array([[0, 1, 39]]), **more)
+    np.savez_compressed(tmp_path / "a.npz", coord=XYZ, faces=faces, **more)
     cloud = read_points(tmp_path / "a.npz", up="z", units="m")
-    assert set(cloud.columns) == {"rgb", "class"} and cloud.faces is not None and cloud.faces.tolist() == [[0, 1, 39]]
+    assert set(cloud.columns) == {"rgb", "class"} and cloud.faces is not None and np.array_equal(cloud.faces, faces)
     assert np.array_equal(cloud.columns["class"], more["labels"])
     assert [str(note) for note in cloud.notes] == ["colours were scaled from 0-1 to 0-255"]
     np.savez(tmp_path / "a.npz", coord=XYZ, faces=np.array([[0, 1, 40]]))

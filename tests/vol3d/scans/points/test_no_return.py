@@ -77,9 +77,10 @@ def test_they_do_not_hide_the_columns_of_a_bin(tmp_path: Path, more: str) -> Non
 
 def test_faces_to_points_without_return_are_left_out(tmp_path: Path) -> None:
     xyz = np.concatenate((ROOM[:10], np.zeros((5, 3), np.float32), ROOM[10:20]))
-    faces = [[0, 1, 2], [8, 9, 10], [15, 16, 19]]
+    faces = [[0, 1, 2], [3, 4, 5], [6, 7, 9], [8, 9, 10], [15, 16, 19], [17, 18, 20]]
     cloud = read_points(write_ply(tmp_path / "a.ply", _columns(xyz), faces=faces), up="z", units="m")
-    assert cloud.faces is not None and cloud.faces.tolist() == [[0, 1, 2], [10, 11, 14]] and len(cloud) == 20
+    assert cloud.faces is not None and len(cloud) == 20
+    assert cloud.faces.tolist() == [[0, 1, 2], [3, 4, 5], [6, 7, 9], [10, 11, 14], [12, 13, 15]]
 
 
 def test_real_points_stay() -> None:

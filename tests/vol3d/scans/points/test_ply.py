@@ -43,13 +43,14 @@ def test_any_types_order_and_elements(tmp_path: Path, kind: str, faces: list[lis
 @pytest.mark.parametrize("kind", KINDS)
 def test_names_get_their_meaning(tmp_path: Path, kind: str) -> None:
     wanted = columns()
-    cloud = read_points(write_ply(tmp_path / "a.ply", wanted, kind, [[0, 1, 2]]), up="z", units="m")
+    faces = np.arange(27).reshape(9, 3).tolist()
+    cloud = read_points(write_ply(tmp_path / "a.ply", wanted, kind, faces), up="z", units="m")
     assert np.array_equal(cloud.xyz, np.stack([wanted[axis] for axis in "xyz"], 1).astype(np.float32))
     assert set(cloud.columns) == {"rgb", "normal", "class", "quality", "intensity"}
     assert np.array_equal(cloud.columns["rgb"], np.stack([wanted[name] for name in ("red", "green", "blue")], 1))
     assert cloud.columns["class"].dtype == np.int64 and np.array_equal(cloud.columns["class"], wanted["scalar_Label"])
     assert cloud.columns["normal"].tolist() == [[1, 0, 0]] * 50 and cloud.notes == ()
-    assert cloud.faces is not None and cloud.faces.tolist() == [[0, 1, 2]]
+    assert cloud.faces is not None and cloud.faces.tolist() == faces
 
 
 def test_one_point(tmp_path: Path) -> None:
