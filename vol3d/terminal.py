@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from vol3d.printable import one_line, printable
@@ -109,22 +109,20 @@ def tell(line: str) -> None:
         print(printable(line))
 
 
-@contextmanager
-def speaking(aloud: bool = True) -> Iterator[None]:
+def speaking(aloud: bool = True) -> AbstractContextManager[None]:
     """Whether remarks and progress are printed within the block; outside of any they are not."""
-    global _aloud
-    before, _aloud = _aloud, aloud or _aloud
-    try:
-        yield
-    finally:
-        _aloud = before
+    return _as_loud(aloud or _aloud)
+
+
+def hushed() -> AbstractContextManager[None]:
+    """Nothing is remarked within the block: of a trial, whose outcome alone counts."""
+    return _as_loud(False)
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
-    """Nothing is remarked within the block: of a trial, whose outcome alone counts."""
+def _as_loud(aloud: bool) -> Iterator[None]:
     global _aloud
-    before, _aloud = _aloud, False
+    before, _aloud = _aloud, aloud
     try:
         yield
     finally:

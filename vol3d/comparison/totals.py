@@ -53,7 +53,7 @@ def _shown(known: Mapping[Key, Described], evaluation: Evaluation) -> dict[Key, 
 
 
 def _classes(evaluation: Evaluation) -> Mapping[str, Mapping[str, Any]]:
-    """The rows of the classes; none where nothing is told by class."""
+    """The table of the classes; empty in an evaluation that has none."""
     table = evaluation.summary.get("classes")
     return table if _is_table(table) else {}
 

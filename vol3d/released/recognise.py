@@ -65,13 +65,10 @@ def _fitting(path: Path) -> list[str]:
 def _fault(name: str, path: Path) -> Vol3dError | None:
     """Why the reader of a model does not take the file; None if it does."""
     entry = RELEASED[name]
-    fault: Vol3dError | None = None
-    for stated in ({}, {key: value for key, value in _STATED.items() if key in entry.beside}):
-        try:
-            with hushed():
-                catalog.load(entry.target)(name, path, stated)
-        except Vol3dError as error:
-            fault = fault or error
-        else:
-            return None
-    return fault
+    stated = {key: value for key, value in _STATED.items() if key in entry.beside}
+    try:
+        with hushed():
+            catalog.load(entry.target)(name, path, stated)
+    except Vol3dError as error:
+        return error
+    return None
