@@ -269,7 +269,11 @@ GENERATORS = {
     "rooms": Generator("pointcloud.generate.rooms.write:write_rooms", 200, "rooms", "scannet"),
     "frames": Generator("pointcloud.generate.frames.write:write_frames", 400, "frames", "sun_rgbd"),
     "drives": Generator(
-        "pointcloud.generate.drives.write:write_drives", 20, "drives", "nuscenes", ("streets", "scanner", "seconds")
+        "pointcloud.generate.drives.write:write_drives",
+        20,
+        "drives",
+        "nuscenes",
+        ("streets", "scanner", "seconds", "sweeps"),
     ),
     "kitti": Generator("pointcloud.generate.kitti.write:write_kitti", 200, "frames", "kitti", ("scanner",)),
 }

@@ -34,6 +34,7 @@ def generate(
     streets: str | None = None,
     scanner: str | None = None,
     seconds: float | None = None,
+    sweeps: int | None = None,
     workers: int | None = 0,
     progress: Progress = no_progress,
 ) -> Path:
@@ -47,6 +48,7 @@ def generate(
         streets: of drives, `simple` or `realistic`.
         scanner: of realistic drives and of `kitti`, `hdl-64e`, `vlp-16` ...
         seconds: how long a drive lasts, 1 to 15, with a keyframe each half second.
+        sweeps: of drives: how many lead to each keyframe, 1 to 10.
         workers: processes; 0 works in this one, None takes one per core.
         progress: called after each scene.
 
@@ -60,7 +62,7 @@ def generate(
         wanted = ", ".join(catalog.GENERATORS)
         raise UsageError("nothing of this kind can be generated", where="KIND", got=kind, wanted=wanted)
     generator = catalog.GENERATORS[kind]
-    words: dict[str, Any] = {"streets": streets, "scanner": scanner, "seconds": seconds}
+    words: dict[str, Any] = {"streets": streets, "scanner": scanner, "seconds": seconds, "sweeps": sweeps}
     options = {name: value for name, value in words.items() if value is not None}
     for name in options.keys() - set(generator.options):
         raise UsageError(f"{kind} have no such option", where=f"--{name}", got=options[name])

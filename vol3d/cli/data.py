@@ -250,12 +250,17 @@ def generate(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Of realistic drives and of kitti: hdl-64e, hdl-32e, vlp-16, two-vlp-32c, os1-64 or os1-128.",
+            help="Of realistic drives and of kitti: hdl-64e, hdl-32e, vlp-16, two-vlp-32c, os1-64, os1-128, or mixed: "
+            "each in its turn.",
         ),
     ] = None,
     seconds: Annotated[
         float | None,
         typer.Option(metavar="S", help="How long a drive lasts, 1 to 15 s; a keyframe each half second.  Default: 8."),
+    ] = None,
+    sweeps: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Of drives: sweeps that lead to each keyframe, 1 to 10.  Default: 10."),
     ] = None,
     workers: Workers = None,
     as_json: Json = False,
@@ -277,6 +282,7 @@ def generate(
             streets=streets,
             scanner=scanner,
             seconds=seconds,
+            sweeps=sweeps,
             workers=workers,
             progress=report,
         )

@@ -18,6 +18,7 @@ class DriveNumber:
         samples: keyframes, half a second apart.
         streets: "simple" or "realistic".
         scanner: of realistic streets, one of `SCANNERS`.
+        sweeps: up to each keyframe, 1 to 10.
     """
 
     seed: int
@@ -25,6 +26,7 @@ class DriveNumber:
     samples: int
     streets: str = "simple"
     scanner: str = "hdl-32e"
+    sweeps: int = SWEEPS_PER_SAMPLE
 
     @property
     def name(self) -> str:
@@ -32,9 +34,10 @@ class DriveNumber:
         return f"drive-{self.number:04d}"
 
     @property
-    def frames(self) -> range:
-        """Sweeps by number; every tenth from 0 on is a keyframe, and nine lie before the first."""
-        return range(-SWEEPS_BEFORE, (self.samples - 1) * SWEEPS_PER_SAMPLE + 1)
+    def frames(self) -> list[int]:
+        """Sweeps by number; every tenth from 0 on is a keyframe, and up to nine lie before the first."""
+        every = range(-SWEEPS_BEFORE, (self.samples - 1) * SWEEPS_PER_SAMPLE + 1)
+        return [frame for frame in every if -frame % SWEEPS_PER_SAMPLE < self.sweeps]
 
     def time_us(self, frame: int) -> int:
         """When a sweep was taken."""

@@ -42,7 +42,7 @@ class Made(NamedTuple):
 
 def realistic_drive(drive: DriveNumber) -> Made:
     """The drive with its number; a function of its seed, its number and its length."""
-    rng, scanner = np.random.default_rng([drive.seed, drive.number]), find_scanner(drive.scanner)
+    rng, scanner = np.random.default_rng([drive.seed, drive.number]), find_scanner(drive.scanner, drive.number)
     street = plan_street(rng, NUSCENES, trip_s=SWEEP_S * (drive.frames[-1] + 1))
     start = np.array([*rng.uniform(300, 2000, 2), 0.0])  # as in the cities: too large for float32
     scene = set_up(street)

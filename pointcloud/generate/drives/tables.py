@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from pointcloud.conventions.tokens import token
-from pointcloud.generate.drives.number import SWEEPS_BEFORE, SWEEPS_PER_SAMPLE, DriveNumber
+from pointcloud.generate.drives.number import SWEEPS_PER_SAMPLE, DriveNumber
 from pointcloud.generate.drives.shapes import KINDS, PARKED_BUS
 from pointcloud.generate.drives.sweep import MOUNT_SHIFT, MOUNT_TURN
 from vol3d.files import atomic, write_json
@@ -62,12 +62,14 @@ def _add_drive(tables: dict[str, Table], drive: DriveNumber, record: dict[str, A
         time_us = drive.time_us(number * SWEEPS_PER_SAMPLE)
         row = {"token": token("sample", *own, number), "timestamp": time_us, **chain, "scene_token": scene["token"]}
         tables["sample"].append(row)
-    for frame, pose in zip(drive.frames, record["poses"], strict=True):
-        _add_sweep(tables, drive, frame, pose)
+    for number, pose in enumerate(record["poses"]):
+        _add_sweep(tables, drive, number, pose)
     _add_annotations(tables, drive, record)
 
 
-def _add_sweep(tables: dict[str, Table], drive: DriveNumber, frame: int, pose: list[float]) -> None:
+def _add_sweep(tables: dict[str, Table], drive: DriveNumber, number: int, pose: list[float]) -> None:
+    frames = drive.frames
+    frame = frames[number]
     own, time_us = (drive.seed, drive.number), drive.time_us(frame)
     row = {"token": token("pose", *own, frame), "timestamp": time_us, "translation": pose[:3], "rotation": pose[3:]}
     tables["ego_pose"].append(row)
@@ -84,7 +86,7 @@ def _add_sweep(tables: dict[str, Table], drive: DriveNumber, frame: int, pose: l
             "height": 0,
             "width": 0,
             "filename": drive.file(frame),
-            **_near(lambda n: token("sweep", *own, n), frame, -SWEEPS_BEFORE, drive.frames[-1]),
+            **_near(lambda n: token("sweep", *own, frames[n]), number, 0, len(frames) - 1),
         }
     )
 

@@ -69,7 +69,7 @@ def make_frame(frame: FrameNumber) -> MadeFrame:
     """The frame, tried again where nothing of the benchmark's three classes can be labelled."""
     rng = np.random.default_rng([frame.seed, frame.number, int(frame.testing)])
     while True:
-        made = _try_frame(find_scanner(frame.scanner), rng)
+        made = _try_frame(find_scanner(frame.scanner, frame.number), rng)
         if np.isin(made.objects.types, CLASSES).any():
             return made
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pointcloud.generate.streets.materials import CLOTH, METAL, MIRROR, RUBBER, albedo
+from pointcloud.generate.streets.materials import CLOTH, METAL, MIRROR, RUBBER, WALL, albedo
 from pointcloud.generate.streets.shapes import Shape, Y, ball, box, cone, join, placed, prism
 
 Rng = np.random.Generator
@@ -111,8 +111,18 @@ def cone_body(length: float, width: float, height: float, rng: Rng) -> Shape:
 
 
 def barrier_body(length: float, width: float, height: float, rng: Rng) -> Shape:
-    """A board across two feet."""
+    """What closes a lane or a pavement: a wall of concrete or plastic, a board across two feet, or a rack of bars."""
+    kind = int(rng.choice(3, p=[0.45, 0.35, 0.2]))
+    if kind == 0:  # broad below, narrow above
+        half, top, material = length / 2, 0.12 * length, WALL if rng.random() < 0.5 else CLOTH
+        outline = [(-half, 0.0), (half, 0.0), (half, 0.12 * height), (0.6 * half, 0.35 * height), (top, height)]
+        outline += [(-x, z) for x, z in outline[:1:-1]]
+        return prism([(*corner, material) for corner in outline], width / 2, albedo(material, rng), material)
     tone = albedo(METAL, rng)
-    board = box((0, 0, 0.7 * height), (0.12, width, 0.6 * height), MIRROR if rng.random() < 0.3 else METAL, tone)
     feet = [box((0, s * 0.42 * width, 0.15), (length, 0.14, 0.3), METAL, tone) for s in (-1, 1)]
-    return join([board, *feet])
+    if kind == 1:
+        material = MIRROR if rng.random() < 0.3 else METAL
+        return join([box((0, 0, 0.7 * height), (0.12, width, 0.6 * height), material, tone), *feet])
+    bars = box((0, 0, 0.55 * height), (0.05, width, 0.9 * height), METAL, tone, density=rng.uniform(6, 15))
+    rail = box((0, 0, height - 0.03), (0.05, width, 0.06), METAL, tone)
+    return join([bars, rail, *feet])

@@ -6,7 +6,7 @@ Where cars are, how they head and how many there are follows the 7,481 label fil
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -85,9 +85,11 @@ def _profile(style: Style, rng: Rng) -> Profile:
 
 
 def _kerbside(plot: Plot, population: Population, style: Style, side: float, row: bool, rng: Rng) -> None:
-    """A work zone, a row of parked cars, a car park: all of them, or some, or none."""
+    """A work zone, a row of barriers, a row of parked cars, a car park: all of them, or some, or none."""
     if rng.random() < population.work_zones:
         _work_zone(plot, population, side, rng)
+    if population.barriers and rng.random() < population.barriers:
+        _barriers(plot, population, side, rng)
     if row:
         _park(plot, population, style, side, rng)
     if rng.random() < style.lot:
@@ -208,3 +210,20 @@ def _work_zone(plot: Plot, population: Population, side: float, rng: Rng) -> Non
     for along in (start - 1.5, end + 1.0):
         for aside in np.arange(left - 1.0, left + 1.5, 0.9):
             plot.add(population.make({"traffic_cone": 1.0}, along, side * float(aside), rng), 0.0)
+
+
+def _barriers(plot: Plot, population: Population, side: float, rng: Rng) -> None:
+    """A row end to end along the kerb, in the road or on the pavement; some begin with a few across the lane."""
+    one, along, left = population.make({"barrier": 1.0}, 0, 0, rng), rng.uniform(-45, 35), rng.uniform(-1.8, 1.0)
+    step, last, left = one.size[1] + rng.exponential(0.15), along + rng.uniform(8, 60), plot.kerb(side) + left
+
+    def put(at: float, aside: float, turn: float) -> None:
+        if not plot.crosses(at) and rng.random() < 0.95:
+            plot.add(replace(one, along=at, left=side * aside, turn=turn + rng.normal(0, 0.04)), -0.05)
+
+    if rng.random() < 0.35:
+        for aside in np.arange(left + step / 2, plot.kerb(side) + 0.5, step):
+            put(along - step / 2, aside, 0.0)
+    while along < last:
+        put(along, left + rng.normal(0, 0.05), np.pi / 2)
+        along += step

@@ -32,7 +32,7 @@ class Population:
         tight: kinds whose box is drawn close about the body.
         parked, driving, people, riders, standing: share of each kind among the parked vehicles, those that drive, the
             people, those that ride, and the cycles that stand on the pavement.
-        work_zones: chance of one on a side.
+        work_zones, barriers: chance of a work zone, and of a row of barriers, on a side.
     """
 
     sizes: Mapping[str, Sizes]
@@ -45,6 +45,7 @@ class Population:
     riders: Mapping[str, float]
     standing: Mapping[str, float]
     work_zones: float
+    barriers: float
 
     def make(
         self, shares: Mapping[str, float], along: float, left: float, rng: Rng, turn: float = 0.0, speed: float = 0.0
@@ -91,6 +92,7 @@ KITTI = Population(
     riders={"Cyclist": 1.0},
     standing={},
     work_zones=0.0,
+    barriers=0.0,
 )
 
 
@@ -133,4 +135,5 @@ NUSCENES = Population(
     riders={"bicycle": 0.7, "motorcycle": 0.3},
     standing={"bicycle": 0.6, "motorcycle": 0.4},
     work_zones=0.35,
+    barriers=0.3,
 )

@@ -204,7 +204,8 @@ def returns(scanner: Scanner, scene: Scene, echoes: Echoes, rng: np.random.Gener
         points[:, :3] = echoes.beams[seen][kept] * distance[:, None]
         points[:, 2] += scanner.heights_m[ring]
     speckle = np.exp(scanner.speckle * rng.standard_normal(len(distance))) if scanner.speckle else 1.0
-    glow = speckle * scanner.gain * light[kept] - scanner.falls * np.clip(distance - 0.5 * scanner.fades_m, 0, None)
+    glow = speckle * scanner.gain * light[kept] ** scanner.response
+    glow -= scanner.falls * np.clip(distance - 0.5 * scanner.fades_m, 0, None)
     points[:, 3] = np.where(glow < scanner.darkest, 0, np.clip(glow, 0, 1))
     points[:, 4] = ring
     return points

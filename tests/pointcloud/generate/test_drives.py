@@ -99,6 +99,21 @@ def test_realistic_drives_are_read_and_move_as_they_say(tmp_path: Path) -> None:
         write_drives(tmp_path, 2, seed=3, workers=0, seconds=1.0)
 
 
+@pytest.mark.parametrize("sweeps", [1, 3])
+def test_sweeps_between_keyframes_can_be_left_out(root: Path, tmp_path: Path, sweeps: int) -> None:
+    write_drives(tmp_path, 2, seed=1, workers=0, seconds=1.0, sweeps=sweeps)
+    kept = NuScenesSettings(root=tmp_path, sweeps=sweeps).split().require()
+    assert sum(1 for _ in tmp_path.glob("*/LIDAR_TOP/*.bin")) == 2 * 3 * sweeps
+    for one in kept.labelled:
+        assert np.unique(one.read().cloud.columns["time"]).tolist() == pytest.approx([0.05 * n for n in range(sweeps)])
+    for file in (tmp_path / "samples/LIDAR_TOP").iterdir():
+        assert (root / "samples/LIDAR_TOP" / file.name).read_bytes() == file.read_bytes()
+    with pytest.raises(UsageError, match="another sweeps"):
+        write_drives(tmp_path, 2, seed=1, workers=0, seconds=1.0, sweeps=2)
+    with pytest.raises(UsageError, match="not a number of sweeps; got 0, wanted 1 to 10"):
+        write_drives(tmp_path / "none", 2, seed=0, workers=0, seconds=1.0, sweeps=0)
+
+
 @pytest.mark.parametrize(
     ("streets", "scanner", "message"),
     [
