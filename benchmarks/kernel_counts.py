@@ -3,12 +3,13 @@
 What `benchmarks.counted_device` counts for one frame, and for a training step of batch 4, of CenterPoint with the six
 tasks of nuScenes on small maps, and of 3DETR and 3DETR-m on few points: counts depend on layers and tasks, not on
 sizes. Everything runs once before it is counted, as what is sent once is sent then. Triton's kernels do not run here:
-farthest points, neighbours and suppression count as one kernel each, as attention does; sparse convolution is left out
-but for the positions of its strided maps. Of UNETR mirrored views of a window, and the way from scores to labels.
+farthest points, neighbours, suppression and sparse convolutions count as one kernel each, as attention does, and so
+does the search of a map, both with the tables that they read. Of UNETR mirrored views of a window, and the way from
+scores to labels.
 
 `--waits` prints the line of every wait. In `results/kernel_counts.json` "before" is commit 56da4eb,
 for segmentation commit fe158c7, for mirrored views 056c992, for 3DETR and the boxes of
-CenterPoint 0e8c4cf.
+CenterPoint 0e8c4cf, for CenterPoint on voxels d88065c.
 """
 
 from __future__ import annotations
@@ -47,6 +48,10 @@ from vol3d.geometry import nms_groups
 from vol3d.ops import neighbors_torch, sampling
 from vol3d.scans.volumes.volume import Grid
 from vol3d.sparse import Geometry, SparseTensor
+from vol3d.sparse.backends import torch_backend
+from vol3d.sparse.backends.taps import tap_blocks
+from vol3d.sparse.geometry import MapSpec, Packing
+from vol3d.sparse.kernel_map import KernelMap
 
 CLASSES = tuple(name for task in NUSCENES_TASKS for name in task)
 RANGE = (-3.2, -3.2, -5.0, 3.2, 3.2, 3.0)
@@ -136,6 +141,46 @@ def count_pillars(rows: list[Row], show: bool) -> None:
     counted("CenterPoint pillars, batch 4: loss", lambda: model.loss(batch, targets), rows, show)
 
 
+def count_voxels(rows: list[Row], show: bool) -> None:
+    """A frame of CenterPoint on voxels: the sparse encoder in front of the same map."""
+    torch.manual_seed(0)
+    voxels = VoxelSettings(point_range_m=RANGE, voxel_size_m=(0.1, 0.1, 0.2), max_points=10, max_voxels=30000)
+    head = CenterHeadSettings(tasks=NUSCENES_TASKS)
+    model = CenterPointSettings(encoder="voxels", voxels=voxels, head=head).build(CLASSES).eval()
+    cloud = there(torch.rand(500, 5) * torch.tensor([6.4, 6.4, 4.0, 1, 0.5]) - torch.tensor([3.2, 3.2, 3.0, 0, 0]))
+
+    def detect() -> None:
+        model.decode(model([cloud]))
+
+    with Counts():
+        model.to(COUNTED)
+    with torch.no_grad(), fused(), triton_convolutions():
+        counted("CenterPoint voxels, a frame", detect, rows, show)
+
+
+@contextmanager
+def triton_convolutions() -> Iterator[None]:
+    """Sparse convolutions as Triton has them: the tables that they read, and one kernel. Their values are zeros."""
+
+    def neighbours(spec: MapSpec) -> torch.Tensor:
+        packing = Packing.around(spec.fine_shape, spec.coarse_shape, spec.window)
+        packing.first_taps(spec.coarse, spec.window.stride), packing.keys(spec.fine)
+        return once("search", search)(spec)
+
+    def convolve(features: torch.Tensor, weight: torch.Tensor, kernel_map: KernelMap) -> torch.Tensor:
+        kernel_map.derived("taps of 64 rows", lambda m: tap_blocks(m, 64))
+        outputs, width = kernel_map.outputs, weight.shape[2]
+        return once("convolve", lambda x: x.new_zeros(outputs, width))(features)
+
+    once: Callable[..., Callable[..., torch.Tensor]] = as_one
+    search = torch_backend.neighbours
+    with (
+        patch.object(torch_backend, "neighbours", neighbours),
+        patch.object(torch_backend, "convolve", convolve),
+    ):
+        yield
+
+
 def count_rooms(rows: list[Row], show: bool) -> None:
     """A frame of 3DETR and of 3DETR-m, and the forward pass and loss of a batch of four."""
     first = SetAbstractionSettings(points=64, radius_m=0.5, neighbours=8, widths=(32, 32, 32))
@@ -206,7 +251,7 @@ def main() -> None:
     options = parser.parse_args()
     one_thread()
     rows: list[Row] = []
-    for part in (count_maps, count_pillars, count_rooms, count_averages, count_decision, count_views):
+    for part in (count_maps, count_pillars, count_voxels, count_rooms, count_averages, count_decision, count_views):
         part(rows, options.waits)
     if options.before:
         earlier = {row["work"]: row for row in json.loads(options.before.read_text())["rows"]}

@@ -163,7 +163,7 @@ def ready_map(found: Any) -> object:
 
         return found.derived("tiles", numba_backend.list_pairs)
     from vol3d.sparse.backends.launch import Shape, launch
-    from vol3d.sparse.backends.triton_backend import tap_blocks
+    from vol3d.sparse.backends.taps import tap_blocks
 
     rows = launch(Shape("convolve", torch.float16, 64, 64, found.outputs)).block_rows
     return found.derived(f"taps of {rows} rows", lambda m: tap_blocks(m, rows))

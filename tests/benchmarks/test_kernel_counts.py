@@ -14,10 +14,11 @@ PROJECT = Path(__file__).resolve().parents[2]
 BOUNDS = {
     "strided sparse map 3^3": (40, 1),
     "four levels of CenterPoint's encoder": (40, 1),
-    "CenterPoint pillars, a frame: network": (225, 3),
-    "CenterPoint pillars, a frame: boxes": (90, 1),
+    "CenterPoint pillars, a frame: network": (215, 2),
+    "CenterPoint pillars, a frame: boxes": (75, 1),
     "CenterPoint pillars, batch 4: network": (245, 2),
     "CenterPoint pillars, batch 4: loss": (200, 0),
+    "CenterPoint voxels, a frame": (510, 4),
     "3DETR, a frame": (440, 2),
     "3DETR, batch 4: network": (460, 1),
     "3DETR, batch 4: loss": (600, 1),

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from vol3d.errors import UsageError
+from vol3d.host import constant
 
 Triple = tuple[int, int, int]
 MAX_TAPS = 32768  # more than any window in use; a kernel map has that many rows
@@ -132,13 +133,12 @@ class Packing:
         return self._pack(coordinates, stride, (0, 0, 0))  # o * stride - padding + margin, and they are the same
 
     def _pack(self, coordinates: Tensor, scale: Triple, shift: Triple) -> Tensor:
-        batch, *axes = coordinates.to(torch.int64).unbind(1)
-        key = batch
-        for axis, factor, offset, size in zip(axes, scale, shift, self.size, strict=True):
-            key = key * size + (axis if factor == 1 else axis * factor)
-            if offset:
-                key += offset
-        return key
+        plane = self.size[1] * self.size[2]
+        steps = (plane, self.size[2], 1)
+        weights = (self.cells, *(step * factor for step, factor in zip(steps, scale, strict=True)))
+        keys = (coordinates * constant(weights, coordinates, torch.int64)).sum(1)
+        offset = sum(step * by for step, by in zip(steps, shift, strict=True))
+        return keys + offset if offset else keys
 
     def positions(self, keys: Tensor) -> Tensor:
         """int32 [n, 4] of int64 [n] keys: the inverse of `keys`."""

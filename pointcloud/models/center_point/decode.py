@@ -84,12 +84,10 @@ def candidates(
         how: settings.
     """
     chosen = [_best_cells(output.heatmap, how) for output in outputs]
-    most = max(scores.shape[1] for scores, _, _ in chosen)
-    padded = [
-        [F.pad(part, (0, most - part.shape[1]), value=value) for part, value in zip(parts, (-1, 0, 0), strict=True)]
-        for parts in chosen
-    ]
-    scores, label, cell = (torch.stack(column, dim=1) for column in zip(*padded, strict=True))  # (B, T, K)
+    scores, label, cell = (
+        torch.stack(_alike(column, fill), dim=1)
+        for column, fill in zip(zip(*chosen, strict=True), (-1, 0, 0), strict=True)
+    )  # (B, T, K)
     code = torch.stack([output.code().flatten(2) for output in outputs], dim=1)  # (B, T, 8 or 10, cells)
     code = code.gather(3, cell[:, :, None].expand(-1, -1, code.shape[2], -1)).transpose(2, 3)  # (B, T, K, 8 or 10)
 
@@ -119,6 +117,12 @@ def suppressed(found: Candidates, how: CenterDecodeSettings) -> Bool[Tensor, "b 
             boxes[..., :7], scores, there, how.nms_iou, max_candidates=how.nms_before, max_kept=how.nms_after
         )
     return kept.view_as(found.there)
+
+
+def _alike(parts: Sequence[Tensor], fill: int) -> list[Tensor]:
+    """(B, K) each, filled up to the longest."""
+    most = max(part.shape[1] for part in parts)
+    return [part if part.shape[1] == most else F.pad(part, (0, most - part.shape[1]), value=fill) for part in parts]
 
 
 def _best_cells(heatmap: Float[Tensor, "b c y x"], how: CenterDecodeSettings) -> tuple[Tensor, Tensor, Tensor]:

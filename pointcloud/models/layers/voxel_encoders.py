@@ -107,7 +107,9 @@ class PointStack(nn.Module):
         """Hard or dynamic voxels -> (V, widths[-1])."""
         if isinstance(voxels, VoxelPoints):
             return self._dynamic(voxels, grid)
-        return self._hard(voxels, grid) if self.training else self._hard_rows(voxels, grid)
+        # A GPU computes empty places sooner than it tells the host how many there are.
+        dense = self.training or voxels.points.is_cuda
+        return self._hard(voxels, grid) if dense else self._hard_rows(voxels, grid)
 
     def _hard(self, voxels: VoxelBlocks, grid: VoxelGrid) -> Tensor:
         count, places, _ = voxels.points.shape

@@ -43,7 +43,7 @@ def test_on_the_gpu() -> None:
 
 @needs_triton
 def test_blocks_of_taps() -> None:
-    from vol3d.sparse.backends.triton_backend import tap_blocks, tap_pairs
+    from vol3d.sparse.backends.taps import tap_blocks, tap_pairs
 
     table = random_tensor(200, 1).sites.submanifold_map(Geometry.submanifold((3, 5, 5)))  # 75 taps, three words
     blocks = tap_blocks(table, 32)

@@ -35,8 +35,8 @@ def convolve_kernel(
 
     Args:
         features: [rows of inputs, c_in]; weight: [taps, c_in, c_out].
-        order: int32 [rows], the row that each place of the blocks holds.
-        block_taps, counts, inputs: the taps of a block and what its rows read, see `triton_backend.TapBlocks`.
+        order: int64 [rows], the row that each place of the blocks holds.
+        block_taps, counts, inputs: the taps of a block and what its rows read, see `taps.TapBlocks`.
         out: [parts, rows, c_out]; parts are the programs along the grid's third axis.
         chunks: blocks of input channels.
         widen: compute the products in fp32 (the interpreter's bf16 products are wrong).
