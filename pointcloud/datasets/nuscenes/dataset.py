@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydantic import Field
 
 from pointcloud.datasets.nuscenes.index import NuScenesIndex, is_indexed, read_index, write_index
@@ -32,6 +33,8 @@ from vol3d.layouts import layout_hint
 NAME = "nuScenes"
 TEST = "v1.0-test"
 PREFERRED = ("v1.0-trainval", "v1.0-mini", TEST)
+USUAL_GAP_S, WIDE_GAP_S = 0.05, 0.1
+"""From one sweep of nuScenes to the next, and from where on sweeps are far apart."""
 
 
 class NuScenesSettings(SceneSettings):
@@ -69,6 +72,7 @@ class NuScenesSettings(SceneSettings):
             version, data = self._version(), self.data or self.root
             index, splits = read_tables(self.root / version), self.root / version / SPLITS
             listing = missing_sweeps(index, data, keyframes_only=self.sweeps == 1) + self._version_assumed(version)
+        listing += far_apart(index, self.sweeps)
         if not (data / "samples").is_dir():
             do = "Set the data set's `data` to the folder with samples and sweeps."
             raise DataError("the sweeps are not here", where=data, wanted="samples/LIDAR_TOP", do=do)
@@ -157,6 +161,20 @@ def missing_sweeps(index: NuScenesIndex, data: Path, keyframes_only: bool) -> li
     numbers = {"absent": len(absent), "sweeps": len(wanted)}
     faults = [Fault(NAME, "error", what, do, code="absent-sweeps", numbers=numbers)]
     return faults + [absent_file(owner[file], data / file, do) for file in absent if file in owner]
+
+
+def far_apart(index: NuScenesIndex, sweeps: int) -> list[Fault]:
+    """A warning where sweeps are taken together that lie much farther apart than nuScenes' own."""
+    later = np.flatnonzero(index.previous >= 0)
+    if sweeps == 1 or not len(later):
+        return []
+    gap_s = 1e-6 * float(np.median(index.time_us[later] - index.time_us[index.previous[later]]))
+    if gap_s <= WIDE_GAP_S:
+        return []
+    span = f"{sweeps} of them span {gap_s * (sweeps - 1):.2g} s"
+    what = f"sweeps are {gap_s:.2g} s apart, nuScenes' own {USUAL_GAP_S} s: {span}"
+    do = "Set data.sweeps to 1 if only keyframes are here."
+    return [Fault(NAME, "warning", what, do, code="sweeps-far-apart", numbers={"gap_s": gap_s, "sweeps": sweeps})]
 
 
 def _files(data: Path, folder: str) -> list[str]:

@@ -108,6 +108,9 @@ def test_sweeps_between_keyframes_can_be_left_out(root: Path, tmp_path: Path, sw
         assert np.unique(one.read().cloud.columns["time"]).tolist() == pytest.approx([0.05 * n for n in range(sweeps)])
     for file in (tmp_path / "samples/LIDAR_TOP").iterdir():
         assert (root / "samples/LIDAR_TOP" / file.name).read_bytes() == file.read_bytes()
+    apart = [fault.what for fault in NuScenesSettings(root=tmp_path, sweeps=10).split().listing]
+    assert apart == ["sweeps are 0.5 s apart, nuScenes' own 0.05 s: 10 of them span 4.5 s"] * (sweeps == 1)
+    assert not kept.listing
     with pytest.raises(UsageError, match="another sweeps"):
         write_drives(tmp_path, 2, seed=1, workers=0, seconds=1.0, sweeps=2)
     with pytest.raises(UsageError, match="not a number of sweeps; got 0, wanted 1 to 10"):
