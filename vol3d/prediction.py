@@ -38,7 +38,8 @@ class Beside:
 
     Args:
         write: writes a prediction to a path, and returns what it had to assume.
-        made_with: hash of what it needs besides the scan and the model, such as a calibration.
+        made_with: what the file depends on besides the scan and the model: options, the hash of a calibration. A file
+            that was made with something else is written anew.
     """
 
     write: Callable[[Any, Path], tuple[Note, ...]]

@@ -30,6 +30,7 @@ from vol3d.engine.task import CompleteTask, Part, Windows
 from vol3d.engine.trained_on import TrainedOn
 from vol3d.errors import UsageError
 from vol3d.files import make_folder
+from vol3d.layouts import only_scans
 from vol3d.notes import MergedNotes, Note
 from vol3d.prediction import Beside, BoxPrediction, Unfinished
 from vol3d.recording_prediction import FramesPrediction
@@ -257,10 +258,11 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
                 raise UsageError(what, where="--columns", got=",".join(columns), do=do)
 
     def find_inputs(self, paths: Sequence[Path]) -> list[ScanSource]:
-        """Files of points and recordings, alone or in folders."""
+        """Files of points and recordings, alone or in folders; of a data set's folder its scans."""
         recordings, others = split_recordings(paths)
         found = [ScanSource(path, recording_stem(path)) for path in recordings]
-        return found + [ScanSource(path, points_file_stem(path)) for path in find_point_files(others)]
+        clouds = [ScanSource(path, points_file_stem(path)) for path in find_point_files(others)]
+        return found + only_scans(clouds, others)
 
     def read(self, source: ScanSource) -> PointCloud | Recording:
         """A person's file, read by the settings of `predict`, with the columns that the network needs; or a recording,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,13 +51,35 @@ def test_the_page_says_what_it_must(written: Path) -> None:
     assert "Anterior" in text and vol3d.__version__ in text
 
 
-def test_what_is_there_is_not_made_again_unless_the_smoothing_differs(written: Path) -> None:
-    def again(smooth: int) -> str:
-        model = vol3d.load("unetr-hippocampus").with_options({"formats": "stl", "smooth": smooth})
-        return str(model.predict_files([str(scan())], written)[0].status)
+def again(out: Path, formats: str, **options: Any) -> str:
+    model = vol3d.load("unetr-hippocampus").with_options({"formats": formats, **options})
+    (row,) = model.predict_files([str(scan())], out)
+    return str(row.error or row.status)
 
-    assert again(3) == "skipped"
-    assert again(4) == "failed"  # other settings; --overwrite replaces it
+
+def test_what_is_there_is_not_made_again_unless_the_smoothing_differs(tmp_path: Path) -> None:
+    for options in ({}, {"smooth": 3}, {"smooth": 4}, {}):  # the default too is another than 4
+        before = [path.read_bytes() for path in tmp_path.glob("*.stl")]
+        assert again(tmp_path, "stl", **options) == "written"
+        assert [path.read_bytes() for path in tmp_path.glob("*.stl")] != before
+        assert again(tmp_path, "stl", **options) == "skipped"
+
+
+def test_files_of_an_earlier_run_stay_known(tmp_path: Path) -> None:
+    assert again(tmp_path, "png,stl") == "written" and again(tmp_path, "csv") == "written"
+    assert again(tmp_path, "png,stl") == "skipped", "they are still those of the same scan, model and settings"
+    assert again(tmp_path, "png", background="light") == "written" and again(tmp_path, "csv,stl") == "skipped"
+    assert "--overwrite" in again(tmp_path, "csv", roi="Anterior")
+    model = vol3d.load("unetr-hippocampus").with_options({"formats": "csv", "roi": "Anterior"})
+    assert model.predict_files([str(scan())], tmp_path, overwrite=True)[0].status == "written"
+    assert again(tmp_path, "stl", roi="Anterior") == "written", "the surface lying there is of all classes' run"
+
+
+def test_a_picture_that_was_drawn_on_is_not_replaced(tmp_path: Path) -> None:
+    assert again(tmp_path, "png") == "written"
+    picture = next(tmp_path.glob("*.png"))
+    picture.write_bytes(picture.read_bytes() + b"a person's work")
+    assert "changed since vol3d wrote it" in again(tmp_path, "png", background="light")
 
 
 def test_pictures_are_light_where_asked_for(tmp_path: Path) -> None:
@@ -68,7 +91,9 @@ def test_pictures_are_light_where_asked_for(tmp_path: Path) -> None:
     with Image.open(next(tmp_path.glob("*.png"))) as picture:
         assert np.asarray(picture.convert("L"))[:20].mean() > 220
     assert next(tmp_path.glob("*.html")).is_file()
-    assert status("light") == "skipped" and status("dark") == "failed"  # other settings; --overwrite replaces it
+    assert status("light") == "skipped" and status("dark") == "written"
+    with Image.open(next(tmp_path.glob("*.png"))) as picture:
+        assert np.asarray(picture.convert("L"))[:20].mean() < 60
     with pytest.raises(UsageError, match=r"--background: unknown background; got grey, wanted dark or light"):
         status("grey")
 

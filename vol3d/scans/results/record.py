@@ -34,7 +34,8 @@ class Record:
         device: what it was computed on.
         seconds: how long that took.
         vol3d: the version.
-        made_with: name -> hash of what a file beside this record needs besides the scan and the model.
+        made_with: name -> what a file beside this record was made with besides the scan and the model, such as the hash
+            of a calibration; another value makes the file anew.
         files: name -> SHA-256 of each file beside this record; None for one that there was nothing to write into. While
             the main file is not among them, it has not been written to its end.
     """
@@ -73,9 +74,6 @@ class Record:
             return f"another scan (SHA-256 {_short(self.input_sha256)}, of this one {_short(wanted.input_sha256)})"
         if self.model_sha256 != wanted.model_sha256:
             return f"another model ({self.model or 'without a name'}, other weights)"
-        shared = sorted(self.made_with.keys() & wanted.made_with.keys())
-        if other := [name for name in shared if self.made_with[name] != wanted.made_with[name]]:
-            return f"another calibration or other settings ({other[0]})"
         mine, theirs = plain(dict(self.settings)), plain(dict(wanted.settings))
         keys = [key for key in sorted({*mine, *theirs}) if mine.get(key) != theirs.get(key)]
         if not keys:
