@@ -142,6 +142,11 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         known = unlabelled.model_copy(update={"sha256": unlabelled.sha256 or fingerprint(unlabelled.teacher)})
         return settings.model_copy(update={"unlabelled": known})
 
+    def teachers(self) -> tuple[str, ...]:
+        """The model that labels scans, where there is one."""
+        unlabelled = self.settings.unlabelled
+        return () if unlabelled is None or unlabelled.teacher is None else (unlabelled.teacher,)
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """Background first; the number of a class is its label."""

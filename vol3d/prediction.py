@@ -374,5 +374,5 @@ class BoxPrediction(Prediction):
 
 
 def _about(prediction: Prediction, source: Path | None) -> dict[str, Any]:
-    about = {"source": None if source is None else str(source), **prediction.facts()}
+    about = {"source": None if source is None else str(source), **prediction.record.terms, **prediction.facts()}
     return about | as_facts(prediction.notes)

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from vol3d import checkpoint
+from vol3d.engine.derived import Origin, origins
 from vol3d.engine.parts import check_parts, lies_in, parts_of
 from vol3d.engine.settings import StartSettings
 from vol3d.engine.task import TrainingTask
@@ -70,6 +72,22 @@ def origin(task: TrainingTask) -> dict[str, str] | None:
         return None
     (path,) = checkpoint.resolve(start.checkpoint)
     return {"checkpoint": start.checkpoint, "sha256": checkpoint.read_info(path)["sha256"]}
+
+
+def derives_from(task: TrainingTask) -> list[dict[str, Any]]:
+    """The licensed models that a new training learns from, ready for JSON; see `vol3d.engine.derived`."""
+    start, found = task.learning.settings.start_from, list[Origin]()
+    if start is not None:
+        found += origins("start_from", _named(start.checkpoint), checkpoint.said_by(start.checkpoint))
+    for teacher in task.teachers():
+        found += origins("teacher", _named(teacher), checkpoint.said_by(teacher))
+    return [one.model_dump(exclude_none=True) for one in found]
+
+
+def _named(where: str) -> str:
+    """A shipped model's name, or that of a run's folder."""
+    path = Path(where)
+    return path.absolute().parent.name if path.suffix else path.name
 
 
 def seen_before(task: TrainingTask) -> TrainedOn:

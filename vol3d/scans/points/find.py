@@ -48,9 +48,14 @@ def _in_folder(folder: Path) -> list[Path]:
         files += [Path(here, name) for name in sorted(names) if not name.startswith(".")]
     points = [path for path in files if path.name.lower().endswith(wanted) and not _is_beside(path)]
     if not points:
-        do = next(filter(None, map(way_to_clouds, files)), None) or _by_pattern(folder, files)
+        do = _instead(folder, files)
         raise DataError("no point file in this folder", where=folder, wanted=f"one of {', '.join(wanted)}", do=do)
     return points
+
+
+def _instead(folder: Path, files: Sequence[Path]) -> str | None:
+    """What to do with a folder without a point file."""
+    return next(filter(None, map(way_to_clouds, files)), None) or _by_pattern(folder, files)
 
 
 def way_to_clouds(path: Path) -> str | None:

@@ -30,6 +30,7 @@ class Record:
         channels: names of the files of the channels, where each has one of its own.
         model: what it was loaded by, without folders.
         model_sha256: of each network; several are an ensemble.
+        terms: licence of the model, terms of its data, and the licensed models that it derives from, as far as known.
         settings: those that differ from what the model was trained with, `{"predict.score": 0.5}`.
         device: what it was computed on.
         seconds: how long that took.
@@ -45,6 +46,7 @@ class Record:
     channels: tuple[str, ...] = ()
     model: str = ""
     model_sha256: tuple[str, ...] = ()
+    terms: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     device: str = ""
     seconds: float | None = None
@@ -65,7 +67,7 @@ class Record:
         """
         lists = {name: tuple(map(str, value[name])) for name in ("channels", "model_sha256")}
         record = Record(**{**value, **lists})
-        dict(record.settings), dict(record.files), dict(record.made_with)
+        dict(record.terms), dict(record.settings), dict(record.files), dict(record.made_with)
         return record
 
     def other_than(self, wanted: Record) -> str | None:
