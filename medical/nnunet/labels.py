@@ -25,12 +25,14 @@ class Labels:
         values: all labels that occur, ascending, with 0.
         regions: names of the outputs, or None.
         written: with regions, the label that each output paints.
+        members: with regions, the labels of a mask that belong to each: what it paints, and what regions in it paint.
     """
 
     names: tuple[str, ...]
     values: tuple[int, ...]
     regions: tuple[str, ...] | None = None
     written: tuple[int, ...] = ()
+    members: tuple[tuple[int, ...], ...] = ()
 
     @property
     def outputs(self) -> int:
@@ -95,7 +97,11 @@ def _regions(named: Mapping[str, tuple[int, ...]], values: tuple[int, ...], orde
         meanings.setdefault(order[number], []).append(f"{region} without {' and '.join(over)}" if over else region)
     for label, several in meanings.items():
         names[label] = "/".join(several)
-    return Labels(tuple(names), values, tuple(named), tuple(order))
+    groups = [set(group) for group in named.values()]
+    members = tuple(
+        tuple(sorted({order[inner] for inner, part in enumerate(groups) if part <= group})) for group in groups
+    )
+    return Labels(tuple(names), values, tuple(named), tuple(order), members)
 
 
 def _is_label(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,21 @@ def test_a_class_that_was_not_found_has_no_intensity() -> None:
     ball, none = class_rows(found)
     assert ball["min"] == 0 and ball["median"] == ball["mean"] == (ball["voxels"] - 1) / 2
     assert none["voxels"] == 0 and none["mean"] is None
+
+
+def test_regions_have_rows_of_their_own() -> None:
+    found = predicted()
+    regions = {"both": (1, 2), "second": (2,), "ball": (1,)}
+    found = replace(found, segmentation=replace(found.segmentation, regions=regions))
+    rows = class_rows(found)
+    voxels = [int((found.mask == 1).sum()), int((found.mask == 2).sum())]
+    assert [(row["label"], row["class"]) for row in rows][2:] == [("1+2", "both"), (2, "second")]
+    assert (
+        [row["voxels"] for row in rows] == [*voxels, sum(voxels), voxels[1]] == [row["voxels"] for row in found.rows()]
+    )
+    assert found.facts()["regions_ml"] == {"both": pytest.approx(found.volumes_ml["ball"]), "second": 0}
+    part = replace(found, segmentation=replace(found.segmentation, roi=("ball",)))
+    assert "regions_ml" not in part.facts(), "of a part of a region there is no volume"
 
 
 def test_only_the_classes_that_were_asked_for(tmp_path: Path) -> None:
