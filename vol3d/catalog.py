@@ -292,7 +292,7 @@ DEMOS = {
     "rooms": "pointcloud.demo_rooms:show_rooms",
     "drive": "pointcloud.demo_drive:show_drive",
 }
-"""Parts of `vol3d demo`, in their order: `target(out, cases)`."""
+"""Parts of `vol3d demo`, in their order: `target(out, cases, background)`."""
 
 EXPORTS = {
     "nnunet": Entry("medical.datasets.export:export_nnunet", "segmentation", "nnU-Net's raw data"),

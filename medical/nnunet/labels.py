@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,11 +97,13 @@ def _regions(named: Mapping[str, tuple[int, ...]], values: tuple[int, ...], orde
         meanings.setdefault(order[number], []).append(f"{region} without {' and '.join(over)}" if over else region)
     for label, several in meanings.items():
         names[label] = "/".join(several)
-    groups = [set(group) for group in named.values()]
-    members = tuple(
-        tuple(sorted({order[inner] for inner, part in enumerate(groups) if part <= group})) for group in groups
-    )
-    return Labels(tuple(names), values, tuple(named), tuple(order), members)
+    return Labels(tuple(names), values, tuple(named), tuple(order), _painted([*map(set, named.values())], order))
+
+
+def _painted(groups: Sequence[set[int]], order: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """The labels in a mask of each region: its own, and those of the regions within it."""
+    within = ([label for label, part in zip(order, groups, strict=True) if part <= group] for group in groups)
+    return tuple(tuple(sorted(set(labels))) for labels in within)
 
 
 def _is_label(value: Any) -> bool:

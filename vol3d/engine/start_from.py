@@ -16,6 +16,8 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from vol3d import checkpoint
+from vol3d.class_names import spelled_as
+from vol3d.engine.common_classes import spelling_note
 from vol3d.engine.derived import Origin, origins
 from vol3d.engine.parts import check_parts, lies_in, parts_of
 from vol3d.engine.settings import StartSettings
@@ -59,6 +61,8 @@ def initial_model(task: TrainingTask, show: bool = True) -> nn.Module:
     (other,) = loaded.models
     notes = task.adapt(loaded.task, other)
     outputs = task.other_outputs(model, loaded.task)
+    if not outputs:  # the same classes, perhaps in another spelling
+        notes += spelling_note(spelled_as(loaded.task.class_names, task.class_names, "start_from"), "the other model's")
     takeover = take_over(task.trunk(model), loaded.task.trunk(other), start, outputs)
     for note in (*notes, *takeover.notes(start.checkpoint)) if show else ():
         say(f"note: {note}")
