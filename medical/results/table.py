@@ -30,7 +30,7 @@ def class_rows(prediction: MaskPrediction) -> list[dict[str, Any]]:
         inside = np.isin(found.labels, labels)
         voxels = int(inside.sum())
         for channel, image in enumerate(prediction.volume.array):
-            facts = {"label": label, "class": name, "voxels": voxels}
+            facts: dict[str, Any] = {"label": label, "class": name, "voxels": voxels}
             facts |= {"volume_ml": voxels * found.grid.voxel_volume_ml, "channel": channel}
             rows.append({**facts, **_intensities(image[inside])})
     return rows

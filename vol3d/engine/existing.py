@@ -56,9 +56,10 @@ def with_earlier_files(wanted: Record, result: Path, files: Sequence[Path]) -> R
         return wanted
     names = {path.name for path in (*files, record_path(result))}
     others = {name: digest for name, digest in earlier.files.items() if name not in names}
-    same = earlier.other_than(wanted) is None
-    made_with = {name: earlier.made_with.get(name) if same else _ANOTHER for name in others}
-    made_with = {name: value for name, value in made_with.items() if value is not None}
+    if earlier.other_than(wanted) is None:
+        made_with = {name: value for name, value in earlier.made_with.items() if name in others}
+    else:
+        made_with = dict.fromkeys(others, _ANOTHER)
     return replace(wanted, files=others, made_with={**made_with, **wanted.made_with})
 
 

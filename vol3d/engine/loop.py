@@ -66,6 +66,8 @@ def train(
         task = task.overfit(overfit)
     with processes(device) as group, ExitStack() as stack:
         task = task.on(group.device)
+        if task.settings.train.amp == "fp16" and group.device.type == "cpu" and group.is_main:
+            say("warning: fp16 is far slower on a CPU than float32: give train.amp=auto")
         if dry_run:
             return dry_run_task(task, group)
         if group.is_main:
