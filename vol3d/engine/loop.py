@@ -66,8 +66,7 @@ def train(
         task = task.overfit(overfit)
     with processes(device) as group, ExitStack() as stack:
         task = task.on(group.device)
-        if task.settings.train.amp == "fp16" and group.device.type == "cpu" and group.is_main:
-            say("warning: fp16 is far slower on a CPU than float32: give train.amp=auto")
+        _warn_of_slow_precision(task, group)
         if dry_run:
             return dry_run_task(task, group)
         if group.is_main:
@@ -126,6 +125,11 @@ def _open(folder: Path, stack: ExitStack) -> None:
         stack.callback(_remove_unused, folder)
     stack.enter_context(lock(folder))
     files.remove_leftovers(folder)
+
+
+def _warn_of_slow_precision(task: TrainingTask, group: Processes) -> None:
+    if task.settings.train.amp == "fp16" and group.device.type == "cpu" and group.is_main:
+        say("warning: fp16 is far slower on a CPU than float32: give train.amp=auto")
 
 
 def _remove_unused(folder: Path) -> None:
