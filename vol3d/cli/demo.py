@@ -17,7 +17,6 @@ from vol3d.errors import UsageError
 from vol3d.files import make_folder
 from vol3d.output import require_output
 from vol3d.terminal import Remarks, tell
-from vol3d.view.theme import require_background
 
 
 def demo(
@@ -41,6 +40,8 @@ def demo(
     """
     if only is not None and only not in catalog.DEMOS:
         raise UsageError("no such part", where="--only", got=only, wanted=", ".join(catalog.DEMOS))
+    from vol3d.view.theme import require_background  # with numpy
+
     shade = require_background(background)
     require_output(out)
     began = time.monotonic()

@@ -6,9 +6,8 @@ Weights that a training begins with (`start_from`) pass on their licence; a teac
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
-
-from pydantic import BaseModel
 
 from vol3d.notes import Note
 
@@ -17,7 +16,8 @@ TERMS = ("licence", "data_terms", "attribution")
 """What is stated of weights: their licence, the data that they were trained on with its terms, whom to credit."""
 
 
-class Origin(BaseModel, frozen=True):
+@dataclass(frozen=True)
+class Origin:
     """A model with terms that another one learned from.
 
     Args:
@@ -31,6 +31,21 @@ class Origin(BaseModel, frozen=True):
     licence: str | None = None
     data_terms: str | None = None
     attribution: str | None = None
+
+    def to_dict(self) -> dict[str, str]:
+        """Ready for JSON: what is not stated is left out."""
+        return {key: text for key, text in asdict(self).items() if text is not None}
+
+    @staticmethod
+    def from_dict(value: Any) -> Origin:
+        """The origin that `to_dict` described. Raises ValueError if it is none."""
+        texts = isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+        if not texts or value.get("how") not in ("start_from", "teacher"):
+            raise ValueError(f"no model that another one derives from: {value}")
+        try:
+            return Origin(**value)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
 
     def __str__(self) -> str:
         by = "its teacher" if self.how == "teacher" else "its first weights"
@@ -52,13 +67,13 @@ def origins(how: Literal["start_from", "teacher"], model: str, infos: Iterable[M
         if stated and not any(one.how == "start_from" for one in before):  # else the terms are those of its start
             found[Origin(how=how, model=model, **stated)] = None
         for one in before:
-            found[one.model_copy(update={"how": "teacher" if "teacher" in (how, one.how) else "start_from"})] = None
+            found[replace(one, how="teacher" if "teacher" in (how, one.how) else "start_from")] = None
     return list(found)
 
 
 def derived_from(info: Mapping[str, Any]) -> list[Origin]:
-    """What a checkpoint states. Raises ValueError (pydantic's) where something else stands there."""
-    return [Origin.model_validate(one) for one in info.get(DERIVED_FROM) or ()]
+    """What a checkpoint states. Raises ValueError where something else stands there."""
+    return [Origin.from_dict(one) for one in info.get(DERIVED_FROM) or ()]
 
 
 def passed_on(info: Mapping[str, Any]) -> dict[str, str]:

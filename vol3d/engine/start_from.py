@@ -85,7 +85,7 @@ def derives_from(task: TrainingTask) -> list[dict[str, Any]]:
         found += origins("start_from", _named(start.checkpoint), checkpoint.said_by(start.checkpoint))
     for teacher in task.teachers():
         found += origins("teacher", _named(teacher), checkpoint.said_by(teacher))
-    return [one.model_dump(exclude_none=True) for one in found]
+    return [one.to_dict() for one in found]
 
 
 def _named(where: str) -> str:
