@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medical.datasets.cases import IGNORED, MOST_LABELS
+from vol3d.class_names import respelled, spelled_as
 from vol3d.errors import UsageError
 
 
@@ -72,6 +73,18 @@ class Classes:
             return tuple(range(len(self.names)))
         regions = list(self.regions.values())
         return tuple(self._labels(_added(members, regions[r + 1 :]))[0] for r, members in enumerate(regions))
+
+    def respelled(self, spelling: Mapping[str, str]) -> Classes:
+        """The same with other names for classes and regions: name -> new name."""
+        if self.regions is None:
+            return Classes(respelled(self.names, spelling))
+        regions = {spelling.get(region, region): respelled(inside, spelling) for region, inside in self.regions.items()}
+        return Classes(respelled(self.names, spelling), regions)
+
+    def is_alike(self, other: Classes, where: str) -> bool:
+        """Whether outputs stand for the same, however classes are spelled. Raises UsageError as `spelled_as`."""
+        mine, theirs = ((*one.names, *(one.regions or ())) for one in (self, other))
+        return self.respelled(spelled_as(mine, theirs, where)) == other
 
     def one_hot(self, labels: np.ndarray) -> np.ndarray:
         """Labels (i, j, k) -> targets of the network's outputs (outputs, i, j, k): 0, 1, or `IGNORED`."""

@@ -15,12 +15,13 @@ from vol3d.terminal import aside, say, tell
 if TYPE_CHECKING:
     from medical.datasets.cases import Case
     from vol3d.engine.task import Evaluation
+    from vol3d.view.theme import Background
 
 MODEL = "unetr-hippocampus"
 SAMPLES = Path(__file__).resolve().parent / "samples" / "Task04_Hippocampus"
 
 
-def show_hippocampus(out: Path, cases: int) -> None:
+def show_hippocampus(out: Path, cases: int, background: Background) -> None:
     """Predicts `cases` scans, scores the masks as they lie on the disk, writes the report."""
     from medical.datasets.msd import MsdSettings
     from vol3d.checkpoint import load
@@ -34,7 +35,7 @@ def show_hippocampus(out: Path, cases: int) -> None:
     say(f"{MODEL}: {len(chosen)} real MR scans (Medical Segmentation Decathlon, CC-BY-SA 4.0), segmenting {names}")
     masks = make_folder(out / "masks")
     predict_scans(loaded, [case.images[0] for case in chosen], masks)
-    evaluation = _score(loaded.task, chosen, masks)
+    evaluation = _score(loaded.task, chosen, masks, background)
     results.write(out, evaluation, step=0)
     columns = [name for name in evaluation.rows[0] if name in ("case", "class", "dice", "hd95_mm", "volume_ml")]
     with aside():
@@ -44,7 +45,7 @@ def show_hippocampus(out: Path, cases: int) -> None:
     tell(f"masks     {masks}  (each on the grid of its scan in {SAMPLES / 'imagesTr'})")
 
 
-def _score(task: Any, cases: Sequence[Case], masks: Path) -> Evaluation:
+def _score(task: Any, cases: Sequence[Case], masks: Path, background: Background) -> Evaluation:
     """Scores the masks as they lie on the disk."""
     from medical.evaluate import ScoredCase, evaluate_cases
     from vol3d.scans.paths import scan_stem
@@ -60,7 +61,7 @@ def _score(task: Any, cases: Sequence[Case], masks: Path) -> Evaluation:
         return ScoredCase(case.name, image, read_labels(_label(case)), prediction)
 
     conditions = {"data": "sample cases of MSD Task04 Hippocampus", "checkpoint": MODEL}
-    return evaluate_cases(map(scored, cases), task.classes, conditions, pictures="dark")
+    return evaluate_cases(map(scored, cases), task.classes, conditions, pictures=background)
 
 
 def _label(case: Case) -> Path:

@@ -9,6 +9,7 @@ import numpy as np
 
 from medical.classes import Classes
 from medical.datasets.cases import UNUSED
+from vol3d.class_names import spelled_as
 from vol3d.engine.common_classes import CommonClasses, none_in_common
 from vol3d.errors import CheckpointError
 from vol3d.scans.volumes.volume import Segmentation
@@ -23,7 +24,7 @@ class MatchedClasses:
         scored: what a score is reported for -> labels of the data set that belong to it: classes and regions that both
             have, and classes of the data set alone, which are never found.
         classes: which of the model's classes or regions the data set has.
-        model: names of the model's classes, background first.
+        model: names of the model's classes, background first, in the data set's spelling where it has them.
     """
 
     names: tuple[str, ...]
@@ -45,7 +46,7 @@ class MatchedClasses:
         """The model's mask in the numbers of the data set, and how many voxels of classes that it does not annotate
         have become background."""
         if self.names == self.model:
-            return found, 0
+            return (found if found.class_names == self.names else replace(found, class_names=self.names)), 0
         numbers = {name: label for label, name in enumerate(self.names) if label}
         table = np.array([0, *(numbers.get(name, 0) for name in self.model[1:])])
         unknown = table == 0
@@ -57,7 +58,8 @@ class MatchedClasses:
 def match_classes(model: Classes, names: Sequence[str], where: str) -> MatchedClasses:
     """A model's classes or regions on the labels of a data set.
 
-    A region is there if all of its classes are. Numbers that a data set uses for no class match nothing.
+    A region is there if all of its classes are. Numbers that a data set uses for no class match nothing. Names match
+    as in `CommonClasses`.
 
     Args:
         names: the data set's, background first: `names[label]`.
@@ -65,11 +67,14 @@ def match_classes(model: Classes, names: Sequence[str], where: str) -> MatchedCl
 
     Raises:
         CheckpointError: it has none of the model's, or one class for all of a region.
+        UsageError: names that differ in their spelling only.
     """
     if tuple(names) == model.names:
         everything = tuple(model.scored)
         return MatchedClasses(model.names, model.scored, CommonClasses(everything), model.names)
     label_of = {name: label for label, name in enumerate(names) if label and not name.startswith(UNUSED)}
+    spelling = spelled_as((*model.foreground, *(model.regions or ())), tuple(label_of), where)
+    model = model.respelled(spelling)
     members = _members(model)
     _refuse_regions(members, model, label_of, where)
     there = tuple(name for name, inside in members.items() if set(inside) <= label_of.keys())
@@ -78,7 +83,7 @@ def match_classes(model: Classes, names: Sequence[str], where: str) -> MatchedCl
     absent, further = _without(members, there), _without(label_of, model.names)
     scored = {name: tuple(label_of[one] for one in members[name]) for name in there}
     scored |= {name: (label_of[name],) for name in further}
-    return MatchedClasses(tuple(names), scored, CommonClasses(there, absent, further), model.names)
+    return MatchedClasses(tuple(names), scored, CommonClasses(there, absent, further, spelling), model.names)
 
 
 def _members(model: Classes) -> dict[str, tuple[str, ...]]:

@@ -130,7 +130,9 @@ def _segment(
         predict = average(models, window, classes.outputs)
         slabs = stream(predict, torch.from_numpy(ready.array), window, device, progress)
         labels = decide(slabs, ready.grid, volume.grid, classes, probabilities)
-    return Segmentation(labels, volume.grid, classes.names, volume.source, (*notes, *_chosen(window, device)))
+    regions = {} if classes.regions is None else classes.scored
+    notes = (*notes, *_chosen(window, device))
+    return Segmentation(labels, volume.grid, classes.names, volume.source, notes, regions=regions)
 
 
 def _chosen(window: WindowSettings, device: torch.device) -> tuple[Note, ...]:

@@ -37,6 +37,7 @@ from medical.training_set import WindowSamples, map_prepared, prepare_in_memory
 from medical.unlabelled.settings import UnlabelledSettings
 from medical.volume_task import VolumeTask
 from medical.window import WindowSettings
+from vol3d.class_names import respelled
 from vol3d.config.chosen import FromCatalogue
 from vol3d.engine.common_classes import with_all_classes
 from vol3d.engine.device import pick_device
@@ -142,6 +143,11 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         known = unlabelled.model_copy(update={"sha256": unlabelled.sha256 or fingerprint(unlabelled.teacher)})
         return settings.model_copy(update={"unlabelled": known})
 
+    def teachers(self) -> tuple[str, ...]:
+        """The model that labels scans, where there is one."""
+        unlabelled = self.settings.unlabelled
+        return () if unlabelled is None or unlabelled.teacher is None else (unlabelled.teacher,)
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """Background first; the number of a class is its label."""
@@ -169,7 +175,7 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
 
     def other_outputs(self, model: nn.Module, other: SegmentationTask) -> tuple[str, ...]:
         """The layers that depend on the number of classes or regions, if these are others."""
-        if self.classes == other.classes:
+        if self.classes.is_alike(other.classes, "start_from"):
             return ()
         settings, channels = self.settings, len(self.channel_names)
         larger = settings.model.build(channels, self.classes.outputs + 1, settings.window.size)
@@ -217,7 +223,8 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         if matched.classes.is_all:
             return evaluation
         remarks = matched.classes.remarks(left_out, "voxels", missed, "voxels")
-        return with_all_classes(evaluation, tuple(self.classes.scored), {}, remarks)
+        names = respelled(self.classes.scored, matched.classes.spelling)
+        return with_all_classes(evaluation, names, {}, remarks)
 
     @property
     def matched(self) -> MatchedClasses:

@@ -19,6 +19,7 @@ from medical.results.formats import writers
 from medical.results.options import VolumeSettings, chosen_classes, chosen_formats
 from vol3d.engine.task import PredictionTask, Windows
 from vol3d.errors import DataError, UsageError
+from vol3d.layouts import only_scans
 from vol3d.notes import Note
 from vol3d.prediction import Beside, MaskPrediction, Unfinished
 from vol3d.scans import find_scans
@@ -96,9 +97,9 @@ class VolumeTask(PredictionTask[Volume]):
     def find_inputs(self, paths: Sequence[Path]) -> list[ScanSource]:
         """Files, DICOM folders and archives, one entry a scan; files of one channel each are joined.
 
-        Masks beside their scans in a folder are left out, and printed.
+        Of a data set's folder its scans are taken. Masks beside their scans in a folder are left out, and printed.
         """
-        found = join_channels(find_scans(paths), self.channel_names)
+        found = join_channels(only_scans(find_scans(paths), paths), self.channel_names)
         scans = without_masks(found, paths)
         kept = set(scans)
         for source in found:

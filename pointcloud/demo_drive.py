@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pointcloud.datasets.scenes import Scene
     from pointcloud.tasks.lidar import LidarTask
     from vol3d.scans.points.cloud import PointCloud
+    from vol3d.view.theme import Background
 
 MODELS = ("centerpoint-drives", "object-dgcnn-drives")  # the first one is drawn, too
 SEED = 2031  # drives with all ten classes; the models were trained on drives of seed 0
@@ -23,11 +24,12 @@ DRIVES, SECONDS = 2, 2.0
 COLUMNS = ("intensity", "time")  # of the points, besides their place
 
 
-def show_drive(out: Path, cases: int) -> None:
+def show_drive(out: Path, cases: int, background: Background) -> None:
     """Makes two short drives in nuScenes' format, finds what is around the car, writes the report.
 
     Args:
         cases: of the other parts; there are always two drives.
+        background: of the pictures.
     """
     from pointcloud.datasets.nuscenes.dataset import NuScenesSettings
     from pointcloud.generate.drives.write import write_drives
@@ -45,7 +47,10 @@ def show_drive(out: Path, cases: int) -> None:
     samples = task.split.validation
     say(f"{len(samples)} frames of {DRIVES} synthetic drives, detecting {', '.join(task.class_names)}")
     reports = {name: out / Path(name).name for name in MODELS}
-    scores = {name: score_scenes(tasks[name], loaded[name], make_folder(reports[name])).summary for name in MODELS}
+    scores = {
+        name: score_scenes(tasks[name], loaded[name], make_folder(folder), background).summary
+        for name, folder in reports.items()
+    }
     frame = samples[len(samples) // 4].read()  # in the middle of the first drive
     scan, boxes = make_folder(out / "scans") / "drive.npy", make_folder(out / "boxes")
     write_points(scan, frame.cloud)
@@ -57,8 +62,9 @@ def show_drive(out: Path, cases: int) -> None:
     for folder in reports.values():
         tell(f"report    {folder / 'report.html'}")
     result = boxes / f"{rows[0].source.name}{task.result_suffix}"
-    tell(f"picture   {draw_from_above(out / 'from_above.png', frame, result)}  (annotated and found)")
-    draw_boxes(out / "drive.png", scan, result)
+    above = draw_from_above(out / "from_above.png", frame, result, background)
+    tell(f"picture   {above}  (annotated and found)")
+    draw_boxes(out / "drive.png", scan, result, background)
     tell(f"next      vol3d predict {MODELS[0]} YOUR_SWEEP.bin -o out  (docs/lidar.md)")
 
 
@@ -77,11 +83,12 @@ def write_points(path: Path, cloud: PointCloud) -> None:
     write_array(path, table)
 
 
-def draw_from_above(path: Path, frame: Scene, result: Path) -> Path:
+def draw_from_above(path: Path, frame: Scene, result: Path, background: Background) -> Path:
     """A picture of what is annotated and what was found around the car."""
     from vol3d.files import write_bytes
     from vol3d.scans.results.read import read_detections
     from vol3d.view.draw.top_view import STREET, draw_top_view
 
-    write_bytes(path, draw_top_view(frame.cloud, frame.truth, read_detections(result), "a synthetic drive", STREET))
+    found = read_detections(result)
+    write_bytes(path, draw_top_view(frame.cloud, frame.truth, found, "a synthetic drive", STREET, background))
     return path

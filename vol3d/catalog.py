@@ -35,6 +35,7 @@ class Entry:
         also: further tasks that run it.
         marks: of a data set, patterns of what its folder holds, and no other layout's does; see `vol3d.layouts`.
         keys: of a data set whose mark is a `dataset.json`, as that of others is, keys of which only its own has some.
+        scans: of a data set, patterns of its scans, where labels or others of their formats lie in its folder too.
     """
 
     target: str
@@ -49,6 +50,7 @@ class Entry:
     also: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    scans: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -171,6 +173,7 @@ DATASETS = {
         "Medical Segmentation Decathlon, any task",
         marks=("dataset.json",),
         keys=("modality", "training"),
+        scans=("imagesTr/*", "imagesTs/*"),
     ),
     "nnunet": Entry(
         "medical.datasets.msd:NnunetSettings",
@@ -178,12 +181,14 @@ DATASETS = {
         "nnU-Net's raw data, any DatasetXXX_Name",
         marks=("dataset.json",),
         keys=("channel_names", "file_ending"),
+        scans=("imagesTr/*", "imagesTs/*"),
     ),
     "btcv": Entry(
         "medical.datasets.btcv:BtcvSettings",
         "segmentation",
         "BTCV abdomen (Synapse), 13 organs",
         marks=("dataset_0.json", "RawData/Training/img", "Training/img"),
+        scans=("imagesTr/*", "imagesTs/*", "Training/img/*", "Testing/img/*", "RawData/*/img/*"),
     ),
     "folder": Entry(
         "medical.datasets.folder:FolderSettings",
@@ -191,18 +196,21 @@ DATASETS = {
         "own volumes: a folder and a small JSON",
         marks=("dataset.json",),
         keys=("classes",),
+        scans=("images/**/*",),
     ),
     "scannet": Entry(
         "pointcloud.datasets.scannet.dataset:ScanNetSettings",
         "detection",
         "ScanNet v2, 18 classes",
         marks=("scans/scene*", "*_vert.npy", "scannet_*/*_vert.npy", "scannet_infos_*"),
+        scans=("scans*/*/*_vh_clean_2.ply", "*_vert.npy", "scannet_*/*_vert.npy", "points/*.bin"),
     ),
     "sun_rgbd": Entry(
         "pointcloud.datasets.sun_rgbd.dataset:SunRgbdSettings",
         "detection",
         "SUN RGB-D, 10 classes",
         marks=("SUNRGBD", "sunrgbd_pc_bbox_votes_50k_*"),
+        scans=("sunrgbd_pc_bbox_votes_50k_*/*_pc.npz",),
     ),
     "nuscenes": Entry(
         "pointcloud.datasets.nuscenes.dataset:NuScenesSettings",
@@ -211,6 +219,7 @@ DATASETS = {
         benchmark="pointcloud.evaluation.nuscenes_truth:benchmark",
         submit="pointcloud.evaluation.nuscenes_truth:submit",
         marks=("v1.0-*/sample_data.json",),
+        scans=("samples/LIDAR_TOP/*", "sweeps/LIDAR_TOP/*"),
     ),
     "kitti": Entry(
         "pointcloud.datasets.kitti.dataset:KittiSettings",
@@ -219,6 +228,7 @@ DATASETS = {
         benchmark="pointcloud.evaluation.kitti_truth:benchmark",
         submit="pointcloud.evaluation.kitti_truth:submit",
         marks=("training/velodyne", "testing/velodyne"),
+        scans=("*/velodyne/*",),
     ),
     "argoverse2": Entry(
         "pointcloud.datasets.argoverse2.dataset:Argoverse2Settings",
@@ -286,7 +296,7 @@ DEMOS = {
     "rooms": "pointcloud.demo_rooms:show_rooms",
     "drive": "pointcloud.demo_drive:show_drive",
 }
-"""Parts of `vol3d demo`, in their order: `target(out, cases)`."""
+"""Parts of `vol3d demo`, in their order: `target(out, cases, background)`."""
 
 EXPORTS = {
     "nnunet": Entry("medical.datasets.export:export_nnunet", "segmentation", "nnU-Net's raw data"),

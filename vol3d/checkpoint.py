@@ -29,10 +29,11 @@ import vol3d
 from vol3d import catalog, files, foreign
 from vol3d.config import changed
 from vol3d.config.chosen import LATER
+from vol3d.engine.derived import TERMS
 from vol3d.engine.memory_format import to_channels_last
 from vol3d.engine.seen import Seen
 from vol3d.engine.task import CompleteTask, Evaluation, ModelTask
-from vol3d.engine.trained_on import TRAINED_ON, TrainedOn, recorded
+from vol3d.engine.trained_on import TRAINED_ON, recorded
 from vol3d.errors import CheckpointError, UsageError, first_line
 from vol3d.files import require_file
 from vol3d.paths import user_path
@@ -200,19 +201,18 @@ def said_by(where: str | Path) -> list[dict[str, Any]]:
 
 
 def _completed(path: Path, info: dict[str, Any]) -> dict[str, Any]:
-    """With what stands in files beside weights: their licence, and what was measured later of their training scans."""
-    known = about(path.parent, info)
-    stated = {"licence": known.licence, "data_terms": known.data_terms}
-    info = info | {key: value for key, value in stated.items() if value is not None}
+    """With what stands in files beside weights: their terms, and what was measured later of their training scans."""
     for key in (SEEN, TRAINED_ON):
         beside = path.with_name(f"{key}.json")
         if not info.get(key) and beside.is_file():
             info = info | {key: files.read_json(beside)}
     try:
+        known = about(path.parent, info)
         recorded(info)
-    except ValidationError as error:
-        raise CheckpointError("damaged: its record of training scans cannot be read", where=path) from error
-    return info
+    except ValueError as error:  # pydantic's, too
+        raise CheckpointError("damaged: its record of training scans or terms cannot be read", where=path) from error
+    stated = {key: getattr(known, key) for key in TERMS}
+    return info | {key: value for key, value in stated.items() if value is not None}
 
 
 def save_best(
@@ -222,15 +222,14 @@ def save_best(
     evaluation: Evaluation,
     step: int,
     seen: Seen | None = None,
-    started_from: Mapping[str, str] | None = None,
-    trained_on: TrainedOn | None = None,
+    history: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes the model and what it is to `best.safetensors`, and the latter once more to `config.json`.
 
     Args:
         seen: what its training scans were like; None takes what the task's settings say.
-        started_from: the `checkpoint` whose weights the training began with, and its `sha256`.
-        trained_on: the scans that it has learned from.
+        history: ready for JSON: `started_from`, the `checkpoint` whose weights the training began with, and its
+            `sha256`; `derived_from`, see `vol3d.engine.derived`; `trained_on`, the scans that it has learned from.
     """
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     info = describe(task) | {
@@ -240,8 +239,7 @@ def save_best(
     }
     seen = seen or task.resolved().seen
     info |= {} if seen is None else {SEEN: seen.model_dump(mode="json")}
-    info |= {} if started_from is None else {STARTED_FROM: dict(started_from)}
-    info |= {} if trained_on is None else {TRAINED_ON: trained_on.model_dump(mode="json")}
+    info |= {key: value for key, value in (history or {}).items() if value}
     write_checkpoint(Path(folder) / WEIGHTS, state, info)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from vol3d.engine.derived import Origin
     from vol3d.engine.predict import PredictionRow
     from vol3d.engine.task import PredictionTask
     from vol3d.notes import Note
@@ -59,10 +60,12 @@ class Model:
     @property
     def notes(self) -> tuple[Note, ...]:
         """What every result must be read with, whatever the scan: that the model never saw a real one, for example."""
+        from vol3d.engine.derived import derived_note
         from vol3d.engine.seen import synthetic_note
         from vol3d.shipped import licence_notes
 
-        return synthetic_note(self.task.settings.seen) + licence_notes(self.licence, self.data_terms)
+        notes = synthetic_note(self.task.settings.seen) + licence_notes(self.licence, self.data_terms)
+        return notes + derived_note(self._origins)
 
     @property
     def licence(self) -> str | None:
@@ -75,9 +78,22 @@ class Model:
         return self._stated("data_terms")
 
     @property
+    def attribution(self) -> str | None:
+        """Whom to credit for the weights, and how; of an ensemble, all that differ."""
+        return self._stated("attribution")
+
+    @property
     def licence_facts(self) -> dict[str, str]:
-        """Licence and terms, as far as they are known: for whatever is made with the model."""
-        return {key: text for key in ("licence", "data_terms") if (text := self._stated(key)) is not None}
+        """Licence, terms and the licensed models it derives from, as far as known: for whatever is made with it."""
+        facts = {"licence": self.licence, "data_terms": self.data_terms}
+        facts["derived_from"] = ", ".join(dict.fromkeys(map(str, self._origins))) or None
+        return {key: text for key, text in facts.items() if text is not None}
+
+    @property
+    def _origins(self) -> list[Origin]:
+        from vol3d.engine.derived import derived_from
+
+        return [origin for one in self.info for origin in derived_from(one)]
 
     def _stated(self, key: str) -> str | None:
         return "; ".join(dict.fromkeys(str(one[key]) for one in self.info if one.get(key))) or None
@@ -240,7 +256,7 @@ class Model:
         """What the records of all its results have in common; once, since it is asked for with each scan."""
         from vol3d.engine.predict import model_record
 
-        return model_record(self.task, self.info, self.name, self.device)
+        return replace(model_record(self.task, self.info, self.name, self.device), terms=self.licence_facts)
 
     def network(self) -> nn.Module:
         """The network, or of an ensemble all of them in an `nn.ModuleList`."""

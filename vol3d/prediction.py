@@ -38,7 +38,8 @@ class Beside:
 
     Args:
         write: writes a prediction to a path, and returns what it had to assume.
-        made_with: hash of what it needs besides the scan and the model, such as a calibration.
+        made_with: what the file depends on besides the scan and the model: options, the hash of a calibration. A file
+            that was made with something else is written anew.
     """
 
     write: Callable[[Any, Path], tuple[Note, ...]]
@@ -218,6 +219,16 @@ class MaskPrediction(Prediction):
         return self.segmentation.volumes_ml()
 
     @property
+    def regions_ml(self) -> dict[str, float]:
+        """Millilitres of each region of a model of overlapping regions; of other models {}."""
+        return self.segmentation.regions_ml()
+
+    @property
+    def _volumes(self) -> dict[str, dict[str, float]]:
+        regions = self.regions_ml
+        return {"volumes_ml": self.volumes_ml, **({"regions_ml": regions} if regions else {})}
+
+    @property
     def notes(self) -> tuple[Note, ...]:
         """What was assumed while the scan was read."""
         return self.volume.notes
@@ -244,23 +255,21 @@ class MaskPrediction(Prediction):
             "source_path": None if source is None else way_to(source, folder),
             "class_names": list(self.class_names),
             **({} if maps is None else {"probabilities_of": list(maps.names), "exclusive": maps.exclusive}),
-            "volumes_ml": self.volumes_ml,
+            **self._volumes,
             "notes": [str(note) for note in notes],
             **as_facts(notes),
         }
 
     def facts(self) -> dict[str, Any]:
-        """The volumes of the classes."""
-        return {"volumes_ml": self.volumes_ml, **{note.code: str(note) for note in self.segmentation.notes}}
+        """The volumes of the classes, and of regions."""
+        return {**self._volumes, **{note.code: str(note) for note in self.segmentation.notes}}
 
     def rows(self) -> list[dict[str, Any]]:
-        """Class, millilitres and voxels."""
+        """Class or region, millilitres and voxels."""
         counts = np.bincount(self.mask.ravel(), minlength=len(self.class_names))
-        volumes = self.volumes_ml
-        return [
-            {"class": name, "volume_ml": volumes[name], "voxels": int(counts[label])}
-            for label, name in self.segmentation.asked()
-        ]
+        volume = self.segmentation.grid.voxel_volume_ml
+        voxels = [(name, int(counts[list(labels)].sum())) for name, labels in self.segmentation.parts()]
+        return [{"class": name, "volume_ml": count * volume, "voxels": count} for name, count in voxels]
 
     def to_dict(self) -> dict[str, Any]:
         """Volumes, classes and grid; not the voxels."""
@@ -373,5 +382,5 @@ class BoxPrediction(Prediction):
 
 
 def _about(prediction: Prediction, source: Path | None) -> dict[str, Any]:
-    about = {"source": None if source is None else str(source), **prediction.facts()}
+    about = {"source": None if source is None else str(source), **prediction.record.terms, **prediction.facts()}
     return about | as_facts(prediction.notes)

@@ -169,7 +169,8 @@ class FramesPrediction(Prediction):
 
     def to_dict(self) -> dict[str, Any]:
         """The summary and all lines."""
-        return {**self._described(), "source": str(self.recording.path), "lines": [f.to_dict() for f in self.frames]}
+        about = {**self.record.terms, **self._described(), "source": str(self.recording.path)}
+        return {**about, "lines": [frame.to_dict() for frame in self.frames]}
 
     def default_name(self) -> str:
         """`drive.json`."""

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vol3d.engine.derived import Origin, derived_from, derived_note, passed_on
 from vol3d.errors import Vol3dError
 from vol3d.files import read_json
 from vol3d.notes import Note
 
 SOURCE = "released.json"
 """Beside imported weights: whose they are, and their licence."""
+_LONGEST_ATTRIBUTION = 4000  # characters: what is longer is the text of a licence, not whom to credit
 # Name -> words that only its text has all of.
 _LICENCES = {
     "CC-BY-NC-SA 4.0": ("by-nc-sa", "4.0"),
@@ -35,6 +37,8 @@ class ShippedModel:
         licence: of the weights.
         task: that runs it.
         data_terms: of imported weights, the data that they were trained on, with its terms.
+        attribution: whom to credit, and how.
+        origins: the licensed models that it derives from.
     """
 
     name: str
@@ -45,11 +49,13 @@ class ShippedModel:
     licence: str | None
     task: str | None = None
     data_terms: str | None = None
+    attribution: str | None = None
+    origins: tuple[Origin, ...] = ()
 
     @property
     def notes(self) -> tuple[Note, ...]:
         """That the weights may not be used for everything, where that is so."""
-        return licence_notes(self.licence, self.data_terms)
+        return licence_notes(self.licence, self.data_terms) + derived_note(self.origins)
 
 
 def licence_notes(licence: str | None, data_terms: str | None = None) -> tuple[Note, ...]:
@@ -64,21 +70,46 @@ def licence_notes(licence: str | None, data_terms: str | None = None) -> tuple[N
 
 
 def about(folder: Path, info: Mapping[str, Any] | None = None) -> ShippedModel:
-    """The model whose weights lie in a folder; `info`: what they say about themselves, where that was read already."""
+    """The model whose weights lie in a folder; `info`: what they say about themselves, where that was read already.
+
+    Terms are those of the files beside the weights; without such files, those of the weights that the training began
+    with.
+
+    Raises:
+        ValueError: what the weights say of the models that they derive from cannot be read.
+    """
     config = _object(folder / "config.json") if info is None else info
     seen, source = seen_of(folder, config), _object(folder / SOURCE)
     kind = "generated" if seen.get("synthetic") else "real"
-    licence = next((file for file in sorted(folder.glob("LICENSE*")) if file.is_file()), None)
     return ShippedModel(
         name=folder.name,
         classes=tuple(str(item) for item in config.get("class_names") or ()),
         score=config.get("score"),
         of=config.get("score_name"),
         trained_on=f"{seen['data']}, {kind}" if "data" in seen else source.get("data"),
-        licence=licence_name(licence) if licence else source.get("licence"),
         task=config.get("task"),
-        data_terms=None if licence else source.get("data"),
+        origins=tuple(derived_from(config)),
+        **{"licence": None, **_terms(folder, source, config)},
     )
+
+
+def _terms(folder: Path, source: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Licence, terms of the data and attribution, as far as they are stated."""
+    licence = next((file for file in sorted(folder.glob("LICENSE*")) if file.is_file()), None)
+    if licence is not None:
+        text = " ".join(line.strip() for line in _text(licence).splitlines() if not line.startswith("#")).strip()
+        return {"licence": licence_name(licence), "attribution": text if len(text) <= _LONGEST_ATTRIBUTION else None}
+    if source:
+        credit = ", ".join(str(source[key]) for key in ("publisher", "page") if source.get(key))
+        return {"licence": source.get("licence"), "data_terms": source.get("data"), "attribution": credit or None}
+    return passed_on(config)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", errors="replace")
+    except OSError:
+        return path.name
 
 
 def seen_of(folder: Path, info: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,10 +119,7 @@ def seen_of(folder: Path, info: Mapping[str, Any]) -> dict[str, Any]:
 
 def licence_name(path: Path) -> str:
     """The licence that a file names, or the file's first line."""
-    try:
-        text = path.read_text("utf-8", errors="replace")
-    except OSError:
-        return path.name
+    text = _text(path)
     lines = (line.strip() for line in text.splitlines())
     known = (name for name, words in _LICENCES.items() if all(word in text.lower() for word in words))
     return next(known, None) or next(filter(None, lines), "")

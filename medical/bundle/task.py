@@ -120,7 +120,7 @@ class BundleTask(VolumeTask):
 
         labels, found, short = with_less_memory(attempt, device, window, scan)
         mask = self._mask(labels, scan)
-        segmentation = Segmentation(mask, scan.grid, self.class_names, scan.source, short)
+        segmentation = Segmentation(mask, scan.grid, self.class_names, scan.source, short, regions=self._regions())
         return MaskPrediction(segmentation, replace(scan, notes=(*scan.notes, *notes, *found)), probabilities)
 
     def _probabilities(self, scan: Volume) -> Probabilities | None:
@@ -133,6 +133,16 @@ class BundleTask(VolumeTask):
             raise UsageError(f"no probabilities: the bundle {reason}", where="--format", do=do)
         names = self.class_names if post.kind == "classes" else self.bundle.outputs
         return self.room_for(scan, names, post.kind == "classes")
+
+    def _regions(self) -> dict[str, tuple[int, ...]]:
+        """Of outputs that overlap: each one's name -> the combinations that it is part of."""
+        if self.bundle.workflow.postprocessing.kind != "bits":
+            return {}
+        labels, names = range(len(self.class_names)), self.bundle.outputs
+        return {
+            names[output]: tuple(label for label in labels if label >> bit & 1)
+            for bit, output in enumerate(self.bundle.bits)
+        }
 
     def _mask(self, labels: Tensor, scan: Volume) -> np.ndarray:
         """Labels (channels, i, j, k) as one number a voxel."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from vol3d.class_names import plain_name
 from vol3d.dataset_tools.fault import listed
 from vol3d.errors import DataError
 from vol3d.scans.volumes.volume import Volume
@@ -49,8 +49,3 @@ def _numbers(label_names: Mapping[int, str], class_names: Sequence[str], ignore:
         number_of["ignore"] = ignore
     found = {value: number_of.get(name, number_of.get(plain_name(name))) for value, name in label_names.items()}
     return {value: number for value, number in found.items() if number is not None}
-
-
-def plain_name(name: str) -> str:
-    """What of a name counts where names are compared: `Left_Kidney` -> `left kidney`."""
-    return re.sub(r"[\s_-]+", " ", name).strip().casefold()

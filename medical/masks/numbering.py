@@ -7,9 +7,9 @@ from pathlib import Path
 
 from medical.classes import Classes
 from medical.datasets.folder import classes_of
-from medical.datasets.label_names import plain_name
 from medical.masks.pairs import MaskPair
 from medical.masks.read import Numbering, occurring, read_mask
+from vol3d.class_names import plain_name
 from vol3d.dataset_tools.fault import listed
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.scans.volumes.volume import Volume

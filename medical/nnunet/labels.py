@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,14 @@ class Labels:
         values: all labels that occur, ascending, with 0.
         regions: names of the outputs, or None.
         written: with regions, the label that each output paints.
+        members: with regions, the labels of a mask that belong to each: what it paints, and what regions in it paint.
     """
 
     names: tuple[str, ...]
     values: tuple[int, ...]
     regions: tuple[str, ...] | None = None
     written: tuple[int, ...] = ()
+    members: tuple[tuple[int, ...], ...] = ()
 
     @property
     def outputs(self) -> int:
@@ -95,7 +97,13 @@ def _regions(named: Mapping[str, tuple[int, ...]], values: tuple[int, ...], orde
         meanings.setdefault(order[number], []).append(f"{region} without {' and '.join(over)}" if over else region)
     for label, several in meanings.items():
         names[label] = "/".join(several)
-    return Labels(tuple(names), values, tuple(named), tuple(order))
+    return Labels(tuple(names), values, tuple(named), tuple(order), _painted([*map(set, named.values())], order))
+
+
+def _painted(groups: Sequence[set[int]], order: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """The labels in a mask of each region: its own, and those of the regions within it."""
+    within = ([label for label, part in zip(order, groups, strict=True) if part <= group] for group in groups)
+    return tuple(tuple(sorted(set(labels))) for labels in within)
 
 
 def _is_label(value: Any) -> bool:

@@ -118,7 +118,8 @@ class NnunetTask(VolumeTask):
         if image is not scan:
             found = reorient_to(found, scan.grid)
         notes = (*scan.notes, *cascade.notes, *self._notes(orientation(image.affine), last))
-        mask = Segmentation(found.array[0], scan.grid, self.class_names, scan.source, unusual)
+        regions = dict(zip(last.labels.regions or (), last.labels.members, strict=True))
+        mask = Segmentation(found.array[0], scan.grid, self.class_names, scan.source, unusual, regions=regions)
         return MaskPrediction(mask, replace(scan, notes=notes), probabilities)
 
     def _notes(self, code: str, stage: Stage) -> tuple[Note, ...]:

@@ -56,7 +56,7 @@ def _surfaces(form: MeshFormat, settings: MaskSettings, class_names: tuple[str, 
             word = re.sub(r"[^\w-]+", "_", name) or str(label)
             suffix = f".{word}.{form}" if f".{word}.{form}" not in found else f".{word}_{label}.{form}"
             write = partial(write_surface, label=label, form=form, smooth=settings.smooth)
-            found[suffix] = Beside(write, f"smooth={settings.smooth}" if settings.smooth else None)
+            found[suffix] = Beside(write, f"smooth={settings.smooth}")
     return found
 
 

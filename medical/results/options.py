@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from pydantic import Field
 
 from medical.results.radiomics import require_pyradiomics
+from vol3d.class_names import chosen_names
 from vol3d.engine.settings import PredictionSettings, Settings
 from vol3d.errors import UsageError
 
@@ -58,14 +59,12 @@ def chosen_classes(words: str, class_names: tuple[str, ...]) -> tuple[str, ...]:
     """`spleen,liver` as classes, in the order of their labels.
 
     Raises:
-        UsageError: none of them, or no class.
+        UsageError: none of them, no class, or a name that stands for several.
     """
-    names = [word.strip() for word in words.split(",") if word.strip()]
-    known = {name.casefold(): name for name in class_names[1:]} | {name: name for name in class_names[1:]}
-    found = [known.get(name, known.get(name.casefold())) for name in names]
-    for name, of_model in zip(names, found, strict=True):
-        if of_model is None:
+    names = chosen_names([word.strip() for word in words.split(",") if word.strip()], class_names[1:], "--roi")
+    for name in names:
+        if name not in class_names[1:]:
             raise UsageError("no class of the model", where="--roi", got=name, wanted=", ".join(class_names[1:]))
     if not names:
         raise UsageError("no class is left", where="--roi", wanted=", ".join(class_names[1:]))
-    return tuple(name for name in class_names[1:] if name in found)
+    return tuple(name for name in class_names[1:] if name in names)

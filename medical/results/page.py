@@ -93,6 +93,7 @@ def _made(prediction: MaskPrediction) -> dict[str, Any]:
     spacing = " x ".join(f"{length:.3g}" for length in grid.spacing_mm)
     facts: dict[str, Any] = {
         "model": record.model,
+        **{key.replace("_", " "): text for key, text in record.terms.items()},
         "SHA-256 of the model": ", ".join(record.model_sha256),
         "SHA-256 of the scan": record.input_sha256,
         "vol3d": record.vol3d,

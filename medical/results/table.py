@@ -18,17 +18,19 @@ COLUMNS = ("label", "class", "voxels", "volume_ml", "channel", *QUANTITIES)
 
 
 def class_rows(prediction: MaskPrediction) -> list[dict[str, Any]]:
-    """A row for each class and channel; intensities in the unit of the scan (HU of a CT), None where nothing was found.
+    """A row for each class, or region, and channel; intensities in the unit of the scan (HU of a CT), else None.
 
-    `sd` is the standard deviation of the voxels, `p5` and `p95` are percentiles.
+    The `label` of a region lists its labels, `1+2+3`. `sd` is the standard deviation of the voxels, `p5` and `p95` are
+    percentiles.
     """
     found = prediction.segmentation
     rows: list[dict[str, Any]] = []
-    for label, name in found.asked():
-        inside = found.labels == label
+    for name, labels in found.parts():
+        label = labels[0] if len(labels) == 1 else "+".join(map(str, labels))
+        inside = np.isin(found.labels, labels)
         voxels = int(inside.sum())
         for channel, image in enumerate(prediction.volume.array):
-            facts = {"label": label, "class": name, "voxels": voxels}
+            facts: dict[str, Any] = {"label": label, "class": name, "voxels": voxels}
             facts |= {"volume_ml": voxels * found.grid.voxel_volume_ml, "channel": channel}
             rows.append({**facts, **_intensities(image[inside])})
     return rows

@@ -47,8 +47,9 @@ def teacher_of(task: SegmentationTask, where: str, sha256: str | None, device: t
     if other.name != task.name:
         raise CheckpointError("a model of another task", where=name, got=other.name, wanted=task.name)
     other = cast("SegmentationTask", other)
+    classes = task.classes if other.classes.is_alike(task.classes, name) else other.classes
     pairs = {
-        "classes": (other.classes, task.classes),
+        "classes": (classes, task.classes),
         "channels": (other.channel_names, task.channel_names),
         "preprocessing": (other.settings.preprocess, task.settings.preprocess),
     }

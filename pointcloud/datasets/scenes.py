@@ -232,6 +232,12 @@ def unusual_names(scenes: Iterable[SceneReader]) -> Counter[str]:
     return Counter(name for scene in named for name in scene.other_names() if name not in scene.usual_others)
 
 
+def left_out(scenes: Iterable[SceneReader]) -> list[str]:
+    """One sentence on the objects of `unusual_names`; none where there are none."""
+    others = unusual_names(scenes)
+    return [f"{others.total():,} objects of no class are left out: {counted(others)}"] if others else []
+
+
 def counted(names: Mapping[str, int]) -> str:
     """What was counted, the most frequent first.
 

@@ -117,6 +117,10 @@ class DistillTask(TrainingTask):
         Teacher.of(loaded.models[0]).check_classes(self.class_names)
         return loaded
 
+    def teachers(self) -> tuple[str, ...]:
+        """The one of the settings."""
+        return (self.settings.distill.teacher,)
+
     def on(self, device: torch.device) -> DistillTask:
         """The student's, too."""
         task = super().on(device)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pointcloud.structures.detector import Detector, P
+from vol3d.class_names import respelled, spelled_as
 from vol3d.errors import UsageError
 
 
@@ -40,12 +41,12 @@ class Teacher(Generic[P]):
         return self.model.eval().to(clouds[0].device)(clouds)
 
     def check_classes(self, class_names: Sequence[str]) -> None:
-        """Refuse a student with other classes, or with these in another order.
+        """Refuse a student with other classes, or with these in another order; their spelling does not count.
 
         Raises:
-            UsageError: the two lists.
+            UsageError: the two lists; names that differ in their spelling only.
         """
-        own = self.model.class_names
+        own = respelled(self.model.class_names, spelled_as(self.model.class_names, class_names, "distill.teacher"))
         if tuple(class_names) != own:
             same = sorted(class_names) == sorted(own)
             raise UsageError(

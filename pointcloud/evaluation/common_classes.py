@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pointcloud.datasets.scenes import SceneReader, annotated_names
+from vol3d.class_names import respelled
 from vol3d.engine.common_classes import CommonClasses, with_all_classes
 from vol3d.engine.evaluation import Evaluation, Metric
 from vol3d.scans.results.detections import Detections
@@ -21,11 +23,12 @@ class CommonDetections:
     """
 
     def __init__(self, classes: CommonClasses, model: Sequence[str], data: Sequence[str]) -> None:
-        self.classes, self._model, self._data = classes, model, data
+        self.classes, self._model, self._data = classes, respelled(model, classes.spelling), data
         self._left_out = 0
 
     def of(self, found: Detections) -> Detections:
-        """Those of the common classes, numbered among these."""
+        """Those of the common classes, numbered among these and called as the data set does."""
+        found = replace(found, class_names=respelled(found.class_names, self.classes.spelling))
         kept = found.of_classes(self.classes.common)
         self._left_out += len(found) - len(kept)
         return kept

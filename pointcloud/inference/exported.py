@@ -116,8 +116,10 @@ def holding(task: Any, run: Run, kept: Mapping[str, Tensor]) -> nn.Module:
 
 def _split(model: nn.Module) -> SplitDetector[Any]:
     if not isinstance(model, SplitDetector):
-        what = "this detector has no dense half that could be exported"
-        raise UsageError(what, where="model", got=type(model).__name__)
+        what = "this detector groups points up to its last layers: no half of it is dense, and ONNX cannot group points"
+        wanted = "3DETR in rooms; PointPillars, SECOND, CenterPoint or Object DGCNN around a LiDAR"
+        do = "Run the checkpoint itself (`vol3d predict`, or vol3d.load in Python), or train one of these for export."
+        raise UsageError(what, where="model", got=type(model).__name__, wanted=wanted, do=do)
     return model
 
 

@@ -14,7 +14,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from pointcloud.datasets.scenes import SceneReader, SceneSplit, counted, scan_keys, unusual_names
+from pointcloud.datasets.scenes import SceneReader, SceneSplit, left_out, scan_keys
 from pointcloud.datasets.settings import SceneSettings
 from pointcloud.structures.detector import Detector
 from pointcloud.structures.features import Feature, did_you_mean, point_features
@@ -23,6 +23,7 @@ from pointcloud.tasks.precision import is_low
 from pointcloud.tasks.settings import CloudSettings
 from pointcloud.tasks.start_from import require_features, takes_input
 from pointcloud.training.samples import CloudSamples
+from vol3d.class_names import respelled, spelled_as
 from vol3d.engine.common_classes import CommonClasses
 from vol3d.engine.seen import Seen, Trait, ranges_of, some_of, synthetic_note
 from vol3d.engine.settings import RunSettings, Settings
@@ -30,6 +31,7 @@ from vol3d.engine.task import CompleteTask, Part, Windows
 from vol3d.engine.trained_on import TrainedOn
 from vol3d.errors import UsageError
 from vol3d.files import make_folder
+from vol3d.layouts import only_scans
 from vol3d.notes import MergedNotes, Note
 from vol3d.prediction import Beside, BoxPrediction, Unfinished
 from vol3d.recording_prediction import FramesPrediction
@@ -90,8 +92,8 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
             DataError: listing showed an error, or a part has no scene or no box at all.
         """
         split = self.split.require().require_boxes("train").require_boxes("validation")
-        for fault in split.listing:
-            say(str(fault))
+        for line in (*map(str, split.listing), *(f"note: {what}" for what in left_out(split.train))):
+            say(line)
         return split
 
     @property
@@ -110,9 +112,7 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
 
     def noted(self, scenes: Sequence[SceneReader], notes: Sequence[Note] = ()) -> dict[str, str]:
         """What a score must be read with: what the data set or the points did not say, and objects left out."""
-        said = [fault.what for fault in self.split.listing]
-        others = unusual_names(scenes)
-        said += [f"{others.total()} objects of no class are left out: {counted(others)}"] if others else []
+        said = [*(fault.what for fault in self.split.listing), *left_out(scenes)]
         said += map(str, MergedNotes(note for note in notes if note.assumed))
         return {"notes": "; ".join(said)} if said else {}
 
@@ -131,7 +131,8 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
 
     def other_outputs(self, model: nn.Module, other: CloudTask) -> tuple[str, ...]:
         """The layers of the classes, if these are others."""
-        return () if self.class_names == other.class_names else Detector.of(model).class_layers
+        spelling = spelled_as(other.class_names, self.class_names, "start_from")
+        return () if respelled(other.class_names, spelling) == self.class_names else Detector.of(model).class_layers
 
     def adapt(self, other: CloudTask, network: nn.Module) -> tuple[Note, ...]:
         """Refuses a network that sees other features of the points."""
@@ -257,10 +258,11 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
                 raise UsageError(what, where="--columns", got=",".join(columns), do=do)
 
     def find_inputs(self, paths: Sequence[Path]) -> list[ScanSource]:
-        """Files of points and recordings, alone or in folders."""
+        """Files of points and recordings, alone or in folders; of a data set's folder its scans."""
         recordings, others = split_recordings(paths)
         found = [ScanSource(path, recording_stem(path)) for path in recordings]
-        return found + [ScanSource(path, points_file_stem(path)) for path in find_point_files(others)]
+        clouds = [ScanSource(path, points_file_stem(path)) for path in find_point_files(others)]
+        return found + only_scans(clouds, others)
 
     def read(self, source: ScanSource) -> PointCloud | Recording:
         """A person's file, read by the settings of `predict`, with the columns that the network needs; or a recording,

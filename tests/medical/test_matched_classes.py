@@ -5,7 +5,7 @@ import pytest
 
 from medical.classes import Classes
 from medical.matched_classes import match_classes
-from vol3d.errors import CheckpointError
+from vol3d.errors import CheckpointError, UsageError
 from vol3d.scans.volumes.volume import Grid, Segmentation
 
 MODEL = Classes(("background", "liver", "spleen", "unused 3", "kidney"))
@@ -37,6 +37,25 @@ def test_the_same_names_change_nothing():
     assert matched.relabelled(found) == (found, 0) and matched.classes.is_all
     assert matched.scored == MODEL.scored and matched.counted == MODEL.counted
     assert match_classes(TUMOUR, TUMOUR.names, "mine").scored == TUMOUR.scored
+
+
+def test_spelling_does_not_count():
+    matched = match_classes(MODEL, ("background", "KIDNEY", "Liver", "spleen"), "mine")
+    assert matched.scored == {"Liver": (2,), "spleen": (3,), "KIDNEY": (1,)} and not matched.classes.not_annotated
+    assert matched.classes.spelling == {"liver": "Liver", "kidney": "KIDNEY"}
+    assert matched.relabelled(mask(0, 1, 4))[0].labels.ravel().tolist() == [0, 2, 1]
+    same = match_classes(Classes(("background", "left_kidney")), ("background", "Left kidney"), "mine")
+    assert same.relabelled(mask(0, 1))[0].class_names == ("background", "Left kidney")
+    assert match_classes(TUMOUR, ("background", "Core", "enhancing"), "mine").scored == {"TC": (1, 2), "ET": (2,)}
+    with pytest.raises(UsageError, match="differ in their spelling only"):
+        match_classes(MODEL, ("background", "Liver", "LIVER"), "mine")
+
+
+def test_outputs_are_alike_however_they_are_spelled():
+    other = Classes(("background", "Edema", "CORE", "enhancing"), {"wt": ("Edema", "CORE", "enhancing"),
+                    "TC": ("CORE", "enhancing"), "ET": ("enhancing",)})  # fmt: skip
+    assert TUMOUR.is_alike(other, "x") and not TUMOUR.is_alike(MODEL, "x") and MODEL.is_alike(MODEL, "x")
+    assert not Classes(("background", "a", "b")).is_alike(Classes(("background", "B", "A")), "x")
 
 
 def test_a_name_is_not_matched_with_the_background():

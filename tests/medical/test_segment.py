@@ -91,6 +91,7 @@ def test_regions_write_the_last_one_present() -> None:
     volume, truth = scan("LPS")
     result = segment([Sigmoids()], volume, RAW, SMALL, classes, CPU)
     np.testing.assert_array_equal(result.labels, truth)
+    assert dict(result.regions) == {"whole": (1, 2), "core": (2,)}
 
 
 def test_ensembles_and_mirrors_are_averaged_before_the_decision() -> None:

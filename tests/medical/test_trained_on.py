@@ -133,7 +133,7 @@ def test_an_older_checkpoint_says_nothing_and_its_card_says_so(place, tmp_path, 
     assert summary["seen_cases"] == 0 and "by the model that it started from" in remarks(summary)[0]
     (tmp_path / "older/trained_on.json").write_text('{"scans": []}')
     assert main(["models", str(tmp_path / "older")]) == 1
-    assert "its record of training scans cannot be read" in capsys.readouterr().err
+    assert "its record of training scans or terms cannot be read" in capsys.readouterr().err
 
 
 def test_prepared_cases_are_known_by_their_originals(place, tmp_path):

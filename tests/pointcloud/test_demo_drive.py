@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pointcloud import demo_drive as demo
 from pointcloud.structures.class_names import NUSCENES_CLASSES
@@ -41,8 +42,11 @@ def untrained(tmp_path: Path) -> str:
 def test_with_an_untrained_network(untrained: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
     monkeypatch.setattr(demo, "MODELS", (untrained,))
     monkeypatch.setattr(demo, "SECONDS", 1.0)
-    assert main(["demo", "-o", str(tmp_path / "out"), "--only", "drive"]) == 0
+    assert main(["demo", "-o", str(tmp_path / "out"), "--only", "drive", "--background", "light"]) == 0
     check_results(tmp_path / "out" / "drive", capsys.readouterr().out)
+    for name in ("drive.png", "from_above.png"):
+        with Image.open(tmp_path / "out" / "drive" / name) as picture:
+            assert np.asarray(picture.convert("L"))[:20].mean() > 220
 
 
 def test_with_the_shipped_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):

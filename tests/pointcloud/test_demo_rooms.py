@@ -55,4 +55,5 @@ def test_with_the_shipped_network(tmp_path: Path, capsys):
 
 def test_no_such_part(capsys):
     assert main(["demo", "--only", "kitchen"]) == 2
+    assert main(["demo", "--background", "grey"]) == 2
     assert "--only: no such part" in capsys.readouterr().err

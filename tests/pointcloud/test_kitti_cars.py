@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,8 @@ def test_a_single_file_is_predicted_and_the_licence_said(sweep: Path, tmp_path: 
     found = model.predict(shutil.copy(sweep, tmp_path), columns=COLUMNS)
     assert isinstance(found, BoxPrediction)
     assert [note.code for note in model.notes] == ["non-commercial"]
+    assert found.to_dict()["licence"] == model.licence == "CC-BY-NC-SA 3.0" and "KITTI" in str(model.attribution)
+    assert json.loads(found.save(tmp_path / "out").read_text())["record"]["terms"] == {"licence": model.licence}
     assert "Car" in found.detections.names()
     assert found.boxes[:, 0].min() > 0  # ahead of the scanner
 

@@ -10,7 +10,9 @@ import pytest
 from vol3d import catalog
 from vol3d.config import build, from_words
 from vol3d.errors import DataError
-from vol3d.layouts import layout_hint, layouts_of
+from vol3d.layouts import layout_hint, layouts_of, only_scans
+from vol3d.scans.source import ScanSource
+from vol3d.terminal import speaking
 
 HOLDS = {
     "btcv": "RawData/Training/img/img0001.nii.gz",
@@ -75,3 +77,44 @@ def test_volumes_without_a_json_are_looked_at(tmp_path: Path, name: str) -> None
 def test_nothing_known(tmp_path: Path) -> None:
     assert layout_hint(tmp_path, "kitti") is None
     assert all(entry.marks for entry in catalog.DATASETS.values())
+
+
+FILES = {
+    "msd": ("imagesTr/a.nii.gz", "imagesTs/b.nii.gz", "labelsTr/a.nii.gz"),
+    "nnunet": ("imagesTr/a_0000.nii.gz", "imagesTs/b_0000.nii.gz", "labelsTr/a.nii.gz", "labelsTs/b.nii.gz"),
+    "folder": ("images/a.nii.gz", "images/b/slices", "labels/a.nii.gz"),
+    "btcv": ("RawData/Training/img/img0001.nii.gz", "RawData/Testing/img/61.nii.gz", "RawData/Training/label/l.nii"),
+    "kitti": ("training/velodyne/0.bin", "testing/velodyne/1.bin", "training/velodyne_reduced/0.bin", "gt/c.bin"),
+    "nuscenes": ("samples/LIDAR_TOP/a.pcd.bin", "sweeps/LIDAR_TOP/b.pcd.bin", "lidarseg/a.bin", "samples/RADAR/r.pcd"),
+    "scannet": ("scans/scene0/scene0_vh_clean_2.ply", "scans_test/scene9/scene9_vh_clean_2.ply",
+                "scans/scene0/scene0_vh_clean_2.labels.ply", "scans/scene0/scene0_vh_clean.ply"),
+    "sun_rgbd": ("sunrgbd_pc_bbox_votes_50k_v1_val/000001_pc.npz", "sunrgbd_pc_bbox_votes_50k_v1_train/000002_pc.npz",
+                 "sunrgbd_pc_bbox_votes_50k_v1_val/000001_bbox.npy"),
+}  # fmt: skip
+"""Of each layout two scans, and what is none."""
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("above", [False, True])
+def test_of_a_data_sets_folder_its_scans_are_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, above: bool
+) -> None:
+    root = tmp_path / "download" if above else tmp_path
+    sources = []
+    for file in FILES[name]:
+        path = root / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+        sources.append(ScanSource(path, path.stem))
+    if name in DOCUMENTS:
+        (root / "dataset.json").write_text(json.dumps(DOCUMENTS[name]))
+    elif name in HOLDS:
+        (root / HOLDS[name]).parent.mkdir(parents=True, exist_ok=True)
+        (root / HOLDS[name]).write_bytes(b"")
+    with speaking():
+        assert only_scans(sources, [tmp_path]) == sources[:2]
+    said = capsys.readouterr().err
+    assert f"{root} has the layout of {name}: 2 scans found, {len(sources) - 2} other file" in said
+    assert only_scans(sources, [source.path for source in sources]) == sources, "files are taken as they are"
+    assert only_scans(sources[2:], [tmp_path]) == sources[2:], "what has no scan in its places stays whole"
+    assert only_scans([], [tmp_path]) == []

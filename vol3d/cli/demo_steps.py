@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vol3d.checkpoint import Loaded
     from vol3d.engine.predict import PredictionRow
     from vol3d.engine.task import Evaluation, ScoringTask
+    from vol3d.view.theme import Background
 
 
 def predict_scans(loaded: Loaded, scans: Sequence[Path], out: Path) -> list[PredictionRow]:
@@ -36,23 +37,24 @@ def predict_scans(loaded: Loaded, scans: Sequence[Path], out: Path) -> list[Pred
     return rows
 
 
-def score_scenes(task: ScoringTask, loaded: Loaded, out: Path) -> Evaluation:
-    """Evaluates on the scenes of `task`, on the CPU, and writes the report."""
+def score_scenes(task: ScoringTask, loaded: Loaded, out: Path, background: Background) -> Evaluation:
+    """Evaluates on the scenes of `task`, on the CPU, and writes the report, with pictures on this background."""
     import torch
 
     from vol3d.engine import results
 
     with progress("scoring") as report:
-        evaluation = task.evaluate(loaded.models[0], torch.device("cpu"), report, pictures="dark")
+        evaluation = task.evaluate(loaded.models[0], torch.device("cpu"), report, pictures=background)
     results.write(out, evaluation, step=0)
     return evaluation
 
 
-def draw_boxes(path: Path, scan: Path, boxes: Path) -> None:
+def draw_boxes(path: Path, scan: Path, boxes: Path, background: Background) -> None:
     """A picture of a scan and its boxes, and how to turn it."""
     from vol3d.files import write_bytes
     from vol3d.view.draw.picture import draw_scene
     from vol3d.view.load.read import load_view
+    from vol3d.view.scene import Opening
 
-    write_bytes(path, draw_scene(load_view([scan, boxes])))
+    write_bytes(path, draw_scene(load_view([scan, boxes], Opening(background=background))))
     tell(f"picture   {path}  (to turn it: vol3d view {scan} {boxes})")

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from vol3d.cli.options import Device, Json
-from vol3d.cli.train import Config, DryRun, Jobs, Out, Overfit, Overrides, Seeds, default_folder, require_seeds, run
+from vol3d.cli.options import Behind, Device, Json
+from vol3d.cli.train import (
+    Config,
+    DryRun,
+    Jobs,
+    Out,
+    Overfit,
+    Overrides,
+    Seeds,
+    default_folder,
+    require_seeds,
+    run,
+    with_background,
+)
 from vol3d.errors import UsageError
 from vol3d.output import require_output
 
@@ -16,6 +28,7 @@ def distill(
     jobs: Jobs = 1,
     dry_run: DryRun = False,
     overfit: Overfit = None,
+    background: Behind = "dark",
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -35,7 +48,7 @@ def distill(
     require_seeds(seeds, jobs)
     from vol3d.config import load_distillation
 
-    folder = out or default_folder(config)
+    words, folder = with_background(overrides, background), out or default_folder(config)
     if not dry_run:
         require_output(folder)
-    run(load_distillation, config, overrides or [], folder, seeds, jobs, dry_run, overfit, device, as_json)
+    run(load_distillation, config, words, folder, seeds, jobs, dry_run, overfit, device, as_json)

@@ -13,7 +13,7 @@ from vol3d import catalog, foreign
 from vol3d.cli import names
 from vol3d.cli.console import print_json, print_table
 from vol3d.cli.options import Json
-from vol3d.shipped import about, seen_of
+from vol3d.shipped import ShippedModel, about, seen_of
 from vol3d.terminal import counted, say
 
 Which = Annotated[
@@ -57,7 +57,7 @@ def _list_all(as_json: bool) -> None:
     from vol3d.released.readers import RELEASED
 
     entries = {
-        "shipped models": [asdict(about(folder)) for folder in catalog.shipped().values()],
+        "shipped models": [_shipped(about(folder)) for folder in catalog.shipped().values()],
         "released weights": [_released(name, entry) for name, entry in RELEASED.items()],
         "architectures": [_entry(name, entry) for name, entry in catalog.MODELS.items()],
         "data sets": [_entry(name, entry) for name, entry in catalog.DATASETS.items()],
@@ -69,6 +69,11 @@ def _list_all(as_json: bool) -> None:
         print_json({key.replace(" ", "_"): rows for key, rows in entries.items()})
         return
     _show_all(entries)
+
+
+def _shipped(model: ShippedModel) -> dict[str, Any]:
+    """A row of the table; whom to credit is in the card."""
+    return {key: value for key, value in asdict(model).items() if key not in ("attribution", "origins")}
 
 
 def _show_all(entries: Mapping[str, list[dict[str, Any]]]) -> None:
@@ -153,6 +158,9 @@ def _facts(path: Path, info: dict[str, Any]) -> dict[str, Any]:
         "started from, SHA-256": start["sha256"],
         "SHA-256": info["sha256"],
         "licence": known.licence,
+        "data terms": known.data_terms,
+        "derived from": tuple(map(str, known.origins)),
+        "attribution": known.attribution,
         "made with": ", ".join(f"{name} {version}" for name, version in info["versions"].items()),
     }
 

@@ -174,7 +174,7 @@ def predict(
         )
 
     if as_json:
-        print_json({"results": [row.to_dict() for row in rows]})
+        print_json({**model.licence_facts, "results": [row.to_dict() for row in rows]})
     else:
         with aside():
             show(rows, out)

@@ -67,9 +67,7 @@ def train(
     require_seeds(seeds, jobs)
     from vol3d.config import load_task
 
-    words, folder = overrides or [], out or default_folder(config)
-    if background != "dark":
-        words = [*words, f"train.background={background}"]
+    words, folder = with_background(overrides, background), out or default_folder(config)
     if not dry_run:
         require_output(folder)
     if folds:
@@ -78,6 +76,11 @@ def train(
         print_spread(train_folds(config, words, folder, device), folder, as_json)
     else:
         run(load_task, config, words, folder, seeds, jobs, dry_run, overfit, device, as_json)
+
+
+def with_background(overrides: Sequence[str] | None, background: str) -> list[str]:
+    """The overrides with the setting that `--background` stands for, unless it is the default."""
+    return [*(overrides or []), *([] if background == "dark" else [f"train.background={background}"])]
 
 
 def default_folder(config: str) -> Path:

@@ -19,8 +19,10 @@ from vol3d.engine.order import Loader, Plan, open_samples
 from vol3d.engine.settings import TrainSettings
 from vol3d.engine.task import Batch, Evaluation, TrainingTask
 from vol3d.errors import Vol3dError
+from vol3d.terminal import counted, say
 
 _STEPS = 2  # the first one also warms up, the second one is timed
+_SLOW_S = 20.0  # of a first step after which there is no second one
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Pace:
 
     Args:
         plan: how an epoch is cut into steps.
-        result: of the second step.
+        result: of the last step.
         data_s, step_s: seconds to read the samples of a step, and of the step itself.
         case_s, cases: seconds of one evaluated case, and how many an evaluation has.
         saved_mb, last_mb: sizes of the checkpoint and of the resume point.
@@ -65,6 +67,9 @@ def dry_run_task(task: TrainingTask, group: Processes) -> Evaluation:
     """
     settings = task.settings.train
     learner = Learner(task, group)
+    if group.is_main:
+        cases = settings.batch * settings.accumulate
+        say(f"trying a step with {counted(cases, 'case')}, the evaluation of one case and a save on {group.device}")
     pace = _measure(task, group, learner)
     steps = settings.epochs * pace.plan.steps if settings.hours is None else _steps_within(settings, pace)
     evaluations = -(-steps // (pace.plan.steps * settings.evaluate_every))
@@ -108,7 +113,7 @@ def _steps_within(settings: TrainSettings, pace: Pace) -> int:
 
 
 def _measure(task: TrainingTask, group: Processes, learner: Learner) -> Pace:
-    """Trains `learner` for two steps, evaluates one case and saves it; nothing is kept."""
+    """Trains `learner` for two steps, or one slow one, evaluates one case and saves it; nothing is kept."""
     settings = task.settings.train
     samples = open_samples(task, group.is_main, group.device)
     plan = Plan(len(samples), settings.batch, settings.accumulate, group.count, settings.seed)
@@ -116,6 +121,8 @@ def _measure(task: TrainingTask, group: Processes, learner: Learner) -> Pace:
     for step in range(_STEPS):
         data_s, batches = _timed(lambda step=step: list(loader.step(step)))
         step_s, result = _timed(lambda step=step, batches=batches: _step(learner, batches, step))
+        if group.share(step_s) > _SLOW_S:  # what a first step does once is little beside it
+            break
     if not result.is_finite:
         raise Vol3dError("the loss is not finite", where=f"cases {', '.join(result.ids)}", got=result.terms)
     return Pace(plan, result, data_s, step_s, *_evaluate_and_save(task, learner, group))

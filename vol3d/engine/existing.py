@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vol3d.errors import DataError, UsageError, Vol3dError
 from vol3d.scans.results.own import refuse_foreign
 from vol3d.scans.results.record import Record, read_record, record_path, written_sha256
 
+_ANOTHER = "another result"
 _REPLACE = "Give --overwrite to replace it, or another output folder."
 
 
 def is_done(files: Sequence[Path], wanted: Record, overwrite: bool) -> bool:
     """Whether the result is there, whole, and of the wanted scan, model and settings.
 
-    False where nothing is there, or what vol3d wrote is cut, empty or not complete: it is predicted anew.
+    False where nothing is there, where what vol3d wrote is cut, empty or not complete, and where a file beside the main
+    one was made with other options or another calibration: it is predicted anew.
 
     Args:
         files: all that the result consists of, the main file first.
@@ -39,7 +42,25 @@ def is_done(files: Sequence[Path], wanted: Record, overwrite: bool) -> bool:
     if other := record.other_than(wanted):
         what = "a result is there already that is not of this scan and model"
         raise UsageError(what, where=main, got=f"a result of {other}", do=_REPLACE)
-    return all(_is_whole(path, record) for path in files)
+    whole = [_is_whole(path, record) for path in files]
+    return all(whole) and all(record.made_with.get(path.name) == wanted.made_with.get(path.name) for path in files)
+
+
+def with_earlier_files(wanted: Record, result: Path, files: Sequence[Path]) -> Record:
+    """The record with the files that an earlier run wrote beside the result and this one does not.
+
+    They stay known as vol3d's. Those of another scan, model or settings never count as done.
+    """
+    earlier, _ = read_record(result)
+    if earlier is None:
+        return wanted
+    names = {path.name for path in (*files, record_path(result))}
+    others = {name: digest for name, digest in earlier.files.items() if name not in names}
+    if earlier.other_than(wanted) is None:
+        made_with = {name: value for name, value in earlier.made_with.items() if name in others}
+    else:
+        made_with = dict.fromkeys(others, _ANOTHER)
+    return replace(wanted, files=others, made_with={**made_with, **wanted.made_with})
 
 
 def _is_whole(path: Path, record: Record) -> bool:

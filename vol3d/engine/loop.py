@@ -17,6 +17,7 @@ from torch import nn
 from vol3d import checkpoint, files
 from vol3d.config import dump
 from vol3d.engine import results, resume
+from vol3d.engine.derived import DERIVED_FROM
 from vol3d.engine.distributed import Processes, processes
 from vol3d.engine.dry_run import dry_run_task, steps_in_time
 from vol3d.engine.learner import Learner, StepResult, fresh_model
@@ -24,7 +25,7 @@ from vol3d.engine.log import Log
 from vol3d.engine.loggers.opened import require_loggers
 from vol3d.engine.order import Loader, Plan, open_samples
 from vol3d.engine.settings import RunSettings
-from vol3d.engine.start_from import origin, seen_before
+from vol3d.engine.start_from import derives_from, origin, seen_before
 from vol3d.engine.stop import Stopped, StopRequest
 from vol3d.engine.task import Evaluation, Samples, TrainingTask
 from vol3d.engine.trained_on import TRAINED_ON, TrainedOn
@@ -65,6 +66,7 @@ def train(
         task = task.overfit(overfit)
     with processes(device) as group, ExitStack() as stack:
         task = task.on(group.device)
+        _warn_of_slow_precision(task, group)
         if dry_run:
             return dry_run_task(task, group)
         if group.is_main:
@@ -125,6 +127,11 @@ def _open(folder: Path, stack: ExitStack) -> None:
     files.remove_leftovers(folder)
 
 
+def _warn_of_slow_precision(task: TrainingTask, group: Processes) -> None:
+    if task.settings.train.amp == "fp16" and group.device.type == "cpu" and group.is_main:
+        say("warning: fp16 is far slower on a CPU than float32: give train.amp=auto")
+
+
 def _remove_unused(folder: Path) -> None:
     """Removes the folder of a run that was refused before it wrote anything."""
     if {path.name for path in folder.iterdir()} == {LOCK}:
@@ -147,7 +154,7 @@ class _Run:
         self.settings = task.settings.train
         # Before the samples are prepared, which may take hours: weights that do not fit are refused at once.
         self.learner = Learner(task, group, point.state.get("model"))
-        self.origin = point.about.get(checkpoint.STARTED_FROM) if point.state else origin(task)
+        self.history = _history(task, point)
         self.trained_on = _trained_on(task, point)
         self.samples = open_data(task, group.is_main, group.device)
         s = self.settings
@@ -157,7 +164,7 @@ class _Run:
         if known != len(self.samples):
             what = "the data set is not the one that this run began with"
             raise UsageError(what, where=folder, got=f"{len(self.samples)} training samples", wanted=known)
-        known = {checkpoint.STARTED_FROM: self.origin, TRAINED_ON: self.trained_on.model_dump(mode="json")}
+        known = {**self.history, TRAINED_ON: self.trained_on.model_dump(mode="json")}
         point.about = about | {"samples": len(self.samples), "steps": self.total, **known}
         self.row_every = max(1, self.total // ROWS)
         self.saved_at = time.monotonic()
@@ -194,9 +201,10 @@ class _Run:
     def _recipe(self) -> RunSettings:
         """The settings of the run, with the fingerprint of the weights that it started from."""
         recipe = self.task.recipe()
-        if recipe.start_from is None or self.origin is None:
+        origin = self.history[checkpoint.STARTED_FROM]
+        if recipe.start_from is None or origin is None:
             return recipe
-        start = recipe.start_from.model_copy(update={"sha256": self.origin["sha256"]})
+        start = recipe.start_from.model_copy(update={"sha256": origin["sha256"]})
         return recipe.model_copy(update={"start_from": start})
 
     def _train(self) -> None:
@@ -303,7 +311,9 @@ class _Run:
         if better:
             seen, step, trained_on = self.task.seen(), point.step, self._learned_from(log)
             point.best, point.best_step = score, step
-            checkpoint.save_best(self.folder, model, self.task, evaluation, step, seen, self.origin, trained_on)
+            scans = None if trained_on is None else trained_on.model_dump(mode="json")
+            history = {**self.history, TRAINED_ON: scans}
+            checkpoint.save_best(self.folder, model, self.task, evaluation, step, seen, history)
             self.last = evaluation
         log.numbers(point.step, point.step // self.plan.steps, {evaluation.score_name: score})
         note = "best so far, kept" if better else f"best {point.best:.4f} at step {point.best_step}"
@@ -341,6 +351,13 @@ class _Run:
         if self.group.share(interrupted):
             self._leave()
         return self.group.share(evaluation)
+
+
+def _history(task: TrainingTask, point: resume.ResumePoint) -> dict[str, Any]:
+    """What a run states of the models that it learns from: those of its start, which may be gone when it goes on."""
+    if not point.state:
+        return {checkpoint.STARTED_FROM: origin(task), DERIVED_FROM: derives_from(task)}
+    return {key: point.about.get(key) for key in (checkpoint.STARTED_FROM, DERIVED_FROM)}
 
 
 def _trained_on(task: TrainingTask, point: resume.ResumePoint) -> TrainedOn:

@@ -17,7 +17,7 @@ from torch import nn
 import vol3d
 from vol3d.config.chosen import LATER
 from vol3d.dataset_tools.index import flat
-from vol3d.engine.existing import is_done
+from vol3d.engine.existing import is_done, with_earlier_files
 from vol3d.engine.task import PredictionTask, Windows
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.files import make_folder, remove_leftovers
@@ -168,7 +168,7 @@ def predict_files(
                 row = PredictionRow(source, "skipped", result, dicom_seg=_there(seg))
             else:
                 windows = partial(_windows, progress, number, len(results), source.short)
-                unfinished = Unfinished(result, wanted, overwrite)
+                unfinished = Unfinished(result, with_earlier_files(wanted, result, [result, *beside]), overwrite)
                 row = _predicted(task, models, source, device, unfinished, beside, windows)
                 row = replace(row, dicom_seg=_there(seg))
                 if dicom_seg and seg is None:

@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from vol3d import checkpoint
+from vol3d.class_names import spelled_as
+from vol3d.engine.common_classes import spelling_note
+from vol3d.engine.derived import Origin, origins
 from vol3d.engine.parts import check_parts, lies_in, parts_of
 from vol3d.engine.settings import StartSettings
 from vol3d.engine.task import TrainingTask
@@ -57,6 +61,8 @@ def initial_model(task: TrainingTask, show: bool = True) -> nn.Module:
     (other,) = loaded.models
     notes = task.adapt(loaded.task, other)
     outputs = task.other_outputs(model, loaded.task)
+    if not outputs:  # the same classes, perhaps in another spelling
+        notes += spelling_note(spelled_as(loaded.task.class_names, task.class_names, "start_from"), "the other model's")
     takeover = take_over(task.trunk(model), loaded.task.trunk(other), start, outputs)
     for note in (*notes, *takeover.notes(start.checkpoint)) if show else ():
         say(f"note: {note}")
@@ -70,6 +76,22 @@ def origin(task: TrainingTask) -> dict[str, str] | None:
         return None
     (path,) = checkpoint.resolve(start.checkpoint)
     return {"checkpoint": start.checkpoint, "sha256": checkpoint.read_info(path)["sha256"]}
+
+
+def derives_from(task: TrainingTask) -> list[dict[str, Any]]:
+    """The licensed models that a new training learns from, ready for JSON; see `vol3d.engine.derived`."""
+    start, found = task.learning.settings.start_from, list[Origin]()
+    if start is not None:
+        found += origins("start_from", _named(start.checkpoint), checkpoint.said_by(start.checkpoint))
+    for teacher in task.teachers():
+        found += origins("teacher", _named(teacher), checkpoint.said_by(teacher))
+    return [one.to_dict() for one in found]
+
+
+def _named(where: str) -> str:
+    """A shipped model's name, or that of a run's folder."""
+    path = Path(where)
+    return path.absolute().parent.name if path.suffix else path.name
 
 
 def seen_before(task: TrainingTask) -> TrainedOn:

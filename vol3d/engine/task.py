@@ -178,6 +178,10 @@ class TrainingTask(ModelTask):
         """The task of the model that learns: this one, or that of a student."""
         return self
 
+    def teachers(self) -> tuple[str, ...]:
+        """Models that it learns from besides those that it starts from, as the settings name them."""
+        return ()
+
     def on(self: Training, device: torch.device) -> Training:
         """With what the device decides: bfloat16 or float32 in place of `train.amp: auto`.
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vol3d.engine.derived import derived_from
 from vol3d.errors import CheckpointError, Vol3dError
 from vol3d.files import require_file
 
@@ -93,7 +94,9 @@ def card(path: Path) -> dict[str, Any]:
         for one in exported["differences"]
     }
     known |= {"differences": differences, "licence": info.get("licence")}
-    return known | ({"trained on": info["data_terms"]} if "data_terms" in info else {}) | {"SHA-256": info["sha256"]}
+    known |= {"trained on": info["data_terms"]} if "data_terms" in info else {}
+    known |= {"derived from": list(map(str, derived_from(info))), "attribution": info.get("attribution")}
+    return known | {"SHA-256": info["sha256"]}
 
 
 def _parsed(path: Path) -> ModelProto:

@@ -15,6 +15,7 @@ from torch import nn
 
 import vol3d
 from vol3d import files
+from vol3d.engine.derived import DERIVED_FROM
 from vol3d.engine.trained_on import TRAINED_ON
 from vol3d.errors import UsageError
 from vol3d.exported import measure
@@ -27,6 +28,8 @@ from vol3d.model import Model
 
 Stage = Callable[[str], None]
 SUFFIXES = (".onnx", ".pt2")
+_KEPT = ("score", "score_name", "step", TRAINED_ON, DERIVED_FROM, "attribution")
+"""What a checkpoint says about itself that holds for the file, too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +143,7 @@ def _info(model: Model, task: Any, exported: Mapping[str, Any]) -> dict[str, Any
         "class_names": list(task.class_names),
         "versions": {"vol3d": vol3d.__version__, "torch": str(torch.__version__)},
         "seen": None if seen is None else seen.model_dump(mode="json"),
-        **{key: first[key] for key in ("score", "score_name", "step", TRAINED_ON) if key in first},
         **model.licence_facts,
+        **{key: first[key] for key in _KEPT if key in first},
         "exported": dict(exported),
     }

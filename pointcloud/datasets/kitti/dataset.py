@@ -20,7 +20,7 @@ from pydantic import Field, field_validator
 
 from pointcloud.conventions.kitti_objects import KittiObjects, read_kitti_objects
 from pointcloud.datasets.kitti.calibration import KittiCalibration, camera_view, none_in_view, read_calibration
-from pointcloud.datasets.kitti.labels import IGNORED, TYPES, detected, image_faults, lidar_boxes, others
+from pointcloud.datasets.kitti.labels import IGNORED, USUAL_OTHERS, detected, image_faults, lidar_boxes, others
 from pointcloud.datasets.kitti.lists import frame_lists
 from pointcloud.datasets.kitti.prepared import CALIBRATION, IMAGE_SIZE, LABELS, PreparedKittiFrame
 from pointcloud.datasets.prepared import is_prepared, prepared_split
@@ -59,7 +59,7 @@ class KittiFrame:
     class_names: tuple[str, ...] = KITTI_CLASSES
     image_only: bool = True
     size: tuple[int, int] | None = None
-    usual_others = TYPES
+    usual_others = USUAL_OTHERS
 
     @property
     def name(self) -> str:

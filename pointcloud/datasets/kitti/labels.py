@@ -12,10 +12,13 @@ from pointcloud.conventions.kitti_image import extents_in_image, without_image_b
 from pointcloud.conventions.kitti_objects import KittiObjects
 from pointcloud.datasets.annotations import refuse_angles, refuse_misspelt, refuse_sizes
 from pointcloud.datasets.kitti.calibration import KittiCalibration
+from pointcloud.structures.class_names import KITTI_CLASSES
 from vol3d.dataset_tools.fault import Fault
 
 IGNORED = "DontCare"
 TYPES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc", IGNORED)
+USUAL_OTHERS = tuple(name for name in TYPES if name not in KITTI_CLASSES)
+"""Types that the benchmark does not score, so that nobody wonders where they are left out."""
 ENOUGH = 3  # objects of a frame: fewer are no evidence about a convention
 ALIKE = 0.3  # IoU that drawn and projected boxes of a real object exceed by far
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from pointcloud.conventions.kitti_objects import KittiObjects, parse_kitti_objects
 from pointcloud.datasets.kitti.calibration import KittiCalibration, parse_calibration
-from pointcloud.datasets.kitti.labels import TYPES, detected, image_faults, others
+from pointcloud.datasets.kitti.labels import USUAL_OTHERS, detected, image_faults, others
 from pointcloud.datasets.prepared import AGAIN, PreparedScene
 from vol3d.dataset_tools.fault import Fault
 from vol3d.errors import DataError
@@ -44,8 +44,8 @@ class PreparedKittiFrame(PreparedScene):
 
     @property
     def usual_others(self) -> tuple[str, ...]:
-        """KITTI's own types."""
-        return TYPES
+        """KITTI's own types that its benchmark does not score."""
+        return USUAL_OTHERS
 
     def other_names(self) -> list[str]:
         """Types of the objects that are of no class; errors as `annotations`."""

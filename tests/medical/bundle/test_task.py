@@ -99,6 +99,9 @@ def test_overlapping_outputs_have_a_label_for_each_combination(tmp_path: Path) -
     found = predicted(model, scan)
     assert (found.mask != (bits * np.array([1, 2, 4]).reshape(3, 1, 1, 1)).sum(axis=0)).mean() < 2e-4
     assert "bundle-overlap" in [note.code for note in found.notes]
+    voxel = found.segmentation.grid.voxel_volume_ml
+    volumes = {name: pytest.approx(inside.sum() * voxel, abs=2) for name, inside in zip(("core", "whole"), bits)}  # noqa: B905
+    assert volumes.items() <= found.regions_ml.items() and list(found.regions_ml) == ["core", "whole", "enhancing"]
 
 
 def test_a_background_among_overlapping_outputs_is_no_bit(tmp_path: Path) -> None:

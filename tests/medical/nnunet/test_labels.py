@@ -23,13 +23,14 @@ def test_regions_keep_the_order_of_the_file():
     labels = read_labels({"labels": stated, "regions_class_order": [1, 3, 2]}, FILE)
     assert labels.regions == ("whole", "enhancing", "core") and labels.written == (1, 3, 2) and labels.outputs == 3
     assert labels.names == ("background", "whole without enhancing and core", "core", "enhancing without core")
-    assert labels.foreground == (1, 2, 3)
+    assert labels.foreground == (1, 2, 3) and labels.members == ((1, 2, 3), (3,), (2, 3))
 
 
 def test_a_label_that_no_region_paints_has_a_name_all_the_same():
     stated = {"background": 0, "whole": [1, 2], "core": 2}
     labels = read_labels({"labels": stated, "regions_class_order": [1, 4]}, FILE)
     assert labels.names == ("background", "whole without core", "label 2", "label 3", "core")
+    assert labels.members == ((1, 4), (4,)), "what masks have, not what the file lists"
 
 
 @pytest.mark.bad_input

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,13 +52,35 @@ def test_the_page_says_what_it_must(written: Path) -> None:
     assert "Anterior" in text and vol3d.__version__ in text
 
 
-def test_what_is_there_is_not_made_again_unless_the_smoothing_differs(written: Path) -> None:
-    def again(smooth: int) -> str:
-        model = vol3d.load("unetr-hippocampus").with_options({"formats": "stl", "smooth": smooth})
-        return str(model.predict_files([str(scan())], written)[0].status)
+def again(out: Path, formats: str, **options: Any) -> str:
+    model = vol3d.load("unetr-hippocampus").with_options({"formats": formats, **options})
+    (row,) = model.predict_files([str(scan())], out)
+    return str(row.error or row.status)
 
-    assert again(3) == "skipped"
-    assert again(4) == "failed"  # other settings; --overwrite replaces it
+
+def test_what_is_there_is_not_made_again_unless_the_smoothing_differs(tmp_path: Path) -> None:
+    for options in ({}, {"smooth": 3}, {"smooth": 4}, {}):  # the default too is another than 4
+        before = [path.read_bytes() for path in tmp_path.glob("*.stl")]
+        assert again(tmp_path, "stl", **options) == "written"
+        assert [path.read_bytes() for path in tmp_path.glob("*.stl")] != before
+        assert again(tmp_path, "stl", **options) == "skipped"
+
+
+def test_files_of_an_earlier_run_stay_known(tmp_path: Path) -> None:
+    assert again(tmp_path, "png,stl") == "written" and again(tmp_path, "csv") == "written"
+    assert again(tmp_path, "png,stl") == "skipped", "they are still those of the same scan, model and settings"
+    assert again(tmp_path, "png", background="light") == "written" and again(tmp_path, "csv,stl") == "skipped"
+    assert "--overwrite" in again(tmp_path, "csv", roi="Anterior")
+    model = vol3d.load("unetr-hippocampus").with_options({"formats": "csv", "roi": "Anterior"})
+    assert model.predict_files([str(scan())], tmp_path, overwrite=True)[0].status == "written"
+    assert again(tmp_path, "stl", roi="Anterior") == "written", "the surface lying there is of all classes' run"
+
+
+def test_a_picture_that_was_drawn_on_is_not_replaced(tmp_path: Path) -> None:
+    assert again(tmp_path, "png") == "written"
+    picture = next(tmp_path.glob("*.png"))
+    picture.write_bytes(picture.read_bytes() + b"a person's work")
+    assert "changed since vol3d wrote it" in again(tmp_path, "png", background="light")
 
 
 def test_pictures_are_light_where_asked_for(tmp_path: Path) -> None:
@@ -68,7 +92,9 @@ def test_pictures_are_light_where_asked_for(tmp_path: Path) -> None:
     with Image.open(next(tmp_path.glob("*.png"))) as picture:
         assert np.asarray(picture.convert("L"))[:20].mean() > 220
     assert next(tmp_path.glob("*.html")).is_file()
-    assert status("light") == "skipped" and status("dark") == "failed"  # other settings; --overwrite replaces it
+    assert status("light") == "skipped" and status("dark") == "written"
+    with Image.open(next(tmp_path.glob("*.png"))) as picture:
+        assert np.asarray(picture.convert("L"))[:20].mean() < 60
     with pytest.raises(UsageError, match=r"--background: unknown background; got grey, wanted dark or light"):
         status("grey")
 
@@ -87,6 +113,21 @@ def test_a_class_that_was_not_found_has_no_intensity() -> None:
     ball, none = class_rows(found)
     assert ball["min"] == 0 and ball["median"] == ball["mean"] == (ball["voxels"] - 1) / 2
     assert none["voxels"] == 0 and none["mean"] is None
+
+
+def test_regions_have_rows_of_their_own() -> None:
+    found = predicted()
+    regions = {"both": (1, 2), "second": (2,), "ball": (1,)}
+    found = replace(found, segmentation=replace(found.segmentation, regions=regions))
+    rows = class_rows(found)
+    voxels = [int((found.mask == 1).sum()), int((found.mask == 2).sum())]
+    assert [(row["label"], row["class"]) for row in rows][2:] == [("1+2", "both"), (2, "second")]
+    assert [row["voxels"] for row in rows] == [*voxels, sum(voxels), voxels[1]]
+    assert [row["voxels"] for row in found.rows()] == [row["voxels"] for row in rows]
+    ball = pytest.approx(found.volumes_ml["ball"])
+    assert found.facts()["regions_ml"] == {"both": ball, "second": 0, "ball": ball}
+    part = replace(found, segmentation=replace(found.segmentation, roi=("ball",)))
+    assert part.facts()["regions_ml"] == {"ball": ball}, "of a part of a region there is no volume"
 
 
 def test_only_the_classes_that_were_asked_for(tmp_path: Path) -> None:

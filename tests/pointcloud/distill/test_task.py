@@ -24,6 +24,7 @@ from vol3d.engine.distributed import Processes
 from vol3d.engine.learner import Learner
 from vol3d.engine.loop import train
 from vol3d.engine.order import Loader, Plan
+from vol3d.engine.start_from import derives_from
 from vol3d.engine.stop import Stopped, StopRequest
 from vol3d.errors import CheckpointError, UsageError
 
@@ -57,6 +58,14 @@ def test_without_beta_it_is_plain_training_to_the_bit(recipe: Path, teacher: str
     train(load_task(recipe, [SHAKE]), tmp_path / "plain", device=CPU)
     train(taught(recipe, teacher, SHAKE, "distill.beta=0"), tmp_path / "taught", device=CPU)
     assert_same(*(checkpoint.read_checkpoint(tmp_path / run / "best.safetensors")[0] for run in ("plain", "taught")))
+
+
+def test_a_student_derives_from_a_licensed_teacher(recipe: Path, teacher: str, tmp_path: Path) -> None:
+    folder = shutil.copytree(teacher, tmp_path / "teacher")
+    (folder / "LICENSE.md").write_text("creativecommons.org/licenses/by-nc-sa/3.0/")
+    assert [(one["how"], one["model"], one["licence"]) for one in derives_from(taught(recipe, str(folder)))] == [
+        ("teacher", "teacher", "CC-BY-NC-SA 3.0")
+    ]
 
 
 def test_a_run_tells_its_teacher_and_its_checkpoint_needs_none(recipe: Path, teacher: str, student: Path) -> None:

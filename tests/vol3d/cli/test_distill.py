@@ -27,8 +27,9 @@ def test_a_run_seeds_few_cases_and_a_dry_run(taught: Path, capsys):
     assert "2 runs" in capsys.readouterr().out and Path("s/seed1/best.safetensors").is_file()
     assert main(["distill", *WORDS, "--dry-run", "-o", "dry"]) == 0
     assert "parameters" in capsys.readouterr().out and not Path("dry").exists()
-    assert main(["distill", *WORDS, "--overfit", "4", "-o", "few"]) == 0
-    assert Path("few/report.html").is_file()
+    assert main(["distill", *WORDS, "--overfit", "4", "-o", "few", "--background", "light"]) == 0
+    assert Path("few/report.html").is_file() and "background: light" in Path("few/config.yaml").read_text()
+    assert main(["distill", *WORDS, "-o", "none", "--background", "grey"]) == 2
 
 
 def test_only_one_kind_of_run(taught: Path, capsys):

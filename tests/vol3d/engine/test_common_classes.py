@@ -6,7 +6,7 @@ import pytest
 
 from vol3d.engine.common_classes import CommonClasses, with_all_classes
 from vol3d.engine.evaluation import Evaluation
-from vol3d.errors import CheckpointError
+from vol3d.errors import CheckpointError, UsageError
 
 
 def test_names_decide_and_no_number():
@@ -15,11 +15,21 @@ def test_names_decide_and_no_number():
     assert CommonClasses.of(("a", "b"), ("b", "a"), "mine").is_all
 
 
-@pytest.mark.parametrize("data", [(), ("Car",), ("dog", "cat")])
+@pytest.mark.parametrize("data", [(), ("cars",), ("dog", "cat")])
 def test_nothing_in_common_is_one_error(data):
     message = r"mine: the model was trained for other classes.*wanted one or more of car, bus.*matched by name"
     with pytest.raises(CheckpointError, match=message):
         CommonClasses.of(("car", "bus"), data, "mine")
+
+
+def test_spelling_does_not_count_and_is_noted():
+    both = CommonClasses.of(("Car", "traffic_cone", "bus"), ("traffic cone", "car", "bus"), "mine")
+    assert both.common == ("car", "traffic cone", "bus") and not both.not_annotated and not both.not_in_model
+    assert both.spelling == {"Car": "car", "traffic_cone": "traffic cone"} and not both.is_all
+    (note,) = both.remarks(0, "detections", 0, "objects")
+    assert note.code == "classes-spelled-otherwise" and "Car is car, traffic_cone is traffic cone" in str(note)
+    with pytest.raises(UsageError, match="differ in their spelling only"):
+        CommonClasses.of(("Car",), ("car", "CAR"), "mine")
 
 
 def test_remarks_are_facts():

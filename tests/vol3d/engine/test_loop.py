@@ -19,6 +19,7 @@ from vol3d.engine.loop import train
 from vol3d.engine.task import Evaluation
 from vol3d.errors import UsageError, Vol3dError
 from vol3d.lock import lock
+from vol3d.terminal import speaking
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +127,14 @@ def test_a_loss_that_is_not_finite_names_step_and_cases(tmp_path: Path) -> None:
         train(task, tmp_path / "run", device="cpu")
     point = resume.read(tmp_path / "run")  # saved before the bad step, and still sound
     assert point is None or all(torch.isfinite(value).all() for value in point.state["model"].values())
+
+
+def test_half_precision_on_a_cpu_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for amp, warned in (("fp16", 1), ("bf16", 0)):
+        with speaking():
+            train(toy(tmp_path, f"train.amp={amp}"), tmp_path / amp, device="cpu", dry_run=True)
+        said = capsys.readouterr().err
+        assert said.count("give train.amp=auto") == warned and "trying a step with " in said
 
 
 def test_an_overflow_of_half_precision_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

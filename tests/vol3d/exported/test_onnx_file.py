@@ -203,3 +203,12 @@ def test_int8_quantises_matrix_products_and_refuses_what_has_none() -> None:
     (found,) = Graph(small.SerializeToString(), CPU, True, "m")(x)
     difference = float((found - x @ torch.from_numpy(matrix)).abs().max())
     assert 0 < difference < 0.3
+
+
+def test_the_terms_of_the_weights_are_in_the_card(tmp_path: Path, info: dict[str, Any]) -> None:
+    origin = {"how": "start_from", "model": "kitti-cars", "licence": "CC-BY-NC-SA 3.0"}
+    terms = {"licence": "CC-BY-NC-SA 3.0", "attribution": "A. Person", "derived_from": [origin]}
+    (tmp_path / "a.onnx").write_bytes(seal(graph(), info | terms, b""))
+    said = card(tmp_path / "a.onnx")
+    assert (said["licence"], said["attribution"]) == ("CC-BY-NC-SA 3.0", "A. Person")
+    assert said["derived from"] == ["kitti-cars (its first weights; CC-BY-NC-SA 3.0)"]

@@ -16,6 +16,7 @@ POINT_SUFFIXES = (
 )
 # Not in folders, where they are notes, lists and tables more often than points.
 _ONLY_BY_NAME = (".txt", ".csv", ".feather")
+_SENSORS = ("lidar", "velodyne")  # names of folders that hold clouds only, as Argoverse 2 and KITTI have them
 # What `predict` draws is a PLY file too, and may lie beside the scans.
 BOX_LINES_SUFFIX, BOX_LINES_MARK = ".boxes.ply", b"comment boxes found by vol3d"
 
@@ -47,15 +48,39 @@ def _in_folder(folder: Path) -> list[Path]:
         files += [Path(here, name) for name in sorted(names) if not name.startswith(".")]
     points = [path for path in files if path.name.lower().endswith(wanted) and not _is_beside(path)]
     if not points:
-        do = _by_pattern(folder, files)
+        do = _instead(folder, files)
         raise DataError("no point file in this folder", where=folder, wanted=f"one of {', '.join(wanted)}", do=do)
     return points
 
 
+def _instead(folder: Path, files: Sequence[Path]) -> str | None:
+    """What to do with a folder without a point file."""
+    return next(filter(None, map(way_to_clouds, files)), None) or _by_pattern(folder, files)
+
+
+def way_to_clouds(path: Path) -> str | None:
+    """What to do with what a depth camera recorded, which no reader of points takes; None for other files.
+
+    A PNG is taken for a depth image by the name of its folder, as SUN RGB-D and others have it: `depth`, `depth_bfx`.
+    """
+    if path.suffix.lower() == ".sens":
+        name, what, own = "scannet", "ScanNet's scans", f"or {path.stem}_vh_clean_2.ply beside it"
+    elif path.suffix.lower() == ".png" and path.absolute().parent.name.lower().startswith("depth"):
+        name, what, own = "sun_rgbd", "SUN RGB-D's depth images", "or own ones as points in a .ply or .npy file"
+    else:
+        return None
+    return f"Predict clouds: `vol3d data prepare {name} ROOT -o READY` makes them of {what}; give READY, {own}."
+
+
 def _by_pattern(folder: Path, files: Sequence[Path]) -> str | None:
     """How to give files of a kind that is left out of folders; None if there are none."""
-    kind = next((kind for kind in _ONLY_BY_NAME for path in files if path.name.lower().endswith(kind)), None)
-    return f"Of {kind} files give the names or a pattern, '{folder}/**/*{kind}'." if kind else None
+    found = [(kind, path) for kind in _ONLY_BY_NAME for path in files if path.name.lower().endswith(kind)]
+    chosen = [(kind, path) for kind, path in found if path.parent.name in _SENSORS] or found
+    if not chosen:
+        return None
+    kind, path = chosen[0]
+    below = f"{path.parent.name}/" if path.parent.name in _SENSORS else ""
+    return f"Of {kind} files give the names or a pattern, '{folder}/**/{below}*{kind}'."
 
 
 def _is_beside(path: Path) -> bool:

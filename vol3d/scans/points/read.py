@@ -11,7 +11,7 @@ from vol3d.errors import DataError, UsageError
 from vol3d.paths import user_path
 from vol3d.scans.paths import file_size
 from vol3d.scans.points.cloud import PointCloud
-from vol3d.scans.points.find import POINT_SUFFIXES
+from vol3d.scans.points.find import POINT_SUFFIXES, way_to_clouds
 from vol3d.scans.points.options import ReadOptions
 from vol3d.scans.points.raw import COPY, UTF8_MARK, RawPoints, check_memory
 from vol3d.scans.points.scan import scan_of
@@ -142,7 +142,8 @@ def _suffix(path: Path) -> str:
         if head.startswith(mark):
             return _marked(suffix, suffixes, path)
     if suffix not in POINT_SUFFIXES:
-        raise DataError("not a file of points", where=path, got=suffix or head, wanted=" ".join(POINT_SUFFIXES))
+        do, wanted = way_to_clouds(path), " ".join(POINT_SUFFIXES)
+        raise DataError("not a file of points", where=path, got=suffix or head, wanted=wanted, do=do)
     needed = next((mark for mark, suffixes in _MARKS if suffix in suffixes), None)
     if needed is not None and suffix != ".pcd":  # the first line of a PCD file is a comment and may be missing
         what = f"damaged, or not a {suffix} file"

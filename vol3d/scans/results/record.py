@@ -30,11 +30,13 @@ class Record:
         channels: names of the files of the channels, where each has one of its own.
         model: what it was loaded by, without folders.
         model_sha256: of each network; several are an ensemble.
+        terms: licence of the model, terms of its data, and the licensed models that it derives from, as far as known.
         settings: those that differ from what the model was trained with, `{"predict.score": 0.5}`.
         device: what it was computed on.
         seconds: how long that took.
         vol3d: the version.
-        made_with: name -> hash of what a file beside this record needs besides the scan and the model.
+        made_with: name -> what a file beside this record was made with besides the scan and the model, such as the hash
+            of a calibration; another value makes the file anew.
         files: name -> SHA-256 of each file beside this record; None for one that there was nothing to write into. While
             the main file is not among them, it has not been written to its end.
     """
@@ -44,6 +46,7 @@ class Record:
     channels: tuple[str, ...] = ()
     model: str = ""
     model_sha256: tuple[str, ...] = ()
+    terms: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     device: str = ""
     seconds: float | None = None
@@ -64,7 +67,7 @@ class Record:
         """
         lists = {name: tuple(map(str, value[name])) for name in ("channels", "model_sha256")}
         record = Record(**{**value, **lists})
-        dict(record.settings), dict(record.files), dict(record.made_with)
+        dict(record.terms), dict(record.settings), dict(record.files), dict(record.made_with)
         return record
 
     def other_than(self, wanted: Record) -> str | None:
@@ -73,9 +76,6 @@ class Record:
             return f"another scan (SHA-256 {_short(self.input_sha256)}, of this one {_short(wanted.input_sha256)})"
         if self.model_sha256 != wanted.model_sha256:
             return f"another model ({self.model or 'without a name'}, other weights)"
-        shared = sorted(self.made_with.keys() & wanted.made_with.keys())
-        if other := [name for name in shared if self.made_with[name] != wanted.made_with[name]]:
-            return f"another calibration or other settings ({other[0]})"
         mine, theirs = plain(dict(self.settings)), plain(dict(wanted.settings))
         keys = [key for key in sorted({*mine, *theirs}) if mine.get(key) != theirs.get(key)]
         if not keys:

@@ -6,7 +6,7 @@ World coordinates are RAS millimetres (x to the patient's right, y to the front,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +101,7 @@ class Segmentation:
         source: the image that was segmented.
         notes: what was unusual in making it, for the user to see.
         roi: the classes that were asked for, others are background; empty: all.
+        regions: of a model of overlapping regions, their names -> the labels that belong to each.
     """
 
     labels: np.ndarray
@@ -109,6 +110,7 @@ class Segmentation:
     source: Path | None = None
     notes: tuple[Note, ...] = ()
     roi: tuple[str, ...] = ()
+    regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def asked(self) -> list[tuple[int, str]]:
         """Label and name of each class that was asked for, without the background."""
@@ -119,3 +121,19 @@ class Segmentation:
         """Millilitres of each class that was asked for."""
         counts = np.bincount(self.labels.ravel(), minlength=len(self.class_names))
         return {name: float(counts[label]) * self.grid.voxel_volume_ml for label, name in self.asked()}
+
+    def asked_regions(self) -> dict[str, tuple[int, ...]]:
+        """The regions all of whose labels were asked for."""
+        asked = {label for label, _ in self.asked()}
+        return {name: labels for name, labels in self.regions.items() if asked.issuperset(labels)}
+
+    def parts(self) -> list[tuple[str, tuple[int, ...]]]:
+        """Name and labels of each class that was asked for, then of each region that is more than one of these."""
+        classes = [(name, (label,)) for label, name in self.asked()]
+        return classes + [part for part in self.asked_regions().items() if part not in classes]
+
+    def regions_ml(self) -> dict[str, float]:
+        """Millilitres of each of these regions, which may overlap: all labels that belong to it."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(self.class_names))
+        volume = self.grid.voxel_volume_ml
+        return {name: float(counts[list(labels)].sum()) * volume for name, labels in self.asked_regions().items()}

@@ -15,7 +15,7 @@ from vol3d.scans.recordings.recording import Frame, Recording, open_recording, s
 from vol3d.scans.results.detections import Detections
 from vol3d.scans.results.frames import FrameLines
 from vol3d.view.load.clouds import Belonging, as_boxes, belonging, scene_of, way_of
-from vol3d.view.load.read import check_opening, given_scan, kinds_of
+from vol3d.view.load.read import checked_opening, given_scan, kinds_of
 from vol3d.view.scene import FrameScene, Opening
 
 MOST_FRAMES = 200
@@ -56,7 +56,7 @@ def load_frames(
             failed(f"frame {frame.number}: {fault}")
             continue
         if first is None:
-            check_opening(one.scene, opening)
+            opening = checked_opening(one.scene, opening)
             first = one.scene.points[0].xyz
         yield one._replace(scene=replace(one.scene, opening=opening, around=first))
     if first is None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from vol3d.class_names import chosen_names
 from vol3d.errors import UsageError
 from vol3d.files import read_json
 from vol3d.paths import user_path
@@ -61,7 +62,7 @@ def load_view(
         scene = load_clouds(kinds["points"], kinds["boxes"], points, given)
     else:
         raise UsageError("nothing to look at", wanted=_KNOWN)
-    check_opening(scene, opening)
+    opening = checked_opening(scene, opening)
     if scene.volume is not None and opening.window is not None:
         scene = replace(scene, volume=replace(scene.volume, window=opening.window))
     return replace(scene, opening=opening)
@@ -116,8 +117,12 @@ def _result_of(path: Path) -> Path:
     return path.parent / Path(name).name if isinstance(name, str) else path
 
 
-def check_opening(scene: ViewScene, opening: Opening) -> None:
-    """Refuse to open with what the scene does not have."""
+def checked_opening(scene: ViewScene, opening: Opening) -> Opening:
+    """The opening with classes as the scene spells them.
+
+    Raises:
+        UsageError: it opens with what the scene does not have.
+    """
     sources = scene.colour_sources()
     if opening.source is not None and scene.volume is not None:
         raise UsageError("only points have colours to choose from", where="--color", got=opening.source)
@@ -125,11 +130,15 @@ def check_opening(scene: ViewScene, opening: Opening) -> None:
         raise UsageError("no cloud here has it", where="--color", got=opening.source, wanted=" or ".join(sources))
     if opening.window is not None and scene.volume is None:
         raise UsageError("only volumes have grey values", where="--window-level")
+    if opening.classes is None:
+        return opening
     known = _classes_of(scene)
-    for name in opening.classes or ():
+    classes = chosen_names(opening.classes, known, "--classes")
+    for name in classes:
         if name not in known:
             wanted = ", ".join(known) or "nothing, there are no classes here"
             raise UsageError("no such class here", where="--classes", got=name, wanted=wanted)
+    return replace(opening, classes=classes)
 
 
 def _classes_of(scene: ViewScene) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from vol3d.errors import DataError, UsageError
 from vol3d.scans import Detections, find_point_files, points_file_stem
+from vol3d.scans.points.read import read_points
 from vol3d.scans.results.box_lines import write_box_lines
 
 
@@ -47,6 +48,37 @@ def test_kinds_that_must_be_named_are_pointed_out(tmp_path: Path) -> None:
     (tmp_path / "log" / "315966.feather").write_bytes(b"x")
     with pytest.raises(DataError, match=r"Of \.feather files give the names or a pattern, '.*/\*\*/\*\.feather'"):
         find_point_files([tmp_path])
+
+
+def test_of_a_drives_folder_the_sweeps_are_pointed_out(tmp_path: Path) -> None:
+    for name in ("val/LOG/annotations.feather", "val/LOG/sensors/lidar/315966.feather"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(DataError, match=r"a pattern, '.*/\*\*/lidar/\*\.feather'"):
+        find_point_files([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "beside"),
+    [
+        ("SUNRGBD/kv1/NYU0001/depth_bfx/NYU0001.png", "sun_rgbd", "intrinsics.txt"),
+        ("scans/scene0000_00/scene0000_00.sens", "scannet", "scene0000_00.txt"),
+    ],
+)
+def test_what_a_depth_camera_recorded_must_be_prepared(tmp_path: Path, file: str, name: str, beside: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"recorded")
+    (tmp_path / beside).write_bytes(b"x")
+    for folder in (tmp_path, path.parent):
+        with pytest.raises(DataError, match=f"`vol3d data prepare {name} ROOT -o READY`"):
+            find_point_files([folder])
+    with pytest.raises(DataError, match=f"not a file of points.*`vol3d data prepare {name} ROOT -o READY`"):
+        read_points(path)
+    (tmp_path / "screenshot.png").write_bytes(b"x")
+    with pytest.raises(DataError) as raised:
+        read_points(tmp_path / "screenshot.png")
+    assert "prepare" not in str(raised.value)
 
 
 def test_nothing_there(tmp_path: Path) -> None:
