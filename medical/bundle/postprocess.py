@@ -46,6 +46,7 @@ class Postprocessing:
         kind: what the labels are: numbers of the outputs, one bit for each output, or other numbers.
         onehot: whether the bundle has the labels one-hot at this point.
         numbers: of kind "numbers", those that may occur.
+        meanings: of kind "numbers", pairs of a number and an output that it stands for, as far as that is known.
         notes: what was decided beside the bundle.
         activation: what makes probabilities of the output, before the decision; "other" where they are changed again.
         decision: how many steps of `after` come before the decision; None where it falls on the network's grid.
@@ -60,6 +61,7 @@ class Postprocessing:
     kind: Kind = "values"
     onehot: bool = False
     numbers: tuple[int, ...] = ()
+    meanings: tuple[tuple[int, int], ...] = ()
     notes: tuple[Note, ...] = ()
     activation: Literal["softmax", "sigmoid", "other"] | None = None
     decision: int | None = None
@@ -198,6 +200,7 @@ def _take_above(post: Postprocessing, part: Component, threshold: Any) -> None:
         post.decided()
         post.add(partial(_threshold, threshold=float(threshold)))
         post.kind, post.numbers = ("numbers", (1,)) if post.kind in ("classes", "numbers") else ("bits", ())
+        post.meanings = ()
 
 
 def _round(post: Postprocessing) -> None:
@@ -243,18 +246,16 @@ def _mapped(post: Postprocessing, arguments: Arguments) -> None:
     post.add(change)
     post.changed()
     if post.kind != "values":
-        post.kind, post.numbers = "numbers", numbers
+        post.kind, post.numbers, post.meanings = "numbers", numbers, ()
 
 
 def _relabel(post: Postprocessing, arguments: Arguments) -> None:
     """`MapLabelValued`: other numbers in place of some labels, all at once."""
     part = arguments.component
-    words = plain_words(arguments, "orig_labels target_labels")
-    old, new = (words.get(name) for name in ("orig_labels", "target_labels"))
+    old, new = (_whole_numbers(part, arguments.require(name)) for name in ("orig_labels", "target_labels"))
     arguments.drop("dtype")
-    fits = all(isinstance(one, list | tuple) and all(type(label) is int for label in one) for one in (old, new))
-    if post.kind != "classes" or post.onehot or not fits or len(old) != len(new) or min((0, *new)) < 0:
-        raise part.refused("wants labels after argmax, and as many whole numbers for them", got=(old, new))
+    if post.kind != "classes" or post.onehot or len(old) != len(new):
+        raise part.refused("wants labels after argmax, and one number for each", got=(old, new))
 
     def change(values: Tensor) -> Tensor:
         found = values.long()
@@ -263,8 +264,16 @@ def _relabel(post: Postprocessing, arguments: Arguments) -> None:
         return found
 
     post.add(change)
-    kept = set(range(1, post.outputs)) - set(old)
-    post.kind, post.numbers = "numbers", tuple(sorted(kept | set(new) - {0}))
+    moved = dict(zip(old, new, strict=True))
+    post.kind, post.meanings = "numbers", tuple((moved.get(output, output), output) for output in range(post.outputs))
+    post.numbers = tuple(sorted({number for number, _ in post.meanings} - {0}))
+
+
+def _whole_numbers(part: Component, value: Any) -> list[int]:
+    numbers = list(value) if isinstance(value, list | tuple) else []
+    if not numbers or not all(type(number) is int and number >= 0 for number in numbers):
+        raise part.refused("no labels", got=value, wanted="whole numbers")
+    return numbers
 
 
 def _largest(post: Postprocessing, arguments: Arguments) -> None:
