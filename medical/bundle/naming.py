@@ -39,7 +39,9 @@ def class_names(metadata: Mapping[str, Any], post: Postprocessing, outputs: int)
     """
     if post.kind == "numbers":
         most = max(post.numbers, default=1)
-        return (BACKGROUND, *(f"label {number}" for number in range(1, most + 1))), []
+        labels, notes = output_names(metadata, post, outputs) if post.meanings else ((), [])
+        named = {n: "/".join(labels[o] for m, o in post.meanings if m == n) for n, _ in post.meanings}
+        return (BACKGROUND, *(named.get(number, f"label {number}") for number in range(1, most + 1))), notes
     names, notes = output_names(metadata, post, outputs)
     if post.kind == "classes":
         return (names if outputs > 1 else (names[0],)), notes
@@ -51,7 +53,7 @@ def output_names(metadata: Mapping[str, Any], post: Postprocessing, outputs: int
     names, notes = defined(metadata, "outputs", "pred"), []
     if len(names) != outputs:
         notes.append(_numbered("bundle-classes", "classes", len(names), outputs))
-        first = BACKGROUND if post.kind == "classes" and outputs > 1 else "class 0"
+        first = BACKGROUND if post.kind != "bits" and outputs > 1 else "class 0"
         names = (first, *(f"class {number}" for number in range(1, outputs)))
     return tuple(name if names.index(name) == n else f"{name} ({n})" for n, name in enumerate(names)), notes
 

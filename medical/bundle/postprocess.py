@@ -34,28 +34,34 @@ _DECIDED = "the bundle writes the network's output without a decision; {value} w
 
 @dataclass
 class Postprocessing:
-    """All of it, in the order of the fields.
+    """All of it; the steps in the order of their fields.
 
     Args:
+        outputs: channels of the network's output.
         before: voxel by voxel, on the network's grid.
         inverted: where the way back to the scan is: on values, on labels, or nowhere.
         nearest: whether values go back to the nearest voxel rather than by interpolation.
         after: voxel by voxel, after the way back of values.
         whole: on finished labels; None stands for the way back of labels.
         kind: what the labels are: numbers of the outputs, one bit for each output, or other numbers.
+        onehot: whether the bundle has the labels one-hot at this point.
         numbers: of kind "numbers", those that may occur.
+        meanings: of kind "numbers", pairs of a number and an output that it stands for, as far as that is known.
         notes: what was decided beside the bundle.
         activation: what makes probabilities of the output, before the decision; "other" where they are changed again.
         decision: how many steps of `after` come before the decision; None where it falls on the network's grid.
     """
 
+    outputs: int = 1
     before: list[Planes] = field(default_factory=list)
     inverted: Literal["values", "labels", "nowhere"] = "nowhere"
     nearest: bool = False
     after: list[Planes] = field(default_factory=list)
     whole: list[Whole | None] = field(default_factory=list)
     kind: Kind = "values"
+    onehot: bool = False
     numbers: tuple[int, ...] = ()
+    meanings: tuple[tuple[int, int], ...] = ()
     notes: tuple[Note, ...] = ()
     activation: Literal["softmax", "sigmoid", "other"] | None = None
     decision: int | None = None
@@ -115,7 +121,7 @@ def read_postprocessing(component: Any, preprocessing: Any, outputs: int) -> Pos
     Raises:
         CheckpointError: one that is not known, or in an order that has no meaning here.
     """
-    post = Postprocessing()
+    post = Postprocessing(outputs)
     for part in flattened(component):
         reader = _READERS.get(array_name(part, MONAI))
         if reader is None:
@@ -167,25 +173,46 @@ def _discretise(post: Postprocessing, arguments: Arguments) -> None:
     arguments.only("dim", 0)
     arguments.only("keepdim", True)
     arguments.drop("dtype")
-    if argmax:
-        if post.kind not in ("values", "bits"):
-            raise part.refused("argmax of labels")
-        post.decided()
-        post.add(_argmax)
-        post.kind = "classes"
+    if argmax and not (post.kind == "classes" and post.onehot):  # one-hot labels become plain again
+        _take_largest(post, part)
     if onehot is not None and post.kind != "classes":
         raise part.refused("to_onehot is supported after argmax only", got=onehot)
     # One-hot labels are the same labels in another form; results are written in the plain one.
+    post.onehot = onehot is not None
     if threshold is not None:
-        if not isinstance(threshold, int | float) or isinstance(threshold, bool):
-            raise part.refused("a threshold that is no number", got=threshold)
-        if onehot is None:
-            post.decided()
-            post.add(partial(_threshold, threshold=float(threshold)))
-            post.kind, post.numbers = ("numbers", (1,)) if post.kind in ("classes", "numbers") else ("bits", ())
+        _take_above(post, part, threshold)
     if rounding is not None:
+        _round(post)
+
+
+def _take_largest(post: Postprocessing, part: Component) -> None:
+    if post.kind not in ("values", "bits"):
+        raise part.refused("argmax of labels")
+    post.decided()
+    post.add(_argmax)
+    post.kind = "classes"
+
+
+def _take_above(post: Postprocessing, part: Component, threshold: Any) -> None:
+    if not isinstance(threshold, int | float) or isinstance(threshold, bool):
+        raise part.refused("a threshold that is no number", got=threshold)
+    if not post.onehot:
+        post.decided()
+        post.add(partial(_threshold, threshold=float(threshold)))
+        post.kind, post.numbers = ("numbers", (1,)) if post.kind in ("classes", "numbers") else ("bits", ())
+        post.meanings = ()
+
+
+def _round(post: Postprocessing) -> None:
+    """Of the outputs of a sigmoid that is a decision."""
+    decides = post.kind == "values" and post.activation == "sigmoid"
+    if decides:
+        post.decided()
+    else:
         post.changed()
-        post.add(torch.round)
+    post.add(torch.round)
+    if decides:
+        post.kind = "bits"
 
 
 def _invert(post: Postprocessing, arguments: Arguments) -> None:
@@ -219,7 +246,34 @@ def _mapped(post: Postprocessing, arguments: Arguments) -> None:
     post.add(change)
     post.changed()
     if post.kind != "values":
-        post.kind, post.numbers = "numbers", numbers
+        post.kind, post.numbers, post.meanings = "numbers", numbers, ()
+
+
+def _relabel(post: Postprocessing, arguments: Arguments) -> None:
+    """`MapLabelValued`: other numbers in place of some labels, all at once."""
+    part = arguments.component
+    old, new = (_whole_numbers(part, arguments.require(name)) for name in ("orig_labels", "target_labels"))
+    arguments.drop("dtype")
+    if post.kind != "classes" or post.onehot or len(old) != len(new):
+        raise part.refused("wants labels after argmax, and one number for each", got=(old, new))
+
+    def change(values: Tensor) -> Tensor:
+        found = values.long()
+        for before, after in zip(old, new, strict=True):
+            found = torch.where(values == before, after, found)
+        return found
+
+    post.add(change)
+    moved = dict(zip(old, new, strict=True))
+    post.kind, post.meanings = "numbers", tuple((moved.get(output, output), output) for output in range(post.outputs))
+    post.numbers = tuple(sorted({number for number, _ in post.meanings} - {0}))
+
+
+def _whole_numbers(part: Component, value: Any) -> list[int]:
+    numbers = list(value) if isinstance(value, list | tuple) else []
+    if not numbers or not all(type(number) is int and number >= 0 for number in numbers):
+        raise part.refused("no labels", got=value, wanted="whole numbers")
+    return numbers
 
 
 def _largest(post: Postprocessing, arguments: Arguments) -> None:
@@ -277,6 +331,7 @@ _READERS: Mapping[str, Callable[[Postprocessing, Arguments], None]] = {
     "Invert": _invert,
     "Lambda": _mapped,
     "KeepLargestConnectedComponent": _largest,
+    "MapLabelValue": _relabel,
     "RemoveSmallObjects": _small,
     "FillHoles": _holes,
     "LabelFilter": _filter,

@@ -224,7 +224,7 @@ def _spacing(part: Component) -> Action:
     arguments.drop("align_corners", "dtype", "allow_missing_keys", "ensure_same_shape", "meta_keys", "meta_key_postfix")
     words = plain_words(arguments, "pixdim diagonal min_pixdim max_pixdim")
     arguments.done()
-    known = {"bilinear": "linear", 1: "linear", "nearest": "nearest", 0: "nearest"}
+    known = {**dict.fromkeys(("bilinear", "trilinear", "linear", 1), "linear"), "nearest": "nearest", 0: "nearest"}
     for mode, beyond in zip(modes, outside, strict=True):
         if mode not in known or beyond not in ("border", "zeros"):
             wanted = "mode bilinear or nearest, padding_mode border or zeros"
@@ -242,12 +242,16 @@ def _spacing(part: Component) -> Action:
     return _each(keys, [partial(changed, *one) for one in zip(extents, modes, outside, strict=True)])
 
 
+_OF_VOLUMES = {"linear": "trilinear", "bilinear": "trilinear"}
+"""MONAI takes these as the linear interpolation of as many dimensions as the image has."""
+
+
 def _resize(part: Component) -> Action:
     import monai.transforms
 
     arguments = Arguments(part)
     keys = keys_of(arguments)
-    modes = one_of(arguments.take("mode", "area"), len(keys))
+    modes = [_OF_VOLUMES.get(mode, mode) for mode in one_of(arguments.take("mode", "area"), len(keys))]
     corners = one_of(arguments.take("align_corners"), len(keys))
     arguments.only("anti_aliasing", False)
     arguments.only("lazy", False)
@@ -294,6 +298,37 @@ def _delete(part: Component) -> Action:
     def action(images: Images) -> None:
         for key in keys:
             images.pop(key, None)
+
+    return action
+
+
+def _select(part: Component) -> Action:
+    arguments = Arguments(part)
+    keys = keys_of(arguments)
+    arguments.drop("allow_missing_keys")
+    arguments.done()
+
+    def action(images: Images) -> None:
+        for key in [key for key in images if key not in keys]:
+            del images[key]
+
+    return action
+
+
+def _copy(part: Component) -> Action:
+    arguments = Arguments(part)
+    keys, names = keys_of(arguments), arguments.require("names")
+    names = [names] if isinstance(names, str) else list(names)
+    arguments.only("times", 1, len(names) // len(keys))
+    arguments.drop("allow_missing_keys")
+    arguments.done()
+    if not names or len(names) % len(keys):
+        raise part.refused("not as many names as copies", got=names)
+
+    def action(images: Images) -> None:
+        for number, name in enumerate(names):
+            if (key := keys[number % len(keys)]) in images:
+                images[name] = images[key]
 
     return action
 
@@ -354,5 +389,7 @@ _READERS: Mapping[str, Callable[[Component], Action | None]] = {
     "CropForeground": _crop_foreground,
     "ConcatItems": _concatenate,
     "DeleteItems": _delete,
+    "SelectItems": _select,
+    "CopyItems": _copy,
     "Lambda": _mapped,
 }

@@ -11,13 +11,14 @@ def channel_of(name: str, channels: Sequence[str]) -> tuple[str, int] | None:
     """Case and index of the channel of a file called `name`, without its format; None if it names no channel.
 
     The channel's name follows the case's after an underscore, in any case; where several channels fit, the longest:
-    `a_T1_Gd` is the channel `T1_Gd`, not `Gd`. nnU-Net's numbers are understood whatever the names.
+    `a_T1_Gd` is the channel `T1_Gd`, not `Gd`. nnU-Net's numbers are understood whatever the names, and
+    go before names that look like them.
 
     >>> channel_of("case_flair", ("T1", "FLAIR")), channel_of("case_0000", ("T1", "FLAIR")), channel_of("case", ("T1",))
     (('case', 1), ('case', 0), None)
     """
-    endings = [(f"_{channel}", index) for index, channel in enumerate(channels)]
-    endings += [(f"_{index:0{_DIGITS}d}", index) for index in range(len(channels))]
+    endings = [(f"_{index:0{_DIGITS}d}", index) for index in range(len(channels))]
+    endings += [(f"_{channel}", index) for index, channel in enumerate(channels)]
     fitting = [(ending, index) for ending, index in endings if len(name) > len(ending) and _ends(name, ending)]
     if not fitting:
         return None

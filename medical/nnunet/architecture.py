@@ -11,7 +11,10 @@ from vol3d.errors import CheckpointError
 
 NETWORKS: dict[str, Literal["plain", "residual"]] = {"PlainConvUNet": "plain", "ResidualEncoderUNet": "residual"}
 NORMS = ("InstanceNorm", "BatchNorm")
-ACTIVATIONS = ("LeakyReLU", "ReLU", "PReLU", "ELU", "GELU", "SiLU", "Mish")
+ACTIVATIONS = (
+    "LeakyReLU", "ReLU", "PReLU", "ELU", "GELU", "SiLU", "Mish",
+    "SELU", "CELU", "ReLU6", "Hardswish", "Softplus", "Tanh",
+)  # fmt: skip
 BLOCKS = ("BasicBlockD", "BottleneckD")
 _NETWORK = re.compile(r"dynamic_network_architectures\.architectures\.\w+\.(\w+)")
 _BLOCK = re.compile(r"dynamic_network_architectures\.building_blocks\.residual\.(\w+)")

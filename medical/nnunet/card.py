@@ -27,7 +27,7 @@ def card(folder: Path) -> dict[str, Any]:
         "channels": list(opened.channels),
         "classes": list(labels.names),
         "regions": None if labels.regions is None else list(labels.regions),
-        "folds": list(opened.folds),
+        "folds": [fold for fold in opened.folds if fold not in opened.without_weights()],
         "patch": list(plans.patch),
         "spacing_mm": list(plans.spacing_mm),
         "transpose": list(plans.transpose),

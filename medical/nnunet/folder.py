@@ -38,13 +38,13 @@ class ModelFolder:
     folds: tuple[Fold, ...]
 
     def weights(self, folds: Sequence[Fold] | None, name: str = FINAL) -> list[Path]:
-        """The files of some folds; None is all that are numbered, or `fold_all` where that is the only one.
+        """The files of some folds; None is all that are numbered and have the file, or `fold_all` without those.
 
         Raises:
             UsageError: a fold that is not there.
             CheckpointError: no fold at all, or one without the file.
         """
-        files = [self.path / f"fold_{fold}" / name for fold in self._chosen(folds)]
+        files = [self._file(fold, name) for fold in self._chosen(folds, name)]
         for file in files:
             if not file.is_file():
                 found = ", ".join(sorted(one.name for one in file.parent.glob("*.pth"))) or "no .pth file"
@@ -52,11 +52,19 @@ class ModelFolder:
                 raise CheckpointError("a fold without its weights", where=file.parent, got=found, wanted=name, do=do)
         return files
 
-    def _chosen(self, folds: Sequence[Fold] | None) -> Sequence[Fold]:
+    def without_weights(self, name: str = FINAL) -> tuple[Fold, ...]:
+        """Numbered folds that are there without the file, of trainings that have not ended."""
+        return tuple(fold for fold in self.folds if fold != "all" and not self._file(fold, name).is_file())
+
+    def _file(self, fold: Fold, name: str) -> Path:
+        return self.path / f"fold_{fold}" / name
+
+    def _chosen(self, folds: Sequence[Fold] | None, name: str) -> Sequence[Fold]:
         if not self.folds:
             raise CheckpointError("no fold of weights", where=self.path, got="no fold_*", wanted=f"fold_0/{FINAL}")
         if folds is None:
-            return [fold for fold in self.folds if fold != "all"] or self.folds
+            unused = {"all", *self.without_weights(name)}
+            return sorted(set(self.folds) - unused, key=self.folds.index) or self.folds[-1:]
         absent = [f"fold_{fold}" for fold in folds if fold not in self.folds]
         if absent or not folds or len(set(folds)) < len(folds):
             got, wanted = ", ".join(absent) or list(folds), f"some of {self._there}"
@@ -119,11 +127,15 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _channels(dataset: dict[str, Any], path: Path) -> tuple[str, ...]:
-    """Names by number; `modality` in older files."""
+    """Names in the order of the channels; `modality` in older files.
+
+    nnU-Net only counts them: numbers may begin with 1 or have zeros in front, and other keys count as they stand.
+    """
     found = dataset.get("channel_names", dataset.get("modality"))
-    named = found if isinstance(found, dict) else {}
-    numbers = sorted(int(key) for key in named if key.isdecimal())
-    if not numbers or numbers != list(range(len(named))):
+    if not isinstance(found, (dict, list)) or not found:
         wanted = '{"0": "CT"}'
-        raise CheckpointError("'channel_names' are not numbered from 0", where=path, got=found, wanted=wanted)
-    return tuple(str(named[str(number)]) for number in numbers)
+        raise CheckpointError("no 'channel_names'", where=path, got=found, wanted=wanted)
+    if isinstance(found, list):
+        return tuple(map(str, found))
+    keys = sorted(found, key=int) if all(key.isdecimal() for key in found) else list(found)
+    return tuple(str(found[key]) for key in keys)

@@ -95,6 +95,7 @@ def _regions(named: Mapping[str, tuple[int, ...]], values: tuple[int, ...], orde
     for number, (region, group) in enumerate(named.items()):
         over = [other for other in list(named)[number + 1 :] if set(named[other]) & set(group)]
         meanings.setdefault(order[number], []).append(f"{region} without {' and '.join(over)}" if over else region)
+    meanings.pop(0, None)  # a region that paints background
     for label, several in meanings.items():
         names[label] = "/".join(several)
     return Labels(tuple(names), values, tuple(named), tuple(order), _painted([*map(set, named.values())], order))
@@ -107,4 +108,4 @@ def _painted(groups: Sequence[set[int]], order: Sequence[int]) -> tuple[tuple[in
 
 
 def _is_label(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < MOST_LABELS
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST_LABELS

@@ -74,7 +74,8 @@ def _stage(
         raise CheckpointError("mirrored axes that the network does not have", where=first.path, got=mirror)
     stage = Stage(plans, folder.labels, networks, mirror, mirror, settings.step, settings.gaussian)
     read = [*files, folder.path / PLANS, folder.path / DATASET]
-    return stage, _trainer_note(first), [{"file": str(file), "sha256": sha256(file)} for file in read]
+    notes = (*_trainer_note(first), *_folds_note(folder, settings))
+    return stage, notes, [{"file": str(file), "sha256": sha256(file)} for file in read]
 
 
 def _previous(
@@ -123,3 +124,13 @@ def _trainer_note(checkpoint: Checkpoint) -> tuple[Note, ...]:
         return ()
     text = "the trainer {value} is none of nnU-Net's own; its network is taken to be that of the plan"
     return (Note("trainer-unknown", text, value=checkpoint.trainer, assumed=True),)
+
+
+def _folds_note(folder: ModelFolder, settings: NnunetSettings) -> tuple[Note, ...]:
+    """Folds that nobody chose and whose training has not ended."""
+    absent = folder.without_weights(settings.checkpoint) if settings.folds is None else ()
+    if not absent:
+        return ()
+    names = ", ".join(f"fold_{fold}" for fold in absent)
+    text = "left out, without such weights: {value}"
+    return (Note("folds-without-weights", text, "folds", names, assumed=True),)

@@ -36,6 +36,11 @@ def test_files_beside_each_other(tmp_path: Path) -> None:
     }
 
 
+def test_numbers_come_before_names_that_look_like_them(tmp_path: Path) -> None:
+    write(tmp_path, "a_0000", "a_0001")
+    assert found(tmp_path, ("0001", "0000")) == {"a": ["a_0000.nii.gz", "a_0001.nii.gz"]}
+
+
 def test_a_folder_for_each_case(tmp_path: Path) -> None:
     write(tmp_path / "a", "T2", "T1")
     write(tmp_path / "b", "T1", "T2")

@@ -62,6 +62,7 @@ def compare(tmp_path: Path, doc: dict[str, Any], channels: int = 1, unclear: flo
 PRE = {
     "as in the zoo": [*LOAD, ORIENT, SPACE, SCALE, CROP],
     "no geometry": [*LOAD, SCALE],
+    "spacing by its other name": [*LOAD, {**SPACE, "mode": "trilinear"}, SCALE],
     "crop before spacing": [*LOAD, SCALE, CROP, ORIENT, SPACE],
     "cropped within the edges, divisible": [
         *LOAD,
@@ -99,6 +100,13 @@ PRE = {
         SCALE,
         {"_target_": "Resized", "keys": "image", "spatial_size": [24, 24, 24], "mode": "trilinear"},
     ],
+    "stretched linearly, a copy": [
+        *LOAD,
+        {"_target_": "CopyItemsd", "keys": "image", "names": "raw"},
+        {"_target_": "SelectItemsd", "keys": ["image"]},
+        SCALE,
+        {"_target_": "Resized", "keys": "image", "spatial_size": [24, 24, 24], "mode": "bilinear"},
+    ],
     "stretched by areas": [*LOAD, SCALE, {"_target_": "Resized", "keys": "image", "spatial_size": [20, 24, 24]}],
     "spacing kept within bounds": [
         *LOAD,
@@ -135,6 +143,15 @@ POST = {
             "keys": "pred",
             "func": "$lambda x: torch.where(x[[2]] > 0, 4, torch.where(x[[0]] > 0, 1, torch.where(x[[1]] > 0, 2, 0)))",
         },
+        SAVE,
+    ],
+    "rounded outputs": [SIGMOID, INVERT, {**THRESHOLD, "threshold": None, "rounding": "torchrounding"}, SAVE],
+    "one-hot and plain again": [SOFTMAX, INVERT, {**ARGMAX, "to_onehot": 3}, ARGMAX, SAVE],
+    "other numbers": [
+        SOFTMAX,
+        INVERT,
+        ARGMAX,
+        {"_target_": "MapLabelValued", "keys": "pred", "orig_labels": [1, 2], "target_labels": [2, 300]},
         SAVE,
     ],
     "chosen labels, holes": [

@@ -16,7 +16,7 @@ from medical.bundle.resolver import Resolver
 from medical.bundle.task import Bundle, BundleTask
 from medical.bundle.values import Component
 from medical.bundle.workflow import read_workflow
-from tests.medical.bundle.maker import INVERT, LOAD, SOFTMAX, UNET, WINDOWS, config, metadata, write_bundle
+from tests.medical.bundle.maker import ARGMAX, INVERT, LOAD, SOFTMAX, UNET, WINDOWS, config, metadata, write_bundle
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.model import Model
 
@@ -111,6 +111,7 @@ def refusal(tmp_path: Path, doc: dict[str, Any]) -> str:
     return str(error.value)
 
 
+RELABEL = {"_target_": "MapLabelValued", "keys": "pred", "orig_labels": [1], "target_labels": [2]}
 OWN = {"_target_": "scripts.nets.Net", "in_channels": 1, "out_channels": 2}
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "network of its own": (config(network=OWN), "network that is not known; got scripts.nets.Net"),
@@ -130,6 +131,9 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "lazy": (config([*LOAD, {"_target_": "Flipd", "keys": "image", "lazy": True}]), "lazy of this value"),
     "nothing loaded": (config([SOFTMAX]), "a transform that is not known"),
     "postprocessing": (config(post=[{"_target_": "VoteEnsembled", "keys": "pred"}]), "VoteEnsembled"),
+    "numbers for no labels": (config(post=[SOFTMAX, INVERT, RELABEL]), "wants labels after argmax"),
+    "other labels than numbers": (config(post=[SOFTMAX, ARGMAX, {**RELABEL, "target_labels": ["a"]}]), "no labels"),
+    "copies without names": (config([*LOAD, {"_target_": "CopyItemsd", "keys": "image", "names": []}]), "names"),
     "another inverse": (config(post=[SOFTMAX, {**INVERT, "transform": {"_target_": "Compose"}}]), "something else"),
     "inferer": (config(inferer={"_target_": "SaliencyInferer"}), "inferer that is not known"),
     "overlap by axis": (config(inferer={**WINDOWS, "overlap": [0.5, 0.5, 0.1]}), "overlap that is not supported"),
@@ -242,6 +246,12 @@ def test_classes_are_numbered_where_the_metadata_name_none(tmp_path: Path) -> No
     assert [note.code for note in task_of(model).bundle.notes] == ["bundle-classes"]
     (root / "configs" / "metadata.json").unlink()
     assert vol3d.load(root, "cpu").class_names == ("background", "class 1", "class 2")
+
+
+def test_labels_with_other_numbers_keep_their_names(tmp_path: Path) -> None:
+    post = [SOFTMAX, INVERT, ARGMAX, {**RELABEL, "orig_labels": [1], "target_labels": [4]}]
+    model = vol3d.load(write_bundle(tmp_path / "bundle", config(post=post)), "cpu")
+    assert model.class_names == ("background", "label 1", "spleen", "label 3", "liver")
 
 
 def test_settings(tmp_path: Path) -> None:

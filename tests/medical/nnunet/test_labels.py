@@ -33,6 +33,12 @@ def test_a_label_that_no_region_paints_has_a_name_all_the_same():
     assert labels.members == ((1, 4), (4,)), "what masks have, not what the file lists"
 
 
+def test_a_region_may_paint_background():
+    stated = {"background": 0, "vessel": [1, 2], "lumen": 2}
+    labels = read_labels({"labels": stated, "regions_class_order": [1, 0]}, FILE)
+    assert labels.names == ("background", "vessel without lumen") and labels.written == (1, 0) and labels.outputs == 2
+
+
 @pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("dataset", "message"),
@@ -45,7 +51,7 @@ def test_a_label_that_no_region_paints_has_a_name_all_the_same():
         ({"labels": {"background": 0, "a": -1}}, "the label 'a' is no number"),
         ({"labels": {"background": 0, "a": [1, 2], "b": 2}}, "no fitting 'regions_class_order'"),
         ({"labels": {"background": 0, "a": [1, 2], "b": 2}, "regions_class_order": [1]}, "2 labels, one for each"),
-        ({"labels": {"background": 0, "a": [1, 2], "b": 2}, "regions_class_order": [1, 0]}, "one for each region"),
+        ({"labels": {"background": 0, "a": [1, 2], "b": 2}, "regions_class_order": ["1", "2"]}, "one for each"),
     ],
 )
 def test_what_is_refused(dataset, message):

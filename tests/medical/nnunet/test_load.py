@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import vol3d
+from medical.nnunet.card import card
 from tests.medical.nnunet.made import LABELS, configuration, plans_of, write_model
 from tests.medical.nnunet.test_preprocess import noise
 from vol3d.cli.main import main
@@ -72,6 +73,35 @@ def test_folds_all_numbered_or_the_only_one(tmp_path):
     assert len(vol3d.load(folder, "cpu", {"folds": ["all"]}).models) == 1
     alone = write_model(tmp_path / "alone", folds=("all",))
     assert len(vol3d.load(alone, "cpu").models) == 1
+
+
+def test_folds_whose_training_has_not_ended_are_left_out(tmp_path):
+    folder = write_model(tmp_path, folds=(0, 1, 2))
+    file = folder / "fold_1" / "checkpoint_final.pth"
+    file.rename(file.with_name("checkpoint_latest.pth"))
+    model = vol3d.load(folder, "cpu")
+    assert len(model.models) == 2 and card(folder)["folds"] == [0, 2]
+    assert [str(note) for note in model.task.cascade.notes] == ["left out, without such weights: fold_1"]
+    assert not vol3d.load(folder, "cpu", {"folds": [0]}).task.cascade.notes
+    with pytest.raises(CheckpointError, match=r"a fold without its weights; got checkpoint_latest\.pth"):
+        vol3d.load(folder, "cpu", {"folds": [0, 1]})
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"1": "T1", "2": "T2"},
+        {"0000": "T1", "0001": "T2"},
+        {"1": "T2", "0": "T1"},
+        {"a": "T1", "b": "T2"},
+        ["T1", "T2"],
+    ],
+)
+def test_channels_are_counted_however_they_are_numbered(tmp_path, named):
+    folder = write_model(tmp_path, channels=("T1", "T2"))
+    file = folder / "dataset.json"
+    file.write_text(json.dumps({**json.loads(file.read_text("utf-8")), "channel_names": named}), "utf-8")
+    assert vol3d.load(folder, "cpu").task.channel_names == ("T1", "T2")
 
 
 def test_mirrored_axes_are_those_of_the_scan(tmp_path):
