@@ -1,4 +1,4 @@
-"""The shipped kitti-cars and street-cars on real frames."""
+"""The shipped detectors of streets on real frames."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import vol3d
+from pointcloud.datasets.kitti.dataset import KittiSettings
 from vol3d.prediction import BoxPrediction
 
 FOLD = 1  # of `unpack.py`
@@ -69,3 +70,18 @@ def test_low_and_high_scanners_see_the_same_cars(sweep: Path, tmp_path: Path) ->
     assert len(found[0])
     for boxes in found[1:]:
         np.testing.assert_allclose(boxes, found[0], atol=2e-3)  # heights are rounded to a tenth of a millimetre or so
+
+
+def test_street_objects_finds_cars_that_no_training_of_it_has_seen(frames: Path) -> None:
+    model = vol3d.load("street-objects", "cpu")
+    split = KittiSettings(root=frames).split()
+    found = counted = 0
+    for reader in split.validation:
+        scene = reader.read()
+        cars = scene.truth.boxes[scene.truth.labels == split.class_names.index("Car"), :2]
+        cars = cars[(np.abs(cars) < 40).all(axis=1)]
+        boxes = model.predict(scene.cloud.xyz, columns=["x", "y", "z"], score=0.3).detections
+        centres = boxes.boxes[np.array(boxes.names()) == "car", :2] if len(boxes) else np.zeros((0, 2))
+        away = np.linalg.norm(cars[:, None] - centres, axis=2)
+        found, counted = found + int((away.min(axis=1, initial=np.inf) < 2).sum()), counted + len(cars)
+    assert counted > 10 and found > 0.6 * counted
