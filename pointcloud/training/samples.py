@@ -18,6 +18,7 @@ from pointcloud.structures.similarity import UNMOVED, Similarity
 from pointcloud.structures.targets import BoxTargets
 from pointcloud.training.augment import SceneAugmentSettings, TrainingScene, augment_room, choose
 from vol3d.engine.task import Batch, Samples
+from vol3d.errors import DataError
 from vol3d.memory import free_memory
 from vol3d.scans.points.cloud import PointCloud
 
@@ -113,13 +114,21 @@ class SceneSamples(CloudSamples):
 
     def sample(self, index: int, rng: np.random.Generator) -> Sample:
         """Sample `index`, distorted with draws of `rng`."""
-        scene = augment_room(self.scene(index), self.points, self.settings, rng)
+        scene = augment_room(self._filled(index), self.points, self.settings, rng)
         return Sample(cloud_of(scene), box_targets(scene), self.name(index), scene.motion)
 
     def plain(self, index: int) -> Tensor:
         """As many points as of a sample."""
-        scene = self.scene(index)
+        scene = self._filled(index)
         return cloud_of(scene.at(choose(len(scene.xyz), self.points, np.random.default_rng(0))))
+
+    def _filled(self, index: int) -> TrainingScene:
+        """The scene. Raises DataError if it has no points: there is nothing to choose from."""
+        scene = self.scene(index)
+        if not len(scene.xyz):
+            do = "Leave the scene out; `vol3d data check` names all that are empty."
+            raise DataError("no points", where=self.name(index), do=do)
+        return scene
 
 
 def _sharing() -> int:

@@ -88,10 +88,10 @@ def make_frame(rng: Rng, room: Room) -> MadeFrame:
     of_interest = [piece for piece in room.furniture if piece.label in LABELS]
     while True:
         picture, left = _look(choose_viewpoint(rng, room, of_interest), things), left - 1
-        if left and (np.median(picture.depth) < NEAREST_M or not (picture.shown or may_be_empty)):
+        if left > 0 and (np.median(picture.depth) < NEAREST_M or not (picture.shown or may_be_empty)):
             continue
         xyz, rgb = _points(rng, picture, things.quads)
-        if left and len(xyz) < FEWEST_POINTS:
+        if len(xyz) < (FEWEST_POINTS if left > 0 else 1):
             continue
         boxes = picture.view.upright_boxes(np.array([piece.box() for piece in picture.shown]).reshape(-1, 7))
         labels = np.array([LABELS[piece.label] for piece in picture.shown], np.int64)

@@ -192,3 +192,8 @@ def test_numbers_out_of_range_are_refused_before_anything_is_written(tmp_path, f
 def test_frames_of_another_seed_are_not_mixed_in(root) -> None:
     with pytest.raises(UsageError, match="another seed"):
         write_frames(root, 6, 4, 0)
+
+
+def test_a_frame_is_never_empty() -> None:
+    """In this room 40 places in a row show nothing or too little, and the next one nothing at all."""
+    assert len(next(iter(make_frames(7, 203, 1))).xyz) == POINTS

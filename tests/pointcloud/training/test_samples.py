@@ -43,6 +43,13 @@ def test_a_batch_has_one_cloud_and_one_target_of_each_scene():
     assert batch.targets[0].boxes.shape == (1, 7) and batch.targets[0].labels.tolist() == [0]
 
 
+def test_a_scene_without_points_is_named():
+    samples = SceneSamples([Reader("0"), Reader("1", points=0)], 20, (), SceneAugmentSettings())
+    for of_scene in (lambda: samples.sample(1, np.random.default_rng(0)), lambda: samples.plain(1)):
+        with pytest.raises(DataError, match=r"^1: no points\. Leave the scene out; `vol3d data check` names all"):
+            of_scene()
+
+
 def test_a_scene_is_read_once_while_memory_allows(monkeypatch):
     kept, poor = Reader("0"), Reader("1")
     samples = SceneSamples([kept], 20, (), SceneAugmentSettings())
