@@ -145,6 +145,7 @@ def test_a_teacher_works_where_the_training_does(recipe, root, tmp_path, monkeyp
     monkeypatch.setattr("medical.unlabelled.pseudo_labels.fingerprint", lambda where: "abc")
     monkeypatch.setattr("medical.unlabelled.pseudo_labels.checkpoint.load", load)
     monkeypatch.setattr("medical.task.pick_device", never)
+    monkeypatch.setattr("vol3d.checkpoint.said_by", lambda where: [])
     words = [f"unlabelled={{root: {root}, method: pseudo_labels, teacher: {tmp_path / 'teacher'}}}"]
     with pytest.raises(UsageError, match="far enough"):
         train(load_task(recipe, words), tmp_path / "run", device="cpu")
