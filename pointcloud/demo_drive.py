@@ -65,7 +65,7 @@ def show_drive(out: Path, cases: int, background: Background) -> None:
     above = draw_from_above(out / "from_above.png", frame, result, background)
     tell(f"picture   {above}  (annotated and found)")
     draw_boxes(out / "drive.png", scan, result, background)
-    tell(f"next      vol3d predict {MODELS[0]} YOUR_SWEEP.bin -o out  (docs/lidar.md)")
+    tell("next      vol3d predict street-objects YOUR_SWEEP.bin -o out  (docs/lidar.md)")
 
 
 def _scores(summary: dict[str, Any]) -> tuple[float, float, float]:
