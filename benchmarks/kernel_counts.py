@@ -164,7 +164,8 @@ def triton_convolutions() -> Iterator[None]:
 
     def neighbours(spec: MapSpec) -> torch.Tensor:
         packing = Packing.around(spec.fine_shape, spec.coarse_shape, spec.window)
-        packing.first_taps(spec.coarse, spec.window.stride), packing.keys(spec.fine)
+        packing.first_taps(spec.coarse, spec.window.stride)
+        packing.keys(spec.fine)
         return once("search", search)(spec)
 
     def convolve(features: torch.Tensor, weight: torch.Tensor, kernel_map: KernelMap) -> torch.Tensor:

@@ -91,7 +91,8 @@ def real_rows(name: str, data: str, model: Any, sweeps: Iterator[Sweep]) -> list
     half_m = float(model.task.settings.model.voxels.point_range_m[3])
     counts: dict[str, Counter[str]] = {kind: Counter() for kind in model.task.class_names}
     seen = 0
-    for seen, sweep in enumerate(sweeps, 1):  # noqa: B007
+    for sweep in sweeps:
+        seen += 1
         found = model.predict(sweep.points, columns=sweep.columns, score=SCORE, ground="auto").detections
         found = found.select(np.argsort(-found.scores, kind="stable"))
         inside = (np.abs(sweep.boxes[:, :2]) < half_m).all(axis=1)
@@ -101,9 +102,11 @@ def real_rows(name: str, data: str, model: Any, sweeps: Iterator[Sweep]) -> list
             near = {f"found within {far:g} m": matched(boxes, objects, far) for far in NEAR_M}
             counts[kind].update({"objects": len(objects), **near, "boxes": len(boxes)})
     shown = {kind: of for kind, of in counts.items() if of["objects"]}
+    together: Counter[str] = Counter()
+    for of in shown.values():
+        together.update(of)
     rows: list[dict[str, Any]] = []
-    for kind, of in [*shown.items(), ("all", sum(shown.values(), Counter[str]()))]:
-        of.update({f"found within {far:g} m": 0 for far in NEAR_M})
+    for kind, of in [*shown.items(), ("all", together)]:
         precision = of["found within 2 m"] / of["boxes"] if of["boxes"] else None
         rows.append({"model": name, "data": data, "sweeps": seen, "class": kind, **of, "precision at 2 m": precision})
     return rows

@@ -266,9 +266,9 @@ class MaskPrediction(Prediction):
 
     def rows(self) -> list[dict[str, Any]]:
         """Class or region, millilitres and voxels."""
-        counts = np.bincount(self.mask.ravel(), minlength=len(self.class_names))
-        volume = self.segmentation.grid.voxel_volume_ml
-        voxels = [(name, int(counts[list(labels)].sum())) for name, labels in self.segmentation.parts()]
+        found = self.segmentation
+        voxels = [(name, found.voxels(labels)) for name, labels in found.parts()]
+        volume = found.grid.voxel_volume_ml
         return [{"class": name, "volume_ml": count * volume, "voxels": count} for name, count in voxels]
 
     def to_dict(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def card(folder: Path) -> dict[str, Any]:
     opened = open_folder(folder)
     opened.weights(None)  # raises where there are none
     plans = read_plans(opened.plans, opened.path / PLANS, _configuration(opened), len(opened.channels))
-    labels = opened.labels
+    labels, unfinished = opened.labels, opened.without_weights()
     about: dict[str, Any] = {
         "dataset": plans.dataset,
         "configuration": plans.configuration,
@@ -27,7 +27,7 @@ def card(folder: Path) -> dict[str, Any]:
         "channels": list(opened.channels),
         "classes": list(labels.names),
         "regions": None if labels.regions is None else list(labels.regions),
-        "folds": [fold for fold in opened.folds if fold not in opened.without_weights()],
+        "folds": [fold for fold in opened.folds if fold not in unfinished],
         "patch": list(plans.patch),
         "spacing_mm": list(plans.spacing_mm),
         "transpose": list(plans.transpose),

@@ -64,7 +64,7 @@ class ModelFolder:
             raise CheckpointError("no fold of weights", where=self.path, got="no fold_*", wanted=f"fold_0/{FINAL}")
         if folds is None:
             unused = {"all", *self.without_weights(name)}
-            return sorted(set(self.folds) - unused, key=self.folds.index) or self.folds[-1:]
+            return [fold for fold in self.folds if fold not in unused] or self.folds[-1:]
         absent = [f"fold_{fold}" for fold in folds if fold not in self.folds]
         if absent or not folds or len(set(folds)) < len(folds):
             got, wanted = ", ".join(absent) or list(folds), f"some of {self._there}"

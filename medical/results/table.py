@@ -27,8 +27,8 @@ def class_rows(prediction: MaskPrediction) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for name, labels in found.parts():
         label = labels[0] if len(labels) == 1 else "+".join(map(str, labels))
-        inside = np.isin(found.labels, labels)
-        voxels = int(inside.sum())
+        inside = np.logical_or.reduce([found.labels == one for one in labels])  # far faster than np.isin
+        voxels = found.voxels(labels)
         for channel, image in enumerate(prediction.volume.array):
             facts: dict[str, Any] = {"label": label, "class": name, "voxels": voxels}
             facts |= {"volume_ml": voxels * found.grid.voxel_volume_ml, "channel": channel}

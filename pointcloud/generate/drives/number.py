@@ -17,7 +17,7 @@ class DriveNumber:
         number: of the drive in it.
         samples: keyframes, half a second apart.
         streets: "simple" or "realistic".
-        scanner: of realistic streets, one of `SCANNERS`.
+        scanner: of realistic streets, one of `SCANNERS`, or "mixed": another one for each number.
         sweeps: up to each keyframe, 1 to 10.
     """
 

@@ -53,7 +53,7 @@ def write_kitti(
         seed: 0 or more.
         workers: processes; 0 works in this one, None takes one per core.
         progress: called after each frame.
-        scanner: one of `SCANNERS`; it stands where KITTI's does.
+        scanner: one of `SCANNERS`, or "mixed", each in its turn; it stands where KITTI's does.
 
     Raises:
         UsageError: a number is out of range, or `out` holds something else, or frames of another seed or

@@ -88,7 +88,7 @@ def _kerbside(plot: Plot, population: Population, style: Style, side: float, row
     """A work zone, a row of barriers, a row of parked cars, a car park: all of them, or some, or none."""
     if rng.random() < population.work_zones:
         _work_zone(plot, population, side, rng)
-    if population.barriers and rng.random() < population.barriers:
+    if population.barriers and rng.random() < population.barriers:  # no draw without: KITTI's frames stay as they are
         _barriers(plot, population, side, rng)
     if row:
         _park(plot, population, style, side, rng)

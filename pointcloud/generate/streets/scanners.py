@@ -92,7 +92,7 @@ def hdl_32e() -> Scanner:
     """Velodyne HDL-32E as on nuScenes' cars; the lowest beam first.
 
     Of a real keyframe's points up to 15 m on the ground a quarter have an intensity below 7 of 255, a half below 11, a
-    quarter above 18: as with this gain and speckle.
+    quarter above 18: as with this gain, response and speckle.
     """
     return replace(_even(-30.67, 10.67, 32, 1084, 100.0, 40.0, 0.55), response=2.0, speckle=0.45)
 

@@ -5,8 +5,9 @@ World coordinates are RAS millimetres (x to the patient's right, y to the front,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -117,10 +118,18 @@ class Segmentation:
         named = list(enumerate(self.class_names))[1:]
         return [(label, name) for label, name in named if not self.roi or name in self.roi]
 
+    @cached_property
+    def _counts(self) -> np.ndarray:
+        """Voxels of each label; counted once."""
+        return np.bincount(self.labels.ravel(), minlength=len(self.class_names))
+
+    def voxels(self, labels: Sequence[int]) -> int:
+        """How many have one of these labels."""
+        return int(self._counts[list(labels)].sum())
+
     def volumes_ml(self) -> dict[str, float]:
         """Millilitres of each class that was asked for."""
-        counts = np.bincount(self.labels.ravel(), minlength=len(self.class_names))
-        return {name: float(counts[label]) * self.grid.voxel_volume_ml for label, name in self.asked()}
+        return {name: self.voxels([label]) * self.grid.voxel_volume_ml for label, name in self.asked()}
 
     def asked_regions(self) -> dict[str, tuple[int, ...]]:
         """The regions all of whose labels were asked for."""
@@ -134,6 +143,5 @@ class Segmentation:
 
     def regions_ml(self) -> dict[str, float]:
         """Millilitres of each of these regions, which may overlap: all labels that belong to it."""
-        counts = np.bincount(self.labels.ravel(), minlength=len(self.class_names))
         volume = self.grid.voxel_volume_ml
-        return {name: float(counts[list(labels)].sum()) * volume for name, labels in self.asked_regions().items()}
+        return {name: self.voxels(labels) * volume for name, labels in self.asked_regions().items()}

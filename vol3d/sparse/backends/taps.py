@@ -14,8 +14,8 @@ from vol3d.sparse.kernel_map import KernelMap
 class TapBlocks(NamedTuple):
     """Output rows in blocks, and what each block reads.
 
-    order: int32 [rows], rows sorted by which taps they have.
-    taps: int32 [blocks, taps], first those that some row of the block has; counts: int32 [blocks], how many these are.
+    order: int64 [rows], rows sorted by which taps they have.
+    taps: int64 [blocks, taps], first those that some row of the block has; counts: int32 [blocks], how many these are.
     inputs: int32 [blocks, taps, rows of a block], the input row that each reads through each of them, or -1.
     """
 
