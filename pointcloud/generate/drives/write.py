@@ -87,7 +87,7 @@ def _made_with(streets: str, scanner: str | None) -> dict[str, Any]:
         raise UsageError("no such streets", where="streets", got=streets, wanted=", ".join(STREETS))
     if streets == "realistic":
         find_scanner(scanner or SCANNER)
-        return {"format": 4, "streets": streets, "scanner": scanner or SCANNER}
+        return {"format": 5, "streets": streets, "scanner": scanner or SCANNER}
     if scanner is not None:
         do = "Choose realistic streets, too, or leave the scanner out."
         raise UsageError("simple streets have a scanner of their own", where="scanner", got=scanner, do=do)

@@ -63,7 +63,7 @@ def write_kitti(
     check_numbers("frames", frames, MAX_FRAMES, seed)
     find_scanner(scanner)
     out = Path(out)
-    with own_folder(out, INDEX, {"format": 4, "seed": seed, "scanner": scanner}):
+    with own_folder(out, INDEX, {"format": 5, "seed": seed, "scanner": scanner}):
         folders = [out / part / kind for part in ("training", "testing") for kind in _kinds(part == "testing")]
         make_folders(*folders, out / "ImageSets")
         for folder in folders:

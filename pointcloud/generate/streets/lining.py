@@ -6,7 +6,17 @@ import numpy as np
 
 from pointcloud.generate.streets.people import stand_of_bicycles
 from pointcloud.generate.streets.plot import FIRST, Plot, Style
-from pointcloud.generate.streets.scenery import SMALL, bush, fence, guard_rail, hedge, house, tree, wall
+from pointcloud.generate.streets.scenery import (
+    SMALL,
+    bush,
+    fence,
+    guard_rail,
+    hedge,
+    house,
+    tree,
+    upright,
+    wall,
+)
 from pointcloud.generate.streets.shapes import Shape
 from pointcloud.generate.streets.things import Thing
 
@@ -46,6 +56,9 @@ def line(plot: Plot, style: Style, side: float, rng: Rng) -> None:
             if rng.random() < style.houses:
                 left = edge + setback + depth / 2 + rng.uniform(0, 1.5)
                 put(house(length, depth, rng), middle, left, (length / 2, depth / 2))
+                for _ in range(int(rng.poisson(1.0))):  # before the house
+                    before = edge + rng.uniform(0, max(setback, 1.0))
+                    put(upright(rng), middle + rng.uniform(-0.5, 0.5) * length, before, angle=rng.uniform(-3, 3))
             if rng.random() < style.greens:
                 kind = rng.choice(4, p=[0.45, 0.25, 0.2, 0.1])
                 made = (hedge, wall, fence, guard_rail)[kind](length - rng.uniform(0, 3), rng)
@@ -59,4 +72,5 @@ def line(plot: Plot, style: Style, side: float, rng: Rng) -> None:
     if rng.random() < 0.15:
         put(stand_of_bicycles(int(rng.integers(2, 9)), rng), rng.uniform(0, 40), plot.kerb(side) + 1.2, (2.5, 1))
     for _ in range(int(rng.poisson(style.wild * (plot.last - FIRST) / 100))):
-        put((tree if rng.random() < 0.5 else bush)(rng), rng.uniform(FIRST, plot.last), edge + rng.exponential(6) + 0.8)
+        made = (tree, bush, upright)[int(rng.choice(3, p=[0.4, 0.4, 0.2]))]
+        put(made(rng), rng.uniform(FIRST, plot.last), edge + rng.exponential(6) + 0.8)

@@ -1,8 +1,8 @@
 """What kinds of things a street has, as KITTI and as nuScenes annotate them: sizes, bodies, and how many of each.
 
 KITTI's sizes are means and spreads of the 7,481 label files of its training set, kept within about the first and the
-last percent; those of Misc and Tram, which mix much, are narrower. nuScenes' are those of the simple drives. A body
-differs a little from its box, since people drew the boxes.
+last percent; those of Misc and Tram, which mix much, are narrower. nuScenes' are those of the simple drives, and of
+KITTI's cyclists while somebody rides. A body differs a little from its box, since people drew the boxes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Population:
 
     Args:
         sizes, bodies: of each kind.
-        riding: bodies of those that differ while they move.
+        riding: the same of those that differ while they move: the box of a cycle holds who rides it.
         tight: kinds whose box is drawn close about the body.
         parked, driving, people, riders, standing: share of each kind among the parked vehicles, those that drive, the
             people, those that ride, and the cycles that stand on the pavement.
@@ -37,7 +37,7 @@ class Population:
 
     sizes: Mapping[str, Sizes]
     bodies: Mapping[str, Body]
-    riding: Mapping[str, Body]
+    riding: Mapping[str, tuple[Sizes, Body]]
     tight: frozenset[str]
     parked: Mapping[str, float]
     driving: Mapping[str, float]
@@ -53,12 +53,14 @@ class Population:
         """One thing of one of the kinds, which `shares` says how often each is."""
         weights = np.array(list(shares.values()))
         kind = list(shares)[int(rng.choice(len(weights), p=weights / weights.sum()))]
-        size = self.sizes[kind].draw(rng)
+        sizes, body = self.sizes[kind], self.bodies[kind]
+        if speed and kind in self.riding:
+            sizes, body = self.riding[kind]
+        size = sizes.draw(rng)
         smaller = np.clip(rng.normal(*_LOOSE_M, 3), 0.0, 0.2) * [1.0, 1.0, 0.4]
         if kind in self.tight:
             smaller = np.full(3, _LOOSE_PERSON_M)
         length, width, height = (float(one) for one in size - smaller)
-        body = self.riding.get(kind, self.bodies[kind]) if speed else self.bodies[kind]
         return Thing(body(length, width, height, rng), along, left, turn, kind, size, speed)
 
 
@@ -127,7 +129,10 @@ NUSCENES = Population(
         "traffic_cone": people.cone_body,
         "barrier": people.barrier_body,
     },
-    riding={"motorcycle": people.motorcyclist_body, "bicycle": people.cyclist_body},
+    riding={
+        "motorcycle": (_about((2.1, 0.78, 1.65), 0.06), people.motorcyclist_body),
+        "bicycle": (_KITTI_SIZES["Cyclist"], people.cyclist_body),
+    },
     tight=frozenset({"motorcycle", "bicycle", "pedestrian", "traffic_cone", "barrier"}),
     parked={"car": 0.82, "truck": 0.09, "bus": 0.03, "trailer": 0.03, "construction_vehicle": 0.03},
     driving={"car": 0.72, "truck": 0.11, "bus": 0.07, "trailer": 0.05, "motorcycle": 0.05},

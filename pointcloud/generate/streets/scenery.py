@@ -1,4 +1,4 @@
-"""What stands beside a street without a box: trees, bushes, hedges, walls, fences, houses, poles, signs, bins."""
+"""What stands beside a street without a box: trees, bushes, hedges, walls, houses, poles, signs, bins, posts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pointcloud.generate.streets.materials import BARK, INSIDE, LEAF, METAL, MIRROR, WALL, albedo
+from pointcloud.generate.streets.materials import BARK, CLOTH, INSIDE, LEAF, METAL, MIRROR, WALL, albedo
 from pointcloud.generate.streets.shapes import YAW, Shape, ball, box, cone, join, prism
 
 Rng = np.random.Generator
@@ -117,7 +117,59 @@ def bollards(rng: Rng) -> Shape:
     return join([cone((step * at, 0, -0.1), (radius, radius), high + 0.1, WALL, 0.3) for at in range(count)])
 
 
+def pillar(rng: Rng) -> Shape:
+    """Of a gate or a fence, as broad as a person or less, with a ball on it now and then."""
+    wide, high, tone = rng.uniform(0.25, 0.6), rng.uniform(0.9, 2.2), albedo(WALL, rng)
+    parts = [box((0, 0, high / 2 - 0.1), (wide, wide * rng.uniform(0.8, 1.3), high + 0.2), WALL, tone)]
+    if rng.random() < 0.3:
+        parts.append(ball((0, 0, high + 0.1), [0.35 * wide] * 3, WALL, tone))
+    return join(parts)
+
+
+def narrow_shrub(rng: Rng) -> Shape:
+    """Leaves that stand as a person does: a pointed one, or one ball above another."""
+    tone, high, broad = albedo(LEAF, rng), rng.uniform(1.1, 2.4), rng.uniform(0.2, 0.5)
+    dense = rng.uniform(3, 12)
+    if rng.random() < 0.5:
+        return cone((0, 0, -0.1), (broad, rng.uniform(0.05, 0.7) * broad), high + 0.1, LEAF, tone, dense)
+    return join([
+        ball((*rng.normal(0, 0.2 * broad, 2), at * high), (broad, broad, 0.35 * high), LEAF, tone, dense)
+        for at in (0.3, 0.7)
+    ])  # fmt: skip
+
+
+def sapling(rng: Rng) -> Shape:
+    """A thin trunk between two stakes, under few leaves."""
+    high, tone, away = rng.uniform(2.0, 3.5), albedo(BARK, rng), rng.uniform(0.15, 0.35)
+    stems = [((0.0, 0.0), high)] + [((0.0, sign * away), rng.uniform(1.2, 1.9)) for sign in (-1.0, 1.0)]
+    parts = [cone((*at, -0.2), (0.04, 0.03), tall + 0.2, BARK, tone) for at, tall in stems]
+    crown = rng.uniform(0.3, 0.8)
+    return join([*parts, ball((0, 0, high), (crown, crown, crown), LEAF, albedo(LEAF, rng), rng.uniform(0.5, 3))])
+
+
+def post_with_box(rng: Rng) -> Shape:
+    """A letter box, a meter, a bin or a board on a post."""
+    low, tone, size = rng.uniform(0.6, 1.3), albedo(METAL, rng), rng.uniform((0.1, 0.25, 0.25), (0.45, 0.7, 0.8))
+    top = box((0, 0, low + size[2] / 2), size.tolist(), METAL, tone, rng.normal(0, 0.2))
+    return join([cone((0, 0, -0.1), (rng.uniform(0.03, 0.1),) * 2, low + 0.1, METAL, tone), top])
+
+
+def board(rng: Rng) -> Shape:
+    """A sheet on the ground: a notice, an advertisement, a door of a fence that stands open."""
+    size = rng.uniform((0.04, 0.4, 0.9), (0.15, 1.3, 2.1))
+    material = (WALL, METAL, CLOTH)[int(rng.integers(3))]
+    return box((0, 0, size[2] / 2 - 0.03), size.tolist(), material, albedo(material, rng), rng.uniform(-1.6, 1.6))
+
+
+UPRIGHT = (pillar, narrow_shrub, sapling, post_with_box, board)
+
+
+def upright(rng: Rng) -> Shape:
+    """Something of about a person's size that is nobody."""
+    return UPRIGHT[int(rng.integers(len(UPRIGHT)))](rng)
+
+
 SMALL: dict[Callable[[Rng], Shape], float] = {
-    **{tree: 0.34, pole: 0.2, sign: 0.14, cabinet: 0.12, bush: 0.12, bollards: 0.08},
+    **{tree: 0.26, pole: 0.16, sign: 0.11, cabinet: 0.1, bush: 0.1, bollards: 0.07, upright: 0.2},
 }
 """What stands at the kerb, and how often."""

@@ -140,7 +140,15 @@ def test_sizes_have_the_means_of_the_labels(population: Population, kind: str) -
     assert (drawn >= sizes.low).all() and (drawn <= sizes.high).all()
 
 
-@pytest.mark.parametrize("build", [*scenery.SMALL])
+def test_the_box_of_a_cycle_holds_who_rides_it() -> None:
+    rng = np.random.default_rng(0)
+    for kind in ("bicycle", "motorcycle"):
+        ridden = [NUSCENES.make({kind: 1.0}, 0, 0, rng, speed=4.5).size[2] for _ in range(100)]
+        alone = [NUSCENES.make({kind: 1.0}, 0, 0, rng).size[2] for _ in range(100)]
+        assert np.mean(ridden) > 1.6 and np.mean(ridden) > np.mean(alone) + 0.15
+
+
+@pytest.mark.parametrize("build", [*scenery.SMALL, *scenery.UPRIGHT])
 def test_what_stands_at_the_kerb_is_met(build) -> None:
     for seed in range(3):
         shape = placed(build(np.random.default_rng(seed)), (5.0, 0, -1.7), 0.0)
