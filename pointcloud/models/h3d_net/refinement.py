@@ -95,7 +95,8 @@ class Refinement(nn.Module):
 
         Args:
             features: of the proposals.
-            boxes: of the proposals; their sizes and turns are taken as they are, so that only places learn from here.
+            boxes: of the proposals; their sizes and turns are taken as they are, so that only places learn from here,
+                as in the authors' code (in mmdetection3d's sizes learn, too).
             faces, edges: all primitives that may lie on a face, and on an edge.
         """
         fixed = torch.cat([boxes[..., :3], boxes[..., 3:].detach()], dim=-1)
