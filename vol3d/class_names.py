@@ -56,6 +56,16 @@ def chosen_names(asked: Sequence[str], known: Sequence[str], where: str) -> tupl
     return tuple(spelled_as([name], known, where).get(name, name) for name in asked)
 
 
+def spelled_alike(names: Iterable[str]) -> list[list[str]]:
+    """Groups of names that differ in their spelling only.
+
+    >>> spelled_alike(["Car", "bus", "car", "traffic cone", "traffic_cone"])
+    [['Car', 'car'], ['traffic cone', 'traffic_cone']]
+    """
+    ordered = list(dict.fromkeys(names))
+    return [group for group in _by_plain_name(set(ordered), ordered).values() if len(group) > 1]
+
+
 def _by_plain_name(wanted: set[str], ordered: Sequence[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for name in dict.fromkeys(ordered):
