@@ -75,7 +75,7 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
             UsageError: the settings name other classes than the data set, or in another order.
         """
         split, chosen = self.data.split(), self.settings.class_names
-        if chosen not in (None, split.class_names):
+        if chosen and respelled(chosen, spelled_as(chosen, split.class_names, "class_names")) != split.class_names:
             raise UsageError(
                 f"not the classes of the data set {split.name}, in its order",
                 where="class_names",

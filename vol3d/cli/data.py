@@ -211,8 +211,8 @@ def convert(
     scenes = counts.pop("")
     found = ", ".join(f"{number} {name}" for name, number in counts.items()) or "no boxes"
     say(f"{scenes} scans with {found} are in {out} as {target_format}")
-    for names in spelled_alike(counts):
-        say(f"note: {' and '.join(names)} are classes of their own; rename them in the labels if they are one")
+    for alike in spelled_alike(counts):
+        say(f"note: {' and '.join(alike)} are classes of their own; rename them in the labels if they are one")
     if target_format == "point_folder":
         _say_next(out)
 
