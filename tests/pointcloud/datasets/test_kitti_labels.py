@@ -190,3 +190,15 @@ def test_a_camera_that_tells_no_size_is_refused_and_one_that_sees_nothing_is_sai
     split = KittiSettings(root=root, image_size=(3, 3)).split()
     (fault,) = (one for one in check(split, 0) if one.case == "000000" and one.code == "no-point-in-view")
     assert "in the camera's view of 3 x 3 pixels" in fault.what
+
+
+def test_sweeps_of_another_number_of_columns_are_refused(tmp_path: Path) -> None:
+    root = street(tmp_path)
+    for path in (root / "training/velodyne").glob("*.bin"):
+        points = np.fromfile(path, "<f4").reshape(-1, 4)
+        points = points[: len(points) // 4 * 4]  # 4 rows of 5 are 5 rows of 4: the size says nothing
+        np.column_stack([points, np.arange(len(points)) % 64]).astype("<f4").tofile(path)
+    message = "another number of columns; got numbers that repeat every 5, wanted 4 columns"
+    with pytest.raises(DataError, match=message):
+        KittiSettings(root=root).split().train[0].read()
+    assert message in faults(root)["unreadable-file"].what
