@@ -65,8 +65,9 @@ def box_of(name: Any, center: Sequence[Any], size: Sequence[Any], rotation: Sequ
     if min(size) <= 0:
         raise DataError("a size that is not positive", where=where, got=list(size), wanted="metres above 0")
     if max(map(abs, rotation)) > LARGEST_ANGLE:
-        got, do = list(rotation), "If the file has degrees, convert them, or name another format with --from."
-        raise DataError("an angle of more than a turn", where=where, got=got, wanted="radians, -pi to pi", do=do)
+        remedy = "If the file has degrees, convert them, or name another format with --from."
+        what, wanted = "an angle of more than a turn", "radians, -pi to pi"
+        raise DataError(what, where=where, got=list(rotation), wanted=wanted, do=remedy)
     tilt = max(abs(wrapped(angle)) for angle in rotation[:2])
     if tilt > MAX_TILT:
         got, do = f"{math.degrees(tilt):.1f} degrees", "Boxes here turn about z only: correct it in the labelling tool."
