@@ -8,6 +8,7 @@ import sys
 from collections.abc import Generator, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -41,6 +42,19 @@ def one_core() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(processes, "cores", lambda: 1)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_catalogue() -> Iterator[None]:
+    """What the tests of a module put into the catalogue is gone after them; others list what there is."""
+    from vol3d import catalog
+
+    tables: list[dict[str, Any]] = [catalog.TASKS, catalog.DISTILLED, catalog.MODELS, catalog.DATASETS]
+    before = [dict(table) for table in tables]
+    yield
+    for table, entries in zip(tables, before, strict=True):
+        table.clear()
+        table.update(entries)
 
 
 @pytest.fixture(scope="session")

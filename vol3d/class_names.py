@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from vol3d.errors import UsageError
+
+_Value = TypeVar("_Value")
 
 
 def plain_name(name: str) -> str:
@@ -54,6 +57,39 @@ def chosen_names(asked: Sequence[str], known: Sequence[str], where: str) -> tupl
     ('liver', 'lung')
     """
     return tuple(spelled_as([name], known, where).get(name, name) for name in asked)
+
+
+def of_each_class(
+    values: Mapping[str, _Value], class_names: Sequence[str], what: str, where: str
+) -> tuple[_Value, ...]:
+    """The value of each class, in the classes' order, of a setting whose keys are names of classes.
+
+    Args:
+        what: a value is, in the plural.
+        where: the setting's name.
+
+    Raises:
+        UsageError: a class has no value, or a value no class; names that differ in their spelling only.
+
+    >>> of_each_class({"bus": 2, "CAR": 1}, ("car", "bus"), "numbers", "mine")
+    (1, 2)
+    """
+    found = dict(zip(respelled(values, spelled_as(tuple(values), class_names, where)), values.values(), strict=True))
+    if set(found) != set(class_names):
+        got, wanted = ", ".join(values), f"{what} for {', '.join(class_names)}"
+        do = f"Give {where} an entry for each class, or keep the classes of the recipe."
+        raise UsageError(f"{what} of other classes", where=where, got=got, wanted=wanted, do=do)
+    return tuple(found[name] for name in class_names)
+
+
+def spelled_alike(names: Iterable[str]) -> list[list[str]]:
+    """Groups of names that differ in their spelling only.
+
+    >>> spelled_alike(["Car", "bus", "car", "traffic cone", "traffic_cone"])
+    [['Car', 'car'], ['traffic cone', 'traffic_cone']]
+    """
+    ordered = list(dict.fromkeys(names))
+    return [group for group in _by_plain_name(set(ordered), ordered).values() if len(group) > 1]
 
 
 def _by_plain_name(wanted: set[str], ordered: Sequence[str]) -> dict[str, list[str]]:

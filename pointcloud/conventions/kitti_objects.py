@@ -22,6 +22,9 @@ _COLUMNS = [
     *("h", "w", "l", "x", "y", "z", "rotation_y"),
 ]
 _SCORE = "score"
+_SCORED = "Result files have a score, label files have none."
+_TRACKING = "Tracking labels begin with frame and track: write a file for each frame, without these two."
+_HINTS = {-1: _SCORED, 1: _SCORED, 2: _TRACKING}  # how many columns more than wanted -> what to do
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +102,7 @@ def parse_kitti_objects(text: str, where: str | Path, scored: bool = False) -> K
 def _row(words: list[str], names: list[str], where: str) -> list[float]:
     if len(words) != len(names):
         wanted = f"{len(names)}: {' '.join(names)}"
-        do = "Result files have a score, label files have none." if abs(len(words) - len(names)) == 1 else None
+        do = _HINTS.get(len(words) - len(names))
         raise DataError("wrong number of columns", where=where, got=len(words), wanted=wanted, do=do)
     values = []
     for word, name in zip(words[1:], names[1:], strict=True):
@@ -114,11 +117,19 @@ def _row(words: list[str], names: list[str], where: str) -> list[float]:
     return values
 
 
+def one_word(name: str) -> str:
+    """The name of a class, for lines of words. Raises DataError if it is several."""
+    if len(name.split()) != 1:
+        do = "Rename it: columns of this format end at spaces."
+        raise DataError("a class of several words cannot be written", got=name, do=do)
+    return name
+
+
 def write_kitti_objects(path: str | Path, objects: KittiObjects, scored: bool = False) -> None:
     """Writes a label file, or with `scored` a result file; numbers to a millionth.
 
     Raises:
-        DataError: a value is not finite.
+        DataError: a value is not finite, a type is several words.
     """
     columns = [objects.alpha, *objects.bbox.T, *objects.dimensions_hwl.T, *objects.location.T, objects.rotation_y]
     columns += [objects.scores] if scored else []
@@ -126,9 +137,9 @@ def write_kitti_objects(path: str | Path, objects: KittiObjects, scored: bool = 
     if not (np.isfinite(table).all() and np.isfinite(objects.truncation).all()):
         raise DataError("a value is not finite, nothing was written", where=path)
     lines = [
-        f"{name} {truncation:.2f} {occlusion} {' '.join(f'{value:.6f}' for value in row)}\n"
+        f"{one_word(name)} {truncation:.2f} {occlusion} {' '.join(f'{value:.6f}' for value in row)}\n"
         for name, truncation, occlusion, row in zip(
-            objects.types, objects.truncation, objects.occlusion, table.tolist(), strict=True
+            objects.types.tolist(), objects.truncation, objects.occlusion, table.tolist(), strict=True
         )
     ]
     write_text(path, "".join(lines))

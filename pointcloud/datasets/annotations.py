@@ -29,7 +29,7 @@ class AnnotationError(DataError):
 
 
 def refuse_misspelt(names: Iterable[str], known: Iterable[str], where: object) -> None:
-    """Raises AnnotationError if a name differs from a known one in case, punctuation or a plural only.
+    """Raises AnnotationError if a name differs from a known one in punctuation or a plural only.
 
     Other codes read it as the known one, or as an object of no class: here nobody decides that silently.
     """

@@ -11,8 +11,9 @@ from pointcloud.datasets.assumptions import judge_readings
 from pointcloud.datasets.findings import Findings, inspect
 from pointcloud.datasets.misreadings import judge_readings_of_boxes
 from pointcloud.datasets.places import judge_empty, judge_ground
-from pointcloud.datasets.scenes import NamesOthers, SceneSplit, counted, repeated
+from pointcloud.datasets.scenes import NamesOthers, SceneSplit, counted, names_respelled, repeated
 from pointcloud.datasets.sizes import judge_outliers, judge_sizes
+from vol3d.class_names import spelled_alike
 from vol3d.dataset_tools.fault import ABSENT_FILE, Fault, Severity, listed
 from vol3d.dataset_tools.processes import over_cases
 from vol3d.terminal import Progress
@@ -41,7 +42,7 @@ def check(split: SceneSplit, workers: int | None = None, progress: Progress | No
         *_twins(split, findings),
         *_absent_classes(split, findings),
     ]
-    faults += [*_other_names(split, findings), *_of_all_boxes(split, findings)]
+    faults += [*_alike_names(split), *_other_names(split, findings), *_of_all_boxes(split, findings)]
     faults += _intensities(split, findings)
     faults += judge_readings(split.name, [reading for found in findings for reading in found.readings])
     return sorted(dict.fromkeys(faults), key=lambda fault: (fault.severity, fault.case))
@@ -103,8 +104,15 @@ def _is_bare(split: SceneSplit, findings: Sequence[Findings]) -> bool:
     return all(fault.severity != "error" for fault in split.listing)
 
 
+def _alike_names(split: SceneSplit) -> Iterator[Fault]:
+    """Classes that differ in their spelling only."""
+    for names in spelled_alike(split.class_names):
+        what, do = f"classes differ in their spelling only: {listed(names)}", "Give objects of one class one name."
+        yield Fault(split.name, "warning", what, do, code="classes-spelled-alike", numbers={"classes": len(names)})
+
+
 def _other_names(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:
-    """Annotated objects of no class, but for those that the data set is known to have."""
+    """Annotated objects of no class, but for those that the data set is known to have; classes in another spelling."""
     readers = [one for part in _PARTS for one in getattr(split, part) if isinstance(one, NamesOthers)]
     usual = set(readers[0].usual_others) if readers else set()
     names = Counter(name for found in findings for name in found.others if name not in usual)
@@ -113,6 +121,11 @@ def _other_names(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fa
         do = "If they belong to a class, give them its name, or add the class."
         numbers = {"objects": names.total(), "names": len(names)}
         yield Fault(split.name, "warning", what, do, code="objects-of-no-class", numbers=numbers)
+    respelled = Counter(name for found in findings for name in found.respelled)
+    if respelled:
+        what, do = names_respelled(respelled), "Other programs may take them for objects of no class: rename them."
+        numbers = {"objects": respelled.total(), "names": len(respelled)}
+        yield Fault(split.name, "warning", what, do, code="classes-spelled-otherwise", numbers=numbers)
 
 
 def _of_all_boxes(split: SceneSplit, findings: Sequence[Findings]) -> Iterator[Fault]:

@@ -13,7 +13,7 @@ from pointcloud.datasets.assumptions import Reading, readings_of
 from pointcloud.datasets.misreadings import MISREADINGS, SAMPLE, points_inside
 from pointcloud.datasets.places import above_ground, copies
 from pointcloud.datasets.prepared import PreparedScene
-from pointcloud.datasets.scenes import JudgesLabels, NamesOthers, Scene, SceneReader
+from pointcloud.datasets.scenes import JudgesLabels, NamesOthers, RespellsNames, Scene, SceneReader
 from vol3d.dataset_tools.fault import Fault, Severity, fault_of, listed
 from vol3d.dataset_tools.stamp import digest
 from vol3d.errors import Vol3dError
@@ -46,6 +46,7 @@ class Findings:
         point_hash: of the coordinates.
         readings: how the file was interpreted where it does not state it.
         others: names of annotated objects that are of no class.
+        respelled: of objects whose class is spelled otherwise, how.
     """
 
     scene: str
@@ -61,6 +62,7 @@ class Findings:
     point_hash: str | None = None
     readings: list[Reading] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+    respelled: list[str] = field(default_factory=list)
 
     def add(
         self, severity: Severity, what: str, do: str, *, code: str, numbers: Mapping[str, float] | None = None
@@ -77,6 +79,8 @@ def inspect(reader: SceneReader) -> Findings:
             reader.verify()
         if isinstance(reader, NamesOthers):
             found.others = list(reader.other_names())
+        if isinstance(reader, RespellsNames):
+            found.respelled = list(reader.respelled_names())
         scene = reader.read()
         if isinstance(reader, JudgesLabels):
             found.faults += reader.label_faults()

@@ -8,6 +8,7 @@ import numpy as np
 
 from vol3d.errors import DataError
 from vol3d.files import require_file
+from vol3d.scans.points.bin import refuse_another_width
 
 FARTHEST_M = 1e6  # larger numbers are not measured, and would not stay finite when they are moved
 
@@ -22,7 +23,7 @@ def read_rows(path: Path, columns: str, cut: str, unread: str, do: str | None = 
         do: the remedy suggested for the latter.
 
     Raises:
-        DataError: missing, or its size fits no such rows.
+        DataError: missing, its size fits no such rows, or its numbers repeat by another number of columns.
     """
     width = len(columns.split())
     try:
@@ -30,10 +31,11 @@ def read_rows(path: Path, columns: str, cut: str, unread: str, do: str | None = 
         if size % (4 * width):
             wanted = f"a multiple of {4 * width}: float32 {columns}"
             raise DataError(cut, where=path, got=f"{size} bytes", wanted=wanted, do="Copy it again.")
-        points = np.fromfile(path, "<f4").reshape(-1, width)
+        values = np.fromfile(path, "<f4")
     except OSError as error:
         raise DataError(f"{unread} ({error.strerror})", where=path, do=do) from error
-    return only_measured(points)
+    refuse_another_width(values, width, path)
+    return only_measured(values.reshape(-1, width))
 
 
 def only_measured(points: np.ndarray) -> np.ndarray:

@@ -96,6 +96,19 @@ class NamesOthers(Protocol):
 
 
 @runtime_checkable
+class RespellsNames(Protocol):
+    """A reader of scenes whose objects may be called as the classes are but for case and what joins words."""
+
+    def respelled_names(self) -> Sequence[str]:
+        """`CAR for Car` for each object whose name is written otherwise than its class's.
+
+        Raises:
+            DataError: a file is missing or damaged.
+        """
+        ...
+
+
+@runtime_checkable
 class JudgesLabels(Protocol):
     """A reader that knows more about its annotations than boxes show."""
 
@@ -232,10 +245,22 @@ def unusual_names(scenes: Iterable[SceneReader]) -> Counter[str]:
     return Counter(name for scene in named for name in scene.other_names() if name not in scene.usual_others)
 
 
-def left_out(scenes: Iterable[SceneReader]) -> list[str]:
-    """One sentence on the objects of `unusual_names`; none where there are none."""
+def names_noted(scenes: Sequence[SceneReader]) -> list[str]:
+    """Sentences on the objects of `unusual_names`, and on names in another spelling; none where there are none."""
     others = unusual_names(scenes)
-    return [f"{others.total():,} objects of no class are left out: {counted(others)}"] if others else []
+    noted = [f"{others.total():,} objects of no class are left out: {counted(others)}"] if others else []
+    respelled = Counter(name for one in scenes if isinstance(one, RespellsNames) for name in one.respelled_names())
+    return [*noted, *([names_respelled(respelled)] if respelled else [])]
+
+
+def names_respelled(names: Counter[str]) -> str:
+    """What `respelled_names` gave, counted.
+
+    >>> names_respelled(Counter({"CAR for Car": 3}))
+    '3 objects have the name of a class in another spelling and were taken for it: CAR for Car (3)'
+    """
+    what = "objects have the name of a class in another spelling and were taken for it"
+    return f"{names.total():,} {what}: {counted(names)}"
 
 
 def counted(names: Mapping[str, int]) -> str:

@@ -14,6 +14,7 @@ from pointcloud.conventions.kitti_objects import write_kitti_objects
 from pointcloud.datasets.kitti.calibration import camera_view, read_calibration
 from pointcloud.datasets.kitti.labels import TYPES
 from pointcloud.metrics.kitti.boxes import objects_in_image
+from vol3d.class_names import chosen_names
 from vol3d.errors import UsageError
 from vol3d.files import atomic, sha256
 from vol3d.notes import Note
@@ -27,7 +28,6 @@ SUFFIXES = {"csv": ".csv", "kitti": ".txt", "mcap": MARKERS_SUFFIX, "rrd": ".rrd
 """Format -> suffix of its file."""
 _COLUMNS = ("class", "score", "x_m", "y_m", "z_m", "length_m", "width_m", "height_m", "yaw_rad")
 _VELOCITY = ("vx_m_per_s", "vy_m_per_s")
-_KITTI_NAMES = {name.casefold(): name for name in TYPES}
 
 
 def writer_of(name: str, source: ScanSource, calib: Path | None) -> Beside:
@@ -119,13 +119,18 @@ def _kitti_writer(source: ScanSource, calib: Path | None) -> Beside:
             what = "KITTI's text needs a sweep in metres with z up, as its LiDAR has it"
             raise UsageError(what, where=source.path, got="a file with other axes or another unit", do=do)
         found = _with_origin(prediction)
-        names = tuple(_KITTI_NAMES.get(name.casefold(), name) for name in found.class_names)
-        found = replace(found, class_names=names)
+        found = replace(found, class_names=chosen_names(found.class_names, TYPES, "--format kitti"))
         objects, _ = objects_in_image(found, calibration.lidar_from_camera, calibration.p2, size)
         write_kitti_objects(path, objects, scored=True)
-        return notes
+        return notes + _unseen(len(found) - len(objects))
 
     return Beside(write, hashlib.sha256(f"{sha256(file)} {size}".encode()).hexdigest())
+
+
+def _unseen(boxes: int) -> tuple[Note, ...]:
+    """The note of boxes that KITTI's text has no place for."""
+    text = "{boxes} boxes lie outside of the camera's image and are not in KITTI's text; the JSON has all"
+    return (Note("boxes-outside-image", text, numbers={"boxes": boxes}),) if boxes else ()
 
 
 def _with_origin(prediction: BoxPrediction) -> Detections:

@@ -11,11 +11,13 @@ import numpy as np
 from pointcloud.conventions.kitti_objects import KittiObjects, read_kitti_objects
 from pointcloud.datasets.kitti.calibration import KittiCalibration
 from pointcloud.datasets.kitti.dataset import TESTING
+from pointcloud.datasets.kitti.labels import spelled
 from pointcloud.datasets.scenes import SceneReader
 from pointcloud.evaluation.benchmark import Detect, one_by_one
 from pointcloud.evaluation.kitti import KittiScored, check_finite, evaluate_kitti, write_submission
 from pointcloud.metrics.kitti.boxes import objects_in_image, projected
 from pointcloud.metrics.kitti.rules import CLASSES
+from vol3d.class_names import chosen_names
 from vol3d.engine.task import Evaluation
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
@@ -87,8 +89,8 @@ def kitti_scored(reader: KittiReader, cloud: PointCloud, found: Detections) -> K
     Raises:
         DataError: a file is missing or damaged.
     """
-    truth, calibration = reader.annotations(), reader.calibration()
-    unknown = np.isin(truth.types, [name for name in CLASSES if name not in found.class_names])
+    calibration, truth = reader.calibration(), spelled(reader.annotations(), CLASSES, reader.name)
+    unknown = np.isin(truth.types, list(set(CLASSES) - set(chosen_names(found.class_names, CLASSES, reader.name))))
     motion, p2, size = calibration.lidar_from_camera, calibration.p2, reader.image_size()
     labels, without = projected(truth.select(~unknown), motion, p2, size)
     return KittiScored(reader.name, cloud, found, labels, motion, p2, size, without)

@@ -14,9 +14,11 @@ import torch
 
 from pointcloud.conventions.kitti import KittiBoxes, boxes_from_kitti, boxes_to_kitti
 from pointcloud.conventions.kitti_objects import KittiObjects, read_kitti_objects, write_kitti_objects
+from pointcloud.datasets.annotations import refuse_angles
 from pointcloud.datasets.kitti.calibration import KittiCalibration, parse_calibration, read_calibration
 from pointcloud.datasets.kitti.labels import IGNORED
-from pointcloud.exchange.scenes import LabelledScene, box_of, cloud_of, label_files, one_word
+from pointcloud.exchange.scenes import LabelledScene, box_of, cloud_of, label_files
+from vol3d.class_names import plain_name
 from vol3d.errors import DataError
 from vol3d.files import make_folder, write_text
 
@@ -45,7 +47,8 @@ def read_kitti(path: Path) -> list[LabelledScene]:
     for file in label_files(next((one for one in folders if one.is_dir()), path), "*.txt"):
         found = read_kitti_objects(file)
         calibration = _calibration_of(file)
-        found = found.select(found.types != IGNORED)
+        found = found.select(np.array([plain_name(name) != plain_name(IGNORED) for name in found.types], np.bool_))
+        refuse_angles(found.rotation_y, "rotation_y", file)
         labels = KittiBoxes(
             *(torch.from_numpy(one) for one in (found.location, found.dimensions_hwl, found.rotation_y))
         )
@@ -88,7 +91,7 @@ def _objects(scene: LabelledScene, calibration: KittiCalibration) -> KittiObject
     table = torch.tensor(rows, dtype=torch.float64).reshape(count, 7)
     columns = boxes_to_kitti(table, torch.from_numpy(calibration.lidar_from_camera))
     return KittiObjects(
-        types=np.array([one_word(box.name) for box in scene.boxes], np.str_),
+        types=np.array([box.name for box in scene.boxes], np.str_),
         truncation=np.full(count, -1.0),
         occlusion=np.full(count, -1),
         alpha=np.full(count, -10.0),

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pointcloud.exchange.scenes import LabelledBox, LabelledScene, box_of, cloud_of, label_files, one_word
+from pointcloud.conventions.kitti_objects import one_word
+from pointcloud.exchange.scenes import LabelledBox, LabelledScene, box_of, cloud_of, label_files
 from vol3d.errors import DataError
 from vol3d.files import make_folder, read_text, write_text
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pointcloud.datasets.annotations import LARGEST_ANGLE
 from vol3d.errors import DataError
 from vol3d.files import read_json
 from vol3d.scans.points.find import points_file_stem
@@ -53,7 +54,8 @@ def box_of(name: Any, center: Sequence[Any], size: Sequence[Any], rotation: Sequ
         rotation: about x, y and z, radians.
 
     Raises:
-        DataError: no name, no finite numbers, a size that is not positive, a box that does not stand upright.
+        DataError: no name, no finite numbers, a size that is not positive, angles that are no radians, a box that does
+            not stand upright.
     """
     if not isinstance(name, str) or not name:
         raise DataError("a box without a class", where=where, got=name)
@@ -62,6 +64,10 @@ def box_of(name: Any, center: Sequence[Any], size: Sequence[Any], rotation: Sequ
         raise DataError("a box of no finite numbers", where=where, got=numbers)
     if min(size) <= 0:
         raise DataError("a size that is not positive", where=where, got=list(size), wanted="metres above 0")
+    if max(map(abs, rotation)) > LARGEST_ANGLE:
+        remedy = "If the file has degrees, convert them, or name another format with --from."
+        what, wanted = "an angle of more than a turn", "radians, -pi to pi"
+        raise DataError(what, where=where, got=list(rotation), wanted=wanted, do=remedy)
     tilt = max(abs(wrapped(angle)) for angle in rotation[:2])
     if tilt > MAX_TILT:
         got, do = f"{math.degrees(tilt):.1f} degrees", "Boxes here turn about z only: correct it in the labelling tool."
@@ -106,14 +112,6 @@ def cloud_of(label: Path, folder: str, suffix: str) -> str:
     """
     there = sorted((label.absolute().parent.parent / folder).glob(f"{glob.escape(label.stem)}.*"))
     return there[0].name if there else f"{label.stem}{suffix}"
-
-
-def one_word(name: str) -> str:
-    """The name of a class, for lines of words. Raises DataError if it is several."""
-    if len(name.split()) != 1:
-        do = "Rename it in the labels: columns of this format end at spaces."
-        raise DataError("a class of several words cannot be written", got=name, do=do)
-    return name
 
 
 class JsonOf:

@@ -145,8 +145,10 @@ def ground_shift(cloud: PointCloud, choice: GroundChoice, trained: SeenRange | N
         return aim - (choice - float(cloud.origin[2]))
     found = find_ground(cloud.xyz)
     if found is None:
-        do = "State its height in the file in metres, as in `--ground -1.7`."
-        raise DataError("no ground was found to shift the points by", where=cloud.source, do=do)
+        near = int((np.hypot(cloud.xyz[:, 0], cloud.xyz[:, 1]) < REACH_M).sum())
+        got = f"{near:,} of {len(cloud):,} points within {REACH_M:g} m of the scanner, and no flat ground there"
+        do = "Check the unit and the axes (--units, --up), or state its height in metres, as in `--ground -1.7`."
+        raise DataError("no ground was found to shift the points by", where=cloud.source, got=got, do=do)
     refuse_upside_down(found, cloud.source, "Give `--up -z` as well.")
     return aim - found.height_m
 

@@ -14,7 +14,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from pointcloud.datasets.scenes import SceneReader, SceneSplit, left_out, scan_keys
+from pointcloud.datasets.scenes import SceneReader, SceneSplit, names_noted, scan_keys
 from pointcloud.datasets.settings import SceneSettings
 from pointcloud.structures.detector import Detector
 from pointcloud.structures.features import Feature, did_you_mean, point_features
@@ -75,7 +75,7 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
             UsageError: the settings name other classes than the data set, or in another order.
         """
         split, chosen = self.data.split(), self.settings.class_names
-        if chosen not in (None, split.class_names):
+        if chosen and respelled(chosen, spelled_as(chosen, split.class_names, "class_names")) != split.class_names:
             raise UsageError(
                 f"not the classes of the data set {split.name}, in its order",
                 where="class_names",
@@ -92,7 +92,7 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
             DataError: listing showed an error, or a part has no scene or no box at all.
         """
         split = self.split.require().require_boxes("train").require_boxes("validation")
-        for line in (*map(str, split.listing), *(f"note: {what}" for what in left_out(split.train))):
+        for line in (*map(str, split.listing), *(f"note: {what}" for what in names_noted(split.train))):
             say(line)
         return split
 
@@ -112,7 +112,7 @@ class CloudTask(CompleteTask[PointCloud | Recording]):
 
     def noted(self, scenes: Sequence[SceneReader], notes: Sequence[Note] = ()) -> dict[str, str]:
         """What a score must be read with: what the data set or the points did not say, and objects left out."""
-        said = [*(fault.what for fault in self.split.listing), *left_out(scenes)]
+        said = [*(fault.what for fault in self.split.listing), *names_noted(scenes)]
         said += map(str, MergedNotes(note for note in notes if note.assumed))
         return {"notes": "; ".join(said)} if said else {}
 

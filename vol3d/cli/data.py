@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from vol3d import catalog, examples
+from vol3d.class_names import spelled_alike
 from vol3d.cli import names
 from vol3d.cli.console import print_json, print_table
 from vol3d.cli.options import Json
@@ -210,6 +211,8 @@ def convert(
     scenes = counts.pop("")
     found = ", ".join(f"{number} {name}" for name, number in counts.items()) or "no boxes"
     say(f"{scenes} scans with {found} are in {out} as {target_format}")
+    for alike in spelled_alike(counts):
+        say(f"note: {' and '.join(alike)} are classes of their own; rename them in the labels if they are one")
     if target_format == "point_folder":
         _say_next(out)
 

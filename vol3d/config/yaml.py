@@ -228,7 +228,8 @@ def _override(document: Document, word: str) -> None:
             document.places[parts[:depth]] = where
         below = target.setdefault(part, {})
         if not isinstance(below, dict):
-            raise UsageError(f"'{dotted(parts[:depth])}' is a value and has no settings below it", where=where)
+            what = f"'{dotted(parts[:depth])}' is a value and has no settings below it"
+            raise UsageError(what, where=where, do="`vol3d config RECIPE --all` prints every setting.")
         target = below
     stale = [path for path in document.places if path[: len(parts)] == parts]
     for path in stale:

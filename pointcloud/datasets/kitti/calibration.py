@@ -24,6 +24,11 @@ _PICTURES = (".png", ".jpg", ".jpeg")
 _KITTI_OFF = np.array([0.06, 0.12])  # how far twice the principal points of KITTI's own cameras are off, and no others
 _SIDES = (32, 20_000)  # pixels of an image
 _SHAPES = {"P2": (3, 4), "R0_rect": (3, 3), "Tr_velo_to_cam": (3, 4)}
+_ABSENT = {
+    "P2": "Write the camera's 3 x 4 projection, row by row.",
+    "R0_rect": "Write `R0_rect: 1 0 0 0 1 0 0 0 1` where nothing is to be rectified; in KITTI's tracking it is R_rect.",
+    "Tr_velo_to_cam": "Write the 3 x 4 motion from the LiDAR to the camera; in KITTI's tracking it is Tr_velo_cam.",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +91,7 @@ def parse_calibration(text: str, where: str | Path) -> KittiCalibration:
 
 def _matrix(name: str, text: str | None, shape: tuple[int, int], where: str | Path) -> np.ndarray:
     if text is None:
-        raise DataError(f"no line {name}", where=where, wanted=", ".join(_SHAPES))
+        raise DataError(f"no line {name}", where=where, wanted=", ".join(_SHAPES), do=_ABSENT[name])
     try:
         numbers = np.array([float(word) for word in text.split()])
     except ValueError as error:

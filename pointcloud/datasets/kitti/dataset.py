@@ -18,9 +18,18 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from pointcloud.conventions.kitti_objects import KittiObjects, read_kitti_objects
+from pointcloud.conventions.kitti_objects import KittiObjects, parse_kitti_objects, read_kitti_objects
 from pointcloud.datasets.kitti.calibration import KittiCalibration, camera_view, none_in_view, read_calibration
-from pointcloud.datasets.kitti.labels import IGNORED, USUAL_OTHERS, detected, image_faults, lidar_boxes, others
+from pointcloud.datasets.kitti.labels import (
+    IGNORED,
+    USUAL_OTHERS,
+    detected,
+    image_faults,
+    lidar_boxes,
+    others,
+    respelled,
+    spelled,
+)
 from pointcloud.datasets.kitti.lists import frame_lists
 from pointcloud.datasets.kitti.prepared import CALIBRATION, IMAGE_SIZE, LABELS, PreparedKittiFrame
 from pointcloud.datasets.prepared import is_prepared, prepared_split
@@ -86,12 +95,8 @@ class KittiFrame:
         return self._labels(self._detected())
 
     def annotations(self) -> KittiObjects:
-        """All rows of the label file, DontCare among them; none for a frame of the test set."""
-        if not self.labelled:
-            empty = np.zeros(0)
-            return KittiObjects(np.zeros(0, np.str_), empty, empty.astype(np.int64), empty, np.zeros((0, 4)),
-                                np.zeros((0, 3)), np.zeros((0, 3)), empty, empty)  # fmt: skip
-        return read_kitti_objects(self._file("label_2", ".txt"))
+        """All rows of the label file, DontCare among them, with types as they are known; none for a test frame."""
+        return spelled(self._written(), self.class_names, self._file("label_2", ".txt"))
 
     def objects(self) -> KittiObjects:
         """All rows of the label file but DontCare; none for a frame of the test set."""
@@ -118,6 +123,10 @@ class KittiFrame:
     def other_names(self) -> list[str]:
         """Types of the objects that are of no class."""
         return others(self.annotations(), self.class_names)
+
+    def respelled_names(self) -> list[str]:
+        """`CAR for Car` for each object whose type is written otherwise than it is known."""
+        return respelled(self._written(), self.annotations())
 
     def label_faults(self) -> Iterator[Fault]:
         """Boxes in the image that are missing or elsewhere; errors as `read`."""
@@ -149,6 +158,12 @@ class KittiFrame:
     def labelled(self) -> bool:
         """Whether the folder has labels at all."""
         return (self.folder / "label_2").is_dir()
+
+    def _written(self) -> KittiObjects:
+        """The rows as they stand in the file."""
+        if self.labelled:
+            return read_kitti_objects(self._file("label_2", ".txt"))
+        return parse_kitti_objects("", self._file("label_2", ".txt"))
 
     def _detected(self) -> KittiObjects:
         return detected(self.annotations(), self.class_names, self._file("label_2", ".txt"))

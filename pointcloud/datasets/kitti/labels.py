@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from pointcloud.conventions.kitti_objects import KittiObjects
 from pointcloud.datasets.annotations import refuse_angles, refuse_misspelt, refuse_sizes
 from pointcloud.datasets.kitti.calibration import KittiCalibration
 from pointcloud.structures.class_names import KITTI_CLASSES
+from vol3d.class_names import chosen_names, plain_name
 from vol3d.dataset_tools.fault import Fault
 
 IGNORED = "DontCare"
@@ -23,11 +25,30 @@ ENOUGH = 3  # objects of a frame: fewer are no evidence about a convention
 ALIKE = 0.3  # IoU that drawn and projected boxes of a real object exceed by far
 
 
+def spelled(found: KittiObjects, class_names: Sequence[str], where: object) -> KittiObjects:
+    """The objects with types as the classes, or else KITTI's own types, are spelled: `CAR` is `Car`, `dontcare` too.
+
+    Raises:
+        UsageError: a type is two of the classes, but for its spelling.
+    """
+    plain = {plain_name(name) for name in class_names}
+    known = (*class_names, *(name for name in TYPES if plain_name(name) not in plain))
+    types = [name for written in found.types.tolist() for name in chosen_names([written], known, str(where))]
+    return replace(found, types=np.array(types, np.str_))
+
+
+def respelled(written: KittiObjects, found: KittiObjects) -> list[str]:
+    """`CAR for Car` for each object whose type `spelled` changed."""
+    both = zip(written.types.tolist(), found.types.tolist(), strict=True)
+    return [f"{there} for {here}" for there, here in both if there != here]
+
+
 def detected(found: KittiObjects, class_names: Sequence[str], where: object) -> KittiObjects:
     """The objects of the classes.
 
     Raises:
-        AnnotationError: a type that is almost a class's name, a size that is none, an angle that is not in radians.
+        AnnotationError: a type that is a class's name but for a plural or punctuation, a size that is none, an angle
+            that is not in radians.
     """
     refuse_misspelt(found.types.tolist(), (*class_names, *TYPES), where)
     found = found.select(np.isin(found.types, class_names))

@@ -100,7 +100,8 @@ def _rest_assumed(data_set: str, train: list[str] | None, validation: list[str] 
 def _half_assumed(data_set: str, parts: FrameLists) -> Iterator[Fault]:
     counts = {"train": len(parts.train), "validation": len(parts.validation)}
     if any(counts.values()):
-        what = f"no {LISTS}/train.txt or val.txt: a half of the frames validates, {counts['validation']} by their names"
+        frames = f"{counts['train']} frames train and {counts['validation']} validate"
+        what = f"no {LISTS}/train.txt or val.txt: {frames}, as a hash of their names decides"
         do = "Put the published lists there, or set data.validation to a share."
         yield Fault(data_set, "warning", what, do, code="split-assumed", numbers=counts)
 

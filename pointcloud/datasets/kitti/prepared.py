@@ -8,7 +8,7 @@ import numpy as np
 
 from pointcloud.conventions.kitti_objects import KittiObjects, parse_kitti_objects
 from pointcloud.datasets.kitti.calibration import KittiCalibration, parse_calibration
-from pointcloud.datasets.kitti.labels import USUAL_OTHERS, detected, image_faults, others
+from pointcloud.datasets.kitti.labels import USUAL_OTHERS, detected, image_faults, others, respelled, spelled
 from pointcloud.datasets.prepared import AGAIN, PreparedScene
 from vol3d.dataset_tools.fault import Fault
 from vol3d.errors import DataError
@@ -20,11 +20,14 @@ class PreparedKittiFrame(PreparedScene):
     """A frame of a prepared folder; it gives the same as the `KittiFrame` that it was made from."""
 
     def annotations(self) -> KittiObjects:
-        """All rows of the label file, DontCare among them; none for a frame of the test set.
+        """All rows of the label file, DontCare among them, with types as they are known; none for a test frame.
 
         Raises:
             DataError: the record is damaged, or of a release that kept no labels.
         """
+        return spelled(self._written(), self.class_names, self.where(LABELS))
+
+    def _written(self) -> KittiObjects:
         return parse_kitti_objects(self.extra(LABELS, str), self.where(LABELS))
 
     def calibration(self) -> KittiCalibration:
@@ -50,6 +53,10 @@ class PreparedKittiFrame(PreparedScene):
     def other_names(self) -> list[str]:
         """Types of the objects that are of no class; errors as `annotations`."""
         return others(self.annotations(), self.class_names)
+
+    def respelled_names(self) -> list[str]:
+        """`CAR for Car` for each object whose type is written otherwise than it is known; errors as `annotations`."""
+        return respelled(self._written(), self.annotations())
 
     def label_faults(self) -> Iterator[Fault]:
         """Boxes in the image that are missing or elsewhere; errors as `annotations`."""

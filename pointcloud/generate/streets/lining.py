@@ -72,5 +72,5 @@ def line(plot: Plot, style: Style, side: float, rng: Rng) -> None:
     if rng.random() < 0.15:
         put(stand_of_bicycles(int(rng.integers(2, 9)), rng), rng.uniform(0, 40), plot.kerb(side) + 1.2, (2.5, 1))
     for _ in range(int(rng.poisson(style.wild * (plot.last - FIRST) / 100))):
-        made = (tree, bush, upright)[int(rng.choice(3, p=[0.4, 0.4, 0.2]))]
-        put(made(rng), rng.uniform(FIRST, plot.last), edge + rng.exponential(6) + 0.8)
+        grow = (tree, bush, upright)[int(rng.choice(3, p=[0.4, 0.4, 0.2]))]
+        put(grow(rng), rng.uniform(FIRST, plot.last), edge + rng.exponential(6) + 0.8)

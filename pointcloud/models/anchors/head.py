@@ -32,8 +32,8 @@ from pointcloud.structures.detections import to_detections
 from pointcloud.structures.detector import LidarDetector, SplitDetector
 from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.targets import BoxTargets, check_targets
+from vol3d.class_names import of_each_class
 from vol3d.engine.settings import Settings
-from vol3d.errors import UsageError
 from vol3d.geometry import nms_rotated, wrap_yaw
 from vol3d.geometry.boxes import YAW
 from vol3d.matching.losses import sigmoid_focal_loss
@@ -129,13 +129,9 @@ class AnchorHead(nn.Module):
 
     def __init__(self, channels: int, class_names: tuple[str, ...], settings: AnchorHeadSettings) -> None:
         super().__init__()
-        if not settings.shared and set(settings.anchors) != set(class_names):
-            got = ", ".join(settings.anchors)
-            wanted = "anchors for " + ", ".join(class_names)
-            do = "Give model.head.anchors an entry for each class, or keep the classes of the recipe."
-            raise UsageError("anchors of other classes", where="head.anchors", got=got, wanted=wanted, do=do)
         self.settings, self.class_names = settings, class_names
-        self.rules = tuple(settings.anchors[name] for name in (settings.anchors if settings.shared else class_names))
+        named = class_names if not settings.shared else tuple(settings.anchors)
+        self.rules = of_each_class(settings.anchors, named, "anchors", "model.head.anchors")
         self.columns = 9 if settings.velocity else 7
         self.make_layers(channels)
 

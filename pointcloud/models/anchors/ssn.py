@@ -23,6 +23,7 @@ from pointcloud.models.anchors.point_pillars import PillarSettings, PointPillars
 from pointcloud.models.layers.bev_backbones import SecondFpnSettings, convolution
 from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.targets import BoxTargets
+from vol3d.class_names import chosen_names
 from vol3d.engine.settings import Settings
 
 _NORM_EPS, _NORM_MOMENTUM = 1e-5, 0.1  # of the heads' norms: torch's own, unlike the backbone's
@@ -180,7 +181,7 @@ class SsnHead(AnchorHead):
         parts = []
         for group, anchors in zip(self.settings.groups, levels, strict=True):
             place = torch.full_like(target.labels, -1)
-            for number, name in enumerate(group.classes):
+            for number, name in enumerate(chosen_names(group.classes, self.class_names, "model.head.groups")):
                 place[target.labels == self.class_names.index(name)] = number
             parts.append(match_sample([anchors], BoxTargets(target.boxes, place), self._rules(group)))
         return AnchorMatches(*(torch.cat(column) for column in zip(*parts, strict=True)))

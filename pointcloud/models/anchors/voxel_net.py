@@ -40,7 +40,7 @@ from pointcloud.structures.features import width
 from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.targets import BoxTargets, check_targets
 from pointcloud.structures.voxels import VoxelSettings
-from vol3d.errors import UsageError
+from vol3d.class_names import of_each_class
 from vol3d.geometry import nms_rotated, wrap_yaw
 from vol3d.geometry.boxes import YAW
 from vol3d.ops import scatter_to_bev
@@ -119,11 +119,7 @@ class VoxelNet(SplitDetector[AnchorPrediction], LidarDetector[AnchorPrediction])
 
     def __init__(self, settings: VoxelNetSettings, class_names: tuple[str, ...]) -> None:
         super().__init__(settings, class_names)
-        if set(settings.anchors) != set(class_names):
-            got, wanted = ", ".join(settings.anchors), "anchors for " + ", ".join(class_names)
-            do = "Give model.anchors an entry for each class, or keep the classes of the recipe."
-            raise UsageError("anchors of other classes", where="anchors", got=got, wanted=wanted, do=do)
-        self.rules = tuple(settings.anchors[name] for name in class_names)
+        self.rules = of_each_class(settings.anchors, class_names, "anchors", "model.anchors")
         self.points = PointStack(3 + width(settings.features), settings.vfe)
         self.middle = MiddleLayers(self.points.width, settings.middle_width)
         self.backbone = build_backbone(settings.middle_width * settings.layers(), settings.backbone)

@@ -21,6 +21,7 @@ from pointcloud.models.layers.branches import joinable, joined
 from pointcloud.structures.detections import chosen_detections
 from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.targets import BoxTargets, check_targets
+from vol3d.class_names import chosen_names
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError
 from vol3d.host import constant
@@ -94,9 +95,10 @@ class CenterHead(nn.Module):
     def __init__(self, channels: int, class_names: tuple[str, ...], settings: CenterHeadSettings) -> None:
         super().__init__()
         self.settings, self.class_names = settings, class_names
-        tasks = settings.tasks or (class_names,)
+        where = "model.head.tasks"
+        tasks = tuple(chosen_names(task, class_names, where) for task in settings.tasks or (class_names,))
         if sorted(name for task in tasks for name in task) != sorted(class_names):
-            raise UsageError("tasks must have every class once", where="head.tasks", got=tasks, wanted=class_names)
+            raise UsageError("tasks must have every class once", where=where, got=settings.tasks, wanted=class_names)
         self.classes = tuple(tuple(class_names.index(name) for name in task) for task in tasks)
         w = settings.shared_width
         self.shared = convolution(channels, w, 3, padding=1, eps=1e-5, momentum=0.1)

@@ -22,8 +22,8 @@ from pointcloud.models.pillar_od.layers import Conv, norm
 from pointcloud.structures.detections import chosen_detections
 from pointcloud.structures.map_grid import MapGrid
 from pointcloud.structures.targets import BoxTargets, check_targets
+from vol3d.class_names import of_each_class
 from vol3d.engine.settings import Settings
-from vol3d.errors import UsageError
 from vol3d.geometry import box_of_points
 from vol3d.geometry.boxes import SIZE, VELOCITY, YAW
 from vol3d.geometry.nms_groups import keep_rotated
@@ -107,9 +107,8 @@ class PillarHead(nn.Module):
 
     def __init__(self, channels: int, class_names: tuple[str, ...], settings: PillarHeadSettings) -> None:
         super().__init__()
-        if set(settings.priors) != set(class_names):
-            got, wanted = ", ".join(settings.priors), "priors for " + ", ".join(class_names)
-            raise UsageError("priors of other classes", where="head.priors", got=got, wanted=wanted)
+        priors = of_each_class(settings.priors, class_names, "priors", "model.head.priors")
+        self.priors = tuple((*prior.size_m, prior.z_m) for prior in priors)
         self.settings, self.class_names = settings, class_names
         self.score_tower, self.box_tower = (_tower(channels, settings) for _ in range(2))
         self.classes = nn.Conv2d(settings.width, len(class_names), 1, bias=False)
@@ -159,8 +158,7 @@ class PillarHead(nn.Module):
 
     def _priors(self, label: Int64[Tensor, "*n"]) -> Float[Tensor, "*n 4"]:
         """l w h and z of the label's prior, metres."""
-        priors = (self.settings.priors[name] for name in self.class_names)
-        return constant(tuple((*p.size_m, p.z_m) for p in priors), self.classes.weight, torch.float32)[label]
+        return constant(self.priors, self.classes.weight, torch.float32)[label]
 
 
 def pillar_targets(targets: Sequence[BoxTargets], classes: int, grid: MapGrid, device: torch.device) -> PillarTargets:

@@ -15,7 +15,7 @@ from pointcloud.conventions import kitti_lidar_from_camera
 from pointcloud.conventions.kitti_objects import KittiObjects
 from pointcloud.datasets.kitti.calibration import IMAGE_SIZE, KittiCalibration, read_calibration
 from pointcloud.datasets.kitti.dataset import KittiFrame, KittiSettings, lidar_boxes
-from pointcloud.datasets.scenes import left_out
+from pointcloud.datasets.scenes import names_noted
 from pointcloud.datasets.tools import check, prepare
 from pointcloud.structures.class_names import KITTI_CLASSES
 from vol3d.errors import DataError
@@ -70,8 +70,10 @@ def test_classes_of_the_benchmark_that_are_left_out_are_counted(root: Path) -> N
     label = root / "training/label_2/000000.txt"
     label.write_text(f"{label.read_text()}Pedestrian{CAR[3:]}\nCyclist{CAR[3:]}\n")
     fewer = KittiSettings(root=root, class_names=("Car",)).split()
-    assert left_out(fewer.train) == ["2 objects of no class are left out: Cyclist (1), Pedestrian (1)"]
-    assert left_out(fewer.validation) == left_out(KittiSettings(root=root).split().train) == [], "Van is no wonder"
+    assert names_noted(fewer.train) == ["2 objects of no class are left out: Cyclist (1), Pedestrian (1)"]
+    assert names_noted(fewer.validation) == names_noted(KittiSettings(root=root).split().train) == [], (
+        "Van is no wonder"
+    )
 
 
 def test_regions_that_nobody_annotated_are_kept_apart(root: Path) -> None:

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from pointcloud.datasets.kitti.dataset import KittiSettings
+from pointcloud.datasets.prepare import prepare
+from pointcloud.datasets.scenes import names_noted
 from pointcloud.datasets.tools import check
+from pointcloud.evaluation.kitti_truth import KittiReader
 from tests.pointcloud.datasets.test_kitti import CALIBRATION
 from vol3d.dataset_tools.fault import Fault
-from vol3d.errors import DataError
+from vol3d.errors import DataError, UsageError
 
 Row = list[str]
 CAMERA_ABOVE_GROUND_M = 1.65
@@ -87,7 +90,34 @@ def test_another_convention_is_found(tmp_path: Path, change: Callable[[Row], Row
     assert code in found and words in str(found[code]), list(map(str, found.values()))
 
 
-@pytest.mark.parametrize("spelt", ["car", "CAR", "Car.", "Cars"])
+@pytest.mark.parametrize(("spelt", "other"), [("car", "dontcare"), ("CAR", "DONTCARE"), ("_car", "Dontcare")])
+def test_a_class_in_another_spelling_is_taken_for_it_with_a_note(tmp_path: Path, spelt: str, other: str) -> None:
+    names = {"Car": spelt, "Pedestrian": "Pedestrian", "Cyclist": other}
+    root = street(tmp_path / "raw", lambda row: [names[row[0]], *row[1:]])
+    prepare(KittiSettings(root=root).split(), tmp_path / "ready", 0)
+    for place in (root, tmp_path / "ready"):
+        split = KittiSettings(root=place).split()
+        frame = split.train[0]
+        assert frame.labels().tolist() == frame.read().truth.labels.tolist() == [0, 1] * 6
+        assert isinstance(frame, KittiReader) and len(frame.annotations()) == 18
+        assert set(frame.annotations().types) == {"Car", "Pedestrian", "DontCare"}
+        (noted,) = names_noted(split.train)
+        assert noted.startswith("12 objects have the name of a class in another spelling and were taken for it: ")
+        assert f"{spelt} for Car (6)" in noted and f"{other} for DontCare (6)" in noted
+        assert f"{spelt} for Car (12)" in faults(place)["classes-spelled-otherwise"].what
+    own = KittiSettings(root=root, class_names=("CAR",)).split().train[0]
+    assert len(own.labels()) == 6 and {"CAR", "DontCare"} < set(own.annotations().types)
+
+
+def test_a_spelling_of_two_classes_is_refused(tmp_path: Path) -> None:
+    root = street(tmp_path, lambda row: ["CAR" if row[0] == "Car" else row[0], *row[1:]])
+    split = KittiSettings(root=root, class_names=("Car", "car")).split()
+    with pytest.raises(UsageError, match=r"000000\.txt: .*differ in their spelling only; got Car and car for CAR"):
+        split.train[0].labels()
+    assert any("differ in their spelling only" in fault.what for fault in check(split, 0))
+
+
+@pytest.mark.parametrize("spelt", ["Car.", "Cars"])
 def test_a_name_that_is_almost_a_class_is_refused_wherever_it_is_read(tmp_path: Path, spelt: str) -> None:
     root = street(tmp_path, lambda row: [spelt if row[0] == "Car" else row[0], *row[1:]])
     assert f"got {spelt}, wanted Car" in faults(root)["class-name-misspelt"].what
@@ -160,3 +190,15 @@ def test_a_camera_that_tells_no_size_is_refused_and_one_that_sees_nothing_is_sai
     split = KittiSettings(root=root, image_size=(3, 3)).split()
     (fault,) = (one for one in check(split, 0) if one.case == "000000" and one.code == "no-point-in-view")
     assert "in the camera's view of 3 x 3 pixels" in fault.what
+
+
+def test_sweeps_of_another_number_of_columns_are_refused(tmp_path: Path) -> None:
+    root = street(tmp_path)
+    for path in (root / "training/velodyne").glob("*.bin"):
+        points = np.fromfile(path, "<f4").reshape(-1, 4)
+        points = points[: len(points) // 4 * 4]  # 4 rows of 5 are 5 rows of 4: the size says nothing
+        np.column_stack([points, np.arange(len(points)) % 64]).astype("<f4").tofile(path)
+    message = "another number of columns; got numbers that repeat every 5, wanted 4 columns"
+    with pytest.raises(DataError, match=message):
+        KittiSettings(root=root).split().train[0].read()
+    assert message in faults(root)["unreadable-file"].what

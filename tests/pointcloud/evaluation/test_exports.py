@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from pointcloud.conventions.kitti import KittiBoxes, boxes_from_kitti
 from pointcloud.conventions.kitti_objects import read_kitti_objects
 from pointcloud.datasets.kitti.calibration import read_calibration
 from pointcloud.evaluation.exports import writer_of
-from vol3d.errors import UsageError
+from vol3d.errors import DataError, UsageError
 from vol3d.prediction import BoxPrediction
 from vol3d.scans.points.cloud import PointCloud
 from vol3d.scans.results.detections import Detections
@@ -41,7 +42,8 @@ def sweep(folder: Path, calibrated: bool = True) -> ScanSource:
 
 def test_kittis_text_holds_the_boxes_that_its_camera_sees(tmp_path: Path) -> None:
     out = tmp_path / "000007.txt"
-    assert writer_of("kitti", sweep(tmp_path), None).write(found(), out) == ()
+    (note,) = writer_of("kitti", sweep(tmp_path), None).write(found(), out)
+    assert str(note) == "1 boxes lie outside of the camera's image and are not in KITTI's text; the JSON has all"
     objects = read_kitti_objects(out, scored=True)
     labels = KittiBoxes(*map(torch.from_numpy, (objects.location, objects.dimensions_hwl, objects.rotation_y)))
     motion = read_calibration(tmp_path / "calib/000007.txt").lidar_from_camera
@@ -54,11 +56,19 @@ def test_the_calibration_is_given_or_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"needs the calibration .*calib/000007\.txt\. Give it with --calib"):
         writer_of("kitti", source, None)
     (tmp_path / "mine.txt").write_text(CALIBRATION.replace("621", "320").replace("187.5", "240"))
-    (note,) = writer_of("kitti", source, tmp_path / "mine.txt").write(found(), tmp_path / "a.txt")
+    note, _ = writer_of("kitti", source, tmp_path / "mine.txt").write(found(), tmp_path / "a.txt")
     assert (note.code, note.numbers) == ("image-size-assumed", {"width": 640, "height": 480})
     turned = found(file_from_scan=np.diag([1000.0, 1000.0, 1000.0, 1.0]))
     with pytest.raises(UsageError, match="a sweep in metres with z up"):
         writer_of("kitti", source, tmp_path / "mine.txt").write(turned, tmp_path / "b.txt")
+
+
+def test_kittis_text_has_a_word_for_a_class(tmp_path: Path) -> None:
+    prediction, out = found(), tmp_path / "a.txt"
+    prediction = replace(prediction, detections=replace(prediction.detections, class_names=("traffic cone",)))
+    with pytest.raises(DataError, match=r"a class of several words cannot be written; got traffic cone"):
+        writer_of("kitti", sweep(tmp_path), None).write(prediction, out)
+    assert not out.exists()
 
 
 def test_a_table_has_a_row_for_each_box_in_the_coordinates_of_the_json(tmp_path: Path) -> None:

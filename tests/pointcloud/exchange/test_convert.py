@@ -95,6 +95,17 @@ def test_angles_in_the_other_unit_are_refused(tmp_path: Path, name: str, angle: 
     assert len(FORMATS[other].read(path)) == 1
 
 
+@pytest.mark.parametrize("name", ["openpcdet", "sustechpoints", "cvat", "kitti"])
+def test_degrees_where_a_format_has_radians_are_refused(tmp_path: Path, name: str) -> None:
+    FORMATS[name].write([LabelledScene("a.pcd", (replace(CAR, yaw=45.0),))], tmp_path / "labels")
+    if name == "kitti":  # which turns the other way, so that the file's own number is changed
+        (file,) = (tmp_path / "labels").rglob("label_2/a.txt")
+        file.write_text(f"{file.read_text().rsplit(' ', 1)[0]} 45\n")
+    with pytest.raises(DataError, match="of more than a turn"):
+        convert_labels(tmp_path / "labels", name, "labelcloud", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_supervisely_has_the_length_along_y(tmp_path: Path) -> None:
     geometry = {"position": {"x": 5, "y": 0, "z": 0}, "rotation": {"x": 0, "y": 0, "z": math.pi / 2}}
     geometry["dimensions"] = {"x": 1.8, "y": 3.9, "z": 1.6}

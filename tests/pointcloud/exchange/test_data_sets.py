@@ -160,3 +160,12 @@ def test_kittis_own_loader_reads_what_was_written(tmp_path: Path) -> None:
     split = KittiSettings(root=tmp_path, image_only=False, validation=0.5).split()
     found = split.labelled[0].read()
     np.testing.assert_allclose(found.truth.boxes[0, :7], [10, -2, -0.5, 4, 1.8, 1.5, 0.25], atol=1e-5)
+
+
+def test_regions_that_nobody_annotated_are_no_boxes_however_they_are_spelled(tmp_path: Path) -> None:
+    FORMATS["kitti"].write([LabelledScene("a.bin", (CAR,))], tmp_path)
+    (file,) = tmp_path.rglob("label_2/a.txt")
+    row = file.read_text().split()
+    file.write_text("\n".join(" ".join([name, *row[1:]]) for name in ("car", "dontcare", "DONTCARE")))
+    (scene,) = FORMATS["kitti"].read(tmp_path)
+    assert [box.name for box in scene.boxes] == ["car"]

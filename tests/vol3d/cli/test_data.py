@@ -155,3 +155,10 @@ def test_drives_last_as_long_as_asked(tmp_path: Path, capsys):
     words = ["--scenes", "2", "--seconds", "1", "--workers", "0"]
     assert main(["data", "generate", "drives", str(out), *words]) == 0
     assert len(list((out / "samples/LIDAR_TOP").iterdir())) == 2 * 3
+
+
+def test_converting_names_classes_that_differ_in_their_spelling_only(tmp_path, capsys):
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/a.txt").write_text("1 2 0 4 2 1.5 0.5 Car\n9 2 0 4 2 1.5 0.5 car\n")
+    assert main(["data", "convert", str(tmp_path / "labels"), "--from", "openpcdet", "-o", str(tmp_path / "out")]) == 0
+    assert "note: Car and car are classes of their own" in capsys.readouterr().err

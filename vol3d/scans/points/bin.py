@@ -26,6 +26,7 @@ from vol3d.scans.points.raw import COPY, RawPoints, table_fields
 
 _COUNTS = sorted({len(layout) for layout in LAYOUTS})
 _LOOKED_AT = 120_000  # numbers in the middle of the file
+_GLANCED_AT = 12_000  # where the number of columns is stated
 _FEWEST = 300  # numbers in which a period can be found
 _CLEAR = 0.85  # the least mean difference is below this share of any other that is no multiple
 _MOST = 12  # columns that a period is looked for
@@ -35,7 +36,8 @@ def read_bin(path: Path, columns: tuple[str, ...] | None = None) -> RawPoints:
     """Points of a `.bin` file; `columns` name them in order, `_` leaves one out.
 
     Raises:
-        DataError: its size fits no column count, no layout fits its numbers or several do.
+        DataError: its size fits no column count, no layout fits its numbers or several do; its numbers clearly repeat
+            by another number of columns than `columns` has.
         UsageError: `columns` that cannot be.
     """
     size = path.stat().st_size
@@ -48,11 +50,24 @@ def read_bin(path: Path, columns: tuple[str, ...] | None = None) -> RawPoints:
             raise DataError(
                 "the file's size fits no such columns", where=path, got=f"{size // 4} numbers", wanted=wanted
             )
-        table = np.fromfile(path, "<f4").reshape(-1, len(names))
-        return RawPoints(table_fields(table, names))
+        values = np.fromfile(path, "<f4")
+        refuse_another_width(values, len(names), path)
+        return RawPoints(table_fields(values.reshape(-1, len(names)), names))
     values = np.fromfile(path, "<f4")
     names, notes = _deduce(values, path)
     return RawPoints(table_fields(values.reshape(-1, len(names)), names), notes=notes)
+
+
+def refuse_another_width(values: np.ndarray, width: int, path: Path) -> None:
+    """Raises DataError if numbers that are taken for points of `width` columns clearly repeat by another width.
+
+    Rows of five numbers that are read as rows of four are points all over the place, and no error elsewhere.
+    """
+    period = _period(values, _GLANCED_AT)
+    if period is not None and period % width and width % period:
+        got, wanted = f"numbers that repeat every {period}", f"{width} columns"
+        do = f"Name all {period} where columns can be named, _ for those to leave out; else write rows of {width}."
+        raise DataError("the file has another number of columns", where=path, got=got, wanted=wanted, do=do)
 
 
 def _deduce(values: np.ndarray, path: Path) -> tuple[tuple[str, ...], tuple[Note, ...]]:
@@ -107,10 +122,10 @@ def _untold(values: np.ndarray, period: int | None, layouts: list[tuple[str, ...
     return unclear([], f"{got}; thinned, it could be {' or '.join(could)}", path, example)
 
 
-def _period(values: np.ndarray) -> int | None:
+def _period(values: np.ndarray, looked_at: int = _LOOKED_AT) -> int | None:
     """The number of columns at which the stream repeats its kinds of numbers; None if none stands out."""
-    middle = max(0, len(values) - _LOOKED_AT) // 2
-    part = values[middle : middle + _LOOKED_AT]
+    middle = max(0, len(values) - looked_at) // 2
+    part = values[middle : middle + looked_at]
     if len(part) < _FEWEST:
         return None
     ranks = np.searchsorted(np.sort(part), part).astype(np.float64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import socket
 import sys
 from importlib.util import find_spec
 
@@ -32,6 +33,22 @@ def has_display() -> bool:
     if sys.platform in ("win32", "darwin"):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def screen_is_gone() -> bool:
+    """Whether the X server of this machine that DISPLAY names does not answer; of one elsewhere nothing is known."""
+    local = re.fullmatch(r"(?:unix)?:(\d+)(?:\.\d+)?", os.environ.get("DISPLAY", ""))
+    if local is None or not hasattr(socket, "AF_UNIX"):
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(f"/tmp/.X11-unix/X{local[1]}")
+        except (ConnectionRefusedError, FileNotFoundError):
+            return True
+        except OSError:  # busy, or closed to us
+            return False
+    return False
 
 
 def missing_libraries() -> list[str]:

@@ -10,11 +10,13 @@ from typing import Any
 
 from vol3d.errors import Vol3dError
 from vol3d.view.scene import FrameScene, ViewScene
-from vol3d.view.window.libraries import explain_open3d, why_no_window
+from vol3d.view.window.libraries import explain_open3d, screen_is_gone, why_no_window
 from vol3d.view.window.names import BoxNames
 from vol3d.view.window.panel import SHOWN, toolkit
 
 _PANEL_EM = 19
+_LOOK_S = 2.0  # how often the screen is looked for
+_END_S = 10.0  # that the window's process may take to end
 
 
 def show_window(scene: ViewScene, size: tuple[int, int] = (1280, 800), series: Sequence[FrameScene] = ()) -> None:
@@ -37,19 +39,34 @@ def show_window(scene: ViewScene, size: tuple[int, int] = (1280, 800), series: S
     process.start()
     theirs.close()
     said: list[Vol3dError | None] = []
+    what = "the graphics driver ended the window"
     try:
-        said.append(ours.recv())
+        if _answers(ours):
+            said.append(ours.recv())
+        else:
+            what = "the screen of the window is gone"
     except EOFError:
         pass
     finally:
         if not said:
             process.terminate()
+        process.join(_END_S)
+        process.kill()
         process.join()
     if not said:
         do = "vol3d view --page shows the scene in a browser, vol3d doctor describes this machine."
-        raise Vol3dError("the graphics driver ended the window", got=f"exit code {process.exitcode}", do=do)
+        raise Vol3dError(what, got=f"exit code {process.exitcode}", do=do)
     if said[0] is not None:
         raise said[0]
+
+
+def _answers(window: Connection) -> bool:
+    """Waits for the window's process. False if its screen went first: then Mesa may wait for the screen for ever."""
+    watched = not screen_is_gone()
+    while not window.poll(_LOOK_S):
+        if watched and screen_is_gone():
+            return window.poll(_LOOK_S)
+    return True
 
 
 def _run(scene: ViewScene, size: tuple[int, int], series: Sequence[FrameScene], parent: Connection) -> None:

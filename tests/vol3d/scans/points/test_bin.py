@@ -182,3 +182,21 @@ def test_the_name_of_nuscenes_is_no_proof_against_the_numbers(tmp_path: Path) ->
     table.tofile(tmp_path / "a.pcd.bin")
     with pytest.raises(DataError, match=r"column 5 .* is no ring"):
         read_points(tmp_path / "a.pcd.bin")
+
+
+@pytest.mark.parametrize(("more", "width"), LAYOUTS[1:])  # x, y and z may be so much alike that nothing repeats
+def test_columns_that_are_stated_must_be_as_many_as_repeat(tmp_path: Path, more: tuple[str, ...], width: int) -> None:
+    table = np.concatenate((cloud(8400), *(extra(kind, 8400) for kind in more)), axis=1).astype(np.float32)
+    table.tofile(tmp_path / "a.bin")
+    assert len(read_points(tmp_path / "a.bin", columns=(*XYZ, *"_" * (width - 3)))) == 8400
+    for other in {3, 4, 5, 7} - {width, width // 2}:
+        with pytest.raises(
+            DataError, match=rf"number of columns; got numbers that repeat every {width}, wanted {other}"
+        ):
+            read_points(tmp_path / "a.bin", columns=(*XYZ, *"_" * (other - 3)))
+
+
+def test_numbers_that_do_not_repeat_are_taken_as_stated(tmp_path: Path) -> None:
+    for values in (np.random.default_rng(0).random(4000), np.ones(4000), np.arange(20)):
+        values.astype(np.float32).tofile(tmp_path / "a.bin")
+        assert not read_points(tmp_path / "a.bin", columns=(*XYZ, "_"), up="z", units="m").columns

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.vol3d.view.window.screen import screen
 from vol3d.view.window import libraries
 from vol3d.view.window.libraries import explain_open3d, missing_libraries, why_no_window
 
@@ -57,3 +60,14 @@ def test_without_a_display_there_is_no_window(monkeypatch: pytest.MonkeyPatch):
     assert "no display" in str(why_no_window())
     monkeypatch.setenv("DISPLAY", ":0")
     assert why_no_window() is None
+
+
+def test_a_screen_of_this_machine_that_is_gone_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with screen(tmp_path) as shown:
+        monkeypatch.setenv("DISPLAY", f"{shown.environment['DISPLAY']}.0")
+        assert not libraries.screen_is_gone()
+        shown.close()
+        assert libraries.screen_is_gone()
+    for elsewhere in ("", "host:10.0", "localhost:10"):
+        monkeypatch.setenv("DISPLAY", elsewhere)
+        assert not libraries.screen_is_gone()

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing import Pipe
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -26,6 +27,7 @@ from vol3d.view.theme import LIGHT
 from vol3d.view.window import clouds as window_clouds
 from vol3d.view.window import names as window_names
 from vol3d.view.window import volume as window_volume
+from vol3d.view.window import window
 from vol3d.view.window.libraries import missing_libraries
 from vol3d.view.window.names import BoxName, BoxNames, seen_labels
 from vol3d.view.window.volume import plane
@@ -111,6 +113,33 @@ def test_a_window_shows_points_boxes_and_controls_and_its_end_is_told(tmp_path: 
         _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
     assert "the graphics driver ended the window" in said and "Traceback" not in said
+
+
+@pytest.mark.slow
+def test_a_window_whose_screen_goes_ends(tmp_path: Path):
+    files = [str(path) for path in write_room(tmp_path)]
+    with screen(tmp_path) as shown:
+        process = command(shown, *files, "--window", "--score", "0.5")
+        wait_for(shown, process, lambda now: min(seen(now, colour) for colour in COLOURS.values()) > 50)
+        shown.close()
+        _, said = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 1 and "Traceback" not in said
+    assert "the screen of the window is gone" in said or "the graphics driver ended the window" in said
+
+
+def test_a_window_that_does_not_answer_is_waited_for_while_it_has_its_screen(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(window, "_LOOK_S", 0.001)
+    ours, theirs = Pipe(duplex=False)
+    gone = iter([False, False, False, True])
+    monkeypatch.setattr(window, "screen_is_gone", lambda: next(gone))
+    assert not window._answers(ours) and next(gone, "all asked") == "all asked"
+
+    def answer() -> bool:
+        theirs.send(None)
+        return True
+
+    monkeypatch.setattr(window, "screen_is_gone", answer)  # nothing is known of the screen: only the answer counts
+    assert window._answers(ours)
 
 
 def brightens_upwards(picture: np.ndarray) -> bool:
