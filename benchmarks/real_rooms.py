@@ -101,7 +101,7 @@ def main() -> None:
             scenes = list(detected(model, split))
             rows.append(row_of(model, split, scenes))
             if given.pictures:
-                pictures = evaluate_scenes(iter(scenes), split.class_names, pictures=True).pictures
+                pictures = evaluate_scenes(iter(scenes), split.class_names, pictures="dark").pictures
                 for title, picture in pictures.items():
                     write_bytes(given.pictures / f"{Path(model).name}_{name}_{title.split()[0]}.png", picture)
     print_table([{key: value for key, value in row.items() if key != "found by class"} for row in rows])
