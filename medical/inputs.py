@@ -10,6 +10,7 @@ from pathlib import Path
 from medical.datasets.cases import stem
 from medical.datasets.channels import channel_of
 from medical.datasets.nnunet import numbered
+from medical.datasets.own_layout import LABEL_FOLDER
 from medical.datasets.pairs import channel_complaint, read_image
 from vol3d.dataset_tools.fault import listed
 from vol3d.errors import DataError
@@ -44,7 +45,9 @@ def join_channels(sources: Sequence[ScanSource], channels: Sequence[str]) -> lis
 
 
 def without_masks(sources: Sequence[ScanSource], chosen: Sequence[Path]) -> list[ScanSource]:
-    """Without masks beside their scans in a folder: `a_seg.nii.gz` beside `a.nii.gz`, if its voxels are labels.
+    """Without masks beside their scans: `a_seg.nii.gz` beside `a.nii.gz`, `labels/a.nii.gz` and `images/a.nii.gz`.
+
+    Only files whose voxels are labels are left out.
 
     Args:
         chosen: the paths that a person gave; a file among them is a scan whatever its name.
@@ -55,8 +58,13 @@ def without_masks(sources: Sequence[ScanSource], chosen: Sequence[Path]) -> list
 
 
 def _is_mask_beside(source: ScanSource, names: set[tuple[Path, str]]) -> bool:
-    found = _MASK_NAME.fullmatch(source.name)
-    if found is None or source.channels or source.series or (source.path.parent, found[1]) not in names:
+    folder, found = source.path.parent, _MASK_NAME.fullmatch(source.name)
+    scan = source.name if found is None else found[1]
+    beside = found is not None and (folder, scan) in names
+    if not beside and LABEL_FOLDER.fullmatch(folder.name):
+        others = {place for place, name in names if name in (scan, source.name)}
+        beside = any(not LABEL_FOLDER.fullmatch(place.name) for place in others)
+    if not beside or source.channels or source.series:
         return False
     try:
         return looks_like_labels(read_volume(source.path).array[0])

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from pydantic import Field
 
+from vol3d.class_names import chosen_names
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError
 from vol3d.notes import Note
@@ -27,21 +28,21 @@ def postprocess(segmentation: Segmentation, settings: PostprocessSettings) -> Se
     Raises:
         UsageError: a name that is no foreground class.
     """
-    unknown = [name for name in settings.largest_component if name not in segmentation.class_names[1:]]
-    if unknown:
-        where, wanted = "postprocess.largest_component", segmentation.class_names[1:]
+    where, wanted = "postprocess.largest_component", segmentation.class_names[1:]
+    names = chosen_names(settings.largest_component, wanted, where)
+    if unknown := [name for name in names if name not in wanted]:
         raise UsageError("no such class", where=where, got=unknown, wanted=wanted)
-    if not settings.largest_component:
+    if not names:
         return segmentation
     from scipy.ndimage import find_objects
 
     labels = segmentation.labels.copy()
     boxes = find_objects(labels, max_label=len(segmentation.class_names) - 1)
-    for name in settings.largest_component:
+    for name in names:
         value = segmentation.class_names.index(name)
         if boxes[value - 1] is not None:
             _keep_largest(labels[boxes[value - 1]], value)
-    kept = ", ".join(settings.largest_component)
+    kept = ", ".join(names)
     note = Note("postprocess", "largest piece of {value}", "postprocess.largest_component", kept)
     return replace(segmentation, labels=labels, notes=(*segmentation.notes, note))
 

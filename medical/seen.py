@@ -10,6 +10,7 @@ import numpy as np
 
 from medical.datasets.cases import IGNORED
 from vol3d.engine.seen import Seen, SeenRange, Trait
+from vol3d.notes import Note
 from vol3d.scans.volumes.grid import orientation
 from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
 
@@ -66,6 +67,26 @@ def scan_traits(channel_names: Sequence[str], seen: Seen | None = None) -> tuple
             traits.append(Intensity(f"{end}-{channel}", "", what, ".4g", slack=slack))
         traits.append(Trait(f"spread-{channel}", "", "{found:.4g}", ".4g", float("-inf"), float("inf")))
     return tuple(traits)
+
+
+def no_hounsfield_units(image: Volume, of_ct: Mapping[int, str]) -> tuple[Note, ...]:
+    """That a scan for a model of CT has no value below 0, as neither MR nor a CT without its intercept has.
+
+    In Hounsfield units even a piece of the body has some: fat is near -100, air at -1000.
+
+    Args:
+        of_ct: channels that are CT, with their names.
+    """
+    text = (
+        "no voxel of {value} is below 0, the least is {least:.4g}; the model was trained on CT in Hounsfield units, "
+        "where fat is near -100 and air at -1000"
+    )
+    least = {name: float(image.array[channel].min()) for channel, name in of_ct.items()}
+    return tuple(
+        Note("hounsfield-unlike-training", text, value=name, numbers={"least": value})
+        for name, value in least.items()
+        if value >= 0
+    )
 
 
 def _volume(name: str) -> str:

@@ -43,7 +43,7 @@ from vol3d.engine.common_classes import with_all_classes
 from vol3d.engine.device import pick_device
 from vol3d.engine.seen import Seen, ranges_of, some_of, unlike
 from vol3d.engine.settings import RunSettings, Settings
-from vol3d.engine.task import CompleteTask, Evaluation, Part, Samples, Windows
+from vol3d.engine.task import CompleteTask, Evaluation, Part, Samples, WindowedProgress, Windows
 from vol3d.engine.trained_on import TrainedOn
 from vol3d.errors import CheckpointError, UsageError
 from vol3d.notes import Note
@@ -207,6 +207,7 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         from medical.evaluate import ScoredCase, evaluate_cases  # not for prediction
 
         models = list(model) if isinstance(model, nn.ModuleList) else [model]
+        windows = progress.windows if isinstance(progress, WindowedProgress) else None
         cases, matched, left_out, missed = self.split.require().validation, self.matched, 0, 0
 
         def segmented() -> Iterator[ScoredCase]:
@@ -214,7 +215,7 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
             for done, case in enumerate(cases):
                 progress(done, len(cases), case.name)
                 image, truth = read_pair(case, matched.names, self.channel_names)
-                found, others = matched.relabelled(self.segment(models, image, device))
+                found, others = matched.relabelled(self.segment(models, image, device, windows))
                 left_out += others
                 missed += int(np.count_nonzero(np.isin(truth.array, matched.alone)))
                 yield ScoredCase(case.name, image, truth, found)

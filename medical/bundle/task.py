@@ -15,11 +15,13 @@ from torch import Tensor, nn
 
 from medical.bundle import predict as inference
 from medical.bundle.document import Document, read_bundle
+from medical.bundle.metadata import format_of
 from medical.bundle.naming import channel_names, class_names, foreground_bits, output_names
 from medical.bundle.network import Planewise, build_network, load_weights
 from medical.bundle.workflow import Workflow, read_workflow
 from medical.fast import fast_notes, fast_window
 from medical.results.options import VolumeSettings
+from medical.seen import no_hounsfield_units
 from medical.segment import with_less_memory
 from medical.sides import mirror_notes
 from medical.volume_task import VolumeTask
@@ -56,6 +58,7 @@ class Bundle:
         outputs: names of the network's outputs.
         bits: of outputs that may overlap, those that are no background; each is a bit of the label.
         notes: what was assumed, whatever the scan.
+        is_ct: whether its metadata say that scans are CT.
     """
 
     workflow: Workflow
@@ -64,6 +67,7 @@ class Bundle:
     outputs: tuple[str, ...]
     bits: tuple[int, ...]
     notes: tuple[Note, ...]
+    is_ct: bool = False
 
 
 class BundleTask(VolumeTask):
@@ -109,6 +113,7 @@ class BundleTask(VolumeTask):
         usual, window = window, fast_window(window) if how.fast else window
         notes = self.bundle.notes
         notes += mirror_notes(self.class_names, "".join(orientation(ready.affine)), window.mirror_axes)
+        notes += no_hounsfield_units(scan, dict(enumerate(self.channel_names)) if self.bundle.is_ct else {})
         for note in notes:
             say(f"warning: {scan.source or 'array'}: {note}")
         notes += fast_notes(usual, how)
@@ -187,7 +192,8 @@ def _described(document: Document, workflow: Workflow, notes: tuple[Note, ...]) 
     classes, numbered = class_names(said, workflow.postprocessing, outputs)
     bits = foreground_bits(said, outputs) if workflow.postprocessing.kind == "bits" else ()
     named, _ = output_names(said, workflow.postprocessing, outputs)
-    return Bundle(workflow, channels, classes, named, bits, (*workflow.notes, *notes, *assumed, *numbered))
+    is_ct = str(format_of(said, "inputs", "image").get("modality")).strip().upper() == "CT"
+    return Bundle(workflow, channels, classes, named, bits, (*workflow.notes, *notes, *assumed, *numbered), is_ct)
 
 
 def _digest(document: Document, workflow: Workflow) -> str:

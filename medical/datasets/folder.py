@@ -259,7 +259,10 @@ def _by_pattern(document: Document, root: Path) -> tuple[dict[str, dict[str, Pat
         raise DataError("no such folder", where=root)
     found, faults = matching_files(root, document.images, document.channels, "image")
     labels, more = matching_files(root, document.labels, (), "label")
-    return found, {name: files[""] for name, files in labels.items()}, faults + more
+    label_of = {name: files[""] for name, files in labels.items()}
+    for name in [name for name, files in found.items() if {*label_of.values()} & {*files.values()}]:
+        del found[name]  # where both lie in one folder, `{case}.nii.gz` is `a_mask.nii.gz`, too
+    return found, label_of, faults + more
 
 
 def _in_folders(document: Document, root: Path) -> tuple[dict[str, dict[str, Path]], dict[str, Path], list[Fault]]:

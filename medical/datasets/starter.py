@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from medical.datasets.cases import IGNORED, UNUSED, by_stem, may_be_scan, scans_in, stem, visible
+from medical.datasets.own_layout import STATE, OwnLayout, find_layout
+from medical.datasets.patterns import is_pattern, matching_files
 from vol3d.dataset_tools.draft import Draft, names_in
 from vol3d.dataset_tools.fault import listed
 from vol3d.errors import DataError, UsageError
@@ -22,12 +24,13 @@ _ONE_CHANNEL = ["image"]  # what a data set has that names none
 
 
 def draft(root: Path, stated: Mapping[str, str], progress: Progress) -> Draft | None:
-    """The JSON for images and label maps of the same names in two folders; None where there is one already.
+    """The JSON for images and label maps, wherever they lie; None where there is one already.
 
     Every label map is opened, for its numbers and the names that it may hold.
 
     Args:
-        stated: `classes` and `channels` (names between commas), `images` and `labels` (folders), as far as given.
+        stated: `classes` and `channels` (names between commas), `images` and `labels` (folders or patterns), as far
+            as given.
 
     Raises:
         DataError: no folders, no label map that can be read, or no image under its name.
@@ -36,29 +39,60 @@ def draft(root: Path, stated: Mapping[str, str], progress: Progress) -> Draft | 
     path = root / "dataset.json"
     if path.exists():
         return None
-    images, labels = _folders(root, stated)
-    files, _ = by_stem(scans_in(root / labels), "label")
-    channels = names_in(stated, "channels") or _channels(root / images, list(files))
+    layout, files = _layout(root, stated)
+    channels = names_in(stated, "channels") or [*layout.channels]
     names, having, ignore = _names(files, progress)
     classes, remarks = _classes(names, names_in(stated, "classes"), path, having)
     content: dict[str, Any] = {"classes": classes}
     content |= {"ignore": ignore} if ignore else {}
-    content |= {"channels": channels} if channels != _ONE_CHANNEL else {}
-    content |= {"images": images, "labels": labels} if images != "images" or labels != "labels" else {}
+    content |= {"channels": channels} if channels not in ([], _ONE_CHANNEL) else {}
+    places = (layout.images, layout.labels)
+    content |= {"images": places[0], "labels": places[1]} if places != _FOLDERS[0] else {}
+    remarks += [layout.remark] if layout.remark else []
     if ignore:
         remarks.append(f"label {ignore} was taken for voxels that are not annotated: remove 'ignore' if it is a class")
     return Draft(path, content, tuple(remarks))
 
 
-def _folders(root: Path, stated: Mapping[str, str]) -> tuple[str, str]:
+def _layout(root: Path, stated: Mapping[str, str]) -> tuple[OwnLayout, dict[str, Path]]:
+    """The folders or patterns that are stated, else the usual folders, else what is found; and the label maps."""
     known = [(stated.get("images", images), stated.get("labels", labels)) for images, labels in _FOLDERS]
-    for images, labels in known:
-        if (root / images).is_dir() and (root / labels).is_dir():
-            return images, labels
+    if all(map(is_pattern, known[0])):
+        return _by_patterns(root, *known[0], tuple(names_in(stated, "channels")))
+    usual = next((two for two in known if all((root / name).is_dir() for name in two)), None)
+    if not {"images", "labels"} & stated.keys() and not (usual and _pairs(root, *usual)):
+        found = find_layout(root)
+        if found is not None:
+            return found, _label_files(root, found)
+    if usual is None:
+        raise _nothing_found(root, known)
+    files = _label_files(root, OwnLayout(*usual, (), ""))
+    channels = () if "channels" in stated else tuple(_channels(root / usual[0], list(files)))
+    return OwnLayout(*usual, channels, ""), files
+
+
+def _nothing_found(root: Path, known: Iterable[tuple[str, str]]) -> DataError:
     got = listed(entry.name for entry in visible(root) if entry.is_dir()) or "no folder"
     wanted = " or ".join(f"{images} and {labels}" for images, labels in dict.fromkeys(known))
-    do = "Sort the files into them, or name yours: images=FOLDER labels=FOLDER."
-    raise DataError("no folders of images and label maps", where=root, got=got, wanted=wanted, do=do)
+    return DataError("no images with label maps", where=root, got=got, wanted=wanted, do=STATE)
+
+
+def _pairs(root: Path, images: str, labels: str) -> bool:
+    """Whether an image has the name of a label map."""
+    entries = scans_in(root / images)
+    return any(_channels_of(case, entries) for case in by_stem(scans_in(root / labels), "label")[0])
+
+
+def _label_files(root: Path, layout: OwnLayout) -> dict[str, Path]:
+    if not is_pattern(layout.labels):
+        return by_stem(scans_in(root / layout.labels), "label")[0]
+    return _by_patterns(root, layout.images, layout.labels, layout.channels)[1]
+
+
+def _by_patterns(root: Path, images: str, labels: str, channels: tuple[str, ...]) -> tuple[OwnLayout, dict[str, Path]]:
+    matching_files(root, images, channels, "image")  # refused here, not once the JSON is written
+    files, _ = matching_files(root, labels, (), "label")
+    return OwnLayout(images, labels, channels, ""), {case: paths[""] for case, paths in files.items()}
 
 
 def _channels(folder: Path, cases: Sequence[str]) -> list[str]:

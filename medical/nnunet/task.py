@@ -16,6 +16,7 @@ from medical.fast import fast_notes, fast_window
 from medical.nnunet.folder import FINAL
 from medical.nnunet.predict import Stage, segment
 from medical.results.options import MaskSettings, VolumeSettings
+from medical.seen import no_hounsfield_units
 from medical.sides import mirror_notes
 from medical.volume_task import VolumeTask
 from vol3d.engine.settings import PredictionSettings
@@ -26,6 +27,7 @@ from vol3d.prediction import MaskPrediction
 from vol3d.scans.volumes.grid import orientation, reorient, reorient_to
 from vol3d.scans.volumes.orientation import turned_view
 from vol3d.scans.volumes.volume import Segmentation, Volume
+from vol3d.terminal import say
 
 AS_STORED = "file"
 
@@ -102,7 +104,7 @@ class NnunetTask(VolumeTask):
         cascade = self.cascade
         image = scan if cascade.turn is None else reorient(scan, cascade.turn)
         labels: np.ndarray | None = None
-        unusual: tuple[Note, ...] = ()
+        unusual = self._unlike_ct(scan)
         stages = tuple(hurried(stage, self.settings.predict) for stage in cascade.stages)
         last = stages[-1]
         probabilities = self.room_for(scan, last.labels.regions or last.labels.names, last.labels.regions is None)
@@ -121,6 +123,13 @@ class NnunetTask(VolumeTask):
         regions = dict(zip(last.labels.regions or (), last.labels.members, strict=True))
         mask = Segmentation(found.array[0], scan.grid, self.class_names, scan.source, unusual, regions=regions)
         return MaskPrediction(mask, replace(scan, notes=notes), probabilities)
+
+    def _unlike_ct(self, scan: Volume) -> tuple[Note, ...]:
+        schemes = enumerate(self.cascade.stages[-1].plans.schemes)
+        notes = no_hounsfield_units(scan, {n: self.channel_names[n] for n, one in schemes if one == "CTNormalization"})
+        for note in notes:
+            say(f"warning: {scan.source or 'array'}: {note}")
+        return notes
 
     def _notes(self, code: str, stage: Stage) -> tuple[Note, ...]:
         """How the network saw the axes of this scan."""

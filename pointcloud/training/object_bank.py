@@ -21,6 +21,7 @@ from pointcloud.structures.features import Feature, width
 from pointcloud.training.augment import TrainingScene
 from pointcloud.training.object_file import CutObject, ObjectBank, write_objects
 from pointcloud.training.samples import to_training_scene
+from vol3d.class_names import spelled_as
 from vol3d.engine.settings import Settings
 from vol3d.errors import UsageError
 from vol3d.files import make_folder, remove_leftovers
@@ -85,6 +86,8 @@ def object_bank(
 
 def _by_label(counts: Mapping[str, int], class_names: Sequence[str]) -> dict[int, int]:
     """Label -> objects that a scene is filled up to, without classes that are not pasted at all."""
+    spelling = spelled_as(tuple(counts), class_names, "paste.counts")
+    counts = {spelling.get(name, name): count for name, count in counts.items()}
     unknown = [name for name in counts if name not in class_names]
     if unknown:
         wanted = ", ".join(class_names)

@@ -112,3 +112,18 @@ def test_masks_beside_channels(tmp_path: Path) -> None:
     write_nifti(tmp_path / "a_seg.nii.gz", labels, ras_affine())
     sources = without_masks(join_channels(find_scans([tmp_path]), CHANNELS), [tmp_path])
     assert [source.name for source in sources] == ["a"]
+
+
+def test_masks_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    labels = np.zeros((8, 8, 8), np.uint8)
+    labels[2:7, 2:7, 2:7] = 1
+    for folder in ("images", "labels", "manual_masks"):
+        (tmp_path / folder).mkdir()
+    write(tmp_path / "images", "a", "b")
+    for name in ("labels/a", "manual_masks/b_seg", "labels/alone"):
+        write_nifti(tmp_path / f"{name}.nii.gz", labels, ras_affine())
+    noise = np.random.default_rng(0).normal(size=(8, 8, 8)).astype(np.float32)
+    write_nifti(tmp_path / "labels/b.nii.gz", noise, ras_affine())  # no labels in it
+    sources = without_masks(join_channels(find_scans([tmp_path]), ("CT",)), [tmp_path])
+    kept = sorted(f"{source.path.parent.name}/{source.name}" for source in sources)
+    assert kept == ["images/a", "images/b", "labels/alone", "labels/b"]

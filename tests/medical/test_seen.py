@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medical.datasets.cases import IGNORED
-from medical.seen import found_numbers, scan_numbers, scan_traits, truth_numbers, volume_traits
+from medical.seen import found_numbers, no_hounsfield_units, scan_numbers, scan_traits, truth_numbers, volume_traits
 from vol3d.engine.seen import Seen, ranges_of, unlike
 from vol3d.scans.volumes.grid import reorient
 from vol3d.scans.volumes.volume import Grid, Segmentation, Volume
@@ -64,3 +64,10 @@ def test_organs_of_an_unknown_size() -> None:
 def test_where_voxels_are_ignored_no_volume_is_known() -> None:
     label = np.full((1, 2, 2, 2), IGNORED, np.uint8)
     assert truth_numbers(Volume(label, Grid((2, 2, 2), np.eye(4))), SCORED) == {}
+
+
+def test_a_ct_without_a_value_below_zero_is_noted() -> None:
+    image = scan(low=0, high=1300)
+    (note,) = no_hounsfield_units(image, {0: "CT"})
+    assert note.code == "hounsfield-unlike-training" and str(note).startswith("no voxel of CT is below 0, the least is")
+    assert not no_hounsfield_units(image, {}) and not no_hounsfield_units(scan(low=-110, high=200), {0: "CT"})

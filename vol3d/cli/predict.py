@@ -214,7 +214,7 @@ def show(rows: Sequence[PredictionRow], out: Path) -> None:
     names = _short_names(rows)
     done = [row for row in rows if row.status != "failed"]
     if done:
-        _show_done([_cells(row, names[row.source]) for row in done])
+        _show_done([_cells(row, names[row.source], out) for row in done])
     for title, assumed in (("assumed", True), ("noted", False)):
         if remarks := _notes(rows, names, assumed):
             print_table(["scans", title], remarks)
@@ -238,11 +238,15 @@ def _show_done(cells: Sequence[Mapping[str, Any]]) -> None:
     print_table(columns, [[row.get(column) for column in columns] for row in cells])
 
 
-def _cells(row: PredictionRow, name: str) -> dict[str, Any]:
-    """Column -> cell: files by their names alone, a dict of facts as a column for each of its keys."""
+def _cells(row: PredictionRow, name: str, out: Path) -> dict[str, Any]:
+    """Column -> cell: files by their place in `out`, a dict of facts as a column for each of its keys."""
     files = {"output": row.output, "dicom_seg": row.dicom_seg}
     cells: dict[str, Any] = {"input": name, "status": row.status}
-    cells |= {key: path.name for key, path in files.items() if path is not None}
+    cells |= {
+        key: str(path.relative_to(out)) if path.is_relative_to(out) else path.name
+        for key, path in files.items()
+        if path is not None
+    }
     cells |= {key: value for key, value in row.facts.items() if not isinstance(value, (dict, list))}
     for key, value in row.facts.items():
         if isinstance(value, dict):

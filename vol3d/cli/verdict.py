@@ -23,8 +23,8 @@ def rows(summary: Mapping[str, Any]) -> list[list[str]]:
         ["parameters", f"{summary['parameters']:,}"],
         *loss,
         ["time to read the samples of a step", duration(summary["seconds_data_per_step"])],
-        ["time for a step", duration(summary["seconds_per_step"])],
-        ["time to evaluate a case", duration(summary["seconds_per_evaluated_case"])],
+        ["time for a step", duration(summary["seconds_per_step"]) + _of_fewer(summary, ", in proportion to{}")],
+        ["time to evaluate a case", duration(summary["seconds_per_evaluated_case"]) + _of_a_part(summary)],
         ["evaluated cases", f"{summary['evaluated_cases']:,}"],
         ["weights, gradients and optimiser", size(summary["mb_weights_gradients_optimiser"])],
     ]
@@ -42,12 +42,25 @@ def verdict(summary: Mapping[str, Any], out: Path) -> list[str]:
     )
     fits = f"{size(free_mb)} are free" if written_mb < free_mb else f"NOT ENOUGH ROOM: {size(free_mb)} are free"
     peak = f"memory: {size(summary['mb_peak'])} at the peak" if summary["mb_peak"] else "memory: not measured here"
+    peak += _of_fewer(summary, ", with{}: a whole step takes more")
     return [
         f"time: about {duration(summary['hours_estimated'] * 3600)} for {counted(steps, 'step')} "
         f"({rough(steps / epoch)} epochs of {epoch:,}) and the evaluations{_over_time(summary)}",
         f"{peak}; loader processes (train.workers) come on top",
         f"writes: about {size(written_mb)} into {out}: {files}; {fits}",
     ]
+
+
+def _of_fewer(summary: Mapping[str, Any], text: str) -> str:
+    """That a slow step was tried with some of its cases only."""
+    tried, whole = summary["cases_tried"], summary["cases_per_step"]
+    return text.format(f" {tried} of its {counted(whole, 'case')}") if tried < whole else ""
+
+
+def _of_a_part(summary: Mapping[str, Any]) -> str:
+    """That a slow case was evaluated in part only."""
+    share = summary["share_of_case_tried"]
+    return f", in proportion to {share:.0%} of its windows" if share < 1 else ""
 
 
 def _over_time(summary: Mapping[str, Any]) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from vol3d.comparison.result import Comparison, Difference, corrected
+from vol3d.class_names import spelled_as
+from vol3d.comparison.result import Comparison, Difference, TotalDifference, corrected
 from vol3d.comparison.scores import ALL, COUNTED, TRUTHS, Scores
-from vol3d.comparison.totals import total_differences
+from vol3d.comparison.totals import class_names, respelled, total_differences
 from vol3d.dataset_tools.fault import listed
 from vol3d.errors import UsageError
 from vol3d.statistics import bootstrap_interval, mean_of_means, wilcoxon_p
@@ -27,21 +28,43 @@ def compare_cases(a: Scores, b: Scores) -> Comparison:
     AP, stands beside it without a test.
 
     Raises:
-        UsageError: scored on other cases or another truth, or no class or metric in common.
+        UsageError: scored on other cases or another truth, no class or metric in common, or names of classes that
+            differ in their spelling only.
     """
+    b, matched = _as_spelled(a, b)
     refuse_others(a, b)
     cases = list(dict.fromkeys((*a.cases, *b.cases)))
     classes = [name for name in a.classes if name in b.classes]
     metrics = [name for name in a.better if name in b.better and not _other_rules(a, b, name)]
-    totals = total_differences(a.evaluation, b.evaluation, a.columns)
+    totals = _totals(a, b)
     _refuse_strangers(a, b, classes, [*metrics, *totals])
 
     rows = [one for metric in metrics for one in _differences(a, b, metric, cases, classes)]
     counted = [one for one in rows if one.pairs] or rows
     notes = [f"{len(cases)} cases were paired; a case counts for a class where both have a number"]
     notes += _without_partner(a, b, metrics, cases, classes)
-    notes += _notes(a, b, classes, cases)
+    notes += [*matched, *_notes(a, b, classes, cases)]
     return Comparison("cases", str(a.path), str(b.path), len(cases), corrected(counted), tuple(notes), totals=totals)
+
+
+def _as_spelled(a: Scores, b: Scores) -> tuple[Scores, list[str]]:
+    """B with A's spelling of the classes, and what a reader must know of the names of both."""
+    spelling = spelled_as(class_names(b), class_names(a), f"{a.path} and {b.path}")
+    b = respelled(b, spelling)
+    notes = [f"{theirs} of B is {mine} of A" for theirs, mine in spelling.items()]
+    if not _same_classes(a, b):
+        notes.append("numbers over all classes of an evaluation were left out, since A and B have others")
+    return b, notes
+
+
+def _same_classes(a: Scores, b: Scores) -> bool:
+    return {*class_names(a)} == {*class_names(b)}
+
+
+def _totals(a: Scores, b: Scores) -> tuple[TotalDifference, ...]:
+    """What is measured over all cases; nothing over all classes where these are others."""
+    totals = total_differences(a.evaluation, b.evaluation, a.columns)
+    return totals if _same_classes(a, b) else tuple(one for one in totals if one.name != ALL)
 
 
 def _refuse_strangers(a: Scores, b: Scores, classes: Sequence[str], compared: Sequence[Any]) -> None:

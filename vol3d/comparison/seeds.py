@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from vol3d.class_names import respelled, spelled_as
 from vol3d.comparison.cases import refuse_others
 from vol3d.comparison.result import SIGNIFICANT, Comparison, Difference, SpreadChange, corrected
 from vol3d.comparison.scores import Better, Scores, scores_of
-from vol3d.comparison.totals import Key, described, numbers
+from vol3d.comparison.totals import Key, classes_of, described, evaluation_respelled, numbers
 from vol3d.dataset_tools.fault import listed
 from vol3d.engine import results
 from vol3d.engine.task import Evaluation
@@ -58,7 +59,8 @@ def compare_seeds(a: Path, b: Path) -> Comparison:
         UsageError: fewer than two seeds that both have, another score, or runs that were scored on other cases.
         DataError: a damaged evaluation.
     """
-    runs = _finished(a), _finished(b)
+    mine, theirs, matched = _as_spelled(_finished(a), _finished(b), f"{a} and {b}")
+    runs = mine, theirs
     seeds = [name for name in runs[0] if name in runs[1]]
     _refuse_few(a, b, runs, seeds)
     refuse_other_cases([(path / seed, one[seed]) for path, one in zip((a, b), runs, strict=True) for seed in seeds])
@@ -66,11 +68,21 @@ def compare_seeds(a: Path, b: Path) -> Comparison:
     score = runs[0][seeds[0]].score_name
     if not rows or rows[0].metric != score:
         raise UsageError(f"not every run has the score {score}", where=f"{a} and {b}", do="Look at the single runs.")
-    notes = [f"{len(seeds)} seeds were paired: {listed(seeds, 10)}", *_left_out((a, b), runs)]
+    notes = [f"{len(seeds)} seeds were paired: {listed(seeds, 10)}", *_left_out((a, b), runs), *matched]
     spread = _spread(runs)
     notes += [_spread_note(spread)] if math.isfinite(spread.p) else []
     notes.append(_answer(rows[0]))
     return Comparison("seeds", str(a), str(b), len(seeds), corrected(rows), tuple(notes), spread)
+
+
+def _as_spelled(a: Runs, b: Runs, where: str) -> tuple[Runs, Runs, list[str]]:
+    """B with A's spelling of the classes, and what a reader must know of the names of both."""
+    mine, theirs = (tuple(dict.fromkeys(name for run in side.values() for name in classes_of(run))) for side in (a, b))
+    spelling = spelled_as(theirs, mine, where)
+    notes = [f"{other} of B is {one} of A" for other, one in spelling.items()]
+    if {*mine} != {*respelled(theirs, spelling)}:
+        notes.append(f"A has the classes {listed(mine)}, B {listed(theirs)}: a mean over all is over other ones")
+    return a, {seed: evaluation_respelled(run, spelling) for seed, run in b.items()}, notes
 
 
 def _refuse_few(a: Path, b: Path, runs: tuple[Runs, Runs], seeds: list[str]) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, TypeGuard
 
 from vol3d.comparison.result import TotalDifference
-from vol3d.comparison.scores import ALL, Better
+from vol3d.comparison.scores import ALL, Better, Scores
 from vol3d.engine.evaluation import Evaluation
 from vol3d.report.scores import interval_of
 
@@ -40,6 +41,33 @@ def total_differences(
         for (metric, name), (title, better) in _shown(known, a).items()
         if metric not in by_case
     )
+
+
+def class_names(scores: Scores) -> tuple[str, ...]:
+    """Of the table of the classes where there is one, else of the rows."""
+    return classes_of(scores.evaluation) or tuple(scores.classes)
+
+
+def classes_of(evaluation: Evaluation | None) -> tuple[str, ...]:
+    """Names in the table of the classes."""
+    return tuple(_classes(evaluation)) if evaluation is not None else ()
+
+
+def respelled(scores: Scores, spelling: Mapping[str, str]) -> Scores:
+    """The scores under other names of classes: name -> new name."""
+    rows = {(case, spelling.get(name, name)): row for (case, name), row in scores.rows.items()}
+    evaluation = scores.evaluation and evaluation_respelled(scores.evaluation, spelling)
+    return replace(scores, rows=rows, evaluation=evaluation)
+
+
+def evaluation_respelled(evaluation: Evaluation, spelling: Mapping[str, str]) -> Evaluation:
+    """Its rows and tables under other names of classes: name -> new name."""
+    tables = {key: value for key, value in evaluation.summary.items() if _is_table(value)}
+    renamed = {key: {spelling.get(name, name): row for name, row in one.items()} for key, one in tables.items()}
+    rows = [
+        {**row, "class": spelling.get(row["class"], row["class"])} if "class" in row else row for row in evaluation.rows
+    ]
+    return replace(evaluation, summary={**evaluation.summary, **renamed}, rows=rows)
 
 
 def _shown(known: Mapping[Key, Described], evaluation: Evaluation) -> dict[Key, Described]:

@@ -36,3 +36,14 @@ def has_bfloat16(device: torch.device) -> bool:
     if device.type == "cpu":
         return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def suited_precision(amp: str, device: torch.device) -> str:
+    """What a setting `amp` means on a device: `off`, `bf16` or `fp16`.
+
+    `auto` is bfloat16 where the device has it, else float32. So is `fp16` on a CPU, which computes it many times slower
+    than float32.
+    """
+    if amp == "auto" or (amp == "fp16" and device.type == "cpu"):
+        return "bf16" if has_bfloat16(device) else "off"
+    return amp

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,12 @@ from vol3d.engine.distributed import Processes
 from vol3d.engine.learner import Learner, StepResult, fresh_model
 from vol3d.engine.order import Loader, Plan, open_samples
 from vol3d.engine.settings import TrainSettings
-from vol3d.engine.task import Batch, Evaluation, TrainingTask
+from vol3d.engine.task import Batch, Evaluation, Samples, TrainingTask, WindowedProgress
 from vol3d.errors import Vol3dError
 from vol3d.terminal import counted, say
 
 _STEPS = 2  # the first one also warms up, the second one is timed
-_SLOW_S = 20.0  # of a first step after which there is no second one
+_SLOW_S = 20.0  # of a first step after which there is no second one, and of a step that is tried with all its cases
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,9 @@ class Pace:
         plan: how an epoch is cut into steps.
         result: of the last step.
         data_s, step_s: seconds to read the samples of a step, and of the step itself.
+        tried: cases of the step that was timed; with fewer than a step has, the seconds are in proportion.
         case_s, cases: seconds of one evaluated case, and how many an evaluation has.
+        case_share: of the case that was timed; the seconds are in proportion.
         saved_mb, last_mb: sizes of the checkpoint and of the resume point.
     """
 
@@ -45,6 +47,8 @@ class Pace:
     cases: int
     saved_mb: float
     last_mb: float
+    case_share: float = 1.0
+    tried: int = 0
 
     @property
     def evaluation_s(self) -> float:
@@ -69,7 +73,7 @@ def dry_run_task(task: TrainingTask, group: Processes) -> Evaluation:
     learner = Learner(task, group)
     if group.is_main:
         cases = settings.batch * settings.accumulate
-        say(f"trying a step with {counted(cases, 'case')}, the evaluation of one case and a save on {group.device}")
+        say(f"trying a step of {counted(cases, 'case')}, the evaluation of one case and a save on {group.device}")
     pace = _measure(task, group, learner)
     steps = settings.epochs * pace.plan.steps if settings.hours is None else _steps_within(settings, pace)
     evaluations = -(-steps // (pace.plan.steps * settings.evaluate_every))
@@ -77,6 +81,8 @@ def dry_run_task(task: TrainingTask, group: Processes) -> Evaluation:
     seconds = steps * pace.seconds_of_step(settings.workers) + evaluations * pace.evaluation_s
     summary = {
         "training_samples": pace.plan.samples,
+        "cases_per_step": min(pace.plan.per_step, pace.plan.samples),
+        "cases_tried": pace.tried,
         "steps": steps,
         "steps_per_epoch": pace.plan.steps,
         "parameters": sum(p.numel() for p in learner.model.parameters()),
@@ -85,6 +91,7 @@ def dry_run_task(task: TrainingTask, group: Processes) -> Evaluation:
         "seconds_per_step": pace.step_s,
         "seconds_per_evaluated_case": pace.case_s,
         "evaluated_cases": pace.cases,
+        "share_of_case_tried": pace.case_share,
         "hours_estimated": seconds / 3600,
         "hours_asked": settings.hours,
         "mb_weights_gradients_optimiser": _state_bytes(learner) / 1e6,
@@ -113,19 +120,45 @@ def _steps_within(settings: TrainSettings, pace: Pace) -> int:
 
 
 def _measure(task: TrainingTask, group: Processes, learner: Learner) -> Pace:
-    """Trains `learner` for two steps, or one slow one, evaluates one case and saves it; nothing is kept."""
+    """Trains `learner` for two steps, or one slow one, evaluates one case and saves it; nothing is kept.
+
+    A step that would take long, by what a single case of it took, is not tried with all its cases.
+    """
     settings = task.settings.train
     samples = open_samples(task, group.is_main, group.device)
     plan = Plan(len(samples), settings.batch, settings.accumulate, group.count, settings.seed)
-    loader = Loader(samples, plan, group.rank, 0, _STEPS, workers=0)
-    for step in range(_STEPS):
-        data_s, batches = _timed(lambda step=step: list(loader.step(step)))
-        step_s, result = _timed(lambda step=step, batches=batches: _step(learner, batches, step))
-        if group.share(step_s) > _SLOW_S:  # what a first step does once is little beside it
-            break
+    cases = tried = min(plan.per_step, plan.samples)
+    timed = _single_case(learner, plan, samples) if cases > group.count and group.device.type == "cpu" else None
+    is_slow = timed is not None and group.share(timed[1]) * cases > _SLOW_S * group.count
+    if timed is None or not is_slow:
+        for step in range(0 if timed is None else 1, _STEPS):
+            timed = _tried(learner, plan, samples, step)
+            if group.share(timed[1]) > _SLOW_S:  # what a first step does once is little beside it
+                break
+    else:
+        tried = group.count
+    assert timed is not None
+    data_s, step_s, result = timed
     if not result.is_finite:
         raise Vol3dError("the loss is not finite", where=f"cases {', '.join(result.ids)}", got=result.terms)
-    return Pace(plan, result, data_s, step_s, *_evaluate_and_save(task, learner, group))
+    stages = _evaluate_and_save(task, learner, group)
+    share = cases / tried
+    return Pace(plan, result, share * data_s, share * step_s, *stages, tried)
+
+
+def _single_case(learner: Learner, plan: Plan, samples: Samples) -> tuple[float, float, StepResult] | None:
+    """`_tried` of a step with one case in each process; None where the network does not take one, as some norms do."""
+    try:
+        return _tried(learner, replace(plan, batch=1, accumulate=1), samples, 0)
+    except ValueError:
+        return None
+
+
+def _tried(learner: Learner, plan: Plan, samples: Samples, step: int) -> tuple[float, float, StepResult]:
+    """Seconds to read the samples of a step, of the step itself, and what came out."""
+    loader = Loader(samples, plan, learner.group.rank, step, step + 1, workers=0)
+    data_s, batches = _timed(lambda: list(loader.step(step)))
+    return data_s, *_timed(lambda: _step(learner, batches, step))
 
 
 def _timed(work: Any) -> tuple[float, Any]:
@@ -143,29 +176,49 @@ def _step(learner: Learner, batches: list[tuple[Batch, float]], step: int) -> An
 
 
 class _Enough(Exception):
-    """Leaves an evaluation after its first case."""
+    """Leaves an evaluation after its first case, or within one that takes long."""
 
 
-def _evaluate_and_save(task: TrainingTask, learner: Learner, group: Processes) -> tuple[float, int, float, float]:
-    """Seconds of the first case, number of cases, megabytes of checkpoint and resume point."""
+class _FirstCase(WindowedProgress):
+    """The time of an evaluation's first case; of a long one by its first windows.
+
+    Args:
+        seconds: of the case.
+        cases: of the evaluation.
+        share: of the case that was timed.
+    """
+
+    def __init__(self) -> None:
+        self.began, self.seconds, self.cases, self.share = time.perf_counter(), 0.0, 0, 1.0
+
+    def __call__(self, done: int, total: int, name: str) -> None:
+        self.cases = total
+        if done:
+            raise _Enough
+
+    def windows(self, done: int, total: int) -> None:
+        if 0 < done < total and time.perf_counter() - self.began > _SLOW_S:
+            self.share = done / total
+            raise _Enough
+
+    def stop(self) -> None:
+        self.seconds = (time.perf_counter() - self.began) / self.share
+
+
+def _evaluate_and_save(
+    task: TrainingTask, learner: Learner, group: Processes
+) -> tuple[float, int, float, float, float]:
+    """Seconds of the first case, number of cases, megabytes of checkpoint and resume point, timed share of the case."""
     weights, state = learner.best_weights(), learner.state()
     if not group.is_main:
         return group.share(None)
     model = fresh_model(task, group.device, weights).eval()
-    cases = 0
-
-    def progress(done: int, total: int, name: str) -> None:
-        nonlocal cases
-        cases = total
-        if done:
-            raise _Enough
-
-    began = time.perf_counter()
+    first = _FirstCase()
     try:
-        evaluation = task.evaluate(model, group.device, progress)
+        evaluation = task.evaluate(model, group.device, first)
     except _Enough:
         evaluation = Evaluation(0.0, "", {})
-    case_s = time.perf_counter() - began
+    first.stop()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         checkpoint.save_best(folder, model, task, evaluation, 1)
@@ -173,7 +226,7 @@ def _evaluate_and_save(task: TrainingTask, learner: Learner, group: Processes) -
         resume.save(folder, resume.ResumePoint(state=state))
         resume.read(folder)
         sizes = [(folder / file).stat().st_size / 1e6 for file in (checkpoint.WEIGHTS, resume.LAST)]
-    return group.share((case_s, cases, *sizes))
+    return group.share((first.seconds, first.cases, *sizes, first.share))
 
 
 def _state_bytes(learner: Learner) -> int:

@@ -65,8 +65,9 @@ def train(
     if overfit is not None:
         task = task.overfit(overfit)
     with processes(device) as group, ExitStack() as stack:
+        asked = task.settings.train.amp
         task = task.on(group.device)
-        _warn_of_slow_precision(task, group)
+        _say_other_precision(asked, task, group)
         if dry_run:
             return dry_run_task(task, group)
         if group.is_main:
@@ -127,9 +128,11 @@ def _open(folder: Path, stack: ExitStack) -> None:
     files.remove_leftovers(folder)
 
 
-def _warn_of_slow_precision(task: TrainingTask, group: Processes) -> None:
-    if task.settings.train.amp == "fp16" and group.device.type == "cpu" and group.is_main:
-        say("warning: fp16 is far slower on a CPU than float32: give train.amp=auto")
+def _say_other_precision(asked: str, task: TrainingTask, group: Processes) -> None:
+    amp = task.settings.train.amp
+    if amp != asked != "auto" and group.is_main:
+        taken = "bfloat16" if amp == "bf16" else "float32"
+        say(f"note: a CPU computes {asked} many times slower than float32: {taken} is used (train.amp={amp})")
 
 
 def _remove_unused(folder: Path) -> None:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from vol3d.config.chosen import Unread
-from vol3d.engine.device import has_bfloat16
+from vol3d.engine.device import suited_precision
 from vol3d.engine.evaluation import Evaluation as Evaluation
 from vol3d.engine.evaluation import Metric as Metric
 from vol3d.engine.seen import Seen
@@ -103,6 +103,18 @@ Scan = TypeVar("Scan")
 Training = TypeVar("Training", bound="TrainingTask")
 
 
+class WindowedProgress(ABC):
+    """Progress over cases that is called within a case, too, where its task predicts by windows."""
+
+    @abstractmethod
+    def __call__(self, done: int, total: int, name: str) -> None:
+        """Before each case."""
+
+    @abstractmethod
+    def windows(self, done: int, total: int) -> None:
+        """After some of the case's windows."""
+
+
 class Task(ABC):
     """A problem: its settings and its classes.
 
@@ -183,13 +195,14 @@ class TrainingTask(ModelTask):
         return ()
 
     def on(self: Training, device: torch.device) -> Training:
-        """With what the device decides: bfloat16 or float32 in place of `train.amp: auto`.
+        """With what the device decides: bfloat16 or float32 in place of `train.amp: auto`, and of fp16 on a CPU.
 
         A run's files state what it was, so that it predicts as it learned and does not go on elsewhere in another.
         """
-        if self.settings.train.amp != "auto":
+        amp = suited_precision(self.settings.train.amp, device)
+        if amp == self.settings.train.amp:
             return self
-        train = self.settings.train.model_copy(update={"amp": "bf16" if has_bfloat16(device) else "off"})
+        train = self.settings.train.model_copy(update={"amp": amp})
         task = copy(self)
         task.settings = self.settings.model_copy(update={"train": train})
         return task

@@ -199,3 +199,11 @@ def test_a_network_that_does_not_take_its_windows_is_named(tmp_path: Path) -> No
     model = vol3d.load(write_bundle(tmp_path / "bundle", doc), "cpu")
     with pytest.raises(CheckpointError, match=r"network_def: UNet: cannot be applied to windows of \(15, 15, 15\)"):
         model.predict(write_scan(tmp_path / "scan.nii.gz"))
+
+
+def test_a_scan_that_is_no_ct_is_noted(tmp_path: Path) -> None:
+    model = vol3d.load(write_bundle(tmp_path / "bundle", config([*LOAD, SCALE])), "cpu")
+    values = np.random.default_rng(0).uniform(0, 900, (20, 20, 20)).astype(np.float32)
+    for shift, noted in ((0, True), (-200, False)):
+        codes = {note.code for note in model.predict(values + shift, affine=np.eye(4)).notes}
+        assert ("hounsfield-unlike-training" in codes) == noted

@@ -174,7 +174,7 @@ def test_streets(tmp_path: Path) -> None:
     [
         (("scannet", "."), "Own clouds are `point_folder`"),
         (("folder", "absent"), "no such folder"),
-        (("folder", "."), "no folders of images and label maps"),
+        (("folder", "."), "no images with label maps"),
         (("point_folder", "."), "no point file"),
         (("nnunet", "."), "dataset.json"),
         (("fold", "."), "Did you mean 'folder'?"),

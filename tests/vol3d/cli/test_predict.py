@@ -250,3 +250,13 @@ def test_output_onto_the_input_is_refused(scans: Path, capsys):
 def test_an_unknown_checkpoint(scans: Path, capsys):
     assert main(["predict", "no-such-model", str(scans), "-o", "out"]) == 2
     assert "no such checkpoint" in capsys.readouterr().err
+
+
+def test_results_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    from vol3d.cli.predict import _cells
+    from vol3d.engine.predict import PredictionRow
+    from vol3d.scans.source import ScanSource
+
+    row = PredictionRow(ScanSource(tmp_path / "P1/T1.nii.gz", "T1"), "written", output=tmp_path / "out/P1/T1.nii.gz")
+    assert _cells(row, "T1", tmp_path / "out")["output"] == "P1/T1.nii.gz"
+    assert _cells(row, "T1", tmp_path / "elsewhere")["output"] == "T1.nii.gz"

@@ -75,7 +75,13 @@ def test_json_of_runs(toy: Path, capsys):  # noqa: F811
 def test_a_loss_of_many_terms_is_one_row():
     summary = dict.fromkeys(
         ("training_samples", "parameters", "seconds_data_per_step", "seconds_per_step", "evaluated_cases"), 1
-    ) | {"seconds_per_evaluated_case": 1, "mb_weights_gradients_optimiser": 1}
+    ) | {
+        "seconds_per_evaluated_case": 1,
+        "cases_tried": 4,
+        "cases_per_step": 4,
+        "share_of_case_tried": 1,
+        "mb_weights_gradients_optimiser": 1,
+    }
     few, many = ({f"layer{i}": 0.5 for i in range(count)} for count in (2, 7))
     shown = [[row for row in rows({**summary, "loss": terms}) if row[0].startswith("loss")] for terms in (few, many)]
     assert shown[0] == [["loss: layer0", "0.5000"], ["loss: layer1", "0.5000"]]
@@ -85,6 +91,7 @@ def test_a_loss_of_many_terms_is_one_row():
 def test_a_time_that_is_too_short_is_said(tmp_path: Path):
     sizes = dict.fromkeys(("mb_checkpoint", "mb_resume_point", "mb_peak"), 1.0)
     steps = {"steps": 1, "steps_per_epoch": 83, "seconds_per_evaluated_case": 8.6, "evaluated_cases": 42}
+    steps |= {"cases_tried": 4, "cases_per_step": 4}
     for asked, said in ((0.1, "LONGER than the 6 min 0 s asked for: an evaluation alone takes 6 min 1 s"), (0.2, "")):
         time = verdict({**sizes, **steps, "hours_estimated": 0.12, "hours_asked": asked}, tmp_path)[0]
         assert time.startswith("time: about 7 min 12 s for 1 step (0.012 epochs of 83)") and time.endswith(said)

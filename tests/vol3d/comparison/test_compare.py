@@ -138,7 +138,7 @@ def test_other_cases_truths_and_rules(tmp_path: Path) -> None:
     moved = [one | {"truth_ml": 11.0} for one in rows()]
     with pytest.raises(UsageError, match="another truth; got truth_ml 10 and 11 of liver in c0, and 23 more"):
         vol3d.compare(a, write(tmp_path / "c", moved))
-    renamed = [one | {"class": one["class"].upper()} for one in rows()]
+    renamed = [one | {"class": f"other {one['class']}"} for one in rows()]
     with pytest.raises(UsageError, match="no class in common"):
         vol3d.compare(a, write(tmp_path / "d", renamed))
     near = [[one | {"nsd": 0.5} for one in rows()] for _ in range(2)]
@@ -259,3 +259,42 @@ def test_a_page_of_another_name(tmp_path: Path, capsys: pytest.CaptureFixture[st
     a, b = write(tmp_path / "a", rows()), write(tmp_path / "b", rows(0.03))
     assert main(["compare", str(a), str(b), "-o", str(tmp_path / "page.pdf")]) == 2
     assert "ends in .html" in capsys.readouterr().err and not (tmp_path / "page.pdf").exists()
+
+
+def test_class_names_match_whatever_their_case_and_separators(tmp_path: Path) -> None:
+    def named(shift: float, **names: str) -> list[dict[str, Any]]:
+        return [{**one, "class": names[one["class"]]} for one in rows(shift)]
+
+    a = write(tmp_path / "a", named(0, liver="left_liver", tumour="Tumour"))
+    b = write(tmp_path / "b", named(0.03, liver="Left liver", tumour="tumour"), nsd=0.5)
+    for other in (b, b / "cases.csv"):
+        found = vol3d.compare(a, other)
+        assert {one.name for one in found.differences} == {"left_liver", "Tumour", "all classes"}
+        assert "Left liver of B is left_liver of A" in found.notes and "tumour of B is Tumour of A" in found.notes
+    ambiguous = write(tmp_path / "c", named(0, liver="TUMOUR", tumour="tumour"))
+    with pytest.raises(UsageError, match="names of classes that differ in their spelling only"):
+        vol3d.compare(a, ambiguous)
+
+
+def test_a_mean_over_other_classes_is_left_out(tmp_path: Path) -> None:
+    both, liver = rows(), [one for one in rows(0.03) if one["class"] == "liver"]
+    strangers = [{**one, "class": "spleen"} for one in liver]
+    a = write(tmp_path / "a", both)
+    for listed in (liver, liver + strangers):
+        found = vol3d.compare(a, write(tmp_path / "b", listed))
+        assert not [one for one in found.totals if one.name == "all classes"]
+        assert [note for note in found.notes if "numbers over all classes" in note]
+        assert {one.name for one in found.differences} == {"liver"}
+    assert [one.metric for one in vol3d.compare(a, a).totals] == ["mean_dice"]
+
+
+def test_seeds_match_class_names_and_say_where_classes_differ(tmp_path: Path) -> None:
+    for name, liver in (("a", "Liver"), ("b", "liver"), ("c", "spleen")):
+        for seed in range(3):
+            listed = [one | {"class": liver if one["class"] == "liver" else "tumour"} for one in rows(0.01 * seed)]
+            write(tmp_path / name / f"seed{seed}", listed)
+    found = vol3d.compare(tmp_path / "a", tmp_path / "b")
+    assert {one.name for one in found.differences} == {"all classes", "Liver", "tumour"}
+    assert "liver of B is Liver of A" in found.notes
+    notes = vol3d.compare(tmp_path / "a", tmp_path / "c").notes
+    assert "A has the classes Liver, tumour, B spleen, tumour: a mean over all is over other ones" in notes

@@ -13,8 +13,12 @@ import torch
 
 from tests.vol3d.engine.toy import ToyModel, toy
 from vol3d import checkpoint, files
+from vol3d.cli.verdict import rows, verdict
 from vol3d.engine import resume
+from vol3d.engine.device import suited_precision
+from vol3d.engine.dry_run import _FirstCase
 from vol3d.engine.folds import train_folds
+from vol3d.engine.learner import Learner
 from vol3d.engine.loop import train
 from vol3d.engine.task import Evaluation
 from vol3d.errors import UsageError, Vol3dError
@@ -87,6 +91,7 @@ def test_a_long_run_has_about_a_thousand_rows(tmp_path: Path, monkeypatch: pytes
         ["train.shard=true"],
     ],
 )
+@pytest.mark.usefixtures("half_on_a_cpu")
 def test_settings_train_and_resume_bit_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
     from tests.vol3d.engine.test_resume import assert_equal, at_step
 
@@ -102,7 +107,7 @@ def test_a_run_states_the_precision_that_its_device_decided_and_keeps_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for has, amp in ((True, "bf16"), (False, "off")):
-        monkeypatch.setattr("vol3d.engine.task.has_bfloat16", lambda device, has=has: has)
+        monkeypatch.setattr("vol3d.engine.device.has_bfloat16", lambda device, has=has: has)
         for _ in range(2):  # the second time it has ended
             train(toy(tmp_path, "train.amp=auto"), tmp_path / amp, device="cpu")
         assert checkpoint.load(tmp_path / amp).task.settings.train.amp == amp  # type: ignore[union-attr]
@@ -129,14 +134,52 @@ def test_a_loss_that_is_not_finite_names_step_and_cases(tmp_path: Path) -> None:
     assert point is None or all(torch.isfinite(value).all() for value in point.state["model"].values())
 
 
-def test_half_precision_on_a_cpu_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for amp, warned in (("fp16", 1), ("bf16", 0)):
+@pytest.fixture
+def half_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """fp16 stays fp16, so that what a GPU does is tested here."""
+    monkeypatch.setattr("vol3d.engine.task.suited_precision", lambda amp, device: amp)
+
+
+def test_a_cpu_takes_what_it_does_well_in_place_of_half_precision(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for has, amp in ((True, "bf16"), (False, "off")):
+        monkeypatch.setattr("vol3d.engine.device.has_bfloat16", lambda device, has=has: has)
         with speaking():
-            train(toy(tmp_path, f"train.amp={amp}"), tmp_path / amp, device="cpu", dry_run=True)
+            train(toy(tmp_path, "train.amp=fp16"), tmp_path / amp, device="cpu", dry_run=True)
+            train(toy(tmp_path, "train.amp=fp16", "train.epochs=1"), tmp_path / amp, device="cpu")
         said = capsys.readouterr().err
-        assert said.count("give train.amp=auto") == warned and "trying a step with " in said
+        assert said.count(f"is used (train.amp={amp})") == 2 and "trying a step of " in said
+        assert checkpoint.load(tmp_path / amp).task.settings.train.amp == amp  # type: ignore[union-attr]
+    assert [suited_precision(*one) for one in (("fp16", torch.device("cuda")), ("bf16", torch.device("cpu")))] == [
+        *("fp16", "bf16")
+    ]
 
 
+def test_a_slow_step_is_tried_with_one_of_its_cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = train(toy(tmp_path, "train.batch=6"), tmp_path / "run", device="cpu", dry_run=True).summary
+    assert whole["cases_tried"] == whole["cases_per_step"] == 6
+    monkeypatch.setattr("vol3d.engine.dry_run._SLOW_S", 1e-9)
+    words = ("train.batch=3", "train.accumulate=2")
+    summary = train(toy(tmp_path, *words), tmp_path / "run", device="cpu", dry_run=True).summary
+    assert (summary["cases_tried"], summary["cases_per_step"]) == (1, 6)
+    assert summary["seconds_per_step"] > 0 and "in proportion to 1 of its 6 cases" in str(rows(summary))
+    assert "with 1 of its 6 cases: a whole step takes more" in " ".join(verdict(summary, tmp_path))
+
+    step = Learner.step
+
+    def no_single_one(self, batches, number, total):  # type: ignore[no-untyped-def]
+        batches = list(batches)
+        if len(batches[0][0].ids) == 1:
+            raise ValueError("Expected more than 1 value per channel when training")
+        return step(self, batches, number, total)
+
+    monkeypatch.setattr(Learner, "step", no_single_one)
+    summary = train(toy(tmp_path, "train.batch=6"), tmp_path / "run", device="cpu", dry_run=True).summary
+    assert summary["cases_tried"] == 6
+
+
+@pytest.mark.usefixtures("half_on_a_cpu")
 def test_an_overflow_of_half_precision_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     loss = ToyModel.loss
@@ -219,3 +262,14 @@ def test_folds_make_an_ensemble(tmp_path: Path) -> None:
     assert len({row["case"] for row in rows}) == 60
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
     assert f"{spread.mean:.3f} ± {spread.deviation:.3f}" in page and 'href="fold2/report.html"' in page
+
+
+def test_a_dry_run_times_a_slow_case_by_its_first_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vol3d.engine.dry_run._SLOW_S", -1.0)
+    first = _FirstCase()
+    first(0, 3, "a")
+    first.windows(0, 4)
+    with pytest.raises(Exception, match=r"^$"):
+        first.windows(1, 4)
+    first.stop()
+    assert (first.cases, first.share) == (3, 0.25) and first.seconds > 0
