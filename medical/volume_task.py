@@ -151,6 +151,6 @@ class VolumeTask(PredictionTask[Volume]):
         found = prediction.segmentation
         table = np.array([number if name in roi else 0 for number, name in enumerate(found.class_names)])
         labels = table.astype(found.labels.dtype)[found.labels]
-        template, classes = "of {classes} classes only {value}", {"classes": len(table) - 1}
+        template, classes = "only {value}; classes of the model: {classes}", {"classes": len(table) - 1}
         note = Note("roi", template, "roi", ", ".join(roi), numbers=classes)
         return replace(prediction, segmentation=replace(found, labels=labels, notes=(*found.notes, note), roi=roi))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -53,7 +54,7 @@ def init(
       vol3d init nnunet nnUNet_raw/Dataset101_Mine -o mine.yaml
     """
     from vol3d.config.commented import commented, values_of
-    from vol3d.files import make_folder, write_json, write_text
+    from vol3d.files import make_folder, write_text
 
     if not root.is_dir():
         raise UsageError("no such folder", where="ROOT", got=root)
@@ -62,10 +63,8 @@ def init(
     starter = _starter(dataset)
     stated, settings = _sorted(words or [], getattr(starter, "WORDS", ()))
     draft = _draft(starter, root, stated)
-    if draft is not None:
-        write_json(draft.path, draft.content)
-        say(f"{draft.path} is written")
-    recipe = _recipe(dataset, starter, root, settings, stated, workers, device)
+    with _written(draft):
+        recipe = _recipe(dataset, starter, root, settings, stated, workers, device)
     make_folder(target.parent)
     write_text(target, commented(recipe.lines, recipe.header))
     remarks = [*(draft.remarks if draft else ()), *recipe.summary]
@@ -111,6 +110,23 @@ def _draft(starter: ModuleType | None, root: Path, stated: dict[str, str]) -> Dr
     if found is None:
         say(f"the JSON in {root} is kept")
     return found
+
+
+@contextmanager
+def _written(draft: Draft | None) -> Iterator[None]:
+    """The JSON is there while a recipe is made from it, and stays if one could be."""
+    from vol3d.files import write_json
+
+    if draft is None:
+        yield
+        return
+    write_json(draft.path, draft.content)
+    try:
+        yield
+    except BaseException:
+        draft.path.unlink(missing_ok=True)
+        raise
+    say(f"{draft.path} is written")
 
 
 def _recipe(

@@ -149,8 +149,8 @@ def test_what_the_points_do_not_show_is_asked_for(tmp_path: Path, capsys: pytest
     assert init("point_folder", str(root), "classes=thing") == 2
     said = capsys.readouterr().err
     assert "up: the files do not show which axis points up; got guesses: z in 2. Add up=z" in said
-    assert not (root / "recipe.yaml").exists()
-    assert init("point_folder", str(root), "up=y", "units=m") == 0
+    assert not (root / "recipe.yaml").exists() and not (root / "boxes.json").exists()
+    assert init("point_folder", str(root), "classes=thing", "up=y", "units=m") == 0
     assert load_task(root / "recipe.yaml").settings.data.up == "y"
 
     (root / "b.npy").unlink()
