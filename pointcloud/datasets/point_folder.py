@@ -77,6 +77,7 @@ class PointFolderSettings(SceneSettings):
         test = tuple(self._scene(file, None, listing, faults) for file in without_entry)
         faults += _missing(self.root, with_entry)
         faults += _without_entry(without_entry)
+        faults += _without_yaw(self.root.resolve().name, listing)
 
         train = tuple(scene for file, scene in labelled.items() if file not in validating)
         validation = tuple(scene for file, scene in labelled.items() if file in validating)
@@ -186,6 +187,21 @@ def _validating(listing: Listing, path: Path) -> set[str]:
     if unknown:
         raise DataError("validation names scenes without an entry", where=path, got=listed(unknown))
     return set(listing.validation)
+
+
+def _without_yaw(data_set: str, listing: Listing) -> list[Fault]:
+    """That boxes state no yaw, which then is 0; entries that are no boxes are faults of their scenes."""
+    objects = [one for scene in listing.scenes.values() if isinstance(scene, list) for one in scene]
+    boxes = [one for one in objects if isinstance(one, dict)]
+    count = sum("yaw" not in one for one in boxes)
+    if not count:
+        return []
+    what, do = (
+        f"{count:,} of {len(boxes):,} boxes state no yaw: 0 was taken",
+        'Write "yaw": 0 where they are not turned.',
+    )
+    numbers = {"without": count, "boxes": len(boxes)}
+    return [Fault(data_set, "warning", what, do, code="boxes-without-yaw", numbers=numbers)]
 
 
 def _name(file: str) -> str:

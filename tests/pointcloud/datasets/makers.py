@@ -151,7 +151,7 @@ def write_point_folder(root: Path, rooms: int = 4, validation: object = ("room3.
     for number in range(rooms):
         np.save(root / f"room{number}.npy", room(number).xyz)
         scenes[f"room{number}.npy"] = [
-            {"class": label.split()[-1], "center": list(centre), "size": list(size)}
+            {"class": label.split()[-1], "center": list(centre), "size": list(size), "yaw": 0.0}
             for label, centre, size in FURNITURE
             if label != "book"
         ]

@@ -33,6 +33,14 @@ def test_clouds_and_boxes_come_together(tmp_path: Path) -> None:
     assert split.train[1].read().truth.boxes.shape == (0, 7)
 
 
+def test_boxes_without_a_yaw_are_counted(tmp_path: Path) -> None:
+    root, bare = write_point_folder(tmp_path), {key: value for key, value in BOX.items() if key != "yaw"}
+    assert not faults(root)
+    edit_boxes(root, scenes={"room0.npy": [BOX, bare], "room1.npy": [bare], "room2.npy": [], "room3.npy": [BOX]})
+    (found,) = faults(root)
+    assert found.code == "boxes-without-yaw" and found.numbers == {"without": 2, "boxes": 4}
+
+
 def test_any_format_and_folders_below(tmp_path: Path) -> None:
     root = write_point_folder(tmp_path, 1, validation=[])
     (root / "upstairs").mkdir()
