@@ -190,6 +190,8 @@ class _Run:
             self.learner.restore(self.point.state)
         self.point.state = {}  # not needed twice
         start = self.point.step
+        if start and self.group.is_main:
+            say(f"{self.folder}: resumed after step {start} of {self.total}")
         workers, pin = self.settings.workers, self.group.device.type == "cuda"
         self.loader = Loader(self.samples, self.plan, self.group.rank, start, self.total, workers, pin)
         recipe = self._recipe()

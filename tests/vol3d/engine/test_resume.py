@@ -102,7 +102,12 @@ def test_workers_change_nothing(tmp_path: Path, whole: Path) -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("step", [0, 1, 4, 7, 10, 19])
 def test_killed_and_started_again(
-    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, step: int, workers: int
+    tmp_path: Path,
+    whole: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    step: int,
+    workers: int,
 ) -> None:
     # Step 0 dies before the first save, 4 is the last of an epoch, 10 the first after an evaluation, 19 the very last.
     task = toy(tmp_path, SAVE_ALWAYS, f"train.workers={workers}")
@@ -113,6 +118,7 @@ def test_killed_and_started_again(
     stopped = resume.read(run)
     assert (stopped.step if stopped else 0) == step
     train(toy(tmp_path), run, device="cpu")
+    assert (f"resumed after step {step} of 20" in capsys.readouterr().err) == (step > 0)
     assert_equal(run, whole)
 
 
