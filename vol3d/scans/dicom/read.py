@@ -10,7 +10,7 @@ from vol3d.paths import user_path
 from vol3d.scans.dicom.files import entries
 from vol3d.scans.dicom.pixels import Padding, fill_volume
 from vol3d.scans.dicom.series import Series, choose, find_series
-from vol3d.scans.dicom.stack import grid_notes, ordered_frames
+from vol3d.scans.dicom.stack import grid_notes, numbering_notes, ordered_frames
 from vol3d.scans.volumes.volume import Volume
 from vol3d.scans.volumes.voxels import empty
 
@@ -43,7 +43,7 @@ def read_dicom(
     with entries(path) as files:
         chosen = choose(find_series(files, path), series, path)
         ordered, grid = ordered_frames(chosen, path)
-        notes = chosen.notes + grid_notes(grid, path)
+        notes = chosen.notes + grid_notes(grid, path) + numbering_notes(chosen)
         array = empty((1, *grid.shape), np.dtype(np.float32), path)
         padding = Padding(chosen.modality) if fill_padding else None
         fill_volume(array, ordered, fill_nonfinite, padding)

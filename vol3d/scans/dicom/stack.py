@@ -6,6 +6,7 @@ positions: file names, instance numbers and SliceThickness give neither (a CHAOS
 
 from __future__ import annotations
 
+from itertools import pairwise
 from os import PathLike
 
 import numpy as np
@@ -52,6 +53,20 @@ def ordered_frames(series: Series, where: str | PathLike[str]) -> tuple[list[Fra
 def grid_notes(grid: Grid, where: str | PathLike[str]) -> tuple[Note, ...]:
     """Remarks about a tilted gantry and the like. Raises DataError for an affine that places nothing."""
     return tuple(check_affine(grid.affine, where))
+
+
+def numbering_notes(series: Series) -> tuple[Note, ...]:
+    """That the files are numbered in steps of two or more, as where every second slice was left behind.
+
+    Evenly thinned slices stand evenly, so that their positions do not tell.
+    """
+    texts = [header.text("InstanceNumber") for _, header in series.members]
+    numbers = sorted({int(text) for text in texts if text.isdecimal()})
+    steps = {high - low for low, high in pairwise(numbers)}
+    if len(numbers) < max(3, len(texts)) or len(steps) != 1 or steps == {1}:
+        return ()
+    text = "the {slices} slices are numbered in steps of {step} (InstanceNumber): those between them may be missing"
+    return (Note("slices-numbered-apart", text, numbers={"slices": len(numbers), "step": steps.pop()}),)
 
 
 def _check_alike(unordered: list[Frame], series: Series, where: str | PathLike[str]) -> None:

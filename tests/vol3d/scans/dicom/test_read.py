@@ -119,6 +119,16 @@ def test_missing_slice(tmp_path: Path) -> None:
     assert files[2].name in str(fault.value) and files[4].name in str(fault.value)
 
 
+def test_evenly_thinned_slices_are_noted_by_their_numbers(tmp_path: Path) -> None:
+    write_series(tmp_path, count=6)
+    for path in tmp_path.iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.InstanceNumber = 2 * round((dataset.ImagePositionPatient[2] - 30) / 2.5) + 1
+        dataset.save_as(path)
+    (note,) = [one for one in read_volume(tmp_path).notes if one.code == "slices-numbered-apart"]
+    assert note.numbers == {"slices": 6, "step": 2}
+
+
 def test_positions_rounded_to_one_decimal_are_even(tmp_path: Path) -> None:
     write_series(tmp_path / "s", 6, 0.625)
     for k, path in enumerate(in_order(tmp_path / "s")):
