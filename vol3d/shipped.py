@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vol3d.engine.derived import Origin, derived_from, derived_note, passed_on
+from vol3d.engine.seen import scans_of
 from vol3d.errors import Vol3dError
 from vol3d.files import read_json
 from vol3d.notes import Note
@@ -80,13 +81,12 @@ def about(folder: Path, info: Mapping[str, Any] | None = None) -> ShippedModel:
     """
     config = _object(folder / "config.json") if info is None else info
     seen, source = seen_of(folder, config), _object(folder / SOURCE)
-    kind = "generated" if seen.get("synthetic") else "real"
     return ShippedModel(
         name=folder.name,
         classes=tuple(str(item) for item in config.get("class_names") or ()),
         score=config.get("score"),
         of=config.get("score_name"),
-        trained_on=f"{seen['data']}, {kind}" if "data" in seen else source.get("data"),
+        trained_on=scans_of(seen["data"], bool(seen.get("synthetic"))) if "data" in seen else source.get("data"),
         task=config.get("task"),
         origins=tuple(derived_from(config)),
         **{"licence": None, **_terms(folder, source, config)},

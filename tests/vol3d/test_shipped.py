@@ -18,7 +18,7 @@ def test_a_model_tells_score_licence_and_training(tmp_path: Path) -> None:
     (tmp_path / "seen.json").write_text('{"data": "KITTI", "synthetic": false, "ranges": {}}')
     (tmp_path / "LICENSE.md").write_text("# Weights\nhttps://creativecommons.org/licenses/by-nc-sa/3.0/\n")
     told = about(tmp_path)
-    wanted = ShippedModel(tmp_path.name, ("background", "a"), 0.88, "dice", "KITTI, real", "CC-BY-NC-SA 3.0")
+    wanted = ShippedModel(tmp_path.name, ("background", "a"), 0.88, "dice", "KITTI, real scans", "CC-BY-NC-SA 3.0")
     assert told == replace(wanted, attribution="https://creativecommons.org/licenses/by-nc-sa/3.0/")
     assert [note.code for note in told.notes] == ["non-commercial"]
 
