@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from vol3d.engine.derived import Origin, derived_from, derived_note, passed_on
-from vol3d.engine.seen import scans_of
 from vol3d.errors import Vol3dError
 from vol3d.files import read_json
 from vol3d.notes import Note
@@ -91,6 +90,15 @@ def about(folder: Path, info: Mapping[str, Any] | None = None) -> ShippedModel:
         origins=tuple(derived_from(config)),
         **{"licence": None, **_terms(folder, source, config)},
     )
+
+
+def scans_of(data: str, synthetic: bool) -> str:
+    """Which scans a training saw, for a line or a cell.
+
+    >>> scans_of("KITTI", False), scans_of("KITTI", True)
+    ('KITTI, real scans', 'KITTI format, generated scans')
+    """
+    return f"{data} format, generated scans" if synthetic else f"{data}, real scans"
 
 
 def _terms(folder: Path, source: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:

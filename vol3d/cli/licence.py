@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vol3d.engine.seen import scans_of
+from vol3d.shipped import scans_of
 from vol3d.terminal import say
 
 if TYPE_CHECKING:

@@ -42,15 +42,6 @@ class Seen(BaseModel, frozen=True):
     ranges: dict[str, SeenRange] = {}
 
 
-def scans_of(data: str, synthetic: bool) -> str:
-    """Which scans a training saw, for a line or a cell.
-
-    >>> scans_of("KITTI", False), scans_of("KITTI", True)
-    ('KITTI, real scans', 'KITTI format, generated scans')
-    """
-    return f"{data} format, generated scans" if synthetic else f"{data}, real scans"
-
-
 @dataclass(frozen=True)
 class Trait:
     """A number that scans are compared by.
