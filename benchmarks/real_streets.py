@@ -32,9 +32,11 @@ from pointcloud.datasets.settings import SceneSettings
 from pointcloud.evaluation.kitti import evaluate_kitti
 from pointcloud.evaluation.kitti_truth import KittiReader, kitti_scored
 from vol3d.geometry import count_points_in_boxes
+from vol3d.scans.points.cloud import PointCloud
 
 SCORE, NEAR_M = 0.3, (2.0, 4.0)
 LEAST_SCORE = 0.05  # for AP
+COLUMNS = ("x", "y", "z", "intensity")
 KITTI_SCORED = {"car": "Car", "pedestrian": "Pedestrian", "bicycle": "Cyclist"}
 KITTI_KINDS = {"Car": "car", "Van": "car", "Truck": "truck", "Pedestrian": "pedestrian", "Cyclist": "bicycle"}
 ARGOVERSE_KINDS = {
@@ -67,7 +69,7 @@ def nuscenes_sweeps(folder: Path) -> Iterator[Sweep]:
     seen = [one for one in known["instances"] if one["num_lidar_pts"] > 0]
     names = np.array([known["classes"][one["bbox_label_3d"]] for one in seen])
     boxes = np.array([one["bbox_3d"] for one in seen])
-    yield Sweep(points, ("x", "y", "z", "intensity", "ring"), boxes[:, :7], names)
+    yield Sweep(points, (*COLUMNS, "ring"), boxes[:, :7], names)
 
 
 def sweeps_of(settings: SceneSettings, kinds: dict[str, str]) -> Iterator[Sweep]:
@@ -78,8 +80,12 @@ def sweeps_of(settings: SceneSettings, kinds: dict[str, str]) -> Iterator[Sweep]
         xyz, boxes = scene.cloud.xyz, scene.truth.boxes[:, :7].astype(np.float64)
         names = np.array([kinds.get(split.class_names[label], "") for label in scene.truth.labels], np.str_)
         seen = count_points_in_boxes(torch.from_numpy(xyz.astype(np.float64)), torch.from_numpy(boxes)).numpy() > 0
-        points = np.column_stack([xyz, scene.cloud.columns["intensity"]])
-        yield Sweep(points, ("x", "y", "z", "intensity"), boxes[seen], names[seen])
+        yield Sweep(points_of(scene.cloud), COLUMNS, boxes[seen], names[seen])
+
+
+def points_of(cloud: PointCloud) -> np.ndarray:
+    """(N, 4), with the columns `COLUMNS`."""
+    return np.column_stack([cloud.xyz, cloud.columns["intensity"]])
 
 
 def matched(found: np.ndarray, truth: np.ndarray, near_m: float) -> int:
@@ -123,9 +129,7 @@ def overlap_rows(name: str, settings: KittiSettings, model: Any) -> list[dict[st
     scored = []
     for reader in cast(list[KittiReader], settings.split().labelled):
         cloud = reader.read().cloud
-        points = np.column_stack([cloud.xyz, cloud.columns["intensity"]])
-        columns = ("x", "y", "z", "intensity")
-        found = model.predict(points, columns=columns, score=LEAST_SCORE, ground="auto").detections
+        found = model.predict(points_of(cloud), columns=COLUMNS, score=LEAST_SCORE, ground="auto").detections
         names = tuple(KITTI_SCORED.get(kind, kind) for kind in found.class_names)
         scored.append(kitti_scored(reader, cloud, replace(found, class_names=names)))
     summary = evaluate_kitti(scored).summary["with_loose_overlaps"]

@@ -35,7 +35,7 @@ from medical.sides import flip_notes, mirror_notes
 from medical.start_from import adapt, output_layers
 from medical.training_set import WindowSamples, map_prepared, prepare_in_memory
 from medical.unlabelled.settings import UnlabelledSettings
-from medical.volume_task import VolumeTask
+from medical.volume_task import VolumeTask, warn_of
 from medical.window import WindowSettings
 from vol3d.class_names import respelled
 from vol3d.config.chosen import FromCatalogue
@@ -50,7 +50,7 @@ from vol3d.notes import Note
 from vol3d.prediction import MaskPrediction
 from vol3d.scans.volumes.probabilities import Probabilities
 from vol3d.scans.volumes.volume import Segmentation, Volume
-from vol3d.terminal import Progress, say
+from vol3d.terminal import Progress
 
 if TYPE_CHECKING:
     from medical.models.unetr import Unetr
@@ -327,8 +327,7 @@ class SegmentationTask(VolumeTask, CompleteTask[Volume]):
         """A mask on the scan's own grid; what the training scans were not like, before and after, is noted."""
         settings, seen = self.settings, self.settings.seen
         notes = unlike(seen, scan_numbers(scan), scan_traits(self.channel_names, seen)) if seen is not None else ()
-        for note in notes:
-            say(f"warning: {scan.source or 'array'}: {note}")
+        warn_of(scan, notes)
         notes += mirror_notes(self._named, settings.preprocess.orientation, self.window.mirror_axes)
         notes += fast_notes(settings.window, settings.predict)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +29,12 @@ from vol3d.scans.volumes.probabilities import Probabilities, on_disk
 from vol3d.scans.volumes.volume import Volume
 from vol3d.terminal import say
 from vol3d.view.theme import require_background
+
+
+def warn_of(scan: Volume, notes: Iterable[Note]) -> None:
+    """Prints what a person must know before a long prediction; the notes also come with its result."""
+    for note in notes:
+        say(f"warning: {scan.source or 'array'}: {note}")
 
 
 class VolumeTask(PredictionTask[Volume]):

@@ -24,7 +24,7 @@ from medical.results.options import VolumeSettings
 from medical.seen import no_hounsfield_units
 from medical.segment import with_less_memory
 from medical.sides import mirror_notes
-from medical.volume_task import VolumeTask
+from medical.volume_task import VolumeTask, warn_of
 from medical.window import WindowSettings
 from vol3d.config import changed
 from vol3d.engine.settings import PredictionSettings
@@ -37,7 +37,6 @@ from vol3d.prediction import MaskPrediction
 from vol3d.scans.volumes.grid import orientation
 from vol3d.scans.volumes.probabilities import Probabilities
 from vol3d.scans.volumes.volume import Segmentation, Volume
-from vol3d.terminal import say
 
 
 class BundleSettings(VolumeSettings):
@@ -114,8 +113,7 @@ class BundleTask(VolumeTask):
         notes = self.bundle.notes
         notes += mirror_notes(self.class_names, "".join(orientation(ready.affine)), window.mirror_axes)
         notes += no_hounsfield_units(scan, dict(enumerate(self.channel_names)) if self.bundle.is_ct else {})
-        for note in notes:
-            say(f"warning: {scan.source or 'array'}: {note}")
+        warn_of(scan, notes)
         notes += fast_notes(usual, how)
 
         def attempt(

@@ -18,7 +18,7 @@ from medical.nnunet.predict import Stage, segment
 from medical.results.options import MaskSettings, VolumeSettings
 from medical.seen import no_hounsfield_units
 from medical.sides import mirror_notes
-from medical.volume_task import VolumeTask
+from medical.volume_task import VolumeTask, warn_of
 from vol3d.engine.settings import PredictionSettings
 from vol3d.engine.task import Windows
 from vol3d.errors import UsageError
@@ -27,7 +27,6 @@ from vol3d.prediction import MaskPrediction
 from vol3d.scans.volumes.grid import orientation, reorient, reorient_to
 from vol3d.scans.volumes.orientation import turned_view
 from vol3d.scans.volumes.volume import Segmentation, Volume
-from vol3d.terminal import say
 
 AS_STORED = "file"
 
@@ -127,8 +126,7 @@ class NnunetTask(VolumeTask):
     def _unlike_ct(self, scan: Volume) -> tuple[Note, ...]:
         schemes = enumerate(self.cascade.stages[-1].plans.schemes)
         notes = no_hounsfield_units(scan, {n: self.channel_names[n] for n, one in schemes if one == "CTNormalization"})
-        for note in notes:
-            say(f"warning: {scan.source or 'array'}: {note}")
+        warn_of(scan, notes)
         return notes
 
     def _notes(self, code: str, stage: Stage) -> tuple[Note, ...]:

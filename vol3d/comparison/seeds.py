@@ -59,7 +59,8 @@ def compare_seeds(a: Path, b: Path) -> Comparison:
         UsageError: fewer than two seeds that both have, another score, or runs that were scored on other cases.
         DataError: a damaged evaluation.
     """
-    mine, theirs, matched = _as_spelled(_finished(a), _finished(b), f"{a} and {b}")
+    mine = _finished(a)
+    theirs, matched = _as_spelled(mine, _finished(b), f"{a} and {b}")
     runs = mine, theirs
     seeds = [name for name in runs[0] if name in runs[1]]
     _refuse_few(a, b, runs, seeds)
@@ -75,14 +76,14 @@ def compare_seeds(a: Path, b: Path) -> Comparison:
     return Comparison("seeds", str(a), str(b), len(seeds), corrected(rows), tuple(notes), spread)
 
 
-def _as_spelled(a: Runs, b: Runs, where: str) -> tuple[Runs, Runs, list[str]]:
+def _as_spelled(a: Runs, b: Runs, where: str) -> tuple[Runs, list[str]]:
     """B with A's spelling of the classes, and what a reader must know of the names of both."""
     mine, theirs = (tuple(dict.fromkeys(name for run in side.values() for name in classes_of(run))) for side in (a, b))
     spelling = spelled_as(theirs, mine, where)
     notes = [f"{other} of B is {one} of A" for other, one in spelling.items()]
     if {*mine} != {*respelled(theirs, spelling)}:
         notes.append(f"A has the classes {listed(mine)}, B {listed(theirs)}: a mean over all is over other ones")
-    return a, {seed: evaluation_respelled(run, spelling) for seed, run in b.items()}, notes
+    return {seed: evaluation_respelled(run, spelling) for seed, run in b.items()}, notes
 
 
 def _refuse_few(a: Path, b: Path, runs: tuple[Runs, Runs], seeds: list[str]) -> None:

@@ -126,7 +126,7 @@ class KittiFrame:
 
     def respelled_names(self) -> list[str]:
         """`CAR for Car` for each object whose type is written otherwise than it is known."""
-        return respelled(self._written(), self.annotations())
+        return respelled(self._written(), self.class_names, self._file("label_2", ".txt"))
 
     def label_faults(self) -> Iterator[Fault]:
         """Boxes in the image that are missing or elsewhere; errors as `read`."""

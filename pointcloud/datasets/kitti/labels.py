@@ -37,8 +37,9 @@ def spelled(found: KittiObjects, class_names: Sequence[str], where: object) -> K
     return replace(found, types=np.array(types, np.str_))
 
 
-def respelled(written: KittiObjects, found: KittiObjects) -> list[str]:
-    """`CAR for Car` for each object whose type `spelled` changed."""
+def respelled(written: KittiObjects, class_names: Sequence[str], where: object) -> list[str]:
+    """`CAR for Car` for each object whose type `spelled` changes; errors as that."""
+    found = spelled(written, class_names, where)
     both = zip(written.types.tolist(), found.types.tolist(), strict=True)
     return [f"{there} for {here}" for there, here in both if there != here]
 

@@ -56,7 +56,7 @@ class PreparedKittiFrame(PreparedScene):
 
     def respelled_names(self) -> list[str]:
         """`CAR for Car` for each object whose type is written otherwise than it is known; errors as `annotations`."""
-        return respelled(self._written(), self.annotations())
+        return respelled(self._written(), self.class_names, self.where(LABELS))
 
     def label_faults(self) -> Iterator[Fault]:
         """Boxes in the image that are missing or elsewhere; errors as `annotations`."""
