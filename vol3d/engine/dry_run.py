@@ -24,6 +24,9 @@ from vol3d.terminal import counted, say
 _STEPS = 2  # the first one also warms up, the second one is timed
 _SLOW_S = 20.0  # of a first step after which there is no second one, and of a step that is tried with all its cases
 
+Timed = tuple[float, float, StepResult]
+"""Seconds to read the samples of a step, of the step itself, and what came out."""
+
 
 @dataclass(frozen=True)
 class Pace:
@@ -127,18 +130,8 @@ def _measure(task: TrainingTask, group: Processes, learner: Learner) -> Pace:
     settings = task.settings.train
     samples = open_samples(task, group.is_main, group.device)
     plan = Plan(len(samples), settings.batch, settings.accumulate, group.count, settings.seed)
-    cases = tried = min(plan.per_step, plan.samples)
-    timed = _single_case(learner, plan, samples) if cases > group.count and group.device.type == "cpu" else None
-    is_slow = timed is not None and group.share(timed[1]) * cases > _SLOW_S * group.count
-    if timed is None or not is_slow:
-        for step in range(0 if timed is None else 1, _STEPS):
-            timed = _tried(learner, plan, samples, step)
-            if group.share(timed[1]) > _SLOW_S:  # what a first step does once is little beside it
-                break
-    else:
-        tried = group.count
-    assert timed is not None
-    data_s, step_s, result = timed
+    cases = min(plan.per_step, plan.samples)
+    tried, (data_s, step_s, result) = _try_step(learner, plan, samples, cases)
     if not result.is_finite:
         raise Vol3dError("the loss is not finite", where=f"cases {', '.join(result.ids)}", got=result.terms)
     stages = _evaluate_and_save(task, learner, group)
@@ -146,7 +139,21 @@ def _measure(task: TrainingTask, group: Processes, learner: Learner) -> Pace:
     return Pace(plan, result, share * data_s, share * step_s, *stages, tried)
 
 
-def _single_case(learner: Learner, plan: Plan, samples: Samples) -> tuple[float, float, StepResult] | None:
+def _try_step(learner: Learner, plan: Plan, samples: Samples, cases: int) -> tuple[int, Timed]:
+    """How many of a step's cases were tried, and how long they took; not all where one in each process is slow."""
+    group, single = learner.group, None
+    if cases > group.count and group.device.type == "cpu":
+        single = _single_case(learner, plan, samples)
+    if single is not None and group.share(single[1]) * cases > _SLOW_S * group.count:
+        return group.count, single
+    for step in range(0 if single is None else 1, _STEPS):  # the single case has warmed up
+        timed = _tried(learner, plan, samples, step)
+        if group.share(timed[1]) > _SLOW_S:  # what a first step does once is little beside it
+            break
+    return cases, timed
+
+
+def _single_case(learner: Learner, plan: Plan, samples: Samples) -> Timed | None:
     """`_tried` of a step with one case in each process; None where the network does not take one, as some norms do."""
     try:
         return _tried(learner, replace(plan, batch=1, accumulate=1), samples, 0)
@@ -154,8 +161,8 @@ def _single_case(learner: Learner, plan: Plan, samples: Samples) -> tuple[float,
         return None
 
 
-def _tried(learner: Learner, plan: Plan, samples: Samples, step: int) -> tuple[float, float, StepResult]:
-    """Seconds to read the samples of a step, of the step itself, and what came out."""
+def _tried(learner: Learner, plan: Plan, samples: Samples, step: int) -> Timed:
+    """A step, timed."""
     loader = Loader(samples, plan, learner.group.rank, step, step + 1, workers=0)
     data_s, batches = _timed(lambda: list(loader.step(step)))
     return data_s, *_timed(lambda: _step(learner, batches, step))
